@@ -1,0 +1,27 @@
+"""Which extra of the package brings which library: turns "no module named torch" into the command to type."""
+
+from __future__ import annotations
+
+from gatework.errors import MissingExtraError
+
+_KERAS = ("keras", "h5py")
+_BENCH = ("onnx", "onnxruntime")
+_TRAIN = (
+    "torch", "polars", "pandas", "pyarrow", "tokenizers", "snowballstemmer", "stopwordsiso", "sklearn", "scipy",
+    "statsforecast", "jinja2", "matplotlib", "tensorboard", "optuna", "captum",
+)  # fmt: skip
+
+EXTRAS = dict.fromkeys(_TRAIN, "train") | dict.fromkeys(_KERAS, "keras") | dict.fromkeys(_BENCH, "bench")
+
+
+def explained(error: ImportError) -> ImportError:
+    """The error to raise in place of `error`: a MissingExtraError where an extra brings the missing module.
+
+        try:
+            import torch
+        except ImportError as error:
+            raise explained(error) from error
+    """
+    package = (error.name or "").partition(".")[0]
+    missing = isinstance(error, ModuleNotFoundError) and package in EXTRAS
+    return MissingExtraError(package, EXTRAS[package]) if missing else error
