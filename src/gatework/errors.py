@@ -7,6 +7,7 @@
     ├── OptionError          an option does not exist or does not fit     (also a ValueError)
     ├── FileFormatError      a saved file is damaged, foreign or unsafe   (also a ValueError)
     ├── KernelError          a kernel could not be compiled or run        (also a RuntimeError)
+    ├── TrainingError        a training cannot go on or be saved          (also a RuntimeError)
     └── MissingExtraError    an optional dependency is not installed      (also an ImportError)
 
 A message names the thing, shows the offending value or shape, and says what to do next.
@@ -39,6 +40,10 @@ class FileFormatError(GateworkError, ValueError):
 
 class KernelError(GateworkError, RuntimeError):
     """A kernel could not be compiled or run."""
+
+
+class TrainingError(GateworkError, RuntimeError):
+    """A training cannot go on or be saved; the message says what was kept and how to continue."""
 
 
 class MissingExtraError(GateworkError, ImportError):

@@ -1,0 +1,41 @@
+"""The jobs: one module or package per task, found by its place in this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from gatework.errors import OptionError
+
+if TYPE_CHECKING:
+    from gatework.tasks.base import Task
+
+FRAME = ("base", "jobs", "estimator")  # what tasks are built with; everything else in this folder is one
+
+_ESTIMATORS = {
+    "Forecaster": "forecast",
+    "SequenceClassifier": "classify",
+    "TextClassifier": "classify",
+    "TextGenerator": "generate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ESTIMATORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ESTIMATORS[name]}"), name)
+
+
+def names() -> list[str]:
+    """The tasks there are, sorted; none is imported."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in FRAME)
+
+
+def get(name: str) -> type[Task]:
+    """The task of that name, or an OptionError that lists them."""
+    if name not in names():
+        from gatework.training.options import did_you_mean
+
+        raise OptionError(f"there is no task {name!r}{did_you_mean(name, names())}")
+    return importlib.import_module(f"{__name__}.{name}").TASK

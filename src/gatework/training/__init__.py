@@ -1,0 +1,1 @@
+"""Training: the loop, its guards, checkpoints and the run folder. Knows no task."""

@@ -1,0 +1,59 @@
+"""All that training knows of a task: batches, a loss on one of them, and metrics to watch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What validation watches: a key of the task's metrics, and which way is better."""
+
+    name: str
+    higher: bool
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`; NaN never does, and anything finite beats None."""
+        if not math.isfinite(value):
+            return False
+        return than is None or (value > than if self.higher else value < than)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which of `world` processes this one is: `rows[shard.rank :: shard.world]`."""
+
+    rank: int = 0
+    world: int = 1
+
+
+@dataclass
+class Step:
+    """The loss of one batch: the mean over `count` items, and the states that the next batch starts from."""
+
+    loss: Tensor
+    count: int
+    carry: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Learner(Protocol):
+    """What a `Trainer` trains."""
+
+    metric: Metric
+
+    def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
+        """The epoch's batches; their order depends on the seed and the epoch alone."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
+        """The loss on one batch; `carry` is {} at an epoch's start, then what the step before gave."""
+        ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics on data not trained on, the watched one among them."""
+        ...

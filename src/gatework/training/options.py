@@ -1,0 +1,218 @@
+"""Options: frozen dataclasses whose every field is a flag, a `--set key=value`, and an estimator's parameter.
+
+A task extends `TrainingOptions` with its own fields. The file imports no torch, so that help texts are quick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
+
+from gatework.errors import OptionError
+
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+NONE = ("none", "null", "")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    panel: str,
+    choices: tuple[Any, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A field of an options class: `hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)`.
+
+    `low` and `high` are inclusive; `panel` is the heading under which the command line lists the flag.
+    """
+    metadata = {"help": help, "panel": panel, "choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of all options: checks itself when made; see `option` for a field.
+
+    >>> TrainingOptions(epochs=3).with_settings(["learning_rate=0.01"]).learning_rate
+    0.01
+    """
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Checks type, range and choices of every field; subclasses add what depends on two of them."""
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(type(self), field, getattr(self, field.name)))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Options from a mapping such as a run's config.json; an unknown key is an OptionError."""
+        for key in values:
+            _known(cls, key)
+        return cls(**values)
+
+    def with_settings(self, settings: Iterable[str]) -> Self:
+        """A copy with `key=value` texts applied, each value read as the field's type."""
+        return dataclasses.replace(self, **dict(_setting(type(self), text) for text in settings))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option, as JSON-able values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """What every training has. Tasks redeclare a field to change its default."""
+
+    seed: int = option(1, "seed of everything random", panel="training", low=0)
+    epochs: int = option(20, "passes over the training data", panel="training", low=0)
+    batch_size: int = option(32, "examples per step (B)", panel="training", low=1)
+    optimizer: str = option(
+        "adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw")
+    )
+    learning_rate: float = option(2e-3, "step size at the schedule's top", panel="training", low=0)
+    find_rate: bool = option(False, "find the learning rate by a range test first", panel="training")
+    momentum: float = option(0.9, "momentum of sgd and rmsprop", panel="training", low=0, high=0.9999)
+    beta1: float = option(0.9, "decay of Adam's first moment", panel="training", low=0, high=0.9999)
+    beta2: float = option(0.999, "decay of Adam's second moment", panel="training", low=0, high=0.999999)
+    schedule: str = option(
+        "cosine",
+        "course of the learning rate",
+        panel="training",
+        choices=("constant", "cosine", "one-cycle", "plateau"),
+    )
+    schedule_by: str = option(
+        "steps",
+        "the course follows steps, or the time limit (then two runs are never the same to the bit)",
+        panel="training",
+        choices=("steps", "time"),
+    )
+    warmup: float = option(0.05, "share of all steps in which the rate rises", panel="training", low=0, high=1)
+    final_rate: float = option(0.0, "rate at the end, as a share of the top", panel="training", low=0, high=1)
+    plateau_patience: int = option(2, "epochs without gain before plateau lowers the rate", panel="training", low=0)
+    plateau_factor: float = option(0.5, "what plateau multiplies the rate by", panel="training", low=0, high=1)
+    clip: float = option(1.0, "largest gradient norm; 0 does not clip", panel="training", low=0)
+    weight_decay: float = option(0.0, "shrinks weight matrices each step, apart from the gradient", panel="training", low=0)
+    l1: float = option(0.0, "penalty on the sum of absolute weights of matrices", panel="training", low=0)
+    l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="training", low=0)
+    average: str = option(
+        "none", "evaluate with averaged weights", panel="training", choices=("none", "ema")
+    )
+    average_decay: float = option(0.999, "decay of the averaged weights per step", panel="training", low=0, high=1)
+    patience: int = option(0, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
+    time_limit: float = option(0.0, "seconds of training after which it stops well; 0 is no limit", panel="training", low=0)
+    nan_guard: bool = option(True, "on a NaN or infinite loss go back to good weights with half the rate", panel="training")
+    save_every: float = option(60.0, "seconds between saves inside an epoch", panel="training", low=0)
+    threads: int = option(0, "CPU threads; 0 leaves torch's choice", panel="training", low=0)
+    tensorboard: bool = option(False, "also write TensorBoard logs into the run folder", panel="training")
+
+    def validate(self) -> None:
+        super().validate()
+        if self.schedule_by == "time" and not self.time_limit:
+            raise OptionError("schedule_by=time needs a time limit; add time_limit=SECONDS")
+
+
+def _known(cls: type[Options], key: str) -> None:
+    names = [field.name for field in dataclasses.fields(cls)]
+    if key not in names:
+        raise OptionError(f"there is no option {key!r}{did_you_mean(key, names)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest of the known names, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
+
+
+@cache
+def kinds(cls: type[Options]) -> dict[str, tuple[type, bool, bool]]:
+    """Field name -> (base type, may be None, is a tuple of it); read off the annotations."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def _kind(hint: Any) -> tuple[type, bool, bool]:
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        (rest,) = [each for each in arguments if each is not type(None)]
+        return _kind(rest)[0], True, _kind(rest)[2]
+    if typing.get_origin(hint) is tuple:
+        return arguments[0], False, True
+    return hint, False, False
+
+
+def _setting(cls: type[Options], text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    key = key.strip().replace("-", "_")
+    if not equals:
+        raise OptionError(f"a setting is written key=value, not {text!r}")
+    _known(cls, key)
+    return key, _parsed(cls, key, value.strip())
+
+
+def _parsed(cls: type[Options], key: str, text: str) -> Any:
+    kind, optional, many = kinds(cls)[key]
+    if optional and text.lower() in NONE:
+        return None
+    if many:
+        return tuple(_scalar(key, kind, part.strip()) for part in text.split(",") if part.strip())
+    return _scalar(key, kind, text)
+
+
+def _scalar(key: str, kind: type, text: str) -> Any:
+    if kind is bool and text.lower() in TRUE + FALSE:
+        return text.lower() in TRUE
+    try:
+        if kind is not bool:
+            return kind(text)
+    except ValueError:
+        pass
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+    raise OptionError(f"option {key!r} takes {wanted}, not {text!r}")
+
+
+def _checked(cls: type[Options], field: dataclasses.Field[Any], value: Any) -> Any:
+    kind, optional, many = kinds(cls)[field.name]
+    if value is None and optional:
+        return None
+    if many:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise OptionError(f"option {field.name!r} takes several values, not {value!r}")
+        return tuple(_in_range(field, _typed(field.name, kind, each)) for each in value)
+    return _in_range(field, _typed(field.name, kind, value))
+
+
+def _typed(name: str, kind: type, value: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    if kind in (int, float) and hasattr(value, "item"):  # a numpy number, as search grids hold them
+        return _typed(name, kind, value.item())
+    raise OptionError(f"option {name!r} takes {kind.__name__}, not {value!r}")
+
+
+def _in_range(field: dataclasses.Field[Any], value: Any) -> Any:
+    choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise OptionError(f"option {field.name!r} cannot be {value!r}{did_you_mean(str(value), map(str, choices))}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"option {field.name!r} must be finite, not {value!r}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise OptionError(f"option {field.name!r} must lie in {_interval(low, high)}, not {value!r}")
+    return value
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f"[{'-inf' if low is None else low}, {'inf' if high is None else high}]"
