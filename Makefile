@@ -1,0 +1,55 @@
+# `make demo` and `make test` do their own set-up: any Python 3.11+ with pip is enough. JOBS= says how many tests run at once.
+
+JOBS ?= auto
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint format docs bench figures clean
+
+help:
+	@echo "make demo     trains on embedded data and says where the reports are"
+	@echo "make test     the whole test suite"
+	@echo "make lint     ruff and pyright"
+	@echo "make docs     renews the pages under docs/commands from the real help texts"
+	@echo "make bench    the kernels against their peers on this machine"
+	@echo "make figures  every figure of the README, measured again"
+
+setup: $(READY)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "gatework needs Python 3.11 or newer on the path (or: make PYTHON=/path/to/python)"; exit 1; }
+	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $@ install pip; }
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[train,keras,dev]' -c constraints.txt
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/gatework demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/commands/renew.py
+
+bench: $(READY)
+	$(BIN)/gatework bench
+
+figures: $(READY)
+	$(BIN)/python -m pip install -e '.[bench]' -c constraints.txt
+	$(BIN)/python benchmarks/figures.py
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache

@@ -1,0 +1,85 @@
+"""The command line: `gatework VERB ...`. Collects the commands of gatework.commands and says what went wrong in one message.
+
+Exit codes: 0 done; 1 a failure; 2 bad use: options, data or cells that cannot be what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import gatework
+from gatework.errors import CellError, DataError, GateworkError, OptionError, ShapeError
+from gatework.extras import explained
+
+# The modules of gatework.commands, in the order in which `gatework --help` lists them.
+COMMANDS = ("cells",)
+
+BAD_USE = (CellError, DataError, OptionError, ShapeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+TRACEBACK = "GATEWORK_TRACEBACK"
+
+
+def main() -> None:
+    """The console script `gatework`."""
+    app(prog_name="gatework")
+
+
+class Commands(TyperGroup):
+    """All commands; what they raise reaches the user as one message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            typer.secho(f"error: {message(error)}", err=True, fg="red" if isinstance(error, BAD_USE) else None)
+            raise typer.Exit(2 if isinstance(error, BAD_USE) else 1) from None
+
+
+def message(error: Exception) -> str:
+    """What the user reads; errors that nobody foresaw name the place they come from."""
+    shown = explained(error) if isinstance(error, ImportError) else error
+    if isinstance(shown, GateworkError):
+        return str(shown)
+    if isinstance(shown, OSError) and shown.strerror:
+        return f"{shown.filename}: {shown.strerror}" if shown.filename else shown.strerror
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return f"{kind}: {error} ({place.filename}:{place.lineno}); unforeseen: set {TRACEBACK}=1 to see how it came about"
+
+
+app = typer.Typer(
+    name="gatework",
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gatework {gatework.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Recurrent networks from their equations: fast layers, and the jobs people train LSTMs for."""
+
+
+for name in COMMANDS:
+    import_module(f"gatework.commands.{name}").register(app)

@@ -1,0 +1,21 @@
+"""`gatework cells [NAME]`: the cells there are, and one cell's equations, parameters and cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(cells)
+
+
+def cells(
+    name: Annotated[str | None, typer.Argument(help="The cell to show; without it, all cells are listed.")] = None,
+) -> None:
+    """List the cells, or show one: its equations (as text and LaTeX), parameters and cost per step."""
+    from gatework import cells as registry
+
+    for known in registry.names() if name is None else [name]:
+        typer.echo(known)
