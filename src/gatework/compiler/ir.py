@@ -4,13 +4,17 @@ Grammar (the whole of it):
 
     graph   := nodes, in an order in which arguments precede their users
     node    := leaf | dot | elementwise | reduction
-    leaf    := input(name) | state(name) | vector(name) | const(value) | ct(name)
+    leaf    := input(name) | state(name) | vector(name) | const(value) | units(width) | ct(name)
     dot     := sum_j Weight_j . operand_j  [+ bias]          attr: Dot(weights, bias)
     elementwise := see ops.ELEMENTWISE                       widths: all equal, or "1"
     reduction   := sum | mean | var | max   over the units   width: "1"
 
 A *width* is the number of units of a value, as a symbol ("H", "I", ...); "1" is a value that all units share. Symbols
 become numbers only when a layer is built (`sizes = {"H": 128, "I": 64}`), so one graph serves every size.
+
+`const` has width "1", or in backward graphs a wider one (every unit holds the value: a cotangent that all units share is
+multiplied by such a 1 where a vector is needed). `units(width)` is the number of units as a number ("1"-wide): known once
+there are sizes; the derivatives of mean and var divide by it.
 
 `ct(name)` occurs in backward graphs alone: the cotangent that reaches the *new* value of a state from the future
 (the next step, plus whatever the loss puts on this step's value).
@@ -156,7 +160,7 @@ class Builder:
         if index is None:
             index = self.known[node.key()] = len(self.nodes)
             self.nodes.append(node)
-        elif name and not self.nodes[index].name:
+        elif name and not self.nodes[index].name and args:
             self.nodes[index] = replace(self.nodes[index], name=name)
         return index
 

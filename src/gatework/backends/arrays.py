@@ -1,0 +1,120 @@
+"""The few functions in which numpy and torch differ, under one set of names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from gatework.errors import ShapeError
+
+
+class Lib(Protocol):
+    """Functions over the arrays of one library, dtype and device."""
+
+    def zeros(self, shape: Sequence[int]) -> Any: ...
+    def number(self, value: float) -> Any: ...
+    def booleans(self, value: list) -> Any: ...
+    def stack(self, values: list) -> Any: ...
+    def truth(self, value: Any) -> Any: ...
+    def where(self, condition: Any, a: Any, b: Any) -> Any: ...
+    def maximum(self, a: Any, b: Any) -> Any: ...
+    def minimum(self, a: Any, b: Any) -> Any: ...
+    def largest(self, a: Any) -> Any: ...
+    def sigmoid(self, a: Any) -> Any: ...
+    def stop(self, a: Any) -> Any: ...
+    def abs(self, a: Any) -> Any: ...
+    def exp(self, a: Any) -> Any: ...
+    def log(self, a: Any) -> Any: ...
+    def log1p(self, a: Any) -> Any: ...
+    def sqrt(self, a: Any) -> Any: ...
+    def tanh(self, a: Any) -> Any: ...
+
+
+class NumpyLib:
+    """numpy. Complex arrays carry a derivative in their imaginary part, so comparisons look at the real part, and `abs`
+    is the analytic one (z or -z)."""
+
+    where = staticmethod(np.where)
+    stack = staticmethod(np.stack)
+    exp, log, sqrt, tanh = np.exp, np.log, np.sqrt, np.tanh
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
+
+    def zeros(self, shape: Sequence[int]) -> np.ndarray:
+        return np.zeros(shape, self.dtype)
+
+    def number(self, value: float) -> np.ndarray:
+        return np.full((1, 1), value, self.dtype)
+
+    def booleans(self, value: list) -> np.ndarray:
+        return np.array(value, bool).reshape(len(value), 1)
+
+    def truth(self, value: Any) -> np.ndarray:
+        return value.astype(self.dtype)
+
+    def maximum(self, a: Any, b: Any) -> np.ndarray:
+        return np.where((a.real > b.real) | np.isnan(a), a, b)
+
+    def minimum(self, a: Any, b: Any) -> np.ndarray:
+        return np.where((a.real < b.real) | np.isnan(a), a, b)
+
+    def largest(self, a: Any) -> np.ndarray:
+        return np.take_along_axis(a, a.real.argmax(-1)[:, None], -1)[:, 0]
+
+    def abs(self, a: Any) -> np.ndarray:
+        return np.where(a.real < 0, -a, a)
+
+    def log1p(self, a: Any) -> np.ndarray:
+        return np.log1p(a)
+
+    def stop(self, a: Any) -> np.ndarray:
+        return a.real.astype(self.dtype)
+
+    def sigmoid(self, a: Any) -> np.ndarray:
+        small = np.exp(-self.abs(a))
+        return np.where(a.real < 0, small, 1.0) / (1.0 + small)
+
+
+class TorchLib:
+    """torch, with autograd where the tensors ask for it."""
+
+    def __init__(self, dtype: Any, device: Any):
+        self.torch = sys.modules["torch"]
+        self.dtype, self.device = dtype, device
+        for name in ("where", "stack", "maximum", "minimum", "sigmoid", "exp", "log", "log1p", "sqrt", "tanh", "abs"):
+            setattr(self, name, getattr(self.torch, name))
+
+    def zeros(self, shape: Sequence[int]) -> Any:
+        return self.torch.zeros(tuple(shape), dtype=self.dtype, device=self.device)
+
+    def number(self, value: float) -> Any:
+        return self.torch.full((1, 1), float(value), dtype=self.dtype, device=self.device)
+
+    def booleans(self, value: list) -> Any:
+        return self.torch.tensor(value, dtype=self.torch.bool, device=self.device).reshape(len(value), 1)
+
+    def truth(self, value: Any) -> Any:
+        return value.to(self.dtype)
+
+    def largest(self, a: Any) -> Any:
+        return a.amax(-1)
+
+    def stop(self, a: Any) -> Any:
+        return a.detach()
+
+
+def lib_of(*arrays: Any) -> Lib:
+    """The library of the first array, with the widest dtype of all of them."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(arrays[0], torch.Tensor):
+        if not all(isinstance(a, torch.Tensor) for a in arrays):
+            raise ShapeError("torch tensors and other arrays are mixed; convert all inputs, starts and parameters to one kind")
+        return TorchLib(arrays[0].dtype, arrays[0].device)  # type: ignore[return-value]
+    if not all(isinstance(a, np.ndarray) for a in arrays):
+        odd = next(type(a).__name__ for a in arrays if not isinstance(a, np.ndarray))
+        raise ShapeError(f"an array is of type {odd}; inputs, starts and parameters are numpy arrays or torch tensors")
+    return NumpyLib(np.result_type(*arrays))  # type: ignore[return-value]

@@ -1,0 +1,73 @@
+"""The cells that gatework knows, found by looking into packages: a file dropped there is a cell added.
+
+    >>> from gatework import cells
+    >>> cells.get("lstm").graph.states
+    (State(name='h', width='H', start=0.0), State(name='c', width='H', start=0.0))
+
+`cells.use("my_package")` adds a package or module of one's own; so does the environment variable GATEWORK_CELLS
+(names separated by commas), for the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from gatework.compiler.lang import Cell
+from gatework.errors import CellError, OptionError
+
+__all__ = ["get", "names", "use"]
+
+_used: list[str] = []
+
+
+def names() -> list[str]:
+    """All cells, sorted by name."""
+    return sorted(found(packages()))
+
+
+def get(name: str | Cell) -> Cell:
+    """The cell of that name; a Cell is given back as it is. Raises OptionError with the nearest names."""
+    if isinstance(name, Cell):
+        return name
+    known = found(packages())
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known))}."
+        raise OptionError(f"there is no cell {name!r}; {hint} A package of your own is added by cells.use('package')")
+    return known[name]
+
+
+def use(package: str) -> list[str]:
+    """Add the cells of a package (and its modules) or of one module; gives their names."""
+    added = found((package,))
+    if not added:
+        raise OptionError(f"{package} holds no cell: decorate functions with @gatework.cell")
+    if package not in _used:
+        _used.append(package)
+    return sorted(added)
+
+
+def packages() -> tuple[str, ...]:
+    named = [p.strip() for p in os.environ.get("GATEWORK_CELLS", "").split(",")]
+    return tuple(dict.fromkeys([__name__, *(p for p in named if p), *_used]))
+
+
+@cache
+def found(searched: tuple[str, ...]) -> dict[str, Cell]:
+    """Cells by name. Two different cells of one name are refused: which one is meant would depend on the order."""
+    cells: dict[str, Cell] = {}
+    for module in (m for package in searched for m in modules(package)):
+        for value in vars(import_module(module)).values():
+            if isinstance(value, Cell) and cells.setdefault(value.name, value) is not value:
+                raise CellError(f"{module} defines the cell {value.name!r}, which exists already; give it another name")
+    return cells
+
+
+def modules(package: str) -> list[str]:
+    path = getattr(import_module(package), "__path__", None)
+    own = [] if package == __name__ else [package]
+    return own + [f"{package}.{m.name}" for m in pkgutil.iter_modules(path or [])]

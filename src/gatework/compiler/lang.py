@@ -1,0 +1,244 @@
+"""The language of cells: a Python function of symbols becomes a graph.
+
+    from gatework import cell, sigmoid, tanh
+
+    @cell
+    def mgu(x, h, W):
+        f = sigmoid(W.f(h, x))
+        n = tanh(W.n(f * h, x))
+        return (1 - f) * h + f * n
+
+The parameters are inputs, then states, last `W`; as many before `W` as values are returned are states. `W.f(h, x)` is an
+affine map, `W.p` alone a learned vector. The function runs once, with symbols, when it is defined; it is checked there,
+and an error shows its line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, overload
+
+from gatework.compiler import ir
+from gatework.compiler.ops import (
+    abs,
+    exp,
+    gelu,
+    hard_sigmoid,
+    log,
+    log1p,
+    log_sigmoid,
+    max,
+    maximum,
+    mean,
+    minimum,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    sqrt,
+    stop,
+    sum,
+    tanh,
+    var,
+    where,
+)
+from gatework.compiler.trace import Namespace, Symbol, Trace
+from gatework.errors import CellError
+
+__all__ = [
+    "Cell",
+    "abs",
+    "cell",
+    "exp",
+    "gelu",
+    "hard_sigmoid",
+    "log",
+    "log1p",
+    "log_sigmoid",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "stop",
+    "sum",
+    "tanh",
+    "var",
+    "where",
+]
+
+PERS = ("step", "sequence", "call")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: its graph, and the function that it was traced from. Calling it inside another cell inlines it."""
+
+    name: str
+    graph: ir.Graph
+    function: Callable[..., Any]
+    doc: str = ""
+    source: str = field(default="", repr=False)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def wrapped(self, name: str, wrapper: Callable[..., ir.Graph], doc: str = "", **options: Any) -> Cell:
+        """This cell with a wrapper applied, as a cell of its own: `lstm.wrapped("layer_norm_lstm", layer_norm)`."""
+        graph = replace(wrapper(self.graph, **options), name=name, doc=doc or self.doc)
+        return replace(self, name=name, graph=graph, doc=doc or self.doc)
+
+
+@overload
+def cell(function: Callable[..., Any], /) -> Cell: ...
+
+
+@overload
+def cell(
+    *,
+    width: Mapping[str, str] | None = None,
+    start: Mapping[str, float] | None = None,
+    init: Mapping[str, float] | None = None,
+    per: Mapping[str, str] | None = None,
+    heads: bool = False,
+    name: str = "",
+) -> Callable[[Callable[..., Any]], Cell]: ...
+
+
+def cell(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    width: Mapping[str, str] | None = None,
+    start: Mapping[str, float] | None = None,
+    init: Mapping[str, float] | None = None,
+    per: Mapping[str, str] | None = None,
+    heads: bool = False,
+    name: str = "",
+) -> Any:
+    """Turn a function of one step into a cell.
+
+    >>> @cell
+    ... def leaky(x, h, W):
+    ...     return 0.9 * h + 0.1 * tanh(W.n(h, x))
+    >>> leaky.graph.maps
+    (Map(name='n', width='H', operands=('H', 'I'), bias=True, blocked=(False, False), labels=('h', 'x')),)
+
+    Arguments
+        width   symbols of inputs, states and parameters that are not the usual ones: first input "I", states "H", other
+                inputs their own; `{"h": "P"}`. "1" is one number that all units share.
+        start   what a state is before the first step, where that is not 0: `{"m": -inf}`
+        init    what a learned vector is before training, where that is not 0
+        per     how often an input changes, where that is not each "step": once a "sequence", or once a "call"
+        heads   maps of values made from states are block-diagonal, one block a head
+        name    name of the cell, where it is not the function's
+
+    Raises CellError, with the line, for equations that cannot be what they say.
+    """
+    options = Options(dict(width or {}), dict(start or {}), dict(init or {}), dict(per or {}), heads, name)
+    return options.define if function is None else options.define(function)
+
+
+@dataclass
+class Options:
+    """What `@cell(...)` was told."""
+
+    width: dict[str, str]
+    start: dict[str, float]
+    init: dict[str, float]
+    per: dict[str, str]
+    heads: bool
+    name: str
+
+    def define(self, function: Callable[..., Any]) -> Cell:
+        parameters = parameters_of(function)
+        _, results = self.run(function, parameters, states=())
+        inputs = parameters[: len(parameters) - len(results)]
+        states = parameters[len(inputs) :]
+        self.check(function, inputs, states)
+        trace, results = self.run(function, inputs, states)
+        graph = trace.finish(self.name or function.__name__, results, inspect.getdoc(function) or "")
+        self.check_parameters(function, graph)
+        return Cell(graph.name, graph, function, graph.doc, source_of(function))
+
+    def run(self, function: Callable[..., Any], inputs: tuple[str, ...], states: tuple[str, ...]) -> tuple[Trace, list[Symbol]]:
+        """Call the function with symbols. Without states it is a first look, which counts what the function returns."""
+        trace = Trace(function.__code__, self.width, self.init, self.heads, strict=bool(states))
+        symbols = [trace.input(n, first=i == 0, per=self.per.get(n, "step")) for i, n in enumerate(inputs)]
+        symbols += [trace.state(n, self.start.get(n, 0.0)) for n in states]
+        try:
+            returned = trace.call(function, *symbols, Namespace(trace))
+        except (NameError, AttributeError) as error:
+            raise CellError(trace.at_error(str(error), error)) from error
+        return trace, results_of(trace, returned, inputs + states)
+
+    def check(self, function: Callable[..., Any], inputs: tuple[str, ...], states: tuple[str, ...]) -> None:
+        where = f"cell {function.__name__}"
+        if not inputs:
+            raise CellError(
+                f"{where} returns {len(states)} values, so all of its parameters ({', '.join(states)}) are states and none "
+                f"is left as an input. Write the inputs first: def {function.__name__}(x, {', '.join(states)}, W)"
+            )
+        for option, table, known in (("start", self.start, states), ("per", self.per, inputs)):
+            for key in table:
+                if key not in known:
+                    raise CellError(f"{where}: {option} names {key!r}, which is none of {', '.join(known)}")
+        for key, value in self.per.items():
+            if value not in PERS:
+                raise CellError(f'{where}: per={{"{key}": "{value}"}}, but an input changes per {", per ".join(PERS)}')
+
+    def check_parameters(self, function: Callable[..., Any], graph: ir.Graph) -> None:
+        vectors = [v.name for v in graph.vectors]
+        widths = [*(i.name for i in graph.inputs), *(s.name for s in graph.states), *(m.name for m in graph.maps), *vectors]
+        for option, table, known in (("init", self.init, vectors), ("width", self.width, widths)):
+            for key in table:
+                if key not in known:
+                    near = difflib.get_close_matches(key, known, 1)
+                    hint = f"; did you mean {near[0]!r}?" if near else f": it has {', '.join(known) or 'none'}"
+                    raise CellError(f"cell {function.__name__}: {option} names {key!r}, which does not exist{hint}")
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names before `W`."""
+    if not inspect.isfunction(function):
+        raise CellError(f"@cell decorates a function, not {type(function).__name__} {function!r}")
+    parameters = list(inspect.signature(function).parameters.values())
+    odd = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD or p.default is not p.empty]
+    if odd:
+        raise CellError(f"cell {function.__name__}: parameter {odd[0]!r} must be plain, without a star or a default value")
+    if len(parameters) < 3:
+        shown = ", ".join(p.name for p in parameters)
+        raise CellError(f"cell {function.__name__}({shown}) needs an input, a state and W: def {function.__name__}(x, h, W)")
+    return tuple(p.name for p in parameters[:-1])
+
+
+def results_of(trace: Trace, returned: Any, parameters: tuple[str, ...]) -> list[Symbol]:
+    """The returned new states, checked."""
+    results = list(returned) if isinstance(returned, tuple | list) else [returned]
+    for number, result in enumerate(results, 1):
+        if not isinstance(result, Symbol):
+            raise CellError(
+                trace.at_return(f"returned value {number} is {result!r}, not a value of the cell; return its new states")
+            )
+    if not results or len(results) > len(parameters):
+        raise CellError(
+            trace.at_return(f"{len(results)} values are returned, but {len(parameters)} parameters stand before W; "
+                            "return one new value for each state")
+        )  # fmt: skip
+    return results
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The text of the function, or "" where Python does not have it (typed at a prompt)."""
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return ""

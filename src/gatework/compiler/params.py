@@ -1,0 +1,70 @@
+"""The parameters of a cell: their keys, shapes and counts, once the sizes are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from gatework.compiler.ir import SCALAR, Graph, Map
+from gatework.errors import ShapeError
+
+
+def size(sizes: Mapping[str, int], symbol: str) -> int:
+    """The number of units that a width symbol stands for."""
+    if symbol == SCALAR:
+        return 1
+    if symbol not in sizes:
+        raise ShapeError(f"no size is given for width {symbol!r}; given are {dict(sizes)}")
+    value = sizes[symbol]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ShapeError(f"the size of width {symbol!r} is {value!r}; it must be a whole number of at least 1")
+    return value
+
+
+def symbols(graph: Graph) -> tuple[str, ...]:
+    """The width symbols of a graph in order of appearance, "heads" among them if it has blocks: what `sizes` must name."""
+    widths = [leaf.width for leaf in (*graph.inputs, *graph.states, *graph.vectors)]
+    for m in graph.maps:
+        widths += [m.width, *m.operands]
+    blocked = ["heads"] if any(any(m.blocked) for m in graph.maps) else []
+    return tuple(w for w in dict.fromkeys([*widths, *blocked]) if w != SCALAR)
+
+
+def shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter: "f.0" is the matrix of slot 0 of W.f, "f.bias" its bias, "p" the vector W.p.
+
+    >>> shapes(cells.get("rnn").graph, {"I": 3, "H": 4})
+    {'h.0': (4, 4), 'h.1': (4, 3), 'h.bias': (4,)}
+
+    A matrix is (out, in), or (heads, out / heads, in / heads) where it is block-diagonal; `sizes["heads"]` is 1 if missing.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for m in graph.maps:
+        for slot in range(len(m.operands)):
+            found[f"{m.name}.{slot}"] = matrix_shape(m, slot, sizes)
+        if m.bias:
+            found[f"{m.name}.bias"] = (size(sizes, m.width),)
+    for vector in graph.vectors:
+        found[vector.name] = (size(sizes, vector.width),)
+    return found
+
+
+def matrix_shape(m: Map, slot: int, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    out, wide = size(sizes, m.width), size(sizes, m.operands[slot])
+    if not (m.blocked and m.blocked[slot]):
+        return out, wide
+    heads = size({"heads": 1, **sizes}, "heads")
+    if out % heads or wide % heads:
+        raise ShapeError(f"W.{m.name} maps {wide} units to {out}, which {heads} heads do not divide; choose a divisor of both")
+    return heads, out // heads, wide // heads
+
+
+def count(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """How many numbers are learned."""
+    return sum(prod(shape) for shape in shapes(graph, sizes).values())
+
+
+def cost(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """Multiply-adds of the matrix products of one step of one row (the elementwise work is not counted)."""
+    made = shapes(graph, sizes)
+    return sum(prod(made[f"{w.map}.{w.slot}"]) for n in graph.nodes if n.op == "dot" for w in n.attr.weights)
