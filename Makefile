@@ -12,7 +12,7 @@ help:
 	@echo "make demo     trains on embedded data and says where the reports are"
 	@echo "make test     the whole test suite"
 	@echo "make lint     ruff and pyright"
-	@echo "make docs     renews the pages under docs/commands from the real help texts"
+	@echo "make docs     renews docs/commands and the file tables of ARCHITECTURE.md"
 	@echo "make bench    the kernels against their peers on this machine"
 	@echo "make figures  every figure of the README, measured again"
 
@@ -42,7 +42,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 docs: $(READY)
-	$(BIN)/python docs/commands/renew.py
+	$(BIN)/python docs/renew.py
 
 bench: $(READY)
 	$(BIN)/gatework bench

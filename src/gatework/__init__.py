@@ -17,7 +17,30 @@ from gatework.extras import explained
 
 if TYPE_CHECKING:
     from gatework import cells, keras, runtime
-    from gatework.compiler.lang import cell
+    from gatework.compiler.lang import (
+        abs,
+        cell,
+        exp,
+        gelu,
+        hard_sigmoid,
+        log,
+        log1p,
+        log_sigmoid,
+        max,
+        maximum,
+        mean,
+        minimum,
+        relu,
+        sigmoid,
+        softmax,
+        softplus,
+        sqrt,
+        stop,
+        sum,
+        tanh,
+        var,
+        where,
+    )
     from gatework.layers import GRU, LSTM, RNN, Recurrent, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
 
@@ -32,17 +55,41 @@ __all__ = [
     "SequenceClassifier",
     "TextClassifier",
     "TextGenerator",
+    "abs",
     "cell",
     "cells",
     "errors",
+    "exp",
+    "gelu",
+    "hard_sigmoid",
     "keras",
+    "log",
+    "log1p",
+    "log_sigmoid",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "relu",
     "runtime",
     "save",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "stop",
+    "sum",
+    "tanh",
+    "var",
+    "where",
 ]
 
 # Where a name lives; a name that is not here is a module of the package.
 _HOMES = {
-    "gatework.compiler.lang": ("cell",),
+    "gatework.compiler.lang": (
+        "abs", "cell", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "max", "maximum", "mean", "minimum",
+        "relu", "sigmoid", "softmax", "softplus", "sqrt", "stop", "sum", "tanh", "var", "where",
+    ),
     "gatework.layers": ("GRU", "LSTM", "RNN", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
 }

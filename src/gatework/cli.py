@@ -1,4 +1,4 @@
-"""The command line: `gatework VERB ...`. Collects the commands of gatework.commands and says what went wrong in one message.
+"""The command line: collects the commands of gatework.commands and says what went wrong in one message.
 
 Exit codes: 0 done; 1 a failure; 2 bad use: options, data or cells that cannot be what they are.
 """

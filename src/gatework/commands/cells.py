@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
 def cells(
     name: Annotated[str | None, typer.Argument(help="The cell to show; without it, all cells are listed.")] = None,
 ) -> None:
-    """List the cells, or show one: its equations (as text and LaTeX), parameters and cost per step."""
+    """List the cells, or show the equations of one.
+
+    Of one cell: where it comes from, its equations as text and as LaTeX, its parameters and its cost per step.
+    """
     from gatework import cells as registry
 
     for known in registry.names() if name is None else [name]:

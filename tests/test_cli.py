@@ -1,0 +1,65 @@
+"""The frame of the command line: messages instead of tracebacks, exit codes, help, version."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import gatework
+from gatework import cli
+from gatework.errors import DataError, FileFormatError, KernelError, OptionError
+
+FAILURES = [
+    (OptionError("no option 'epoch'"), 2, "error: no option 'epoch'"),
+    (DataError("a.csv, row 3"), 2, "error: a.csv, row 3"),
+    (FileFormatError("cut short"), 1, "error: cut short"),
+    (KernelError("no kernel"), 1, "error: no kernel"),
+    (FileNotFoundError(2, "No such file or directory", "x.csv"), 2, "error: x.csv: No such file or directory"),
+    (OSError(28, "No space left on device", "runs/a"), 1, "error: runs/a: No space left on device"),
+    (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'gatework[train]'"),
+    (ZeroDivisionError("by zero"), 1, "ZeroDivisionError: by zero"),
+]
+
+
+def application(error: Exception) -> typer.Typer:
+    app = typer.Typer(cls=cli.Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.command()
+    def fails() -> None:
+        raise error
+
+    app.callback()(lambda: None)
+    return app
+
+
+@pytest.mark.parametrize(("error", "code", "text"), FAILURES, ids=lambda v: type(v).__name__)
+def test_errors_become_one_message_and_a_code(error: Exception, code: int, text: str) -> None:
+    result = CliRunner().invoke(application(error), ["fails"])
+    assert result.exit_code == code
+    assert text in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.output
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_traceback_is_there_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cli.TRACEBACK, "1")
+    result = CliRunner().invoke(application(KernelError("no kernel")), ["fails"])
+    assert isinstance(result.exception, KernelError)
+
+
+def test_bad_use_of_the_command_line_itself() -> None:
+    result = CliRunner().invoke(cli.app, ["cels"])
+    assert result.exit_code == 2
+    assert "Did you mean 'cells'?" in result.stderr
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"gatework {gatework.__version__}\n")
+
+
+def test_help_lists_every_command_whole() -> None:
+    lines = CliRunner().invoke(cli.app, ["--help"]).stdout.split("Commands:")[1].strip().splitlines()
+    assert not [line for line in lines if line.endswith("...")], "the first sentence of a command's help is too long"

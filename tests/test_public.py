@@ -1,0 +1,65 @@
+"""The public names: one sorted list, loaded when used, each explained with an example; a missing extra says what to type."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+
+import pytest
+from sources import PACKAGE, tree
+
+import gatework
+from gatework.errors import MissingExtraError
+from gatework.extras import explained
+
+
+def test_the_list_is_sorted() -> None:
+    assert gatework.__all__ == sorted(set(gatework.__all__))
+
+
+@pytest.mark.parametrize("name", gatework.__all__)
+def test_every_name_has_a_docstring_with_an_example(name: str) -> None:
+    doc = inspect.getdoc(getattr(gatework, name)) or ""
+    code = [line for line in doc.splitlines() if line.startswith((">>> ", "    ")) or line.count("`") >= 2]
+    assert any(shown(name) in line for line in code), f"gatework.{name}: the docstring shows no use of it:\n{doc}"
+
+
+def shown(name: str) -> str:
+    """How an example uses a name: functions and classes are called; of the errors, the tree is what one looks up."""
+    return "GateworkError" if name == "errors" else name if inspect.ismodule(getattr(gatework, name)) else f"{name}("
+
+
+def test_dir_lists_the_names() -> None:
+    assert set(gatework.__all__) <= set(dir(gatework))
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'LSTMM'"):
+        _ = gatework.LSTMM  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """What stands under `if TYPE_CHECKING` is what `__getattr__` loads, from the same module."""
+    block = next(n for n in tree(PACKAGE / "__init__.py").body if isinstance(n, ast.If))
+    seen = {(a.name, n.module) for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    homes = {(name, gatework._HOME.get(name, "gatework")) for name in gatework.__all__}
+    assert seen == homes - {("errors", "gatework")}
+
+
+def test_a_missing_extra_says_what_to_type() -> None:
+    """A process in which torch cannot be imported, as after a plain `pip install gatework`."""
+    code = "import sys; sys.modules['torch'] = None; import gatework; gatework.LSTM"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "MissingExtraError: this needs torch" in run.stderr
+    assert "pip install 'gatework[train]'" in run.stderr
+
+
+def test_only_missing_modules_of_extras_are_explained() -> None:
+    named = explained(ModuleNotFoundError("No module named 'keras'", name="keras.layers"))
+    assert isinstance(named, MissingExtraError)
+    assert "gatework[keras]" in str(named)
+    for error in (ModuleNotFoundError("x", name="numpi"), ImportError("cannot import name", name="torch")):
+        assert explained(error) is error
