@@ -1,0 +1,1 @@
+"""Files -> examples: readers, checks, splits, tokenizers, sequences, batching. Knows no task; numpy and polars only."""

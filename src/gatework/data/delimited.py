@@ -1,0 +1,187 @@
+"""Tables as text: comma, tab, semicolon or bar between the fields; quotes, headers, broken rows worked out or named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+
+import polars as pl
+
+from gatework.data.table import Table
+from gatework.errors import DataError, OptionError
+
+DELIMITERS = ",\t;|"
+BAD_ROWS = ("refuse", "skip", "join")
+
+
+def read_delimited(
+    text: str,
+    source: str,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    bad_rows: str = "refuse",
+) -> Table:
+    """A table whose columns are all text.
+
+    Args:
+        delimiter: found in the first lines unless given.
+        header: whether the first row names the columns; None works it out (see `has_header`).
+        bad_rows: what to do with rows that have another number of fields than the rest: "refuse" names them,
+            "skip" leaves them out, "join" appends a lone field to the last field of the row above.
+
+    Raises: DataError that names the line.
+    """
+    if bad_rows not in BAD_ROWS:
+        raise OptionError(f"bad_rows cannot be {bad_rows!r}; there are: {', '.join(BAD_ROWS)}")
+    delimiter = delimiter or find_delimiter(text)
+    quoted = delimiter != "\t" or _quoted_tabs(text)
+    frame = _fast(text, delimiter, quoted)
+    first = frame.row(0) if frame is not None and frame.height else ()
+    if frame is None or _suspicious(frame):
+        records = list(_records(text, source, delimiter, quoted))
+        lines, rows = _even(records, source, bad_rows)
+        frame = pl.DataFrame(list(zip(*rows, strict=True)), schema=[f"column_{i + 1}" for i in range(len(rows[0]))])
+        first, place = rows[0], _lines(lines)
+    else:
+        place = _counted(text, source, frame.height, delimiter, quoted)
+    if header is None:
+        header = has_header(frame)
+    return _named(frame, header, first, source, place, delimiter)
+
+
+def _named(frame: pl.DataFrame, header: bool, first: tuple, source: str, place: Callable, delimiter: str) -> Table:
+    names = [str(cell or f"column_{i + 1}").strip() for i, cell in enumerate(first)]
+    if header and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{source}, line 1: two columns are called {twice!r}; rename one, or pass header=False")
+    notes = (
+        (f"columns: {', '.join(names)}",) if header else (f"no header: columns are called {', '.join(frame.columns)}",)
+    )
+    if header:
+        frame = frame.slice(1).rename(dict(zip(frame.columns, names, strict=True)))
+    if not frame.height:
+        raise DataError(f"{source} holds a header and no rows; add rows, or pass header=False if line 1 is data")
+    start = int(header)
+    form = {"delimiter": delimiter, "header": header}
+    return Table(frame, source, lambda row: place(row + start), notes, form)
+
+
+def find_delimiter(text: str) -> str:
+    """The candidate that splits the first lines into the same number of fields, the most of them; else a comma."""
+    head = [line for line in itertools.islice(io.StringIO(text[:200_000], newline=None), 21) if line.strip()]
+    head = head[:-1] if len(head) == 21 else head
+    best, most = ",", 1
+    for delimiter in DELIMITERS:
+        counts = [line.count(delimiter) + 1 if delimiter == "\t" else _fields(line, delimiter) for line in head]
+        if counts and min(counts) == max(counts) > most:
+            best, most = delimiter, counts[0]
+    if most == 1 and head:
+        best = max(DELIMITERS, key=lambda delimiter: head[0].count(delimiter))
+    return best if head and best in head[0] else ","
+
+
+def has_header(frame: pl.DataFrame) -> bool:
+    """False if a cell of the first row is a number, is long, or stands in its own column again; else True."""
+    for name in frame.columns:
+        first = frame[name][0]
+        if first is None:
+            continue
+        again = (frame[name].slice(1) == first).sum()
+        if again or len(first) > 60 or first.strip().replace(".", "", 1).lstrip("-").isdigit():
+            return False
+    return frame.height > 1
+
+
+def _fast(text: str, delimiter: str, quoted: bool) -> pl.DataFrame | None:
+    quote = '"' if quoted else None
+    try:
+        data = text.encode()
+        frame = pl.read_csv(data, separator=delimiter, quote_char=quote, has_header=False, infer_schema=False)
+    except (pl.exceptions.PolarsError, UnicodeEncodeError):
+        return None
+    frame.columns = [f"column_{i + 1}" for i in range(frame.width)]
+    return frame
+
+
+def _suspicious(frame: pl.DataFrame) -> bool:
+    """polars fills short rows with nulls: a null in the last column may be one, so these files are read row by row."""
+    return frame.to_series(frame.width - 1).null_count() > 0
+
+
+def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line on which it starts, fields) of every row that is not blank."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=False)
+    line = 1
+    try:
+        for fields in reader:
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{source}, line {reader.line_num}: {error}; correct the quotes of this line") from None
+
+
+def _even(records: list[tuple[int, list[str]]], source: str, bad_rows: str) -> tuple[list[int], list[tuple]]:
+    """Rows of one width; what to do with the others is `bad_rows`."""
+    width = _usual([len(fields) for _, fields in records])
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    bad = []
+    for line, fields in records:
+        if len(fields) == width:
+            lines.append(line)
+            rows.append(fields)
+        elif bad_rows == "join" and rows and len(fields) == 1:
+            rows[-1][-1] += " " + fields[0]
+        else:
+            bad.append((line, fields))
+    if bad and bad_rows != "skip":
+        raise DataError(_uneven(bad, width, source))
+    return lines, [tuple(cell if cell else None for cell in row) for row in rows]
+
+
+def _uneven(bad: list[tuple[int, list[str]]], width: int, source: str) -> str:
+    line, fields = bad[0]
+    shown = " | ".join(fields)[:60]
+    more = f" ({len(bad)} such lines: {', '.join(str(line) for line, _ in bad[:5])}{' ...' if len(bad) > 5 else ''})"
+    advice = "put quotes around a field that holds the delimiter" if len(fields) > width else "complete the line"
+    return (
+        f"{source}, line {line}: {len(fields)} field(s) where the others have {width}: {shown!r}"
+        f"{more if len(bad) > 1 else ''}; {advice}, or pass bad_rows='skip' to leave such lines out"
+        f"{', bad_rows=join to append them to the row above' if len(fields) == 1 else ''}"
+    )
+
+
+def _usual(widths: list[int]) -> int:
+    return max(
+        set(widths), key=lambda width: (widths.count(width) if len(set(widths)) < 50 else 0, -widths.index(width))
+    )
+
+
+def _fields(line: str, delimiter: str) -> int:
+    return len(next(csv.reader([line], delimiter=delimiter), []))
+
+
+def _quoted_tabs(text: str) -> bool:
+    """Tab-separated files come with and without quoting; with it, a field that starts with a quote ends with one."""
+    fields = [field for line in text[:500_000].split("\n")[:-1] for field in line.rstrip("\r").split("\t")]
+    opened = [field for field in fields if field.startswith('"')]
+    return bool(opened) and all(len(field) > 1 and field.endswith('"') for field in opened)
+
+
+def _lines(lines: list[int]) -> Callable[[int], str]:
+    return lambda row: f"line {lines[row]}"
+
+
+def _counted(text: str, source: str, height: int, delimiter: str, quoted: bool) -> Callable[[int], str]:
+    """Line of a row: the same number where every row is one line; else counted when somebody asks."""
+    if text.count("\n") + (not text.endswith("\n")) == height:
+        return lambda row: f"line {row + 1}"
+    records = lambda: _records(text, source, delimiter, quoted)  # noqa: E731
+    return lambda row: f"line {next(itertools.islice(records(), row, None), (0,))[0]}"

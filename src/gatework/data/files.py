@@ -1,0 +1,87 @@
+"""Bytes and characters of a file, with errors that name the line."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from gatework.data.suggest import did_you_mean
+from gatework.errors import DataError
+
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file, unzipped if its name ends in .gz.
+
+    Raises: DataError if the file is missing (with the nearest name beside it), a folder, unreadable, damaged or empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file{_neighbour(path)}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file")
+    try:
+        data = path.read_bytes()
+        if data and path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the compressed file is damaged or cut short ({error}); fetch it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if not data.strip():
+        raise DataError(f"{path} is empty ({len(data)} bytes); give a file with at least one row")
+    return data
+
+
+def read_text(path: str | Path, encoding: str | None = None) -> str:
+    """The text of a file: UTF-8 (or what a byte-order mark says) unless `encoding` names another."""
+    return decode(read_bytes(path), str(path), encoding)
+
+
+def decode(data: bytes, source: str, encoding: str | None = None) -> str:
+    """Bytes to characters; the error for a wrong encoding names line, character and byte and what to try."""
+    try:
+        return data.decode(encoding or _marked(data))
+    except LookupError:
+        hint = "try utf-8, latin-1, cp1252 or utf-16"
+        raise DataError(f"{source}: Python knows no encoding called {encoding!r}; {hint}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(_wrong_encoding(data, source, error)) from None
+
+
+def _marked(data: bytes) -> str:
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    return "utf-8"
+
+
+def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
+    if data.count(b"\0") > len(data) // 10:
+        return f"{source}: holds zero bytes: UTF-16 (try encoding='utf-16') or no text at all"
+    start = data.rfind(b"\n", 0, error.start) + 1
+    end = data.find(b"\n", error.start)
+    line = data[start : len(data) if end < 0 else end]
+    guess = "cp1252" if _reads(line, "cp1252") else "latin-1"
+    near = data[max(start, error.start - 20) : error.start + 20].decode(guess, "replace").strip()
+    number = data.count(b"\n", 0, error.start) + 1
+    return (
+        f"{source}, line {number}, character {error.start - start + 1}: "
+        f"byte 0x{data[error.start]:02x} is not {error.encoding}; "
+        f"read as {guess} it says {near!r}: pass encoding={guess!r} (--encoding {guess}) or save the file as UTF-8"
+    )
+
+
+def _reads(line: bytes, encoding: str) -> bool:
+    try:
+        return bool(line.decode(encoding)) or True
+    except UnicodeDecodeError:
+        return False
+
+
+def _neighbour(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (nor a folder {path.parent})"
+    return did_you_mean(path.name, (other.name for other in path.parent.iterdir()))

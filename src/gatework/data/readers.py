@@ -1,0 +1,264 @@
+"""Any source of rows -> a Table: files by their kind, folders, and frames in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gatework.data.delimited import read_delimited
+from gatework.data.files import decode, read_bytes, read_text
+from gatework.data.table import Table
+from gatework.errors import DataError, OptionError
+
+SUFFIXES = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+    ".parquet": "parquet", ".pq": "parquet", ".txt": "lines", ".text": "lines", ".md": "lines",
+}  # fmt: skip
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled")
+
+
+def read_table(
+    source: Any,
+    *,
+    format: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    bad_rows: str = "refuse",
+) -> Table:
+    """Rows from a file, a folder or a frame.
+
+    Example: `read_table("reviews.csv").columns` is `["review", "sentiment"]`; `.where(0)` is "reviews.csv, line 2".
+
+    Args:
+        source: a path (csv, tsv, jsonl, parquet, lines of text, each also as .gz; a folder of texts), a polars or
+            pandas frame, or a mapping of columns.
+        format: one of FORMATS; None goes by the name, else by the content. "lines" gives one column "text";
+            "labelled" splits each line after its first word into "label" and "text".
+        encoding, delimiter, header, bad_rows: see `read_text`, `read_delimited`.
+
+    Raises: DataError that names file, line and what to do.
+    """
+    if format is not None and format not in FORMATS:
+        raise OptionError(f"format cannot be {format!r}; there are: {', '.join(FORMATS)}")
+    if not isinstance(source, str | Path):
+        return _from_memory(source)
+    path = Path(source)
+    if path.is_dir():
+        return _read_folder(path, encoding)
+    data = read_bytes(path)
+    kind = format or SUFFIXES.get(_suffix(path)) or _sniff(data)
+    if kind == "parquet":
+        return _read_parquet(data, str(path))
+    text = decode(data, str(path), encoding).removeprefix("\ufeff")
+    if kind == "jsonl":
+        return _read_jsonl(text, str(path))
+    if kind in ("lines", "labelled"):
+        return _read_lines(text, str(path), kind if format else None)
+    delimiter = delimiter or ("\t" if kind == "tsv" else None)
+    return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows)
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+
+
+def _sniff(data: bytes) -> str:
+    if data.startswith(b"PAR1"):
+        return "parquet"
+    head = data[:200_000].decode("utf-8", "replace")
+    if head.lstrip().startswith("{"):
+        return "jsonl"
+    lines = [line for line in head.splitlines()[:20] if line.strip()]
+    tabs = sum("\t" in line for line in lines)
+    return "tsv" if tabs and tabs >= 0.8 * len(lines) else "lines"
+
+
+def _from_memory(source: Any) -> Table:
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, pl.DataFrame):
+        return Table(source, "the polars frame")
+    if hasattr(source, "columns") and hasattr(source, "iloc"):
+        columns = {str(name): _plain(source[name]) for name in source.columns}
+        index = [str(label) for label in source.index]
+        return Table(pl.DataFrame(columns), "the pandas frame", lambda row: f"row {row + 1} (index {index[row]})")
+    if isinstance(source, Mapping):
+        return Table(pl.DataFrame(dict(source), strict=False), "the given columns")
+    raise DataError(f"cannot read rows from {type(source).__name__}: give a path, a frame or a mapping of columns")
+
+
+def _plain(column: Any) -> pl.Series:
+    values = column.where(column.notna(), None).tolist() if column.dtype == object else column.to_list()
+    return pl.Series(values, strict=False, nan_to_null=column.dtype == object)
+
+
+def _read_parquet(data: bytes, source: str) -> Table:
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        cause = str(error).splitlines()[0]
+        raise DataError(f"{source}: not a whole parquet file ({cause}); was it cut short? Fetch it again") from None
+    if not frame.height:
+        raise DataError(f"{source} has columns ({', '.join(frame.columns)}) and no rows")
+    return Table(frame, source, notes=(f"columns: {', '.join(frame.columns)}",))
+
+
+def _read_jsonl(text: str, source: str) -> Table:
+    records, lines = [], []
+    if text.lstrip().startswith("["):
+        records = _json(text, source, 1)
+        lines = list(range(1, len(records) + 1))
+    else:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                records.append(_json(line, source, number))
+                lines.append(number)
+    for number, record in zip(lines, records, strict=True):
+        if not isinstance(record, dict):
+            raise DataError(f'{source}, line {number}: {str(record)[:40]!r} is not an object like {{"text": "..."}}')
+    frame = pl.DataFrame(_columns(records), strict=False)
+    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {', '.join(frame.columns)}",))
+
+
+def _json(line: str, source: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        place = f"line {number + error.lineno - 1}, character {error.colno}"
+        raise DataError(f"{source}, {place}: not JSON ({error.msg}); each line must be one object") from None
+
+
+def _columns(records: list[dict]) -> dict[str, list]:
+    names = dict.fromkeys(name for record in records for name in record)
+    flat = lambda value: json.dumps(value) if isinstance(value, dict | list) else value  # noqa: E731
+    return {name: [flat(record.get(name)) for record in records] for name in names}
+
+
+def _read_lines(text: str, source: str, kind: str | None) -> Table:
+    """One text a line; split after the first word where that word is a label."""
+    numbered = [(number, line.strip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = pl.Series("text", [line for _, line in numbered])
+    place = lambda row: f"line {numbered[row][0]}"  # noqa: E731
+    if kind == "labelled" or (kind is None and _labelled(lines)):
+        parts = lines.str.strip_chars_start().str.splitn(" ", 2).struct.rename_fields(["label", "text"]).struct.unnest()
+        parts = parts.with_columns(pl.col("label").str.strip_prefix("__label__"), pl.col("text").fill_null(""))
+        note = "each line begins with its label (format 'labelled'; pass format='lines' if not)"
+        return Table(parts, source, place, (note,), {"format": "labelled"})
+    return Table(lines.to_frame(), source, place, ("one text a line: column text",), {"format": "lines"})
+
+
+def _labelled(lines: pl.Series) -> bool:
+    """Few different first words, each of them often: labels, as in fastText's and many research files."""
+    first = lines.str.strip_chars_start().str.split(" ").list.first()
+    if first.str.starts_with("__label__").all():
+        return True
+    counts = first.value_counts()[:, 1]
+    return len(lines) >= 20 and 2 <= len(counts) <= max(2, len(lines) // 10) and int(counts.min() or 0) > 1  # type: ignore[arg-type]
+
+
+def _read_folder(path: Path, encoding: str | None) -> Table:
+    """A folder per class that holds a file per text, or a file per class that holds a text per line."""
+    visible = sorted(child for child in path.iterdir() if not child.name.startswith("."))
+    folders = [child for child in visible if child.is_dir()]
+    files = [child for child in visible if child.is_file()]
+    if not folders and not files:
+        raise DataError(f"{path} is an empty folder; it needs a folder per class, or a text file per class")
+    rows: list[tuple[str, str, str]] = []
+    for folder in folders:
+        texts = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        rows += [(folder.name, read_text(file, encoding), str(file.relative_to(path))) for file in texts]
+    for file in [] if folders else files:
+        lines = enumerate(read_text(file, encoding).split("\n"), 1)
+        rows += [
+            (file.stem.removesuffix(".txt"), line.strip("\r"), f"{file.name}, line {n}")
+            for n, line in lines
+            if line.strip()
+        ]
+    frame = pl.DataFrame({"label": [row[0] for row in rows], "text": [row[1] for row in rows]})
+    note = "labels are the names of the folders" if folders else "labels are the names of the files, one text a line"
+    return Table(frame, str(path), lambda row: rows[row][2], (note,))
+
+
+TEXT_NAMES = (
+    "text",
+    "review",
+    "sentence",
+    "message",
+    "content",
+    "question",
+    "body",
+    "comment",
+    "tweet",
+    "title",
+    "document",
+)
+LABEL_NAMES = (
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "topic",
+    "intent",
+    "y",
+    "tag",
+    "language",
+    "rating",
+)
+
+
+def infer_columns(table: Table, text: str | None = None, label: str | None = None) -> tuple[str, str, Table]:
+    """Names of the text column and the label column, and the table with a note on what was inferred.
+
+    A column's name decides, else its content: the text is the column with the longest average, the label that with the
+    fewest different values.
+    """
+    for name in (text, label):
+        if name is not None:
+            table.column(name)
+    text = text or _named_like(table, TEXT_NAMES, {label}) or _longest(table, {label})
+    label = label or _named_like(table, LABEL_NAMES, {text}) or _fewest(table, {text})
+    if label is None:
+        have = ", ".join(table.columns)
+        raise DataError(
+            f"{table.source} has no column of labels beside {text!r} (columns: {have}); name one with label="
+        )
+    return text, label, table.note(f"text is column {text!r}, label is column {label!r}")
+
+
+def infer_text(table: Table, text: str | None = None) -> str:
+    """The text column of a table that need not have labels: the one training used, if it is there."""
+    if text is not None and text in table.columns:
+        return text
+    if text is not None and table.columns != ["text"]:
+        table.column(text)
+    return _named_like(table, TEXT_NAMES, set()) or _longest(table, set())
+
+
+def _named_like(table: Table, names: tuple[str, ...], taken: set) -> str | None:
+    lower = {name.lower(): name for name in table.columns if name not in taken}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def _longest(table: Table, taken: set) -> str:
+    columns = [name for name in table.columns if name not in taken]
+    if not columns:
+        raise DataError(f"{table.source} has one column, {table.columns[0]!r}; a text column beside it is needed")
+    mean = {name: table.column(name).cast(pl.String).str.len_chars().mean() or 0 for name in columns}
+    return max(columns, key=lambda name: mean[name])
+
+
+def _fewest(table: Table, taken: set) -> str | None:
+    counts = {name: table.column(name).n_unique() for name in table.columns if name not in taken}
+    counts = {name: count for name, count in counts.items() if count > 1} or counts
+    return min(counts, key=lambda name: counts[name]) if counts else None
+
+
+__all__ = ["FORMATS", "infer_columns", "infer_text", "read_table"]

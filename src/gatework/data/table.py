@@ -1,0 +1,78 @@
+"""A table that knows where each of its rows came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+
+from gatework.data.suggest import did_you_mean
+from gatework.errors import DataError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file or frame. `place(row)` is where row `row` (from 0) of the source stands: "line 17".
+
+    Example: `Table(pl.DataFrame({"text": ["a", "b"]}), "a frame").where(1)` is "a frame, row 2".
+    """
+
+    frame: pl.DataFrame
+    source: str
+    place: Callable[[int], str] = lambda row: f"row {row + 1}"
+    notes: tuple[str, ...] = ()
+    format: dict = field(default_factory=dict)
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def columns(self) -> list[str]:
+        return self.frame.columns
+
+    def where(self, row: int) -> str:
+        """Source and place of a row of this table, for messages."""
+        return f"{self.source}, {self.place(int(row if self.rows is None else self.rows[row]))}"
+
+    def column(self, name: str) -> pl.Series:
+        """A column by name; the error for a missing one lists those that exist."""
+        if name not in self.columns:
+            have = ", ".join(self.columns)
+            raise DataError(f"{self.source} has no column {name!r}: it has {have}{did_you_mean(name, self.columns)}")
+        return self.frame[name]
+
+    def strings(self, name: str) -> pl.Series:
+        """A column as text; missing values stay null, whole floats lose their ".0"."""
+        series = self.column(name)
+        if series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().round(0)).all():
+            series = series.fill_nan(None).cast(pl.Int64)
+        return series.cast(pl.String)
+
+    def numbers(self, name: str) -> pl.Series:
+        """A column as float64; missing values are NaN; what else is no number is refused by row and value."""
+        series = self.column(name)
+        if series.dtype != pl.String:
+            return series.cast(pl.Float64).fill_null(float("nan"))
+        text = series.str.strip_chars().fill_null("")
+        absent = text.str.to_lowercase().is_in(["", "na", "nan", "null", "none", "?"])
+        values = text.cast(pl.Float64, strict=False)
+        bad = (values.is_null() & ~absent).arg_true()
+        if len(bad):
+            row = int(bad[0])
+            more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+            raise DataError(
+                f"{self.where(row)}, column {name!r}: {series[row]!r} is not a number{more}; correct it, leave it "
+                "empty if the value is missing, or leave the column out"
+            )
+        return values.fill_null(float("nan"))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Table:
+        """The given rows, which keep their places."""
+        rows = np.asarray(rows, np.int64)
+        return replace(self, frame=self.frame[rows], rows=rows if self.rows is None else self.rows[rows])
+
+    def note(self, *notes: str) -> Table:
+        return replace(self, notes=(*self.notes, *notes))
