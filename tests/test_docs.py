@@ -1,4 +1,4 @@
-"""The documents tell the truth: examples run, commands and their options exist, files and names exist, none is left out."""
+"""The documents tell the truth: examples run; commands, options, files and names exist, and none is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+import torch
+
+import gatework
+from gatework import cells
 from sources import PACKAGE, ROOT, files, module, tree
 
 DOCUMENTS = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.name != "CHANGELOG.md"]
@@ -46,9 +51,18 @@ def test_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("path", [p for p in files() if ">>> " in p.read_text(encoding="utf-8")], ids=module)
 def test_examples_in_docstrings_run(path: Path) -> None:
     found = importlib.import_module(module(path))
-    result = doctest.testmod(found, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testmod(found, optionflags=flags, extraglobs=usual_names())
     assert result.attempted > 0, f"{module(path)}: doctest finds none of its examples"
     assert result.failed == 0
+
+
+@cache
+def usual_names() -> dict[str, Any]:
+    """What examples use without importing it: the package, its language, numpy, torch, and the cells by name."""
+    language = {n: getattr(gatework, n) for n in gatework._HOMES["gatework.compiler.lang"]}
+    known = {n: cells.get(n) for n in cells.names()}
+    return {"gatework": gatework, "cells": cells, "np": numpy, "torch": torch, **language, **known}
 
 
 @pytest.mark.parametrize("name", renew.commands())
@@ -65,10 +79,14 @@ def test_every_page_has_a_command() -> None:
 
 
 def every_command(command: Any, words: str = "gatework") -> list[tuple[str, Any]]:
-    return [(words, command)] + [c for n, b in getattr(command, "commands", {}).items() for c in every_command(b, f"{words} {n}")]
+    return [(words, command)] + [
+        c for n, b in getattr(command, "commands", {}).items() for c in every_command(b, f"{words} {n}")
+    ]
 
 
-@pytest.mark.parametrize(("words", "command"), every_command(renew.get_command(renew.app))[1:], ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("words", "command"), every_command(renew.get_command(renew.app))[1:], ids=lambda v: str(v)[:40]
+)
 def test_every_command_and_option_has_help(words: str, command: Any) -> None:
     assert command.help, f"{words}: a docstring is its help"
     silent = [p.name for p in command.params if not getattr(p, "help", None)]
@@ -77,8 +95,15 @@ def test_every_command_and_option_has_help(words: str, command: Any) -> None:
 
 def command_lines() -> list[tuple[str, str]]:
     """Every line `gatework ...` in a shell block of a document."""
-    lines = [(p.relative_to(ROOT).as_posix(), b) for p in DOCUMENTS for t in blocks(p, "sh", "bash", "console") for b in t.splitlines()]
-    return [(where, line.removeprefix("$ ")) for where, line in lines if line.removeprefix("$ ").startswith("gatework ")]
+    lines = [
+        (p.relative_to(ROOT).as_posix(), b)
+        for p in DOCUMENTS
+        for t in blocks(p, "sh", "bash", "console")
+        for b in t.splitlines()
+    ]
+    return [
+        (where, line.removeprefix("$ ")) for where, line in lines if line.removeprefix("$ ").startswith("gatework ")
+    ]
 
 
 @pytest.mark.parametrize(("where", "line"), command_lines() or [("-", "gatework --help")])
@@ -103,7 +128,9 @@ def test_architecture_has_one_line_for_every_file() -> None:
     text = renew.ARCHITECTURE.read_text(encoding="utf-8")
     named = re.findall(r"^\| `([\w/]+\.py)` \|", text, re.MULTILINE)
     missing = {p.relative_to(PACKAGE).as_posix() for p in files() if p.stat().st_size} - set(named)
-    assert not missing, f"ARCHITECTURE.md has no line for {sorted(missing)}: run `make docs` (a new folder needs its two marks)"
+    assert not missing, (
+        f"ARCHITECTURE.md has no line for {sorted(missing)}: run `make docs` (a new folder needs its two marks)"
+    )
     assert len(named) == len(set(named)), "ARCHITECTURE.md names a file twice"
     assert text == renew.architecture(text), "the tables of ARCHITECTURE.md are not what the files say: run `make docs`"
 
@@ -123,7 +150,9 @@ def known_names() -> set[str]:
                 value = getattr(node, field, None)
                 found |= set(value.split(".")) if isinstance(value, str) else set()
             if isinstance(node, ast.ImportFrom | ast.Import):
-                found |= {p for a in node.names for p in a.name.split(".")} | set((getattr(node, "module", "") or "").split("."))
+                found |= {p for a in node.names for p in a.name.split(".")} | set(
+                    (getattr(node, "module", "") or "").split(".")
+                )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Imports point one way, without cycles, and heavy libraries are loaded where they belong: read off the source, not run."""
+"""Imports point one way, without cycles, and heavy libraries are loaded where they belong: read off the source."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
+
 from sources import files, imports, module, within
 
 # Who may import whom inside the package: a part, and the parts it sees. `errors` and `extras` are for everybody.
@@ -43,7 +44,7 @@ NETWORK = {"urllib.request", "http.client"}
 
 
 def part(name: str) -> str:
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 @pytest.mark.parametrize("path", files(), ids=module)
@@ -104,13 +105,15 @@ def test_commands_are_light_until_they_run() -> None:
 @pytest.mark.parametrize("statement", ["import gatework", "import gatework.cli", "import gatework.cells"])
 def test_nothing_heavy_is_loaded(statement: str) -> None:
     code = f"{statement}; import sys; print(*{{n.split('.')[0] for n in sys.modules}})"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert not loaded & {"torch", "llvmlite", "keras", "polars", "pandas", "sklearn", "matplotlib", "numpy"}
 
 
 def seconds(code: str, runs: int = 5) -> float:
     """The best of some runs of `python -c code`, without the start of the interpreter itself."""
-    timed = "import time; s = time.perf_counter(); exec({!r}); print(time.perf_counter() - s)".format(code)
+    timed = f"import time; s = time.perf_counter(); exec({code!r}); print(time.perf_counter() - s)"
     command = [sys.executable, "-c", timed]
     outputs = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(runs))
     return min(float(output.split()[-1]) for output in outputs)

@@ -1,4 +1,4 @@
-"""The public names: one sorted list, loaded when used, each explained with an example; a missing extra says what to type."""
+"""The public names: one sorted list, loaded when used, each shown in an example; a missing extra says what to type."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from sources import PACKAGE, tree
 
 import gatework
 from gatework.errors import MissingExtraError
 from gatework.extras import explained
+from sources import PACKAGE, tree
 
 
 def test_the_list_is_sorted() -> None:

@@ -87,12 +87,12 @@ __all__ = [
 # Where a name lives; a name that is not here is a module of the package.
 _HOMES = {
     "gatework.compiler.lang": (
-        "abs", "cell", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "max", "maximum", "mean", "minimum",
-        "relu", "sigmoid", "softmax", "softplus", "sqrt", "stop", "sum", "tanh", "var", "where",
+        "abs", "cell", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "max", "maximum", "mean",
+        "minimum", "relu", "sigmoid", "softmax", "softplus", "sqrt", "stop", "sum", "tanh", "var", "where",
     ),
     "gatework.layers": ("GRU", "LSTM", "RNN", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
-}
+}  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 

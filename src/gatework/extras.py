@@ -17,10 +17,10 @@ EXTRAS = dict.fromkeys(_TRAIN, "train") | dict.fromkeys(_KERAS, "keras") | dict.
 def explained(error: ImportError) -> ImportError:
     """The error to raise in place of `error`: a MissingExtraError where an extra brings the missing module.
 
-        try:
-            import torch
-        except ImportError as error:
-            raise explained(error) from error
+    try:
+        import torch
+    except ImportError as error:
+        raise explained(error) from error
     """
     package = (error.name or "").partition(".")[0]
     missing = isinstance(error, ModuleNotFoundError) and package in EXTRAS
