@@ -1,0 +1,9 @@
+"""Recurrent layers as torch modules."""
+
+from __future__ import annotations
+
+from gatework.layers.recurrent import Recurrent
+from gatework.layers.saving import save
+from gatework.layers.torch_compat import GRU, LSTM, RNN, from_torch, to_torch
+
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "from_torch", "save", "to_torch"]

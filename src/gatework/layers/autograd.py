@@ -1,0 +1,241 @@
+"""The recurrence as an operator of torch: values and first derivatives from the kernel, the second from the reference.
+
+There are two ways in, with one body. Outside of compilers and function transforms, `_Recurrence` (an autograd.Function)
+costs a few microseconds. Inside, `torch.ops.gatework.recurrence` is an operator with a fake and a derivative; it takes
+padded sequences with their lengths, as the sizes of packed ones would depend on data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.layers.binding import Binding, known
+from gatework.layers.differentiable import differentiable
+from gatework.layers.ragged import Packed, Rectangle, put
+from gatework.runtime.rows import Rows
+
+Tensors = Sequence[Tensor | None]
+
+
+def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors) -> list[Tensor]:
+    """Run one direction of one layer over flat rows.
+
+    `tensors` are in the binding's order: inputs of each step (N, w), inputs of each sequence (B, w), starts (B, w) or
+    None, parameters. Gives the output's history (N, H), the last states (B, w), and with `every` the histories of the
+    states after the first.
+    """
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return list(_Recurrence.apply(binding, rows, every, rates, *tensors))
+    return forward(binding, rows, every, rates, tensors, train=False)[0]
+
+
+def forward(
+    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors, train: bool
+) -> tuple[list[Tensor], Any]:
+    """The kernel's forward pass: tensors out, and what it kept for the way back."""
+    arrays = _arrays(binding, tensors)
+    program = binding.program(tensors[0].dtype)  # type: ignore[union-attr]
+    done = program.forward(rows, {**arrays[0], **rates}, arrays[1], arrays[2], train=train or every)
+    outputs = [done.history[binding.output], *(done.final[s] for s in binding.states)]
+    if every:
+        outputs += [done.history[s] for s in binding.states[1:]]
+    return [torch.from_numpy(a) for a in outputs], done
+
+
+def backward(binding: Binding, done: Any, every: bool, grads: Tensors, tensors: Tensors, needs: Sequence[bool]) -> list:
+    """The kernel's backward pass: a gradient, or None, for each of `tensors`."""
+    states, dtype = binding.states, tensors[0].dtype  # type: ignore[union-attr]
+    given = [None if g is None else g.detach().contiguous().numpy() for g in grads]
+    d_history = dict.fromkeys(states) | {binding.output: given[0]}
+    d_final = dict(zip(states, given[1 : 1 + len(states)], strict=True))
+    if every:
+        d_history.update(zip(states[1:], given[1 + len(states) :], strict=True))
+    names = [*binding.steps, *binding.sequences]
+    first, params = binding.first_start, binding.first_param
+    need = {name for name, needed in zip(names, needs, strict=False) if needed}
+    need |= {"start"} if any(needs[first:params]) else set()
+    need |= {"weights"} if any(needs[params:]) else set()
+    found = binding.program(dtype).backward(done, d_history, d_final, need)
+    result = [_tensor(found.inputs.get(n)) if needed else None for n, needed in zip(names, needs, strict=False)]
+    result += [_tensor(found.start.get(s)) if n else None for s, n in zip(states, needs[first:params], strict=True)]
+    if "weights" not in need:
+        return result + [None] * (len(tensors) - params)
+    return result + binding.gradients(found.weights, tensors[params:])  # type: ignore[arg-type]
+
+
+def _tensor(array: Any) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)
+
+
+def _arrays(binding: Binding, tensors: Tensors) -> tuple[dict, dict, dict]:
+    """Tensors as numpy arrays over the same memory: inputs, starts, weights."""
+    first, params = binding.first_start, binding.first_param
+    rows = [None if t is None else t.detach().contiguous().numpy() for t in tensors[:params]]
+    inputs = dict(zip((*binding.steps, *binding.sequences), rows, strict=False))
+    start = dict(zip(binding.states, rows[first:], strict=True))
+    return inputs, start, binding.weights([t.detach().numpy() for t in tensors[params:]])  # type: ignore[union-attr]
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, binding: Binding, rows: Rows, every: bool, rates: dict[str, float], *tensors: Tensor) -> Any:
+        outputs, done = forward(binding, rows, every, rates, tensors, train=True)
+        ctx.said = binding, rows, every, rates, done
+        ctx.save_for_backward(*tensors, *outputs)
+        ctx.set_materialize_grads(False)
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        binding, rows, every, rates, done = ctx.said
+        tensors = ctx.saved_tensors[: len(ctx.needs_input_grad) - 4]
+        needs = ctx.needs_input_grad[4:]
+        if torch.is_grad_enabled():
+            found = _again(binding, rows, every, rates, grads, tensors, needs)
+        else:
+            found = backward(binding, done, every, grads, tensors, needs)
+        return None, None, None, None, *found
+
+
+def _again(
+    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], grads: Tensors, tensors: Tensors, needs: Sequence
+) -> list:
+    """First derivatives as a differentiable function of tensors and gradients: through the reference."""
+    with torch.enable_grad():
+        # Aliases, so that a tensor computed from another of them does not add to the other's gradient.
+        aliases = [t.view_as(t) if t is not None and n else t for t, n in zip(tensors, needs, strict=True)]
+        outputs = differentiable(binding, rows, every, rates, aliases)
+        wanted = [a for a, n in zip(aliases, needs, strict=True) if n]
+        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+            )
+        )
+    return [next(found) if n else None for n in needs]
+
+
+# --- the registered operator -----------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("gatework::recurrence", mutates_args=())
+def _op(
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None,
+    rate_names: str, rates: Sequence[float], tensors: Sequence[Tensor],
+) -> list[Tensor]:  # fmt: skip
+    """`recurrence` over padded sequences (T*B, w); every start is given."""
+    call = _Call(key, steps, batch, reverse, lengths, rate_names, rates)
+    outputs, _ = forward(call.binding, call.rows, every, call.rates, call.enter(tensors), train=False)
+    return call.leave(outputs)
+
+
+@_op.register_fake
+def _(
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None,
+    rate_names: str, rates: Sequence[float], tensors: Sequence[Tensor],
+) -> list[Tensor]:  # fmt: skip
+    binding, like = known(key), tensors[0]
+    history = [like.new_empty(steps * batch, w) for w in (binding.widths if every else binding.widths[:1])]
+    return [history[0], *(like.new_empty(batch, w) for w in binding.widths), *history[1:]]
+
+
+@torch.library.custom_op("gatework::recurrence_backward", mutates_args=())
+def _op_backward(
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rate_names: str,
+    rates: Sequence[float], tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
+) -> list[Tensor]:  # fmt: skip
+    """The gradients of the tensors that need one; runs the forward pass again, as operators keep no private state."""
+    call = _Call(key, steps, batch, reverse, lengths, rate_names, rates)
+    entered = call.enter(tensors)
+    _, done = forward(call.binding, call.rows, every, call.rates, entered, train=True)
+    states = len(call.binding.states)
+    inner = [call.pack(g) if k == 0 or k > states else call.batch.sort(g) for k, g in enumerate(grads)]
+    found = call.left(backward(call.binding, done, every, inner, entered, needs))
+    return [f for f, n in zip(found, needs, strict=True) if n]
+
+
+@_op_backward.register_fake
+def _(
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rate_names: str,
+    rates: Sequence[float], tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
+) -> list[Tensor]:  # fmt: skip
+    return [t.new_empty(t.shape) for t, n in zip(tensors, needs, strict=True) if n]
+
+
+class _Call:
+    """What the operators' plain arguments mean: the binding, the rows, and the way between padded and packed."""
+
+    def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, names: str, rates: Sequence[float]):
+        self.binding, self.reverse, self.padded = known(key), reverse, steps * batch
+        self.batch = Rectangle(steps, batch) if lengths is None else Packed.from_lengths(lengths, steps, batch)
+        self.index = None if lengths is None else self.batch.index(steps, batch_first=False)
+        self.rows = self.batch.rows(reverse)
+        self.rates = dict(zip(names.split(), rates, strict=True))
+
+    def pack(self, values: Tensor) -> Tensor:
+        """(T*B, w) to (N, w), in the order in which the direction visits the rows."""
+        if self.index is None:
+            return values
+        flat = values.index_select(0, self.index)
+        return self.batch.flip(flat) if self.reverse else flat
+
+    def unpack(self, flat: Tensor) -> Tensor:
+        if self.index is None:
+            return flat
+        return put(self.batch.flip(flat) if self.reverse else flat, self.index, self.padded)
+
+    def enter(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        b = self.binding
+        steps, params = len(b.steps), b.first_param
+        return [
+            *map(self.pack, tensors[:steps]), *map(self.batch.sort, tensors[steps:params]), *tensors[params:]
+        ]  # fmt: skip
+
+    def leave(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        states = len(self.binding.states)
+        return [self.unpack(o) if k == 0 or k > states else self.batch.unsort(o) for k, o in enumerate(outputs)]
+
+    def left(self, grads: Sequence[Any]) -> list:
+        b = self.binding
+        steps, params = len(b.steps), b.first_param
+        into = [self.unpack] * steps + [self.batch.unsort] * (params - steps) + [lambda g: g] * (len(grads) - params)
+        return [None if g is None else f(g) for f, g in zip(into, grads, strict=True)]
+
+
+def _setup(ctx: Any, inputs: tuple, output: Any) -> None:
+    *said, tensors = inputs
+    lengths = said[5]
+    ctx.said = (*said[:5], None, *said[6:])
+    ctx.has_lengths = lengths is not None
+    ctx.needs = [t.requires_grad for t in tensors]
+    ctx.save_for_backward(*tensors, *([lengths] if ctx.has_lengths else []))
+
+
+def _op_gradient(ctx: Any, *grads: Any) -> Any:
+    grads = grads[0] if len(grads) == 1 and isinstance(grads[0], (list, tuple)) else grads
+    saved = list(ctx.saved_tensors)
+    lengths = saved.pop() if ctx.has_lengths else None
+    said = (*ctx.said[:5], lengths, *ctx.said[6:])
+    binding, steps, batch, every = known(said[0]), said[1], said[2], said[4]
+    widths = [(steps * batch, binding.widths[0]), *((batch, w) for w in binding.widths)]
+    widths += [(steps * batch, w) for w in binding.widths[1:]] if every else []
+    given = [saved[0].new_zeros(shape) if g is None else g for g, shape in zip(grads, widths, strict=True)]
+    found = iter(_op_backward(*said, saved, given, ctx.needs))
+    return *[None] * len(said), [next(found) if n else None for n in ctx.needs]
+
+
+_op.register_autograd(_op_gradient, setup_context=_setup)
+
+
+def recurrence_traced(
+    binding: Binding, batch: Any, reverse: bool, every: bool, rates: dict[str, float], tensors: Sequence[Tensor]
+) -> list[Tensor]:
+    """`recurrence` as the registered operator; `batch` is a Padded."""
+    names = " ".join(rates)
+    return _op(
+        binding.key, batch.steps, batch.batch, reverse, every, batch.lengths, names, list(rates.values()), tensors
+    )

@@ -1,0 +1,215 @@
+"""From a layer's call to its directions: entry, states, masks, the choice of kernel, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework.compiler import params
+from gatework.layers.autograd import recurrence, recurrence_traced
+from gatework.layers.binding import Binding
+from gatework.layers.differentiable import differentiable
+from gatework.layers.entry import Entry, TracedEntry, enter
+from gatework.layers.errors import LayerError
+
+
+def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bool, inputs: Mapping[str, Any]) -> Any:
+    """The call of a layer; see `Recurrent.forward`."""
+    layer._check_input(input)
+    entry = enter(input, layer.batch_first, lengths, traced())
+    call = Call(layer, entry, states, reset, every, inputs)
+    flat = call.run(entry.flat(input, layer.input_size, "input"))
+    output = entry.leave(_cast(flat, call.given))
+    results = (output, call.last_states())
+    return (*results, call.values) if every else results
+
+
+def traced() -> bool:
+    """Whether a compiler or a function transform is watching."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
+class Call:
+    """One call of a layer."""
+
+    def __init__(self, layer: Any, entry: Entry, states: Any, reset: Any, every: bool, inputs: Mapping[str, Any]):
+        self.layer, self.entry, self.every = layer, entry, every
+        self.names = [s.name for s in layer.graph.states]
+        self.widths = [params.size(layer.sizes, s.width) for s in layer.graph.states]
+        self.starts = None if states is None else self.checked_states(states)
+        self.values: dict[str, Any] = {}
+        self.inputs, self.rates = self.checked_inputs(inputs)
+        self.reset = reset
+        self.finals: list[list[Tensor]] = [[] for _ in self.names]
+
+    # --- what is given -----------------------------------------------------------------------------------------------
+
+    def checked_states(self, states: Any) -> list[Tensor]:
+        """Each state as (layers * directions, B, w) in the rows' order."""
+        if isinstance(states, Mapping):
+            states = [states.get(name) for name in self.names]
+        given = [states] if isinstance(states, Tensor) else list(states)
+        if len(given) != len(self.names) or not all(isinstance(s, Tensor) for s in given):
+            raise LayerError(f"states must be the {len(self.names)} tensors {', '.join(self.names)}; got {len(given)}")
+        return [self.checked_state(k, state) for k, state in enumerate(given)]
+
+    def checked_state(self, k: int, state: Tensor) -> Tensor:
+        dims = 3 if self.entry.batched else 2
+        kind = "batched 3-D" if dims == 3 else "unbatched 2-D"
+        if state.dim() != dims:
+            raise LayerError(f"For {kind} input, hx should also be {dims}-D but got {state.dim()}-D tensor")
+        state = state if self.entry.batched else state.unsqueeze(1)
+        expected = (self.layer.num_layers * self.layer.directions, self.entry.batch, self.widths[k])
+        if state.shape != expected:
+            raise LayerError(f"Expected hidden[{k}] size {expected}, got {list(state.shape)}")
+        return state
+
+    def checked_inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The cell's other inputs: as rows, and the numbers of the call."""
+        expected = {i.name: i for i in self.layer.graph.inputs[1:]}
+        for name in given:
+            if name not in expected:
+                raise LayerError(f"{self.layer.graph.name} has no input {name!r}; it has {', '.join(expected) or 'no other'}")
+        for name, item in expected.items():
+            if name not in given:
+                raise LayerError(f"{self.layer.graph.name} needs its input {name!r} of width {item.width}: layer(x, {name}=...)")
+        rates = {n: float(v) for n, v in given.items() if expected[n].per == "call"}
+        sizes = self.layer.layer_sizes(0)
+        rows = {n: self.rows_of(n, v, params.size(sizes, expected[n].width), expected[n].per) for n, v in given.items() if n not in rates}
+        return rows, rates
+
+    def rows_of(self, name: str, values: Any, width: int, per: str) -> Tensor:
+        if per == "step":
+            return self.entry.flat(values, width, name)
+        values = values if self.entry.batched else values.unsqueeze(0)
+        if values.shape != (self.entry.batch, width):
+            raise LayerError(f"{name} must have shape {(self.entry.batch, width)}; got {tuple(values.shape)}")
+        return self.entry.rows.sort(values)
+
+    # --- the layers --------------------------------------------------------------------------------------------------
+
+    def run(self, data: Tensor) -> Tensor:
+        """All layers over flat rows (N, I); gives (N, H * directions)."""
+        layer = self.layer
+        self.given, self.dtype = data.dtype, _inside(layer.parameter(0).dtype)
+        self.resets = None if self.reset is None else self.entry.flat(self.reset, 1, "reset").to(self.dtype)
+        for depth in range(layer.num_layers):
+            data = _cast(data, self.dtype)
+            outputs = [self.direction(depth, d, data) for d in range(layer.directions)]
+            data = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            if layer.dropout and layer.training and depth < layer.num_layers - 1:
+                data = functional.dropout(data, layer.dropout, True)
+        return data
+
+    def direction(self, depth: int, d: int, data: Tensor) -> Tensor:
+        layer, k = self.layer, depth * self.layer.directions + d
+        binding = layer.binding(depth, self.resets is not None, self.every)
+        starts = self.start(k)
+        rows = [_cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
+        starts += [None] * (len(binding.states) - len(starts))
+        weights = [_cast(p, self.dtype) for p in layer._params(k)]
+        found = self.through(binding, d == 1, [*rows, *starts, *weights])
+        self.keep(binding, layer.all_suffixes()[k], found, d)
+        return self.turned(found[0], d)
+
+    def through(self, binding: Binding, reverse: bool, tensors: list) -> list[Tensor]:
+        """By way of the operator, the kernel, or the reference."""
+        if isinstance(self.entry, TracedEntry):
+            return recurrence_traced(binding, self.entry, reverse, self.every, self.rates, tensors)
+        rows = self.entry.rows.rows(reverse)
+        if tensors[0].device.type != "cpu":
+            return differentiable(binding, rows, self.every, self.rates, tensors)
+        return recurrence(binding, rows, self.every, self.rates, tensors)
+
+    def turned(self, flat: Tensor, d: int) -> Tensor:
+        """Rows to the order in which direction d visits them, or back."""
+        return self.entry.rows.flip(flat) if d else flat
+
+    def start(self, k: int) -> list[Any]:
+        """States before the first step, in the rows' order: given, learned, or None for the cell's own."""
+        if self.starts is not None:
+            return [_cast(self.entry.rows.sort(s[k]), self.dtype) for s in self.starts]
+        if self.layer.learn_initial_state:
+            return [self.fresh(name, k) for name in self.names]
+        return [None] * len(self.names)
+
+    def fresh(self, state: str, k: int) -> Tensor:
+        """The start of a state where none is given, (B, w)."""
+        at = self.names.index(state)
+        shape = (self.entry.batch, self.widths[at])
+        if self.layer.learn_initial_state:
+            learned = getattr(self.layer, f"initial_{state}{self.layer.all_suffixes()[k]}")
+            return _cast(learned, self.dtype).expand(shape)
+        like = self.layer.parameter(0)
+        return like.new_full(shape, self.layer.graph.states[at].start, dtype=self.dtype)
+
+    def input(self, binding: Binding, name: str, data: Tensor, d: int, k: int) -> Tensor:
+        """One input of a direction as rows."""
+        if name == self.layer.graph.inputs[0].name:
+            return self.turned(data, d)
+        if name == "reset" and self.resets is not None:
+            return self.turned(self.entry.later(self.resets), d) if d else self.resets
+        if name in self.inputs:
+            rows = self.inputs[name]
+            return self.turned(rows, d) if name in binding.steps else rows
+        kind, state = name.split("_", 1)
+        width = binding.size(binding.graph.input(name).width)
+        if kind == "start":
+            return self.fresh(state, k)
+        if kind == "drop":
+            keep = 1.0 - self.layer.recurrent_dropout
+            mask = data.new_empty(self.entry.batch, width, dtype=self.dtype).bernoulli_(keep)
+            return mask.div_(keep) if keep else mask
+        return data.new_empty(len(data), width, dtype=self.dtype).bernoulli_(self.layer.zoneout[state])
+
+    # --- what is returned --------------------------------------------------------------------------------------------
+
+    def keep(self, binding: Binding, suffix: str, found: list[Tensor], d: int) -> None:
+        states = len(binding.states)
+        for final, last in zip(self.finals, found[1 : 1 + states], strict=False):
+            final.append(last)
+        if self.every:
+            histories = (found[0], *found[1 + states :])
+            self.values |= {
+                name + suffix: self.entry.leave(_cast(self.turned(h, d), self.given))
+                for name, h in zip(binding.states, histories, strict=True)
+            }
+
+    def last_states(self) -> Any:
+        """Each state (layers * directions, B, w) in the caller's order; for one sequence (layers * directions, w)."""
+        return tuple(self.last_state(final) for final in self.finals)
+
+    def last_state(self, final: list[Tensor]) -> Tensor:
+        final = [self.entry.rows.unsort(f) for f in final]
+        stacked = final[0].unsqueeze(0) if len(final) == 1 else torch.stack(final)
+        return _cast(stacked if self.entry.batched else stacked.squeeze(1), self.given)
+
+
+def _inside(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the computation for parameters of a dtype."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def describe(layer: Any) -> str:
+    """Which kernel runs, and why."""
+    like = layer.parameter(0)
+    inside = _inside(like.dtype)
+    lines = [f"{layer.graph.name}, {str(inside).removeprefix('torch.')} inside"]
+    if inside != like.dtype:
+        lines[0] += f" (parameters are {str(like.dtype).removeprefix('torch.')}, cast at each call)"
+    if torch.is_autocast_enabled(like.device.type):
+        lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
+    if like.device.type != "cpu":
+        return f"{lines[0]}; the reference over torch tensors, as there is no kernel for the device {like.device.type}"
+    for depth in range(min(layer.num_layers, 2)):
+        lines.append(f"layer {depth}: {layer.binding(depth).program(inside).describe()}")
+    return "\n".join(lines)

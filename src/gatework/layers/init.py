@@ -1,0 +1,36 @@
+"""What parameters are before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from gatework.errors import OptionError
+
+
+def uniform(parameters: Iterable[Tensor], hidden_size: int) -> None:
+    """Uniform between -1/sqrt(H) and 1/sqrt(H), in order: as torch.nn's recurrent layers draw them."""
+    bound = 1.0 / math.sqrt(hidden_size)
+    for parameter in parameters:
+        torch.nn.init.uniform_(parameter, -bound, bound)
+
+
+def forget_bias(first: Tensor, second: Tensor | None, value: float) -> None:
+    """The forget gate's two biases add up to `value` (Gers et al. 2000; Jozefowicz et al., ICML 2015, use 1)."""
+    torch.nn.init.constant_(first, value)
+    if second is not None:
+        torch.nn.init.zeros_(second)
+
+
+def chrono(longest: int, units: int) -> Tensor:
+    """Forget biases log(u), u uniform in [1, longest - 1], (units,): the units forget over 1 to `longest` steps.
+
+    Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 3: b_f = log(u), b_i = -b_f; for a
+    gate that keeps the state, as the GRU's z of torch, b_z = log(u).
+    """
+    if isinstance(longest, bool) or longest < 3:
+        raise OptionError(f"chrono={longest!r}: give the longest dependency in steps, a number of at least 3")
+    return torch.empty(units).uniform_(1, longest - 1).log_()

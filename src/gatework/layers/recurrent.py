@@ -1,0 +1,271 @@
+"""`Recurrent`: any cell as a layer over sequences, stacked and in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework import cells
+from gatework.compiler import params, wrappers
+from gatework.compiler.ir import Graph
+from gatework.compiler.lang import Cell
+from gatework.errors import OptionError
+from gatework.layers import init, variants
+from gatework.layers.binding import Binding
+from gatework.layers.dispatch import describe, run
+from gatework.layers.errors import LayerError
+from gatework.layers.parameters import Declared, separate
+
+States = Any
+
+
+class Recurrent(nn.Module):
+    """A cell over sequences: `output, states = layer(input)`.
+
+        layer = gatework.Recurrent("slstm", 32, 64, sizes={"heads": 4})
+        output, (h, c, n, m) = layer(torch.zeros(100, 8, 32))          # (T, B, I) -> (T, B, H), states (1, B, H) each
+
+    Arguments
+        cell            a cell, its name, or a graph
+        input_size      I, units of the input
+        hidden_size     H, units of the states
+        num_layers      layers, each of which reads the output of the one below
+        bias            False: the maps have no bias
+        batch_first     sequences are (B, T, I) instead of (T, B, I)
+        dropout         rate of dropout between layers, fresh at each step
+        bidirectional   a second copy of each layer runs from the end; outputs are joined, (T, B, 2H)
+        sizes           numbers for the cell's other width symbols, and {"heads": n}
+        recurrent_dropout  rate of variational dropout of the states that maps read: one mask a sequence (Gal &
+                        Ghahramani, NIPS 2016), one for each state ("state") or each map ("map", as Keras) as
+                        recurrent_dropout_per says
+        zoneout         rate at which units keep their old value, for all states or {"h": 0.05, "c": 0.5} (Krueger et al.,
+                        ICLR 2017); the expectation in evaluation
+        layer_norm      normalise every gate over its units (Ba, Kiros & Hinton 2016); or options of
+                        `compiler.wrappers.layer_norm`: {"of": "parts", "over": "all", "state": "c"}
+        learn_initial_state  the states before the first step are parameters
+        recompute       keep less for the backward pass, compute it again
+        device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32
+
+    Raises OptionError for options that do not fit the cell.
+    """
+
+    def __init__(
+        self, cell: str | Cell | Graph, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+        sizes: Mapping[str, int] | None = None, recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
+        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False,
+        learn_initial_state: bool = False, recompute: bool = False, device: Any = None, dtype: Any = None,
+    ):  # fmt: skip
+        super().__init__()
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per
+        self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
+        graph = cell if isinstance(cell, Graph) else cells.get(cell).graph
+        graph = graph if bias else variants.without_bias(graph)
+        norm = dict(layer_norm) if isinstance(layer_norm, Mapping) else {}
+        self.graph: Graph = graph if layer_norm is False else wrappers.layer_norm(graph, **norm)
+        self.zoneout = self._rates(zoneout)
+        self.sizes = {"H": hidden_size, **(sizes or {})}
+        self._check_options()
+        self._declare(device, dtype)
+        self._forget_kernels()
+        self.reset_parameters()
+
+    # --- construction ------------------------------------------------------------------------------------------------
+
+    def _rates(self, zoneout: float | Mapping[str, float]) -> dict[str, float]:
+        states = [s.name for s in self.graph.states]
+        rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(states, zoneout)
+        unknown = [name for name in rates if name not in states]
+        if unknown:
+            raise OptionError(f"zoneout names the state {unknown[0]!r}; {self.graph.name} has {', '.join(states)}")
+        return {name: float(rate) for name, rate in rates.items() if rate}
+
+    def _check_options(self) -> None:
+        for name, value in (("input_size", self.input_size), ("hidden_size", self.hidden_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise OptionError(f"{name} must be a whole number of at least 1; got {value!r}")
+        if self.num_layers < 1:
+            raise OptionError(f"num_layers must be at least 1; got {self.num_layers!r}")
+        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        for name, rate in {**rates, **{f"zoneout of {s}": r for s, r in self.zoneout.items()}}.items():
+            if not 0 <= rate <= 1:
+                raise OptionError(f"{name} is a probability between 0 and 1; got {rate!r}")
+        known = params.symbols(self.graph)
+        missing = [w for w in known if w not in (*self.sizes, self._data.width, "heads")]
+        if missing:
+            raise OptionError(f"{self.graph.name} needs a size for {missing[0]!r}: sizes={{{missing[0]!r}: 16}}")
+        deep = self.num_layers > 1 and any(i.width == self._data.width for i in self.graph.inputs[1:])
+        if deep and self.input_size != self.output_size * self.directions:
+            raise OptionError(
+                f"{self.graph.name} has inputs as wide as {self._data.name}, which a second layer cannot read; "
+                "stack layers by hand, or choose input_size equal to the output's width"
+            )
+
+    @property
+    def _data(self) -> Any:
+        return self.graph.inputs[0]
+
+    @property
+    def directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Units of the output of one direction."""
+        return params.size(self.sizes, self.graph.states[0].width)
+
+    def layer_sizes(self, layer: int) -> dict[str, int]:
+        """Every width of a layer as a number."""
+        below = self.input_size if layer == 0 else self.output_size * self.directions
+        return {**self.sizes, self._data.width: below}
+
+    def _declared(self, layer: int) -> Declared:
+        return separate(self.graph, self.layer_sizes(layer))
+
+    def _declare(self, device: Any, dtype: Any) -> None:
+        self._names: list[list[str]] = []
+        self._pieces = [self._declared(layer).pieces for layer in range(self.num_layers)]
+        for layer in range(self.num_layers):
+            for suffix in self.suffixes(layer):
+                shapes = self._declared(layer).shapes
+                self._names.append([name + suffix for name in shapes])
+                for name, shape in shapes.items():
+                    self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        for suffix in self.all_suffixes() if self.learn_initial_state else ():
+            for state in self.graph.states:
+                start = torch.full((params.size(self.sizes, state.width),), state.start, device=device, dtype=dtype)
+                self.register_parameter(f"initial_{state.name}{suffix}", nn.Parameter(start))
+
+    def suffixes(self, layer: int) -> list[str]:
+        """What the names of a layer's parameters end with, for each direction."""
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
+
+    def all_suffixes(self) -> list[str]:
+        return [suffix for layer in range(self.num_layers) for suffix in self.suffixes(layer)]
+
+    def reset_parameters(self) -> None:
+        """Draw matrices and biases uniformly from +-1/sqrt(H); set vectors and initial states to where they start."""
+        starts = {v.name: v.start for v in self.graph.vectors}
+        for names, suffix in zip(self._names, self.all_suffixes(), strict=True):
+            plain = [getattr(self, n) for n in names if n.removesuffix(suffix) not in starts]
+            init.uniform(plain, self.hidden_size)
+            for vector, start in starts.items():
+                nn.init.constant_(getattr(self, vector + suffix), start)
+            for state in self.graph.states if self.learn_initial_state else ():
+                nn.init.constant_(getattr(self, f"initial_{state.name}{suffix}"), state.start)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: for code written for torch.nn's layers."""
+
+    # --- kernels -----------------------------------------------------------------------------------------------------
+
+    def _forget_kernels(self) -> None:
+        self._bindings: dict[tuple, Binding] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_bindings"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._forget_kernels()
+
+    def binding(self, layer: int, reset: bool = False, every: bool = False) -> Binding:
+        """What runs in a layer, in the present mode (training or evaluation)."""
+        key = (layer > 0, self.training, reset, every)
+        found = self._bindings.get(key)
+        if found is None:
+            graph, sizes = self._variant(reset, every), self.layer_sizes(layer)
+            found = self._bindings[key] = Binding(graph, sizes, self._pieces[layer], self.recompute)
+        return found
+
+    def _variant(self, reset: bool, every: bool) -> Graph:
+        graph = self.graph
+        if self.training and self.recurrent_dropout:
+            graph = wrappers.recurrent_dropout(graph, per=self.recurrent_dropout_per)
+        if self.zoneout:
+            graph = wrappers.zoneout(graph, states=tuple(self.zoneout))
+            rates = {f"zoneout_{state}": rate for state, rate in self.zoneout.items()}
+            graph = graph if self.training else variants.fixed(graph, rates)
+        graph = wrappers.reset(graph) if reset else graph
+        return variants.exposed(graph) if every else graph
+
+    def describe(self) -> str:
+        """Which kernel runs, and why; one line for each different layer."""
+        return describe(self)
+
+    # --- the call ----------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, input: Tensor | PackedSequence, states: States = None, *, lengths: Any = None, reset: Any = None,
+        return_all: bool = False, **inputs: Any,
+    ) -> Any:  # fmt: skip
+        """Run over sequences: (T, B, I) to (T, B, H * directions), and the last states (layers * directions, B, H) each.
+
+        Arguments
+            input       (T, B, I), (B, T, I) if batch_first, (T, I) for one sequence, or a PackedSequence
+            states      the states before the first step, as they are returned; a tuple in the cell's order, or by name
+            lengths     (B,) steps of each sequence; outputs beyond are zero, states are those of the last real step
+            reset       (T, B) as the input lies: where true, the states start afresh at this step from the cell's or
+                        the learned start. Segments are independent in both directions: the backward one starts afresh
+                        where it leaves a segment for the one before
+            return_all  a third result: every state and gate, {"f_l0": (T, B, H), ...}
+            inputs      the cell's other inputs by name: each step's laid out as the input, each sequence's (B, w)
+
+        Raises LayerError (a ValueError and RuntimeError) for shapes and values that do not fit.
+        """
+        return run(self, input, states, lengths, reset, return_all, inputs)
+
+    def step(self, input: Tensor, states: States = None, **inputs: Any) -> Any:
+        """One step: (B, I) to (B, H), and the states, which go into the next call.
+
+            output, states = layer.step(x)
+            output, states = layer.step(x, states)
+        """
+        if self.bidirectional:
+            raise OptionError("a bidirectional layer reads the whole sequence; it has no single step")
+        axis = 1 if self.batch_first else 0
+        inputs = {k: v.unsqueeze(axis) if isinstance(v, Tensor) and self._per(k) == "step" else v for k, v in inputs.items()}
+        output, states = self(input.unsqueeze(axis), states, **inputs)
+        return output.squeeze(axis), states
+
+    def _per(self, name: str) -> str:
+        return next((i.per for i in self.graph.inputs if i.name == name), "sequence")
+
+    def _check_input(self, input: Any) -> None:
+        """The errors of torch.nn's layers."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        if not isinstance(input, PackedSequence) and data.dim() not in (2, 3):
+            raise LayerError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {data.dim()}D instead")
+        if isinstance(input, PackedSequence) and data.dim() != 2:
+            raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
+        dtype = self.parameter(0).dtype
+        if data.dtype != dtype and not torch.is_autocast_enabled(data.device.type):
+            raise LayerError(
+                f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). "
+                f"Convert input: input.to({dtype}), or convert model: model.to({data.dtype})"
+            )
+        if data.shape[-1] != self.input_size:
+            raise LayerError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {data.shape[-1]}"
+            )
+
+    def parameter(self, direction: int) -> Tensor:
+        return getattr(self, self._names[direction][0])
+
+    def _params(self, k: int) -> list[Tensor]:
+        """The parameters of direction k, counted through the layers."""
+        own = self._parameters
+        return [own[n] if n in own else getattr(self, n) for n in self._names[k]]  # type: ignore[misc]
+
+    def extra_repr(self) -> str:
+        said = [self.graph.name, str(self.input_size), str(self.hidden_size)]
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        defaults |= {"recurrent_dropout": 0.0, "zoneout": {}, "layer_norm": False, "learn_initial_state": False}
+        return ", ".join(said + [f"{n}={getattr(self, n)}" for n, d in defaults.items() if getattr(self, n) != d])

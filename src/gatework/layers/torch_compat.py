@@ -1,0 +1,233 @@
+"""`LSTM`, `GRU` and `RNN` with the arguments, parameters and results of torch.nn's, and more options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework.errors import OptionError
+from gatework.layers import init
+from gatework.layers.parameters import Declared, as_torch
+from gatework.layers.recurrent import Recurrent
+
+
+class _Compat(Recurrent):
+    """A cell that torch.nn has too: torch's checks, parameter names and starting values."""
+
+    twin: type[nn.RNNBase]
+    keeps_state = "f"
+
+    def __init__(self, cell: str, arguments: dict[str, Any], forget: float | None, chrono: int | None, **options: Any):
+        device, dtype = arguments.pop("device"), arguments.pop("dtype")
+        self.twin(**arguments, device="meta")  # its checks and warnings, without memory
+        proj_size = arguments.pop("proj_size", 0)
+        nonlinearity = arguments.pop("nonlinearity", None)
+        self.__dict__.update(proj_size=proj_size, cell_name=cell, forget_bias=forget, chrono=chrono)
+        if nonlinearity is not None:
+            self.__dict__["nonlinearity"] = nonlinearity
+        sizes = {"P": proj_size} if proj_size else {}
+        super().__init__(cell, **arguments, **options, sizes=sizes, device=device, dtype=dtype)
+
+    def _declared(self, layer: int) -> Declared:
+        return as_torch(self.cell_name, self.graph, self.layer_sizes(layer))
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction, as torch.nn's layers list them."""
+        return [self._params(k) for k in range(len(self._names))]
+
+    def reset_parameters(self) -> None:
+        """torch's start: uniform from +-1/sqrt(H), in the same order; then the biases that were asked for."""
+        super().reset_parameters()
+        for suffix in self.all_suffixes():
+            if self.chrono is not None:
+                self._set_biases(suffix, init.chrono(self.chrono, self.hidden_size))
+            elif self.forget_bias is not None:
+                self._set_biases(suffix, torch.full((self.hidden_size,), float(self.forget_bias)))
+
+    def _set_biases(self, suffix: str, values: Tensor) -> None:
+        """The gate that keeps the state gets `values`; with chrono the input gate gets their negative."""
+        if not self.bias:
+            raise OptionError("forget_bias and chrono set biases, but the layer has bias=False")
+        declared = self._declared(0)
+        gates = {self.keeps_state: values} | ({"i": -values} if self.chrono is not None and self.keeps_state == "f" else {})
+        with torch.no_grad():
+            for gate, bias in gates.items():
+                for number, piece in enumerate(declared.pieces[f"{gate}.bias"]):
+                    name = list(declared.shapes)[piece.param] + suffix
+                    getattr(self, name)[piece.start : piece.stop] = 0.0 if number else bias
+
+
+class LSTM(_Compat):
+    """torch.nn.LSTM, faster on the CPU, with more options.
+
+        layer = gatework.LSTM(32, 64, num_layers=2, batch_first=True)
+        output, (h, c) = layer(torch.zeros(8, 100, 32))            # (B, T, I) -> (B, T, H); states (2, B, H)
+        output, (h, c) = layer(x, lengths=[100, 70, ...])          # costs what the real steps cost
+
+    The first ten arguments, the parameters (both biases), their start, state_dict, results and errors are those of
+    torch.nn.LSTM. Those that only this layer has are keywords; see `Recurrent` for the ones not named here:
+
+        peephole       the gates see the cell (Gers & Schmidhuber 2000)
+        forget_bias    what the forget gate's two biases add up to at the start
+        chrono         the longest dependency in steps: biases start so that units forget over 1 to `chrono` steps
+                       (Tallec & Ollivier, ICLR 2018)
+    """
+
+    twin = nn.LSTM
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None, *,
+        recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
+        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, peephole: bool = False,
+        forget_bias: float | None = None, chrono: int | None = None, learn_initial_state: bool = False,
+        recompute: bool = False,
+    ):  # fmt: skip
+        if peephole and proj_size:
+            raise OptionError("there is no cell with both peephole=True and proj_size; define one with @gatework.cell")
+        cell = "lstm_peephole" if peephole else "lstm_projected" if proj_size else "lstm"
+        arguments = {
+            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "bias": bias,
+            "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional, "proj_size": proj_size,
+            "device": device, "dtype": dtype,
+        }  # fmt: skip
+        self.__dict__["peephole"] = peephole
+        super().__init__(
+            cell, arguments, forget_bias, chrono, recurrent_dropout=recurrent_dropout,
+            recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout, layer_norm=layer_norm,
+            learn_initial_state=learn_initial_state, recompute=recompute,
+        )  # fmt: skip
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None,
+        reset: Any = None, return_all: bool = False,
+    ) -> Any:  # fmt: skip
+        """`output, (h, c)`, as torch.nn.LSTM; keywords as `Recurrent.forward`."""
+        return super().forward(input, hx, lengths=lengths, reset=reset, return_all=return_all)
+
+
+class _OneState(_Compat):
+    """Layers whose state is one tensor, passed and returned as it is."""
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None, reset: Any = None,
+        return_all: bool = False,
+    ) -> Any:  # fmt: skip
+        """`output, h`, as torch.nn's layer; keywords as `Recurrent.forward`."""
+        output, (state,), *values = super().forward(input, hx, lengths=lengths, reset=reset, return_all=return_all)
+        return output, state, *values
+
+
+class GRU(_OneState):
+    """torch.nn.GRU, faster on the CPU, with the keyword options of `LSTM` that a GRU has.
+
+        layer = gatework.GRU(32, 64)
+        output, h = layer(torch.zeros(100, 8, 32))                 # (T, B, I) -> (T, B, H); state (1, B, H)
+
+    `chrono` starts the biases of z, which keeps the state.
+    """
+
+    twin = nn.GRU
+    keeps_state = "z"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None, *,
+        recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
+        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, chrono: int | None = None,
+        learn_initial_state: bool = False, recompute: bool = False,
+    ):  # fmt: skip
+        arguments = {
+            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "bias": bias,
+            "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional, "device": device,
+            "dtype": dtype,
+        }  # fmt: skip
+        super().__init__(
+            "gru", arguments, None, chrono, recurrent_dropout=recurrent_dropout,
+            recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout, layer_norm=layer_norm,
+            learn_initial_state=learn_initial_state, recompute=recompute,
+        )  # fmt: skip
+
+
+class RNN(_OneState):
+    """torch.nn.RNN (tanh or relu), faster on the CPU, with the keyword options of `LSTM` that it has.
+
+        layer = gatework.RNN(32, 64, nonlinearity="relu")
+        output, h = layer(torch.zeros(100, 8, 32))                 # (T, B, I) -> (T, B, H); state (1, B, H)
+    """
+
+    twin = nn.RNN
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
+        dtype: Any = None, *, recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
+        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, learn_initial_state: bool = False,
+        recompute: bool = False,
+    ):  # fmt: skip
+        arguments = {
+            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers,
+            "nonlinearity": nonlinearity, "bias": bias, "batch_first": batch_first, "dropout": dropout,
+            "bidirectional": bidirectional, "device": device, "dtype": dtype,
+        }  # fmt: skip
+        super().__init__(
+            "rnn_relu" if nonlinearity == "relu" else "rnn", arguments, None, None,
+            recurrent_dropout=recurrent_dropout, recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout,
+            layer_norm=layer_norm, learn_initial_state=learn_initial_state, recompute=recompute,
+        )  # fmt: skip
+
+
+_SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+_PAIRS: tuple[tuple[type[nn.Module], type[_Compat], tuple[str, ...]], ...] = (
+    (nn.LSTM, LSTM, (*_SHARED, "proj_size")),
+    (nn.GRU, GRU, _SHARED),
+    (nn.RNN, RNN, (*_SHARED, "nonlinearity")),
+)
+
+
+def from_torch(model: nn.Module) -> nn.Module:
+    """A copy of a torch model in which every nn.LSTM, nn.GRU and nn.RNN is gatework's, with the same weights.
+
+    >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
+    """
+    pairs = {old: (new, names) for old, new, names in _PAIRS}
+    return _swapped(model, lambda m: pairs.get(type(m)))
+
+
+def to_torch(model: nn.Module) -> nn.Module:
+    """A copy of a model in which every gatework.LSTM, GRU and RNN is torch.nn's, with the same weights.
+
+    Raises OptionError where a layer uses options that torch.nn's layers do not have.
+    """
+    pairs = {new: (old, names) for old, new, names in _PAIRS}
+    return _swapped(model, lambda m: pairs.get(type(m)))
+
+
+def _swapped(model: nn.Module, pair: Callable[[nn.Module], Any]) -> nn.Module:
+    found = pair(model)
+    if found is not None:
+        return _rebuilt(model, *found)
+    model = copy.copy(model)
+    model._modules = {n: None if m is None else _swapped(m, pair) for n, m in model._modules.items()}
+    model._parameters = {n: copy.deepcopy(p) for n, p in model._parameters.items()}
+    model._buffers = {n: copy.deepcopy(b) for n, b in model._buffers.items()}
+    return model
+
+
+def _rebuilt(layer: Any, kind: Any, names: tuple[str, ...]) -> nn.Module:
+    first = next(layer.parameters())
+    new = kind(**{n: getattr(layer, n) for n in names}, device=first.device, dtype=first.dtype)
+    more = sorted(set(layer.state_dict()) - set(new.state_dict()))
+    own = [n for n in ("recurrent_dropout", "zoneout") if getattr(layer, n, None)]
+    if more or own:
+        raise OptionError(f"torch.nn's {kind.__name__} has no {', '.join(own) or more[0]}; the layer cannot become one")
+    new.load_state_dict(layer.state_dict())
+    for name, parameter in new.named_parameters():
+        parameter.requires_grad_(getattr(layer, name).requires_grad)
+    return new.train(layer.training)

@@ -1,0 +1,36 @@
+"""A cell's graph as a layer's options make it: without biases, with every value shown, with numbers put for inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gatework.compiler.ir import Dot, Graph, Node, State
+from gatework.compiler.ops import LEAVES
+
+
+def without_bias(graph: Graph) -> Graph:
+    """Every map loses its bias."""
+    nodes = tuple(replace(n, attr=Dot(n.attr.weights, None)) if n.op == "dot" else n for n in graph.nodes)
+    return replace(graph, nodes=nodes, maps=tuple(m._replace(bias=False) for m in graph.maps))
+
+
+def named(graph: Graph) -> dict[str, int]:
+    """The named values of a step that are not its states' new values: gates, candidates, masks."""
+    shown = {s.name for s in graph.states}
+    found = [(n.name, i) for i, n in enumerate(graph.nodes) if n.name and n.op not in LEAVES and i not in graph.news]
+    return {name: index for name, index in found if name not in shown}
+
+
+def exposed(graph: Graph) -> Graph:
+    """Each named value becomes a state that is returned and never read, so that its history is kept."""
+    found = named(graph)
+    states = tuple(State(name, graph.nodes[index].width) for name, index in found.items())
+    return replace(graph, states=graph.states + states, news=graph.news + tuple(found.values()))
+
+
+def fixed(graph: Graph, values: Mapping[str, float]) -> Graph:
+    """Inputs replaced by numbers."""
+    swap = {name: Node("const", (), float(value)) for name, value in values.items()}
+    nodes = tuple(swap.get(n.attr, n) if n.op == "input" else n for n in graph.nodes)
+    return replace(graph, nodes=nodes, inputs=tuple(i for i in graph.inputs if i.name not in values))

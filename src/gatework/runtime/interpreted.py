@@ -1,0 +1,72 @@
+"""The reference behind the interface of a kernel's program: for machines without a kernel, and to test callers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatework.backends import reference
+from gatework.compiler.ir import Graph
+from gatework.runtime.rows import Rows
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass
+class Pass:
+    """`history` {state: (N, w)}, `final` {state: (B, w)}, and what the way back needs."""
+
+    history: dict[str, np.ndarray]
+    final: dict[str, np.ndarray]
+    rows: Rows
+    inputs: dict[str, Any]
+    start: dict[str, np.ndarray]
+    weights: Arrays
+
+
+class Interpreted:
+    """A program that interprets its graph over numpy arrays; see `runtime.program` for what its methods take."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: Any, reason: str = "asked for"):
+        self.graph, self.sizes, self.dtype, self.reason = graph, dict(sizes), np.dtype(dtype), reason
+        self.steps = [i.name for i in graph.inputs if i.per == "step"]
+
+    def describe(self) -> str:
+        return f"{self.graph.name}: the reference interpreter, {self.dtype.name} ({self.reason})"
+
+    def forward(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays, train: bool = False) -> Pass:
+        padded = {n: self.pad(rows, v) if n in self.steps else v for n, v in inputs.items()}
+        given = {s: v for s, v in start.items() if v is not None}
+        run = reference.run(self.graph, self.sizes, padded, given, weights, self.lengths(rows))
+        history = {s: self.flat(rows, v) for s, v in run.history.items()}
+        final = {s: np.array(v, self.dtype) for s, v in run.final.items()}
+        return Pass(history, final, rows, padded, given, weights)
+
+    def backward(self, done: Pass, d_history: Arrays, d_final: Arrays, need: Any = None) -> reference.Gradients:
+        histories = {s: self.pad(done.rows, v) for s, v in d_history.items() if v is not None}
+        finals = {s: v for s, v in d_final.items() if v is not None}
+        found = reference.run_backward(
+            self.graph, self.sizes, done.inputs, done.start, done.weights, histories, finals, self.lengths(done.rows)
+        )
+        found.inputs = {n: self.flat(done.rows, v) if n in self.steps else v for n, v in found.inputs.items()}
+        return found
+
+    def lengths(self, rows: Rows) -> list[int]:
+        return [int((rows.counts > b).sum()) for b in range(rows.batch)]
+
+    def pad(self, rows: Rows, flat: np.ndarray) -> np.ndarray:
+        padded = np.zeros((len(rows.counts), rows.batch, flat.shape[1]), self.dtype)
+        for s, (count, offset) in enumerate(zip(rows.counts, rows.offsets, strict=True)):
+            padded[s, :count] = flat[offset : offset + count]
+        return padded
+
+    def flat(self, rows: Rows, padded: np.ndarray) -> np.ndarray:
+        flat = np.zeros((rows.size, padded.shape[2]), self.dtype)
+        for s, (count, offset) in enumerate(zip(rows.counts, rows.offsets, strict=True)):
+            flat[offset : offset + count] = padded[s, :count]
+        return flat
+
+
