@@ -2,6 +2,7 @@
 
 - docs/commands/NAME.md: a title, words of its own (kept as they are), and between two marks the help of the command and
   of its subcommands, as `gatework NAME --help` prints it on a line of 100 characters.
+- docs/cells.md: every cell with its source, its equations and its states.
 - ARCHITECTURE.md: between the marks of a part, one line for every file in it: the first sentence of its docstring.
 """
 
@@ -14,14 +15,23 @@ from typing import Any
 
 from typer.main import get_command
 
+from gatework import cells
+from gatework.backends.latex import latex
 from gatework.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "gatework"
 COMMANDS = ROOT / "docs" / "commands"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+CELLS = ROOT / "docs" / "cells.md"
 
 START, END = "<!-- written by make docs -->", "<!-- end -->"
+CELLS_OPENING = """# The cells
+
+Written by `make docs` from the equations in `src/gatework/cells`. W and b are the parameters, ⊙ is a product unit by
+unit, σ the logistic function. `gatework cells NAME` adds parameters and cost; `gatework.Recurrent("NAME", ...)` is the
+layer.
+"""
 PART = re.compile(r"(<!-- files of ([\w./]+), written by make docs -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -50,6 +60,17 @@ def command_page(name: str, page: str) -> str:
     return before + help_block(name) + rest.partition(END)[2]
 
 
+def cells_page() -> str:
+    """The page of all cells."""
+    known = [cells.get(name) for name in cells.names()]
+    return "\n".join([CELLS_OPENING, *(cell_section(cell) for cell in known)])
+
+
+def cell_section(cell: Any) -> str:
+    states = ", ".join(f"{s.name}" + (f" (from {s.start:g})" if s.start else "") for s in cell.graph.states)
+    return f"## {cell.name}\n\n{cell.doc}\n\n```math\n{latex(cell.graph)}\n```\n\nStates: {states}.\n"
+
+
 def architecture(text: str) -> str:
     """ARCHITECTURE.md with the tables of files made new."""
     return PART.sub(lambda found: found[1] + file_table(found[2]) + found[3], text)
@@ -76,6 +97,7 @@ def main() -> None:
     for name in commands():
         path = COMMANDS / f"{name}.md"
         path.write_text(command_page(name, path.read_text(encoding="utf-8") if path.exists() else ""), encoding="utf-8")
+    CELLS.write_text(cells_page(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

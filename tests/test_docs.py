@@ -74,6 +74,10 @@ def test_every_command_has_a_page_with_its_real_help(name: str) -> None:
     assert renew.help_block(name) in text, f"{page} is not what `gatework {name} --help` prints: run `make docs`"
 
 
+def test_the_page_of_cells_is_what_the_cells_say() -> None:
+    assert renew.CELLS.read_text(encoding="utf-8") == renew.cells_page(), "docs/cells.md is old: run `make docs`"
+
+
 def test_every_page_has_a_command() -> None:
     assert {p.stem for p in renew.COMMANDS.glob("*.md")} == set(renew.commands())
 

@@ -22,9 +22,9 @@ SEES = {
     "keras": ("layers",),
     "data": (),
     "training": ("data",),
-    "tasks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler"),
+    "tasks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
-BELOW = (*SEES, "")  # "" is the package itself: its public names
+BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
 for _part in ("report", "explain", "tune", "bench"):
     SEES[_part] = BELOW
 SEES["commands"] = (*BELOW, "report", "explain", "tune", "bench")
