@@ -90,47 +90,47 @@ def call(op: str, *args: Any) -> Any:
 
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x)), elementwise."""
+    """1 / (1 + exp(-x)), elementwise: `f = sigmoid(W.f(h, x))`."""
     return call("sigmoid", x)
 
 
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent, elementwise."""
+    """Hyperbolic tangent, elementwise: `g = tanh(W.g(h, x))`."""
     return call("tanh", x)
 
 
 def exp(x: Any) -> Any:
-    """Exponential, elementwise."""
+    """Exponential, elementwise: `decay = exp(-gap)`."""
     return call("exp", x)
 
 
 def log(x: Any) -> Any:
-    """Natural logarithm, elementwise."""
+    """Natural logarithm, elementwise: `log(f)`; of 0 it is -inf."""
     return call("log", x)
 
 
 def log1p(x: Any) -> Any:
-    """log(1 + x), exact for small x, elementwise."""
+    """log(1 + x), exact for small x, elementwise: `log1p(exp(-x))`."""
     return call("log1p", x)
 
 
 def sqrt(x: Any) -> Any:
-    """Square root, elementwise."""
+    """Square root, elementwise: `(x - mean(x)) / sqrt(var(x) + 1e-5)`."""
     return call("sqrt", x)
 
 
-def abs(x: Any) -> Any:  # noqa: A001
-    """Absolute value, elementwise; its derivative at 0 is 0."""
+def abs(x: Any) -> Any:
+    """Absolute value, elementwise: `x / (1 + abs(x))`; its derivative at 0 is 0."""
     return call("abs", x)
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of two, elementwise; NaN wins. Where both are equal the gradient goes to `b`."""
+    """The larger of two, elementwise: `maximum(x, 0)`; NaN wins. Where both are equal the gradient goes to `b`."""
     return call("maximum", a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of two, elementwise; NaN wins. Where both are equal the gradient goes to `b`."""
+    """The smaller of two, elementwise: `minimum(c, 3)`; NaN wins. Where both are equal the gradient goes to `b`."""
     return call("minimum", a, b)
 
 
@@ -140,57 +140,57 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def stop(x: Any) -> Any:
-    """The value of x, through which no gradient flows."""
+    """The value of x, through which no gradient flows: `x - stop(max(x))`."""
     return call("stop", x)
 
 
-def sum(x: Any) -> Any:  # noqa: A001
-    """Sum over the units: one number for each row."""
+def sum(x: Any) -> Any:
+    """Sum over the units, one number for each row: `g / sum(g)`."""
     return call("sum", x)
 
 
 def mean(x: Any) -> Any:
-    """Mean over the units: one number for each row."""
+    """Mean over the units, one number for each row: `x - mean(x)`."""
     return call("mean", x)
 
 
 def var(x: Any) -> Any:
-    """Variance over the units (divided by their number): one number for each row."""
+    """Variance over the units (divided by their number), one number for each row: `x / sqrt(var(x) + 1e-5)`."""
     return call("var", x)
 
 
-def max(x: Any) -> Any:  # noqa: A001
-    """Largest of the units: one number for each row. Units that share it share the gradient."""
+def max(x: Any) -> Any:
+    """Largest of the units, one number for each row: `x - max(x)`. Units that share it share the gradient."""
     return call("max", x)
 
 
 def relu(x: Any) -> Any:
-    """maximum(x, 0); its derivative at 0 is 0."""
+    """maximum(x, 0), elementwise: `h = relu(W.h(h, x))`; its derivative at 0 is 0."""
     return maximum(x, 0.0)
 
 
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)) without overflow. The operands stand so that the derivative at 0 is 1/2, as it should be."""
+    """log(1 + exp(x)) without overflow, elementwise: `rate = softplus(W.r(x))`. The operands stand so that the derivative at 0 is 1/2, as it should be."""
     return maximum(x, 0.0) + log1p(exp(minimum(-x, x)))
 
 
 def log_sigmoid(x: Any) -> Any:
-    """log(sigmoid(x)) = -softplus(-x), without underflow."""
+    """log(sigmoid(x)) = -softplus(-x), without underflow: `keep = log_sigmoid(W.f(h, x))`."""
     return minimum(x, 0.0) - log1p(exp(minimum(x, -x)))
 
 
 def hard_sigmoid(x: Any) -> Any:
-    """min(max(x/6 + 1/2, 0), 1): torch's and Keras 3's form."""
+    """min(max(x/6 + 1/2, 0), 1), torch's and Keras 3's form: `f = hard_sigmoid(W.f(h, x))`."""
     return minimum(maximum(x / 6.0 + 0.5, 0.0), 1.0)
 
 
 def gelu(x: Any) -> Any:
-    """x Phi(x) in the tanh form of Hendrycks & Gimpel 2016, section 2: within 1e-3 of the exact one."""
+    """`gelu(x)` is x Phi(x) in the tanh form of Hendrycks & Gimpel 2016, section 2: within 1e-3 of the exact one."""
     return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
 
 
 def softmax(x: Any) -> Any:
-    """exp(x) / sum(exp(x)) over the units, shifted by the maximum so that nothing overflows."""
+    """`softmax(x)` is exp(x) / sum(exp(x)) over the units, shifted by the maximum so that nothing overflows."""
     grown = exp(x - stop(max(x)))
     return grown / sum(grown)
 
