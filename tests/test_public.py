@@ -22,12 +22,14 @@ def test_the_list_is_sorted() -> None:
 @pytest.mark.parametrize("name", gatework.__all__)
 def test_every_name_has_a_docstring_with_an_example(name: str) -> None:
     doc = inspect.getdoc(getattr(gatework, name)) or ""
-    assert shown(name) in doc, f"gatework.{name}: the docstring shows no use of it, such as {shown(name)}...):\n{doc}"
+    assert shown(name) in doc, f"gatework.{name}: the docstring shows no use of it, {shown(name)!r}:\n{doc}"
 
 
 def shown(name: str) -> str:
-    """How an example uses a name: functions and classes are called; of the errors, the tree is what one looks up."""
-    return "GateworkError" if name == "errors" else name if inspect.ismodule(getattr(gatework, name)) else f"{name}("
+    """How an example uses a name: functions and classes are called, `cell` decorates, the errors are a tree."""
+    if inspect.ismodule(getattr(gatework, name)):
+        return "GateworkError" if name == "errors" else f"{name}."
+    return "@cell" if name == "cell" else f"{name}("
 
 
 def test_dir_lists_the_names() -> None:

@@ -170,7 +170,9 @@ def relu(x: Any) -> Any:
 
 
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)) without overflow, elementwise: `rate = softplus(W.r(x))`. The operands stand so that the derivative at 0 is 1/2, as it should be."""
+    """log(1 + exp(x)) without overflow, elementwise: `rate = softplus(W.r(x))`.
+
+    The operands stand so that the derivative at 0 is 1/2, as it should be."""
     return maximum(x, 0.0) + log1p(exp(minimum(-x, x)))
 
 
