@@ -13,22 +13,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from gatework.training.options import TrainingOptions
+from gatework.data.finding import Finding
 from gatework.training.learner import Metric, Shard, Step
+from gatework.training.options import TrainingOptions
 
 __all__ = ["Baseline", "Finding", "Metric", "Parts", "Shard", "Step", "Task"]
 
 Source = Any  # a path, a data frame, or rows in memory; each task says which it reads
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fact that `check` reports about the data: what, where, and what to do."""
-
-    level: str  # "error" stops a training, "warning" does not, "note" only informs
-    message: str
-    row: int | None = None
-    column: str | None = None
 
 
 @dataclass(frozen=True)

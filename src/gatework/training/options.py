@@ -77,9 +77,7 @@ class TrainingOptions(Options):
     seed: int = option(1, "seed of everything random", panel="training", low=0)
     epochs: int = option(20, "passes over the training data", panel="training", low=0)
     batch_size: int = option(32, "examples per step (B)", panel="training", low=1)
-    optimizer: str = option(
-        "adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw")
-    )
+    optimizer: str = option("adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw"))
     learning_rate: float = option(2e-3, "step size at the schedule's top", panel="training", low=0)
     find_rate: bool = option(False, "find the learning rate by a range test first", panel="training")
     momentum: float = option(0.9, "momentum of sgd and rmsprop", panel="training", low=0, high=0.9999)
@@ -102,16 +100,18 @@ class TrainingOptions(Options):
     plateau_patience: int = option(2, "epochs without gain before plateau lowers the rate", panel="training", low=0)
     plateau_factor: float = option(0.5, "what plateau multiplies the rate by", panel="training", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 does not clip", panel="training", low=0)
-    weight_decay: float = option(0.0, "shrinks weight matrices each step, apart from the gradient", panel="training", low=0)
+    weight_decay: float = option(0.0, "what matrices lose per step, times the rate", panel="training", low=0)
     l1: float = option(0.0, "penalty on the sum of absolute weights of matrices", panel="training", low=0)
     l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="training", low=0)
-    average: str = option(
-        "none", "evaluate with averaged weights", panel="training", choices=("none", "ema")
-    )
+    average: str = option("none", "evaluate with averaged weights", panel="training", choices=("none", "ema"))
     average_decay: float = option(0.999, "decay of the averaged weights per step", panel="training", low=0, high=1)
     patience: int = option(0, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
-    time_limit: float = option(0.0, "seconds of training after which it stops well; 0 is no limit", panel="training", low=0)
-    nan_guard: bool = option(True, "on a NaN or infinite loss go back to good weights with half the rate", panel="training")
+    time_limit: float = option(
+        0.0, "seconds of training after which it stops well; 0 is no limit", panel="training", low=0
+    )
+    nan_guard: bool = option(
+        True, "on a NaN or infinite loss go back to good weights with half the rate", panel="training"
+    )
     save_every: float = option(60.0, "seconds between saves inside an epoch", panel="training", low=0)
     threads: int = option(0, "CPU threads; 0 leaves torch's choice", panel="training", low=0)
     tensorboard: bool = option(False, "also write TensorBoard logs into the run folder", panel="training")

@@ -1,0 +1,266 @@
+"""The job `generate`: learns to write like a text, measures how well it predicts one, and writes.
+
+options.py  tokens.py (units)  streams.py (batches)  model.py  sampling.py  baselines.py  dynamic.py; here they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gatework.data.files import read_text
+from gatework.data.finding import Finding, refuse
+from gatework.errors import DataError, OptionError
+from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
+from gatework.tasks.estimator import Estimator
+from gatework.tasks.generate import baselines, sampling, tokens
+from gatework.tasks.generate.dynamic import dynamic_nats
+from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
+from gatework.tasks.generate.options import GenerateOptions
+from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
+
+MEASURED_STREAMS = 32  # streams in which a text is measured, and the units each reads before it counts
+WARM_UP = 256
+MEASURED_STEPS = 128
+TEMPERATURES = (0.5, 0.8, 1.0)
+SHORTEST = 100  # characters below which there is nothing to learn
+TOKENS = "tokens.json"
+
+
+class Generate(Task):
+    """A language model of one text.
+
+    >>> task = Generate(GenerateOptions(hidden_size=64))
+    >>> trained = jobs.train(task, "book.txt", out="runs/book")
+
+    A source is the path of a text file (or of a folder of them), or a list of texts, which are joined.
+    """
+
+    name = "generate"
+    Options = GenerateOptions
+    metric = Metric("nats_per_character", higher=False)
+    options: GenerateOptions
+    tokens: tokens.Tokens
+
+    # -- data -----------------------------------------------------------------------------------------------
+
+    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
+        text = self._read(source)
+        refuse(self._findings(text, source))
+        train_text, valid_text, test_text = self._split(text, valid, test)
+        self.tokens = tokens.fit(self.options.unit, train_text, self.options.vocabulary)
+        self.texts = (train_text, test_text or valid_text)
+        train, valid_part = self._encode(train_text), self._encode(valid_text)
+        self._must_fill(train)
+        return Parts(train, valid_part, self._encode(test_text) if test_text else None)
+
+    def check(self, source: Source) -> list[Finding]:
+        try:
+            text = self._read(source)
+        except DataError as error:
+            return [Finding("error", str(error))]
+        return [*self._findings(text, source), Finding("note", f"{len(text):,} characters, {len(set(text))} different")]
+
+    def examples(self, source: Source) -> Text:
+        return self._encode(self._read(source))
+
+    def _read(self, source: Source) -> str:
+        if isinstance(source, list | tuple):
+            return "\n".join(source)
+        path = Path(source)
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        if not files:
+            raise DataError(f"{path} is a folder without files; name a text file or a folder of them")
+        return "\n".join(read_text(each, self.options.encoding) for each in files)
+
+    def _findings(self, text: str, source: Source) -> list[Finding]:
+        name = "the text" if isinstance(source, list | tuple) else str(source)
+        found = []
+        if len(text.strip()) < SHORTEST:
+            found.append(Finding("error", f"{name} holds {len(text)} characters; give at least {SHORTEST}"))
+        elif len(set(text)) < 2:
+            found.append(Finding("error", f"{name} repeats one character, {text[0]!r}; there is nothing to learn"))
+        if "\0" in text:
+            row = text[: text.index("\0")].count("\n") + 1
+            found.append(Finding("error", f"{name}, line {row} holds a NUL character; is it a text file?", row))
+        if "\r\n" in text:
+            found.append(Finding("note", f"{name} ends its lines with CR LF; both are learned as characters"))
+        return found
+
+    def _split(self, text: str, valid: Source | None, test: Source | None) -> tuple[str, str, str]:
+        """Train, validation and test text: the last part of the text is the test, the last of the rest validation."""
+        end = len(text) if test is not None else round(len(text) * (1 - self.options.test_share))
+        middle = end if valid is not None else end - max(round(end * self.options.valid_share), 2)
+        valid_text = text[middle:end] if valid is None else self._read(valid)
+        return text[:middle], valid_text, text[end:] if test is None else self._read(test)
+
+    def _encode(self, text: str) -> Text:
+        ids = torch.from_numpy(self.tokens.encode(text))
+        if len(ids) < 2:
+            raise DataError(f"a text of {len(ids)} {self.options.unit} is too short to measure; give at least 2")
+        return Text(ids, len(text) - len(self.tokens.decode(ids[:1].tolist())))
+
+    def _must_fill(self, train: Text) -> None:
+        if len(train.ids) < 2 * self.options.length:
+            raise DataError(
+                f"the training part holds {len(train.ids)} {self.options.unit}, too few for sequences of "
+                f"length={self.options.length}; give more text or a smaller length"
+            )
+
+    def assets(self) -> dict[str, str]:
+        return {TOKENS: self.tokens.to_json()}
+
+    def restore(self, assets: Mapping[str, str]) -> None:
+        self.tokens = tokens.from_json(assets[TOKENS])
+
+    def facts(self, parts: Parts) -> dict[str, Any]:
+        _, last = parts.last
+        unknown = self.tokens.unseen(self.texts[1])
+        return {
+            "unit": self.options.unit, "vocabulary": self.tokens.size,
+            "characters": {"train": parts.train.characters, "valid": parts.valid.characters, "last": last.characters},
+            "units": {"train": len(parts.train.ids), "valid": len(parts.valid.ids), "last": len(last.ids)},
+            "streams": self._streams(parts.train, Shard()),
+            "unknown": {"kinds": len(unknown), "first": unknown[:10]},
+            "unknown_share": float((last.ids == 0).double().mean()) if self.tokens.forbidden else 0.0,
+        }  # fmt: skip
+
+    # -- model and training ---------------------------------------------------------------------------------
+
+    def build(self) -> LanguageModel:
+        return LanguageModel(self.tokens.size, self.options)
+
+    def batches(self, examples: Text, epoch: int, shard: Shard) -> Streams:
+        if self.options.batch_size % shard.world:
+            raise OptionError(f"batch_size={self.options.batch_size} does not divide among {shard.world} processes")
+        return Streams(
+            examples.ids, self._streams(examples, shard), self.options.length, epoch, self.options.seed, shard
+        )
+
+    def _streams(self, examples: Text, shard: Shard) -> int:
+        return stream_count(len(examples.ids), self.options.batch_size, self.options.length, shard.world)
+
+    def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits, states = model(batch.inputs, carry)
+        return Step(cross_entropy(logits, batch.targets), batch.targets.numel(), states)
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._measures(nats(model, examples.ids), examples)
+
+    def _measures(self, total: float, examples: Text) -> dict[str, float]:
+        """`loss` is nats per unit; a character costs what all units cost, over the characters."""
+        each = total / (len(examples.ids) - 1)
+        perplexity = float(torch.tensor(each, dtype=torch.float64).exp())
+        return {"loss": each, "perplexity": perplexity, **baselines.per_character(total, examples.characters)}
+
+    def baselines(self, parts: Parts) -> list[Baseline]:
+        _, last = parts.last
+        train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
+        counted = baselines.ngram(train, valid, test, self.tokens.size, last.characters)
+        return [counted, baselines.compressor(*self.texts)]
+
+    def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        prompt = self.texts[1][:40]
+        length = self.options.sample_length
+        samples = [
+            {"temperature": heat, "prompt": prompt, "text": "".join(self.write(model, prompt, length, heat))}
+            for heat in TEMPERATURES
+        ]
+        found: dict[str, Any] = {"samples": samples, "cell": self.options.cell}
+        if self.options.dynamic:
+            _, last = parts.last
+            total = dynamic_nats(model, last.ids, self.options.dynamic_rate)
+            found["dynamic_evaluation"] = self._measures(total, last)
+        return found
+
+    def write(
+        self,
+        model: LanguageModel,
+        prompt: str = "",
+        length: int = 300,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+    ) -> Iterator[str]:
+        """Pieces of text that go on after the prompt; see `sampling.stream`."""
+        return sampling.stream(model, self.tokens, prompt, length, temperature, top_k, top_p, seed)
+
+    def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A continuation of each line of a file, or of each text of a list."""
+        prompts = source if isinstance(source, list | tuple) else self._read(source).splitlines()
+        length = self.options.sample_length
+        return [{"prompt": prompt, "text": "".join(self.write(model, prompt, length))} for prompt in prompts]
+
+
+@torch.no_grad()
+def nats(model: LanguageModel, ids: Tensor) -> float:
+    """Nats of all units of a text but its first: read in parallel streams, each warmed up on what stands before it."""
+    streams = max(min(MEASURED_STREAMS, (len(ids) - 1) // WARM_UP), 1)
+    warm_up = WARM_UP if streams > 1 else 0
+    inputs, targets = reading(ids, streams, warm_up)
+    states: States = {}
+    if warm_up:
+        _, states = model(inputs[:warm_up], states)
+        states = zero_first(states)
+    total = torch.zeros((), dtype=torch.float64)
+    for start in range(warm_up, len(inputs), MEASURED_STEPS):
+        logits, states = model(inputs[start : start + MEASURED_STEPS], states)
+        total += cross_entropy(logits, targets[start : start + MEASURED_STEPS], "sum").double()
+    return float(total)
+
+
+class TextGenerator(Estimator):
+    """Writes like the text it was fitted on; the options of `gatework train generate` are its parameters.
+
+    >>> writer = TextGenerator(hidden_size=128, epochs=5).fit(Path("book.txt"))
+    >>> writer.generate("Once", length=200, temperature=0.8)
+    >>> writer.score(other_text)                # minus nats per character: higher is better
+    """
+
+    Task = Generate
+
+    def fit(self, X: str | Path | Sequence[str], y: None = None) -> Self:
+        """Learns from a text, a list of texts, or the file of a `Path`."""
+        return self._fit(_texts(X))
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 300,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+    ) -> str:
+        """The text after the prompt, `length` units long."""
+        return "".join(self.stream(prompt, length, temperature, top_k, top_p, seed))
+
+    def stream(self, prompt: str = "", length: int = 300, *sampling: Any) -> Iterator[str]:
+        """The same in pieces, as they are written."""
+        trained = self._fitted()
+        task: Generate = trained.task  # pyright: ignore[reportAssignmentType]
+        return task.write(trained.model, prompt, length, *sampling)  # pyright: ignore[reportArgumentType]
+
+    def predict(self, X: Sequence[str]) -> list[str]:
+        """A continuation of each prompt."""
+        return [row["text"] for row in self._fitted().predict(list(X))]
+
+    def score(self, X: str | Path | Sequence[str], y: None = None) -> float:
+        """Minus the nats per character of a text."""
+        return -self._fitted().evaluate(_texts(X))["nats_per_character"]
+
+
+def _texts(X: str | Path | Sequence[str]) -> Source:
+    if isinstance(X, Path):
+        return X
+    return [X] if isinstance(X, str) else list(X)
+
+
+TASK = Generate

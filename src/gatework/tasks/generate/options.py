@@ -1,0 +1,39 @@
+"""Options of the task `generate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatework.training.options import TrainingOptions, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(TrainingOptions):
+    """Options of a text generator; the defaults suit a book or two on a small machine."""
+
+    unit: str = option("characters", "what the text is cut into", panel="data", choices=("characters", "bpe", "words"))
+    vocabulary: int = option(5000, "largest number of BPE or word units", panel="data", low=300)
+    encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data")
+    test_share: float = option(0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5)
+    valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
+
+    cell: str = option("lstm", "the recurrent cell; `gatework cells` lists them", panel="model")
+    hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
+    layers: int = option(1, "layers on top of each other", panel="model", low=1)
+    embedding_size: int = option(0, "units of the embedding; 0 takes min(H, 128)", panel="model", low=0)
+    tied: bool = option(False, "embedding and output share one matrix (Press & Wolf 2017)", panel="model")
+    dropout: float = option(
+        0.1, "of embedding and outputs, one mask a sequence (Gal 2016)", panel="model", low=0, high=0.95
+    )
+    recurrent_dropout: float = option(0.0, "of the states, one mask a sequence", panel="model", low=0, high=0.95)
+    weight_drop: float = option(0.0, "of the state-to-state weights (Merity 2018)", panel="model", low=0, high=0.95)
+    zoneout: float = option(0.0, "rate at which units keep their value", panel="model", low=0, high=0.95)
+    layer_norm: bool = option(False, "normalise every gate", panel="model")
+
+    length: int = option(64, "steps through which gradients flow (T)", panel="training", low=1)
+    batch_size: int = option(32, "streams read side by side (B)", panel="training", low=1)
+    learning_rate: float = option(5e-3, "step size at the schedule's top", panel="training", low=0)
+    patience: int = option(3, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
+    dynamic: bool = option(False, "also evaluate dynamically: learning on as it reads", panel="results")
+    dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0)
+    sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1)

@@ -1,0 +1,84 @@
+"""Writing: one unit after another, drawn from the model's distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.errors import OptionError
+from gatework.tasks.generate.model import LanguageModel
+from gatework.tasks.generate.tokens import Tokens
+
+HELD_BACK = "\ufffd"  # what a decoder gives for a character whose bytes are not all there yet
+
+
+def choose(
+    logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator
+) -> int:  # fmt: skip
+    """One id from (V,) logits: the likeliest at temperature 0, else a draw from the units that are left.
+
+    top_k keeps the k likeliest (0: all); top_p the smallest set that holds that probability (Holtzman et al. 2020).
+    """
+    if temperature == 0:
+        return int(logits.argmax())
+    probabilities, ids = torch.softmax(logits.double() / temperature, -1).sort(descending=True, stable=True)
+    if top_k:
+        probabilities = probabilities[:top_k]
+    before = probabilities.cumsum(0) - probabilities
+    kept = probabilities.masked_fill(before >= top_p, 0.0)
+    return int(ids[torch.multinomial(kept, 1, generator=generator)])
+
+
+def check_sampling(length: int, temperature: float, top_k: int, top_p: float) -> None:
+    """Refuses what cannot be sampled with."""
+    if length < 0:
+        raise OptionError(f"length must be at least 0, not {length}")
+    if not 0 <= temperature < float("inf"):
+        raise OptionError(f"temperature must be 0 (the likeliest unit) or more, not {temperature}")
+    if top_k < 0:
+        raise OptionError(f"top_k must be at least 0 (0 keeps all), not {top_k}")
+    if not 0 < top_p <= 1:
+        raise OptionError(f"top_p must lie in (0, 1], not {top_p}")
+
+
+@torch.no_grad()
+def stream(
+    model: LanguageModel,
+    tokens: Tokens,
+    prompt: str,
+    length: int,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 1,
+) -> Iterator[str]:
+    """Pieces of text as they are written, `length` units in all, after the prompt (which is not repeated).
+
+    Units that the model never saw are left out of the prompt; an empty prompt is read as a new line.
+    """
+    check_sampling(length, temperature, top_k, top_p)
+    generator = torch.Generator().manual_seed(seed)
+    logits, states = model(_prompt_ids(tokens, prompt).unsqueeze(1), {})
+    held: list[int] = []
+    for _ in range(length):
+        last = logits[-1, 0]
+        last[tokens.forbidden] = -torch.inf
+        held.append(choose(last, temperature, top_k, top_p, generator))
+        logits, states = model(torch.tensor([[held[-1]]]), states)
+        text = tokens.decode(held)
+        if not text.endswith(HELD_BACK):
+            yield text
+            held = []
+    if held:
+        yield tokens.decode(held)
+
+
+def _prompt_ids(tokens: Tokens, prompt: str) -> Tensor:
+    ids = tokens.encode(prompt)
+    known = ids[~np.isin(ids, tokens.forbidden)]
+    if len(known) == 0:
+        known = tokens.encode("\n")
+    return torch.from_numpy(known)

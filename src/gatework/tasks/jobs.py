@@ -1,0 +1,233 @@
+"""The verbs: what the command line, the estimators and the search for settings all call.
+
+`train` reads downwards: prepare, run folder, model, loop, results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gatework import tasks
+from gatework.errors import FileFormatError, OptionError
+from gatework.tasks.base import Baseline, Finding, Learner, Metric, Parts, Source, Task
+from gatework.training import processes
+from gatework.training.callbacks import Callback, TensorBoard
+from gatework.training.console import watcher
+from gatework.training.files import hash_files, sha256
+from gatework.training.finder import find_rate
+from gatework.training.learner import Shard
+from gatework.training.options import Options
+from gatework.training.run import Run
+from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
+
+# What a resumed training may change; anything else would make it another training.
+CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tensorboard")
+
+
+@dataclass
+class Trained:
+    """A run with its model, ready for use.
+
+    >>> trained = load("runs/reviews")
+    >>> trained.evaluate("test.csv")["accuracy"]
+    """
+
+    run: Run
+    task: Task
+    model: nn.Module
+    stopped: str | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the training; then there are no results yet."""
+        return self.stopped == INTERRUPTED
+
+    @torch.no_grad()
+    def evaluate(self, source: Source) -> dict[str, float]:
+        """The task's metrics on other data."""
+        return self.task.measure(self.model, self.task.examples(source))
+
+    @torch.no_grad()
+    def predict(self, source: Source) -> list[dict[str, Any]]:
+        """One answer per row of the source."""
+        return self.task.predict(self.model, source)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{name}</td><td>{value:.4g}</td></tr>" for name, value in self._measured().items())
+        return f"<b>{self.task.name}</b> in {self.run.path}<table>{rows}</table>"
+
+    def _measured(self) -> dict[str, float]:
+        if self.interrupted:
+            return {}
+        results = self.run.results()
+        return results["test"] or results["valid"]
+
+
+def train(
+    task: Task,
+    source: Source,
+    *,
+    valid: Source | None = None,
+    test: Source | None = None,
+    out: str | Path,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> Trained:
+    """Trains a task on data and leaves a run folder; Ctrl-C saves, and `resume` goes on bit for bit.
+
+    >>> trained = train(Generate(GenerateOptions(epochs=5)), "book.txt", out="runs/book")
+
+    Args:
+        task: the task with its options.
+        source: the data; `valid` and `test` are further files, else parts of `source` where the task splits.
+        out: the run folder; with `resume`, one whose training was interrupted.
+        callbacks: further watchers; see `gatework.training.callbacks`.
+
+    Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
+    """
+    shard = processes.join()
+    if task.options.threads:
+        torch.set_num_threads(task.options.threads)
+    torch.manual_seed(task.options.seed)
+    parts = task.prepare(source, valid, test)
+    data = {"sha256": fingerprint(source), "source": _name(source), **task.facts(parts)}
+    model = task.build()
+    if task.options.find_rate and not resume:
+        _use_found_rate(task, parts, model)
+    run = _open_run(task, out, data, resume, shard)
+    watchers = _watchers(task, run, callbacks, quiet, shard)
+    trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
+    torch.manual_seed(task.options.seed + shard.rank)
+    if resume and run.has_state():
+        trainer.restore(*run.state())
+    trained = Trained(run, task, model, trainer.fit())
+    if shard.rank == 0 and not trained.interrupted:
+        run.write_results(_results(trainer, trained, parts))
+    return trained
+
+
+def load(path: str | Path, task: str | None = None) -> Trained:
+    """A run folder's task and best weights, verified; `task` refuses a run of another task."""
+    run = Run.open(path, task)
+    kind = tasks.get(run.task)
+    loaded = kind(kind.Options.of(run.options))
+    loaded.restore(run.assets)
+    model = loaded.build()
+    try:
+        model.load_state_dict(run.weights("best"))
+    except RuntimeError as error:
+        raise FileFormatError(f"the weights in {path} do not fit the model of its config: {error}") from error
+    return Trained(run, loaded, model.eval())
+
+
+def check(task: Task, source: Source) -> list[Finding]:
+    """What is wrong with the data, and where, before any training."""
+    return task.check(source)
+
+
+def fingerprint(source: Source) -> str:
+    """A SHA-256 of the data: of the files' names and bytes, or of the rows in memory."""
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return hash_files(path for path in Path(source).rglob("*") if path.is_file())
+    if isinstance(source, str | Path) and Path(source).is_file():
+        return hash_files([Path(source)])
+    if hasattr(source, "columns"):  # polars and pandas frames
+        source = {str(name): list(source[name]) for name in source.columns}
+    return sha256(json.dumps(source, default=_plain).encode())
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()) else "memory"
+
+
+def _use_found_rate(task: Task, parts: Parts, model: nn.Module) -> None:
+    found = find_rate(Learner(task, parts), model, task.options)
+    task.options = replace(task.options, learning_rate=found.suggestion, find_rate=False)
+
+
+def _open_run(task: Task, out: str | Path, data: Mapping[str, Any], resume: bool, shard: Shard) -> Run:
+    if shard.rank:  # only the first process writes
+        return Run(Path(out), {"task": task.name})
+    if not resume:
+        return Run.create(out, task=task.name, options=task.options.to_dict(), data=data, assets=task.assets())
+    run = Run.open(out, task.name)
+    _must_match(run, task.options, data)
+    run.change_options(task.options.to_dict())
+    return run
+
+
+def _must_match(run: Run, options: Options, data: Mapping[str, Any]) -> None:
+    changed = [key for key, value in options.to_dict().items() if run.options.get(key) != value]
+    for key in changed:
+        if key not in CHANGEABLE:
+            raise OptionError(
+                f"{run.path} was trained with {key}={run.options.get(key)!r}, not {getattr(options, key)!r}; a resumed "
+                f"training may change only {', '.join(CHANGEABLE)}"
+            )
+    if run.config["data"]["sha256"] != data["sha256"]:
+        raise OptionError(f"the data changed since {run.path} was begun; train anew in another folder (--out)")
+
+
+def _watchers(task: Task, run: Run, callbacks: Sequence[Callback], quiet: bool, shard: Shard) -> list[Callback]:
+    if shard.rank:
+        return []
+    boards = [TensorBoard(str(run.path / "tensorboard"))] if task.options.tensorboard else []
+    return [*watcher(quiet), *boards, *callbacks]
+
+
+@torch.no_grad()
+def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]:
+    """Everything the report shows."""
+    task, model = trained.task, trained.model
+    baselines = task.baselines(parts)
+    measured = {"valid": task.measure(model, parts.valid), "test": None}
+    if parts.test is not None:
+        measured["test"] = task.measure(model, parts.test)
+    where, _ = parts.last
+    return {
+        "task": task.name,
+        "metric": vars(task.metric),
+        "data": trained.run.config["data"],
+        "training": _course(trainer),
+        "history": trainer.progress.history,
+        **measured,
+        "baselines": [vars(baseline) for baseline in baselines],
+        "verdict": verdict(task.metric, measured[where] or {}, baselines, where),
+        "sections": task.sections(model, parts),
+    }
+
+
+def _course(trainer: Trainer) -> dict[str, Any]:
+    progress = trainer.progress
+    return {
+        "parameters": parameter_count(trainer.model), "epochs": progress.epoch, "steps": progress.step,
+        "seconds": round(progress.seconds, 1), "stopped": trainer.stopped, "best_epoch": progress.best_epoch,
+        "events": progress.events,
+    }  # fmt: skip
+
+
+def verdict(metric: Metric, measured: Mapping[str, float], baselines: Sequence[Baseline], where: str) -> str:
+    """Who won, by how much, in a sentence; also when it is a baseline."""
+    rivals = [each for each in baselines if metric.name in each.metrics]
+    value = measured[metric.name]
+    if not rivals:
+        return f"{metric.name} {value:.4g} ({where}); no baseline was measured."
+    best = (max if metric.higher else min)(rivals, key=lambda each: each.metrics[metric.name])
+    other = best.metrics[metric.name]
+    won = metric.better(value, other)
+    against = f"{metric.name} {value:.4g} against {other:.4g} of the best baseline, {best.name} ({where})"
+    if won:
+        return f"The model wins: {against}."
+    return f"The baseline is as good or better: {against}. Prefer {best.name}, or give the model more data or training."

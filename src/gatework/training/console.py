@@ -1,0 +1,149 @@
+"""What a person sees while it trains: a bar on a terminal, plain lines elsewhere, live curves in a notebook."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from gatework.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from gatework.training.trainer import Trainer
+
+LINE_EVERY = 30.0  # seconds between plain lines inside an epoch
+
+
+def watcher(quiet: bool) -> list[Callback]:
+    """The callback that fits where we run; none when quiet."""
+    if quiet:
+        return []
+    if in_notebook():
+        return [Curves()]
+    return [Bar()] if sys.stderr.isatty() else [Lines()]
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def summary(trainer: Trainer, row: dict[str, float]) -> str:
+    """One line on a validation: `epoch 3/20  train 1.602  valid loss 1.701  accuracy 0.53  12 s  best`."""
+    watched = trainer.learner.metric.name
+    names = dict.fromkeys(["loss", watched])
+    measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
+    best = "  best" if trainer.progress.waited == 0 else ""
+    epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
+    return f"{epoch}  train loss {row['train_loss']:.4g}  valid {measured}  {row['seconds']:.0f} s{best}"
+
+
+class Events(Callback):
+    """Passes on what the guard has to say, as soon as it says it."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def started(self, trainer: Trainer) -> None:
+        self.told = len(trainer.progress.events)
+
+    def stepped(self, trainer: Trainer) -> None:
+        for event in trainer.progress.events[self.told :]:
+            self.say(f"warning: {event}")
+        self.told = len(trainer.progress.events)
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class Lines(Events):
+    """A line per validation, and one now and then inside a long epoch."""
+
+    def started(self, trainer: Trainer) -> None:
+        super().started(trainer)
+        self.said_at = time.perf_counter()
+
+    def stepped(self, trainer: Trainer) -> None:
+        super().stepped(trainer)
+        if time.perf_counter() - self.said_at > LINE_EVERY:
+            done = f"{trainer.progress.index}/{trainer.epoch_steps}"
+            self._line(f"epoch {trainer.progress.epoch + 1}  batch {done}  loss {trainer.loss:.4g}")
+
+    def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
+        self._line(summary(trainer, row))
+
+    def finished(self, trainer: Trainer) -> None:
+        self._line(f"stopped: {trainer.stopped}")
+
+    def _line(self, text: str) -> None:
+        self.said_at = time.perf_counter()
+        self.say(text)
+
+
+class Bar(Events):
+    """A bar for the epoch at hand, above it a line per validation."""
+
+    def started(self, trainer: Trainer) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        super().started(trainer)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.row = self.bar.add_task("training", total=None)
+        self.bar.start()
+
+    def stepped(self, trainer: Trainer) -> None:
+        super().stepped(trainer)
+        progress, epochs, steps = trainer.progress, trainer.options.epochs, trainer.epoch_steps
+        self.bar.update(
+            self.row,
+            total=epochs * steps,
+            completed=progress.epoch * steps + progress.index,
+            description=f"epoch {progress.epoch + 1}/{epochs}  loss {trainer.loss:.3f}",
+        )
+
+    def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
+        self.say(summary(trainer, row))
+
+    def finished(self, trainer: Trainer) -> None:
+        self.bar.stop()
+        print(f"stopped: {trainer.stopped}", file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        self.bar.console.print(line, highlight=False, markup=False)
+
+
+class Curves(Events):
+    """Learning curves in a notebook, drawn anew after each validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: Any = None
+
+    def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
+        from IPython.display import SVG, display  # pyright: ignore[reportMissingImports]
+
+        picture = SVG(curves_svg(trainer.progress.history, trainer.learner.metric.name))
+        if self.shown is None:
+            self.shown = display(picture, display_id=True)
+        else:
+            self.shown.update(picture)
+
+
+def curves_svg(history: list[dict[str, float]], watched: str) -> str:
+    """The learning curves of some history as SVG text: the losses, and the watched metric beside them."""
+    from matplotlib.figure import Figure
+
+    names = [["train_loss", "valid_loss"]] + ([[f"valid_{watched}"]] if watched != "loss" else [])
+    figure = Figure(figsize=(4 * len(names), 2.6), layout="constrained")
+    for axes, keys in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for key in keys:
+            axes.plot([row["epoch"] for row in history], [row.get(key) for row in history], label=key, marker=".")
+        axes.set_xlabel("epoch")
+        axes.legend()
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM as a wish to stop after the step at hand, rather than an exception in the middle of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Inside the block the first signal sets `wanted`; a second one acts as it did before the block.
+
+    with Interrupts() as interrupts:
+        while not interrupts.wanted:
+            step()
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._asked) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        self.wanted = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+        self._before = {}

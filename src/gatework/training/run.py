@@ -1,0 +1,207 @@
+"""The run folder: everything a training leaves behind, in one place that can be moved and that notices damage.
+
+config.json            what was asked and on what: options with every default, data, environment, hashes of the assets
+assets/                tokenizer, labels, scaler: what the model needs besides its weights
+best.safetensors       weights of the best epoch            last.safetensors   weights of the last step
+training.safetensors   the whole state, to go on from       metrics.csv        one row per validation
+results.json           what the report shows                log.txt, plots/, tensorboard/, report.html
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor
+
+from gatework.errors import FileFormatError, OptionError
+from gatework.training.environment import environment
+from gatework.training.files import read_json, read_tensors, sha256, write_bytes, write_json, write_tensors
+from gatework.training.state import Tensors, split
+
+FORMAT, VERSION = "gatework run", 1
+CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "metrics.csv", "results.json", "log.txt"
+
+
+class Run:
+    """An open run folder.
+
+    >>> run = Run.open("runs/book", task="generate")
+    >>> run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]):
+        self.path, self.config = path, config
+
+    # -- making and opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        task: str,
+        options: Mapping[str, Any],
+        data: Mapping[str, Any],
+        assets: Mapping[str, str],
+    ) -> Self:
+        """A new run; a folder that already holds one is an OptionError."""
+        path = Path(path)
+        if (path / CONFIG).exists():
+            raise OptionError(f"{path} already holds a run; choose another folder (--out), or go on with --resume")
+        config = {
+            "format": FORMAT, "version": VERSION, "task": task, "created": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+            "options": dict(options), "data": dict(data), "environment": environment(),
+            "assets": {name: sha256(text.encode()) for name, text in assets.items()},
+        }  # fmt: skip
+        _make_folder(path / "assets")
+        for name, text in assets.items():
+            write_bytes(path / "assets" / name, text.encode())
+        run = cls(path, config)
+        run._write_config()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path, task: str | None = None) -> Self:
+        """An existing run, verified; a FileFormatError says what is wrong with it."""
+        path = Path(path)
+        if not path.is_dir():
+            raise FileFormatError(f"{path} is no run folder; gatework train makes one")
+        config = read_json(path / CONFIG, "the folder is no run, or an incomplete copy of one")
+        _verify(path / CONFIG, config)
+        if task is not None and config["task"] != task:
+            raise FileFormatError(f"{path} is a run of {config['task']!r}, not of {task!r}")
+        return cls(path, config)
+
+    @property
+    def task(self) -> str:
+        return self.config["task"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option of the training."""
+        return self.config["options"]
+
+    def change_options(self, options: Mapping[str, Any]) -> None:
+        """Records options that a resumed training changed."""
+        if dict(options) != self.options:
+            self.config["options"] = dict(options)
+            self._write_config()
+
+    def _write_config(self) -> None:
+        self.config["checksum"] = _checksum(self.config)
+        write_json(self.path / CONFIG, self.config)
+
+    # -- assets and weights ---------------------------------------------------------------------------------
+
+    @cached_property
+    def assets(self) -> dict[str, str]:
+        """File name -> text, each checked against its hash."""
+        return {name: self._asset(name, digest) for name, digest in self.config["assets"].items()}
+
+    def _asset(self, name: str, digest: str) -> str:
+        path = self.path / "assets" / name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise FileFormatError(f"{path} is missing; the copy of the run is incomplete") from error
+        if sha256(data) != digest:
+            raise FileFormatError(f"{path} ({len(data):,} bytes) was changed or cut short since the training wrote it")
+        return data.decode()
+
+    def save_weights(self, which: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Writes `best` or `last` weights, bound to this run's assets."""
+        write_tensors(self.path / f"{which}.safetensors", tensors, {**about, "run": self._identity()})
+
+    def weights(self, which: str = "best") -> Tensors:
+        """The weights; those of a training that was killed come from its saved state."""
+        path = self.path / f"{which}.safetensors"
+        if not path.exists() and self.has_state():
+            groups = split(self.state()[0])
+            return groups.get(which) or groups["model"]
+        tensors, about = read_tensors(path)
+        self._must_belong(path, about)
+        return tensors
+
+    def has_state(self) -> bool:
+        """Whether there is a state to go on from."""
+        return (self.path / STATE).exists()
+
+    def save_state(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Writes the whole state of the training, in one step."""
+        write_tensors(self.path / STATE, tensors, {"progress": progress, "run": self._identity()})
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """What `save_state` wrote last: tensors and progress."""
+        tensors, about = read_tensors(self.path / STATE)
+        self._must_belong(self.path / STATE, about)
+        return tensors, about["progress"]
+
+    def _identity(self) -> str:
+        kept = {key: self.config[key] for key in ("task", "created", "assets", "data")}
+        return sha256(_canonical(kept))
+
+    def _must_belong(self, path: Path, about: Mapping[str, Any]) -> None:
+        if about.get("run") != self._identity():
+            raise FileFormatError(f"{path} belongs to another run than {self.path / CONFIG}")
+
+    # -- numbers and words ----------------------------------------------------------------------------------
+
+    def write_metrics(self, history: list[dict[str, float]]) -> None:
+        """Writes metrics.csv anew from all rows."""
+        columns = list(dict.fromkeys(key for row in history for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_bytes(self.path / METRICS, text.getvalue().encode())
+
+    def history(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv, as numbers; [] before the first validation."""
+        if not (self.path / METRICS).exists():
+            return []
+        rows = csv.DictReader(io.StringIO((self.path / METRICS).read_text()))
+        return [{key: float(value) for key, value in row.items() if value} for row in rows]
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Writes results.json."""
+        write_json(self.path / RESULTS, results)
+
+    def results(self) -> dict[str, Any]:
+        """What `write_results` wrote; a FileFormatError where the training has not finished."""
+        return read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
+
+    def log(self, line: str) -> None:
+        """Appends a line with the time to log.txt."""
+        with open(self.path / LOG, "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{path} cannot be made ({error.strerror}); choose another folder (--out)") from error
+
+
+def _verify(path: Path, config: Any) -> None:
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise FileFormatError(f"{path} is not the config of a gatework run")
+    if config["version"] > VERSION:
+        raise FileFormatError(f"{path} has version {config['version']}; this gatework reads up to {VERSION}: update it")
+    if config.get("checksum") != _checksum(config):
+        raise FileFormatError(f"{path} was changed after the training wrote it: its checksum does not fit")
+
+
+def _checksum(config: Mapping[str, Any]) -> str:
+    return sha256(_canonical({key: value for key, value in config.items() if key != "checksum"}))
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
