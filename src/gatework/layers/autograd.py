@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gatework.layers.binding import Binding, known
 from gatework.layers.differentiable import differentiable
+from gatework.layers.entry import TracedEntry
 from gatework.layers.ragged import Packed, Rectangle, put
 from gatework.runtime.rows import Rows
 
@@ -102,7 +103,7 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _again(
-    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], grads: Tensors, tensors: Tensors, needs: Sequence
+    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], grads: Tensors, tensors: Tensors, needs: Any
 ) -> list:
     """First derivatives as a differentiable function of tensors and gradients: through the reference."""
     with torch.enable_grad():
@@ -155,7 +156,8 @@ def _op_backward(
     states = len(call.binding.states)
     inner = [call.pack(g) if k == 0 or k > states else call.batch.sort(g) for k, g in enumerate(grads)]
     found = call.left(backward(call.binding, done, every, inner, entered, needs))
-    return [f for f, n in zip(found, needs, strict=True) if n]
+    zero = [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
+    return [f for f, n in zip(zero, needs, strict=True) if n]
 
 
 @_op_backward.register_fake
@@ -169,7 +171,7 @@ def _(
 class _Call:
     """What the operators' plain arguments mean: the binding, the rows, and the way between padded and packed."""
 
-    def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, names: str, rates: Sequence[float]):
+    def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, names: str, rates: Any):
         self.binding, self.reverse, self.padded = known(key), reverse, steps * batch
         self.batch = Rectangle(steps, batch) if lengths is None else Packed.from_lengths(lengths, steps, batch)
         self.index = None if lengths is None else self.batch.index(steps, batch_first=False)
@@ -232,10 +234,12 @@ _op.register_autograd(_op_gradient, setup_context=_setup)
 
 
 def recurrence_traced(
-    binding: Binding, batch: Any, reverse: bool, every: bool, rates: dict[str, float], tensors: Sequence[Tensor]
+    binding: Binding, entry: TracedEntry, reverse: bool, every: bool, rates: dict[str, float], tensors: Tensors
 ) -> list[Tensor]:
-    """`recurrence` as the registered operator; `batch` is a Padded."""
-    names = " ".join(rates)
-    return _op(
-        binding.key, batch.steps, batch.batch, reverse, every, batch.lengths, names, list(rates.values()), tensors
-    )
+    """`recurrence` as the registered operator."""
+    names, numbers = " ".join(rates), list(rates.values())
+    first, given = binding.first_start, list(tensors)
+    for k, (state, width) in enumerate(zip(binding.graph.states, binding.widths, strict=True), first):
+        if given[k] is None:
+            given[k] = given[0].new_full((entry.batch, width), state.start)  # type: ignore[union-attr]
+    return _op(binding.key, entry.steps, entry.batch, reverse, every, entry.lengths, names, numbers, given)

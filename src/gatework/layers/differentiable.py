@@ -1,4 +1,4 @@
-"""The recurrence through the reference over torch tensors: slow, on every device, and differentiable again and again."""
+"""The recurrence through the reference over torch tensors: slow, on every device, with derivatives of every order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def differentiable(
 
 
 def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For padded steps visited in order: the flat row of each (T * B,), the padded place of each flat row (N,), lengths."""
+    """In the order of visits: the flat row of each padded place (T * B,), the place of each flat row (N,), lengths."""
     counts, offsets, batch = rows
     b = np.arange(batch)
     running = b[None, :] < counts[:, None]

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
 
 from gatework.compiler import params
 from gatework.layers.autograd import recurrence, recurrence_traced
@@ -70,29 +69,29 @@ class Call:
         state = state if self.entry.batched else state.unsqueeze(1)
         expected = (self.layer.num_layers * self.layer.directions, self.entry.batch, self.widths[k])
         if state.shape != expected:
-            raise LayerError(f"Expected hidden[{k}] size {expected}, got {list(state.shape)}")
+            which = f"hidden[{k}]" if len(self.names) > 1 else "hidden"
+            raise LayerError(f"Expected {which} size {expected}, got {list(state.shape)}")
         return state
 
     def checked_inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The cell's other inputs: as rows, and the numbers of the call."""
-        expected = {i.name: i for i in self.layer.graph.inputs[1:]}
+        cell, expected = self.layer.graph.name, {i.name: i for i in self.layer.graph.inputs[1:]}
         for name in given:
             if name not in expected:
-                raise LayerError(f"{self.layer.graph.name} has no input {name!r}; it has {', '.join(expected) or 'no other'}")
+                raise LayerError(f"{cell} has no input {name!r}; it has {', '.join(expected) or 'no other'}")
         for name, item in expected.items():
             if name not in given:
-                raise LayerError(f"{self.layer.graph.name} needs its input {name!r} of width {item.width}: layer(x, {name}=...)")
+                raise LayerError(f"{cell} needs its input {name!r} of width {item.width}: layer(x, {name}=...)")
         rates = {n: float(v) for n, v in given.items() if expected[n].per == "call"}
-        sizes = self.layer.layer_sizes(0)
-        rows = {n: self.rows_of(n, v, params.size(sizes, expected[n].width), expected[n].per) for n, v in given.items() if n not in rates}
-        return rows, rates
+        return {n: self.rows_of(expected[n], v) for n, v in given.items() if n not in rates}, rates
 
-    def rows_of(self, name: str, values: Any, width: int, per: str) -> Tensor:
-        if per == "step":
-            return self.entry.flat(values, width, name)
+    def rows_of(self, item: Any, values: Tensor) -> Tensor:
+        width = params.size(self.layer.layer_sizes(0), item.width)
+        if item.per == "step":
+            return self.entry.flat(values, width, item.name)
         values = values if self.entry.batched else values.unsqueeze(0)
         if values.shape != (self.entry.batch, width):
-            raise LayerError(f"{name} must have shape {(self.entry.batch, width)}; got {tuple(values.shape)}")
+            raise LayerError(f"{item.name} must have shape {(self.entry.batch, width)}; got {tuple(values.shape)}")
         return self.entry.rows.sort(values)
 
     # --- the layers --------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """From the forms in which callers hold sequences to flat rows, and back.
 
-    form                                       rows
-    (T, B, w), (B, T, w), (T, w)               a rectangle, as it stands
-    the same with lengths=                     packed, the longest first; the outputs beyond a sequence's end are zero
-    PackedSequence                             packed, as it stands
-    inside torch.compile or torch.func         a padded rectangle; the operator packs, as sizes may not depend on data
+form                                       rows
+(T, B, w), (B, T, w), (T, w)               a rectangle, as it stands
+the same with lengths=                     packed, the longest first; the outputs beyond a sequence's end are zero
+PackedSequence                             packed, as it stands
+inside torch.compile or torch.func         a padded rectangle; the operator packs, as sizes may not depend on data
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Entry:
     def __init__(self, input: Tensor, batch_first: bool):
         self.batched, self.batch_first = input.dim() == 3, batch_first and input.dim() == 3
         shape = input.shape
-        self.steps, self.batch = (shape[0], 1) if not self.batched else (shape[1], shape[0]) if batch_first else shape[:2]
+        self.steps, self.batch = (shape[1], shape[0]) if self.batch_first else (*shape[:-1], 1)[:2]
         self.rows: Any = Rectangle(self.steps, self.batch)
 
     def flat(self, values: Any, width: int, name: str) -> Tensor:
@@ -89,7 +89,7 @@ class PackedEntry(Entry):
             return super().flat(values, width, name)
         data = values.data.reshape(len(values.data), -1)
         if data.shape != (self.rows.size, width):
-            raise LayerError(f"{name} must hold rows of shape {(self.rows.size, width)}; got {tuple(values.data.shape)}")
+            raise LayerError(f"{name} must be rows of shape {(self.rows.size, width)}; got {tuple(values.data.shape)}")
         return data
 
     def rows_of(self, values: Tensor, width: int) -> Tensor:

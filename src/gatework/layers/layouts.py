@@ -1,6 +1,6 @@
 """Gate orders and weight layouts of torch, Keras and ONNX: the one table, and the ways between them and ours.
 
-Ours: one matrix for each gate and operand, (H, I) or (H, H), and one bias for each map, by key ("f.0", "f.1", "f.bias").
+Ours: one matrix for each gate and operand, (H, H) or (H, I), and one bias for each map, by key: "f.0", "f.1", "f.bias".
 
     format   matrices                                    biases                       LSTM       GRU
     torch    weight_ih (G*H, I), weight_hh (G*H, R)      bias_ih, bias_hh (G*H,)      i f g o    r z n
@@ -8,7 +8,7 @@ Ours: one matrix for each gate and operand, (H, I) or (H, H), and one bias for e
                                                          GRU with reset_after
     ONNX     W (G*H, I), R (G*H, H)                      B (2*G*H,): W's, then R's    i o f c    z r h
 
-torch's and ONNX's two biases act as their sum, except in the GRU's candidate, where the reset gate multiplies the second.
+torch's and ONNX's two biases act as their sum, but for the GRU's candidate, where the reset gate multiplies the second.
 torch's LSTM with a projection has also weight_hr (P, H), and R is P; else R is H.
 """
 

@@ -120,7 +120,7 @@ def checked_lengths(lengths: Any, steps: int, batch: int) -> np.ndarray:
     array = array.astype(np.int64)
     bad = np.flatnonzero((array < 0) | (array > steps))
     if bad.size:
-        raise LayerError(f"lengths[{bad[0]}] is {array[bad[0]]}; a length lies between 0 and the {steps} steps of the input")
+        raise LayerError(f"lengths[{bad[0]}] is {array[bad[0]]}; a length lies between 0 and the input's {steps} steps")
     return array
 
 

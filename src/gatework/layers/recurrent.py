@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,17 @@ from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared, separate
 
 States = Any
+
+
+class Options(TypedDict, total=False):
+    """The keyword options that every layer has; see `Recurrent`."""
+
+    recurrent_dropout: float
+    recurrent_dropout_per: str
+    zoneout: float | Mapping[str, float]
+    layer_norm: bool | Mapping[str, Any]
+    learn_initial_state: bool
+    recompute: bool
 
 
 class Recurrent(nn.Module):
@@ -42,8 +53,8 @@ class Recurrent(nn.Module):
         recurrent_dropout  rate of variational dropout of the states that maps read: one mask a sequence (Gal &
                         Ghahramani, NIPS 2016), one for each state ("state") or each map ("map", as Keras) as
                         recurrent_dropout_per says
-        zoneout         rate at which units keep their old value, for all states or {"h": 0.05, "c": 0.5} (Krueger et al.,
-                        ICLR 2017); the expectation in evaluation
+        zoneout         rate at which units keep their old value, for all states or {"h": 0.05, "c": 0.5} (Krueger et
+                        al., ICLR 2017); the expectation in evaluation
         layer_norm      normalise every gate over its units (Ba, Kiros & Hinton 2016); or options of
                         `compiler.wrappers.layer_norm`: {"of": "parts", "over": "all", "state": "c"}
         learn_initial_state  the states before the first step are parameters
@@ -206,7 +217,7 @@ class Recurrent(nn.Module):
         self, input: Tensor | PackedSequence, states: States = None, *, lengths: Any = None, reset: Any = None,
         return_all: bool = False, **inputs: Any,
     ) -> Any:  # fmt: skip
-        """Run over sequences: (T, B, I) to (T, B, H * directions), and the last states (layers * directions, B, H) each.
+        """Run over sequences: (T, B, I) to (T, B, H * directions), and the last states (layers * directions, B, H).
 
         Arguments
             input       (T, B, I), (B, T, I) if batch_first, (T, I) for one sequence, or a PackedSequence
@@ -225,18 +236,16 @@ class Recurrent(nn.Module):
     def step(self, input: Tensor, states: States = None, **inputs: Any) -> Any:
         """One step: (B, I) to (B, H), and the states, which go into the next call.
 
-            output, states = layer.step(x)
-            output, states = layer.step(x, states)
+        output, states = layer.step(x)
+        output, states = layer.step(x, states)
         """
         if self.bidirectional:
             raise OptionError("a bidirectional layer reads the whole sequence; it has no single step")
         axis = 1 if self.batch_first else 0
-        inputs = {k: v.unsqueeze(axis) if isinstance(v, Tensor) and self._per(k) == "step" else v for k, v in inputs.items()}
+        steps = [i.name for i in self.graph.inputs if i.per == "step"]
+        inputs = {name: v.unsqueeze(axis) if name in steps else v for name, v in inputs.items()}
         output, states = self(input.unsqueeze(axis), states, **inputs)
         return output.squeeze(axis), states
-
-    def _per(self, name: str) -> str:
-        return next((i.per for i in self.graph.inputs if i.name == name), "sequence")
 
     def _check_input(self, input: Any) -> None:
         """The errors of torch.nn's layers."""

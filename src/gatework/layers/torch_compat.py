@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.errors import OptionError
 from gatework.layers import init
 from gatework.layers.parameters import Declared, as_torch
-from gatework.layers.recurrent import Recurrent
+from gatework.layers.recurrent import Options, Recurrent
 
 
 class _Compat(Recurrent):
@@ -22,7 +22,9 @@ class _Compat(Recurrent):
     twin: type[nn.RNNBase]
     keeps_state = "f"
 
-    def __init__(self, cell: str, arguments: dict[str, Any], forget: float | None, chrono: int | None, **options: Any):
+    def __init__(
+        self, cell: str, arguments: dict[str, Any], forget: float | None, chrono: int | None, **options: Unpack[Options]
+    ):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
         self.twin(**arguments, device="meta")  # its checks and warnings, without memory
         proj_size = arguments.pop("proj_size", 0)
@@ -55,7 +57,8 @@ class _Compat(Recurrent):
         if not self.bias:
             raise OptionError("forget_bias and chrono set biases, but the layer has bias=False")
         declared = self._declared(0)
-        gates = {self.keeps_state: values} | ({"i": -values} if self.chrono is not None and self.keeps_state == "f" else {})
+        opposite = {"i": -values} if self.chrono is not None and self.keeps_state == "f" else {}
+        gates = {self.keeps_state: values, **opposite}
         with torch.no_grad():
             for gate, bias in gates.items():
                 for number, piece in enumerate(declared.pieces[f"{gate}.bias"]):
@@ -84,25 +87,16 @@ class LSTM(_Compat):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None, *,
-        recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
-        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, peephole: bool = False,
-        forget_bias: float | None = None, chrono: int | None = None, learn_initial_state: bool = False,
-        recompute: bool = False,
+        peephole: bool = False, forget_bias: float | None = None, chrono: int | None = None, **options: Unpack[Options],
     ):  # fmt: skip
         if peephole and proj_size:
             raise OptionError("there is no cell with both peephole=True and proj_size; define one with @gatework.cell")
-        cell = "lstm_peephole" if peephole else "lstm_projected" if proj_size else "lstm"
-        arguments = {
-            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "bias": bias,
-            "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional, "proj_size": proj_size,
-            "device": device, "dtype": dtype,
-        }  # fmt: skip
-        self.__dict__["peephole"] = peephole
-        super().__init__(
-            cell, arguments, forget_bias, chrono, recurrent_dropout=recurrent_dropout,
-            recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout, layer_norm=layer_norm,
-            learn_initial_state=learn_initial_state, recompute=recompute,
+        arguments = dict(  # noqa: C408
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, proj_size=proj_size, device=device, dtype=dtype,
         )  # fmt: skip
+        cell = "lstm_peephole" if peephole else "lstm_projected" if proj_size else "lstm"
+        super().__init__(cell, arguments, forget_bias, chrono, **options)
 
     def forward(
         self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None,
@@ -139,27 +133,20 @@ class GRU(_OneState):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
         dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None, *,
-        recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
-        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, chrono: int | None = None,
-        learn_initial_state: bool = False, recompute: bool = False,
+        chrono: int | None = None, **options: Unpack[Options],
     ):  # fmt: skip
-        arguments = {
-            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "bias": bias,
-            "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional, "device": device,
-            "dtype": dtype,
-        }  # fmt: skip
-        super().__init__(
-            "gru", arguments, None, chrono, recurrent_dropout=recurrent_dropout,
-            recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout, layer_norm=layer_norm,
-            learn_initial_state=learn_initial_state, recompute=recompute,
+        arguments = dict(  # noqa: C408
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
         )  # fmt: skip
+        super().__init__("gru", arguments, None, chrono, **options)
 
 
 class RNN(_OneState):
     """torch.nn.RNN (tanh or relu), faster on the CPU, with the keyword options of `LSTM` that it has.
 
-        layer = gatework.RNN(32, 64, nonlinearity="relu")
-        output, h = layer(torch.zeros(100, 8, 32))                 # (T, B, I) -> (T, B, H); state (1, B, H)
+    layer = gatework.RNN(32, 64, nonlinearity="relu")
+    output, h = layer(torch.zeros(100, 8, 32))                 # (T, B, I) -> (T, B, H); state (1, B, H)
     """
 
     twin = nn.RNN
@@ -167,20 +154,13 @@ class RNN(_OneState):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
-        dtype: Any = None, *, recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
-        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False, learn_initial_state: bool = False,
-        recompute: bool = False,
+        dtype: Any = None, **options: Unpack[Options],
     ):  # fmt: skip
-        arguments = {
-            "input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers,
-            "nonlinearity": nonlinearity, "bias": bias, "batch_first": batch_first, "dropout": dropout,
-            "bidirectional": bidirectional, "device": device, "dtype": dtype,
-        }  # fmt: skip
-        super().__init__(
-            "rnn_relu" if nonlinearity == "relu" else "rnn", arguments, None, None,
-            recurrent_dropout=recurrent_dropout, recurrent_dropout_per=recurrent_dropout_per, zoneout=zoneout,
-            layer_norm=layer_norm, learn_initial_state=learn_initial_state, recompute=recompute,
+        arguments = dict(  # noqa: C408
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, nonlinearity=nonlinearity, bias=bias,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
         )  # fmt: skip
+        super().__init__("rnn_relu" if nonlinearity == "relu" else "rnn", arguments, None, None, **options)
 
 
 _SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
