@@ -1,4 +1,4 @@
-"""What all tests share: backends without a display, threads that fit beside the other test processes, steady examples."""
+"""What all tests share: no display, threads that fit beside the other test processes, the same examples each time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("MPLBACKEND", "agg")
-# Two processes that both spin on two cores wait for each other; a test that is about threads asks for its number itself.
+# Processes that all spin on the same cores wait for each other; a test about threads asks for its number itself.
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if workers > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sources import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -11,7 +11,7 @@ _TRAIN = (
     "statsforecast", "jinja2", "matplotlib", "tensorboard", "optuna", "captum",
 )  # fmt: skip
 
-EXTRAS = dict.fromkeys(_TRAIN, "train") | dict.fromkeys(_KERAS, "keras") | dict.fromkeys(_BENCH, "bench")
+EXTRAS: dict[str, str] = dict.fromkeys(_TRAIN, "train") | dict.fromkeys(_KERAS, "keras") | dict.fromkeys(_BENCH, "bench")
 
 
 def explained(error: ImportError) -> ImportError:
