@@ -11,7 +11,9 @@ _TRAIN = (
     "statsforecast", "jinja2", "matplotlib", "tensorboard", "optuna", "captum",
 )  # fmt: skip
 
-EXTRAS: dict[str, str] = dict.fromkeys(_TRAIN, "train") | dict.fromkeys(_KERAS, "keras") | dict.fromkeys(_BENCH, "bench")
+EXTRAS: dict[str, str] = {}
+for _extra, _packages in (("train", _TRAIN), ("keras", _KERAS), ("bench", _BENCH)):
+    EXTRAS |= dict.fromkeys(_packages, _extra)
 
 
 def explained(error: ImportError) -> ImportError:

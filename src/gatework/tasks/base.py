@@ -48,9 +48,9 @@ class Parts:
 class Task(ABC):
     """How files become examples, examples batches, batches a loss, and weights an answer.
 
-    >>> task = get("generate")(GenerateOptions(hidden_size=64))
-    >>> parts = task.prepare("book.txt")
-    >>> model = task.build()
+        task = get("generate")(GenerateOptions(hidden_size=64))
+        parts = task.prepare("book.txt")
+        model = task.build()
     """
 
     name: ClassVar[str]

@@ -21,7 +21,7 @@ from gatework.training.options import Options, did_you_mean
 class Estimator(BaseEstimator):
     """Base of TextClassifier, TextGenerator and the others.
 
-    >>> TextGenerator(hidden_size=64).get_params()["hidden_size"]
+    >>> gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
     64
 
     `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator, unless

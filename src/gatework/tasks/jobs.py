@@ -35,8 +35,8 @@ CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tens
 class Trained:
     """A run with its model, ready for use.
 
-    >>> trained = load("runs/reviews")
-    >>> trained.evaluate("test.csv")["accuracy"]
+        trained = load("runs/reviews")
+        trained.evaluate("test.csv")["accuracy"]
     """
 
     run: Run
@@ -83,7 +83,7 @@ def train(
 ) -> Trained:
     """Trains a task on data and leaves a run folder; Ctrl-C saves, and `resume` goes on bit for bit.
 
-    >>> trained = train(Generate(GenerateOptions(epochs=5)), "book.txt", out="runs/book")
+        trained = train(Generate(GenerateOptions(epochs=5)), "book.txt", out="runs/book")
 
     Args:
         task: the task with its options.

@@ -32,8 +32,8 @@ CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "m
 class Run:
     """An open run folder.
 
-    >>> run = Run.open("runs/book", task="generate")
-    >>> run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
+        run = Run.open("runs/book", task="generate")
+        run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
     """
 
     def __init__(self, path: Path, config: dict[str, Any]):

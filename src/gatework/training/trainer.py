@@ -34,9 +34,8 @@ _NOTHING, _SAVE, _OUT_OF_TIME, _INTERRUPT = 0.0, 1.0, 2.0, 3.0  # what a process
 class Trainer:
     """Trains a model on a learner's batches.
 
-    >>> trainer = Trainer(learner, model, TrainingOptions(epochs=3))
-    >>> trainer.fit()
-    'all 3 epochs done'
+        trainer = Trainer(learner, model, TrainingOptions(epochs=3))
+        trainer.fit()                                       # 'all 3 epochs done'
 
     After `fit` the model holds the best weights and is in evaluation mode. Without a run nothing is written.
     """
