@@ -48,7 +48,6 @@ bench: $(READY)
 	$(BIN)/gatework bench
 
 figures: $(READY)
-	$(BIN)/python -m pip install -e '.[bench]' -c constraints.txt
 	$(BIN)/python benchmarks/figures.py
 
 clean:

@@ -25,17 +25,16 @@ def swirl(x, h, s, W):
     return s * tanh(W.w(u * h, x)), s
 '''
 
-LOOKS = """
-import numpy as np
-from gatework import cells
-from gatework.backends import reference
-from gatework.compiler import params
+LAYER = """
+import torch
+import gatework
 
-graph, sizes = cells.get("swirl").graph, {"I": 3, "H": 5}
-draw = np.random.default_rng(0)
-weights = {key: draw.normal(size=shape) for key, shape in params.shapes(graph, sizes).items()}
-run = reference.run(graph, sizes, {"x": draw.normal(size=(4, 2, 3))}, None, weights)
-print(run.history["h"].shape, bool(np.isfinite(run.history["h"]).all()))
+layer = gatework.Recurrent("swirl", 3, 5)
+x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+output, _ = layer(x)
+output.sum().backward()
+assert all(p.grad is not None and p.grad.abs().max() > 0 for p in layer.parameters())
+print(tuple(output.shape), bool(torch.isfinite(output).all()))
 """
 
 
@@ -71,4 +70,4 @@ def test_a_dropped_cell_is_found(environment: dict[str, str]) -> None:
     page = python(environment, *CLI, "cells", "swirl", "--input-size", "3", "--hidden-size", "5")
     assert "A made-up cell" in page
     assert "120 multiply-adds" in page  # three maps from 5 + 3 values to 5 units
-    assert python(environment, "-c", LOOKS).strip() == "(4, 2, 5) True"
+    assert python(environment, "-c", LAYER).strip() == "(4, 2, 5) True"
