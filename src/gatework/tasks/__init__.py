@@ -17,7 +17,7 @@ _ESTIMATORS = {
     "Forecaster": "forecast",
     "SequenceClassifier": "classify",
     "TextClassifier": "classify",
-    "TextGenerator": "generate",
+    "TextGenerator": "generate.estimator",
 }
 
 
@@ -35,7 +35,7 @@ def names() -> list[str]:
 def get(name: str) -> type[Task]:
     """The task of that name, or an OptionError that lists them."""
     if name not in names():
-        from gatework.training.options import did_you_mean
+        from gatework.training.options import known_names
 
-        raise OptionError(f"there is no task {name!r}{did_you_mean(name, names())}")
+        raise OptionError(f"there is no task {name!r}{known_names(name, names())}")
     return importlib.import_module(f"{__name__}.{name}").TASK

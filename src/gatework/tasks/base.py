@@ -48,14 +48,15 @@ class Parts:
 class Task(ABC):
     """How files become examples, examples batches, batches a loss, and weights an answer.
 
-        task = get("generate")(GenerateOptions(hidden_size=64))
-        parts = task.prepare("book.txt")
-        model = task.build()
+    task = get("generate")(GenerateOptions(hidden_size=64))
+    parts = task.prepare("book.txt")
+    model = task.build()
     """
 
     name: ClassVar[str]
     Options: ClassVar[type[TrainingOptions]]
     metric: ClassVar[Metric]
+    reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
 
     def __init__(self, options: TrainingOptions):
         self.options = options

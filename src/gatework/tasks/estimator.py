@@ -15,14 +15,13 @@ from sklearn.exceptions import NotFittedError
 from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Source, Task
-from gatework.training.options import Options, did_you_mean
+from gatework.training.options import Options, known_names
 
 
 class Estimator(BaseEstimator):
     """Base of TextClassifier, TextGenerator and the others.
 
-    >>> gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
-    64
+        gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
 
     `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator, unless
     `save` copies it. `quiet` is true, as scikit-learn's estimators are.
@@ -36,7 +35,7 @@ class Estimator(BaseEstimator):
         defaults = self._defaults()
         for name in options:
             if name not in defaults:
-                raise OptionError(f"{type(self).__name__} has no option {name!r}{did_you_mean(name, defaults)}")
+                raise OptionError(f"{type(self).__name__} has no option {name!r}{known_names(name, defaults)}")
         for name, value in (defaults | options).items():
             setattr(self, name, value)
 

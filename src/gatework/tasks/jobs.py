@@ -35,14 +35,15 @@ CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tens
 class Trained:
     """A run with its model, ready for use.
 
-        trained = load("runs/reviews")
-        trained.evaluate("test.csv")["accuracy"]
+    trained = load("runs/reviews")
+    trained.evaluate("test.csv")["accuracy"]
     """
 
     run: Run
     task: Task
     model: nn.Module
     stopped: str | None = None
+    leads: bool = True  # of several processes, only the first has results to show
 
     @property
     def interrupted(self) -> bool:
@@ -94,6 +95,8 @@ def train(
     Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
     """
     shard = processes.join()
+    if not resume and shard.rank == 0:
+        Run.refuse_taken(out)
     if task.options.threads:
         torch.set_num_threads(task.options.threads)
     torch.manual_seed(task.options.seed)
@@ -108,7 +111,7 @@ def train(
     torch.manual_seed(task.options.seed + shard.rank)
     if resume and run.has_state():
         trainer.restore(*run.state())
-    trained = Trained(run, task, model, trainer.fit())
+    trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
     if shard.rank == 0 and not trained.interrupted:
         run.write_results(_results(trainer, trained, parts))
     return trained

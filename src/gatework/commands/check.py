@@ -1,0 +1,39 @@
+"""`gatework check TASK FILE`: what is wrong with data, row by row, before any training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatework.commands import jobs
+
+BAD_DATA = 2
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(typer.Typer(cls=jobs.per_task(check), no_args_is_help=True, help=HELP), name="check")
+
+
+HELP = "Check data before any training: what is wrong, and where."
+
+
+def check(
+    task: Any,
+    given: dict[str, Any],
+    *,
+    file: Annotated[Path, typer.Argument(help="The data: a file, or a folder of files.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per finding.")] = False,
+) -> None:
+    """Check data for a task; exit code 2 where a training would refuse it."""
+    findings = task(jobs.options(task, given, settings or [], {})).check(file)
+    for finding in findings:
+        typer.echo(json.dumps(dataclasses.asdict(finding)) if as_json else f"{finding.level}: {finding.message}")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(BAD_DATA)
+    if not findings:
+        typer.echo("nothing wrong was found")

@@ -1,0 +1,33 @@
+"""`gatework generate RUN`: writes while one watches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(generate)
+
+
+def generate(
+    run: Annotated[Path, typer.Argument(help="The run folder of `gatework train generate`.")],
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
+    length: Annotated[int, typer.Option(help="How many units (characters, words) to write.")] = 500,
+    temperature: Annotated[float, typer.Option(help="0 writes the likeliest; above 1 it gets wild.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw among the k likeliest units; 0 takes all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw among the likeliest that hold this probability.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 1,
+) -> None:
+    """Write text with a trained generator, as it comes."""
+    from gatework.tasks.jobs import load
+
+    trained = load(run, "generate")
+    if note := trained.task.unseen_note(prompt):  # pyright: ignore[reportAttributeAccessIssue]
+        typer.echo(f"warning: {note}", err=True)
+    typer.echo(prompt, nl=False)
+    for piece in trained.task.write(trained.model, prompt, length, temperature, top_k, top_p, seed):  # pyright: ignore[reportAttributeAccessIssue]
+        typer.echo(piece, nl=False)
+    typer.echo()

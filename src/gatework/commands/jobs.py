@@ -1,0 +1,103 @@
+"""What the commands of the jobs share: a command per task whose flags are read off the task's options."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from gatework.tasks.base import Task
+
+SETTINGS = "settings"
+
+
+def per_task(action: Callable[..., None]) -> type[TyperGroup]:
+    """A group with one command for each task: `action(task, given, **others)` with the task's options as flags.
+
+    `action` has keyword parameters annotated for typer; `task` and `given` (options named on the command line, as
+    texts or values) are filled in here. Commands are built when they are asked for, as tasks import torch.
+    """
+
+    class Tasks(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            from gatework import tasks
+
+            return tasks.names()
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            from gatework import tasks
+
+            return _command(tasks.get(cmd_name), action)
+
+    return Tasks
+
+
+def _command(task: type[Task], action: Callable[..., None]) -> Any:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(task.name, help=f"{inspect.getdoc(action)}\n\n{_first_line(task)}")(_filled(task, action))
+    return typer.main.get_command(app)
+
+
+def _first_line(task: type[Task]) -> str:
+    return (inspect.getdoc(task) or "").partition("\n")[0]
+
+
+def _filled(task: type[Task], action: Callable[..., None]) -> Callable[..., None]:
+    """The action with a parameter for each option; None stands for "not given"."""
+    own = [each for each in inspect.signature(action, eval_str=True).parameters.values() if each.name not in _INNER]
+    flags = [_flag(field) for field in dataclasses.fields(task.Options)]
+    names = {flag.name for flag in flags}
+
+    def command(**values: Any) -> None:
+        given = {name: value for name, value in values.items() if name in names and value is not None}
+        action(task, given, **{name: value for name, value in values.items() if name not in names})
+
+    parameters = [*own, *flags]
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+_INNER = ("task", "given")
+
+
+def _flag(field: dataclasses.Field[Any]) -> inspect.Parameter:
+    kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
+    spelled = field.name.replace("_", "-")
+    names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
+    text = field.metadata["help"] + _choices(field) + _default(field)
+    annotation = Annotated[kind | None, typer.Option(names, help=text, show_default=False)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _choices(field: dataclasses.Field[Any]) -> str:
+    choices = field.metadata.get("choices")
+    return f": {', '.join(map(str, choices))}" if choices else ""
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    return "" if default in (None, "") or isinstance(default, bool) else f" [{default}]"
+
+
+def options(task: type[Task], given: Mapping[str, Any], settings: list[str], base: Mapping[str, Any]) -> Any:
+    """The task's options: those of `base`, then what flags give, then what --set gives."""
+    texts = [f"{name}={value}" for name, value in given.items()]
+    return task.Options.of(base).with_settings([*texts, *settings])
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Names down, metrics across, aligned in plain text."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    lines = [["", *columns]]
+    lines += [[name, *(f"{row[key]:.4f}" if key in row else "-" for key in columns)] for name, row in rows.items()]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns) + 1)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(cells))
+        for cells in (list(zip(line, widths, strict=True)) for line in lines)
+    )

@@ -1,0 +1,59 @@
+"""`gatework train TASK FILE`: trains on people's own data and leaves a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatework.commands import jobs
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(typer.Typer(cls=jobs.per_task(train), no_args_is_help=True, help=HELP), name="train")
+
+
+HELP = "Train a model on your data: a run folder with everything in it."
+
+
+def train(
+    task: Any,
+    given: dict[str, Any],
+    *,
+    file: Annotated[Path, typer.Argument(help="The data: a file, or a folder of files.")],
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/NAME-OF-FILE")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the run folder.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")] = False,
+) -> None:
+    """Train a model; the result stands beside simple baselines."""
+    from gatework.tasks.jobs import train as train_task
+    from gatework.training.run import Run
+
+    out = out or Path("runs") / file.name.partition(".")[0]
+    base = Run.open(out, task.name).options if resume else {}
+    chosen = task(jobs.options(task, given, settings or [], base))
+    trained = train_task(chosen, file, valid=valid, test=test, out=out, resume=resume, quiet=quiet)
+    if trained.interrupted:
+        typer.echo(f"interrupted; the training is saved in {out}. Go on with: {again(task.name, file, out)}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if trained.leads:
+        show(trained.run.results(), out)
+
+
+def again(task: str, file: Path, out: Path) -> str:
+    """The command that goes on with a training."""
+    return f"gatework train {task} {file} --out {out} --resume"
+
+
+def show(results: dict[str, Any], out: Path) -> None:
+    """The result beside the baselines, and where everything is."""
+    where = "test" if results["test"] else "valid"
+    rows = {f"model ({where})": results[where]}
+    rows |= {baseline["name"]: baseline["metrics"] for baseline in results["baselines"]}
+    typer.echo(f"{jobs.table(rows)}\n{results['verdict']}\nrun: {out}")
