@@ -1,12 +1,14 @@
-"""Programs: a cell's step, compiled (here: interpreted)."""
+"""Compiled cells on numpy arrays: `gatework.runtime.program(graph, sizes, dtype)`; neither torch nor a compiler is needed.
+
+    import gatework
+    layer = gatework.runtime.load("model.safetensors")
+    y = layer.step(x)                                 # (B, I) -> (B, H), the states are kept
+"""
 
 from __future__ import annotations
 
-from gatework.runtime.interpreted import Interpreted
 from gatework.runtime.rows import Rows
+from gatework.runtime.select import program
+from gatework.runtime.threads import get_threads, set_threads
 
-__all__ = ["Rows", "program"]
-
-
-def program(graph, sizes, dtype, **options):
-    return Interpreted(graph, sizes, dtype)
+__all__ = ["Rows", "get_threads", "program", "set_threads"]

@@ -68,5 +68,3 @@ class Interpreted:
         for s, (count, offset) in enumerate(zip(rows.counts, rows.offsets, strict=True)):
             flat[offset : offset + count] = padded[s, :count]
         return flat
-
-

@@ -1,0 +1,371 @@
+"""The loops around the tiles, the same for every cell: steps, weight gradients, packing, the list of commands.
+
+Each is a function (slots, argument, thread, threads) that reads its work from the tables of layout.py.
+"""
+
+from __future__ import annotations
+
+from .emit import Function, Value, module
+from .isa import Isa
+from .layout import Command, Job, OuterWord, PackWord, SectionWord, Segment, Slot, StageWord, Steps
+
+ARGUMENTS = "ptr %slots, ptr %arg, i64 %tid, i64 %threads, ptr %barrier"
+EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 9
+TILE_TYPES = ("ptr", "i64", "ptr", "i64", "ptr", "i64", "ptr", "i64")
+
+
+def library(isa: Isa, scalar: str) -> str:
+    """One module with all drivers."""
+    makers = (barrier, execute, team, steps, outer, pack, unpack, fill)
+    return module([make(isa, scalar) for make in makers], isa)
+
+
+def _slot(f: Function, index: Value) -> tuple[str, str]:
+    """Pointer and row stride of a slot."""
+    base = f.at("%slots", f.mul(index, int(Slot.WORDS)), "i64")
+    return f.field(base, Slot.pointer, "ptr"), f.field(base, Slot.row)
+
+
+def _share(f: Function, total: Value) -> tuple[str, str]:
+    """This thread's part of range(total)."""
+    first = f.op(f"sdiv i64 {f.mul(total, '%tid')}, %threads")
+    last = f.op(f"sdiv i64 {f.mul(total, f.add('%tid', 1))}, %threads")
+    return first, last
+
+
+def barrier(isa: Isa, scalar: str) -> Function:
+    """All threads meet: the last to arrive opens the next generation. Waits by spinning, then gives way to others."""
+    f = Function("meet", "ptr %barrier, i64 %threads", isa, scalar)
+    turn, turns = f.at("%barrier", 8, "i64"), f.alloca("i64")
+    wait, again, done = "wait", "again", "met"
+    with f.when(f.cmp("sgt", "%threads", 1)):
+        before = f.op(f"load atomic i64, ptr {turn} monotonic, align 8")
+        arrived = f.op("atomicrmw add ptr %barrier, i64 1 acq_rel")
+        f.store("i64", 0, turns)
+        last = f.cmp("eq", f.add(arrived, 1), "%threads")
+        with f.when(last):
+            f.line("store atomic i64 0, ptr %barrier monotonic, align 8")
+            f.op(f"atomicrmw add ptr {turn}, i64 1 acq_rel")
+        f.line(f"br label %{wait}")
+        f.label(wait)
+        now = f.op(f"load atomic i64, ptr {turn} acquire, align 8")
+        f.line(f"br i1 {f.cmp('ne', now, before)}, label %{done}, label %{again}")
+        f.label(again)
+        _pause(f, turns)
+        f.line(f"br label %{wait}")
+        f.label(done)
+    f.ret()
+    return f
+
+
+def _pause(f: Function, turns: str) -> None:
+    """Tell the core that this is a wait; after some ten thousand turns let the system run another thread."""
+    if f.isa.triple == "x86_64":
+        f.call("void", "llvm.x86.sse2.pause")
+    else:
+        f.call("void", "llvm.aarch64.hint", ("i32", 1))
+    count = f.add(f.load("i64", turns), 1)
+    f.store("i64", count, turns)
+    with f.when(f.cmp("eq", f.op(f"and i64 {count}, 16383"), 0)):
+        f.op("call i32 @sched_yield()")
+    f.declared.add("declare i32 @sched_yield()")
+
+
+def execute(isa: Isa, scalar: str) -> Function:
+    """Run every command with all threads, meeting after each."""
+    f = Function("execute", "ptr %job, i64 %tid", isa, scalar)
+    slots, commands = f.field("%job", Job.slots, "ptr"), f.field("%job", Job.commands, "ptr")
+    threads, meeting = f.field("%job", Job.threads), f.at("%job", Job.barrier, "i64")
+    with f.loop(0, f.field("%job", Job.count)) as i:
+        command = f.at(commands, f.mul(i, int(Command.WORDS)), "i64")
+        function = f.field(command, Command.function, "ptr")
+        argument = f.field(command, Command.argument, "ptr")
+        f.invoke(function, ("ptr", slots), ("ptr", argument), ("i64", "%tid"), ("i64", threads), ("ptr", meeting))
+        f.line(f"call void @meet(ptr {meeting}, i64 {threads})")
+    f.ret()
+    return f
+
+
+def team(isa: Isa, scalar: str) -> Function:
+    """What each thread of a team is started with: take a number, check that all came, work."""
+    f = Function("team", "ptr %job", isa, scalar)
+    ask = f.field("%job", Job.team_size, "ptr")
+    threads = f.field("%job", Job.threads)
+    came = f.alloca("i64")
+    f.store("i64", threads, came)
+    with f.when(f.op(f"icmp ne ptr {ask}, null")):
+        f.store("i64", f.op(f"sext i32 {f.op(f'call i32 {ask}()')} to i64"), came)
+    complete = f.cmp("eq", f.load("i64", came), threads)
+    with f.when(complete):
+        tid = f.op(f"atomicrmw add ptr {f.at('%job', Job.ticket, 'i64')}, i64 1 acq_rel")
+        f.line(f"call void @execute(ptr %job, i64 {tid})")
+    with f.when(f.op(f"xor i1 {complete}, true")):
+        f.line(f"store atomic i64 1, ptr {f.at('%job', Job.refused, 'i64')} monotonic, align 8")
+    f.ret()
+    return f
+
+
+# ---- steps
+
+
+def steps(isa: Isa, scalar: str) -> Function:
+    """For each step, each stage: blocks of rows, chunks of units, tiles of rows, sections of products, epilogue."""
+    f = Function("steps", ARGUMENTS, isa, scalar)
+    word = {w: f.field("%arg", w, "ptr" if w in _POINTERS else "i64") for w in Steps if w != Steps.WORDS}
+    by_units = f.cmp("ne", word[Steps.by_units], 0)
+    low = f.field(word[Steps.splits], "%tid")
+    high = f.field(word[Steps.splits], f.add("%tid", 1))
+    scratch = f.at(_slot(f, word[Steps.scratch])[0], f.mul("%tid", word[Steps.scratch_size]))
+    with f.loop(0, word[Steps.count]) as i:
+        s = f.add(word[Steps.begin], f.mul(i, word[Steps.stride]))
+        count = f.field(word[Steps.counts], s)
+        first = f.op(f"zext i1 {f.cmp('eq', s, 0)} to i64")
+        before = f.max(f.sub(s, 1), 0)
+        time = _Time(f.field(word[Steps.offsets], s), f.field(word[Steps.offsets], before), first, word[Steps.base])
+        r0, r1 = f.min(low, count), f.min(high, count)
+        with f.loop(0, word[Steps.stage_count]) as k:
+            stage = f.at(word[Steps.stages], f.mul(k, int(StageWord.WORDS)), "i64")
+            _stage(f, stage, by_units, (r0, r1, count), word[Steps.row_block], scratch, time)
+            with f.when(by_units):
+                f.line("call void @meet(ptr %barrier, i64 %threads)")
+    f.ret()
+    return f
+
+
+_POINTERS = (Steps.counts, Steps.offsets, Steps.splits, Steps.stages)
+
+
+class _Time:
+    """Where the step's rows begin: now, one step before, whether it is the first, and the chunk's base."""
+
+    def __init__(self, cur: str, prev: str, first: str, base: str):
+        self.cur, self.prev, self.first, self.base = cur, prev, first, base
+
+    def row(self, f: Function, mode: str, row: str) -> str:
+        """Row of an array for row `row` of the batch, by mode number (see layout.MODES)."""
+        local = f.sub(self.cur, self.base)
+        offset = f.choose(f.cmp("eq", mode, 1), self.cur, 0)
+        offset = f.choose(f.cmp("eq", mode, 3), local, offset)
+        not_first = f.op(f"icmp eq i64 {self.first}, 0")
+        prev = f.op(f"and i1 {f.cmp('eq', mode, 2)}, {not_first}")
+        return f.add(f.choose(prev, self.prev, offset), row)
+
+
+def _stage(f: Function, stage: str, by_units: str, rows: tuple[str, str, str], block: str, scratch: str, time: _Time) -> None:
+    r0, r1, count = rows
+    reduction = f.cmp("ne", f.field(stage, StageWord.rows), 0)
+    chunks = f.field(stage, StageWord.chunks)
+    share = _share(f, chunks)
+    every_row = f.op(f"xor i1 {reduction}, true")
+    every_row = f.op(f"and i1 {every_row}, {by_units}")
+    low, high = f.choose(every_row, 0, r0), f.choose(every_row, count, r1)
+    c0, c1 = f.choose(by_units, share[0], 0), f.choose(by_units, share[1], chunks)
+    split = _share(f, count)
+    divided = f.op(f"and i1 {reduction}, {by_units}")
+    low, high = f.choose(divided, split[0], low), f.choose(divided, split[1], high)
+    with f.when(reduction):
+        _epilogue(f, stage, "null", low, f.sub(high, low), 0, time)
+    c1 = f.choose(reduction, 0, c1)
+    c0 = f.choose(reduction, 0, c0)
+    with f.loop(low, high, block) as b0:
+        b1 = f.min(f.add(b0, block), high)
+        with f.loop(c0, c1) as c:
+            _tiles_of(f, stage, c, b0, f.sub(b1, b0), scratch, time)
+
+
+def _tiles_of(f: Function, stage: str, c: str, b0: str, n: str, scratch: str, time: _Time) -> None:
+    """The tiles of one chunk of units, of nearly equal height."""
+    tiles = f.op(f"sdiv i64 {f.sub(f.add(n, f.field(stage, StageWord.tile_rows)), 1)}, {f.field(stage, StageWord.tile_rows)}")
+    with f.loop(0, tiles) as t:
+        a = f.op(f"sdiv i64 {f.mul(n, t)}, {tiles}")
+        b = f.op(f"sdiv i64 {f.mul(n, f.add(t, 1))}, {tiles}")
+        _tile(f, stage, c, f.add(b0, a), f.sub(b, a), scratch, time)
+
+
+def _tile(f: Function, stage: str, c: str, row: str, n: str, scratch: str, time: _Time) -> None:
+    """Start the sums, add every section's products, and hand them to the cell's elementwise code (or leave them in `out`)."""
+    columns = f.field(stage, StageWord.columns)
+    out_slot = f.field(stage, StageWord.out_slot)
+    direct = f.cmp("sge", out_slot, 0)
+    pointer, stride = _slot(f, f.max(out_slot, 0))
+    there = f.at(f.at(pointer, f.mul(f.add(time.cur, row), stride)), f.mul(c, columns))
+    out, ldo = f.choose(direct, there, scratch, "ptr"), f.choose(direct, stride, columns)
+    _start_sums(f, stage, c, row, n, (out, ldo), time)
+    sections = f.field(stage, StageWord.sections, "ptr")
+    with f.loop(0, f.field(stage, StageWord.section_count)) as k:
+        section = f.at(sections, f.mul(k, int(SectionWord.WORDS)), "i64")
+        _section(f, stage, section, c, row, n, (out, ldo), time)
+    with f.when(f.op(f"xor i1 {direct}, true")):
+        _epilogue(f, stage, scratch, row, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
+
+
+def _start_sums(f: Function, stage: str, c: str, row: str, n: str, out: tuple[str, str], time: _Time) -> None:
+    """Biases (one row for all), or sums begun outside the loop (a row each)."""
+    pointer, stride = _slot(f, f.field(stage, StageWord.init_slot))
+    pointer = f.at(pointer, f.field(stage, StageWord.init_offset))
+    pointer = f.at(pointer, f.mul(c, f.field(stage, StageWord.init_chunk)))
+    moves = f.cmp("ne", f.field(stage, StageWord.init_moves), 0)
+    step = f.choose(moves, stride, 0)
+    pointer = f.at(pointer, f.mul(step, f.add(time.cur, row)))
+    with f.loop(0, n) as r:
+        source, target = f.at(pointer, f.mul(step, r)), f.at(out[0], f.mul(out[1], r))
+        with f.loop(0, f.field(stage, StageWord.columns), f.lanes) as v:
+            f.store_vector(f.load_vector(f.at(source, v)), f.at(target, v))
+
+
+def _section(
+    f: Function, stage: str, section: str, c: str, row: str, n: str, out: tuple[str, str], time: _Time
+) -> None:
+    word = {w: f.field(section, w, "ptr" if w == SectionWord.tiles else "i64") for w in SectionWord if w != SectionWord.WORDS}
+    fresh = f.op(f"and i1 {f.cmp('eq', word[SectionWord.mode], 2)}, {f.cmp('ne', time.first, 0)}")
+    pointer, lda = _slot(f, f.choose(fresh, word[SectionWord.start], word[SectionWord.slot]))
+    k0, count = _inputs_of_chunk(f, stage, word, c)
+    a = f.at(f.at(pointer, f.mul(time.row(f, word[SectionWord.mode], row), lda)), k0)
+    panel = f.at(_slot(f, word[SectionWord.panel_slot])[0], word[SectionWord.panel_offset])
+    panel = f.at(panel, f.mul(c, word[SectionWord.panel_chunk]))
+    target = f.at(out[0], word[SectionWord.column])
+    function = f.field(word[SectionWord.tiles], f.sub(n, 1), "ptr")
+    values = (target, out[1], a, lda, panel, count)
+    f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
+
+
+def _inputs_of_chunk(f: Function, stage: str, word: dict, c: str) -> tuple[str, str]:
+    """Which inputs a chunk of units sees: all, or (heads) those of the heads that it touches."""
+    units, inputs = word[SectionWord.head_units], word[SectionWord.head_inputs]
+    chunk, width = f.field(stage, StageWord.chunk), f.field(stage, StageWord.width)
+    u0 = f.mul(c, chunk)
+    u1 = f.min(f.add(u0, chunk), width)
+    first = f.op(f"sdiv i64 {u0}, {units}")
+    last = f.op(f"sdiv i64 {f.sub(f.add(u1, units), 1)}, {units}")
+    return f.mul(first, inputs), f.mul(f.sub(last, first), inputs)
+
+
+def _epilogue(f: Function, stage: str, acc: str, row: str, n: str, u0: Value, time: _Time) -> None:
+    chunk, width = f.field(stage, StageWord.chunk), f.field(stage, StageWord.width)
+    u1 = f.min(f.add(u0, chunk), width)
+    values = ("%slots", acc, row, n, u0, u1, chunk, time.cur, time.prev, time.first, time.base)
+    f.invoke(f.field(stage, StageWord.epilogue, "ptr"), *zip(EPILOGUE_TYPES, values, strict=True))
+
+
+# ---- weight gradients
+
+
+def outer(isa: Isa, scalar: str) -> Function:
+    """Every (group of units, rows of inputs) of every job; threads share the outputs, so each sum is made by one."""
+    f = Function("outer", ARGUMENTS, isa, scalar)
+    jobs = f.at("%arg", 1, "i64")
+    with f.loop(0, f.field("%arg", 0)) as j:
+        _outer_job(f, f.at(jobs, f.mul(j, int(OuterWord.WORDS)), "i64"))
+    f.ret()
+    return f
+
+
+def _outer_job(f: Function, job: str) -> None:
+    pointers = (OuterWord.tables, OuterWord.segments)
+    word = {w: f.field(job, w, "ptr" if w in pointers else "i64") for w in OuterWord if w != OuterWord.WORDS}
+    group, units, inputs = word[OuterWord.group], word[OuterWord.units], word[OuterWord.inputs]
+    groups = f.op(f"sdiv i64 {f.sub(f.add(units, group), 1)}, {group}")
+    blocks = f.op(f"sdiv i64 {f.add(inputs, _BLOCK - 1)}, {_BLOCK}")
+    first, last = _share(f, f.mul(groups, blocks))
+    with f.loop(first, last) as item:
+        g = f.op(f"sdiv i64 {item}, {blocks}")
+        u0 = f.mul(g, group)
+        vectors = f.ceil_div(f.min(group, f.sub(units, u0)), f.lanes)
+        table = f.field(word[OuterWord.tables], f.sub(vectors, 1), "ptr")
+        most = f.field(table, 0)
+        k0 = f.mul(f.sub(item, f.mul(g, blocks)), _BLOCK)
+        k1 = f.min(f.add(k0, _BLOCK), inputs)
+        tiles = f.op(f"sdiv i64 {f.sub(f.add(f.sub(k1, k0), most), 1)}, {most}")
+        with f.loop(0, tiles) as t:
+            a = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), t)}, {tiles}"))
+            b = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), f.add(t, 1))}, {tiles}"))
+            _outer_tile(f, word, u0, (a, f.sub(b, a)), f.field(table, f.sub(b, a), "ptr"))
+
+
+_BLOCK = 24  # inputs of one piece of work: a multiple of the usual tile heights
+
+
+def _outer_tile(f: Function, word: dict, u0: str, rows: tuple[str, str], function: str) -> None:
+    group, inputs = word[OuterWord.group], word[OuterWord.inputs]
+    acc = f.at(_slot(f, word[OuterWord.acc])[0], word[OuterWord.offset])
+    acc = f.at(acc, f.add(f.mul(u0, inputs), f.mul(rows[0], group)))
+    ct, ldz = _slot(f, word[OuterWord.ct])
+    with f.loop(0, word[OuterWord.segment_count]) as s:
+        segment = f.at(word[OuterWord.segments], f.mul(s, int(Segment.WORDS)), "i64")
+        fresh = f.cmp("ne", f.field(segment, Segment.fresh), 0)
+        operand, lda = _slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
+        a = f.at(f.at(operand, f.mul(f.field(segment, Segment.operand_row), lda)), f.add(rows[0], word[OuterWord.operand_column]))
+        z = f.at(f.at(ct, f.mul(f.field(segment, Segment.ct_row), ldz)), f.add(u0, word[OuterWord.ct_column]))
+        count = f.field(segment, Segment.rows)
+        values = (acc, group, a, lda, z, ldz, count)
+        f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"), values, strict=True))
+
+
+# ---- packing
+
+
+def pack(isa: Isa, scalar: str) -> Function:
+    """Weights into panels: [chunk][input][columns]; what lies beyond the width, or off the heads, stays zero."""
+    return _panels("pack", isa, scalar, _into_panel)
+
+
+def unpack(isa: Isa, scalar: str) -> Function:
+    """Gradients out of panels into matrices."""
+    return _panels("unpack", isa, scalar, _out_of_panel)
+
+
+def _panels(name: str, isa: Isa, scalar: str, move) -> Function:
+    f = Function(name, ARGUMENTS, isa, scalar)
+    jobs = f.at("%arg", 1, "i64")
+    with f.loop(0, f.field("%arg", 0)) as j:
+        job = f.at(jobs, f.mul(j, int(PackWord.WORDS)), "i64")
+        word = {w: f.field(job, w) for w in PackWord if w != PackWord.WORDS}
+        first, last = _share(f, word[PackWord.units])
+        with f.loop(first, last) as unit:
+            move(f, word, unit)
+    f.ret()
+    return f
+
+
+def _places(f: Function, word: dict, unit: str) -> tuple[str, str, str]:
+    """Address of (unit, first input of its head) in the matrix, the stride over inputs, and the address in the panel."""
+    slot = f.at("%slots", f.mul(word[PackWord.source], int(Slot.WORDS)), "i64")
+    matrix, row, column = f.field(slot, Slot.pointer, "ptr"), f.field(slot, Slot.row), f.field(slot, Slot.column)
+    transposed = f.cmp("ne", word[PackWord.transposed], 0)
+    over_units, over_inputs = f.choose(transposed, column, row), f.choose(transposed, row, column)
+    head = f.op(f"sdiv i64 {unit}, {word[PackWord.head_units]}")
+    inside = f.sub(unit, f.mul(head, word[PackWord.head_units]))
+    above = f.add(word[PackWord.first_row], f.mul(head, word[PackWord.head_rows]))
+    source = f.at(matrix, f.add(f.mul(inside, over_units), f.mul(above, row)))
+    chunk = f.op(f"sdiv i64 {unit}, {word[PackWord.chunk]}")
+    lane = f.sub(unit, f.mul(chunk, word[PackWord.chunk]))
+    panel = f.at(_slot(f, word[PackWord.panel])[0], f.add(word[PackWord.offset], f.mul(chunk, word[PackWord.panel_chunk])))
+    first = f.op(f"sdiv i64 {f.mul(chunk, word[PackWord.chunk])}, {word[PackWord.head_units]}")
+    skipped = f.mul(f.mul(f.sub(head, first), word[PackWord.head_inputs]), word[PackWord.panel_row])
+    return source, over_inputs, f.at(panel, f.add(f.add(lane, word[PackWord.column]), skipped))
+
+
+def _into_panel(f: Function, word: dict, unit: str) -> None:
+    matrix, step, panel = _places(f, word, unit)
+    with f.loop(0, word[PackWord.head_inputs]) as k:
+        f.store(f.scalar, f.load(f.scalar, f.at(matrix, f.mul(k, step))), f.at(panel, f.mul(k, word[PackWord.panel_row])))
+
+
+def _out_of_panel(f: Function, word: dict, unit: str) -> None:
+    matrix, step, panel = _places(f, word, unit)
+    with f.loop(0, word[PackWord.head_inputs]) as k:
+        f.store(f.scalar, f.load(f.scalar, f.at(panel, f.mul(k, word[PackWord.panel_row]))), f.at(matrix, f.mul(k, step)))
+
+
+def fill(isa: Isa, scalar: str) -> Function:
+    """Zero a list of arrays (slot, elements): panels that gradients are summed into."""
+    f = Function("fill", ARGUMENTS, isa, scalar)
+    with f.loop(0, f.field("%arg", 0)) as j:
+        job = f.at("%arg", f.add(1, f.mul(j, 2)), "i64")
+        pointer, _ = _slot(f, f.field(job, 0))
+        vectors = f.op(f"sdiv i64 {f.field(job, 1)}, {f.lanes}")
+        first, last = _share(f, vectors)
+        with f.loop(first, last) as v:
+            f.store_vector("zeroinitializer", f.at(pointer, f.mul(v, f.lanes)))
+    f.ret()
+    return f

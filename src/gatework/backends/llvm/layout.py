@@ -1,0 +1,150 @@
+"""The tables through which Python tells machine code what to do: words of 8 bytes, named here once.
+
+A call is a list of commands (`COMMAND`); all threads run each command, and meet before the next. Arrays are named by
+their place in a table of slots (`SLOT`), which alone changes from call to call.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Slot(IntEnum):
+    """An array: address, elements between rows, elements between columns."""
+
+    pointer = 0
+    row = 1
+    column = 2
+    WORDS = 3
+
+
+class Command(IntEnum):
+    function = 0
+    argument = 1
+    WORDS = 2
+
+
+class Job(IntEnum):
+    """What the threads are given. Each takes a ticket as its number; `team_size` asks OpenMP how many came (0: as wanted),
+    and if not all did, nothing runs and `refused` is set. The barrier's two counters have cache lines of their own."""
+
+    slots = 0
+    commands = 1
+    count = 2
+    threads = 3
+    ticket = 4
+    team_size = 5
+    refused = 6
+    barrier = 8
+    WORDS = 24
+
+
+class Steps(IntEnum):
+    """A run over steps: from `begin`, `count` steps, each `stride` (+1 or -1) further."""
+
+    begin = 0
+    count = 1
+    stride = 2
+    counts = 3
+    offsets = 4
+    base = 5
+    by_units = 6
+    splits = 7
+    scratch = 8
+    scratch_size = 9
+    row_block = 10
+    stage_count = 11
+    stages = 12
+    WORDS = 13
+
+
+class StageWord(IntEnum):
+    """A stage: `epilogue` is machine code made from the cell; `out` >= 0 sends sums straight to that slot instead."""
+
+    rows = 0
+    epilogue = 1
+    width = 2
+    chunk = 3
+    chunks = 4
+    columns = 5
+    tile_rows = 6
+    init_slot = 7
+    init_offset = 8
+    init_chunk = 9
+    init_moves = 10
+    out_slot = 11
+    section_count = 12
+    sections = 13
+    WORDS = 14
+
+
+class SectionWord(IntEnum):
+    """Products of one operand with neighbouring columns. For heads: `head_units` outputs see `head_inputs` inputs."""
+
+    slot = 0
+    mode = 1
+    start = 2
+    inputs = 3
+    panel_slot = 4
+    panel_offset = 5
+    panel_chunk = 6
+    tiles = 7
+    column = 8
+    head_units = 9
+    head_inputs = 10
+    WORDS = 11
+
+
+class PackWord(IntEnum):
+    """Copy a weight matrix into panels (or, in `unpack`, panels into a matrix)."""
+
+    source = 0
+    transposed = 1
+    units = 2
+    inputs = 3
+    panel = 4
+    offset = 5
+    panel_chunk = 6
+    panel_row = 7
+    column = 8
+    chunk = 9
+    head_units = 10
+    head_inputs = 11
+    head_rows = 12
+    first_row = 13
+    WORDS = 14
+
+
+class OuterWord(IntEnum):
+    """acc[k, u] += sum over rows of operand[row, k] ct[row, u], for groups of `group` units."""
+
+    ct = 0
+    operand = 1
+    start = 2
+    units = 3
+    inputs = 4
+    acc = 5
+    offset = 6
+    group = 7
+    tables = 8
+    segments = 9
+    segment_count = 10
+    ct_column = 11
+    operand_column = 12
+    WORDS = 13
+
+
+class Segment(IntEnum):
+    """Rows that lie evenly spaced in both arrays; `fresh` says that the operand's are in its start array."""
+
+    ct_row = 0
+    operand_row = 1
+    rows = 2
+    fresh = 3
+    WORDS = 4
+
+
+MODES = {"row": 0, "cur": 1, "prev": 2, "local": 3, "one": 4, "call": 4}
+EPILOGUE_ARGUMENTS = (
+    "ptr %slots, ptr %acc, i64 %r0, i64 %n, i64 %u0, i64 %u1, i64 %chunk, i64 %cur, i64 %prev, i64 %first, i64 %base"
+)

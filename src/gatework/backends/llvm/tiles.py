@@ -1,0 +1,76 @@
+"""The inner loops: R rows x V vectors of accumulators in registers, one fused multiply-add chain per output.
+
+`tile`   out[r, :] += sum_k A[r, k] * W[k, :]         (products of a step; W is a packed panel)
+`outer`  out[r, :] += sum_n A[n, r] * Z[n, :]         (weight gradients; n runs over rows of the batch)
+
+Both add in ascending order of k (or n), one at a time, starting from what is already there. So an output has the same bits
+for every tile shape, thread count, and wherever a sum is split in two calls.
+"""
+
+from __future__ import annotations
+
+from .emit import Function, module
+from .isa import Isa
+
+
+def tile(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
+    """Rows of out and A are ldo and lda elements apart; W is (K, V lanes), contiguous and aligned."""
+    args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K"
+    f = Function(f"tile_{rows}_{vectors}", args, isa, scalar)
+    acc = _load_accumulators(f, "%out", "%ldo", rows, vectors)
+    row = [f.at("%A", f.mul(r, "%lda")) for r in range(rows)]
+    with f.loop(0, "%K") as k:
+        panel = f.at("%W", f.mul(k, vectors * f.lanes))
+        weights = [f.load_vector(f.at(panel, v * f.lanes), aligned=True) for v in range(vectors)]
+        _accumulate(f, acc, weights, [f.at(p, k) for p in row])
+    _store_accumulators(f, acc, "%out", "%ldo")
+    return f
+
+
+def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
+    """out is (R, V lanes) with row stride ldo; rows of A and Z are lda and ldz elements apart."""
+    args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %Z, i64 %ldz, i64 %N"
+    f = Function(f"outer_{rows}_{vectors}", args, isa, scalar)
+    acc = _load_accumulators(f, "%out", "%ldo", rows, vectors)
+    with f.loop(0, "%N") as n:
+        z = f.at("%Z", f.mul(n, "%ldz"))
+        a = f.at("%A", f.mul(n, "%lda"))
+        weights = [f.load_vector(f.at(z, v * f.lanes)) for v in range(vectors)]
+        _accumulate(f, acc, weights, [f.at(a, r) for r in range(rows)])
+    _store_accumulators(f, acc, "%out", "%ldo")
+    return f
+
+
+def _load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: int) -> list[list[str]]:
+    acc = [[f.alloca(f.vector) for _ in range(vectors)] for _ in range(rows)]
+    for r in range(rows):
+        source = f.at(base, f.mul(r, stride))
+        for v in range(vectors):
+            f.store(f.vector, f.load_vector(f.at(source, v * f.lanes)), acc[r][v])
+    return acc
+
+
+def _accumulate(f: Function, acc: list[list[str]], weights: list[str], scalars: list[str]) -> None:
+    for r, address in enumerate(scalars):
+        broadcast = f.splat(f.load(f.scalar, address))
+        for v, weight in enumerate(weights):
+            f.store(f.vector, f.fma(broadcast, weight, f.load(f.vector, acc[r][v])), acc[r][v])
+
+
+def _store_accumulators(f: Function, acc: list[list[str]], base: str, stride: str) -> None:
+    for r, row in enumerate(acc):
+        target = f.at(base, f.mul(r, stride))
+        for v, register in enumerate(row):
+            f.store_vector(f.load(f.vector, register), f.at(target, v * f.lanes))
+    f.ret()
+
+
+def names(isa: Isa) -> list[tuple[int, int]]:
+    """Every tile shape (rows, vectors) of this instruction set."""
+    return [(r, v) for v, most in isa.rows.items() for r in range(1, most + 1)]
+
+
+def library(isa: Isa, scalar: str) -> str:
+    """One module with all tiles."""
+    shapes = names(isa)
+    return module([tile(isa, scalar, r, v) for r, v in shapes] + [outer(isa, scalar, r, v) for r, v in shapes], isa)

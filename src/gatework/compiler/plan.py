@@ -1,0 +1,497 @@
+"""From a graph to stages: what is computed together, where every value lives, what is saved and what computed again.
+
+A step runs as a list of *stages*. One stage makes, for one width of units, all products whose operands are ready, and then
+the elementwise work that follows, on accumulators that never leave the core. A product of a value that was only just
+computed needs that value for *all* units, so it starts a new stage; so does a reduction over units.
+
+    Access      where a value can be read: an array and how its rows are found
+    Section     products of one operand with neighbouring columns of a stage
+    Stage       sections, elementwise body, stores        (or reductions, `rows=True`)
+    Plan        stages in order, arrays, products that may leave the loop, gradients to accumulate
+
+How rows of an array are found at step s, for row r of the batch ("mode"):
+
+    "cur"    offsets[s] + r                     a sequence                      "local"  the same, in a buffer of one chunk of steps
+    "prev"   offsets[s-1] + r, at s = 0 the start array's row r                 "row"    r: one row for each sequence
+    "one"    one row shared by all              "call"   one number
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gatework.compiler.ir import SCALAR, Backward, Builder, Graph, Node, Weight
+from gatework.compiler.ops import ELEMENTWISE, REDUCTIONS
+
+COST = {"sigmoid": 8, "tanh": 8, "exp": 8, "log": 12, "log1p": 12, "sqrt": 4, "div": 3}
+RECOMPUTE_ELEMENTWISE = 8
+RECOMPUTE_IN_STAGE = 4
+
+
+class Access(NamedTuple):
+    array: str
+    mode: str
+
+
+class Term(NamedTuple):
+    """One product: column `column` of the stage gains weight . operand."""
+
+    operand: int
+    weight: Weight
+    column: int
+
+
+class Store(NamedTuple):
+    """Write a node to an array; `add` adds to what is there (gradients of what a whole sequence shares)."""
+
+    node: int
+    access: Access
+    add: bool = False
+
+
+@dataclass
+class Stage:
+    """Work on units of one width, or (`rows`) reductions over units, for all rows of a step."""
+
+    width: str
+    rows: bool = False
+    dots: list[int] = field(default_factory=list)
+    terms: list[Term] = field(default_factory=list)
+    body: list[int] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+
+
+class Accumulation(NamedTuple):
+    """dWeight += ct (outer) operand, or (operand None) a sum of ct over rows; `key` names the parameter."""
+
+    key: str
+    ct: Access
+    ct_width: str
+    operand: Access | None
+    operand_width: str
+
+
+@dataclass
+class Plan:
+    """What a backend prints and a runtime feeds."""
+
+    nodes: tuple[Node, ...]
+    stages: list[Stage]
+    homes: dict[int, Access]
+    widths: dict[str, str]
+    products: list[Stage] = field(default_factory=list)
+    gradients: list[Accumulation] = field(default_factory=list)
+    saved: tuple[int, ...] = ()
+
+    def arrays(self) -> list[str]:
+        """Every array that a stage touches, in a fixed order."""
+        return sorted(self.widths)
+
+
+def plan_forward(graph: Graph, train: bool, saved: tuple[int, ...] = (), keep: tuple[int, ...] = ()) -> Plan:
+    """Stages of a forward step. In training every state's history is kept, and `saved` nodes for the backward step;
+    otherwise states that only elementwise work reads are updated in place. `keep`: further nodes to store by name."""
+    places = _Placement(graph.nodes, leaf_homes(graph))
+    stores = [Store(n, Access(f"saved:{n}", "cur")) for n in (*saved, *keep)]
+    states = [Store(n, Access(f"history:{s.name}", "cur")) for s, n in zip(graph.states, graph.news, strict=True)]
+    plan = places.finish(stores + states)
+    if not train:
+        _states_in_place(graph, plan)
+    plan.saved = saved
+    return plan
+
+
+def plan_replay(graph: Graph, saved: tuple[int, ...]) -> Plan:
+    """Stages that compute the saved values of a chunk of steps again, from the histories of the states."""
+    plan = _Placement(graph.nodes, leaf_homes(graph)).finish([Store(n, Access(f"saved:{n}", "local")) for n in saved])
+    plan.saved = saved
+    return plan
+
+
+def plan_backward(backward: Backward, saved: tuple[int, ...], local: bool = False) -> Plan:
+    """Stages of a backward step; saved values are read from whole-sequence arrays or (`local`) from a chunk's."""
+    backward = _split_cotangents(backward)
+    graph = backward.forward
+    homes = leaf_homes(graph)
+    homes |= {n: Access(f"history:{s.name}", "cur") for s, n in zip(graph.states, graph.news, strict=True) if n not in homes}
+    homes |= {n: Access(f"saved:{n}", "local" if local else "cur") for n in saved if n not in homes}
+    for i, node in enumerate(backward.nodes):
+        if node.op in ("ct", "d"):
+            homes[i] = Access(f"{node.op}:{node.attr}", "row" if node.op == "ct" else "cur")
+        elif node.op == "units":
+            homes[i] = Access(f"units:{node.attr}", "call")
+    places = _Placement(backward.nodes, homes)
+    sunk, stores = _input_gradients(backward, places)
+    stores += _wanted_operands(backward, places, sunk)
+    stores += _state_gradients(backward)
+    plan = places.finish(stores, late=tuple(f"ct:{s.name}" for s in graph.states))
+    plan.products = [_product(plan, node, target) for node, target in sunk]
+    plan.gradients = _accumulations(backward, plan)
+    plan.saved = saved
+    return plan
+
+
+def choose_saved(backward: Backward) -> tuple[int, ...]:
+    """Which forward values to keep for the backward step: those it reads that are dear to compute again."""
+    graph = backward.forward
+    count = len(graph.nodes)
+    known = {i for i, n in enumerate(graph.nodes) if n.op in LEAF_OPS} | set(graph.news)
+    roots = {a for n in backward.nodes[count:] for a in n.args if a < count}
+    roots |= {o.operand for o in backward.outers if o.operand < count}
+    roots |= {n for n in (*backward.d_states, *backward.d_inputs) if n is not None and n < count}
+    saved: list[int] = []
+    for root in sorted(roots):
+        if root not in known and _cost(graph.nodes, root, known) > RECOMPUTE_ELEMENTWISE:
+            saved.append(root)
+            known.add(root)
+    return tuple(saved)
+
+
+def _cost(nodes: tuple[Node, ...], index: int, known: set[int]) -> float:
+    """Cost of computing a node from known ones; a product or a reduction is out of reach."""
+    if index in known:
+        return 0
+    node = nodes[index]
+    if node.op == "dot" or node.op in REDUCTIONS:
+        return float("inf")
+    return COST.get(node.op, 1) + sum(_cost(nodes, a, known) for a in node.args)
+
+
+LEAF_OPS = ("input", "state", "vector", "const", "units", "ct")
+
+
+def leaf_homes(graph: Graph) -> dict[int, Access]:
+    """Where the leaves of a forward graph are read."""
+    homes: dict[int, Access] = {}
+    for i, node in enumerate(graph.nodes):
+        if node.op == "input":
+            mode = {"step": "cur", "sequence": "row", "call": "call"}[graph.input(node.attr).per]
+            homes[i] = Access(f"input:{node.attr}", mode)
+        elif node.op == "state":
+            homes[i] = Access(f"history:{node.attr}", "prev")
+        elif node.op == "vector":
+            homes[i] = Access(f"vector:{node.attr}", "one")
+        elif node.op == "units":
+            homes[i] = Access(f"units:{node.attr}", "call")
+    return homes
+
+
+class _Placement:
+    """Gives every node that is wanted a stage: what is stored as early as its operands are complete, all else as late as
+    its first reader allows, so that little lies in memory between stages."""
+
+    def __init__(self, nodes: tuple[Node, ...], homes: dict[int, Access]):
+        self.nodes, self.homes = nodes, dict(homes)
+        self.free = {i for i, n in enumerate(nodes) if n.op == "const"}
+        self.early: list[int] = []
+        for index in range(len(nodes)):
+            self.early.append(self._earliest(index))
+
+    def _earliest(self, index: int) -> int:
+        """The first level at which a node can be computed."""
+        if index in self.homes or index in self.free:
+            return 0
+        args = self.nodes[index].args
+        if self.whole(index):
+            return max((0 if a in self.homes else self.early[a] + 1 for a in args), default=0)
+        return max((self.early[a] for a in args), default=0)
+
+    def whole(self, index: int) -> bool:
+        """Does this node need its operands for all units?"""
+        node = self.nodes[index]
+        return index not in self.homes and (node.op == "dot" or node.op in REDUCTIONS)
+
+    # ---- placing
+    def finish(self, stores: list[Store], late: tuple[str, ...] = ()) -> Plan:
+        last = self._latest_levels(stores)
+        plan = Plan(self.nodes, [], dict(self.homes), {})
+        self._spill(plan, stores, last)
+        self._make_stages(plan, stores, last, late)
+        return plan
+
+    def _latest_levels(self, stores: list[Store]) -> dict[int, int]:
+        """The stage level of each wanted node; whole-operand readers need theirs one level earlier."""
+        late = {s.node: self.early[s.node] for s in stores}
+        self.stored = {s.node for s in stores}
+        for index in range(len(self.nodes) - 1, -1, -1):
+            if index not in late or index in self.homes or index in self.free:
+                continue
+            before = 1 if self.whole(index) else 0
+            for arg in self.nodes[index].args:
+                limit = late[index] - before
+                late[arg] = min(late.get(arg, limit), limit)
+                if before and arg not in self.homes:
+                    self.stored.add(arg)
+        return late
+
+    def _spill(self, plan: Plan, stores: list[Store], late: dict[int, int]) -> None:
+        """Values that a later stage reads get a buffer, unless they are cheap to compute again there."""
+        self.extra: list[Store] = []
+        stored = {s.node: s.access for s in stores if not s.add and s.node not in self.homes}
+        readers = self._later_readers(late)
+        for index in sorted(late):
+            if index in self.homes or index in self.free:
+                continue
+            scalar = self.nodes[index].width == SCALAR
+            if self.nodes[index].op in REDUCTIONS or index in self.stored and index not in stored:
+                self._give_buffer(plan, index)
+            elif index in stored:
+                plan.homes[index] = stored[index]
+            elif index in readers and not (scalar or self._cheap(index)):
+                self._give_buffer(plan, index)
+
+    def _give_buffer(self, plan: Plan, index: int) -> None:
+        access = Access(f"value:{index}", "row")
+        plan.homes[index] = access
+        self.extra.append(Store(index, access))
+
+    def _later_readers(self, late: dict[int, int]) -> set[int]:
+        """Nodes that an elementwise node of a later level reads."""
+        found = set()
+        for index in late:
+            if index not in self.homes and self.nodes[index].op in ELEMENTWISE:
+                found |= {a for a in self.nodes[index].args if late.get(a, late[index]) < late[index]}
+        return found
+
+    def _cheap(self, index: int) -> bool:
+        known = set(self.homes) | self.free
+        return _cost(self.nodes, index, known) <= RECOMPUTE_IN_STAGE
+
+    # ---- stages
+    def _make_stages(self, plan: Plan, stores: list[Store], late: dict[int, int], held: tuple[str, ...]) -> None:
+        table: dict[tuple[int, bool, str], Stage] = {}
+
+        def stage_of(level: int, rows: bool, width: str) -> Stage:
+            return table.setdefault((level, rows, width), Stage(width, rows))
+
+        for index in sorted(late):
+            if index in self.homes or not self.whole(index):
+                continue
+            node = self.nodes[index]
+            if node.op == "dot":
+                stage_of(late[index], False, node.width).dots.append(index)
+            else:
+                stage_of(late[index], True, self.nodes[node.args[0]].width).body.append(index)
+        for store in [*self.extra, *stores]:
+            node = self.nodes[store.node]
+            if node.op in REDUCTIONS and store.node not in self.homes and store in self.extra:
+                stage_of(late[store.node], True, self.nodes[node.args[0]].width).stores.append(store)
+                continue
+            stage_of(late[store.node], False, node.width).stores.append(store)
+        order = sorted(table, key=lambda k: (k[0], not k[1], k[2]))
+        plan.stages = [table[k] for k in order]
+        self._fill(plan)
+        _move_late_stores(plan, held)
+        self._fill(plan)
+        _describe_arrays(plan)
+
+    def _fill(self, plan: Plan) -> None:
+        """The elementwise body of each stage, from its stores down, and the terms of its products."""
+        done: set[int] = set()
+        for stage in plan.stages:
+            if stage.rows:
+                done |= set(stage.body)
+                continue
+            wanted: set[int] = set()
+            for store in stage.stores:
+                self._collect(store.node, stage, plan, done, wanted)
+            stage.body = sorted(wanted)
+            _order_columns(stage, self.nodes)
+            done |= {s.node for s in stage.stores}
+
+    def _collect(self, index: int, stage: Stage, plan: Plan, done: set[int], wanted: set[int]) -> None:
+        """Add what must be computed here for node `index`: not what an array holds, a constant, or a product of this stage."""
+        if index in wanted or index in self.homes or index in self.free or index in stage.dots:
+            return
+        if index in plan.homes and index in done:
+            return
+        assert self.nodes[index].op in ELEMENTWISE, f"{self.nodes[index]} was not ready in its stage"
+        wanted.add(index)
+        for arg in self.nodes[index].args:
+            self._collect(arg, stage, plan, done, wanted)
+
+
+def _order_columns(stage: Stage, nodes: tuple[Node, ...]) -> None:
+    """Inputs before states, so that their products may leave the loop; columns so that each operand's lie together."""
+    operands: list[int] = []
+    for dot in stage.dots:
+        operands += [a for a in nodes[dot].args if a not in operands]
+    operands.sort(key=lambda a: (nodes[a].op != "input", a))
+    place = {a: i for i, a in enumerate(operands)}
+    stage.dots.sort(key=lambda d: sum(place[a] for a in nodes[d].args) / len(nodes[d].args))
+    stage.terms = [
+        Term(operand, weight, column)
+        for operand in operands
+        for column, dot in enumerate(stage.dots)
+        for weight, a in zip(nodes[dot].attr.weights, nodes[dot].args, strict=True)
+        if a == operand
+    ]
+
+
+def loads_of(stage: Stage, plan: Plan) -> list[int]:
+    """Nodes that a stage reads from arrays, in order."""
+    if stage.rows:
+        return sorted({plan.nodes[i].args[0] for i in stage.body})
+    inside = set(stage.body) | set(stage.dots)
+    read = {a for i in stage.body for a in plan.nodes[i].args} | {s.node for s in stage.stores}
+    return sorted(i for i in read - inside if i in plan.homes)
+
+
+def _move_late_stores(plan: Plan, held: tuple[str, ...]) -> None:
+    """A store that would overwrite what a later stage still reads waits for that stage (its value stays at hand: it is
+    computed again, or read from its buffer)."""
+    for array in held:
+        readers = [i for i, stage in enumerate(plan.stages) if any(plan.homes[n].array == array for n in _reads(stage, plan))]
+        if not readers:
+            continue
+        for i, stage in enumerate(plan.stages[: readers[-1]]):
+            for store in [s for s in stage.stores if s.access.array == array]:
+                stage.stores.remove(store)
+                _store_last(plan, i, readers[-1], store)
+
+
+def _reads(stage: Stage, plan: Plan) -> set[int]:
+    return set(loads_of(stage, plan)) | {t.operand for t in stage.terms if t.operand in plan.homes}
+
+
+def _store_last(plan: Plan, made: int, reader: int, store: Store) -> None:
+    """Keep the value in a buffer where it is made; copy it after the last reader."""
+    if plan.homes.get(store.node, store.access) == store.access:
+        buffer = Access(f"value:{store.node}", "row")
+        plan.homes[store.node] = buffer
+        plan.stages[made].stores.append(Store(store.node, buffer))
+    target = plan.stages[reader]
+    width = plan.nodes[store.node].width
+    if target.rows or target.width != width:
+        target = Stage(width)
+        plan.stages.insert(reader + 1, target)
+    target.stores.append(store)
+
+
+def _states_in_place(graph: Graph, plan: Plan) -> None:
+    """States other than the output that no product or reduction reads, and no stage after their store, need no history."""
+    for state, new in list(zip(graph.states, graph.news, strict=True))[1:]:
+        name, array = f"history:{state.name}", f"state:{state.name}"
+        storing = [i for i, s in enumerate(plan.stages) for t in s.stores if t.access.array == name]
+        reading = [i for i, s in enumerate(plan.stages) for n in loads_of(s, plan) if plan.homes[n].array == name]
+        whole = any(plan.homes.get(t.operand, Access("", "")).array == name for s in plan.stages for t in s.terms)
+        rows = any(s.rows and plan.homes[n].array == name for s in plan.stages for n in loads_of(s, plan))
+        if whole or rows or max(reading, default=0) > min(storing) or _aliased(graph, plan, state.name, new):
+            continue
+        plan.homes = {n: Access(array, "row") if a.array == name else a for n, a in plan.homes.items()}
+        for stage in plan.stages:
+            stage.stores = [t._replace(access=Access(array, "row")) if t.access.array == name else t for t in stage.stores]
+        plan.widths[array] = plan.widths.pop(name)
+
+
+def _aliased(graph: Graph, plan: Plan, name: str, new: int) -> bool:
+    """Is the old value also another state's new value? Then it must survive its own overwriting."""
+    old = {i for i, n in enumerate(graph.nodes) if n.op == "state" and n.attr == name}
+    return any(n in old for n in graph.news) or graph.news.count(new) > 1
+
+
+def _describe_arrays(plan: Plan) -> None:
+    for stage in plan.stages:
+        for node in _reads(stage, plan):
+            plan.widths[plan.homes[node].array] = plan.nodes[node].width
+        for store in stage.stores:
+            plan.widths[store.access.array] = plan.nodes[store.node].width
+
+
+# ---- the backward step
+
+
+def _split_cotangents(backward: Backward) -> Backward:
+    """What reaches a new state is what the next step sends (kept in "ct") plus what the loss puts on this step ("d")."""
+    builder = Builder()
+    moved: list[int] = []
+    for node in backward.nodes:
+        index = builder.add(node.op, tuple(moved[a] for a in node.args), node.attr, node.width, node.name)
+        if node.op == "ct":
+            index = builder.add("add", (index, builder.add("d", (), node.attr, node.width)))
+        moved.append(index)
+
+    def new(index: int | None) -> int | None:
+        return None if index is None else moved[index]
+
+    d_states = [
+        builder.add("const", (), 0.0, s.width) if d is None else moved[d]
+        for s, d in zip(backward.forward.states, backward.d_states, strict=True)
+    ]
+    return Backward(
+        backward.forward,
+        tuple(builder.nodes),
+        tuple(d_states),
+        tuple(new(i) for i in backward.d_inputs),
+        tuple(o._replace(ct=moved[o.ct], operand=moved[o.operand]) for o in backward.outers),
+        tuple((name, moved[i]) for name, i in backward.biases),
+        tuple((name, moved[i]) for name, i in backward.vectors),
+    )
+
+
+def _input_gradients(backward: Backward, places: _Placement) -> tuple[list[tuple[int, str]], list[Store]]:
+    """Gradients of inputs: pure products are left for after the loop, the rest is stored by the step."""
+    uses: dict[int, int] = defaultdict(int)
+    for node in backward.nodes:
+        for arg in node.args:
+            uses[arg] += 1
+    for node in (*backward.d_states, *(i for _, i in backward.vectors), *(i for _, i in backward.biases)):
+        uses[node if node is not None else -1] += 1
+    sunk, stores = [], []
+    for spec, node in zip(backward.forward.inputs, backward.d_inputs, strict=True):
+        if node is None:
+            continue
+        if spec.per == "step" and backward.nodes[node].op == "dot" and not uses[node] and node not in places.homes:
+            sunk.append((node, f"dinput:{spec.name}"))
+        else:
+            per_step = spec.per == "step"
+            stores.append(Store(node, Access(f"dinput:{spec.name}", "cur" if per_step else "row"), add=not per_step))
+    return sunk, stores
+
+
+def _wanted_operands(backward: Backward, places: _Placement, sunk: list[tuple[int, str]]) -> list[Store]:
+    """What the big products after a chunk of steps read, and no array holds yet, goes into buffers of the chunk."""
+    wanted = [i for o in backward.outers for i in (o.ct, o.operand)]
+    wanted += [i for _, i in (*backward.biases, *backward.vectors)]
+    wanted += [a for node, _ in sunk for a in backward.nodes[node].args]
+    return [Store(i, Access(f"chunk:{i}", "local")) for i in dict.fromkeys(wanted) if i not in places.homes]
+
+
+def _state_gradients(backward: Backward) -> list[Store]:
+    stores = []
+    for state, node in zip(backward.forward.states, backward.d_states, strict=True):
+        if node is not None:
+            stores.append(Store(node, Access(f"ct:{state.name}", "row")))
+    return stores
+
+
+def _chunk_access(plan: Plan, node: int) -> Access:
+    """Where the products after a chunk read a node: its chunk buffer if it has one."""
+    for stage in plan.stages:
+        for store in stage.stores:
+            if store.node == node and store.access.mode == "local":
+                return store.access
+    return plan.homes[node]
+
+
+def _product(plan: Plan, node: int, target: str) -> Stage:
+    """A stage for all rows of a chunk at once: an input's gradient, from what the steps left in the chunk's buffers."""
+    dot = plan.nodes[node]
+    terms = [Term(a, w, 0) for w, a in zip(dot.attr.weights, dot.args, strict=True)]
+    plan.widths[target] = dot.width
+    return Stage(dot.width, False, [node], terms, [], [Store(node, Access(target, "cur"))])
+
+
+def _accumulations(backward: Backward, plan: Plan) -> list[Accumulation]:
+    nodes = plan.nodes
+    found = []
+    for outer in backward.outers:
+        key = f"{outer.weight.map}.{outer.weight.slot}"
+        ct, operand = _chunk_access(plan, outer.ct), _chunk_access(plan, outer.operand)
+        widths = nodes[outer.ct].width, nodes[outer.operand].width
+        found.append(Accumulation(key, ct, widths[0], operand, widths[1]))
+    for key, node in [*((f"{m}.bias", i) for m, i in backward.biases), *backward.vectors]:
+        found.append(Accumulation(key, _chunk_access(plan, node), nodes[node].width, None, SCALAR))
+    return found

@@ -1,0 +1,144 @@
+"""A cell's machine code, and the shapes that its stages take for given sizes.
+
+A stage of G products is computed for a *chunk* of units at a time: U vectors of units for each product, so that G times U
+vectors of accumulators fill the registers. Each operand's products with neighbouring columns make one *piece*, whose
+weights lie packed as [chunk][input][columns x U vectors], in the order in which the inner loop reads them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gatework.backends.llvm import drivers, tiles
+from gatework.backends.llvm.emit import module
+from gatework.backends.llvm.epilogue import epilogue
+from gatework.backends.llvm.isa import Isa
+from gatework.compiler.ir import Graph
+from gatework.compiler.params import size
+from gatework.compiler.plan import Plan, Stage, Term
+from gatework.runtime import cpu
+
+
+@functools.cache
+def library(isa: Isa, scalar: str) -> cpu.Code:
+    """The tiles and drivers, the same for every cell."""
+    text = functools.partial(_library_text, isa, scalar)
+    return cpu.load(f"library-{scalar}", f"library {scalar}", isa, text)
+
+
+def _library_text(isa: Isa, scalar: str) -> str:
+    first, second = tiles.library(isa, scalar), drivers.library(isa, scalar)
+    lines = [*first.splitlines(), *second.splitlines()]
+    declared = sorted({line for line in lines if line.startswith("declare ")})
+    rest = [line for line in lines if not line.startswith(("declare ", "attributes "))]
+    attributes = next(line for line in lines if line.startswith("attributes "))
+    return "\n".join([*declared, *rest, attributes])
+
+
+class Kernel:
+    """The stages of some plans as machine code. `slots` numbers every array by name."""
+
+    def __init__(self, graph: Graph, plans: Mapping[str, Plan], isa: Isa, scalar: str):
+        self.graph, self.plans, self.isa, self.scalar = graph, dict(plans), isa, scalar
+        self.slots = {name: i for i, name in enumerate(slot_names(graph, self.plans.values()))}
+        self.lanes = isa.lanes(scalar)
+        key = "\n".join(repr(p.nodes) + repr(p.stages) + repr(p.products) + repr(p.homes) for p in self.plans.values())
+        self.code = cpu.load(f"{_safe(graph.name)}-{'-'.join(self.plans)}-{scalar}", key, isa, self.text)
+        self.library = library(isa, scalar)
+
+    def text(self) -> str:
+        """The LLVM IR of every stage."""
+        functions = [
+            epilogue(stage, plan, self.slots, f"{name}_{i}", self.isa, self.scalar)
+            for name, plan in self.plans.items()
+            for i, stage in enumerate([*plan.stages, *plan.products])
+        ]
+        return module(functions, self.isa)
+
+    def address(self, plan: str, stage: int) -> int:
+        return self.code[f"{plan}_{stage}"]
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)[:40]
+
+
+def slot_names(graph: Graph, plans: Collection[Plan]) -> list[str]:
+    """Every array that kernels and drivers touch, in a fixed order."""
+    arrays: set[str] = set()
+    for plan in plans:
+        arrays |= set(plan.widths) | {a.array for a in plan.homes.values()}
+        arrays |= {a.array for g in plan.gradients for a in (g.ct, g.operand) if a}
+    names = sorted(arrays)
+    names += [f"start:{s.name}" for s in graph.states]
+    for m in graph.maps:
+        names += [f"weight:{m.name}.{slot}" for slot in range(len(m.operands))] + ([f"weight:{m.name}.bias"] if m.bias else [])
+    names += [n.replace("weight:", "dweight:") for n in names if n.startswith("weight:")]
+    names += [f"dweight:{v.name}" for v in graph.vectors]
+    names += [f"hoisted:{i}" for i in range(max(len(plan.stages) for plan in plans))]
+    return [*names, "packed", "scratch", "sums", "ones"]
+
+
+class Piece(NamedTuple):
+    """Products of one operand with columns first..first+count of a stage."""
+
+    operand: int
+    first: int
+    terms: tuple[Term, ...]
+    blocked: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a stage is cut for given sizes: `vectors` U of units for each product, `chunk` = U lanes units."""
+
+    width: int
+    vectors: int
+    chunk: int
+    chunks: int
+    columns: int
+    tile_rows: int
+    pieces: tuple[Piece, ...]
+
+
+def shape_of(stage: Stage, graph: Graph, sizes: Mapping[str, int], isa: Isa, lanes: int, parts: int = 1) -> Shape:
+    """Cut a stage so that there are chunks for `parts` threads, if it is wide enough."""
+    width = size(sizes, stage.width)
+    products = max(len(stage.dots), 1)
+    wanted = max(isa.max_vectors // products, 1) if stage.dots else 8
+    vectors = max(1, min(wanted, -(-width // (lanes * parts))))
+    chunk = vectors * lanes
+    pieces = _pieces(stage, graph, max(isa.max_vectors // vectors, 1))
+    rows = min((isa.rows[len(p.terms) * vectors] for p in pieces), default=16)
+    return Shape(width, vectors, chunk, -(-width // chunk), len(stage.dots) * chunk, rows, tuple(pieces))
+
+
+def _pieces(stage: Stage, graph: Graph, most: int) -> list[Piece]:
+    """Runs of neighbouring columns with the same operand, cut into nearly equal pieces of at most `most` columns."""
+    pieces = []
+    for run in _runs(stage, graph):
+        parts = -(-len(run) // most)
+        for i in range(parts):
+            terms = tuple(run[len(run) * i // parts : len(run) * (i + 1) // parts])
+            pieces.append(Piece(terms[0].operand, terms[0].column, terms, _blocked(graph, terms[0])))
+    return pieces
+
+
+def _runs(stage: Stage, graph: Graph) -> list[list[Term]]:
+    runs: list[list[Term]] = []
+    for term in stage.terms:
+        last = runs[-1][-1] if runs else None
+        joined = last is not None and last.operand == term.operand and last.column + 1 == term.column
+        if joined and last is not None and _blocked(graph, last) == _blocked(graph, term):
+            runs[-1].append(term)
+        else:
+            runs.append([term])
+    return runs
+
+
+def _blocked(graph: Graph, term: Term) -> bool:
+    blocked = graph.map(term.weight.map).blocked
+    return bool(blocked and blocked[term.weight.slot])

@@ -1,0 +1,303 @@
+"""Saved layers, run with numpy alone: `gatework.runtime.load(path)`.
+
+The file is safetensors. Its metadata holds {"gatework": JSON}: each layer's graph and sizes; its tensors are the
+weights, "0.1/f.0" for layer 0, direction 1, weight f.0, and "0.1/start.h" for a learned start. Nothing in it is
+executed. A file from a stranger is refused unless names, shapes and sizes are what the graphs say; memory is bounded by
+the file's own size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatework.compiler.ir import Graph
+from gatework.compiler.params import shapes, size, symbols
+from gatework.compiler.portable import decode, encode
+from gatework.errors import FileFormatError, GateworkError, ShapeError
+
+VERSION = 1
+HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a stack: its graph, its sizes, and for each direction its weights and starts by name."""
+
+    graph: Graph
+    sizes: dict[str, int]
+    weights: tuple[dict[str, np.ndarray], ...]
+    starts: tuple[dict[str, np.ndarray], ...]
+
+    @property
+    def data(self) -> Any:
+        """The input that the layer below feeds."""
+        return self.graph.inputs[0]
+
+    @property
+    def output_size(self) -> int:
+        return size(self.sizes, self.graph.states[0].width) * len(self.weights)
+
+
+def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
+    """Write a stack; the file replaces an older one only when it is complete."""
+    from safetensors.numpy import save
+
+    said = [{"graph": encode(x.graph), "sizes": x.sizes, "directions": len(x.weights)} for x in layers]
+    tensors: dict[str, np.ndarray] = {}
+    for k, layer in enumerate(layers):
+        for d, (weights, starts) in enumerate(zip(layer.weights, layer.starts, strict=True)):
+            tensors |= {f"{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
+            tensors |= {f"{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
+    metadata = {"gatework": json.dumps({"version": VERSION, "layers": said})}
+    part = Path(f"{os.fspath(path)}.part")
+    part.write_bytes(save(tensors, metadata))
+    part.replace(path)
+
+
+def read(path: str | os.PathLike[str]) -> list[Layer]:
+    """The stack in a file. Raises FileFormatError for a file that `write` did not write."""
+    said, tensors = _contents(path)
+    try:
+        layers = [_layer(k, entry, tensors) for k, entry in enumerate(said)]
+        _check_stack(layers, tensors)
+    except FileFormatError as error:
+        raise FileFormatError(f"{os.fspath(path)}: {error}") from error
+    except (GateworkError, KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{os.fspath(path)} does not hold what its cells need: {error}") from error
+    return layers
+
+
+def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fspath(path)
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > HEADER_BYTES:
+        raise FileFormatError(
+            f"{name}: its header claims {header:,} bytes; a saved layer's has at most {HEADER_BYTES:,}"
+        )
+    try:
+        with safe_open(name, "numpy") as file:
+            text = (file.metadata() or {}).get("gatework")
+            if text is None:
+                raise FileFormatError(f"{name} was not written by gatework.save: its metadata has no entry 'gatework'")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        said = json.loads(text)
+    except (SafetensorError, ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"{name} is damaged or not a saved layer: {error}") from error
+    if not isinstance(said, dict) or said.get("version") != VERSION:
+        version = said.get("version") if isinstance(said, dict) else None
+        raise FileFormatError(
+            f"{name} has the version {version!r}; this gatework reads version {VERSION}: update gatework"
+        )
+    layers = said.get("layers")
+    if not isinstance(layers, list) or not 0 < len(layers) <= LAYERS:
+        raise FileFormatError(f"{name} must describe 1 to {LAYERS} layers")
+    return layers, tensors
+
+
+def _layer(k: int, entry: Any, tensors: Mapping[str, np.ndarray]) -> Layer:
+    if (
+        not isinstance(entry, dict)
+        or set(entry) != {"graph", "sizes", "directions"}
+        or entry["directions"] not in (1, 2)
+    ):
+        raise FileFormatError(f"layer {k} must have a graph, sizes and 1 or 2 directions")
+    graph, sizes = decode(entry["graph"]), _sizes(k, entry["sizes"])
+    missing = [s for s in symbols(graph) if s not in (*sizes, "heads")]
+    if missing:
+        raise FileFormatError(f"layer {k} has no size for {missing[0]!r}")
+    weights, starts = [], []
+    for d in range(entry["directions"]):
+        prefix = f"{k}.{d}/"
+        weights.append({key: _tensor(tensors, prefix + key, shape) for key, shape in shapes(graph, sizes).items()})
+        learned = [s for s in graph.states if f"{prefix}start.{s.name}" in tensors]
+        starts.append({s.name: _tensor(tensors, f"{prefix}start.{s.name}", (size(sizes, s.width),)) for s in learned})
+    return Layer(graph, sizes, tuple(weights), tuple(starts))
+
+
+def _sizes(k: int, given: Any) -> dict[str, int]:
+    if not isinstance(given, dict) or len(given) > 64:
+        raise FileFormatError(f"layer {k} has no sizes")
+    for name, value in given.items():
+        if type(value) is not int or not 0 < value <= UNITS:
+            raise FileFormatError(
+                f"layer {k}: the size of {str(name)[:40]!r} is {str(value)[:40]}; 1 to {UNITS:,} is allowed"
+            )
+    return given
+
+
+def _tensor(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    found = tensors.get(name)
+    if found is None:
+        raise FileFormatError(f"the weight {name!r} of shape {shape} is missing")
+    if found.shape != shape or found.dtype not in (np.float32, np.float64):
+        raise FileFormatError(
+            f"the weight {name!r} is {found.dtype} {found.shape}; the cell needs floats of shape {shape}"
+        )
+    return found
+
+
+def _check_stack(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> None:
+    """Every tensor is used, all have one type, and each layer reads what the one below gives."""
+    used = sum(len(w) + len(s) for x in layers for w, s in zip(x.weights, x.starts, strict=True))
+    if used != len(tensors):
+        raise FileFormatError(f"the file holds {len(tensors)} tensors, of which its cells use {used}")
+    if len({a.dtype for a in tensors.values()}) > 1:
+        raise FileFormatError("the file mixes float32 and float64 weights")
+    for k, (below, above) in enumerate(itertools.pairwise(layers)):
+        if size(above.sizes, above.data.width) != below.output_size:
+            raise FileFormatError(f"layer {k + 1} does not read the {below.output_size} units that layer {k} gives")
+    for k, layer in enumerate(layers):
+        total = sum(a.size for w in layer.weights for a in w.values())
+        wide = max(layer.sizes.values())
+        if wide > max(total, 1024):
+            raise FileFormatError(f"layer {k} claims a size of {wide:,} that none of its weights has")
+
+
+States = list[dict[str, np.ndarray]]
+
+
+def load(path: str | os.PathLike[str]) -> Runner:
+    """Load a layer or stack that `gatework.save` wrote; torch is not needed.
+
+        runner = gatework.runtime.load("model.safetensors")
+        y = runner.step(x)            # (B, I) to (B, H): B independent streams, states kept inside
+        ys = runner.run(xs)           # (T, B, I) to (T, B, H), going on from the states
+        runner.reset()
+
+    Raises FileFormatError for a file that is damaged, foreign, or asks for something unsafe.
+    """
+    return Runner(read(path))
+
+
+class Runner:
+    """A loaded stack with the states of B streams; see `load`."""
+
+    def __init__(self, layers: list[Layer]):
+        from gatework import runtime
+
+        self.layers = layers
+        self.dtype = next(iter(layers[0].weights[0].values())).dtype
+        self.programs = [runtime.program(x.graph, x.sizes, self.dtype) for x in layers]
+        self.batch: int | None = None
+        self._states: list[list[dict[str, np.ndarray]]] = []
+
+    @property
+    def input_size(self) -> int:
+        """I, what `step` and `run` take."""
+        return size(self.layers[0].sizes, self.layers[0].data.width)
+
+    @property
+    def output_size(self) -> int:
+        """Units of what `step` and `run` give."""
+        return self.layers[-1].output_size
+
+    def reset(self, batch: int | None = None, rows: Any = None) -> None:
+        """Start afresh: all streams, `batch` new ones, or only `rows` (indices or booleans) of the present ones."""
+        if rows is not None:
+            if batch is not None or self.batch is None:
+                raise ShapeError("reset(rows=...) is for streams that run already, without batch=")
+            for layer, states in zip(self.layers, self._states, strict=True):
+                for d, own in enumerate(states):
+                    for name, start in self._start(layer, d, self.batch).items():
+                        own[name][rows] = start[rows]
+            return
+        self.batch = self.batch if batch is None else batch
+        count = self.batch
+        self._states = [] if count is None else [
+            [self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers
+        ]  # fmt: skip
+
+    def _start(self, layer: Layer, d: int, batch: int) -> dict[str, np.ndarray]:
+        found = {}
+        for s in layer.graph.states:
+            shape = (batch, size(layer.sizes, s.width))
+            learned = layer.starts[d].get(s.name)
+            found[s.name] = np.full(shape, s.start, self.dtype) if learned is None else np.tile(learned, (batch, 1))
+        return found
+
+    @property
+    def state(self) -> States:
+        """The states of each layer, {name: (B, w)}, as copies. Assign the same form to set them."""
+        self._check_one_way("state")
+        return [{name: values.copy() for name, values in layer[0].items()} for layer in self._states]
+
+    @state.setter
+    def state(self, given: States) -> None:
+        self._check_one_way("state")
+        if len(given) != len(self.layers):
+            raise ShapeError(f"state must have one entry for each of the {len(self.layers)} layers; got {len(given)}")
+        batch = len(next(iter(given[0].values()))) if given[0] else 0
+        for k, (layer, states) in enumerate(zip(self.layers, given, strict=True)):
+            expected = {s.name: (batch, size(layer.sizes, s.width)) for s in layer.graph.states}
+            shapes_ = {name: np.shape(values) for name, values in states.items()}
+            if shapes_ != expected:
+                raise ShapeError(f"the states of layer {k} must be {expected}; got {shapes_}")
+        self.batch = batch
+        self._states = [[{n: np.array(v, self.dtype) for n, v in states.items()}] for states in given]
+
+    def step(self, x: np.ndarray, **inputs: Any) -> np.ndarray:
+        """One step of every stream: (B, I) to (B, H). The cell's other inputs are keywords."""
+        self._check_one_way("step")
+        steps = {i.name for x in self.layers for i in x.graph.inputs if i.per == "step"}
+        given = {n: np.asarray(v)[None] if n in steps else v for n, v in inputs.items()}
+        return self.run(np.asarray(x)[None], **given)[0]
+
+    def run(self, sequence: np.ndarray, **inputs: Any) -> np.ndarray:
+        """T steps of every stream: (T, B, I) to (T, B, H). A stack that runs both ways starts afresh at each call."""
+        data = np.ascontiguousarray(sequence, self.dtype)
+        if data.ndim != 3 or data.shape[2] != self.input_size:
+            raise ShapeError(f"the sequence must have shape (T, B, {self.input_size}); got {data.shape}")
+        if any(len(x.weights) > 1 for x in self.layers) or self.batch is None:
+            self.reset(data.shape[1])
+        if data.shape[1] != self.batch:
+            raise ShapeError(
+                f"there are {self.batch} streams, but the input has {data.shape[1]}; call reset({data.shape[1]})"
+            )
+        steps, batch = data.shape[:2]
+        flat = data.reshape(steps * batch, -1)
+        for k in range(len(self.layers)):
+            flat = self._layer(k, flat, steps, inputs)
+        return flat.reshape(steps, batch, -1)
+
+    def _layer(self, k: int, flat: np.ndarray, steps: int, inputs: Mapping[str, Any]) -> np.ndarray:
+        from gatework.runtime.rows import Rows
+
+        layer, outputs = self.layers[k], []
+        for d, weights in enumerate(layer.weights):
+            rows = Rows.rectangle(steps, self.batch or 0, d == 1)
+            given = {layer.data.name: flat, **self._others(layer, rows, inputs)}
+            done = self.programs[k].forward(rows, given, self._states[k][d], weights)
+            self._states[k][d] = {name: np.array(v) for name, v in done.final.items()}
+            outputs.append(done.history[layer.graph.states[0].name])
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1)
+
+    def _others(self, layer: Layer, rows: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The cell's other inputs as rows."""
+        found = {}
+        for item in layer.graph.inputs[1:]:
+            if item.name not in inputs:
+                raise ShapeError(f"{layer.graph.name} needs its input {item.name!r}: run(x, {item.name}=...)")
+            value = inputs[item.name]
+            count = rows.size if item.per == "step" else rows.batch
+            width = size(layer.sizes, item.width)
+            found[item.name] = (
+                float(value) if item.per == "call" else np.ascontiguousarray(value, self.dtype).reshape(count, width)
+            )
+        return found
+
+    def _check_one_way(self, what: str) -> None:
+        if any(len(x.weights) > 1 for x in self.layers):
+            raise ShapeError(f"a stack that runs in both directions has no {what}: it reads whole sequences with run()")

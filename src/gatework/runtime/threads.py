@@ -1,0 +1,168 @@
+"""Who runs a job's threads: this thread alone, torch's own OpenMP team, or a pool of ours.
+
+In a process that has torch, its workers still spin after an operation of torch; a second pool would find no core. So jobs
+go to the same team, through the `GOMP_parallel` of the library that torch loaded. Elsewhere a pool of Python threads waits;
+each runs machine code without the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatework.backends.llvm.layout import Job
+from gatework.errors import OptionError
+
+_chosen: int | None = None
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads kernels may use; None: as many as torch uses, or else the processors that this process may use."""
+    global _chosen
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024):
+        raise OptionError(f"set_threads({count!r}): choose a whole number from 1 to 1024, or None for the default")
+    _chosen = count
+
+
+def get_threads() -> int:
+    """The number of threads that kernels use at most."""
+    if _chosen is not None:
+        return _chosen
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        return torch.get_num_threads()
+    return _available()
+
+
+def _available() -> int:
+    asked = os.environ.get("GATEWORK_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    if asked and asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(library: Any, job: np.ndarray, threads: int) -> bool:
+    """Run a job (see layout.Job). False, and nothing has run, if the team did not come complete: OpenMP gives a single
+    thread inside another parallel region, or fewer where a limit is set."""
+    if threads == 1:
+        library.function("execute", ctypes.c_void_p, ctypes.c_int64)(job.ctypes.data, 0)
+        return True
+    crew = team()
+    job[Job.ticket] = job[Job.refused] = 0
+    job[Job.team_size] = crew.size_function
+    crew.run(library["team"], job.ctypes.data, threads)
+    return not job[Job.refused]
+
+
+class OpenMP:
+    """torch's team."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self.parallel = library.GOMP_parallel
+        self.parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        self.parallel.restype = None
+        self.size_function = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p).value or 0
+
+    def run(self, team: int, job: int, threads: int) -> None:
+        self.parallel(team, job, threads, 0)
+
+
+class Pool:
+    """Threads of ours, started at first use and again in a forked child."""
+
+    size_function = 0
+
+    def __init__(self) -> None:
+        self.workers: list[_Worker] = []
+
+    def run(self, team: int, job: int, threads: int) -> None:
+        while len(self.workers) < threads - 1:
+            self.workers.append(_Worker())
+        helpers = self.workers[: threads - 1]
+        for worker in helpers:
+            worker.start(team, job)
+        _call(team)(job)
+        for worker in helpers:
+            worker.wait()
+
+
+class _Worker:
+    """A daemon thread that waits for work."""
+
+    def __init__(self) -> None:
+        self.work: tuple[int, int] | None = None
+        self.wake, self.done = threading.Semaphore(0), threading.Semaphore(0)
+        threading.Thread(target=self._loop, daemon=True, name="gatework").start()
+
+    def start(self, team: int, job: int) -> None:
+        self.work = (team, job)
+        self.wake.release()
+
+    def wait(self) -> None:
+        self.done.acquire()
+
+    def _loop(self) -> None:
+        while True:
+            self.wake.acquire()
+            assert self.work is not None
+            team, job = self.work
+            _call(team)(job)
+            self.done.release()
+
+
+_functions: dict[int, Callable[[int], None]] = {}
+
+
+def _call(address: int) -> Callable[[int], None]:
+    """A team function by its address (Python's lock is released while it runs)."""
+    if address not in _functions:
+        _functions[address] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    return _functions[address]
+
+
+_team: OpenMP | Pool | None = None
+
+
+def team() -> OpenMP | Pool:
+    """The team of this process. A pool gives way to torch's team once torch is there."""
+    global _team
+    if not isinstance(_team, OpenMP) and "torch" in sys.modules:
+        library = None if _forked else _torch_openmp()
+        _team = OpenMP(library) if library else _team
+    if _team is None:
+        _team = Pool()
+    return _team
+
+
+def _torch_openmp() -> ctypes.CDLL | None:
+    """The OpenMP library that torch loaded, if it is GNU's."""
+    root = getattr(sys.modules["torch"], "__file__", None)
+    if root is None or not sys.platform.startswith("linux"):
+        return None
+    folder = Path(root).parent
+    for path in [*folder.glob("lib/libgomp*.so*"), *folder.parent.glob("torch.libs/libgomp*.so*")]:
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:
+            continue
+    return None
+
+
+_forked = False
+
+
+def _after_fork() -> None:
+    """Threads do not survive a fork, and GNU's OpenMP hangs when its team is used again: a child makes its own pool."""
+    global _team, _forked
+    _team, _forked = None, True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
