@@ -229,7 +229,8 @@ class _Placement:
     def _spill(self, plan: Plan, stores: list[Store], late: dict[int, int]) -> None:
         """Values that a later stage reads get a buffer, unless they are cheap to compute again there."""
         self.extra: list[Store] = []
-        stored = {s.node: s.access for s in stores if not s.add and s.node not in self.homes}
+        # A node's first store is its home: a chunk's buffer, not a running gradient that the next step overwrites.
+        stored = {s.node: s.access for s in reversed(stores) if not s.add and s.node not in self.homes}
         readers = self._later_readers(late)
         for index in sorted(late):
             if index in self.homes or index in self.free:
