@@ -10,7 +10,7 @@ def batch_rows(
 ) -> list[np.ndarray]:
     """Row numbers of each batch of an epoch: a function of (seed, epoch), so that a resumed run sees the same.
 
-    Shuffled rows are cut into pools of `pool` batches, sorted by length within a pool, cut into batches, and the batches
+    Shuffled rows are cut into pools of `pool` batches, sorted by length within a pool, cut into batches, and these are
     shuffled. Without `shuffle` the rows are sorted by length, which is the fastest way to evaluate.
 
     Example: `batch_rows(np.array([5, 1, 4, 2]), 2, shuffle=False)` gives `[[1, 3], [2, 0]]`.

@@ -42,7 +42,12 @@ def split_rows(
 
 
 def folds(
-    count: int, k: int, *, labels: Sequence | None = None, groups: Sequence | None = None, seed: int = 0
+    count: int,
+    k: int,
+    *,
+    labels: Sequence | np.ndarray | None = None,
+    groups: Sequence | np.ndarray | None = None,
+    seed: int = 0,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """k (train, test) pairs: each row is tested once; stratified by label, groups kept together."""
     first, members = _grouped(count, groups)

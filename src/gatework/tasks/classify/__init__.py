@@ -1,0 +1,20 @@
+"""Classify texts or numeric sequences.
+
+    from gatework import TextClassifier
+    model = TextClassifier(epochs=5).fit(texts, labels)
+    model.predict(["a stirring , funny film"])                # array(['positive'])
+
+Which file to open: options.py (every choice), reading.py (sources), encoding.py (tokenizer, scaler, labels), wide.py
+(the n-gram model beside the network), model.py (the network), loss.py, measures.py, baselines.py, task.py (how they
+make a job), estimators.py (scikit-learn's shape).
+"""
+
+from __future__ import annotations
+
+from gatework.tasks.classify.estimators import SequenceClassifier, TextClassifier
+from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify.task import Classify
+
+TASK = Classify
+
+__all__ = ["TASK", "Classify", "ClassifyOptions", "SequenceClassifier", "TextClassifier"]

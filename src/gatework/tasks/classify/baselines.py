@@ -1,0 +1,74 @@
+"""What every result is compared with: the majority, a linear model on TF-IDF bigrams, the nearest neighbour."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from gatework.tasks.base import Baseline
+from gatework.tasks.classify.examples import Examples
+from gatework.tasks.classify.measures import hard_measures, measures
+
+MARKS = r"\w+|[^\w\s]"  # words and punctuation marks
+STEPS = 100  # points to which sequences of different lengths are stretched
+
+
+def baselines(train: Examples, test: Examples, classes: int, spaces: bool = False) -> list[Baseline]:
+    """Fitted on the training part, measured on the test part."""
+    majority = majority_baseline(train, test, classes)
+    if train.texts is None:
+        return [majority, nearest_baseline(train, test, classes)]
+    return [majority, linear_baseline(train, test, classes, spaces)]
+
+
+def majority_baseline(train: Examples, test: Examples, classes: int) -> Baseline:
+    most = int(np.bincount(train.labels, minlength=classes).argmax())
+    predicted = np.full(len(test), most)
+    return Baseline("majority", hard_measures(predicted, test.labels, classes), "always the most frequent label")
+
+
+def linear_baseline(train: Examples, test: Examples, classes: int, spaces: bool = False) -> Baseline:
+    """scikit-learn's own pipeline with its defaults, but for sublinear counts and C, as commonly recommended."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    assert train.texts is not None and test.texts is not None
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+" if spaces else MARKS)
+    features = vectorizer.fit_transform(train.texts.fill_null("").to_list())
+    model = LogisticRegression(C=10.0, max_iter=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, train.labels)
+    some = model.predict_proba(vectorizer.transform(test.texts.fill_null("").to_list()))
+    probabilities = np.zeros((len(test), classes))
+    probabilities[:, model.classes_] = some
+    result = measures(probabilities, probabilities.argmax(axis=1), test.labels)
+    return Baseline("TF-IDF bigrams + logistic regression", result, f"{features.shape[1]:,} features, C = 10")
+
+
+def nearest_baseline(train: Examples, test: Examples, classes: int) -> Baseline:
+    """The label of the training sequence at the smallest Euclidean distance, all stretched to equal length."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    steps = _steps(train)
+    model = KNeighborsClassifier(1, algorithm="brute").fit(_stretched(train, steps), train.labels)
+    predicted = model.predict(_stretched(test, steps))
+    note = f"Euclidean distance, sequences stretched to {steps} steps"
+    return Baseline("1-NN", hard_measures(predicted, test.labels, classes), note)
+
+
+def _steps(train: Examples) -> int:
+    lengths = train.inputs.lengths
+    return int(lengths[0]) if (lengths == lengths[0]).all() else min(STEPS, int(lengths.max()))
+
+
+def _stretched(examples: Examples, steps: int) -> np.ndarray:
+    """[n, steps * C]: every channel at `steps` equally spaced points."""
+    rows = []
+    for i in range(len(examples)):
+        values = examples.inputs[i]
+        at = np.linspace(0, len(values) - 1, steps)
+        rows.append(np.concatenate([np.interp(at, np.arange(len(values)), column) for column in values.T]))
+    return np.stack(rows)

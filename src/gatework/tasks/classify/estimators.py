@@ -1,0 +1,90 @@
+"""`TextClassifier` and `SequenceClassifier`: the job in the shape of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from sklearn.base import ClassifierMixin
+
+from gatework.errors import DataError
+from gatework.tasks.classify.task import Classify
+from gatework.tasks.estimator import Estimator
+
+TYPES: dict[str, Any] = {"int": int, "float": float, "bool": lambda name: name.lower() == "true", "str": str}
+
+
+class _Classifier(ClassifierMixin, Estimator):
+    Task = Classify
+    _kind = "texts"
+    _values = "text"
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        return {**super()._defaults(), "kind": cls._kind}
+
+    def fit(self, X: Any, y: Sequence | np.ndarray | None = None) -> Self:
+        """Learns from inputs X [n] and labels y [n]; or from a file or frame X with a column of labels (y None)."""
+        if y is None:
+            return self._fit(X)
+        labels = np.asarray(y).tolist()
+        if len(labels) != len(X):
+            raise DataError(f"X has {len(X)} rows and y has {len(labels)}; give one label a row")
+        return self._fit({self._values: _listed(X), "label": pl.Series(labels, strict=False)})
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, in the type that y had; the order of `predict_proba`'s columns."""
+        encoder = self._encoder()
+        return np.array([TYPES[encoder.label_type](name) for name in encoder.classes])
+
+    def _encoder(self) -> Any:
+        return self._fitted().task.encoder  # type: ignore[attr-defined]
+
+    def _judge(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        trained = self._fitted()
+        return trained.task.probabilities(trained.model, X)  # type: ignore[attr-defined]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities [n, K]."""
+        return self._judge(X)[0]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels [n]."""
+        return self.classes_[self._judge(X)[1]]
+
+    def score(self, X: Any, y: Sequence | np.ndarray | None = None, sample_weight: Any = None) -> float:
+        """Accuracy on inputs and labels, or on a file or frame that has both (y None)."""
+        if y is None:
+            return self._fitted().evaluate(X)["accuracy"]
+        return float(super().score(X, np.asarray(y), sample_weight))
+
+
+class TextClassifier(_Classifier):
+    """Classifies texts.
+
+    >>> model = TextClassifier(epochs=5).fit(["good film", "bad film", ...], ["pos", "neg", ...])
+    >>> model.predict_proba(["a stirring, funny film"]).shape
+    (1, 2)
+
+    The parameters are the options of the job (`gatework train classify --help`). X is a list of n texts; or a path or
+    frame that holds the labels too. `clone`, `cross_val_score` and grid searches work.
+    """
+
+
+class SequenceClassifier(_Classifier):
+    """Classifies numeric sequences of several channels and different lengths.
+
+    >>> model = SequenceClassifier(hidden_size=64).fit([np.zeros((29, 12)), np.ones((7, 12)), ...], ["a", "b", ...])
+
+    X is a list of n arrays [T, C] (or [T]), or one array [n, T, C]; or a path to a .ts or csv file with labels.
+    """
+
+    _kind = "sequences"
+    _values = "values"
+
+
+def _listed(X: Any) -> list:
+    return X.tolist() if hasattr(X, "tolist") and getattr(X, "ndim", 1) == 1 and X.dtype == object else list(X)

@@ -1,0 +1,93 @@
+"""Encoded examples, and the batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from gatework.data.batching import batch_rows
+from gatework.data.ragged import Ragged
+from gatework.training.learner import Shard
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n texts or sequences: `inputs` int32 ids [N] or float32 channels [N, C]; `labels` [n], -1 where there is none;
+    `offsets` [n, K], logits of the n-gram model; `texts` as they were read."""
+
+    inputs: Ragged
+    labels: np.ndarray
+    where: Callable[[int], str]
+    texts: pl.Series | None = None
+    offsets: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def with_offsets(self, offsets: np.ndarray) -> Examples:
+        return replace(self, offsets=offsets)
+
+    def describe(self, row: int, limit: int = 300) -> str:
+        """The text, shortened, or the place of a sequence."""
+        if self.texts is None:
+            return self.where(row)
+        text = self.texts[row] or ""
+        return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class Batch(NamedTuple):
+    """A packed batch: longest sequence first, time-major (see `gatework.data.ragged.Packed`).
+
+    values [N] or [N, C], counts [T], rows [N] (the sequence of each value), lengths [B], labels [B], offsets [B, K].
+    """
+
+    values: Tensor
+    counts: Tensor
+    rows: Tensor
+    lengths: Tensor
+    labels: Tensor
+    offsets: Tensor | None
+
+
+def make_batch(examples: Examples, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
+    """The batch of these rows, and the rows in the order in which they stand in it."""
+    packed = examples.inputs.pack(rows)
+    order = rows[packed.order]
+    counts = torch.from_numpy(packed.counts.astype(np.int64))
+    sequence = np.arange(len(packed.values)) - np.repeat(np.cumsum(packed.counts) - packed.counts, packed.counts)
+    offsets = None if examples.offsets is None else torch.from_numpy(examples.offsets[order])
+    batch = Batch(
+        torch.from_numpy(packed.values),
+        counts,
+        torch.from_numpy(sequence),
+        torch.from_numpy(examples.inputs.lengths[order]),
+        torch.from_numpy(examples.labels[order]),
+        offsets,
+    )
+    return batch, order
+
+
+class Batches(Sequence):
+    """The batches of an epoch, made when asked for; one process' share of each."""
+
+    def __init__(self, examples: Examples, size: int, seed: int, epoch: int, shard: Shard):
+        self.examples = examples
+        whole = batch_rows(examples.inputs.lengths, size * shard.world, seed=seed, epoch=epoch)
+        self.rows = [_share(rows, shard) for rows in whole]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return make_batch(self.examples, self.rows[index])[0]
+
+
+def _share(rows: np.ndarray, shard: Shard) -> np.ndarray:
+    """Every world-th row; a batch smaller than the number of processes gives each of them its first row."""
+    return rows[shard.rank :: shard.world] if len(rows) >= shard.world else rows[:1]

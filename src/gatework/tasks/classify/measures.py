@@ -1,0 +1,101 @@
+"""How good predictions are: overall, class by class, by confidence, and the worst of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatework.tasks.classify.examples import Examples
+
+BINS = 10
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def measures(probabilities: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """accuracy, macro_f1, mcc (Matthews), loss (cross-entropy, nats) and calibration_error of [n, K] probabilities."""
+    from sklearn.metrics import matthews_corrcoef
+
+    right = probabilities[np.arange(len(labels)), labels]
+    return {
+        "accuracy": float((predicted == labels).mean()),
+        "macro_f1": float(np.mean([row["f1"] for row in class_table(predicted, labels, _names(probabilities))])),
+        "mcc": float(matthews_corrcoef(labels, predicted)),
+        "loss": float(-np.log(np.maximum(right, 1e-12)).mean()),
+        "calibration_error": calibration(probabilities, predicted, labels)["error"],
+    }
+
+
+def hard_measures(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, float]:
+    """The measures that need no probabilities."""
+    whole = measures(np.eye(classes)[predicted], predicted, labels)
+    return {name: whole[name] for name in ("accuracy", "macro_f1", "mcc")}
+
+
+def _names(probabilities: np.ndarray) -> list[str]:
+    return [str(k) for k in range(probabilities.shape[1])]
+
+
+def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """[K, K] counts: row is the true class, column the predicted one."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def class_table(predicted: np.ndarray, labels: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and number of rows of each class that has rows or predictions."""
+    matrix = confusion(predicted, labels, len(names))
+    rows = []
+    for k, name in enumerate(names):
+        right, said, there = int(matrix[k, k]), int(matrix[:, k].sum()), int(matrix[k].sum())
+        if said or there:
+            scores = {
+                "precision": right / max(said, 1),
+                "recall": right / max(there, 1),
+                "f1": 2 * right / (said + there),
+            }
+            rows.append({"label": name, **scores, "rows": there})
+    return rows
+
+
+def calibration(probabilities: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Accuracy beside confidence in ten bins; "error" is their mean distance, by rows (ECE, Guo et al. 2017)."""
+    confidence = probabilities[np.arange(len(labels)), predicted]
+    bin = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = []
+    for each in range(BINS):
+        mine = bin == each
+        if mine.any():
+            accuracy = float((predicted == labels)[mine].mean())
+            bins.append({"confidence": float(confidence[mine].mean()), "accuracy": accuracy, "rows": int(mine.sum())})
+    error = sum(row["rows"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / len(labels)
+    return {"bins": bins, "error": float(error)}
+
+
+def worst(
+    examples: Examples, probabilities: np.ndarray, predicted: np.ndarray, names: list[str], count: int = 20
+) -> list[dict[str, Any]]:
+    """The most confident errors."""
+    confidence = probabilities[np.arange(len(predicted)), predicted]
+    wrong = np.flatnonzero((predicted != examples.labels) & (examples.labels >= 0))
+    return [
+        {
+            "where": examples.where(int(i)),
+            "text": examples.describe(int(i)),
+            "label": names[examples.labels[i]],
+            "predicted": names[predicted[i]],
+            "confidence": float(confidence[i]),
+        }
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    ]
+
+
+def most_confused(matrix: np.ndarray, names: list[str], count: int = 10) -> list[dict[str, Any]]:
+    """The pairs of classes that are taken for each other most often."""
+    off = matrix - np.diag(np.diag(matrix))
+    pairs = np.argwhere(off > 0)
+    pairs = pairs[np.argsort(-off[pairs[:, 0], pairs[:, 1]], kind="stable")][:count]
+    return [{"label": names[i], "predicted": names[j], "rows": int(off[i, j])} for i, j in pairs]

@@ -1,0 +1,96 @@
+"""Every choice of the job "classify", with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatework.errors import OptionError
+from gatework.training.options import TrainingOptions, option
+
+KINDS = ("auto", "texts", "sequences")
+POOLINGS = ("last", "mean", "max", "attention")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(TrainingOptions):
+    """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
+
+    kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS)
+    text: str | None = option(None, "column that holds the text", panel="data")
+    label: str | None = option(None, "column that holds the label", panel="data")
+    id: str | None = option(None, "column that says which sequence a row belongs to", panel="data")
+    time: str | None = option(None, "column that orders the rows of a sequence (or of --split time)", panel="data")
+    format: str | None = option(None, "csv, tsv, jsonl, parquet, lines or labelled (label first)", panel="data")
+    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
+    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
+    header: bool | None = option(None, "whether the first row names the columns", panel="data")
+    bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"))
+    missing: str = option("refuse", "missing numbers in sequences", panel="data", choices=("refuse", "interpolate"))
+    split: str = option("random", "how rows are held out", panel="data", choices=("random", "time", "group"))
+    group: str | None = option(None, "column whose equal values stay together (--split group)", panel="data")
+    valid_share: float = option(0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9)
+    test_share: float | None = option(
+        None,
+        "share held out for the final result; none: 0.1 of a file, 0 of rows in memory",
+        panel="data",
+        low=0,
+        high=0.9,
+    )
+
+    tokenizer: str = option("words", "units of a text", panel="text", choices=("words", "characters", "bpe"))
+    lower: bool = option(True, "compare in lower case", panel="text")
+    spaces: bool = option(False, "words end at white space alone (for tokenized texts)", panel="text")
+    stop: tuple[str, ...] = option((), "leave out the stop words of these languages (en, de, ...)", panel="text")
+    stem: str | None = option(None, "reduce words to stems: english, german, ...", panel="text")
+    min_count: int = option(1, "rarer units are unknown", panel="text", low=1)
+    vocabulary: int = option(50_000, "most units; the others are unknown", panel="text", low=10)
+    max_length: int = option(1_000, "longer texts keep 3/4 from the start, 1/4 from the end", panel="text", low=4)
+    ngrams: str = option(
+        "auto",
+        "logits of a linear n-gram model, added to the network's: words (1 to 2), characters (2 to 5), both; "
+        "auto: both, or words where there are over a million",
+        panel="text",
+        choices=("auto", "none", "words", "characters", "both"),
+    )
+    ngram_length: int = option(2, "longest n-gram of words", panel="text", low=1, high=5)
+    ngram_strength: float = option(5.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)
+    vectors: str | None = option(None, "file of pretrained word vectors (GloVe's text format)", panel="text")
+    freeze_vectors: bool = option(False, "pretrained vectors stay as they are", panel="text")
+    scale: str = option(
+        "standard", "scaling of channels", panel="model", choices=("standard", "range", "robust", "none")
+    )
+
+    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
+    embedding_size: int = option(128, "length of a word's vector (I)", panel="model", low=1)
+    hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1)
+    layers: int = option(1, "layers on top of each other", panel="model", low=1)
+    bidirectional: bool = option(True, "read from both ends", panel="model")
+    pooling: str = option("max", "how steps become one vector", panel="model", choices=POOLINGS)
+    dropout: float = option(0.5, "dropout of inputs and of what is pooled", panel="model", low=0, high=0.99)
+    recurrent_dropout: float = option(0.0, "variational dropout of the states", panel="model", low=0, high=0.99)
+    word_dropout: float = option(0.1, "share of units made unknown in training", panel="model", low=0, high=0.99)
+    noise: float = option(0.0, "deviation of noise added to scaled sequences in training", panel="model", low=0)
+
+    label_smoothing: float = option(0.0, "share of the target spread over all classes", panel="loss", low=0, high=0.9)
+    class_weights: str = option("none", "weigh rare classes up", panel="loss", choices=("none", "balanced"))
+    focal: float = option(0.0, "focal loss's gamma: attend to hard examples", panel="loss", low=0)
+    tune_threshold: bool = option(False, "choose decision thresholds for macro-F1 on the validation part", panel="loss")
+
+    epochs: int | None = option(
+        None, "passes over the data; none: 10 for texts, more for few sequences", panel="training", low=0
+    )  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def validate(self) -> None:
+        super().validate()
+        if self.split == "group" and self.group is None:
+            raise OptionError("split=group needs the column that holds the group; add group=COLUMN")
+        if self.split == "time" and self.time is None:
+            raise OptionError("split=time needs the column that holds the time; add time=COLUMN")
+        if self.valid_share + (self.test_share or 0) >= 1:
+            raise OptionError(
+                f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
+            )
+        if self.tokenizer != "words" and (self.stop or self.stem or self.spaces or self.vectors):
+            raise OptionError("stop, stem, spaces and vectors work on words; leave them out or take tokenizer=words")
+        if self.freeze_vectors and self.vectors is None:
+            raise OptionError("freeze_vectors needs vectors=FILE")

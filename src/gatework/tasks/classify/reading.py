@@ -1,0 +1,181 @@
+"""Sources -> labelled texts or sequences, as they are before anything is learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gatework.data import checks, readers
+from gatework.data.finding import Finding
+from gatework.data.sequences import Sequences, check_sequences, from_arrays, read_sequences
+from gatework.data.table import Table
+from gatework.errors import DataError
+from gatework.tasks.classify.options import ClassifyOptions
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was read: `texts` or `sequences`, and the labels as strings (null where there is none)."""
+
+    labels: pl.Series
+    source: str
+    where: Callable[[int], str]
+    texts: pl.Series | None = None
+    sequences: Sequences | None = None
+    table: Table | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    label_type: str = "str"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def groups(self, column: str | None) -> np.ndarray:
+        """Number of the group of each row: equal texts or sequences, or equal values of a column, share one."""
+        if column is not None and self.table is not None:
+            values = self.table.strings(column)
+        elif self.texts is not None:
+            values = self.texts
+        else:
+            assert self.sequences is not None
+            values = pl.Series([row.tobytes() for row in map(self.sequences.values.__getitem__, range(len(self)))])
+        return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def read(source: Any, options: ClassifyOptions, labelled: bool = True) -> Rows:
+    """Rows of any source; `options.kind` must be known for sources that could be either."""
+    kind = kind_of(source, options)
+    return _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
+
+
+def kind_of(source: Any, options: ClassifyOptions) -> str:
+    """ "texts" or "sequences": as the options say, else by the look of the source."""
+    if options.kind != "auto":
+        return options.kind
+    if isinstance(source, str | Path):
+        if Path(source).name.removesuffix(".gz").endswith(".ts"):
+            return "sequences"
+        if Path(source).is_dir() or options.text is not None:
+            return "texts"
+        return _kind_of_table(readers.read_table(source, **reading(options)), options)
+    if isinstance(source, Sequences) or (isinstance(source, Mapping) and "values" in source):
+        return "sequences"
+    if isinstance(source, list | tuple | np.ndarray) and len(source):
+        return "texts" if isinstance(source[0], str) else "sequences"
+    return _kind_of_table(readers.read_table(source), options)
+
+
+def reading(options: ClassifyOptions) -> dict[str, Any]:
+    """The options that say how a file is read."""
+    return {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "header", "bad_rows")}
+
+
+def _kind_of_table(table: Table, options: ClassifyOptions) -> str:
+    """Sequences if every column but label, id and time holds numbers."""
+    names = {options.label, options.id, options.time}
+    keys = (*readers.LABEL_NAMES, "id", "time", "step", "t", "timestamp", "date")
+    rest = [name for name in table.columns if name not in names and name.lower() not in keys]
+    if options.text is not None or len(rest) < 1 or "text" in table.columns:
+        return "texts"
+    head = table.frame.head(20)
+    numeric = [
+        head[name].dtype.is_numeric() or head[name].cast(pl.String).cast(pl.Float64, strict=False).is_not_null().all()
+        for name in (rest[1:] if options.label is None and len(rest) > 3 else rest)
+    ]
+    return "sequences" if all(numeric) else "texts"
+
+
+def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
+    if isinstance(source, pl.Series | np.ndarray | list | tuple) or _is_pandas_series(source):
+        return _given_texts(source)
+    how = reading(options)
+    if not labelled and how["format"] == "labelled":
+        how["format"] = None  # new lines may come without labels; the reader sees it
+    table = readers.read_table(source, **how)
+    if labelled:
+        text, label, table = readers.infer_columns(table, options.text, options.label)
+    else:
+        text, label = readers.infer_text(table, options.text), options.label or "label"
+    has = label in table.columns and label != text
+    labels = table.strings(label) if has else pl.Series("label", [None] * len(table), dtype=pl.String)
+    kind = _label_type(table.column(label).dtype) if has else "str"
+    return Rows(
+        labels.str.strip_chars().alias("label"), table.source, table.where, table.strings(text), None, table, text,
+        label, kind, table.notes,
+    )  # fmt: skip
+
+
+def _given_texts(source: Any) -> Rows:
+    texts = [None if text is None else str(text) for text in source]
+    if not texts:
+        raise DataError("there are no texts; give at least one")
+    where = lambda row: f"text {row + 1}"  # noqa: E731
+    none = pl.Series("label", [None] * len(texts), dtype=pl.String)
+    return Rows(none, "the given texts", where, pl.Series("text", texts, pl.String))
+
+
+def _is_pandas_series(source: Any) -> bool:
+    return hasattr(source, "iloc") and not hasattr(source, "columns")
+
+
+def _label_type(dtype: pl.DataType) -> str:
+    if dtype == pl.Boolean:
+        return "bool"
+    return "int" if dtype.is_integer() else "float" if dtype.is_float() else "str"
+
+
+def _read_sequences(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
+    kind = "str"
+    if isinstance(source, Mapping) and "values" in source:
+        labels = pl.Series("label", list(source["label"]), strict=False) if "label" in source else None
+        kind = "str" if labels is None else _label_type(labels.dtype)
+        sequences = from_arrays(source["values"], None if labels is None else labels.cast(pl.String).to_list())
+    else:
+        sequences = read_sequences(
+            source, id=options.id, time=options.time, label=options.label, labelled=labelled, **reading(options)
+        )
+    labels = sequences.labels.str.strip_chars().alias("label")
+    where = lambda row: sequences.where(row, 0)  # noqa: E731
+    return Rows(
+        labels, sequences.source, where, None, sequences, None, "", options.label or "label", kind, sequences.notes
+    )
+
+
+def check_rows(rows: Rows, options: ClassifyOptions, known: list[str] | None = None) -> list[Finding]:
+    """Faults of rows that are to be learned from (or, with the labels that are `known`, measured on)."""
+    if known is None:
+        found = checks.check_labels(rows.labels, rows.label_column, rows.where, rows.source)
+    else:
+        found = checks.check_unseen(rows.labels, known, rows.label_column, rows.where)
+        absent = int(rows.labels.null_count())
+        if absent:
+            message = f"{rows.source}: {absent} of {len(rows)} rows have no label in column {rows.label_column!r}"
+            found.append(Finding("error", f"{message}; measuring needs one in each row", None, rows.label_column))
+    return found + check_inputs(rows, options, rows.labels)
+
+
+def check_inputs(rows: Rows, options: ClassifyOptions, labels: pl.Series | None = None) -> list[Finding]:
+    """Faults of the texts or sequences themselves."""
+    if rows.sequences is not None:
+        return check_sequences(rows.sequences, options.missing)
+    assert rows.texts is not None
+    return checks.check_texts(rows.texts, rows.text_column, rows.where, labels)
+
+
+def take(rows: Rows, chosen: np.ndarray) -> Rows:
+    """The chosen rows, which keep their places."""
+    texts = None if rows.texts is None else rows.texts[chosen]
+    sequences = rows.sequences
+    if sequences is not None:
+        whole = sequences
+        where = lambda i, step: whole.where(int(chosen[i]), step)  # noqa: E731
+        sequences = replace(whole, values=whole.values.take(chosen), labels=whole.labels[chosen], where=where)
+    table = None if rows.table is None else rows.table.take(chosen)
+    place = lambda row: rows.where(int(chosen[row]))  # noqa: E731
+    return replace(rows, labels=rows.labels[chosen], texts=texts, sequences=sequences, table=table, where=place)

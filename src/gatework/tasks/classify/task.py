@@ -1,0 +1,294 @@
+"""The job "classify": how its pieces meet the training loop. See `gatework.tasks.base.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gatework.data.checks import check_overlap
+from gatework.data.finding import Finding, refuse
+from gatework.data.splits import split_by_time, split_rows
+from gatework.data.vectors import read_vectors
+from gatework.errors import DataError, GateworkError
+from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
+from gatework.tasks.classify import measures, reading, wide
+from gatework.tasks.classify.baselines import baselines
+from gatework.tasks.classify.encoding import Encoder, class_names
+from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
+from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
+from gatework.tasks.classify.model import Classifier
+from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify.reading import Rows
+
+STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
+EVALUATION_BATCH = 256
+
+
+class Classify(Task):
+    """Texts or numeric sequences -> one of K labels."""
+
+    name = "classify"
+    Options = ClassifyOptions
+    metric = Metric("accuracy", higher=True)
+    options: ClassifyOptions  # pyright: ignore[reportIncompatibleVariableOverride]
+    encoder: Encoder
+
+    def __init__(self, options: ClassifyOptions):
+        super().__init__(options)
+        if options.class_weights != "none" or options.focal or options.tune_threshold:
+            self.metric = Metric("macro_f1", higher=True)  # pyright: ignore  # who weighs rare classes up does not watch accuracy
+        self.notes: list[str] = []
+        self.bag: Any = None
+        self._wide: wide.Wide | None = None
+        self._model: Classifier | None = None
+        self._valid: Examples | None = None
+        self._weights: Tensor | None = None
+
+    # -- data -----------------------------------------------------------------------------------------------
+
+    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
+        """Reads and refuses, splits, fits tokenizer or scaler and the n-gram model on the training part, encodes."""
+        rows = reading.read(source, self.options)
+        found = reading.check_rows(rows, self.options)
+        self.options = replace(self.options, **self._settled(rows, source))
+        refuse(found)
+        train, others = self._parts(rows, valid, test)
+        refuse(found := found + self._check_parts(train, others))
+        self.notes = [*rows.notes, *(finding.message for finding in found if finding.level != "error")]
+        kind = "texts" if rows.texts is not None else "sequences"
+        self.encoder = Encoder(self.options, kind, class_names(train.labels), rows.label_type)
+        examples = self._fit(train)
+        encoded = {name: self._encoded(part) for name, part in others.items()}
+        self._valid = encoded["valid"]
+        return Parts(examples, encoded["valid"], encoded.get("test"))
+
+    def _settled(self, rows: Rows, source: Source) -> dict[str, Any]:
+        """Values for the options that were left to be worked out."""
+        texts = rows.texts is not None
+        settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
+        if texts and rows.table is not None:
+            settled |= {"text": rows.text_column, "label": rows.label_column}
+            settled |= {name: rows.table.format[name] for name in ("format", "header") if name in rows.table.format}
+        if self.options.test_share is None:
+            settled["test_share"] = 0.1 if isinstance(source, str | Path) else 0.0
+        if self.options.epochs is None:
+            steps = max(len(rows) // self.options.batch_size, 1)
+            settled["epochs"] = 10 if texts else min(max(STEPS_OF_FEW // steps, 10), 200)
+        return settled
+
+    def _parts(self, rows: Rows, valid: Source | None, test: Source | None) -> tuple[Rows, dict[str, Rows]]:
+        """The training rows, and "valid" and "test" from their own sources or held out."""
+        others: dict[str, Rows] = {}
+        train = rows
+        if test is not None:
+            others["test"] = reading.read(test, self.options)
+        elif self.options.test_share:
+            train, others["test"] = self._held_out(train, self.options.test_share)
+        if valid is not None:
+            others["valid"] = reading.read(valid, self.options)
+        else:
+            left = 1 - (self.options.test_share or 0) if test is None else 1
+            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+        return train, others
+
+    def _held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
+        options = self.options
+        if options.split == "time":
+            if rows.table is None:
+                raise DataError(f"{rows.source}: split=time needs a table with the column {options.time!r}")
+            kept, held = split_by_time(rows.table.column(str(options.time)), share)
+        else:
+            groups = rows.groups(options.group if options.split == "group" else None)
+            labels = rows.labels.to_list()
+            kept, held = split_rows(len(rows), share, labels=labels, groups=groups, seed=options.seed)
+        if not len(held) or not len(kept):
+            raise DataError(
+                f"{rows.source}: {len(rows)} rows are too few to hold out {share:.0%} of them; add rows, or give files "
+                "for the other parts (valid=, test=)"
+            )
+        return reading.take(rows, kept), reading.take(rows, held)
+
+    def _check_parts(self, train: Rows, others: dict[str, Rows]) -> list[Finding]:
+        known = class_names(train.labels)
+        found = []
+        if len(known) < 2:
+            found.append(
+                Finding("error", f"{train.source}: the training part has the one label {known[0]!r}; split otherwise")
+            )
+        for name, rows in others.items():
+            found += reading.check_rows(rows, self.options, known)
+            if train.texts is not None and rows.texts is not None:
+                found += check_overlap(train.texts, rows.texts, rows.where, name)
+        return found
+
+    def check(self, source: Source) -> list[Finding]:
+        """Every fault of the data at once, without training; what cannot be read is one error."""
+        try:
+            rows = reading.read(source, self.options)
+            self.options = replace(self.options, **self._settled(rows, source))
+            notes = [
+                Finding("note", f"{rows.source}: {len(rows):,} rows"),
+                *(Finding("note", note) for note in rows.notes),
+            ]
+            return [*notes, *reading.check_rows(rows, self.options), *self._try_split(rows)]
+        except GateworkError as error:
+            return [Finding("error", str(error))]
+
+    def _try_split(self, rows: Rows) -> list[Finding]:
+        if len(rows) < 2 or rows.labels.n_unique() < 2:
+            return []
+        train, others = self._parts(rows, None, None)
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
+        counts = rows.labels.drop_nulls().value_counts(sort=True)
+        shown = ", ".join(f"{label!r} {count:,}" for label, count in counts.head(12).rows())
+        return [Finding("note", f"would split into {sizes}"), Finding("note", f"labels: {shown}")]
+
+    def _fit(self, rows: Rows) -> Examples:
+        """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
+        inputs = self.encoder.fit(rows)
+        labels = self.encoder.labels(rows)
+        classes = len(self.encoder.classes)
+        if self.options.class_weights == "balanced":
+            self._weights = class_weights(labels, classes)
+        examples = Examples(inputs, labels, rows.where, rows.texts)
+        self.bag = wide.make_bag(self.options, len(inputs.values)) if rows.texts is not None else None
+        if self.bag is None:
+            return examples
+        features = self.bag.fit_transform(examples.texts)
+        self.encoder.grams = self.bag.sizes
+        self._wide = wide.Wide(self.bag.sizes, classes)
+        self._wide.take(self.bag, *wide.fit_linear(features, labels, classes, self.options))
+        return examples.with_offsets(wide.out_of_fold(features, labels, classes, self.options, rows.groups(None)))
+
+    def _encoded(self, rows: Rows) -> Examples:
+        examples = Examples(self.encoder.inputs(rows), self.encoder.labels(rows), rows.where, rows.texts)
+        if self._wide is None or examples.texts is None:
+            return examples
+        return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
+
+    def examples(self, source: Source) -> Examples:
+        """Labelled rows of another source."""
+        rows = reading.read(source, self.options)
+        refuse(reading.check_rows(rows, self.options, self.encoder.classes))
+        return self._encoded(rows)
+
+    def assets(self) -> dict[str, str]:
+        """labels.json (classes, scaler) and tokenizer.json; the n-gram model is among the weights."""
+        tokenizer = {} if self.encoder.tokenizer is None else {"tokenizer.json": self.encoder.tokenizer.to_json()}
+        return {"labels.json": self.encoder.to_json(), **tokenizer}
+
+    def restore(self, assets: Mapping[str, str]) -> None:
+        self.encoder = Encoder.from_json(self.options, assets["labels.json"], assets.get("tokenizer.json"))
+        if self.encoder.grams:
+            sizes = self.encoder.grams
+            kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"
+            self.bag = wide.make_bag(replace(self.options, ngrams=kind), 0)
+            self._wide = wide.Wide(sizes, len(self.encoder.classes))
+
+    # -- model and training ---------------------------------------------------------------------------------
+
+    def build(self) -> nn.Module:
+        tokenizer = self.encoder.tokenizer
+        size = None if tokenizer is None else len(tokenizer)
+        model = Classifier(self.options, len(self.encoder.classes), size, len(self.encoder.channels), self._wide)
+        if self.options.vectors and self._valid is not None:
+            self._use_vectors(model)
+        return model
+
+    def _use_vectors(self, model: Classifier) -> None:
+        """Known words start from the file's vectors, scaled to the deviation of the others."""
+        assert self.encoder.tokenizer is not None and model.embedding is not None and self.options.vectors
+        vectors, found = read_vectors(self.options.vectors, self.encoder.tokenizer.vocabulary)
+        self.notes.append(f"{found.sum():,} of {len(found):,} words have a pretrained vector")
+        with torch.no_grad():
+            model.embedding.weight[torch.from_numpy(found)] = torch.from_numpy(vectors[found])
+        model.embedding.weight.requires_grad_(not self.options.freeze_vectors)
+
+    def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
+        return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard)
+
+    def loss(self, model: nn.Module, batch: Batch, carry: dict[str, Tensor]) -> Step:
+        logits = model(batch)
+        options = self.options
+        loss = cross_entropy(logits, batch.labels, self._weights, options.label_smoothing, options.focal)
+        return Step(loss, len(batch.labels))
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def logits(self, model: nn.Module, examples: Examples) -> np.ndarray:
+        """[n, K], in the order of the examples."""
+        result = np.zeros((len(examples), len(self.encoder.classes)), np.float32)
+        order = np.argsort(examples.inputs.lengths, kind="stable")
+        for start in range(0, len(order), EVALUATION_BATCH):
+            batch, rows = make_batch(examples, order[start : start + EVALUATION_BATCH])
+            result[rows] = model(batch).numpy()
+        return result
+
+    def _judged(self, model: nn.Module, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [n, K] and predicted classes [n]."""
+        logits = self.logits(model, examples)
+        return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
+
+    def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+        """With `tune_threshold`, measuring on the validation part also sets the decision, which is saved with it."""
+        if self.options.tune_threshold and examples is self._valid:
+            model.decision.copy_(torch.from_numpy(tuned_decision(self.logits(model, examples), examples.labels)))  # type: ignore[operator]
+        return measures.measures(*self._judged(model, examples), examples.labels)
+
+    def baselines(self, parts: Parts) -> list[Baseline]:
+        return baselines(parts.train, parts.last[1], len(self.encoder.classes), self.options.spaces)
+
+    def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
+        """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
+        part, examples = parts.last
+        probabilities, predicted = self._judged(model, examples)
+        names = self.encoder.classes
+        matrix = measures.confusion(predicted, examples.labels, len(names))
+        return {
+            "part": part,
+            "classes": measures.class_table(predicted, examples.labels, names),
+            "confusion": {"labels": names, "matrix": matrix.tolist()},
+            "most_confused": measures.most_confused(matrix, names),
+            "calibration": measures.calibration(probabilities, predicted, examples.labels),
+            "worst": measures.worst(examples, probabilities, predicted, names),
+        }
+
+    def facts(self, parts: Parts) -> dict[str, Any]:
+        lengths = parts.train.inputs.lengths
+        tokenizer = self.encoder.tokenizer
+        return {
+            "kind": self.encoder.kind,
+            "rows": {name: len(part) for name, part in vars(parts).items() if part is not None},
+            "labels": dict(zip(self.encoder.classes, np.bincount(parts.train.labels).tolist(), strict=True)),
+            "length": {"mean": round(float(lengths.mean()), 1), "max": int(lengths.max())},
+            "vocabulary": None if tokenizer is None else len(tokenizer),
+            "channels": list(self.encoder.channels),
+            "ngrams": sum(self.encoder.grams),
+            "notes": self.notes,
+        }
+
+    def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
+        """{"label", "confidence", "probabilities"} of each row; labels in the source are not read."""
+        probabilities, predicted = self.probabilities(model, source)
+        names = self.encoder.classes
+        return [
+            {
+                "label": names[k],
+                "confidence": round(float(row[k]), 6),
+                "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=True)},
+            }
+            for k, row in zip(predicted, probabilities, strict=True)
+        ]
+
+    def probabilities(self, model: nn.Module, source: Source) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
+        rows = reading.read(source, self.options, labelled=False)
+        refuse(reading.check_inputs(rows, self.options))
+        with torch.no_grad():
+            return self._judged(model, self._encoded(rows))
