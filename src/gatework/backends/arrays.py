@@ -112,7 +112,9 @@ def lib_of(*arrays: Any) -> Lib:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(arrays[0], torch.Tensor):
         if not all(isinstance(a, torch.Tensor) for a in arrays):
-            raise ShapeError("torch tensors and other arrays are mixed; convert all inputs, starts and parameters to one kind")
+            raise ShapeError(
+                "torch tensors and other arrays are mixed; convert all inputs, starts and parameters to one kind"
+            )
         return TorchLib(arrays[0].dtype, arrays[0].device)  # type: ignore[return-value]
     if not all(isinstance(a, np.ndarray) for a in arrays):
         odd = next(type(a).__name__ for a in arrays if not isinstance(a, np.ndarray))

@@ -3,8 +3,8 @@
 It walks the graph once per step, over numpy arrays or, through the same code, torch tensors (float64, float32; complex
 numpy arrays for complex-step derivatives). It is slow on purpose: every other backend is tested against it.
 
-Letters: T steps, B rows, w units. A row with `lengths[b] < T` keeps its states from there on; in reverse it starts at its
-own last step.
+Letters: T steps, B rows, w units. A row with `lengths[b] < T` keeps its states from there on; in reverse it starts
+at its own last step.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gatework.backends.arrays import Lib, lib_of
 from gatework.compiler.derive import derive
-from gatework.compiler.ir import SCALAR, Backward, Graph, Node
+from gatework.compiler.ir import Backward, Graph, Node
 from gatework.compiler.params import shapes, size
 from gatework.errors import ShapeError
 
@@ -41,6 +43,7 @@ class Gradients:
     weights: dict[str, Any] = field(default_factory=dict)
 
 
+@np.errstate(all="ignore")  # infinities and NaN are results, as in every other backend
 def run(
     graph: Graph,
     sizes: Mapping[str, int],
@@ -52,7 +55,8 @@ def run(
 ) -> Run:
     """Run a cell over sequences.
 
-    >>> run(cells.get("rnn").graph, {"I": 3, "H": 4}, {"x": x}, None, weights).history["h"].shape    # x: (5, 2, 3)
+    >>> weights = {"h.0": np.eye(4), "h.1": np.ones((4, 3)), "h.bias": np.zeros(4)}
+    >>> run(rnn.graph, {"I": 3, "H": 4}, {"x": np.ones((5, 2, 3))}, None, weights).history["h"].shape
     (5, 2, 4)
 
     inputs   {name: (T, B, w) per step, (B, w) per sequence, a number per call}
@@ -68,12 +72,15 @@ def run(
         values = evaluate(graph.nodes, job.leaves(t, states), job)
         states = job.advance(t, states, values)
         history[t] = {name: job.cut(t, new) for name, new in states.items()}
-        named[t] = {n.name: job.cut(t, job.wide(v, n.width)) for n, v in zip(graph.nodes, values, strict=True) if n.name}
+        named[t] = {
+            n.name: job.cut(t, job.wide(v, n.width)) for n, v in zip(graph.nodes, values, strict=True) if n.name
+        }
     widths = {s.name: s.width for s in graph.states}
     value_widths = {n.name: n.width for n in graph.nodes if n.name}
     return Run(job.stacked(history, widths), states, job.stacked(named, value_widths))
 
 
+@np.errstate(all="ignore")
 def run_backward(
     graph: Graph,
     sizes: Mapping[str, int],
@@ -117,9 +124,11 @@ class Job:
     ):
         self.graph, self.sizes, self.weights, self.inputs = graph, sizes, weights, inputs
         first = next((inputs[i.name] for i in graph.inputs if i.per == "step" and i.name in inputs), None)
-        if first is None or first.ndim != 3:
+        if getattr(first, "ndim", 0) != 3:
             given = {k: getattr(v, "shape", v) for k, v in inputs.items()}
-            raise ShapeError(f"{graph.name} needs an input of shape (T, B, width) for one of its steps; given are {given}")
+            raise ShapeError(
+                f"{graph.name} needs an input of shape (T, B, width) for one of its steps; given are {given}"
+            )
         self.steps, self.rows = int(first.shape[0]), int(first.shape[1])
         self.lib: Lib = lib_of(first, *weights.values(), *start.values())
         self.check()
@@ -136,7 +145,9 @@ class Job:
         ):
             for name, shape in expected.items():
                 if name not in given:
-                    raise ShapeError(f"{self.graph.name}: {kind} {name!r} of shape {shape} is missing; given: {sorted(given)}")
+                    raise ShapeError(
+                        f"{self.graph.name}: {kind} {name!r} of shape {shape} is missing; given: {sorted(given)}"
+                    )
                 if tuple(given[name].shape) != shape:
                     raise ShapeError(
                         f"{self.graph.name}: {kind} {name!r} has shape {tuple(given[name].shape)}, expected {shape}"
@@ -151,7 +162,9 @@ class Job:
             return self.zeros(self.rows, width) + value
         shape = (self.rows, size(self.sizes, width))
         if tuple(given.shape) != shape:
-            raise ShapeError(f"{self.graph.name}: start of state {name!r} has shape {tuple(given.shape)}, expected {shape}")
+            raise ShapeError(
+                f"{self.graph.name}: start of state {name!r} has shape {tuple(given.shape)}, expected {shape}"
+            )
         return given
 
     def zeros(self, rows: int, width: str) -> Any:
@@ -184,9 +197,9 @@ class Job:
         found = {("state", name): value for name, value in states.items()}
         for item in self.graph.inputs:
             value = self.inputs[item.name]
-            found["input", item.name] = (
-                self.lib.number(value) if item.per == "call" else value[t] if item.per == "step" else value
-            )
+            if item.per == "step":
+                value = self.cut(t, value[t])  # behind a row's end may stand anything; its gradients are zero, not NaN
+            found["input", item.name] = self.lib.number(value) if item.per == "call" else value
         for vector in self.graph.vectors:
             found["vector", vector.name] = self.weights[vector.name][None, :]
         return found
@@ -223,8 +236,9 @@ def product(matrix: Any, operand: Any) -> Any:
     """(B, in) times (in, out), or times (heads, in / heads, out / heads) block by block."""
     if matrix.ndim == 2:
         return operand @ matrix
-    blocks = operand.reshape(operand.shape[0], matrix.shape[0], matrix.shape[1]).swapaxes(0, 1) @ matrix
-    return blocks.swapaxes(0, 1).reshape(operand.shape[0], -1)
+    rows, (heads, wide, out) = operand.shape[0], matrix.shape
+    blocks = operand.reshape(rows, heads, wide).swapaxes(0, 1) @ matrix
+    return blocks.swapaxes(0, 1).reshape(rows, heads * out)
 
 
 OPS: dict[str, Callable[..., Any]] = {
@@ -306,5 +320,6 @@ def outer(ct: Any, operand: Any, shape: tuple[int, ...]) -> Any:
     if len(shape) == 2:
         return ct.swapaxes(0, 1) @ operand
     heads, out, wide = shape
-    blocks = ct.reshape(-1, heads, out).swapaxes(0, 1), operand.reshape(-1, heads, wide).swapaxes(0, 1)
-    return blocks[0].swapaxes(1, 2) @ blocks[1]
+    left = ct.reshape(ct.shape[0], heads, out).swapaxes(0, 1)
+    right = operand.reshape(operand.shape[0], heads, wide).swapaxes(0, 1)
+    return left.swapaxes(1, 2) @ right

@@ -46,6 +46,7 @@ def use(package: str) -> list[str]:
     added = found((package,))
     if not added:
         raise OptionError(f"{package} holds no cell: decorate functions with @gatework.cell")
+    found((*packages(), package))
     if package not in _used:
         _used.append(package)
     return sorted(added)

@@ -7,8 +7,8 @@ from gatework.compiler.lang import cell, sigmoid, tanh
 
 @cell
 def gru(x, h, W):
-    """Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014, in the form of cuDNN and torch
-    (Keras: `reset_after=True`): the reset gate acts on the product, which has a bias of its own."""
+    """Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014, in the form of cuDNN and
+    torch (Keras: `reset_after=True`): the reset gate acts on the product, which has a bias of its own."""
     r = sigmoid(W.r(h, x))
     z = sigmoid(W.z(h, x))
     n = tanh(W.nx(x) + r * W.nh(h))

@@ -8,7 +8,7 @@ from gatework.compiler.wrappers import layer_norm
 lstm_layer_norm = lstm.wrapped(
     "lstm_layer_norm",
     layer_norm,
-    doc="Ba, Kiros & Hinton, \"Layer normalization\", arXiv 1607.06450, 2016: each gate's sum is normalised, and the cell\n"
-    "where the output reads it. (Equations 20 to 22 normalise the two products apart: layer_norm(of=\"parts\").)",
+    doc="""Ba, Kiros & Hinton, "Layer normalization", arXiv 1607.06450, 2016: each gate's sum is normalised, and the
+cell where the output reads it. (Equations 20 to 22 normalise the two products apart: layer_norm(of="parts").)""",
     state="c",
 )

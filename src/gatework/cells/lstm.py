@@ -19,8 +19,8 @@ def lstm(x, h, c, W):
 
 @cell
 def lstm_1997(x, h, c, W):
-    """Hochreiter & Schmidhuber 1997, section 4: no forget gate, the cell only ever adds. (The paper's squashing functions
-    are 4 sigmoid - 2 and 2 sigmoid - 1; tanh stands in for both, as in Greff et al. 2017, "NFG".)"""
+    """Hochreiter & Schmidhuber 1997, section 4: no forget gate, the cell only ever adds. (The paper's squashing
+    functions are 4 sigmoid - 2 and 2 sigmoid - 1; tanh stands in for both, as in Greff et al. 2017, "NFG".)"""
     i = sigmoid(W.i(h, x))
     g = tanh(W.g(h, x))
     o = sigmoid(W.o(h, x))
@@ -30,7 +30,7 @@ def lstm_1997(x, h, c, W):
 
 @cell
 def lstm_peephole(x, h, c, W):
-    """Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000: the gates see the cell; o sees the new one."""
+    """Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000: gates see the cell; o sees the new one."""
     f = sigmoid(W.f(h, x) + W.peep_f * c)
     i = sigmoid(W.i(h, x) + W.peep_i * c)
     g = tanh(W.g(h, x))

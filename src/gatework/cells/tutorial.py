@@ -41,8 +41,8 @@ def lstm_candidate_gate(x, h, c, W):
 
 @cell
 def lstm_second_map(x, h, W):
-    """h = o * tanh(W.h(h, g)), without a cell state. As written in the tutorials it also computes f and i, which nothing
-    reads; they are left out here."""
+    """h = o * tanh(W.h(h, g)), without a cell state. As written in the tutorials it also computes f and i, which
+    nothing reads; they are left out here."""
     g = tanh(W.g(h, x))
     o = sigmoid(W.o(h, x))
     return o * tanh(W.h(h, g))

@@ -9,8 +9,8 @@ from gatework.compiler.lang import cell, exp, log_sigmoid, maximum, sigmoid, tan
 
 @cell(start={"m": -inf}, heads=True)
 def slstm(x, h, c, n, m, W):
-    """Beck et al., "xLSTM: extended long short-term memory", NeurIPS 2024, equations 8 to 18: an exponential input gate,
-    a sigmoid forget gate in logarithms, a normaliser n and a stabiliser m. Heads do not see each other's states."""
+    """Beck et al., "xLSTM: extended long short-term memory", NeurIPS 2024, equations 8 to 18: an exponential input
+    gate, a sigmoid forget gate in logarithms, a normaliser n and a stabiliser m. Heads do not see each other."""
     keep = log_sigmoid(W.f(h, x))
     write = W.i(h, x)
     z = tanh(W.z(h, x))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatework.compiler.ir import SCALAR, Backward, Dot, Graph, Node, Outer, Weight
-from gatework.compiler.ops import where
 from gatework.compiler.ops import sum as over_units
+from gatework.compiler.ops import where
 from gatework.compiler.simplify import Folding, Term, prune, weights_of
 
 # g: cotangent of the result y; a, b: the arguments; n: how many units a has. None: no gradient.
@@ -25,7 +25,7 @@ RULES: dict[str, Callable[..., tuple]] = {
     "log": lambda g, y, a: (g / a,),
     "log1p": lambda g, y, a: (g / (1.0 + a),),
     "sqrt": lambda g, y, a: (g * 0.5 / y,),
-    "abs": lambda g, y, a: (where(0.0 < a, g, where(a < 0.0, -g, 0.0)),),
+    "abs": lambda g, y, a: (where(a > 0.0, g, where(a < 0.0, -g, 0.0)),),
     "sigmoid": lambda g, y, a: (g * (y * (1.0 - y)),),
     "tanh": lambda g, y, a: (g * (1.0 - y * y),),
     "stop": lambda g, y, a: (None,),

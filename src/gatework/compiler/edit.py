@@ -56,14 +56,14 @@ class Edit:
     def input(self, name: str, width: str, per: str) -> Term:
         """A new input, or the one that this edit has added already."""
         item = Input(name, width, per)
-        if item not in self.inputs:
+        if item not in self.inputs[len(self.graph.inputs) :]:
             self.refuse_taken(name)
             self.inputs.append(item)
         return Term(self.builder, self.builder.add("input", (), name, width))
 
     def vector(self, name: str, width: str, start: float) -> Term:
         item = Vector(name, width, start)
-        if item not in self.vectors:
+        if item not in self.vectors[len(self.graph.vectors) :]:
             self.refuse_taken(name)
             self.vectors.append(item)
         return Term(self.builder, self.builder.add("vector", (), name, width))

@@ -12,9 +12,9 @@ Grammar (the whole of it):
 A *width* is the number of units of a value, as a symbol ("H", "I", ...); "1" is a value that all units share. Symbols
 become numbers only when a layer is built (`sizes = {"H": 128, "I": 64}`), so one graph serves every size.
 
-`const` has width "1", or in backward graphs a wider one (every unit holds the value: a cotangent that all units share is
-multiplied by such a 1 where a vector is needed). `units(width)` is the number of units as a number ("1"-wide): known once
-there are sizes; the derivatives of mean and var divide by it.
+`const` has width "1", or in backward graphs a wider one (every unit holds the value: a cotangent that all units share
+is multiplied by such a 1 where a vector is needed). `units(width)` is the number of units as a number ("1"-wide), known
+once there are sizes; the derivatives of mean and var divide by it.
 
 `ct(name)` occurs in backward graphs alone: the cotangent that reaches the *new* value of a state from the future
 (the next step, plus whatever the loss puts on this step's value).
@@ -59,9 +59,9 @@ class Node:
 
 
 class Input(NamedTuple):
-    """A value from outside. `per` says how often it changes: at each "step" (rows of a sequence: x, a mask, a time gap),
-    once a "sequence" (one row for each sequence: dropout masks, static features), or once a "call" (one number: a rate;
-    its width is "1" and it has no gradient)."""
+    """A value from outside. `per` says how often it changes: at each "step" (rows of a sequence: x, a mask, a time
+    gap), once a "sequence" (one row for each sequence: dropout masks, static features), or once a "call" (one number: a
+    rate; its width is "1" and it has no gradient)."""
 
     name: str
     width: str
@@ -78,7 +78,7 @@ class State(NamedTuple):
 
 class Map(NamedTuple):
     """An affine map W.name(...). Slot j is a matrix (width, operands[j]), or for heads (heads, width/heads,
-    operands[j]/heads) where `blocked[j]`. `labels[j]` names slot j for people and parameter names ("h", "x", or "0")."""
+    operands[j]/heads) where `blocked[j]`. `labels[j]` names slot j for people and parameter names ("h", "x", "0")."""
 
     name: str
     width: str
@@ -131,8 +131,8 @@ class Outer(NamedTuple):
 class Backward:
     """One step of backpropagation through time.
 
-    `nodes` begins with the nodes of the forward graph (same indices), so that a plan can choose which of them to load and
-    which to compute again. Reads `ct(state)` for each state; gives the cotangents of the previous states and of the
+    `nodes` begins with the nodes of the forward graph (same indices), so that a plan can choose which of them to load
+    and which to compute again. Reads `ct(state)` for each state; gives the cotangents of the previous states and of the
     inputs, and what is added to the gradients of the parameters (summed over rows and steps).
     A missing entry (None) is a gradient that is zero by structure.
     """
@@ -153,7 +153,9 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     known: dict[tuple, int] = field(default_factory=dict)
 
-    def add(self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = "") -> int:
+    def add(
+        self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = ""
+    ) -> int:
         """Append a node and give its index. The width of an elementwise node follows from its arguments."""
         node = Node(op, tuple(args), attr, self.joined(args) if width is None else width, name)
         index = self.known.get(node.key())

@@ -8,8 +8,8 @@
         n = tanh(W.n(f * h, x))
         return (1 - f) * h + f * n
 
-The parameters are inputs, then states, last `W`; as many before `W` as values are returned are states. `W.f(h, x)` is an
-affine map, `W.p` alone a learned vector. The function runs once, with symbols, when it is defined; it is checked there,
+The parameters are inputs, then states, last `W`; as many before `W` as values are returned are states. `W.f(h, x)` is
+an affine map, `W.p` alone a learned vector. The function runs when it is defined, with symbols; it is checked there,
 and an error shows its line.
 """
 
@@ -46,7 +46,8 @@ from gatework.compiler.ops import (
     var,
     where,
 )
-from gatework.compiler.trace import Namespace, Symbol, Trace
+from gatework.compiler.symbols import Namespace, Symbol
+from gatework.compiler.trace import Trace
 from gatework.errors import CellError
 
 __all__ = [
@@ -165,11 +166,18 @@ class Options:
         states = parameters[len(inputs) :]
         self.check(function, inputs, states)
         trace, results = self.run(function, inputs, states)
-        graph = trace.finish(self.name or function.__name__, results, inspect.getdoc(function) or "")
+        graph = trace.finish(self.name_of(function), results, inspect.getdoc(function) or "")
         self.check_parameters(function, graph)
         return Cell(graph.name, graph, function, graph.doc, source_of(function))
 
-    def run(self, function: Callable[..., Any], inputs: tuple[str, ...], states: tuple[str, ...]) -> tuple[Trace, list[Symbol]]:
+    def name_of(self, function: Callable[..., Any]) -> str:
+        if self.name and not self.name.isidentifier():
+            raise CellError(f"the name of a cell is made of letters, digits and underscores, not {self.name!r}")
+        return self.name or (function.__name__ if function.__name__.isidentifier() else "unnamed")  # a lambda
+
+    def run(
+        self, function: Callable[..., Any], inputs: tuple[str, ...], states: tuple[str, ...]
+    ) -> tuple[Trace, list[Symbol]]:
         """Call the function with symbols. Without states it is a first look, which counts what the function returns."""
         trace = Trace(function.__code__, self.width, self.init, self.heads, strict=bool(states))
         symbols = [trace.input(n, first=i == 0, per=self.per.get(n, "step")) for i, n in enumerate(inputs)]
@@ -184,8 +192,8 @@ class Options:
         where = f"cell {function.__name__}"
         if not inputs:
             raise CellError(
-                f"{where} returns {len(states)} values, so all of its parameters ({', '.join(states)}) are states and none "
-                f"is left as an input. Write the inputs first: def {function.__name__}(x, {', '.join(states)}, W)"
+                f"{where} returns {len(states)} values, so all of its parameters ({', '.join(states)}) are states and "
+                f"none is left as an input. Write the inputs first: def {function.__name__}(x, {', '.join(states)}, W)"
             )
         for option, table, known in (("start", self.start, states), ("per", self.per, inputs)):
             for key in table:
@@ -197,7 +205,12 @@ class Options:
 
     def check_parameters(self, function: Callable[..., Any], graph: ir.Graph) -> None:
         vectors = [v.name for v in graph.vectors]
-        widths = [*(i.name for i in graph.inputs), *(s.name for s in graph.states), *(m.name for m in graph.maps), *vectors]
+        widths = [
+            *(i.name for i in graph.inputs),
+            *(s.name for s in graph.states),
+            *(m.name for m in graph.maps),
+            *vectors,
+        ]
         for option, table, known in (("init", self.init, vectors), ("width", self.width, widths)):
             for key in table:
                 if key not in known:
@@ -213,10 +226,14 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     parameters = list(inspect.signature(function).parameters.values())
     odd = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD or p.default is not p.empty]
     if odd:
-        raise CellError(f"cell {function.__name__}: parameter {odd[0]!r} must be plain, without a star or a default value")
+        raise CellError(
+            f"cell {function.__name__}: parameter {odd[0]!r} must be plain, without a star or a default value"
+        )
     if len(parameters) < 3:
         shown = ", ".join(p.name for p in parameters)
-        raise CellError(f"cell {function.__name__}({shown}) needs an input, a state and W: def {function.__name__}(x, h, W)")
+        raise CellError(
+            f"cell {function.__name__}({shown}) needs an input, a state and W: def {function.__name__}(x, h, W)"
+        )
     return tuple(p.name for p in parameters[:-1])
 
 
@@ -226,7 +243,9 @@ def results_of(trace: Trace, returned: Any, parameters: tuple[str, ...]) -> list
     for number, result in enumerate(results, 1):
         if not isinstance(result, Symbol):
             raise CellError(
-                trace.at_return(f"returned value {number} is {result!r}, not a value of the cell; return its new states")
+                trace.at_return(
+                    f"returned value {number} is {result!r}, not a value of the cell; return its new states"
+                )
             )
     if not results or len(results) > len(parameters):
         raise CellError(

@@ -11,9 +11,7 @@ from gatework.compiler.simplify import Term
 from gatework.errors import OptionError
 
 
-def layer_norm(
-    graph: Graph, of: str = "sum", over: str = "gate", state: str | None = None, eps: float = 1e-5
-) -> Graph:
+def layer_norm(graph: Graph, of: str = "sum", over: str = "gate", state: str | None = None, eps: float = 1e-5) -> Graph:
     """Normalise what the maps give, before anything is done with it.
 
     >>> layer_norm(lstm.graph).vectors[:2]
@@ -22,8 +20,8 @@ def layer_norm(
     of      "sum": the map's whole sum, once. "parts": each operand's product by itself, with a gain of its own
             (Ba, Kiros & Hinton, "Layer normalization", 2016, equations 20 to 22).
     over    "gate": each map by itself. "all": one mean and variance over all maps of equal width (the joined matrix).
-    state   also normalise what is read of the new value of this state ("c": h = o * tanh(LN(c)), equation 22), while the
-            carried value stays as it is; vectors "c_gain" and "c_shift".
+    state   also normalise what is read of the new value of this state ("c": h = o * tanh(LN(c)), equation 22), while
+            the carried value stays as it is; vectors "c_gain" and "c_shift".
 
     The shift takes the place of the map's bias. Raises OptionError where it has no meaning.
     """
@@ -32,6 +30,8 @@ def layer_norm(
             raise OptionError(f"layer_norm: {option}={value!r}; choose {' or '.join(map(repr, allowed))}")
     if not eps > 0:
         raise OptionError(f"layer_norm: eps={eps!r}; it must be a positive number")
+    if not graph.maps:
+        raise OptionError(f"layer_norm means nothing for {graph.name}: it has no map")
     edit = LayerNorm(graph, of, over, eps)
     if state is not None:
         edit.normalise_state(state)
@@ -108,7 +108,7 @@ class LayerNorm(Edit):
         index = self.graph.news[known.index(name)]
         if not any(index in n.args for n in self.graph.nodes):
             raise OptionError(
-                f"layer_norm of state {name!r} means nothing for {self.graph.name}: nothing in the step reads its new value"
+                f"layer_norm of state {name!r} means nothing for {self.graph.name}: no equation reads its new value"
             )
         width = self.graph.state(name).width
         new = self.upto(index)

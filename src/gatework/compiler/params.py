@@ -22,7 +22,7 @@ def size(sizes: Mapping[str, int], symbol: str) -> int:
 
 
 def symbols(graph: Graph) -> tuple[str, ...]:
-    """The width symbols of a graph in order of appearance, "heads" among them if it has blocks: what `sizes` must name."""
+    """The width symbols of a graph in order of appearance, "heads" last if it has blocks: what `sizes` may name."""
     widths = [leaf.width for leaf in (*graph.inputs, *graph.states, *graph.vectors)]
     for m in graph.maps:
         widths += [m.width, *m.operands]
@@ -36,7 +36,7 @@ def shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]
     >>> shapes(cells.get("rnn").graph, {"I": 3, "H": 4})
     {'h.0': (4, 4), 'h.1': (4, 3), 'h.bias': (4,)}
 
-    A matrix is (out, in), or (heads, out / heads, in / heads) where it is block-diagonal; `sizes["heads"]` is 1 if missing.
+    A matrix is (out, in), or (heads, out / heads, in / heads) where block-diagonal; `sizes["heads"]` is 1 if missing.
     """
     found: dict[str, tuple[int, ...]] = {}
     for m in graph.maps:
@@ -55,7 +55,9 @@ def matrix_shape(m: Map, slot: int, sizes: Mapping[str, int]) -> tuple[int, ...]
         return out, wide
     heads = size({"heads": 1, **sizes}, "heads")
     if out % heads or wide % heads:
-        raise ShapeError(f"W.{m.name} maps {wide} units to {out}, which {heads} heads do not divide; choose a divisor of both")
+        raise ShapeError(
+            f"W.{m.name} maps {wide} units to {out}, which {heads} heads do not divide; choose a divisor of both"
+        )
     return heads, out // heads, wide // heads
 
 

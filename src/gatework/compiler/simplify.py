@@ -21,7 +21,7 @@ def stable_sigmoid(x: float) -> float:
     return 1 / (1 + grown) if x >= 0 else grown / (1 + grown)
 
 
-NUMBERS: dict[str, Callable[..., float]] = {
+NUMBERS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -55,7 +55,9 @@ class Folding(Builder):
             builder.nodes.append(node)
         return builder
 
-    def add(self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = "") -> int:
+    def add(
+        self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = ""
+    ) -> int:
         args = tuple(args)
         if op in ELEMENTWISE:
             found = self.folded(op, args)
@@ -185,7 +187,7 @@ def live(nodes: Iterable[Node], roots: Iterable[int]) -> list[bool]:
 
 
 def prune(nodes: Iterable[Node], roots: Iterable[int], keep: int = 0) -> tuple[tuple[Node, ...], list[int]]:
-    """Drop nodes that no root needs, except the first `keep`. Gives the nodes and the new index of each old one (-1: gone)."""
+    """Drop nodes that no root needs, except the first `keep`; gives each old node's new index too (-1: gone)."""
     nodes = tuple(nodes)
     alive = live(nodes, roots)
     kept: list[Node] = []
@@ -199,5 +201,5 @@ def prune(nodes: Iterable[Node], roots: Iterable[int], keep: int = 0) -> tuple[t
 
 def weights_of(node: Node) -> Dot:
     """The attribute of a dot node, typed."""
-    assert node.op == "dot" and isinstance(node.attr, Dot)
+    assert isinstance(node.attr, Dot)
     return node.attr

@@ -1,4 +1,4 @@
-"""The recording behind `@cell`: symbols, the namespace `W`, and the trace that becomes a graph."""
+"""The recording behind `@cell`: what a run of the cell's function did, and how that becomes a graph."""
 
 from __future__ import annotations
 
@@ -7,107 +7,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from gatework.compiler.ir import SCALAR, Dot, Graph, Input, Map, State, Vector, Weight
-from gatework.compiler.ops import ELEMENTWISE, LEAVES, Value
+from gatework.compiler.ops import ELEMENTWISE, LEAVES
 from gatework.compiler.simplify import Folding, live, prune
+from gatework.compiler.symbols import Symbol
 from gatework.compiler.widths import FEATURES, HIDDEN, Widths
 from gatework.errors import CellError
-
-NOT_FOR_SYMBOLS = {
-    "__bool__": "a value of the cell has no truth value while the cell is defined: instead of `if`, `and`, `or` or `not` "
-    "write gatework.where(condition, a, b)",
-    "__float__": "a value of the cell is not a number yet: use gatework's functions (gatework.tanh, gatework.exp, ...), "
-    "not math's",
-    "__array__": "numpy's functions do not work on a value of the cell: use gatework.tanh, gatework.exp, ...",
-    "__len__": "a value of the cell has no length while the cell is defined: its width is a symbol",
-    "__iter__": "a value of the cell cannot be iterated over: write equations over whole vectors",
-    "__getitem__": "a value of the cell cannot be indexed: give each part a map of its own, W.name(...)",
-    "__matmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
-    "__rmatmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
-    "__eq__": "values of a cell cannot be compared with == or !=: use < <= > >=, which give 1.0 or 0.0",
-    "__mod__": "a value of the cell has no remainder (%)",
-    "__floordiv__": "a value of the cell has no whole quotient (//)",
-    "__int__": "a value of the cell is not a number yet",
-}
-NOT_FOR_SYMBOLS["__index__"] = NOT_FOR_SYMBOLS["__complex__"] = NOT_FOR_SYMBOLS["__int__"]
-
-
-class Symbol(Value):
-    """A value of the step while the cell's function runs."""
-
-    def __init__(self, trace: Trace, index: int = -1):
-        self.trace = trace
-        self.number = index
-
-    @property
-    def index(self) -> int:
-        return self.number
-
-    def apply(self, op: str, *args: Any, attr: Any = None) -> Symbol:
-        return self.trace.apply(op, args)
-
-    def refuse(self, message: str) -> NoReturn:
-        raise CellError(self.trace.here(message))
-
-    def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> NoReturn:
-        name = getattr(function, "__name__", str(function))
-        self.refuse(f"numpy.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /")
-
-    @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> NoReturn:
-        name = getattr(function, "__name__", str(function))
-        symbol = next(a for a in args if isinstance(a, Symbol))
-        symbol.refuse(f"torch.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /")
-
-    __hash__ = object.__hash__
-
-
-def refusal(message: str) -> Callable[..., NoReturn]:
-    return lambda self, *args: self.refuse(message)
-
-
-for _name, _message in NOT_FOR_SYMBOLS.items():
-    setattr(Symbol, _name, refusal(_message))
-
-
-class Parameter(Symbol):
-    """`W.name`: a map if it is called, a vector if it is calculated with."""
-
-    def __init__(self, trace: Trace, name: str):
-        super().__init__(trace)
-        self.name = name
-
-    @property
-    def index(self) -> int:
-        if self.number < 0:
-            self.number = self.trace.vector(self.name)
-        return self.number
-
-    def __call__(self, *operands: Any, bias: bool = True, width: str | None = None) -> Symbol:
-        return self.trace.affine(self.name, operands, bias, width)
-
-
-class Namespace:
-    """`W`: whatever is asked of it is a parameter of that name."""
-
-    __slots__ = ("_trace",)
-
-    def __init__(self, trace: Trace):
-        object.__setattr__(self, "_trace", trace)
-
-    def __getattr__(self, name: str) -> Parameter:
-        if name.startswith("_"):
-            raise AttributeError(f"parameter names do not start with an underscore: W.{name}")
-        return Parameter(self._trace, name)
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise CellError(self._trace.here(f"W.{name} = ...: parameters are learned and cannot be assigned"))
-
-    def __call__(self, *args: Any) -> NoReturn:
-        raise CellError(self._trace.here("W is the namespace of the parameters: name the map, as in W.f(h, x)"))
 
 
 @dataclass(slots=True)
@@ -119,6 +28,7 @@ class Raw:
     attr: Any
     width: str
     place: tuple[str, int]
+    carried: bool  # made from a state
 
 
 @dataclass(slots=True)
@@ -179,19 +89,21 @@ class Trace:
         if key in self.known:
             return self.known[key]
         self.known[key] = len(self.nodes)
-        self.nodes.append(Raw(op, args, attr, width, self.place))
+        carried = op == "state" or any(self.nodes[a].carried for a in args)
+        self.nodes.append(Raw(op, args, attr, width, self.place, carried))
         return self.known[key]
 
     def operand(self, value: Any) -> int:
         if isinstance(value, Symbol):
             if value.trace is not self:
-                raise CellError(self.here("a value of another cell is used here; call that cell with this cell's W instead"))
+                raise CellError(
+                    self.here("a value of another cell is used here; call that cell with this cell's W instead")
+                )
             return value.index
-        try:
-            return self.add("const", (), float(value), SCALAR)
-        except (TypeError, ValueError):
+        if not isinstance(value, Real):
             what = f"{type(value).__name__} {value!r}"
-            raise CellError(self.here(f"{what} is neither a value of the cell nor a number")) from None
+            raise CellError(self.here(f"{what} is neither a value of the cell nor a number"))
+        return self.add("const", (), float(value), SCALAR)
 
     def apply(self, op: str, args: tuple[Any, ...]) -> Symbol:
         self.look()
@@ -218,7 +130,9 @@ class Trace:
             raise CellError(self.here(f"W.{name} is a vector; it cannot be called as a map too. Use another name"))
         if not operands or not all(isinstance(o, Symbol) for o in operands):
             odd = next((repr(o) for o in operands if not isinstance(o, Symbol)), "nothing")
-            raise CellError(self.here(f"W.{name}({odd}): the operands of a map are values of the cell, as in W.{name}(h, x)"))
+            raise CellError(
+                self.here(f"W.{name}({odd}): the operands of a map are values of the cell, as in W.{name}(h, x)")
+            )
         indices = tuple(self.operand(o) for o in operands)
         self.declare(name, indices, bias, width)
         weights = tuple(Weight(name, j) for j in range(len(indices)))
@@ -226,20 +140,22 @@ class Trace:
 
     def declare(self, name: str, indices: tuple[int, ...], bias: bool, width: str | None) -> None:
         """Enter a map, or check that a second call fits the first."""
+        blocked = tuple(self.heads and self.nodes[i].carried for i in indices)
         if name not in self.maps:
-            blocked = tuple(self.heads and self.from_state(i) for i in indices)
             labels = self.labels(indices)
             operands = tuple(self.nodes[i].width for i in indices)
             self.maps[name] = Affine(self.parameter_width(name, width), operands, bias, blocked, labels, self.place)
             return
         first = self.maps[name]
-        if len(first.operands) != len(indices) or first.bias != bias:
+        if first.blocked != blocked or first.bias != bias:
             shown = f"W.{name}({', '.join(first.labels)}{'' if first.bias else ', bias=False'})"
             raise CellError(self.here(f"W.{name} was called differently before: {shown} (line {first.place[1]})"))
         for slot, (expected, index) in enumerate(zip(first.operands, indices, strict=True)):
             if not self.widths.unify(expected, self.nodes[index].width):
                 was, now = self.widths.name(expected), self.width(index)
-                raise CellError(self.here(f"W.{name}: operand {slot} has width {now}, but had {was} on line {first.place[1]}"))
+                raise CellError(
+                    self.here(f"W.{name}: operand {slot} has width {now}, but had {was} on line {first.place[1]}")
+                )
 
     def labels(self, indices: tuple[int, ...]) -> tuple[str, ...]:
         """What the slots are called: the leaf's or local name of the operand, or its number."""
@@ -249,10 +165,6 @@ class Trace:
 
     def local_name(self, index: int) -> str:
         return next((name for name, bound in self.bound.items() if index in bound), "")
-
-    def from_state(self, index: int) -> bool:
-        node = self.nodes[index]
-        return node.op == "state" or any(self.from_state(a) for a in node.args)
 
     # -- local names and places ---------------------------------------------------------------------------------------
 
@@ -345,14 +257,16 @@ class Trace:
         """The nodes of the new states, with the widths of the states."""
         news = [r.index for r in results]
         for state, new in zip(self.states, news, strict=True):
-            if self.widths.find(self.nodes[new].width) == SCALAR != state.width:
-                wide = self.add("const", (), 0.0, state.width)
-                raise CellError(self.at_return(f"state {state.name} has width {state.width}, but its new value is one "
-                                               "number for all units (a reduction); declare "
-                                               f'@cell(width={{"{state.name}": "1"}}) or combine it with a vector'))  # fmt: skip
-            if not self.widths.unify(self.nodes[new].width, state.width):
-                message = f"state {state.name} has width {state.width}, but its new value has width {self.width(new)}"
-                raise CellError(self.at_return(f'{message}; declare @cell(width={{"{state.name}": "{self.width(new)}"}})'))
+            if self.widths.unify(self.nodes[new].width, state.width):
+                continue
+            width = self.width(new)
+            what = "is one number for all units (a reduction)" if width == SCALAR else f"has width {width}"
+            raise CellError(
+                self.at_return(
+                    f"state {state.name} has width {state.width}, but its new value {what}; combine it with a value of "
+                    f'width {state.width}, or declare @cell(width={{"{state.name}": "{width}"}})'
+                )
+            )
         return news
 
     def check_effect(self, news: list[int]) -> None:
@@ -361,18 +275,24 @@ class Trace:
         called = {w.map for n, a in zip(self.nodes, alive, strict=True) if a and n.op == "dot" for w in n.attr.weights}
         for name, made in self.maps.items():
             if name not in called:
-                raise CellError(self.located(f"W.{name} has no effect on what is returned: use it or leave it out", made.place))
+                raise CellError(
+                    self.located(f"W.{name} has no effect on what is returned: use it or leave it out", made.place)
+                )
         for name, index in self.vectors.items():
             if name not in used:
                 place = self.nodes[index].place
-                raise CellError(self.located(f"W.{name} has no effect on what is returned: use it or leave it out", place))
+                raise CellError(
+                    self.located(f"W.{name} has no effect on what is returned: use it or leave it out", place)
+                )
         for item in self.inputs:
             if item.name not in used:
-                raise CellError(self.at_return(f"input {item.name} has no effect on what is returned: use it or leave it out"))
+                raise CellError(
+                    self.at_return(f"input {item.name} has no effect on what is returned: use it or leave it out")
+                )
 
     def names(self, news: list[int]) -> dict[int, str]:
-        """Each node's name: its local variable's. Of several values that a variable had, the last keeps the name and the
-        others get primes; a name of a state belongs to its new value, and a name of an input to the input."""
+        """Each node's name: its local variable's. Of several values that a variable had, the last keeps the name and
+        the others get primes; a name of a state belongs to its new value, and a name of an input to the input."""
         new_of = {s.name: n for s, n in zip(self.states, news, strict=True)}
         leaves = {i.name for i in self.inputs} | set(new_of)
         names: dict[int, str] = {}

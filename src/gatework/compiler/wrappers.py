@@ -25,18 +25,21 @@ def recurrent_dropout(graph: Graph, per: str = "state") -> Graph:
     >>> recurrent_dropout(lstm.graph).inputs[-1]
     Input(name='drop_h', width='H', per='sequence')
 
-    per     "state": one mask a state, input "drop_h" (Gal & Ghahramani, "A theoretically grounded application of dropout
-            in recurrent neural networks", NeurIPS 2016, tied). "map": one a state and map, "drop_h_f" (untied; Keras).
+    per     "state": one mask a state, input "drop_h" (Gal & Ghahramani, "A theoretically grounded application of
+            dropout in recurrent neural networks", NeurIPS 2016, tied). "map": one a state and map, "drop_h_f" (untied;
+            Keras).
 
     A mask (B, width of the state) holds 0 and 1 / keep. Raises OptionError where no map reads a state.
     """
     if per not in ("state", "map"):
-        raise OptionError(f'recurrent_dropout: per={per!r}; choose "state" (one mask for all maps) or "map" (one for each)')
+        raise OptionError(
+            f'recurrent_dropout: per={per!r}; choose "state" (one mask for all maps) or "map" (one for each)'
+        )
     edit = RecurrentDropout(graph, per)
     wrapped = edit.finish()
     if len(edit.inputs) == len(graph.inputs):
         raise OptionError(
-            f"recurrent dropout means nothing for {graph.name}: no map reads a state. Use dropout of the inputs or zoneout"
+            f"recurrent dropout means nothing for {graph.name}: no map reads a state. Use input dropout or zoneout"
         )
     return wrapped
 
@@ -45,6 +48,7 @@ class RecurrentDropout(Edit):
     def __init__(self, graph: Graph, per: str):
         super().__init__(graph)
         self.per = per
+        self.known: dict[tuple[int, str], Term] = {}
 
     def visit(self, index: int, node: Node) -> Term:
         if node.op != "dot":
@@ -56,6 +60,12 @@ class RecurrentDropout(Edit):
 
     def masked(self, index: int, map_name: str) -> Term:
         """An operand in which previous states are masked, up to the products that it is made of."""
+        key = (index, map_name if self.per == "map" else "")
+        if key not in self.known:
+            self.known[key] = self.masked_node(index, map_name)
+        return self.known[key]
+
+    def masked_node(self, index: int, map_name: str) -> Term:
         node = self.graph.nodes[index]
         if node.op == "state":
             name = f"drop_{node.attr}" + (f"_{map_name}" if self.per == "map" else "")
@@ -71,7 +81,7 @@ class RecurrentDropout(Edit):
 def zoneout(graph: Graph, states: Sequence[str] | None = None) -> Graph:
     """A new state keeps its old value where a mask says so: mask * old + (1 - mask) * new.
 
-    Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, equations 3 and 4.
+    Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, equations 3, 4.
     Adds an input "zoneout_c", (T, B, width), for each of `states` (all, unless said): 1 keeps, 0 renews; in evaluation
     the rate itself, which gives the expectation. What else is made of the new value sees it before zoneout.
     """
@@ -101,9 +111,9 @@ def clip(graph: Graph, limit: float, states: Sequence[str] | None = None) -> Gra
 
 
 def hold(graph: Graph) -> Graph:
-    """Adds an input "hold", (T, B, 1): where it is 1 the row keeps its states at this step (Keras' masks with holes)."""
+    """Adds an input "hold", (T, B, 1): where it is 1 the row keeps its states at this step (Keras' masks)."""
     if any(i.name == "reset" for i in graph.inputs):
-        raise OptionError(f"{graph.name} is wrapped in reset already, which comes first in a step: apply hold before reset")
+        raise OptionError(f"{graph.name} has a reset already, which comes first in a step: apply hold before reset")
     edit = Edit(graph)
     news = edit.news()
     held = edit.input("hold", "1", "step")
@@ -133,7 +143,7 @@ class Reset(Edit):
 
 
 def chosen(graph: Graph, states: Sequence[str] | None, wrapper: str) -> list[tuple[int, State]]:
-    """The states that a wrapper is for. One that starts at infinity (a stabiliser) has no meaning between two values."""
+    """The states that a wrapper is for. One that starts at infinity (a stabiliser) cannot be mixed or clipped."""
     known = [s.name for s in graph.states]
     names = known if states is None else [states] if isinstance(states, str) else list(states)
     for name in names:
@@ -141,7 +151,7 @@ def chosen(graph: Graph, states: Sequence[str] | None, wrapper: str) -> list[tup
             raise OptionError(f"{wrapper}: {graph.name} has no state {name!r}; its states are {', '.join(known)}")
         if math.isinf(graph.state(name).start):
             raise OptionError(
-                f"{wrapper} means nothing for state {name!r} of {graph.name}, which starts at {graph.state(name).start}; "
-                f"name the others: states={[n for n in known if not math.isinf(graph.state(n).start)]}"
+                f"{wrapper} means nothing for state {name!r} of {graph.name}, which starts at {graph.state(name).start}"
+                f"; name the others: states={[n for n in known if not math.isinf(graph.state(n).start)]}"
             )
     return [(known.index(n), graph.state(n)) for n in names]

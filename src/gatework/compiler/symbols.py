@@ -1,0 +1,115 @@
+"""Symbols: what a cell's function calculates with while it is traced, and `W`, the namespace of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from gatework.compiler.ops import Value
+from gatework.errors import CellError
+
+
+class Recorder(Protocol):
+    """What a symbol needs of the trace that it belongs to."""
+
+    def apply(self, op: str, args: tuple[Any, ...]) -> Symbol: ...
+    def vector(self, name: str) -> int: ...
+    def affine(self, name: str, operands: tuple[Any, ...], bias: bool, width: str | None) -> Symbol: ...
+    def here(self, message: str) -> str: ...
+
+
+NOT_FOR_SYMBOLS = {
+    "__bool__": "a value of the cell has no truth value while the cell is defined: instead of `if`, `and`, `or`, `not` "
+    "write gatework.where(condition, a, b)",
+    "__float__": "a value of the cell is not a number yet: use gatework's functions (gatework.tanh, ...), not math's",
+    "__array__": "numpy's functions do not work on a value of the cell: use gatework.tanh, gatework.exp, ...",
+    "__len__": "a value of the cell has no length while the cell is defined: its width is a symbol",
+    "__iter__": "a value of the cell cannot be iterated over: write equations over whole vectors",
+    "__getitem__": "a value of the cell cannot be indexed: give each part a map of its own, W.name(...)",
+    "__matmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
+    "__rmatmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
+    "__eq__": "values of a cell cannot be compared with == or !=: use < <= > >=, which give 1.0 or 0.0",
+    "__mod__": "a value of the cell has no remainder (%)",
+    "__floordiv__": "a value of the cell has no whole quotient (//)",
+    "__int__": "a value of the cell is not a number yet",
+}
+NOT_FOR_SYMBOLS["__index__"] = NOT_FOR_SYMBOLS["__complex__"] = NOT_FOR_SYMBOLS["__int__"]
+
+
+class Symbol(Value):
+    """A value of the step while the cell's function runs."""
+
+    def __init__(self, trace: Recorder, index: int = -1):
+        self.trace = trace
+        self.number = index
+
+    @property
+    def index(self) -> int:
+        return self.number
+
+    def apply(self, op: str, *args: Any, attr: Any = None) -> Symbol:
+        return self.trace.apply(op, args)
+
+    def refuse(self, message: str) -> NoReturn:
+        raise CellError(self.trace.here(message))
+
+    def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> NoReturn:
+        name = getattr(function, "__name__", str(function))
+        self.refuse(
+            f"numpy.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
+        )
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> NoReturn:
+        name = getattr(function, "__name__", str(function))
+        symbol = next(a for a in args if isinstance(a, Symbol))
+        symbol.refuse(
+            f"torch.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
+        )
+
+    __hash__ = object.__hash__
+
+
+def refusal(message: str) -> Callable[..., NoReturn]:
+    return lambda self, *args: self.refuse(message)
+
+
+for _name, _message in NOT_FOR_SYMBOLS.items():
+    setattr(Symbol, _name, refusal(_message))
+
+
+class Parameter(Symbol):
+    """`W.name`: a map if it is called, a vector if it is calculated with."""
+
+    def __init__(self, trace: Recorder, name: str):
+        super().__init__(trace)
+        self.name = name
+
+    @property
+    def index(self) -> int:
+        if self.number < 0:
+            self.number = self.trace.vector(self.name)
+        return self.number
+
+    def __call__(self, *operands: Any, bias: bool = True, width: str | None = None) -> Symbol:
+        return self.trace.affine(self.name, operands, bias, width)
+
+
+class Namespace:
+    """`W`: whatever is asked of it is a parameter of that name."""
+
+    __slots__ = ("_trace",)
+
+    def __init__(self, trace: Recorder):
+        object.__setattr__(self, "_trace", trace)
+
+    def __getattr__(self, name: str) -> Parameter:
+        if name.startswith("_"):
+            raise AttributeError(f"parameter names do not start with an underscore: W.{name}")
+        return Parameter(self._trace, name)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise CellError(self._trace.here(f"W.{name} = ...: parameters are learned and cannot be assigned"))
+
+    def __call__(self, *args: Any) -> NoReturn:
+        raise CellError(self._trace.here("W is the namespace of the parameters: name the map, as in W.f(h, x)"))

@@ -1,0 +1,145 @@
+"""Cells that nobody wrote: hypothesis draws the equations, and every backend must agree with the reference on them.
+
+A drawn cell has one to three states, maps over states, inputs and values of the step (so that stages follow each
+other), learned vectors, reductions over the units, and every elementwise operation, guarded where it has poles. Its new
+states are squashed or mixed, so values stay near 1 over any number of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gatework.compiler import lang as g
+from gatework.compiler.lang import Cell, cell
+
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": g.sigmoid,
+    "tanh": g.tanh,
+    "relu": g.relu,
+    "exp": lambda v: g.exp(-g.abs(v)),
+    "log": lambda v: g.log(1.5 + g.tanh(v)),
+    "log1p": lambda v: g.log1p(v * v),
+    "sqrt": lambda v: g.sqrt(1.0 + v * v),
+    "reciprocal": lambda v: 1.0 / (1.0 + v**2),
+    "softplus": g.softplus,
+    "log_sigmoid": lambda v: g.maximum(g.log_sigmoid(v), -5.0),
+    "hard_sigmoid": g.hard_sigmoid,
+    "gelu": g.gelu,
+    "neg": lambda v: -v,
+    "cube": lambda v: g.tanh(v) ** 3,
+    "stop": lambda v: v + 0.5 * g.stop(v),
+    "centre": lambda v: v - g.mean(v),
+    "normal": lambda v: (v - g.mean(v)) / g.sqrt(g.var(v) + 0.1),
+    "share": lambda v: v * g.sum(g.sigmoid(v)) / (1.0 + g.sum(g.sigmoid(v))),
+    "largest": lambda v: v - g.max(v),
+    "softmax": g.softmax,
+}
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: g.tanh(a) * g.tanh(b),
+    "div": lambda a, b: a / (2.0 + g.tanh(b)),
+    "maximum": g.maximum,
+    "minimum": g.minimum,
+    "where": lambda a, b: g.where(a < b, a, 0.5 * b),
+    "gate": lambda a, b: g.sigmoid(a) * b,
+}
+KINDS = ("map", "map", "map", "unary", "unary", "binary", "binary", "vector")
+EXTRAS: tuple[str | None, ...] = (None, None, "mask", "static", "rate")
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> dict[str, Any]:
+    """A recipe: how many states, which extra input, and a list of operations that refer to earlier values by number."""
+    number = st.integers(0, 1_000)
+    step = st.tuples(st.sampled_from(KINDS), number, number, st.lists(number, min_size=1, max_size=3), st.booleans())
+    return {
+        "states": draw(st.integers(1, 3)),
+        "extra": draw(st.sampled_from(EXTRAS)),
+        "steps": draw(st.lists(step, min_size=1, max_size=7)),
+        "mix": draw(st.lists(st.booleans(), min_size=3, max_size=3)),
+    }
+
+
+def random_cells() -> st.SearchStrategy[Cell]:
+    """A strategy of cells; `sizes_of(cell.graph, H=..., I=...)` in cases.py gives sizes, `case` gives arrays."""
+    return programs().map(build)
+
+
+def build(program: dict[str, Any]) -> Cell:
+    extra = program["extra"]
+    inputs, states = ["x"] + [extra] * (extra is not None), ["h", "c", "s"][: program["states"]]
+
+    def step(*values: Any) -> Any:
+        other = values[1] if extra else None
+        return Body(program, values[0], other, values[len(inputs) : -1], values[-1]).run()
+
+    names = [*inputs, *states, "W"]
+    step.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])  # type: ignore[attr-defined]
+    per = {"static": {"static": "sequence"}, "rate": {"rate": "call"}}.get(extra)
+    return cell(name="drawn", per=per, width={"mask": "1"} if extra == "mask" else None)(step)
+
+
+class Body:
+    """Carries out a recipe with symbols, and sees to it that every value has an effect."""
+
+    def __init__(self, program: dict[str, Any], x: Any, other: Any, old: tuple, W: Any):
+        self.program, self.x, self.other, self.old, self.W = program, x, other, old, W
+        self.pool: list[Any] = [*old]
+        self.unused: list[Any] = []
+        self.maps = 0
+
+    def run(self) -> Any:
+        self.put(self.map([self.old[0], self.x], bias=True))
+        for kind, which, first, others, flag in self.program["steps"]:
+            self.put(self.step(kind, which, first, others, flag))
+        self.add_extra()
+        news = [self.new(k, old) for k, old in enumerate(self.old)]
+        return news[0] if len(news) == 1 else tuple(news)
+
+    def step(self, kind: str, which: int, first: int, others: list[int], flag: bool) -> Any:
+        if kind == "map":
+            operands = [self.take(o) for o in others]
+            return self.map([*operands, self.x] if flag else operands, bias=which % 4 != 0)
+        if kind == "vector":
+            return self.take(first) * getattr(self.W, f"v{which % 3}") + getattr(self.W, f"b{which % 3}")
+        table = UNARY if kind == "unary" else BINARY
+        function = list(table.values())[which % len(table)]
+        return function(self.take(first)) if kind == "unary" else function(self.take(first), self.take(others[0]))
+
+    def map(self, operands: list[Any], bias: bool) -> Any:
+        self.maps += 1
+        return getattr(self.W, f"m{self.maps}")(*operands, bias=bias, width="H")
+
+    def add_extra(self) -> None:
+        """The second input: a switch, features of the sequence, or one number for the call."""
+        extra = self.program["extra"]
+        if extra == "mask":
+            self.put(g.where(self.other, self.take(1), 0.3 * self.take(2)))
+        elif extra == "static":
+            self.put(self.W.features(self.other, self.take(0), width="H"))
+        elif extra == "rate":
+            self.put(self.take(1) * self.other)
+
+    def put(self, value: Any) -> None:
+        self.pool.append(value)
+        self.unused.append(value)
+
+    def take(self, number: int) -> Any:
+        value = self.pool[number % len(self.pool)]
+        self.unused = [u for u in self.unused if u is not value]
+        return value
+
+    def new(self, k: int, old: Any) -> Any:
+        """The first new state takes all that nothing has read; the others take the last values."""
+        value = self.take(-1 - k) if k else self.take(-1)
+        for left in self.unused if k == 0 else []:
+            value = value + left
+        if self.program["mix"][k]:
+            keep = g.sigmoid(value)
+            return keep * old + (1 - keep) * g.tanh(value)
+        return g.tanh(value)
