@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+from gatework.runtime.checks import check_finite
 from gatework.runtime.rows import Rows
 from gatework.runtime.select import program
 from gatework.runtime.threads import get_threads, set_threads
 
-__all__ = ["Rows", "get_threads", "program", "set_threads"]
+__all__ = ["Rows", "check_finite", "get_threads", "program", "set_threads"]

@@ -81,8 +81,13 @@ class Pool:
 
     def __init__(self) -> None:
         self.workers: list[_Worker] = []
+        self.lock = threading.Lock()  # the workers serve one job at a time
 
     def run(self, team: int, job: int, threads: int) -> None:
+        with self.lock:
+            self._run(team, job, threads)
+
+    def _run(self, team: int, job: int, threads: int) -> None:
         while len(self.workers) < threads - 1:
             self.workers.append(_Worker())
         helpers = self.workers[: threads - 1]
