@@ -124,7 +124,7 @@ class Job:
     ):
         self.graph, self.sizes, self.weights, self.inputs = graph, sizes, weights, inputs
         first = next((inputs[i.name] for i in graph.inputs if i.per == "step" and i.name in inputs), None)
-        if getattr(first, "ndim", 0) != 3:
+        if first is None or getattr(first, "ndim", 0) != 3:
             given = {k: getattr(v, "shape", v) for k, v in inputs.items()}
             raise ShapeError(
                 f"{graph.name} needs an input of shape (T, B, width) for one of its steps; given are {given}"

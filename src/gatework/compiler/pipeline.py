@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatework.compiler import wrappers
+from gatework.compiler.debug import wanted
 from gatework.compiler.derive import derive
 from gatework.compiler.ir import Backward, Graph
 from gatework.compiler.show import text
@@ -57,9 +57,8 @@ def differentiate(graph: Graph, show: Shower | None = None) -> Backward:
 
 
 def from_environment() -> Shower:
-    """Prints to stderr if GATEWORK_DEBUG asks for passes (it names what to print; "1" is everything)."""
-    asked = os.environ.get("GATEWORK_DEBUG", "")
-    return to_stderr if asked == "1" or "passes" in asked.split(",") else lambda name, graph: None
+    """Prints to stderr if GATEWORK_DEBUG asks for passes (see debug.py)."""
+    return to_stderr if wanted("passes") else lambda name, graph: None
 
 
 def to_stderr(name: str, graph: Graph | Backward) -> None:

@@ -26,21 +26,22 @@ def to_json(graph: Graph) -> str:
     >>> from_json(to_json(lstm.graph)) == lstm.graph
     True
     """
-    return json.dumps(
-        {
-            "version": VERSION,
-            "name": graph.name,
-            "doc": graph.doc,
-            "inputs": [list(i) for i in graph.inputs],
-            "states": [[s.name, s.width, number(s.start)] for s in graph.states],
-            "maps": [list(m) for m in graph.maps],
-            "vectors": [[v.name, v.width, number(v.start)] for v in graph.vectors],
-            "nodes": [[n.op, list(n.args), attribute(n), n.width, n.name] for n in graph.nodes],
-            "news": list(graph.news),
-        },
-        separators=(",", ":"),
-        allow_nan=False,
-    )
+    return json.dumps(encode(graph), separators=(",", ":"), allow_nan=False)
+
+
+def encode(graph: Graph) -> dict[str, Any]:
+    """The graph as dicts, lists, texts and finite numbers."""
+    return {
+        "version": VERSION,
+        "name": graph.name,
+        "doc": graph.doc,
+        "inputs": [list(i) for i in graph.inputs],
+        "states": [[s.name, s.width, number(s.start)] for s in graph.states],
+        "maps": [[m.name, m.width, list(m.operands), m.bias, list(m.blocked), list(m.labels)] for m in graph.maps],
+        "vectors": [[v.name, v.width, number(v.start)] for v in graph.vectors],
+        "nodes": [[n.op, list(n.args), attribute(n), n.width, n.name] for n in graph.nodes],
+        "news": list(graph.news),
+    }
 
 
 def number(value: float) -> float | str:
@@ -62,6 +63,11 @@ def from_json(text: str | bytes) -> Graph:
         data = json.loads(text, parse_constant=refused)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"the graph is not JSON: {error}") from None
+    return decode(data)
+
+
+def decode(data: Any) -> Graph:
+    """The graph of an `encode`d one; raises FileFormatError as `from_json` does."""
     return Reader(data).graph()
 
 
@@ -98,6 +104,8 @@ class Reader:
         self.maps = self.table("maps", 6, self.map)
         self.vectors = self.table("vectors", 3, lambda where, row: Vector(*self.leaf(where, row)))
         check(bool(self.states), "list of states", [], "at least one")
+        steps = any(i.per == "step" for i in self.inputs)
+        check(steps, "list of inputs", self.data["inputs"], "one at least that changes per step")
         self.widths = self.leaf_widths()
         self.nodes: list[Node] = []
         for k, row in enumerate(self.rows("nodes", 5, MOST_NODES)):
@@ -131,7 +139,7 @@ class Reader:
         return value if value == SCALAR else self.name(f"width of {where}", value)
 
     def real(self, where: str, value: Any) -> float:
-        good = (isinstance(value, int | float) and not isinstance(value, bool)) or value in ("inf", "-inf", "nan")
+        good = (isinstance(value, int | float) and not isinstance(value, bool)) or value in ("inf", "-inf")
         check(good, where, value, "a number")
         return float(value)
 

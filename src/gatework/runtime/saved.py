@@ -20,7 +20,7 @@ import numpy as np
 
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size, symbols
-from gatework.compiler.portable import decode, encode
+from gatework.compiler.serial import decode, encode
 from gatework.errors import FileFormatError, GateworkError, ShapeError
 
 VERSION = 1
