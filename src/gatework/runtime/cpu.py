@@ -1,6 +1,6 @@
 """From LLVM IR to callable machine code, through the disk cache. The only place that loads llvmlite.
 
-`GATEWORK_DEBUG` prints what happens: 1 the kernels that are compiled, 2 also each plan, 3 also the IR, 4 also the assembly.
+`GATEWORK_DEBUG` prints what happens (see compiler/debug.py).
 `GATEWORK_ISA` forces an instruction set (avx512, avx2, sse2); one that the machine lacks is an error.
 """
 
@@ -10,24 +10,14 @@ import ctypes
 import functools
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from gatework.backends.llvm.isa import ISAS, Isa
+from gatework.compiler.debug import debug, wanted
 from gatework.errors import KernelError
 from gatework.runtime import cache
-
-DEBUG = int(os.environ.get("GATEWORK_DEBUG", "0") or 0)
-
-
-def debug(level: int, text: Callable[[], str]) -> None:
-    """Print to stderr if GATEWORK_DEBUG asks for it."""
-    if level <= DEBUG:
-        print(text(), file=sys.stderr)
-
-
 @functools.cache
 def binding() -> Any:
     """llvmlite's binding, initialised for this machine."""
@@ -129,22 +119,22 @@ def _loader_machine() -> Any:
 def load(name: str, key: str, isa: Isa, text: Callable[[], str]) -> Code:
     """Machine code for `text()`, from the cache if it is there under `key` (which must tell apart all that `text` depends on)."""
     key = cache.digest(key, isa.name, host()[0], binding().llvm_version_info, platform.platform())
-    image = cache.read(name, key)
+    image = None if wanted("ir") or wanted("asm") else cache.read(name, key)
     if image is not None:
         try:
             return Code(image)
         except RuntimeError as error:
-            debug(1, lambda: f"gatework: the cached {name} does not load ({error}); it is compiled again")
+            debug("compile", lambda: f"gatework: the cached {name} does not load ({error}); it is compiled again")
     began = time.perf_counter()
     image = compile_object(text(), isa)
-    debug(1, lambda: f"gatework: compiled {name} for {isa.name} in {(time.perf_counter() - began) * 1e3:.0f} ms")
+    debug("compile", lambda: f"gatework: compiled {name} for {isa.name} in {(time.perf_counter() - began) * 1e3:.0f} ms")
     cache.write(name, key, image)
     return Code(image)
 
 
 def compile_object(text: str, isa: Isa) -> bytes:
-    debug(3, lambda: text)
+    debug("ir", lambda: text)
     machine = target_machine(isa)
     parsed = optimised(text, machine)
-    debug(4, lambda: machine.emit_assembly(parsed))
+    debug("asm", lambda: machine.emit_assembly(parsed))
     return machine.emit_object(parsed)
