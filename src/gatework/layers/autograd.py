@@ -126,10 +126,10 @@ def _again(
 @torch.library.custom_op("gatework::recurrence", mutates_args=())
 def _op(
     key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None,
-    rate_names: str, rates: Sequence[float], tensors: Sequence[Tensor],
+    rates: str, tensors: Sequence[Tensor],
 ) -> list[Tensor]:  # fmt: skip
     """`recurrence` over padded sequences (T*B, w); every start is given."""
-    call = _Call(key, steps, batch, reverse, lengths, rate_names, rates)
+    call = _Call(key, steps, batch, reverse, lengths, rates)
     outputs, _ = forward(call.binding, call.rows, every, call.rates, call.enter(tensors), train=False)
     return call.leave(outputs)
 
@@ -137,7 +137,7 @@ def _op(
 @_op.register_fake
 def _(
     key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None,
-    rate_names: str, rates: Sequence[float], tensors: Sequence[Tensor],
+    rates: str, tensors: Sequence[Tensor],
 ) -> list[Tensor]:  # fmt: skip
     binding, like = known(key), tensors[0]
     history = [like.new_empty(steps * batch, w) for w in (binding.widths if every else binding.widths[:1])]
@@ -146,11 +146,11 @@ def _(
 
 @torch.library.custom_op("gatework::recurrence_backward", mutates_args=())
 def _op_backward(
-    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rate_names: str,
-    rates: Sequence[float], tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rates: str,
+    tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
 ) -> list[Tensor]:  # fmt: skip
     """The gradients of the tensors that need one; runs the forward pass again, as operators keep no private state."""
-    call = _Call(key, steps, batch, reverse, lengths, rate_names, rates)
+    call = _Call(key, steps, batch, reverse, lengths, rates)
     entered = call.enter(tensors)
     _, done = forward(call.binding, call.rows, every, call.rates, entered, train=True)
     states = len(call.binding.states)
@@ -162,8 +162,8 @@ def _op_backward(
 
 @_op_backward.register_fake
 def _(
-    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rate_names: str,
-    rates: Sequence[float], tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
+    key: str, steps: int, batch: int, reverse: bool, every: bool, lengths: Tensor | None, rates: str,
+    tensors: Sequence[Tensor], grads: Sequence[Tensor], needs: Sequence[bool],
 ) -> list[Tensor]:  # fmt: skip
     return [t.new_empty(t.shape) for t, n in zip(tensors, needs, strict=True) if n]
 
@@ -171,12 +171,12 @@ def _(
 class _Call:
     """What the operators' plain arguments mean: the binding, the rows, and the way between padded and packed."""
 
-    def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, names: str, rates: Any):
+    def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, rates: str):
         self.binding, self.reverse, self.padded = known(key), reverse, steps * batch
         self.batch = Rectangle(steps, batch) if lengths is None else Packed.from_lengths(lengths, steps, batch)
         self.index = None if lengths is None else self.batch.index(steps, batch_first=False)
         self.rows = self.batch.rows(reverse)
-        self.rates = dict(zip(names.split(), rates, strict=True))
+        self.rates = {name: float(value) for name, value in (r.split("=") for r in rates.split())}
 
     def pack(self, values: Tensor) -> Tensor:
         """(T*B, w) to (N, w), in the order in which the direction visits the rows."""
@@ -237,9 +237,9 @@ def recurrence_traced(
     binding: Binding, entry: TracedEntry, reverse: bool, every: bool, rates: dict[str, float], tensors: Tensors
 ) -> list[Tensor]:
     """`recurrence` as the registered operator."""
-    names, numbers = " ".join(rates), list(rates.values())
+    said = " ".join(f"{name}={value!r}" for name, value in rates.items())
     first, given = binding.first_start, list(tensors)
     for k, (state, width) in enumerate(zip(binding.graph.states, binding.widths, strict=True), first):
         if given[k] is None:
             given[k] = given[0].new_full((entry.batch, width), state.start)  # type: ignore[union-attr]
-    return _op(binding.key, entry.steps, entry.batch, reverse, every, entry.lengths, names, numbers, given)
+    return _op(binding.key, entry.steps, entry.batch, reverse, every, entry.lengths, said, given)

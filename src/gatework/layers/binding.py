@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +34,8 @@ Pieces = dict[str, tuple[Piece, ...]]
 class Binding:
     """One direction of one layer. `pieces[key]` says which rows of which parameters are the graph's weight `key`; where
     there are several (torch's two biases), the weight is their sum. Tensors are passed in the order: `steps` (inputs at
-    each step), `sequences` (inputs once a sequence), `states` (starts), parameters."""
+    each step), `sequences` (inputs once a sequence), `states` (starts), parameters. `key` names the binding for the
+    registered operator, the same in every process."""
 
     def __init__(self, graph: Graph, sizes: dict[str, int], pieces: Pieces, recompute: bool = False):
         self.graph, self.sizes, self.pieces, self.recompute = graph, sizes, pieces, recompute
@@ -44,22 +44,19 @@ class Binding:
         self.rates = tuple(i.name for i in graph.inputs if i.per == "call")
         self.states = tuple(s.name for s in graph.states)
         self.widths = tuple(self.size(s.width) for s in graph.states)
+        self.input_widths = {i.name: self.size(i.width) for i in graph.inputs}
         self.output = self.states[0]
         self.first_start = len(self.steps) + len(self.sequences)
         self.first_param = self.first_start + len(self.states)
         self.single = tuple((key, *found[0]) for key, found in pieces.items() if len(found) == 1)
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
         self._programs: dict[torch.dtype, Any] = {}
+        said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), recompute))
+        self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
         _KNOWN.setdefault(self.key, self)
 
     def size(self, width: str) -> int:
         return 1 if width == "1" else self.sizes[width]
-
-    @cached_property
-    def key(self) -> str:
-        """The binding's name for the registered operator; equal bindings have equal names in every process."""
-        said = repr((self.graph, sorted(self.sizes.items()), sorted(self.pieces.items()), self.recompute))
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
 
     def program(self, dtype: torch.dtype) -> Any:
         """The kernel for float32 or float64."""
@@ -86,6 +83,12 @@ class Binding:
             for piece in pieces:
                 piece.of(arrays)[...] = grads[key]
         return [torch.from_numpy(a) for a in arrays]
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """A tensor as an array of float32 or float64."""
+    tensor = tensor.detach().cpu()
+    return (tensor if tensor.dtype in DTYPES else tensor.float()).numpy()
 
 
 _KNOWN: dict[str, Binding] = {}

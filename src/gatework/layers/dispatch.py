@@ -20,7 +20,7 @@ from gatework.layers.errors import LayerError
 def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bool, inputs: Mapping[str, Any]) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
     layer._check_input(input)
-    entry = enter(input, layer.batch_first, lengths, traced())
+    entry = enter(input, layer.batch_first, lengths, torch.compiler.is_compiling())
     call = Call(layer, entry, states, reset, every, inputs)
     flat = call.run(entry.flat(input, layer.input_size, "input"))
     output = entry.leave(_cast(flat, call.given))
@@ -28,9 +28,9 @@ def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bo
     return (*results, call.values) if every else results
 
 
-def traced() -> bool:
-    """Whether a compiler or a function transform is watching."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on for a device."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -43,7 +43,8 @@ class Call:
     def __init__(self, layer: Any, entry: Entry, states: Any, reset: Any, every: bool, inputs: Mapping[str, Any]):
         self.layer, self.entry, self.every = layer, entry, every
         self.names = [s.name for s in layer.graph.states]
-        self.widths = [params.size(layer.sizes, s.width) for s in layer.graph.states]
+        sizes = layer.layer_sizes(0)
+        self.widths = [params.size(sizes, s.width) for s in layer.graph.states]
         self.starts = None if states is None else self.checked_states(states)
         self.values: dict[str, Any] = {}
         self.inputs, self.rates = self.checked_inputs(inputs)
@@ -121,11 +122,11 @@ class Call:
         return self.turned(found[0], d)
 
     def through(self, binding: Binding, reverse: bool, tensors: list) -> list[Tensor]:
-        """By way of the operator, the kernel, or the reference."""
+        """By way of the operator, the kernel, or (other devices, torch.func) the reference."""
         if isinstance(self.entry, TracedEntry):
             return recurrence_traced(binding, self.entry, reverse, self.every, self.rates, tensors)
         rows = self.entry.rows.rows(reverse)
-        if tensors[0].device.type != "cpu":
+        if tensors[0].device.type != "cpu" or torch._C._are_functorch_transforms_active():
             return differentiable(binding, rows, self.every, self.rates, tensors)
         return recurrence(binding, rows, self.every, self.rates, tensors)
 
@@ -161,7 +162,7 @@ class Call:
             rows = self.inputs[name]
             return self.turned(rows, d) if name in binding.steps else rows
         kind, state = name.split("_", 1)
-        width = binding.size(binding.graph.input(name).width)
+        width = binding.input_widths[name]
         if kind == "start":
             return self.fresh(state, k)
         if kind == "drop":
@@ -205,7 +206,7 @@ def describe(layer: Any) -> str:
     lines = [f"{layer.graph.name}, {str(inside).removeprefix('torch.')} inside"]
     if inside != like.dtype:
         lines[0] += f" (parameters are {str(like.dtype).removeprefix('torch.')}, cast at each call)"
-    if torch.is_autocast_enabled(like.device.type):
+    if autocasts(like.device):
         lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
     if like.device.type != "cpu":
         return f"{lines[0]}; the reference over torch tensors, as there is no kernel for the device {like.device.type}"

@@ -4,7 +4,7 @@ form                                       rows
 (T, B, w), (B, T, w), (T, w)               a rectangle, as it stands
 the same with lengths=                     packed, the longest first; the outputs beyond a sequence's end are zero
 PackedSequence                             packed, as it stands
-inside torch.compile or torch.func         a padded rectangle; the operator packs, as sizes may not depend on data
+inside torch.compile                       a padded rectangle; the operator packs, as sizes may not depend on data
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.errors import OptionError
 from gatework.layers import init, variants
-from gatework.layers.binding import Binding
-from gatework.layers.dispatch import describe, run
+from gatework.layers.binding import Binding, to_numpy
+from gatework.layers.dispatch import autocasts, describe, run
 from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared, separate
 
@@ -151,7 +151,9 @@ class Recurrent(nn.Module):
                     self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         for suffix in self.all_suffixes() if self.learn_initial_state else ():
             for state in self.graph.states:
-                start = torch.full((params.size(self.sizes, state.width),), state.start, device=device, dtype=dtype)
+                start = torch.full(
+                    (params.size(self.layer_sizes(0), state.width),), state.start, device=device, dtype=dtype
+                )
                 self.register_parameter(f"initial_{state.name}{suffix}", nn.Parameter(start))
 
     def suffixes(self, layer: int) -> list[str]:
@@ -189,23 +191,40 @@ class Recurrent(nn.Module):
 
     def binding(self, layer: int, reset: bool = False, every: bool = False) -> Binding:
         """What runs in a layer, in the present mode (training or evaluation)."""
-        key = (layer > 0, self.training, reset, every)
+        return self._binding(layer, self.training, reset, every)
+
+    @torch.compiler.assume_constant_result
+    def _binding(self, layer: int, training: bool, reset: bool, every: bool) -> Binding:
+        key = (layer > 0, training, reset, every)
         found = self._bindings.get(key)
         if found is None:
-            graph, sizes = self._variant(reset, every), self.layer_sizes(layer)
+            graph, sizes = self._variant(training, reset, every), self.layer_sizes(layer)
             found = self._bindings[key] = Binding(graph, sizes, self._pieces[layer], self.recompute)
         return found
 
-    def _variant(self, reset: bool, every: bool) -> Graph:
-        graph = self.graph
-        if self.training and self.recurrent_dropout:
-            graph = wrappers.recurrent_dropout(graph, per=self.recurrent_dropout_per)
-        if self.zoneout:
-            graph = wrappers.zoneout(graph, states=tuple(self.zoneout))
-            rates = {f"zoneout_{state}": rate for state, rate in self.zoneout.items()}
-            graph = graph if self.training else variants.fixed(graph, rates)
+    def _variant(self, training: bool, reset: bool, every: bool) -> Graph:
+        graph = self.graph_in_training() if training else self.graph_in_evaluation()
         graph = wrappers.reset(graph) if reset else graph
         return variants.exposed(graph) if every else graph
+
+    def graph_in_training(self) -> Graph:
+        """The cell with its masks as inputs."""
+        graph = self.graph
+        if self.recurrent_dropout:
+            graph = wrappers.recurrent_dropout(graph, per=self.recurrent_dropout_per)
+        return wrappers.zoneout(graph, states=tuple(self.zoneout)) if self.zoneout else graph
+
+    def graph_in_evaluation(self) -> Graph:
+        """The cell without masks; where zoneout would keep a value, the expectation."""
+        if not self.zoneout:
+            return self.graph
+        rates = {f"zoneout_{state}": rate for state, rate in self.zoneout.items()}
+        return variants.fixed(wrappers.zoneout(self.graph, states=tuple(self.zoneout)), rates)
+
+    def weights(self, direction: int) -> dict[str, Any]:
+        """The graph's weights of a direction, counted through the layers, as numpy arrays by key ("f.0", "f.bias")."""
+        arrays = [to_numpy(p) for p in self._params(direction)]
+        return self.binding(direction // self.directions).weights(arrays)
 
     def describe(self) -> str:
         """Which kernel runs, and why; one line for each different layer."""
@@ -255,7 +274,7 @@ class Recurrent(nn.Module):
         if isinstance(input, PackedSequence) and data.dim() != 2:
             raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
         dtype = self.parameter(0).dtype
-        if data.dtype != dtype and not torch.is_autocast_enabled(data.device.type):
+        if data.dtype != dtype and not autocasts(data.device):
             raise LayerError(
                 f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}), or convert model: model.to({data.dtype})"

@@ -1,0 +1,223 @@
+"""The layers inside torch's own machinery: compile, functional calls, autocast, checkpointing, DDP, a training."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
+
+import gatework
+
+D = torch.float64
+KINDS = ["LSTM", "GRU", "RNN"]
+
+
+def made(kind: str = "LSTM", **options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return getattr(gatework, kind)(3, 4, **{"num_layers": 2, "bidirectional": True, "dtype": D, **options})
+
+
+def loss_of(result: Any) -> Tensor:
+    output, states = result[:2]
+    states = states if isinstance(states, tuple) else (states,)
+    return output.square().sum() + sum((s * 0.3).sin().sum() for s in states)
+
+
+@pytest.fixture
+def x() -> Tensor:
+    torch.manual_seed(1)
+    return torch.randn(5, 3, 3, dtype=D)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_operator_keeps_torchs_rules(kind: str, x: Tensor) -> None:
+    """torch.library.opcheck: schema, fake, autograd registration, dynamic shapes."""
+    layer = made(kind)
+    binding, params = layer.binding(0), layer._params(1)
+    starts = [torch.randn(3, 4, dtype=D, requires_grad=True) for _ in binding.states]
+    tensors = [x.reshape(15, 3).clone().requires_grad_(), *starts, *params]
+    for lengths in (None, torch.tensor([5, 0, 2])):
+        args = (binding.key, 5, 3, True, True, lengths, "", tensors)
+        torch.library.opcheck(torch.ops.gatework.recurrence.default, args)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_compiles_as_one_graph(kind: str, dynamic: bool, x: Tensor) -> None:
+    torch.compiler.reset()
+    layer = made(kind)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    for data in (x, torch.cat([x, x])) if dynamic else (x,):
+        wanted = [*layer.parameters(), data.requires_grad_()]
+        expected, found = layer(data), compiled(data)
+        assert_close(found, expected, check_stride=False)
+        assert_close(
+            torch.autograd.grad(loss_of(found), wanted),
+            torch.autograd.grad(loss_of(expected), wanted),
+            check_stride=False,
+        )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiles_with_lengths_resets_and_masks(x: Tensor) -> None:
+    torch.compiler.reset()
+    layer = made(batch_first=True, recurrent_dropout=0.3, zoneout=0.1, dropout=0.2, learn_initial_state=True)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    lengths, reset = torch.tensor([2, 0, 3, 1, 3]), torch.rand(5, 3) < 0.4
+    for mode in (False, True):
+        layer.train(mode)
+        torch.manual_seed(2)
+        found = compiled(x, lengths=lengths, reset=reset)
+        if not mode:
+            assert_close(found, layer(x, lengths=lengths, reset=reset), check_stride=False)
+        assert not found[0][1].any()
+        grads = torch.autograd.grad(loss_of(found), list(layer.parameters()))
+        assert all(g.isfinite().all() for g in grads)
+
+
+def test_functional_call_and_function_transforms(x: Tensor) -> None:
+    layer = made()
+    other = {name: p.detach() + 0.1 for name, p in layer.named_parameters()}
+    found = torch.func.functional_call(layer, other, (x,))
+    twin = made()
+    twin.load_state_dict(other)
+    assert_close(found, twin(x))
+    grads = torch.func.grad(lambda p: loss_of(torch.func.functional_call(layer, p, (x,))))(other)
+    expected = torch.autograd.grad(loss_of(twin(x)), list(twin.parameters()))
+    assert_close(tuple(grads[n] for n, _ in twin.named_parameters()), expected)
+
+
+def test_gradients_in_evaluation_and_frozen_parts(x: Tensor) -> None:
+    layer = made().eval()
+    x.requires_grad_()
+    full = torch.autograd.grad(loss_of(layer(x)), [x, *layer.parameters()])
+    layer.weight_hh_l0.requires_grad_(False)
+    rest = [p for p in layer.parameters() if p.requires_grad]
+    assert_close(
+        torch.autograd.grad(loss_of(layer(x)), rest),
+        tuple(g for g, p in zip(full[1:], layer.parameters(), strict=True) if p.requires_grad),
+    )
+    for p in layer.parameters():
+        p.requires_grad_(False)
+    assert_close(torch.autograd.grad(loss_of(layer(x)), x)[0], full[0])
+    with torch.no_grad():
+        assert not layer(x)[0].requires_grad
+    with torch.inference_mode():
+        assert_close(layer(x)[0], made().eval()(x)[0].detach())
+
+
+def test_second_derivatives_through_weights_that_depend_on_the_input(x: Tensor) -> None:
+    """One input of the operator is made from another: neither may be counted twice."""
+    layer = gatework.RNN(3, 3, dtype=D)
+
+    def call(v: Tensor) -> Tensor:
+        own = dict(layer.named_parameters()) | {"weight_ih_l0": layer.weight_ih_l0 * v.mean()}
+        return torch.func.functional_call(layer, own, (v,))[0]
+
+    v = x[:2, :1].clone().requires_grad_()
+    assert torch.autograd.gradcheck(call, v)
+    assert torch.autograd.gradgradcheck(call, v)
+
+
+def test_changing_what_backward_needs_is_noticed(x: Tensor) -> None:
+    layer = made(num_layers=1, bidirectional=False)
+    output = layer(x.requires_grad_())[0]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.mul_(2.0).sum().backward()
+
+
+def test_autocast_computes_in_float32(x: Tensor) -> None:
+    layer, x = made(dtype=torch.float32), x.float()
+    expected = layer(x)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x)[0], expected)
+        half = layer(x.bfloat16())
+        assert half[0].dtype == half[1][0].dtype == torch.bfloat16
+        assert_close(half[0], layer(x.bfloat16().float())[0].bfloat16())
+        half[0].sum().backward()
+    assert layer.weight_ih_l0.grad.dtype == torch.float32
+    narrow = made(dtype=torch.bfloat16)
+    output = narrow(x.bfloat16())[0]
+    output.sum().backward()
+    assert output.dtype == narrow.weight_ih_l0.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing(reentrant: bool, x: Tensor) -> None:
+    layer = made(dropout=0.3, recurrent_dropout=0.2)
+    x.requires_grad_()
+    torch.manual_seed(4)
+    expected = torch.autograd.grad(loss_of(layer(x)), list(layer.parameters()))
+    torch.manual_seed(4)
+    output, h, c = checkpoint(lambda v: (lambda y, s: (y, *s))(*layer(v)), x, use_reentrant=reentrant)
+    loss_of((output, (h, c))).backward()
+    assert_close(tuple(p.grad for p in layer.parameters()), expected)
+
+
+def test_checkpointing_keeps_nothing_of_the_kernels(x: Tensor) -> None:
+    """All that the way back needs is saved where saved-tensor hooks see it."""
+    layer, seen = made(num_layers=1, bidirectional=False), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t.numel()) or t, lambda t: t):
+        output = layer(x)[0]
+    holders = vars(output.grad_fn) if hasattr(output.grad_fn, "__dict__") else {}
+    assert not any(isinstance(v, Tensor) for v in holders.values())
+    assert len(seen) >= len(list(layer.parameters())) + 1
+
+
+def _replica(rank: int, port: int, path: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    model = nn.parallel.DistributedDataParallel(made())
+    torch.manual_seed(1)
+    data = torch.randn(5, 4, 3, dtype=D)[:, 2 * rank : 2 * rank + 2]
+    model(data)[0].square().mean().backward()
+    if rank == 0:
+        torch.save([p.grad for p in model.parameters()], path)
+    torch.distributed.destroy_process_group()
+
+
+def test_distributed_data_parallel_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_replica, (port, str(tmp_path / "grads")), nprocs=2)
+    grads = torch.load(tmp_path / "grads", weights_only=True)
+    layer = made()
+    torch.manual_seed(1)
+    layer(torch.randn(5, 4, 3, dtype=D))[0].square().mean().backward()
+    for grad, p in zip(grads, layer.parameters(), strict=True):
+        assert_close(grad, p.grad)
+
+
+def curve(rnn: type[nn.Module], steps: int) -> Tensor:
+    """Losses of a small training: was the first symbol seen again? (B, T) of 8 symbols, 32 units."""
+    torch.manual_seed(0)
+    embed, layer, out = nn.Embedding(8, 16), rnn(16, 32, batch_first=True), nn.Linear(32, 8)
+    parameters = [*embed.parameters(), *layer.parameters(), *out.parameters()]
+    optimiser = torch.optim.Adam(parameters, 5e-3)
+    losses = []
+    for _ in range(steps):
+        symbols = torch.randint(8, (16, 12))
+        logits = out(layer(embed(symbols))[0])
+        loss = nn.functional.cross_entropy(logits[:, 2:].reshape(-1, 8), symbols[:, :-2].reshape(-1))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def test_a_training_runs_along_torchs() -> None:
+    theirs, ours = curve(nn.LSTM, 300), curve(gatework.LSTM, 300)
+    assert theirs[-1] < 0.5 * theirs[0], "the task is not learned, so the curves say nothing"
+    assert (theirs - ours).abs().max() < 0.01
+    assert_close(ours[:50], theirs[:50], rtol=1e-4, atol=1e-4)
