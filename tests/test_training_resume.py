@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,19 @@ def test_two_processes_train_as_one(tmp_path: Path, book: Path) -> None:
     one, two = (read_tensors(tmp_path / name / "best.safetensors")[0] for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+
+
+def test_ctrl_c_on_the_command_line(tmp_path: Path, book: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "generate", str(book), "--out", str(out), "--epochs=100000", "--patience=0", "--hidden-size=4"]
+    command = [sys.executable, "-c", "from gatework.cli import main; main()", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (out / "metrics.csv").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert "Go on with: gatework train generate" in stderr
+    assert "epoch 1/100000  train loss" in stderr
+    assert "Traceback" not in stderr
+    assert (out / "training.safetensors").exists()

@@ -6,6 +6,7 @@ import dataclasses
 import html
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -57,8 +58,9 @@ class Estimator(BaseEstimator):
     def _fit(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Self:
         """Trains and sets `trained_`."""
         if self.out is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="gatework-")
-            out = Path(self._folder.name) / "run"
+            folder = tempfile.mkdtemp(prefix="gatework-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            out = Path(folder) / "run"
         else:
             out = Path(self.out)
         task = self.Task(self._options())  # pyright: ignore[reportArgumentType]

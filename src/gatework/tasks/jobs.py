@@ -136,12 +136,11 @@ def check(task: Task, source: Source) -> list[Finding]:
     return task.check(source)
 
 
-def fingerprint(source: Source) -> str:
+def fingerprint(source: Any) -> str:
     """A SHA-256 of the data: of the files' names and bytes, or of the rows in memory."""
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        return hash_files(path for path in Path(source).rglob("*") if path.is_file())
-    if isinstance(source, str | Path) and Path(source).is_file():
-        return hash_files([Path(source)])
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return hash_files(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else hash_files([path])
     if hasattr(source, "columns"):  # polars and pandas frames
         source = {str(name): list(source[name]) for name in source.columns}
     return sha256(json.dumps(source, default=_plain).encode())
@@ -152,7 +151,7 @@ def _plain(value: Any) -> Any:
 
 
 def _name(source: Source) -> str:
-    return str(source) if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()) else "memory"
+    return str(source) if isinstance(source, str | Path) else "memory"
 
 
 def _use_found_rate(task: Task, parts: Parts, model: nn.Module) -> None:

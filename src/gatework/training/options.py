@@ -191,13 +191,13 @@ def _checked(cls: type[Options], field: dataclasses.Field[Any], value: Any) -> A
     return _in_range(field, _typed(field.name, kind, value))
 
 
-def _typed(name: str, kind: type, value: Any) -> Any:
+def _typed(name: str, kind: type[Any], value: Any) -> Any:
+    if kind in (int, float) and hasattr(value, "item"):  # a numpy number, as search grids hold them
+        value = value.item()
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    if kind in (int, float) and hasattr(value, "item"):  # a numpy number, as search grids hold them
-        return _typed(name, kind, value.item())
     raise OptionError(f"option {name!r} takes {kind.__name__}, not {value!r}")
 
 

@@ -50,6 +50,8 @@ class Streams(Sequence[Chunk]):
         return max(len(self.inputs) // self.length, 1)
 
     def __getitem__(self, number: int) -> Chunk:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not 0 <= number < len(self):  # which also ends a `for` over the chunks
+            raise IndexError(number)
         part = slice(number * self.length, (number + 1) * self.length)
         return Chunk(self.inputs[part].contiguous(), self.targets[part].contiguous())
 

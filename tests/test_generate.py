@@ -1,0 +1,411 @@
+"""The job `generate`: units, streams, measures, baselines and sampling as they are defined; then the whole job."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import gatework
+from gatework import cli
+from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.tasks import generate, jobs
+from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling, tokens
+from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.streams import IGNORED, Streams, reading, stream_count
+from gatework.training.learner import Shard
+
+ANIMALS, THINGS = ("cat", "dog", "hen"), ("mat", "hat", "log")
+TEXT = "".join(f"{a} sat on the {b}, and the {b} sat on {a}.\n" for a in ANIMALS for b in THINGS)
+SMALL: dict[str, Any] = {"hidden_size": 8, "length": 8, "batch_size": 4, "epochs": 2, "sample_length": 8}
+
+
+def model_for(vocabulary: int, **options: Any) -> LanguageModel:
+    torch.manual_seed(3)
+    return LanguageModel(vocabulary, GenerateOptions(**{"hidden_size": 6, **options}))
+
+
+# -- units ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe", "words"])
+def test_units_go_there_and_back_also_through_json(kind: str) -> None:
+    text = TEXT + "Zoë \U0001f98a  two  spaces\r\n\ttab"
+    found = tokens.fit(kind, text, 400)
+    again = tokens.from_json(found.to_json())
+    assert again.decode(again.encode(text).tolist()) == text
+    assert again.encode(text).tolist() == found.encode(text).tolist()
+    assert found.encode(text).max() < found.size == again.size
+
+
+def test_unseen_units() -> None:
+    characters = tokens.fit("characters", "abc", 0)
+    assert characters.encode("axbyx").tolist() == [1, 0, 2, 0, 0]
+    assert characters.unseen("axbyx") == ["x", "y"]
+
+
+def test_the_rarest_words_are_left_out() -> None:
+    words = tokens.fit("words", "a b a b a c", 4)
+    assert words.units == [tokens.UNKNOWN, " ", "a", "b"]
+    assert words.decode(words.encode("c a").tolist()) == tokens.UNKNOWN + " a"
+
+
+def test_one_kind_of_character_is_nothing_to_learn() -> None:
+    with pytest.raises(DataError, match="1 different characters"):
+        tokens.fit("characters", "aaaa", 0)
+
+
+# -- streams --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_streams_are_contiguous_and_targets_follow_inputs(epoch: int) -> None:
+    ids = torch.arange(1000)
+    chunks = list(Streams(ids, 4, 16, epoch, 1, Shard()))
+    inputs = torch.cat([chunk.inputs for chunk in chunks])
+    assert torch.equal(inputs[1:], inputs[:-1] + 1)
+    assert all(torch.equal(chunk.targets, chunk.inputs + 1) for chunk in chunks)
+    assert inputs.unique().numel() == inputs.numel() > 900
+
+
+def test_epochs_cut_elsewhere_and_shards_share_the_streams() -> None:
+    ids = torch.arange(1000)
+    starts = {int(Streams(ids, 4, 16, epoch, 1, Shard())[0].inputs[0, 0]) for epoch in range(8)}
+    assert len(starts) > 4
+    whole = Streams(ids, 4, 16, 5, 1, Shard())[2].inputs
+    halves = [Streams(ids, 4, 16, 5, 1, Shard(rank, 2))[2].inputs for rank in (0, 1)]
+    assert torch.equal(torch.stack([halves[0], halves[1]], -1).flatten(1), whole)
+    assert stream_count(100, 32, 16) == 6
+    assert stream_count(100, 32, 16, 4) == 4
+
+
+@pytest.mark.parametrize(("units", "streams"), [(100, 3), (101, 5), (99, 1)])
+def test_reading_counts_every_unit_once(units: int, streams: int) -> None:
+    ids = torch.arange(units)
+    inputs, targets = reading(ids, streams, 7)
+    counted = targets[targets != IGNORED]
+    assert counted.sort().values.tolist() == list(range(1, units))
+    assert torch.equal(inputs[targets != IGNORED] + 1, counted)
+
+
+def test_measuring_in_streams_is_reading_in_one() -> None:
+    """With a warm-up longer than what the small model remembers, up to the last digits."""
+    ids = torch.randint(0, 5, (generate.WARM_UP * 3,), generator=torch.Generator().manual_seed(0))
+    model = model_for(5).eval()
+    with torch.no_grad():
+        logits, _ = model(ids[:-1, None], {})
+    whole = float(cross_entropy(logits, ids[1:, None], "sum"))
+    assert nats(model, ids) == pytest.approx(whole, rel=1e-5)
+
+
+# -- the model ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "mgu"])
+def test_carried_states_make_two_halves_one(cell: str) -> None:
+    model = model_for(9, cell=cell, layers=2).eval()
+    units = torch.randint(0, 9, (10, 3))
+    whole, last = model(units, {})
+    first, states = model(units[:4], {})
+    second, states = model(units[4:], states)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    assert states.keys() == last.keys()
+    for name, state in states.items():
+        torch.testing.assert_close(state, last[name])
+
+
+def test_tied_weights_are_one_matrix() -> None:
+    assert (model := model_for(9, tied=True, embedding_size=4)).output.weight is model.embedding.weight
+    assert model(torch.zeros(2, 1, dtype=torch.long), {})[0].shape == (2, 1, 9)
+
+
+@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout", "weight_drop", "zoneout"])
+@pytest.mark.parametrize("cell", ["lstm", "mgu"])
+def test_noise_acts_in_training_alone(option: str, cell: str) -> None:
+    plain, noisy = model_for(9, cell=cell, dropout=0.0), model_for(9, cell=cell, **{"dropout": 0.0, option: 0.5})
+    noisy.load_state_dict(plain.state_dict())
+    units = torch.randint(0, 9, (10, 3))
+    wanted = plain(units, {})[0]
+    assert not torch.allclose(noisy(units, {})[0], wanted)
+    if option != "zoneout":  # which gives the expectation
+        torch.testing.assert_close(noisy.eval()(units, {})[0], wanted)
+
+
+def test_dropout_keeps_one_mask_for_all_steps() -> None:
+    model = model_for(9, dropout=0.5)
+    dropped = model._locked(torch.ones(6, 2, 50))
+    assert torch.equal(dropped, dropped[:1].expand_as(dropped))
+    assert 0 < float((dropped == 0).double().mean()) < 1
+
+
+# -- baselines ------------------------------------------------------------------------------------------------
+
+
+def witten_bell(train: list[int], context: list[int], unit: int, size: int) -> float:
+    """Straight from the definition, by recursion."""
+    shorter = witten_bell(train, context[1:], unit, size) if context else 1 / size
+    n = len(context)
+    followed: dict[int, int] = defaultdict(int)
+    for place in range(n, len(train)):
+        if train[place - n : place] == context:
+            followed[train[place]] += 1
+    count, kinds = sum(followed.values()), len(followed)
+    return (followed[unit] + kinds * shorter) / (count + kinds) if count else shorter
+
+
+def test_the_ngram_is_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    joined = rng.choice(4, 120, p=[0.5, 0.3, 0.15, 0.05]).tolist()
+    train, test = joined[:90], joined[90:]
+    found = baselines.costs(np.array(train), np.array(test), 5)
+    for order in (1, 2, 4):
+        wanted = [-math.log(witten_bell(train, joined[k - order + 1 : k], joined[k], 5)) for k in range(91, 120)]
+        np.testing.assert_allclose(found[order - 1], wanted, rtol=1e-12)
+
+
+def test_the_ngram_probabilities_sum_to_one() -> None:
+    train = np.array([0, 1, 2, 0, 1, 1, 0, 2] * 5)
+    for order in range(baselines.HIGHEST_ORDER):
+        each = [np.exp(-baselines.costs(train, np.array([0, 1, w]), 4)[order][-1]) for w in range(4)]
+        assert sum(each) == pytest.approx(1)
+
+
+def test_the_compressor_profits_from_what_it_has_read() -> None:
+    noise = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 2000))
+    known, unknown = baselines.compressor(noise, noise[500:1500]), baselines.compressor("", noise[500:1500])
+    assert known.metrics["bits_per_character"] < 0.1
+    assert 3 < unknown.metrics["bits_per_character"] < 4.5  # 3 bits is the entropy; a short noise costs LZMA more
+
+
+def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model() -> None:
+    model = model_for(9).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    ids = torch.tensor([1, 2, 3, 4] * 100)
+    still = dynamic.dynamic_nats(model, ids, 0.0)
+    assert still == pytest.approx(nats(model, ids), rel=1e-4)
+    assert dynamic.dynamic_nats(model, ids, 0.5) < 0.8 * still
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+# -- sampling -------------------------------------------------------------------------------------------------
+
+LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.25, 0.15]))
+
+
+def drawn(**how: Any) -> np.ndarray:
+    chosen = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how}
+    generator = torch.Generator().manual_seed(0)
+    draws = [sampling.choose(LOGITS, generator=generator, **chosen) for _ in range(2000)]
+    return np.bincount(draws, minlength=4) / 2000
+
+
+def test_draws_follow_the_distribution() -> None:
+    np.testing.assert_allclose(drawn(), [0.1, 0.5, 0.25, 0.15], atol=0.035)
+    np.testing.assert_allclose(drawn(temperature=0.5), np.array([1, 25, 6.25, 2.25]) / 34.5, atol=0.035)
+    np.testing.assert_allclose(drawn(top_k=2), [0, 2 / 3, 1 / 3, 0], atol=0.035)
+    np.testing.assert_allclose(drawn(top_p=0.6), [0, 2 / 3, 1 / 3, 0], atol=0.035)
+    assert drawn(temperature=0).tolist() == [0, 1, 0, 0]
+    assert drawn(top_p=0.01).tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 0}, "top_p"),
+        ({"length": -1}, "length"),
+    ],
+)
+def test_senseless_sampling_is_refused(how: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        sampling.check_sampling(**{"length": 1, "temperature": 1, "top_k": 0, "top_p": 1, **how})
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe", "words"])
+def test_a_stream_is_reproducible_and_whole_characters(kind: str) -> None:
+    text = TEXT + "äöü \U0001f98a" * 20
+    found = tokens.fit(kind, text, 300)
+    model = model_for(found.size).eval()
+    pieces = list(sampling.stream(model, found, "cat €", 60, 2.0, seed=5))
+    assert pieces == list(sampling.stream(model, found, "cat €", 60, 2.0, seed=5))
+    assert pieces != list(sampling.stream(model, found, "cat €", 60, 2.0, seed=6))
+    if kind != "bpe":
+        assert len(pieces) == 60
+        assert tokens.UNKNOWN not in "".join(pieces)
+    assert list(sampling.stream(model, found, "", 3))
+
+
+# -- the whole job --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("book") / "book.txt"
+    path.write_text(TEXT * 3)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(book: Path) -> Path:
+    out = book.parent / "run"
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
+    result = CliRunner().invoke(
+        cli.app, ["train", "generate", str(book), "--out", str(out), *flags, "--set", "dynamic=yes"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "nats_per_character" in result.stdout
+    assert "-gram" in result.stdout
+    assert "valid loss" in result.stderr
+    return out
+
+
+def test_a_run_holds_its_results_beside_the_baselines(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    assert [baseline["name"] for baseline in results["baselines"]][1] == "xz"
+    assert results["test"]["bits_per_character"] == pytest.approx(results["test"]["nats_per_character"] / math.log(2))
+    assert results["test"]["loss"] == pytest.approx(results["test"]["nats_per_character"])  # units are characters
+    assert results["test"]["perplexity"] == pytest.approx(math.exp(results["test"]["loss"]))
+    assert results["sections"]["dynamic_evaluation"]["loss"] != results["test"]["loss"]
+    assert [sample["temperature"] for sample in results["sections"]["samples"]] == [0.5, 0.8, 1.0]
+    assert all(len(sample["text"]) == 8 for sample in results["sections"]["samples"])
+    assert ("The model wins" in results["verdict"]) == (
+        results["test"]["nats_per_character"] < min(b["metrics"]["nats_per_character"] for b in results["baselines"])
+    )
+    config = json.loads((run / "config.json").read_text())
+    assert config["options"] == GenerateOptions(**SMALL, dynamic=True).to_dict()
+
+
+def invoke(*words: Any) -> Any:
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def test_evaluate_predict_and_generate(run: Path, book: Path) -> None:
+    measured = json.loads(invoke("evaluate", run, book, "--json").stdout)
+    assert measured["nats_per_character"] == pytest.approx(jobs.load(run).evaluate(book)["nats_per_character"])
+    assert json.loads(invoke("evaluate", run, "--json").stdout)["task"] == "generate"
+    lines = CliRunner().invoke(cli.app, ["predict", str(run), "--json"], input="cat\ndog\n").stdout.splitlines()
+    assert [json.loads(line)["prompt"] for line in lines] == ["cat", "dog"]
+    written = invoke("generate", run, "--prompt", "the €at", "--length", "20", "--seed", "3")
+    assert written.exit_code == 0
+    assert written.stdout.startswith("the €at")
+    assert len(written.stdout) == len("the €at") + 20 + 1
+    assert "warning: the model never saw '€'" in written.stderr
+
+
+def test_a_finished_run_is_not_overwritten_and_can_be_lengthened(run: Path, book: Path) -> None:
+    again = ("train", "generate", book, "--out", run)
+    assert invoke(*again).exit_code == 2
+    assert "already holds a run" in invoke(*again).stderr
+    refused = invoke(*again, "--resume", "--hidden-size", "9")
+    assert (refused.exit_code, "hidden_size=8, not 9" in refused.stderr) == (2, True)
+    longer = invoke(*again, "--resume", "--epochs", "3", "--quiet")
+    assert longer.exit_code == 0, longer.output
+    assert longer.stderr == ""
+    assert len(jobs.load(run).run.history()) == 3
+    book.write_text(TEXT * 3 + "more")
+    assert "the data changed" in invoke(*again, "--resume", "--epochs", "4").stderr
+    book.write_text(TEXT * 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"short", "holds 5 characters; give at least 100"),
+        (b"a" * 500, "repeats one character"),
+        (b"caf\xe9 " * 100, "line 1"),
+        (b"abc\nde\0f" * 100, "line 2 holds a NUL"),
+        (TEXT.encode()[:150], "too few for sequences of length=500"),
+    ],
+)
+def test_bad_texts_are_named_and_nothing_is_written(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    result = invoke("train", "generate", path, "--out", tmp_path / "run", "--length", 500)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "bad.txt" in result.stderr or "too few" in message
+    assert not (tmp_path / "run").exists()
+    if "too few" not in message:
+        checked = invoke("check", "generate", path)
+        assert (checked.exit_code, message in checked.stdout) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("train", "generate", "nowhere.txt"), 2, "nowhere.txt: no such file"),
+        (("train", "generat", "a.txt"), 2, "did you mean 'generate'"),
+        (("train", "generate", "a.txt", "--set", "epoch=3"), 2, "did you mean 'epochs'"),
+        (("generate", "nowhere"), 1, "nowhere is no run folder"),
+        (("evaluate", "nowhere"), 1, "nowhere is no run folder"),
+    ],
+)
+def test_bad_use_is_one_message(words: tuple[str, ...], code: int, message: str) -> None:
+    result = invoke(*words)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.output
+
+
+def test_a_model_file_cut_short_is_refused(run: Path) -> None:
+    path = run / "best.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    result = invoke("generate", run)
+    path.write_bytes(data)
+    assert (result.exit_code, "cut short" in result.stderr) == (1, True)
+    with pytest.raises(FileFormatError, match="a run of 'generate', not of 'classify'"):
+        jobs.load(run, "classify")
+
+
+def test_one_very_long_line_and_very_short_lines(tmp_path: Path) -> None:
+    """A million characters without a line end; the model sees a stream, so that lines cost nothing."""
+    path = tmp_path / "long.txt"
+    path.write_text("abcde fghij " * 90_000 + "\n" * 1000)
+    assert invoke("check", "generate", path).exit_code == 0
+    parts = Generate(GenerateOptions()).prepare(path)
+    assert len(parts.train.ids) > 900_000
+
+
+# -- the estimator --------------------------------------------------------------------------------------------
+
+
+def test_the_estimator_is_shaped_as_scikit_learns(tmp_path: Path) -> None:
+    from sklearn.base import clone
+    from sklearn.exceptions import NotFittedError
+
+    writer = gatework.TextGenerator(**SMALL)
+    with pytest.raises(NotFittedError):
+        writer.generate("a")
+    twin = clone(writer)
+    assert twin.get_params() == writer.get_params()
+    assert writer.set_params(epochs=1) is writer
+    assert "epochs=1" in repr(writer)
+    assert writer.fit(TEXT * 3) is writer
+    assert len(writer.generate("the", length=12, seed=2)) == 12
+    assert math.log(0.02) < writer.score(TEXT) < 0
+    writer.save(tmp_path / "kept")
+    loaded = gatework.TextGenerator.load(tmp_path / "kept")
+    assert loaded.generate("the", length=12, seed=2) == writer.generate("the", length=12, seed=2)
+    assert loaded.score(TEXT) == writer.score(TEXT)
+    assert loaded.epochs == 1
+    assert "nats_per_character" in writer._repr_html_()
+    with pytest.raises(OptionError, match="did you mean 'hidden_size'"):
+        gatework.TextGenerator(hiden_size=3)
+
+
+def test_writing_needs_neither_scikit_learn_nor_polars() -> None:
+    code = (
+        "import gatework.tasks.generate, sys; print([m for m in ('sklearn', 'polars', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
