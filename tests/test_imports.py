@@ -19,7 +19,7 @@ SEES = {
     "backends": ("compiler",),
     "runtime": ("backends", "compiler"),
     "layers": ("runtime", "backends", "cells", "compiler"),
-    "keras": ("layers",),
+    "keras": ("layers", "runtime", "backends", "cells", "compiler"),
     "data": (),
     "training": ("data",),
     "tasks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),

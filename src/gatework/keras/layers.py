@@ -1,0 +1,153 @@
+"""`LSTM`, `GRU` and `SimpleRNN` of Keras with another loop inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import torch
+from torch import Tensor
+
+from gatework.keras.activations import name_of
+from gatework.keras.graphs import Form, binding, masks
+from gatework.keras.loop import Call, inside, loop
+
+registered = keras.saving.register_keras_serializable("gatework")
+
+
+class Fused(keras.layers.RNN):
+    """What the layers share: the loop over time runs on a kernel, where there is one; the rest is Keras'."""
+
+    kind = ""
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """The last output, the outputs, and the last states; Keras calls it from `call`."""
+        mask = _two_axes(mask, sequences)
+        if self._reason(sequences, mask):
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[call-arg]
+        states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        call, inputs = self._prepared(sequences, states, training)
+        return loop(call, inputs, mask)
+
+    def describe(self) -> str:
+        """What runs, and why.
+
+        `keras_layer.describe()` -> "lstm float32, avx512: 2 threads by rows (32 rows)"
+        """
+        reason = self._reason()
+        if reason:
+            return f"Keras' own loop: {reason}"
+        if not self.built:
+            return "a kernel; which one is known once the layer is built"
+        cell: Any = self.cell
+        kernel = _tensor(cell.kernel)
+        return binding(self._form(), len(kernel), cell.units).program(inside(kernel.dtype)).describe()
+
+    # --- what there is no kernel for ---------------------------------------------------------------------------------
+
+    def _reason(self, inputs: Tensor | None = None, mask: Any = None) -> str:
+        """Why Keras' own loop has to run; empty if a kernel can."""
+        cell: Any = self.cell
+        for name in ("activation", "recurrent_activation"):
+            function = getattr(cell, name, None)
+            if name_of(function) is None:
+                return f"no elementary operations of a kernel make the {name} {getattr(function, '__name__', function)}"
+        for name in ("dropout", "recurrent_dropout"):
+            if getattr(cell, name) == 1.0:
+                return f"Keras alone knows what {name}=1 means"
+        if torch.compiler.is_exporting() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
+            return "the layer is being exported or transformed"
+        if inputs is not None and inputs.device.type != "cpu":
+            return f"there is no kernel for the device {inputs.device.type}"
+        return "" if mask is None or mask.dim() == 2 else "the mask differs between units"
+
+    # --- what the kernel is given ------------------------------------------------------------------------------------
+
+    def _form(self, drop_inputs: bool = False, drop_states: bool = False) -> Form:
+        cell: Any = self.cell
+        kind = "gru_reset_before" if self.kind == "gru" and not cell.reset_after else self.kind
+        names = (name_of(cell.activation), name_of(getattr(cell, "recurrent_activation", keras.activations.sigmoid)))
+        return Form(kind, *names, bool(cell.use_bias), drop_inputs, drop_states)  # type: ignore[arg-type]
+
+    def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
+        """The call of a kernel, and its input."""
+        cell: Any = self.cell
+        kernel, recurrent = _tensor(cell.kernel), _tensor(cell.recurrent_kernel)
+        dtype = inside(kernel.dtype)
+        inputs = inputs.to(dtype)
+        form, drops, inputs = self._dropped(inputs, states, training)
+        parameters = [kernel.t(), recurrent.t()]
+        if cell.use_bias:
+            parameters.append(_tensor(cell.bias).reshape(-1))
+        starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
+        call = Call(
+            binding(form, kernel.shape[0], cell.units), starts, {n: d.to(dtype) for n, d in drops.items()},
+            [p.to(dtype) for p in parameters], self.go_backwards, self.return_sequences, self.zero_output_for_mask,
+        )  # fmt: skip
+        return call, inputs
+
+    def _dropped(self, inputs: Tensor, states: Any, training: bool) -> tuple[Form, dict[str, Tensor], Tensor]:
+        """Keras' masks as it draws them: applied to the input where all gates share one, else for the kernel."""
+        cell: Any = self.cell
+        if not training or not (cell.dropout or cell.recurrent_dropout):
+            return self._form(), {}, inputs
+        of_inputs, of_states = cell.get_dropout_mask(inputs[:, 0, :]), cell.get_recurrent_dropout_mask(states[0])
+        if isinstance(of_inputs, Tensor):
+            inputs, of_inputs = inputs * of_inputs.unsqueeze(1).to(inputs.dtype), None
+        form = self._form(of_inputs is not None, of_states is not None)
+        drops = dict(zip(masks(form, "x"), of_inputs or [], strict=False))
+        drops |= zip(masks(form, "h"), _listed(of_states), strict=False)
+        return form, drops, inputs
+
+
+def _tensor(value: Any) -> Tensor:
+    return keras.ops.convert_to_tensor(value)  # type: ignore[return-value]
+
+
+def _listed(found: Any) -> list[Tensor]:
+    return [] if found is None else [found] if isinstance(found, Tensor) else found
+
+
+def _two_axes(mask: Any, inputs: Tensor) -> Tensor | None:
+    """A mask as booleans (B, T); as it is where it has values for each unit."""
+    mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+    if mask is None:
+        return None
+    mask = _tensor(mask).to(torch.bool)
+    mask = mask.squeeze(-1) if mask.dim() == 3 and mask.shape[-1] == 1 else mask
+    return mask.expand(inputs.shape[:2]) if mask.dim() == 2 else mask
+
+
+@registered
+class LSTM(Fused, keras.layers.LSTM):
+    """`keras.layers.LSTM`, faster: `gatework.keras.LSTM(128, return_sequences=True)` maps (B, T, F) to (B, T, 128).
+
+    Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. The arguments, the order of random numbers,
+    the weights `kernel` (F, 4u), `recurrent_kernel` (u, 4u), `bias` (4u,) with blocks i f c o, and the results are
+    those of keras.layers.LSTM. `unroll` and `use_cudnn` are accepted and make no difference to results. Of masks, with
+    holes or without, only the steps that count run. Activations that no kernel can be made of (gelu, sparsemax,
+    functions of one's own) run Keras' own loop; `layer.describe()` says which it is, and why.
+    """
+
+    kind = "lstm"
+
+
+@registered
+class GRU(Fused, keras.layers.GRU):
+    """`keras.layers.GRU`, faster: `gatework.keras.GRU(64, reset_after=False)` maps (B, T, F) to (B, 64).
+
+    Cho et al. 2014; weights `kernel` (F, 3u), `recurrent_kernel` (u, 3u), `bias` (2, 3u), or (3u,) without
+    `reset_after`; blocks z r h. What is said of `LSTM` holds here too.
+    """
+
+    kind = "gru"
+
+
+@registered
+class SimpleRNN(Fused, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN`, faster: `gatework.keras.SimpleRNN(32, activation="relu")` maps (B, T, F) to (B, 32).
+
+    Elman 1990; weights `kernel` (F, u), `recurrent_kernel` (u, u), `bias` (u,). What is said of `LSTM` holds here too.
+    """
+
+    kind = "rnn"
