@@ -236,7 +236,7 @@ class _Placement:
             if index in self.homes or index in self.free:
                 continue
             scalar = self.nodes[index].width == SCALAR
-            if self.nodes[index].op in REDUCTIONS or index in self.stored and index not in stored:
+            if self.nodes[index].op in REDUCTIONS or (index in self.stored and index not in stored):
                 self._give_buffer(plan, index)
             elif index in stored:
                 plan.homes[index] = stored[index]

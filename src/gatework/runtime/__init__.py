@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from gatework.runtime.checks import check_finite
 from gatework.runtime.rows import Rows
+from gatework.runtime.saved import load
 from gatework.runtime.select import program
 from gatework.runtime.threads import get_threads, set_threads
 
-__all__ = ["Rows", "check_finite", "get_threads", "program", "set_threads"]
+__all__ = ["Rows", "check_finite", "get_threads", "load", "program", "set_threads"]

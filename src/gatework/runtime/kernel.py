@@ -16,9 +16,11 @@ from gatework.backends.llvm import drivers, tiles
 from gatework.backends.llvm.emit import module
 from gatework.backends.llvm.epilogue import epilogue
 from gatework.backends.llvm.isa import Isa
+from gatework.compiler.debug import debug
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import size
 from gatework.compiler.plan import Plan, Stage, Term
+from gatework.compiler.show_plan import plan_text
 from gatework.runtime import cpu
 
 
@@ -45,6 +47,8 @@ class Kernel:
         self.graph, self.plans, self.isa, self.scalar = graph, dict(plans), isa, scalar
         self.slots = {name: i for i, name in enumerate(slot_names(graph, self.plans.values()))}
         self.lanes = isa.lanes(scalar)
+        for name, plan in self.plans.items():
+            debug("plan", lambda: f"== plan of {graph.name}, {name}\n{plan_text(plan)}")  # noqa: B023
         key = "\n".join(repr(p.nodes) + repr(p.stages) + repr(p.products) + repr(p.homes) for p in self.plans.values())
         self.code = cpu.load(f"{_safe(graph.name)}-{'-'.join(self.plans)}-{scalar}", key, isa, self.text)
         self.library = library(isa, scalar)
@@ -104,14 +108,16 @@ class Shape:
     pieces: tuple[Piece, ...]
 
 
-def shape_of(stage: Stage, graph: Graph, sizes: Mapping[str, int], isa: Isa, lanes: int, parts: int = 1) -> Shape:
-    """Cut a stage so that there are chunks for `parts` threads, if it is wide enough."""
+def shape_of(
+    stage: Stage, graph: Graph, sizes: Mapping[str, int], isa: Isa, lanes: int, parts: int, most: int
+) -> Shape:
+    """Cut a stage for tiles of at most `most` vectors, with chunks for `parts` threads if it is wide enough."""
     width = size(sizes, stage.width)
     products = max(len(stage.dots), 1)
-    wanted = max(isa.max_vectors // products, 1) if stage.dots else 8
+    wanted = max(most // products, 1) if stage.dots else 8
     vectors = max(1, min(wanted, -(-width // (lanes * parts))))
     chunk = vectors * lanes
-    pieces = _pieces(stage, graph, max(isa.max_vectors // vectors, 1))
+    pieces = _pieces(stage, graph, max(most // vectors, 1))
     rows = min((isa.rows[len(p.terms) * vectors] for p in pieces), default=16)
     return Shape(width, vectors, chunk, -(-width // chunk), len(stage.dots) * chunk, rows, tuple(pieces))
 

@@ -13,15 +13,15 @@ import numpy as np
 
 from gatework.backends.llvm.isa import Isa
 from gatework.backends.llvm.layout import Job, Slot
-from gatework.compiler.derive import derive
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import cost, shapes, size
+from gatework.compiler.pipeline import differentiate
 from gatework.compiler.plan import choose_saved, plan_backward, plan_forward, plan_replay
 from gatework.errors import ShapeError
-from gatework.runtime import threads
+from gatework.runtime import checks, threads
 from gatework.runtime.kernel import Kernel
 from gatework.runtime.rows import Rows
-from gatework.runtime.script import Mode, Script, Writer
+from gatework.runtime.script import SCRATCH, Mode, Script, Writer
 
 Arrays = Mapping[str, Any]
 SCALARS = {"float32": "float", "float64": "double"}
@@ -63,6 +63,7 @@ class Program:
         self.shapes = shapes(graph, sizes)
         self.work = cost(graph, sizes)
         self.lock = threading.Lock()
+        self.version = 0
         self.scripts: dict[tuple, Script] = {}
         self.buffers: dict[str, np.ndarray] = {}
         self.last = "nothing has run yet"
@@ -78,7 +79,7 @@ class Program:
 
     @functools.cached_property
     def derivative(self) -> Any:
-        return derive(self.graph)
+        return differentiate(self.graph)
 
     @functools.cached_property
     def training(self) -> Kernel:
@@ -115,6 +116,7 @@ class Program:
         saved = call.saved(empty) if train and not self.recompute else None
         if rows.size:
             with self.lock:
+                self.version += not same_weights
                 self._run(call, "forward", _write_forward, same_weights)
         for state, values in history.items():
             if state not in final:
@@ -287,38 +289,41 @@ class _Call:
         self.table[at + 2] = values.strides[-1] // item if values.ndim else 1
         self.alive.append(values)
 
-    def checked(self, what: str, values: Any, shape: tuple[int, ...], inner: bool = True) -> np.ndarray:
+    def checked(self, what: str, values: Any, shape: tuple[int, ...], inner: bool = True, rest: float = 0.0) -> np.ndarray:
         """The array, if it has this shape and the program's type; its rows are made contiguous."""
-        if not isinstance(values, np.ndarray) or values.dtype != self.dtype or values.shape != shape:
-            found = f"{getattr(values, 'dtype', type(values).__name__)} {tuple(np.shape(values))}"
-            raise ShapeError(f"{self.program.graph.name}: {what} is {found}; it must be {self.dtype} {shape}")
+        values = checks.array(self.program.graph.name, what, values, shape, self.dtype, rest)
         if inner and values.shape[-1] > 1 and values.strides[-1] != values.itemsize:
             return np.ascontiguousarray(values)
         return values
 
     # ---- what is read
     def inputs(self, given: Arrays) -> None:
+        checks.names(self.program.graph.name, "input", given, {i.name for i in self.program.graph.inputs})
+        rests = {f"start_{s.name}": s.start for s in self.program.graph.states}
         for spec in self.program.graph.inputs:
             if spec.name not in given:
                 raise ShapeError(f"{self.program.graph.name}: input {spec.name!r} is missing; given are {sorted(given)}")
             value = given[spec.name]
             if spec.per == "call":
+                value = checks.number(self.program.graph.name, f"input {spec.name!r}", value)
                 self.put(f"input:{spec.name}", np.array([value], self.dtype), 0)
                 continue
             count = self.rows.size if spec.per == "step" else self.rows.batch
             shape = (count, size(self.program.sizes, spec.width))
-            self.put(f"input:{spec.name}", self.checked(f"input {spec.name!r}", value, shape))
+            value = self.checked(f"input {spec.name!r}", value, shape, rest=rests.get(spec.name, 0.0))
+            self.put(f"input:{spec.name}", value)
         for name in self.slots:
             if name.startswith("units:"):
                 self.put(name, np.array([size(self.program.sizes, name[6:])], self.dtype), 0)
 
     def starts(self, given: Arrays) -> dict[str, np.ndarray]:
         found = {}
+        checks.names(self.program.graph.name, "state", given, {s.name for s in self.program.graph.states})
         for state in self.program.graph.states:
             shape = (self.rows.batch, size(self.program.sizes, state.width))
             value = given.get(state.name)
             value = np.full(shape, state.start, self.dtype) if value is None else value
-            found[state.name] = self.checked(f"the start of {state.name!r}", value, shape)
+            found[state.name] = self.checked(f"the start of {state.name!r}", value, shape, rest=state.start)
             self.put(f"start:{state.name}", found[state.name])
         return found
 
@@ -334,12 +339,22 @@ class _Call:
                 self.put(f"weight:{key}", flat_heads(value))
 
     def give_histories(self, history: Arrays) -> None:
-        for state, values in history.items():
-            self.put(f"history:{state}", values)
+        for state in self.program.graph.states:
+            if f"history:{state.name}" in self.slots:
+                self._check_trained(state.name in history)
+                shape = (self.rows.size, size(self.program.sizes, state.width))
+                values = self.checked(f"the history of {state.name!r}", history[state.name], shape, rest=state.start)
+                self.put(f"history:{state.name}", values)
 
     def give_saved(self, saved: np.ndarray | None) -> None:
-        if saved is not None:
-            self._lay_saved(saved)
+        if not self.program.recompute:
+            self._check_trained(saved is not None)
+            self._lay_saved(self.checked("what was saved", saved, (self.rows.size, self._saved_width())))
+
+    def _check_trained(self, there: bool) -> None:
+        if not there:
+            name = self.program.graph.name
+            raise ShapeError(f"{name}: this pass did not keep what the way back needs; use forward(..., train=True)")
 
     def _lay_saved(self, block: np.ndarray) -> None:
         """Saved values lie side by side in one row."""
@@ -364,7 +379,7 @@ class _Call:
 
     def states_in_place(self, start: Arrays) -> dict[str, np.ndarray]:
         """States without a history begin as copies of their start and end as the final states."""
-        found = {s.name: np.array(start[s.name]) for s in self.program.graph.states if f"state:{s.name}" in self.slots}
+        found = {s.name: np.array(start[s.name], order="C") for s in self.program.graph.states if f"state:{s.name}" in self.slots}
         for state, values in found.items():
             self.put(f"state:{state}", values)
         return found
@@ -390,18 +405,22 @@ class _Call:
     def cotangents(self, d_history: Arrays, d_final: Arrays) -> dict[str, np.ndarray]:
         """The running gradient of each state: begins as the last values' and ends as the start's."""
         found = {}
+        known = {s.name for s in self.program.graph.states}
+        checks.names(self.program.graph.name, "state", {**d_history, **d_final}, known)
         for state in self.program.graph.states:
             width = size(self.program.sizes, state.width)
             last = d_final.get(state.name)
             shape = (self.rows.batch, width)
-            values = np.zeros(shape, self.dtype) if last is None else np.array(self.checked("a gradient", last, shape))
+            what = f"the gradient of the last {state.name!r}"
+            values = np.zeros(shape, self.dtype) if last is None else np.array(self.checked(what, last, shape), order="C")
             found[state.name] = values
             self.put(f"ct:{state.name}", values)
             along = d_history.get(state.name)
             if along is None:
                 self.put(f"d:{state.name}", np.zeros((1, width), self.dtype), 0)
             else:
-                self.put(f"d:{state.name}", self.checked("a gradient", along, (self.rows.size, width)))
+                what = f"the gradient of {state.name!r} at every step"
+                self.put(f"d:{state.name}", self.checked(what, along, (self.rows.size, width)))
         return found
 
     def weight_gradients(self, into: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -409,30 +428,40 @@ class _Call:
         used = {g.key for g in self.kernel.plans["backward"].gradients}
         for key, shape in self.program.shapes.items():
             values = into.get(key)
-            found[key] = values = np.zeros(shape, self.dtype) if values is None else values
+            found[key] = values = np.zeros(shape, self.dtype) if values is None else self._target(key, values, shape)
             if key not in used:
                 values[...] = 0
             self.put(f"dweight:{key}", flat_heads(values), None if len(shape) > 1 else values.strides[0] // values.itemsize)
         return found
 
+    def _target(self, key: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """An array that the caller wants filled."""
+        if isinstance(values, np.ndarray) and values.shape == shape and values.dtype == self.dtype:
+            if values.flags.writeable and values.flags.aligned and not any(s % values.itemsize for s in values.strides):
+                return values
+        found = f"{getattr(values, 'dtype', type(values).__name__)} {tuple(np.shape(values))}"
+        name = self.program.graph.name
+        raise ShapeError(f"{name}: into[{key!r}] is {found}; it must be writable {self.dtype} {shape}")
+
     # ---- running
     def run(self, script: Script, skip_packing: bool = False) -> bool:
         self._working_memory(script)
         job = aligned_zeros(Job.WORDS, np.dtype(np.int64))
-        skipped = 1 if skip_packing and script.fresh else 0
+        skipped = 1 if skip_packing and script.packed_version == self.program.version else 0
         job[Job.slots] = self.table.buffer_info()[0]
         job[Job.commands] = script.table.ctypes.data + 8 * (script.first + 2 * skipped)
         job[Job.count] = len(script.commands) - skipped
         job[Job.threads] = script.threads
-        script.fresh = threads.run(self.kernel.library, job, script.threads)
-        return script.fresh
+        complete = threads.run(self.kernel.library, job, script.threads)
+        script.packed_version = self.program.version if complete else -1
+        return complete
 
     def _working_memory(self, script: Script) -> None:
         program = self.program
         if script.memory is None:
             script.memory = aligned_zeros(script.packed, self.dtype)
         self.put("packed", script.memory, 0)
-        self.put("scratch", program.buffer("scratch", script.scratch * script.threads), 0)
+        self.put("scratch", program.buffer("scratch", SCRATCH * script.threads), 0)
         self.put("ones", np.ones(1, self.dtype), 0)
         if script.sums:
             self.put("sums", program.buffer("sums", script.sums), 0)

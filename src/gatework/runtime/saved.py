@@ -22,6 +22,8 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.serial import decode, encode
 from gatework.errors import FileFormatError, GateworkError, ShapeError
+from gatework.runtime.rows import Rows
+from gatework.runtime.select import program
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
@@ -115,6 +117,8 @@ def _layer(k: int, entry: Any, tensors: Mapping[str, np.ndarray]) -> Layer:
     ):
         raise FileFormatError(f"layer {k} must have a graph, sizes and 1 or 2 directions")
     graph, sizes = decode(entry["graph"]), _sizes(k, entry["sizes"])
+    if not graph.inputs or graph.inputs[0].per != "step":
+        raise FileFormatError(f"the first input of layer {k} must change at each step")
     missing = [s for s in symbols(graph) if s not in (*sizes, "heads")]
     if missing:
         raise FileFormatError(f"layer {k} has no size for {missing[0]!r}")
@@ -186,11 +190,9 @@ class Runner:
     """A loaded stack with the states of B streams; see `load`."""
 
     def __init__(self, layers: list[Layer]):
-        from gatework import runtime
-
         self.layers = layers
         self.dtype = next(iter(layers[0].weights[0].values())).dtype
-        self.programs = [runtime.program(x.graph, x.sizes, self.dtype) for x in layers]
+        self.programs = [program(x.graph, x.sizes, self.dtype) for x in layers]
         self.batch: int | None = None
         self._states: list[list[dict[str, np.ndarray]]] = []
 
@@ -273,8 +275,6 @@ class Runner:
         return flat.reshape(steps, batch, -1)
 
     def _layer(self, k: int, flat: np.ndarray, steps: int, inputs: Mapping[str, Any]) -> np.ndarray:
-        from gatework.runtime.rows import Rows
-
         layer, outputs = self.layers[k], []
         for d, weights in enumerate(layer.weights):
             rows = Rows.rectangle(steps, self.batch or 0, d == 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from gatework.compiler.plan import Access, Accumulation, Plan, Stage
 from gatework.runtime.kernel import Kernel, Piece, Shape, shape_of
 from gatework.runtime.rows import Rows
 
-ROW_BLOCK_BYTES = 256 * 1024
+ROW_BLOCK_BYTES = 384 * 1024  # operands of a block of rows stay in the second cache
+SCRATCH = 8192  # elements of a thread's sums
+STRETCH = 256  # inputs that are multiplied at a time
 
 
 class Ref(int):
@@ -51,13 +54,12 @@ class Script:
     table: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     first: int = 0
     packed: int = 0
-    scratch: int = 0
     sums: int = 0
     hoisted: dict[str, int] = field(default_factory=dict)
     chunk_rows: int = 0
     why: str = ""
     memory: np.ndarray | None = None
-    fresh: bool = False
+    packed_version: int = -1
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,11 @@ class Writer:
         self.graph, self.lanes, self.slots = kernel.graph, kernel.lanes, kernel.slots
         self.arena, self.script = Arena(), Script(mode.threads)
         self.packing: list[int] = []
-        self.row_bytes = 0
         self.tables = self._tile_tables()
         self.counts = self.arena.block(rows.counts.tolist())
         self.offsets = self.arena.block(rows.offsets.tolist())
         self.splits = self.arena.block(split_rows(rows, mode.threads))
-        self.shapes: dict[tuple, tuple[Shape, Ref]] = {}
+        self.shapes: dict[tuple, tuple[Any, Ref]] = {}
 
     def finish(self) -> Script:
         library = self.kernel.library
@@ -100,7 +101,8 @@ class Writer:
         plain, outer = {}, {}
         for vectors, most in isa.rows.items():
             plain[vectors] = self.arena.block([library[f"tile_{r}_{vectors}"] for r in range(1, most + 1)])
-            outer[vectors] = self.arena.block([most, *(library[f"outer_{r}_{vectors}"] for r in range(1, most + 1))])
+            if vectors <= isa.max_vectors():
+                outer[vectors] = self.arena.block([most, *(library[f"outer_{r}_{vectors}"] for r in range(1, most + 1))])
         return {"tile": plain, "outer": outer}
 
     # ---- packing
@@ -150,32 +152,32 @@ class Writer:
         plan = self.kernel.plans[name]
         if ("stages", name) not in self.shapes:
             self.shapes["stages", name] = self._stages(name, plan)
-        widest, stages = self.shapes["stages", name]
+        room, stages = self.shapes["stages", name]
         words = [
             begin, count, stride, self.counts, self.offsets, base, int(self.mode.by_units), self.splits,
-            *self._room(widest), len(plan.stages), stages,
+            *room, len(plan.stages), stages,
         ]  # fmt: skip
         self.command("steps", self.arena.block(words))
 
-    def _room(self, shape: Shape) -> tuple[int, int, int]:
-        """Scratch for one tile's sums per thread, and how many rows make a block whose operands stay in the cache."""
-        return self.slots["scratch"], self.script.scratch, max(64, ROW_BLOCK_BYTES // (self.row_bytes or 1))
+    def _room(self, cut: Sequence[Shape], plan: Plan) -> tuple[int, int, int]:
+        """A thread's scratch for sums, and how many rows make a block: their sums fit it, their operands fit the cache."""
+        columns = max((s.columns for s in cut), default=1) or 1
+        operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
+        bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
+        block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
+        return self.slots["scratch"], SCRATCH, max(1, min(block, SCRATCH // columns))
 
-    def _stages(self, name: str, plan: Plan) -> tuple[Shape, Ref]:
+    def _cut(self, stage: Stage, parts: int, batch: int = 0) -> Shape:
+        most = self.kernel.isa.max_vectors(batch or int(self.rows.counts[0]))
+        return shape_of(stage, self.graph, self.sizes, self.kernel.isa, self.lanes, parts, most)
+
+    def _stages(self, name: str, plan: Plan) -> tuple[tuple[int, int, int], Ref]:
         parts = self.mode.threads if self.mode.by_units else 1
-        cut = [shape_of(s, self.graph, self.sizes, self.kernel.isa, self.lanes, parts) for s in plan.stages]
-        self._make_room(cut, plan)
+        cut = [self._cut(s, parts) for s in plan.stages]
         words: list[int] = []
         for i, (stage, shape) in enumerate(zip(plan.stages, cut, strict=True)):
             words += self._stage(stage, shape, plan, self.kernel.address(name, i))
-        return max(cut, key=lambda s: s.columns * s.tile_rows), self.arena.block(words)
-
-    def _make_room(self, cut: list[Shape], plan: Plan) -> None:
-        most = max((s.columns * s.tile_rows for s in cut), default=0)
-        self.script.scratch = max(self.script.scratch, -(-most // 64) * 64 + 64)
-        bytes_each = {"float": 4, "double": 8}[self.kernel.scalar]
-        operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
-        self.row_bytes = max((sum(o.values()) for o in operands), default=0) * bytes_each
+        return self._room(cut, plan), self.arena.block(words)
 
     def _stage(self, stage: Stage, shape: Shape, plan: Plan, epilogue: int) -> list[int]:
         outside = [p for p in shape.pieces if self.mode.hoist and plan.homes[p.operand].mode == "cur"
@@ -193,7 +195,7 @@ class Writer:
         sections = self.arena.block([w for p in pieces for w in self._section(p, shape, plan)])
         return [
             int(stage.rows), epilogue, shape.width, shape.chunk, shape.chunks, shape.columns, shape.tile_rows,
-            *start, out, len(pieces), sections,
+            *start, out, len(pieces), sections, STRETCH,
         ]  # fmt: skip
 
     def _section(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
@@ -203,7 +205,7 @@ class Writer:
         tiles = self.tables["tile"][len(piece.terms) * shape.vectors]
         return [
             self.slots[access.array], MODES[access.mode], start, seen, self.slots["packed"], offset, stride, tiles,
-            piece.first * shape.chunk, units, seen,
+            piece.first * shape.chunk, units, seen, len(piece.terms) * shape.chunk,
         ]  # fmt: skip
 
     def _hoist(self, pieces: list[Piece], shape: Shape, plan: Plan, start: tuple) -> tuple[int, int, int, int]:
@@ -211,15 +213,15 @@ class Writer:
         stage = Stage("", False)
         name = f"hoisted:{len(self.script.hoisted)}"
         words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], pieces)
-        self._whole(self.arena.block(words), self.rows.size, 0, shape)
+        self._whole(self.arena.block(words), self.rows.size, 0, self._room([shape], plan))
         self.script.hoisted[name] = shape.columns * shape.chunks
         return self.slots[name], 0, shape.columns, 1
 
-    def _whole(self, stage: Ref, count: int, offset: int, shape: Shape) -> None:
+    def _whole(self, stage: Ref, count: int, offset: int, room: tuple[int, int, int]) -> None:
         """Run one stage over many rows as if they were one step."""
         counts, offsets = self.arena.block([count]), self.arena.block([offset])
         splits = self.arena.block([count * i // self.mode.threads for i in range(self.mode.threads + 1)])
-        words = [0, 1, 1, counts, offsets, offset, 0, splits, *self._room(shape), 1, stage]
+        words = [0, 1, 1, counts, offsets, offset, 0, splits, *room, 1, stage]
         self.command("steps", self.arena.block(words))
 
     def product(self, name: str, index: int, count: int, offset: int) -> None:
@@ -227,14 +229,13 @@ class Writer:
         plan = self.kernel.plans[name]
         stage = plan.products[index]
         if ("product", index) not in self.shapes:
-            shape = shape_of(stage, self.graph, self.sizes, self.kernel.isa, self.lanes)
-            self._make_room([shape], plan)
+            shape = self._cut(stage, 1, 1000)
             zeros = (self.slots["packed"], self._reserve(shape.columns * shape.chunks), shape.columns, 0)
             address = self.kernel.address(name, len(plan.stages) + index)
             words = self._stage_words(stage, shape, plan, address, zeros, -1, list(shape.pieces))
             self.shapes["product", index] = shape, self.arena.block(words)
         shape, words = self.shapes["product", index]
-        self._whole(words, count, offset, shape)
+        self._whole(words, count, offset, self._room([shape], plan))
 
     # ---- weight gradients
     def outers(self, plan: Plan, sums: Mapping[int, tuple[int, int]], steps: range, base: int, count: int) -> None:
@@ -265,7 +266,7 @@ class Writer:
         """Units and inputs of one head of a gradient, and how many units are summed together."""
         units = size(self.sizes, g.ct_width) // heads
         inputs = size(self.sizes, g.operand_width) // heads if g.operand else 1
-        return units, inputs, self.kernel.isa.max_vectors * self.lanes
+        return units, inputs, self.kernel.isa.max_vectors() * self.lanes
 
     def reserve_sums(self, plan: Plan) -> dict[int, tuple[int, int]]:
         """Where each gradient is summed, and over how many heads; contributions to one parameter share their place."""

@@ -5,18 +5,18 @@ Each is a function (slots, argument, thread, threads) that reads its work from t
 
 from __future__ import annotations
 
+from . import panels
 from .emit import Function, Value, module
 from .isa import Isa
-from .layout import Command, Job, OuterWord, PackWord, SectionWord, Segment, Slot, StageWord, Steps
+from .layout import ARGUMENTS, Command, Job, OuterWord, SectionWord, Segment, Slot, StageWord, Steps
 
-ARGUMENTS = "ptr %slots, ptr %arg, i64 %tid, i64 %threads, ptr %barrier"
 EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 9
 TILE_TYPES = ("ptr", "i64", "ptr", "i64", "ptr", "i64", "ptr", "i64")
 
 
 def library(isa: Isa, scalar: str) -> str:
     """One module with all drivers."""
-    makers = (barrier, execute, team, steps, outer, pack, unpack, fill)
+    makers = (barrier, execute, team, steps, outer, panels.pack, panels.unpack, fill)
     return module([make(isa, scalar) for make in makers], isa)
 
 
@@ -170,33 +170,25 @@ def _stage(f: Function, stage: str, by_units: str, rows: tuple[str, str, str], b
     with f.loop(low, high, block) as b0:
         b1 = f.min(f.add(b0, block), high)
         with f.loop(c0, c1) as c:
-            _tiles_of(f, stage, c, b0, f.sub(b1, b0), scratch, time)
+            _chunk(f, stage, c, b0, f.sub(b1, b0), scratch, time)
 
 
-def _tiles_of(f: Function, stage: str, c: str, b0: str, n: str, scratch: str, time: _Time) -> None:
-    """The tiles of one chunk of units, of nearly equal height."""
-    tiles = f.op(f"sdiv i64 {f.sub(f.add(n, f.field(stage, StageWord.tile_rows)), 1)}, {f.field(stage, StageWord.tile_rows)}")
-    with f.loop(0, tiles) as t:
-        a = f.op(f"sdiv i64 {f.mul(n, t)}, {tiles}")
-        b = f.op(f"sdiv i64 {f.mul(n, f.add(t, 1))}, {tiles}")
-        _tile(f, stage, c, f.add(b0, a), f.sub(b, a), scratch, time)
-
-
-def _tile(f: Function, stage: str, c: str, row: str, n: str, scratch: str, time: _Time) -> None:
-    """Start the sums, add every section's products, and hand them to the cell's elementwise code (or leave them in `out`)."""
+def _chunk(f: Function, stage: str, c: str, b0: str, n: str, scratch: str, time: _Time) -> None:
+    """One chunk of units for a block of rows: start the sums, add each section's products a stretch of inputs at a time
+    (its weights then stay in the nearest cache for all rows), and hand the sums to the cell's elementwise code."""
     columns = f.field(stage, StageWord.columns)
     out_slot = f.field(stage, StageWord.out_slot)
     direct = f.cmp("sge", out_slot, 0)
     pointer, stride = _slot(f, f.max(out_slot, 0))
-    there = f.at(f.at(pointer, f.mul(f.add(time.cur, row), stride)), f.mul(c, columns))
+    there = f.at(f.at(pointer, f.mul(f.add(time.cur, b0), stride)), f.mul(c, columns))
     out, ldo = f.choose(direct, there, scratch, "ptr"), f.choose(direct, stride, columns)
-    _start_sums(f, stage, c, row, n, (out, ldo), time)
+    _start_sums(f, stage, c, b0, n, (out, ldo), time)
     sections = f.field(stage, StageWord.sections, "ptr")
     with f.loop(0, f.field(stage, StageWord.section_count)) as k:
         section = f.at(sections, f.mul(k, int(SectionWord.WORDS)), "i64")
-        _section(f, stage, section, c, row, n, (out, ldo), time)
+        _section(f, stage, section, c, b0, n, (out, ldo), time)
     with f.when(f.op(f"xor i1 {direct}, true")):
-        _epilogue(f, stage, scratch, row, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
+        _epilogue(f, stage, scratch, b0, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
 
 
 def _start_sums(f: Function, stage: str, c: str, row: str, n: str, out: tuple[str, str], time: _Time) -> None:
@@ -224,9 +216,18 @@ def _section(
     panel = f.at(_slot(f, word[SectionWord.panel_slot])[0], word[SectionWord.panel_offset])
     panel = f.at(panel, f.mul(c, word[SectionWord.panel_chunk]))
     target = f.at(out[0], word[SectionWord.column])
-    function = f.field(word[SectionWord.tiles], f.sub(n, 1), "ptr")
-    values = (target, out[1], a, lda, panel, count)
-    f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
+    tiles = f.ceil_div(n, f.field(stage, StageWord.tile_rows))
+    stretch = f.field(stage, StageWord.stretch)
+    with f.loop(0, count, stretch) as k:
+        inputs = f.min(stretch, f.sub(count, k))
+        part = f.at(panel, f.mul(k, word[SectionWord.panel_row]))
+        with f.loop(0, tiles) as t:
+            r0 = f.op(f"sdiv i64 {f.mul(n, t)}, {tiles}")
+            r1 = f.op(f"sdiv i64 {f.mul(n, f.add(t, 1))}, {tiles}")
+            function = f.field(word[SectionWord.tiles], f.sub(f.sub(r1, r0), 1), "ptr")
+            rows = f.at(f.at(a, f.mul(r0, lda)), k)
+            values = (f.at(target, f.mul(r0, out[1])), out[1], rows, lda, part, inputs)
+            f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
 
 
 def _inputs_of_chunk(f: Function, stage: str, word: dict, c: str) -> tuple[str, str]:
@@ -299,62 +300,6 @@ def _outer_tile(f: Function, word: dict, u0: str, rows: tuple[str, str], functio
         count = f.field(segment, Segment.rows)
         values = (acc, group, a, lda, z, ldz, count)
         f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"), values, strict=True))
-
-
-# ---- packing
-
-
-def pack(isa: Isa, scalar: str) -> Function:
-    """Weights into panels: [chunk][input][columns]; what lies beyond the width, or off the heads, stays zero."""
-    return _panels("pack", isa, scalar, _into_panel)
-
-
-def unpack(isa: Isa, scalar: str) -> Function:
-    """Gradients out of panels into matrices."""
-    return _panels("unpack", isa, scalar, _out_of_panel)
-
-
-def _panels(name: str, isa: Isa, scalar: str, move) -> Function:
-    f = Function(name, ARGUMENTS, isa, scalar)
-    jobs = f.at("%arg", 1, "i64")
-    with f.loop(0, f.field("%arg", 0)) as j:
-        job = f.at(jobs, f.mul(j, int(PackWord.WORDS)), "i64")
-        word = {w: f.field(job, w) for w in PackWord if w != PackWord.WORDS}
-        first, last = _share(f, word[PackWord.units])
-        with f.loop(first, last) as unit:
-            move(f, word, unit)
-    f.ret()
-    return f
-
-
-def _places(f: Function, word: dict, unit: str) -> tuple[str, str, str]:
-    """Address of (unit, first input of its head) in the matrix, the stride over inputs, and the address in the panel."""
-    slot = f.at("%slots", f.mul(word[PackWord.source], int(Slot.WORDS)), "i64")
-    matrix, row, column = f.field(slot, Slot.pointer, "ptr"), f.field(slot, Slot.row), f.field(slot, Slot.column)
-    transposed = f.cmp("ne", word[PackWord.transposed], 0)
-    over_units, over_inputs = f.choose(transposed, column, row), f.choose(transposed, row, column)
-    head = f.op(f"sdiv i64 {unit}, {word[PackWord.head_units]}")
-    inside = f.sub(unit, f.mul(head, word[PackWord.head_units]))
-    above = f.add(word[PackWord.first_row], f.mul(head, word[PackWord.head_rows]))
-    source = f.at(matrix, f.add(f.mul(inside, over_units), f.mul(above, row)))
-    chunk = f.op(f"sdiv i64 {unit}, {word[PackWord.chunk]}")
-    lane = f.sub(unit, f.mul(chunk, word[PackWord.chunk]))
-    panel = f.at(_slot(f, word[PackWord.panel])[0], f.add(word[PackWord.offset], f.mul(chunk, word[PackWord.panel_chunk])))
-    first = f.op(f"sdiv i64 {f.mul(chunk, word[PackWord.chunk])}, {word[PackWord.head_units]}")
-    skipped = f.mul(f.mul(f.sub(head, first), word[PackWord.head_inputs]), word[PackWord.panel_row])
-    return source, over_inputs, f.at(panel, f.add(f.add(lane, word[PackWord.column]), skipped))
-
-
-def _into_panel(f: Function, word: dict, unit: str) -> None:
-    matrix, step, panel = _places(f, word, unit)
-    with f.loop(0, word[PackWord.head_inputs]) as k:
-        f.store(f.scalar, f.load(f.scalar, f.at(matrix, f.mul(k, step))), f.at(panel, f.mul(k, word[PackWord.panel_row])))
-
-
-def _out_of_panel(f: Function, word: dict, unit: str) -> None:
-    matrix, step, panel = _places(f, word, unit)
-    with f.loop(0, word[PackWord.head_inputs]) as k:
-        f.store(f.scalar, f.load(f.scalar, f.at(panel, f.mul(k, word[PackWord.panel_row]))), f.at(matrix, f.mul(k, step)))
 
 
 def fill(isa: Isa, scalar: str) -> Function:

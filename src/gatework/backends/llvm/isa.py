@@ -1,7 +1,8 @@
 """What the printer of LLVM IR must know of an instruction set: vector width, registers, tile shapes.
 
 A *tile* is R rows x V vectors of accumulators held in registers while the loop over k runs. With 32 vector registers the
-best shape is 6 x 4 (24 accumulators, 4 weights, 1 broadcast, 3 spare); with 16 it is 6 x 2.
+best shape is 6 x 4 (24 accumulators, 4 weights, 1 broadcast, 3 spare); with 16 it is 6 x 2. One to three rows go better
+with twice the vectors: a multiply-add takes four cycles, so that many chains must run side by side.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ class Isa:
     rows: dict[int, int]
     masks: bool
 
-    @property
-    def max_vectors(self) -> int:
-        return max(self.rows)
+    def max_vectors(self, batch: int = 1000) -> int:
+        """Vectors of the widest tile for a batch of this many rows."""
+        widest = max(self.rows)
+        return widest if batch <= self.rows[widest] else widest // 2
 
     def lanes(self, dtype: str) -> int:
         """Elements of a vector, e.g. 16 for "float" with AVX-512."""
@@ -34,8 +36,8 @@ class Isa:
         return f'nounwind "target-features"="{self.features}" "prefer-vector-width"="{self.vector_bytes * 8}"'
 
 
-_WIDE = {1: 12, 2: 12, 3: 8, 4: 6}
-_NARROW = {1: 8, 2: 6}
+_WIDE = {1: 12, 2: 12, 3: 8, 4: 6, 5: 3, 6: 3, 7: 3, 8: 3}
+_NARROW = {1: 8, 2: 6, 3: 2, 4: 2}
 _AVX2 = "+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+cx16"
 _AVX512 = _AVX2 + ",+avx512f,+avx512vl,+avx512dq,+avx512bw,+avx512cd"
 

@@ -59,7 +59,8 @@ class Steps(IntEnum):
 
 
 class StageWord(IntEnum):
-    """A stage: `epilogue` is machine code made from the cell; `out` >= 0 sends sums straight to that slot instead."""
+    """A stage: `epilogue` is machine code made from the cell; `out` >= 0 sends sums straight to that slot instead.
+    `stretch` inputs are multiplied at a time."""
 
     rows = 0
     epilogue = 1
@@ -75,7 +76,8 @@ class StageWord(IntEnum):
     out_slot = 11
     section_count = 12
     sections = 13
-    WORDS = 14
+    stretch = 14
+    WORDS = 15
 
 
 class SectionWord(IntEnum):
@@ -92,7 +94,8 @@ class SectionWord(IntEnum):
     column = 8
     head_units = 9
     head_inputs = 10
-    WORDS = 11
+    panel_row = 11
+    WORDS = 12
 
 
 class PackWord(IntEnum):
@@ -145,6 +148,7 @@ class Segment(IntEnum):
 
 
 MODES = {"row": 0, "cur": 1, "prev": 2, "local": 3, "one": 4, "call": 4}
+ARGUMENTS = "ptr %slots, ptr %arg, i64 %tid, i64 %threads, ptr %barrier"
 EPILOGUE_ARGUMENTS = (
     "ptr %slots, ptr %acc, i64 %r0, i64 %n, i64 %u0, i64 %u1, i64 %chunk, i64 %cur, i64 %prev, i64 %first, i64 %base"
 )

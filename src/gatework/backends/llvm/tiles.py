@@ -65,12 +65,12 @@ def _store_accumulators(f: Function, acc: list[list[str]], base: str, stride: st
     f.ret()
 
 
-def names(isa: Isa) -> list[tuple[int, int]]:
+def shapes(isa: Isa) -> list[tuple[int, int]]:
     """Every tile shape (rows, vectors) of this instruction set."""
     return [(r, v) for v, most in isa.rows.items() for r in range(1, most + 1)]
 
 
 def library(isa: Isa, scalar: str) -> str:
     """One module with all tiles."""
-    shapes = names(isa)
-    return module([tile(isa, scalar, r, v) for r, v in shapes] + [outer(isa, scalar, r, v) for r, v in shapes], isa)
+    plain = [tile(isa, scalar, r, v) for r, v in shapes(isa)]
+    return module(plain + [outer(isa, scalar, r, v) for r, v in shapes(isa) if v <= isa.max_vectors()], isa)
