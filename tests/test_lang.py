@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cProfile
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -438,9 +440,18 @@ def test_a_value_of_another_cell_is_refused() -> None:
         cell(lambda x, h, W: stolen[-1] + W.f(h, x))
 
 
-def test_no_profile_hook_is_left_behind() -> None:
-    import sys
+def test_cells_are_defined_the_same_under_a_profiler() -> None:
+    plain = gatework.cells.get("lstm")
+    profiler = cProfile.Profile()
+    profiler.enable()
+    again = cell(plain.function)
+    profiler.disable()
+    assert again.graph == plain.graph
+    names = {getattr(s.code, "co_name", "") for s in profiler.getstats()}
+    assert "check_parameters" in names, "the profiler goes on after the trace"
 
+
+def test_no_profile_hook_is_left_behind() -> None:
     before = sys.getprofile()
     with pytest.raises(CellError):
         cell(if_on_a_symbol)

@@ -17,7 +17,7 @@ from gatework.compiler.ops import LEAVES, REDUCTIONS
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "lambda", "mu", "nu", "sigma", "tau", "phi", "rho", "theta")
 # How tightly an expression binds.
 COMPARISON, SUM, PRODUCT, SIGN, ATOM = 0, 1, 2, 3, 4
-LONG = 5  # values in an expression
+LONG, LINE = 5, 40  # values in an expression
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class Printer:
         return lines
 
     def worth_a_name(self, index: int) -> bool:
-        """Whether a value without a name is written better once, because it is long and several read it."""
+        """Whether a value without a name is written better apart: several read it, or it fills a line by itself."""
         node = self.graph.nodes[index]
         self.weight[index] = 1 if node.name else 1 + sum(self.weight[a] for a in node.args)
         long = node.op == "dot" or self.weight[index] > LONG
-        if not (self.readers[index] > 1 and node.op not in LEAVES and long):
+        shared = self.readers[index] > 1 and node.op not in LEAVES and long
+        if not (shared or self.weight[index] > LINE):
             return False
         self.weight[index] = 1
         return True

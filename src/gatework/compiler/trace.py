@@ -18,6 +18,8 @@ from gatework.compiler.symbols import Symbol
 from gatework.compiler.widths import FEATURES, HIDDEN, Widths
 from gatework.errors import CellError
 
+PRIMES = 3
+
 
 @dataclass(slots=True)
 class Raw:
@@ -41,6 +43,13 @@ class Affine:
     blocked: tuple[bool, ...]
     labels: tuple[str, ...]
     place: tuple[str, int]
+
+
+def resume(profiler: Any) -> None:
+    """Set back what profiled before. cProfile's own object is not a function: it is enabled again."""
+    sys.setprofile(profiler if callable(profiler) else None)
+    if hasattr(profiler, "enable"):
+        profiler.enable()
 
 
 class Trace:
@@ -180,7 +189,7 @@ class Trace:
         try:
             return function(*args)
         finally:
-            sys.setprofile(before)
+            resume(before)
 
     def look(self) -> None:
         """Note the line that runs and the names that values have by now."""
@@ -292,7 +301,7 @@ class Trace:
 
     def names(self, news: list[int]) -> dict[int, str]:
         """Each node's name: its local variable's. Of several values that a variable had, the last keeps the name and
-        the others get primes; a name of a state belongs to its new value, and a name of an input to the input."""
+        a few before it get primes; a name of a state belongs to its new value, and a name of an input to the input."""
         new_of = {s.name: n for s, n in zip(self.states, news, strict=True)}
         leaves = {i.name for i in self.inputs} | set(new_of)
         names: dict[int, str] = {}
@@ -301,7 +310,7 @@ class Trace:
             earlier = [v for v in dict.fromkeys(values) if v != final]
             if final in values:
                 names.setdefault(final, name)
-            for primes, value in enumerate(earlier, 1):
+            for primes, value in enumerate(earlier[-PRIMES:], 1):
                 names.setdefault(value, name + "'" * primes)
         for state, new in new_of.items():
             if self.nodes[new].op not in LEAVES:
