@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gatework.compiler.edit import Edit
 from gatework.compiler.ir import Dot, Graph, Node, State
 from gatework.compiler.ops import LEAVES
+from gatework.compiler.simplify import Term
 
 
 def without_bias(graph: Graph) -> Graph:
@@ -31,6 +33,16 @@ def exposed(graph: Graph) -> Graph:
 
 def fixed(graph: Graph, values: Mapping[str, float]) -> Graph:
     """Inputs replaced by numbers."""
-    swap = {name: Node("const", (), float(value)) for name, value in values.items()}
-    nodes = tuple(swap.get(n.attr, n) if n.op == "input" else n for n in graph.nodes)
-    return replace(graph, nodes=nodes, inputs=tuple(i for i in graph.inputs if i.name not in values))
+    return _Fixed(graph, values).finish()
+
+
+class _Fixed(Edit):
+    def __init__(self, graph: Graph, values: Mapping[str, float]):
+        super().__init__(graph)
+        self.values = values
+        self.inputs = [i for i in graph.inputs if i.name not in values]
+
+    def visit(self, index: int, node: Node) -> Term:
+        if node.op == "input" and node.attr in self.values:
+            return Term(self.builder, self.builder.const(self.values[node.attr]))
+        return self.copied(node)

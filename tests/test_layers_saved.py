@@ -1,0 +1,218 @@
+"""gatework.save and runtime.load: the same numbers without torch, and nothing else from a file of a stranger."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+import gatework
+from gatework import runtime
+from gatework.errors import FileFormatError, OptionError, ShapeError
+
+T, B, I, H = 7, 3, 4, 5
+LAYERS: dict[str, Callable[[], Any]] = {
+    "lstm": lambda: gatework.LSTM(I, H, 2),
+    "gru": lambda: gatework.GRU(I, H, 2, batch_first=True, bias=False),
+    "rnn": lambda: gatework.RNN(I, H, nonlinearity="relu", dtype=torch.float64),
+    "both ways": lambda: gatework.LSTM(I, H, 2, bidirectional=True),
+    "projected": lambda: gatework.LSTM(I, H, 2, proj_size=2),
+    "options": lambda: gatework.LSTM(
+        I, H, zoneout=0.2, recurrent_dropout=0.3, layer_norm=True, peephole=True, learn_initial_state=True
+    ),
+    "slstm": lambda: gatework.Recurrent("slstm", I, 6, sizes={"heads": 2}),
+    "stack": lambda: nn.Sequential(gatework.GRU(I, H), gatework.LSTM(H, 6)),
+}
+
+
+def saved(name: str, tmp_path: Path) -> tuple[Any, Path]:
+    torch.manual_seed(0)
+    layer = LAYERS[name]()
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -0.8, 0.8)
+    path = tmp_path / "layer.safetensors"
+    gatework.save(layer, path)
+    return layer.eval(), path
+
+
+def through_torch(layer: Any, x: np.ndarray) -> np.ndarray:
+    """(T, B, I) to (T, B, H)."""
+    value = torch.from_numpy(x).to(next(layer.parameters()).dtype)
+    with torch.no_grad():
+        for part in layer if isinstance(layer, nn.Sequential) else [layer]:
+            value = part(value.transpose(0, 1))[0].transpose(0, 1) if part.batch_first else part(value)[0]
+    return value.numpy()
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((T, B, I)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_same_numbers_as_the_layer(name: str, tmp_path: Path, x: np.ndarray) -> None:
+    layer, path = saved(name, tmp_path)
+    runner = runtime.load(path)
+    expected = through_torch(layer, x)
+    assert_allclose(runner.run(x), expected, rtol=1e-5, atol=1e-6)
+    assert (runner.input_size, runner.output_size) == (I, expected.shape[2])
+    if name == "both ways":
+        assert_allclose(runner.run(x), expected, rtol=1e-5, atol=1e-6)
+        with pytest.raises(ShapeError, match="both directions has no step"):
+            runner.step(x[0])
+        return
+    runner.reset()
+    assert_allclose(np.stack([runner.step(row) for row in x]), expected, rtol=1e-5, atol=1e-6)
+    runner.reset()
+    assert_allclose(np.concatenate([runner.run(x[:3]), runner.run(x[3:])]), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_states_are_read_written_and_reset(tmp_path: Path, x: np.ndarray) -> None:
+    _, path = saved("options", tmp_path)
+    runner, other = runtime.load(path), runtime.load(path)
+    whole = runner.run(x)
+    runner.reset()
+    runner.run(x[:3])
+    kept = runner.state
+    assert {n: v.shape for n, v in kept[0].items()} == {"h": (B, H), "c": (B, H)}
+    rest = runner.run(x[3:])
+    other.state = kept
+    kept[0]["h"][:] = 9.0
+    assert np.array_equal(other.run(x[3:]), rest), "setting a state copies it"
+    other.state = [{n: v[1:2] for n, v in runner.state[0].items()}]
+    assert other.batch == 1
+    runner.reset(rows=[1])
+    again = runner.run(x)
+    assert_allclose(again[:, 1], whole[:, 1], rtol=1e-6)
+    assert not np.allclose(again[:, 0], whole[:, 0])
+    runner.reset(batch=2)
+    assert_allclose(runner.run(x[:, :2]), whole[:, :2], rtol=1e-6)
+
+
+def test_wrong_calls_are_named(tmp_path: Path, x: np.ndarray) -> None:
+    runner = runtime.load(saved("lstm", tmp_path)[1])
+    runner.step(x[0])
+    for call, words in (
+        (lambda: runner.step(x[0, :2]), r"there are 3 streams, but the input has 2; call reset\(2\)"),
+        (lambda: runner.run(x[..., :2]), r"must have shape \(T, B, 4\); got \(7, 3, 2\)"),
+        (lambda: setattr(runner, "state", runner.state[:1]), "one entry for each of the 2 layers"),
+        (lambda: setattr(runner, "state", [{"h": np.zeros((1, H))}] * 2), "the states of layer 0 must be"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            call()
+    with pytest.raises(OptionError, match="not Linear"):
+        gatework.save([nn.Linear(2, 3)], "nowhere.safetensors")
+
+
+def test_it_runs_without_torch(tmp_path: Path, x: np.ndarray) -> None:
+    layer, path = saved("lstm", tmp_path)
+    np.savez(tmp_path / "data.npz", x=x, expected=through_torch(layer, x))
+    script = """
+import sys
+sys.modules["torch"] = None
+import numpy as np
+from gatework import runtime
+data, runner = np.load(sys.argv[2]), runtime.load(sys.argv[1])
+np.testing.assert_allclose(np.stack([runner.step(row) for row in data["x"]]), data["expected"], rtol=1e-5, atol=1e-6)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path), str(tmp_path / "data.npz")], check=True)
+
+
+# --- files of strangers ----------------------------------------------------------------------------------------------
+
+
+def rewrite(path: Path, change: Callable[[dict, dict], Any]) -> None:
+    """Change what a saved file says and holds."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        said = json.loads(file.metadata()["gatework"])
+    tensors = load_file(path)
+    change(said, tensors)
+    save_file(tensors, path, {"gatework": json.dumps(said)})
+
+
+def graph(said: dict) -> dict:
+    return said["layers"][0]["graph"]
+
+
+WRONG: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
+    "an unknown operation": (lambda s, t: graph(s)["nodes"][-1].__setitem__(0, "system"), "operation"),
+    "an argument that comes later": (lambda s, t: graph(s)["nodes"][3].__setitem__(1, [900]), "earlier nodes"),
+    "a name that is code": (lambda s, t: graph(s)["nodes"][-1].__setitem__(4, "x) ret void"), "a name"),
+    "a size without end": (lambda s, t: s["layers"][0]["sizes"].update(H=10**12), "size of 'H'"),
+    "a size that no weight has": (lambda s, t: s["layers"][0]["sizes"].update(Z=10**6), "none of its weights"),
+    "weights of other shapes": (lambda s, t: t.update({"0.0/f.0": np.zeros((2, 2), np.float32)}), "0.0/f.0"),
+    "weights of whole numbers": (lambda s, t: t.update({"0.0/f.0": np.zeros((H, H), np.int32)}), "needs floats"),
+    "a weight too few": (lambda s, t: t.pop("1.0/o.1"), "1.0/o.1"),
+    "a tensor too many": (lambda s, t: t.update(extra=np.zeros(3, np.float32)), "of which its cells use"),
+    "mixed types": (lambda s, t: t.update({"0.0/f.0": t["0.0/f.0"].astype(np.float64)}), "mixes"),
+    "layers that do not join": (lambda s, t: s["layers"].reverse(), r"the weight '0\.0/.\.1'"),
+    "layers without end": (lambda s, t: s.update(layers=s["layers"] * 99), "1 to 64 layers"),
+    "a version of the future": (lambda s, t: s.update(version=7), "update gatework"),
+    "too many directions": (lambda s, t: s["layers"][0].update(directions=10**9), "1 or 2 directions"),
+    "no graph": (lambda s, t: s["layers"][0].update(graph=[]), "outermost value"),
+    "a state of text": (lambda s, t: graph(s)["states"][0].__setitem__(2, "__import__('os')"), "a number"),
+    "nodes without end": (lambda s, t: graph(s).update(nodes=graph(s)["nodes"] * 900), "a list of up to"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_file_that_lies_is_refused(name: str, tmp_path: Path) -> None:
+    _, path = saved("lstm", tmp_path)
+    change, words = WRONG[name]
+    rewrite(path, change)
+    with pytest.raises(FileFormatError, match=words) as error:
+        runtime.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    _, path = saved("lstm", tmp_path)
+    whole = path.read_bytes()
+    save_file({"a": np.zeros(2, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(FileFormatError, match=r"was not written by gatework\.save"):
+        runtime.load(tmp_path / "other.safetensors")
+    for content in (b"", b"hello", whole[:-1], whole[: len(whole) // 2], (1 << 40).to_bytes(8, "little") + whole[8:]):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError):
+            runtime.load(path)
+    with pytest.raises(FileNotFoundError):
+        runtime.load(tmp_path / "missing.safetensors")
+
+
+def test_no_change_of_a_byte_does_more_than_fail(tmp_path: Path, x: np.ndarray) -> None:
+    """300 files with a few bytes of the header changed: each loads as some cell or is refused; nothing else."""
+    _, path = saved("lstm", tmp_path)
+    whole = bytearray(path.read_bytes())
+    header = int.from_bytes(whole[:8], "little")
+    draw, loaded = random.Random(0), 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(draw.randint(1, 3)):
+            content[draw.randrange(8 + header)] = draw.randrange(256)
+        path.write_bytes(content)
+        try:
+            runtime.saved.read(path)
+            loaded += 1
+        except FileFormatError:
+            pass
+    assert loaded < 300
+
+
+def test_deep_nesting_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    save_file({"a": np.zeros(2, np.float32)}, path, {"gatework": "[" * 100_000})
+    with pytest.raises(FileFormatError, match="damaged"):
+        runtime.load(path)
