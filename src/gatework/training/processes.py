@@ -25,12 +25,6 @@ def join() -> Shard:
     return Shard(dist.get_rank(), dist.get_world_size())
 
 
-def leave() -> None:
-    """Leaves what `join` joined."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-
-
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor, count: int, shard: Shard) -> tuple[float, int]:
     """Sets every gradient to the mean over all processes' items; gives the loss and the count of all."""

@@ -1,0 +1,114 @@
+"""What watches a training: bar, plain lines, curves, TensorBoard, and who gets which."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatework.tasks import jobs
+from gatework.tasks.generate import Generate, GenerateOptions
+from gatework.training import console
+from gatework.training.callbacks import Callback, TensorBoard
+from gatework.training.options import TrainingOptions
+from gatework.training.trainer import Trainer
+from learners import Line, fresh
+
+
+def train(callback: Callback, learner: Line | None = None) -> Trainer:
+    options = TrainingOptions(epochs=2, learning_rate=0.05)
+    trainer = Trainer(learner or Line(), fresh(), options, callbacks=[callback])
+    trainer.fit()
+    return trainer
+
+
+LINE = r"epoch 2/2  train loss \d+\.\d+  valid loss \d+\.\d+  \d+ s  best"
+
+
+@pytest.mark.parametrize("watcher", [console.Lines, console.Bar])
+def test_a_line_per_validation_and_the_guard_speaks_up(
+    watcher: type[Callback], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(watcher(), Line(poison=(4,)))
+    told = capsys.readouterr()
+    assert told.out == ""
+    text = " ".join(told.err.split())  # a terminal wraps long lines
+    assert re.search(" ".join(LINE.split()), text)
+    assert text.count("warning: at step 4 of epoch 1") == 1
+    assert "stopped: all 2 epochs done" in text
+
+
+def test_long_epochs_say_something(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(console, "LINE_EVERY", 0.0)
+    train(console.Lines())
+    assert re.search(r"epoch 2  batch 3/6  loss \d", capsys.readouterr().err)
+
+
+def test_the_terminal_decides_who_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert console.watcher(quiet=True) == []
+    for terminal, kind in ((True, console.Bar), (False, console.Lines)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda answer=terminal: answer)
+        assert [type(each) for each in console.watcher(quiet=False)] == [kind]
+
+
+class Kernel:
+    """Stands in for the shell and the display of a notebook."""
+
+    version_info = (9, 0)  # matplotlib asks
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+
+    def get_ipython(self) -> Any:
+        return type("ZMQInteractiveShell", (), {})()
+
+    def SVG(self, text: str) -> str:
+        return text
+
+    def display(self, picture: str, display_id: bool) -> Any:
+        self.drawn.append(picture)
+        return self
+
+    def update(self, picture: str) -> None:
+        self.drawn.append(picture)
+
+
+def test_a_notebook_gets_curves_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel()
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
+    monkeypatch.setitem(sys.modules, "IPython.display", kernel)
+    (watcher,) = console.watcher(quiet=False)
+    assert isinstance(watcher, console.Curves)
+    train(watcher)
+    assert len(kernel.drawn) == 2
+    assert all(picture.startswith("<svg") for picture in kernel.drawn)
+    assert kernel.drawn[0] != kernel.drawn[1]
+
+
+def test_curves_show_losses_and_the_watched_metric() -> None:
+    history = [{"epoch": 1.0, "train_loss": 2.0, "valid_loss": 2.1, "valid_accuracy": 0.5}]
+    assert console.curves_svg(history, "accuracy").count('id="axes_') == 2
+    assert console.curves_svg(history, "loss").count('id="axes_') == 1
+
+
+def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trainer = train(TensorBoard(str(tmp_path)))
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    written = [round(event.value, 5) for event in events.Scalars("epoch/valid_loss")]
+    assert written == [round(row["valid_loss"], 5) for row in trainer.progress.history]
+    assert [event.step for event in events.Scalars("step/loss")] == [10]
+
+
+def test_the_rate_is_found_and_recorded(tmp_path: Path) -> None:
+    options = GenerateOptions(find_rate=True, hidden_size=8, length=8, batch_size=4, epochs=1, sample_length=3)
+    text = "the cat sat on the mat, the dog sat on the cat. " * 20
+    trained = jobs.train(Generate(options), [text], out=tmp_path / "run", quiet=True)
+    assert trained.run.options["find_rate"] is False
+    assert 1e-5 < trained.run.options["learning_rate"] <= 1
+    assert trained.run.options["learning_rate"] != options.learning_rate
