@@ -316,9 +316,7 @@ class _Placement:
 
 def _order_columns(stage: Stage, nodes: tuple[Node, ...]) -> None:
     """Inputs before states, so that their products may leave the loop; columns so that each operand's lie together."""
-    operands: list[int] = []
-    for dot in stage.dots:
-        operands += [a for a in nodes[dot].args if a not in operands]
+    operands = list(dict.fromkeys(a for dot in stage.dots for a in nodes[dot].args))
     operands.sort(key=lambda a: (nodes[a].op != "input", a))
     place = {a: i for i, a in enumerate(operands)}
     stage.dots.sort(key=lambda d: sum(place[a] for a in nodes[d].args) / len(nodes[d].args))
