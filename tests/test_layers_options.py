@@ -144,6 +144,7 @@ def test_forget_bias_and_chrono() -> None:
     assert 400 < f.exp().mean() < 600
     z = gatework.GRU(I, 400, chrono=1000)
     assert 400 < (z.bias_ih_l0 + z.bias_hh_l0)[400:800].exp().mean() < 600
+    assert torch.equal(gatework.LSTM(I, H, layer_norm=True, forget_bias=2.0).f_shift_l0, torch.full((H,), 2.0))
     for wrong in ({"chrono": 2}, {"forget_bias": 1.0, "bias": False}):
         with pytest.raises(OptionError):
             gatework.LSTM(I, H, **wrong)

@@ -61,7 +61,8 @@ class _Compat(Recurrent):
         gates = {self.keeps_state: values, **opposite}
         with torch.no_grad():
             for gate, bias in gates.items():
-                for number, piece in enumerate(declared.pieces[f"{gate}.bias"]):
+                places = declared.pieces.get(f"{gate}.bias") or declared.pieces[f"{gate}_shift"]  # of layer_norm
+                for number, piece in enumerate(places):
                     name = list(declared.shapes)[piece.param] + suffix
                     getattr(self, name)[piece.start : piece.stop] = 0.0 if number else bias
 
