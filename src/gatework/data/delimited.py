@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from gatework.data.table import Table
+from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
 DELIMITERS = ",\t;|"
@@ -58,9 +58,7 @@ def _named(frame: pl.DataFrame, header: bool, first: tuple, source: str, place: 
     if header and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{source}, line 1: two columns are called {twice!r}; rename one, or pass header=False")
-    notes = (
-        (f"columns: {', '.join(names)}",) if header else (f"no header: columns are called {', '.join(frame.columns)}",)
-    )
+    notes = (f"columns: {listed(names)}",) if header else (f"no header: columns are called {listed(frame.columns)}",)
     if header:
         frame = frame.slice(1).rename(dict(zip(frame.columns, names, strict=True)))
     if not frame.height:
@@ -93,7 +91,7 @@ def has_header(frame: pl.DataFrame) -> bool:
         again = (frame[name].slice(1) == first).sum()
         if again or len(first) > 60 or first.strip().replace(".", "", 1).lstrip("-").isdigit():
             return False
-    return frame.height > 1
+    return True
 
 
 def _fast(text: str, delimiter: str, quoted: bool) -> pl.DataFrame | None:
@@ -169,10 +167,17 @@ def _fields(line: str, delimiter: str) -> int:
 
 
 def _quoted_tabs(text: str) -> bool:
-    """Tab-separated files come with and without quoting; with it, a field that starts with a quote ends with one."""
-    fields = [field for line in text[:500_000].split("\n")[:-1] for field in line.rstrip("\r").split("\t")]
-    opened = [field for field in fields if field.startswith('"')]
-    return bool(opened) and all(len(field) > 1 and field.endswith('"') for field in opened)
+    """Tab-separated files come with and without quoting. With it, a field that starts with a quote ends with one, and
+    rows have the same number of fields."""
+    if not (text.startswith('"') or '\t"' in text or '\n"' in text):
+        return False
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    try:
+        widths = {len(fields) for fields in itertools.islice(reader, 1000) if fields}
+    except csv.Error:
+        return False
+    return len(widths) == 1
 
 
 def _lines(lines: list[int]) -> Callable[[int], str]:

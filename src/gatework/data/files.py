@@ -65,7 +65,7 @@ def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     end = data.find(b"\n", error.start)
     line = data[start : len(data) if end < 0 else end]
     guess = "cp1252" if _reads(line, "cp1252") else "latin-1"
-    near = data[max(start, error.start - 20) : error.start + 20].decode(guess, "replace").strip()
+    near = line[max(error.start - start - 20, 0) : error.start - start + 20].decode(guess, "replace").strip()
     number = data.count(b"\n", 0, error.start) + 1
     return (
         f"{source}, line {number}, character {error.start - start + 1}: "

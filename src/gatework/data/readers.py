@@ -12,7 +12,7 @@ import polars as pl
 
 from gatework.data.delimited import read_delimited
 from gatework.data.files import decode, read_bytes, read_text
-from gatework.data.table import Table
+from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
 SUFFIXES = {
@@ -105,8 +105,8 @@ def _read_parquet(data: bytes, source: str) -> Table:
         cause = str(error).splitlines()[0]
         raise DataError(f"{source}: not a whole parquet file ({cause}); was it cut short? Fetch it again") from None
     if not frame.height:
-        raise DataError(f"{source} has columns ({', '.join(frame.columns)}) and no rows")
-    return Table(frame, source, notes=(f"columns: {', '.join(frame.columns)}",))
+        raise DataError(f"{source} has columns ({listed(frame.columns)}) and no rows")
+    return Table(frame, source, notes=(f"columns: {listed(frame.columns)}",))
 
 
 def _read_jsonl(text: str, source: str) -> Table:
@@ -123,7 +123,7 @@ def _read_jsonl(text: str, source: str) -> Table:
         if not isinstance(record, dict):
             raise DataError(f'{source}, line {number}: {str(record)[:40]!r} is not an object like {{"text": "..."}}')
     frame = pl.DataFrame(_columns(records), strict=False)
-    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {', '.join(frame.columns)}",))
+    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
 
 
 def _json(line: str, source: str, number: int) -> Any:
@@ -226,7 +226,7 @@ def infer_columns(table: Table, text: str | None = None, label: str | None = Non
     text = text or _named_like(table, TEXT_NAMES, {label}) or _longest(table, {label})
     label = label or _named_like(table, LABEL_NAMES, {text}) or _fewest(table, {text})
     if label is None:
-        have = ", ".join(table.columns)
+        have = listed(table.columns)
         raise DataError(
             f"{table.source} has no column of labels beside {text!r} (columns: {have}); name one with label="
         )

@@ -14,7 +14,7 @@ from gatework.data.files import read_text
 from gatework.data.finding import Finding
 from gatework.data.ragged import Ragged
 from gatework.data.readers import LABEL_NAMES, read_table
-from gatework.data.table import Table
+from gatework.data.table import Table, listed
 from gatework.errors import DataError
 
 ID_NAMES = ("id", "series", "sequence", "case", "sample", "unique_id", "series_id", "sequence_id")
@@ -69,7 +69,9 @@ def read_sequences(
     id = id or _found(table, ID_NAMES)
     if id is None:
         return _wide(table, label, labelled)
-    return _long(table, id, time or _found(table, TIME_NAMES), label or _found(table, LABEL_NAMES), labelled)
+    time = time or _found(table, TIME_NAMES)
+    words = [name for name in table.columns if name not in (id, time) and not numeric(table, name)]
+    return _long(table, id, time, label or (words[0] if words else _found(table, LABEL_NAMES)), labelled)
 
 
 def from_arrays(arrays: Sequence | np.ndarray, labels: Sequence | None = None) -> Sequences:
@@ -179,6 +181,14 @@ def _ts_even(rows: list[np.ndarray], numbers: list[int], source: str) -> None:
             )
 
 
+def numeric(table: Table, name: str) -> bool:
+    """Whether nine in ten of a column's first values are numbers or missing."""
+    head = table.column(name).head(100)
+    if head.dtype != pl.String:
+        return head.dtype.is_numeric()
+    return bool((head.is_null() | head.str.strip_chars().cast(pl.Float64, strict=False).is_not_null()).mean() >= 0.9)
+
+
 def _found(table: Table, names: tuple[str, ...]) -> str | None:
     lower = {name.lower(): name for name in table.columns}
     return next((lower[name] for name in names if name in lower), None)
@@ -189,7 +199,7 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
     table = _sorted(table, id, time)
     ids = table.strings(id)
     if labelled and label is None:
-        have = ", ".join(table.columns)
+        have = listed(table.columns)
         raise DataError(f"{table.source} has no column that looks like a label (columns: {have}); name one with label=")
     channels = tuple(name for name in table.columns if name not in (id, time, label))
     if not channels:
@@ -204,7 +214,7 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
     )
     notes = (
         *table.notes,
-        f"id is column {id!r}, time is {time!r}, label is {label!r}, channels: {', '.join(channels)}",
+        f"id is column {id!r}, time is {time!r}, label is {label!r}, channels: {listed(list(channels))}",
     )
     where = lambda i, step: f"{table.where(int(starts[i]) + step)} (id {ids[int(starts[i])]!r})"  # noqa: E731
     return Sequences(ragged, labels, channels, table.source, where, notes)

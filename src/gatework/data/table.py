@@ -12,6 +12,12 @@ from gatework.data.suggest import did_you_mean
 from gatework.errors import DataError
 
 
+def listed(names: list[str], limit: int = 12) -> str:
+    """The names with commas between, the first of many."""
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of a file or frame. `place(row)` is where row `row` (from 0) of the source stands: "line 17".
@@ -40,7 +46,7 @@ class Table:
     def column(self, name: str) -> pl.Series:
         """A column by name; the error for a missing one lists those that exist."""
         if name not in self.columns:
-            have = ", ".join(self.columns)
+            have = listed(self.columns)
             raise DataError(f"{self.source} has no column {name!r}: it has {have}{did_you_mean(name, self.columns)}")
         return self.frame[name]
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from gatework.data import checks, readers
 from gatework.data.finding import Finding
-from gatework.data.sequences import Sequences, check_sequences, from_arrays, read_sequences
+from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, from_arrays, numeric, read_sequences
 from gatework.data.table import Table
 from gatework.errors import DataError
 from gatework.tasks.classify.options import ClassifyOptions
@@ -77,18 +77,16 @@ def reading(options: ClassifyOptions) -> dict[str, Any]:
 
 
 def _kind_of_table(table: Table, options: ClassifyOptions) -> str:
-    """Sequences if every column but label, id and time holds numbers."""
-    names = {options.label, options.id, options.time}
-    keys = (*readers.LABEL_NAMES, "id", "time", "step", "t", "timestamp", "date")
-    rest = [name for name in table.columns if name not in names and name.lower() not in keys]
-    if options.text is not None or len(rest) < 1 or "text" in table.columns:
+    """Sequences if all columns but one (the label) hold numbers and there is an id, or there are many such columns."""
+    if options.id is not None:
+        return "sequences"
+    if options.text is not None or any(name.lower() in readers.TEXT_NAMES for name in table.columns):
         return "texts"
-    head = table.frame.head(20)
-    numeric = [
-        head[name].dtype.is_numeric() or head[name].cast(pl.String).cast(pl.Float64, strict=False).is_not_null().all()
-        for name in (rest[1:] if options.label is None and len(rest) > 3 else rest)
-    ]
-    return "sequences" if all(numeric) else "texts"
+    others = [name for name in table.columns if name not in (options.label, options.time)]
+    words = [name for name in others if not numeric(table, name)]
+    labels = {options.label, *words} - {None}
+    few = 2 if any(name.lower() in ID_NAMES for name in table.columns) else 5
+    return "sequences" if len(labels) <= 1 and len(table.columns) > few else "texts"
 
 
 def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
