@@ -227,22 +227,13 @@ def _sorted(table: Table, id: str, time: str | None) -> Table:
     order = table.strings(id).replace_strict(list(first), list(first.values()), return_dtype=pl.Int64)
     keys = [order]
     if time is not None:
-        keys.append(_times(table, time))
+        keys.append(table.times(time))
     rows = (
         pl.DataFrame({str(i): key for i, key in enumerate(keys)})
         .with_row_index("row")
         .sort([str(i) for i in range(len(keys))], maintain_order=True)
     )
     return table.take(rows["row"].to_numpy())
-
-
-def _times(table: Table, time: str) -> pl.Series:
-    """Numbers if they are numbers, else ISO dates, which sort as text."""
-    series = table.column(time)
-    if series.dtype == pl.String:
-        numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
-        return numbers if numbers.null_count() == series.null_count() else series
-    return series
 
 
 def _one_label(table: Table, label: str, ragged: Ragged, ids: pl.Series) -> pl.Series:

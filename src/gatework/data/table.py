@@ -75,6 +75,14 @@ class Table:
             )
         return values.fill_null(float("nan"))
 
+    def times(self, name: str) -> pl.Series:
+        """A column to sort by: numbers if all are numbers, dates as they are; ISO dates as text sort rightly too."""
+        series = self.column(name)
+        if series.dtype != pl.String:
+            return series
+        numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
+        return numbers if numbers.null_count() == series.null_count() else series
+
     def take(self, rows: Sequence[int] | np.ndarray) -> Table:
         """The given rows, which keep their places."""
         rows = np.asarray(rows, np.int64)

@@ -216,7 +216,9 @@ class Trainer:
         improved = self.learner.metric.better(value, progress.best)
         progress.waited = 0 if improved else progress.waited + 1
         self.plateau.validated(improved)
-        if improved:
+        if (
+            improved or value == progress.best
+        ):  # of equals the latest: its rate is lower
             progress.best, progress.best_epoch = value, progress.epoch + 1
             with self._averaged():
                 self.best = copy(self.model)
@@ -271,7 +273,7 @@ class Trainer:
         self.plateau.factor, self.plateau.waited = self.progress.plateau_factor, self.progress.plateau_waited
         if self.average:
             self.average.tensors, self.average.steps = groups["average"], self.progress.average_steps
-        local = {name: tensor[self.shard.rank] for name, tensor in groups["local"].items()}
+        local = {name: tensor[self.shard.rank].clone() for name, tensor in groups["local"].items()}
         torch.set_rng_state(local.pop("rng"))
         self.carry = split(local).get("carry", {})
 

@@ -102,7 +102,7 @@ class Classify(Task):
         if options.split == "time":
             if rows.table is None:
                 raise DataError(f"{rows.source}: split=time needs a table with the column {options.time!r}")
-            kept, held = split_by_time(rows.table.column(str(options.time)), share)
+            kept, held = split_by_time(rows.table.times(str(options.time)), share)
         else:
             groups = rows.groups(options.group if options.split == "group" else None)
             labels = rows.labels.to_list()

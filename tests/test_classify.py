@@ -1,0 +1,369 @@
+"""The job `classify`: its pieces against their definitions, then the whole job from files and as estimators."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from torch.nn import functional
+from typer.testing import CliRunner
+
+from gatework import cli
+from gatework.data.ragged import Ragged
+from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.tasks import jobs
+from gatework.tasks.classify import Classify, ClassifyOptions, SequenceClassifier, TextClassifier, measures, wide
+from gatework.tasks.classify.examples import Examples, make_batch
+from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
+from gatework.tasks.classify.model import Classifier
+from gatework.training.learner import Shard
+
+SMALL: dict[str, Any] = {"hidden_size": 6, "embedding_size": 5, "epochs": 2, "batch_size": 8}
+WORDS = ("film", "plot", "cast", "music", "story", "scene")
+
+
+def corpus(count: int = 80) -> tuple[list[str], list[str]]:
+    """Texts whose mood is the order of two words, which no bag of single words shows."""
+    generator = np.random.default_rng(0)
+    texts, labels = [], []
+    for i in range(count):
+        first, second = ("good", "bad") if i % 2 else ("bad", "good")
+        rest = " ".join(generator.choice(WORDS, generator.integers(1, 6)))
+        texts.append(f"{rest} {first} not {second} {i}")
+        labels.append("pos" if i % 2 else "neg")
+    return texts, labels
+
+
+def waves(count: int) -> tuple[list[np.ndarray], list[int]]:
+    """Two channels, one ahead of the other: the label says which."""
+    generator = np.random.default_rng(1)
+    rows, labels = [], []
+    for i in range(count):
+        time = np.arange(generator.integers(8, 20)) / 3 + generator.uniform(0, 6)
+        lag = 0.9 if i % 2 else -0.9
+        rows.append(np.stack([np.sin(time), np.sin(time + lag)], axis=1) + generator.normal(0, 0.05, (len(time), 2)))
+        labels.append(i % 2)
+    return rows, labels
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    path.write_text("review,mood\n" + "".join(f"{text},{label}\n" for text, label in zip(*corpus(), strict=True)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(reviews, tmp_path_factory):
+    task = Classify(ClassifyOptions(**SMALL))
+    return jobs.train(task, reviews, out=tmp_path_factory.mktemp("run") / "run", quiet=True)
+
+
+# -- the network ----------------------------------------------------------------------------------------------
+
+
+def sequences(lengths: list[int], channels: int = 3) -> Examples:
+    generator = np.random.default_rng(5)
+    rows = [generator.normal(size=(length, channels)).astype(np.float32) for length in lengths]
+    return Examples(Ragged.of(rows), np.zeros(len(lengths), np.int64), str)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_batch_gives_what_each_sequence_gives_alone(pooling, bidirectional):
+    torch.manual_seed(0)
+    options = ClassifyOptions(**SMALL, pooling=pooling, bidirectional=bidirectional, kind="sequences", layers=2)
+    model = Classifier(options, 4, None, 3).eval()
+    examples = sequences([3, 9, 1, 9, 4])
+    batch, order = make_batch(examples, np.arange(5))
+    together = torch.zeros(5, 4)
+    together[torch.from_numpy(order)] = model(batch)
+    for i in range(5):
+        torch.testing.assert_close(together[i], model(make_batch(examples, np.array([i]))[0])[0])
+
+
+def test_pooling_is_its_definition():
+    examples = sequences([2, 5, 3])
+    batch, _ = make_batch(examples, np.arange(3))
+    for pooling, reduce in (("mean", lambda rows: rows.mean(0)), ("max", lambda rows: rows.max(0).values)):
+        model = Classifier(ClassifyOptions(**SMALL, pooling=pooling), 2, None, 3)
+        values = torch.randn(len(batch.values), 12, dtype=torch.float64, requires_grad=True)
+        pooled = model._pool(batch, values, values)
+        expected = torch.stack([reduce(values[batch.rows == i]) for i in range(3)])
+        torch.testing.assert_close(pooled, expected)
+        weights = torch.randn_like(pooled)
+        ours, theirs = (torch.autograd.grad((each * weights).sum(), values)[0] for each in (pooled, expected))
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_word_dropout_and_noise_act_in_training_alone():
+    model = Classifier(ClassifyOptions(**SMALL, noise=1.0, dropout=0.0), 2, None, 3)
+    batch, _ = make_batch(sequences([4, 4]), np.arange(2))
+    assert not torch.equal(model.train()(batch), model(batch))
+    assert torch.equal(model.eval()(batch), model(batch))
+
+
+@pytest.mark.parametrize("cell", ["gru", "mgu"])
+def test_any_cell_can_be_used(cell):
+    batch, _ = make_batch(sequences([4, 2]), np.arange(2))
+    assert Classifier(ClassifyOptions(**SMALL, cell=cell), 2, None, 3)(batch).shape == (2, 2)
+
+
+# -- loss and decision ----------------------------------------------------------------------------------------
+
+
+def test_losses_are_their_formulas():
+    logits, labels = torch.randn(7, 3), torch.tensor([0, 1, 2, 2, 1, 0, 0])
+    torch.testing.assert_close(cross_entropy(logits, labels, None, 0.0, 0.0), functional.cross_entropy(logits, labels))
+    p = torch.softmax(logits, 1)[torch.arange(7), labels]
+    torch.testing.assert_close(cross_entropy(logits, labels, None, 0.0, 2.0), (-((1 - p) ** 2) * p.log()).mean())
+    weights = class_weights(np.array([0, 0, 0, 1]), 2)
+    torch.testing.assert_close(weights, torch.tensor([4 / 6, 2.0]))
+
+
+def test_the_decision_finds_rare_classes():
+    generator = np.random.default_rng(0)
+    labels = (generator.random(400) < 0.1).astype(int)
+    rare = generator.normal(labels * 1.5 - 3, 0.5)  # right in order, yet never above zero
+    logits = np.stack([np.zeros(400), rare], axis=1)
+    before = measures.hard_measures(logits.argmax(1), labels, 2)["macro_f1"]
+    after = measures.hard_measures((logits + tuned_decision(logits, labels)).argmax(1), labels, 2)["macro_f1"]
+    assert before < 0.55
+    assert after > 0.85
+    three = np.concatenate([logits, np.full((400, 1), -9.0)], axis=1)
+    assert measures.hard_measures((three + tuned_decision(three, labels)).argmax(1), labels, 3)["macro_f1"] > 0.55
+
+
+def test_measures_are_scikit_learns():
+    from sklearn.metrics import f1_score, log_loss, precision_score
+
+    generator = np.random.default_rng(2)
+    logits, labels = generator.normal(size=(200, 4)), generator.integers(0, 4, 200)
+    probabilities = measures.softmax(logits)
+    found = measures.measures(probabilities, logits.argmax(1), labels)
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, logits.argmax(1), average="macro"))
+    assert found["loss"] == pytest.approx(log_loss(labels, probabilities))
+    table = measures.class_table(logits.argmax(1), labels, list("abcd"))
+    assert table[2]["precision"] == pytest.approx(
+        precision_score(labels, logits.argmax(1), labels=[2], average="macro")
+    )
+    sure = measures.calibration(np.eye(4)[labels], labels, labels)
+    assert sure["error"] == 0
+    assert sure["bins"] == [{"confidence": 1.0, "accuracy": 1.0, "rows": 200}]
+
+
+def test_out_of_fold_logits_come_from_models_that_saw_neither_row_nor_twin():
+    """With labels drawn by lot a model can only remember; what it remembers must not reach the row itself."""
+    generator = np.random.default_rng(0)
+    texts = [f"w{i % 100} v{i % 100}" for i in range(200)]
+    labels = np.tile(generator.integers(0, 2, 100), 2)
+    options = ClassifyOptions(ngrams="words", ngram_strength=100.0)
+    bag = wide.make_bag(options, 10)
+    assert bag is not None
+    features = bag.fit_transform(texts)
+    kept = wide.out_of_fold(features, labels, 2, options, np.arange(200) % 100).argmax(1)
+    leaked = wide.out_of_fold(features, labels, 2, options, np.arange(200)).argmax(1)
+    assert (kept == labels).mean() < 0.65
+    assert (leaked == labels).mean() > 0.75
+
+
+# -- the whole job --------------------------------------------------------------------------------------------
+
+
+def test_a_run_holds_everything_and_moves(trained, reviews, tmp_path):
+    results = trained.run.results()
+    assert {"accuracy", "macro_f1", "mcc", "loss", "calibration_error"} <= set(results["test"])
+    assert [each["name"] for each in results["baselines"]] == ["majority", "TF-IDF bigrams + logistic regression"]
+    assert results["data"]["rows"] == {"train": 64, "valid": 8, "test": 8}
+    assert {"classes", "confusion", "most_confused", "calibration", "worst"} <= set(results["sections"])
+    options = trained.run.options
+    assert (options["text"], options["label"], options["kind"], options["test_share"]) == (
+        "review",
+        "mood",
+        "texts",
+        0.1,
+    )
+    trained.run.path.rename(tmp_path / "elsewhere")
+    try:
+        again = jobs.load(tmp_path / "elsewhere")
+        assert again.evaluate(reviews) == trained.evaluate(reviews)
+        assert again.predict(["good not bad", ""]) == trained.predict(["good not bad", ""])
+    finally:
+        (tmp_path / "elsewhere").rename(trained.run.path)
+
+
+def test_predictions_need_no_labels_and_ignore_them(trained, reviews):
+    texts, _ = corpus()
+    rows = trained.predict(reviews)
+    assert [row["label"] for row in rows] == [row["label"] for row in trained.predict(texts)]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
+    assert rows[0]["confidence"] == max(rows[0]["probabilities"].values())
+
+
+def test_new_labels_and_columns_are_refused_by_line(trained, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("review,mood\nfine,pos\nso so,neutral\n")
+    with pytest.raises(DataError, match="line 3, column 'mood': the label 'neutral' was not in the training data"):
+        trained.evaluate(path)
+    path.write_text("reviews,mood\nfine,pos\n")
+    with pytest.raises(DataError, match=r"no column 'review'.*did you mean 'reviews'"):
+        trained.predict(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,x\n", "has one row"),
+        ("a,x\nb,x\n", "every row has the label 'x'"),
+        ("a,x\nb,y\n", "too few to hold out"),
+        ("a,x\nb,\nc,y\n", "line 3, column 'label': the label is empty"),
+    ],
+)
+def test_hopeless_data_is_refused_before_training(tmp_path, rows, message):
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + rows)
+    with pytest.raises(DataError, match=message):
+        Classify(ClassifyOptions(**SMALL)).prepare(path)
+
+
+def test_options_that_do_not_fit_are_refused():
+    for options, message in (
+        ({"split": "group"}, "needs the column that holds the group"),
+        ({"tokenizer": "bpe", "stem": "english"}, "work on words"),
+        ({"valid_share": 0.5, "test_share": 0.5}, "leave nothing"),
+        ({"pooling": "min"}, "pooling"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            ClassifyOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tokenizer": "characters", "ngrams": "none", "pooling": "attention"},
+        {"tokenizer": "bpe", "vocabulary": 300, "ngrams": "characters"},
+        {"stop": ("en",), "stem": "english", "class_weights": "balanced", "focal": 1.0, "tune_threshold": True},
+        {"layers": 2, "recurrent_dropout": 0.2, "label_smoothing": 0.1, "max_length": 4},
+    ],
+)
+def test_every_option_trains_and_comes_back(reviews, tmp_path, options):
+    run = jobs.train(Classify(ClassifyOptions(**SMALL, **options)), reviews, out=tmp_path / "run", quiet=True)
+    results = run.run.results()
+    assert jobs.load(tmp_path / "run").evaluate(reviews) == run.evaluate(reviews)
+    assert ("valid_macro_f1" in results["history"][0]) and np.isfinite(results["test"]["loss"])
+
+
+def test_groups_and_time_decide_splits(tmp_path):
+    texts, labels = corpus(60)
+    path = tmp_path / "data.csv"
+    lines = "".join(
+        f"{text},{label},g{i // 6},{i}\n" for i, (text, label) in enumerate(zip(texts, labels, strict=True))
+    )
+    path.write_text("text,label,author,day\n" + lines)
+    by_time = Classify(ClassifyOptions(**SMALL, split="time", time="day", ngrams="none")).prepare(path)
+    assert [by_time.test.where(i) for i in range(6)] == [f"{path}, line {i}" for i in range(56, 62)]
+    by_group = Classify(ClassifyOptions(**SMALL, split="group", group="author", ngrams="none")).prepare(path)
+    lines_of = [{int(part.where(i).split()[-1]) for i in range(len(part))} for part in vars(by_group).values()]
+    groups = [{(line - 2) // 6 for line in part} for part in lines_of]
+    assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
+
+
+def test_batches_depend_on_seed_and_epoch_and_are_shared_out():
+    task = Classify(ClassifyOptions(**SMALL))
+    examples = sequences([3, 4, 5, 6, 7, 8, 9, 2, 1, 3, 4, 5, 6, 7, 8, 9, 2, 4])
+    whole = task.batches(examples, 0, Shard())
+    halves = [task.batches(examples, 0, Shard(rank, 2)) for rank in range(2)]
+    assert len(halves[0]) == len(halves[1])
+    assert sum(len(batch.labels) for batch in whole) == 18
+    assert {tuple(rows) for rows in task.batches(examples, 1, Shard()).rows} != {tuple(rows) for rows in whole.rows}
+
+
+def test_pretrained_vectors_are_used_and_can_stay(reviews, tmp_path):
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("good 1 2 3 4 5\nbad -1 -2 -3 -4 -5\n")
+    task = Classify(ClassifyOptions(**SMALL, vectors=str(vectors), freeze_vectors=True, ngrams="none"))
+    run = jobs.train(task, reviews, out=tmp_path / "run", quiet=True)
+    row = task.encoder.tokenizer.vocabulary.index("good")  # type: ignore[union-attr]
+    assert run.model.embedding.weight[row].tolist() == [1, 2, 3, 4, 5]  # type: ignore[union-attr, index]
+    assert "2 of" in " ".join(run.run.results()["data"]["notes"])
+
+
+# -- estimators -----------------------------------------------------------------------------------------------
+
+
+def test_the_text_classifier_is_an_estimator(tmp_path):
+    texts, labels = corpus(60)
+    model = TextClassifier(**SMALL)
+    copy = clone(model.set_params(hidden_size=7))
+    assert copy.get_params()["hidden_size"] == 7
+    copy.fit(np.array(texts), np.array(labels))
+    assert copy.classes_.tolist() == ["neg", "pos"]
+    assert copy.predict_proba(texts).shape == (60, 2)
+    assert set(copy.predict(texts)) <= {"neg", "pos"}
+    assert 0 <= copy.score(texts, labels) <= 1
+    copy.save(tmp_path / "saved")
+    assert (TextClassifier.load(tmp_path / "saved").predict_proba(texts) == copy.predict_proba(texts)).all()
+    with pytest.raises(DataError, match="X has 60 rows and y has 1"):
+        copy.fit(texts, ["a"])
+
+
+def test_sequences_of_any_length_and_labels_of_any_type_are_learned():
+    rows, labels = waves(120)
+    model = SequenceClassifier(hidden_size=12, epochs=20, batch_size=8, learning_rate=0.01, dropout=0.0, seed=2)
+    scores = cross_val_score(model, rows, np.array(labels), cv=2)
+    assert scores.min() > 0.8  # both channels look alike; only their order in time tells
+    model.fit(rows, labels)
+    assert model.predict(rows).dtype.kind == "i"
+    with pytest.raises(DataError, match="sequence 0, step 1, 'channel 2': nan"):
+        model.predict([np.array([[0.0, 1.0], [1.0, np.nan]])])
+    with pytest.raises(DataError, match="trained on channel 1, channel 2"):
+        model.predict([np.zeros((4, 3))])
+
+
+# -- the command line -----------------------------------------------------------------------------------------
+
+
+def called(*arguments: Any, text: str | None = None) -> Any:
+    return CliRunner().invoke(cli.app, [str(each) for each in arguments], input=text)
+
+
+def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
+    checked = called("check", "classify", reviews)
+    assert checked.exit_code == 0
+    assert "text is column 'review', label is column 'mood'" in checked.stdout
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes("review,mood\ncafé,pos\n".encode("latin-1"))
+    refused = called("check", "classify", bad)
+    assert refused.exit_code == 2
+    assert "line 2, character 4: byte 0xe9" in refused.output
+    run = tmp_path / "run"
+    settings = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+    assert called("train", "classify", reviews, "--out", run, "--quiet", *settings).exit_code == 0
+    assert called("evaluate", run, bad).exit_code == 2
+    answer = called("predict", run, "--json", text="good not bad\n")
+    assert json.loads(answer.stdout.splitlines()[0])["label"] in ("pos", "neg")
+    with pytest.raises(FileFormatError):
+        jobs.load(run, "generate")
+
+
+def test_two_runs_are_the_same(reviews):
+    def history() -> list[dict]:
+        return jobs.train(
+            Classify(dataclasses.replace(ClassifyOptions(**SMALL))), reviews, out=out, quiet=True
+        ).run.history()
+
+    import tempfile
+    from pathlib import Path
+
+    found = []
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            found.append([{k: v for k, v in row.items() if k != "seconds"} for row in history()])
+    assert found[0] == found[1]
