@@ -26,6 +26,11 @@ def check_finite(on: bool) -> None:
     _finite = bool(on)
 
 
+def finite() -> bool:
+    """Is the check for finite values on?"""
+    return _finite
+
+
 def array(
     cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0
 ) -> np.ndarray:

@@ -116,6 +116,7 @@ def shape_of(
     products = max(len(stage.dots), 1)
     wanted = max(most // products, 1) if stage.dots else 8
     vectors = max(1, min(wanted, -(-width // (lanes * parts))))
+    vectors = -(-width // lanes) if stage.rows else vectors  # a reduction sees all units at once
     chunk = vectors * lanes
     pieces = _pieces(stage, graph, max(most // vectors, 1))
     rows = min((isa.rows[len(p.terms) * vectors] for p in pieces), default=16)

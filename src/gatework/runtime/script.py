@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from gatework.backends.llvm.layout import MODES, PackWord
+from gatework.backends.llvm.layout import MODES, Job, PackWord
 from gatework.compiler.params import size
 from gatework.compiler.plan import Access, Accumulation, Plan, Stage
 from gatework.runtime.kernel import Kernel, Piece, Shape, shape_of
+from gatework.runtime.memory import aligned_zeros
 from gatework.runtime.rows import Rows
 
-ROW_BLOCK_BYTES = 384 * 1024  # operands of a block of rows stay in the second cache
+ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
 SCRATCH = 8192  # elements of a thread's sums
 STRETCH = 256  # inputs that are multiplied at a time
 
@@ -59,6 +60,11 @@ class Script:
     chunk_rows: int = 0
     why: str = ""
     memory: np.ndarray | None = None
+    template: Any = None
+    memory_version: int = -1
+    address: int = 0
+    alive: list[Any] = field(default_factory=list)
+    job: np.ndarray = field(default_factory=lambda: aligned_zeros(Job.WORDS, np.dtype(np.int64)))
     packed_version: int = -1
 
 
@@ -90,6 +96,7 @@ class Writer:
         commands = [w for name, argument in self.script.commands for w in (library[name], argument)]
         self.script.first = self.arena.block(commands)
         self.script.table = self.arena.finish()
+        self.script.address = self.script.table.ctypes.data
         return self.script
 
     def command(self, name: str, argument: Ref) -> None:
