@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from gatework.training import schedule
 from gatework.training.average import Average
 from gatework.training.callbacks import Callback
 from gatework.training.finder import find_rate
+from gatework.training.interrupts import Interrupts
 from gatework.training.learner import Metric
 from gatework.training.options import TrainingOptions
 from gatework.training.trainer import Trainer
@@ -169,6 +171,17 @@ def test_a_time_limit_validates_what_it_has() -> None:
     assert trainer.stopped == "time limit of 0.2 s reached"
     assert 0.2 <= trainer.progress.seconds < 2
     assert trainer.best
+
+
+def test_a_second_ctrl_c_acts_at_once_and_an_echo_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupts.wanted
+        monkeypatch.setattr("gatework.training.interrupts.ECHO", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_rate_finder_proposes_a_rate_that_learns_and_touches_nothing() -> None:

@@ -42,10 +42,15 @@ print(trained.stopped)
 """
 
 
-def start(out: Path, book: Path, resume: bool, at: int, how: str, batch: int = 4, launcher: tuple[str, ...] = ()):
-    program = out.parent / "program.py"
-    program.write_text(PROGRAM)
-    words = [str(program), str(out), "resume" if resume else "new", str(at), how, str(batch), str(book)]
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+def start(
+    out: Path, book: Path, resume: bool, at: int, how: str, launcher: tuple[str, ...] = (), program: str = PROGRAM
+) -> subprocess.CompletedProcess[str]:
+    path = out.parent / "program.py"
+    path.write_text(program)
+    words = [str(path), str(out), "resume" if resume else "new", str(at), how, "4", str(book)]
     return subprocess.run(
         [sys.executable, *launcher, *words],
         capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
@@ -106,16 +111,13 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, book: Path, straight: P
     same(out, straight)
 
 
-def test_two_processes_train_as_one(tmp_path: Path, book: Path) -> None:
+def test_two_processes_train_as_one_and_resume(tmp_path: Path, book: Path) -> None:
     """Without dropout the gradients are those of the whole batch, up to the order of their sum."""
     program = PROGRAM.replace("dropout=0.2, weight_drop=0.2", "dropout=0.0")
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(path)]
-    for name, words in (("one", [str(path)]), ("two", launcher)):
-        command = [sys.executable, *words, str(tmp_path / name), "new", "-1", "SIGKILL", "4", str(book)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
+    assert start(tmp_path / "one", book, False, -1, "SIGINT", program=program).returncode == 0
+    assert start(tmp_path / "two", book, False, 7, "SIGINT", LAUNCHER, program).stdout == "interrupted\n" * 2
+    done = start(tmp_path / "two", book, True, -1, "SIGINT", LAUNCHER, program)
+    assert done.returncode == 0, done.stderr
     one, two = (read_tensors(tmp_path / name / "best.safetensors")[0] for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)

@@ -40,15 +40,18 @@ def train(
     chosen = task(jobs.options(task, given, settings or [], base))
     trained = train_task(chosen, file, valid=valid, test=test, out=out, resume=resume, quiet=quiet)
     if trained.interrupted:
-        typer.echo(f"interrupted; the training is saved in {out}. Go on with: {again(task.name, file, out)}", err=True)
+        if trained.leads:
+            command = again(task.name, file, out, valid, test)
+            typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
         raise typer.Exit(INTERRUPTED)
     if trained.leads:
         show(trained.run.results(), out)
 
 
-def again(task: str, file: Path, out: Path) -> str:
+def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | None) -> str:
     """The command that goes on with a training."""
-    return f"gatework train {task} {file} --out {out} --resume"
+    others = [f"--{name} {path}" for name, path in (("valid", valid), ("test", test)) if path]
+    return " ".join([f"gatework train {task} {file} --out {out}", *others, "--resume"])
 
 
 def show(results: dict[str, Any], out: Path) -> None:

@@ -101,7 +101,7 @@ def train(
         torch.set_num_threads(task.options.threads)
     torch.manual_seed(task.options.seed)
     parts = task.prepare(source, valid, test)
-    data = {"sha256": fingerprint(source), "source": _name(source), **task.facts(parts)}
+    data = {**_origin(source, valid, test), **task.facts(parts)}
     model = task.build()
     if task.options.find_rate and not resume:
         _use_found_rate(task, parts, model)
@@ -150,6 +150,12 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
+def _origin(*sources: Source | None) -> dict[str, str]:
+    given = [source for source in sources if source is not None]
+    prints = [fingerprint(source) for source in given]
+    return {"sha256": prints[0] if len(prints) == 1 else sha256("".join(prints).encode()), "source": _name(given[0])}
+
+
 def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else "memory"
 
@@ -160,13 +166,14 @@ def _use_found_rate(task: Task, parts: Parts, model: nn.Module) -> None:
 
 
 def _open_run(task: Task, out: str | Path, data: Mapping[str, Any], resume: bool, shard: Shard) -> Run:
-    if shard.rank:  # only the first process writes
+    if not resume and shard.rank:  # only the first process writes
         return Run(Path(out), {"task": task.name})
     if not resume:
         return Run.create(out, task=task.name, options=task.options.to_dict(), data=data, assets=task.assets())
     run = Run.open(out, task.name)
     _must_match(run, task.options, data)
-    run.change_options(task.options.to_dict())
+    if shard.rank == 0:
+        run.change_options(task.options.to_dict())
     return run
 
 

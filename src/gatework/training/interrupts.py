@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO = 1.0  # seconds in which a second signal is the first again: torchrun passes on a Ctrl-C that all have had
 
 
 class Interrupts:
-    """Inside the block the first signal sets `wanted`; a second one acts as it did before the block.
+    """Inside the block the first signal sets `wanted`; one that comes a second later acts as it did before the block.
 
     with Interrupts() as interrupts:
         while not interrupts.wanted:
@@ -20,6 +22,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.wanted = False
+        self._asked_at = 0.0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -31,8 +34,11 @@ class Interrupts:
         self._restore()
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
+        self._asked_at = self._asked_at or time.monotonic()
+        if self.wanted and time.monotonic() - self._asked_at > ECHO:
+            self._restore()
+            signal.raise_signal(number)
         self.wanted = True
-        self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
