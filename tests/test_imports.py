@@ -34,7 +34,7 @@ SEES[""] = ()
 TORCH = ("layers", "keras", "training", "tasks", "report", "explain", "tune", "bench", "commands")
 HEAVY = {
     "torch": TORCH,
-    "keras": ("keras", "layers"),
+    "keras": ("keras", "layers", "bench"),
     "llvmlite": ("runtime", "bench"),
     "polars": ("data", "training", "tasks", "explain", "tune", "report", "bench", "commands"),
     "sklearn": ("training", "tasks", "explain", "tune", "bench", "report", "data"),

@@ -1,0 +1,103 @@
+"""What a result must say of where it comes from: processor, versions, commit, load, environment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gatework
+from gatework.bench.settings import processors
+from gatework.runtime import cpu
+
+LIBRARIES = ("numpy", "llvmlite", "torch", "onnxruntime", "jax", "keras")
+VARIABLES = ("OMP_", "MKL_", "KMP_", "GATEWORK_", "XLA_", "ONEDNN_", "DNNL_")
+
+
+def describe() -> dict[str, Any]:
+    """A dictionary for JSON."""
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "processor": processor(),
+        "llvm_name": cpu.host()[0],
+        "instruction_set": cpu.best_isa().name,
+        "processors": processors(),
+        "load": load(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {"gatework": gatework.__version__, **versions()},
+        "commit": commit(),
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+    }
+
+
+def headline(machine: dict[str, Any]) -> str:
+    """One line for people."""
+    named = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n != "gatework")
+    return f"{machine['processor']}, {machine['processors']} processors, {machine['instruction_set']}; {named}"
+
+
+def processor() -> str:
+    """The name that the system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def load() -> float | None:
+    """How many processes wanted to run in the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+class Others:
+    """How much of the processors other processes took between `start` and `share`: 0.5 is half a processor."""
+
+    def __init__(self) -> None:
+        self.began, self.busy, self.own = time.perf_counter(), busy_seconds(), time.process_time()
+
+    def share(self) -> float | None:
+        busy = busy_seconds()
+        if busy is None or self.busy is None:
+            return None
+        others = busy - self.busy - (time.process_time() - self.own)
+        return max(0.0, others / (time.perf_counter() - self.began))
+
+
+def busy_seconds() -> float | None:
+    """Seconds that all processors have worked, or were taken away, since the machine started; None if unknown."""
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    user, nice, system, _, _, irq, softirq, steal = map(int, path.read_text(encoding="utf-8").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The commit of a checkout, with "+" if files differ from it; None for an installed package."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        name = _git(root, "rev-parse", "HEAD")
+        return name + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,148 @@
+"""A measurement as a line to read and as JSON: medians, ratios with errors, shares of the peaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatework.bench.timing import Sample, ratio
+
+OURS = "gatework"
+UNSTEADY = 0.1  # deviation, as a part of the median
+BUSY = 0.1  # of a processor, used by others
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing measured, in seconds or (`unit`) "bytes". `flops` and `bytes` are of one call of ours, `peak_*` per
+    second; samples that are named `aside` are no peers."""
+
+    suite: str
+    what: str
+    case: str
+    threads: int
+    samples: dict[str, Sample]
+    ours: str = OURS
+    unit: str = "s"
+    flops: float = 0
+    bytes: float = 0
+    peak_flops: float = 0
+    peak_bytes: float = 0
+    aside: tuple[str, ...] = ()
+    facts: dict[str, float] = field(default_factory=dict)  # further results by name
+    elsewhere: float | None = None  # processors that other processes used meanwhile
+    report: dict[str, str] = field(default_factory=dict)  # words, such as which kernel ran
+
+    def ratios(self) -> dict[str, tuple[float, float]]:
+        """How many times faster we are than each other, and the error."""
+        mine = self.samples[self.ours]
+        return {n: ratio(s, mine) for n, s in self.samples.items() if n not in (self.ours, *self.aside)}
+
+    def rates(self) -> dict[str, float]:
+        """Of ours: GFLOP/s, GB/s and their shares of the peaks."""
+        seconds = self.samples[self.ours].median
+        found = {}
+        for unit, amount, peak in (("GFLOP/s", self.flops, self.peak_flops), ("GB/s", self.bytes, self.peak_bytes)):
+            if amount:
+                found[unit] = amount / seconds / 1e9
+            if amount and peak:
+                found[f"share of {unit}"] = amount / seconds / peak
+        return found
+
+    def line(self) -> str:
+        """
+        >>> samples = {"gatework": Sample((2e-6,) * 3), "torch": Sample((8e-6,) * 3)}
+        >>> Row("grid", "forward", "T1 B1 I2 H2", 1, samples).line()
+        'T1 B1 I2 H2           1 thread   forward           gatework 2.00 us ±0.0% | torch 8.00 us ±0.0%: 4.00±0.00x'
+        """
+        own = " ".join([f"{self.ours} {shown(self.samples[self.ours], self.unit)}", *self._rates()])
+        others = [f"{n} {shown(self.samples[n], self.unit)}: {r:.2f}±{e:.2f}x" for n, (r, e) in self.ratios().items()]
+        facts = [f"{name} {value:.3g}" for name, value in self.facts.items()]
+        parts = [f"{self.case:<21} {threaded(self.threads):<10} {self.what:<17} {own}", *others, *facts]
+        return " | ".join(parts) + self._warning()
+
+    def _rates(self) -> list[str]:
+        rates = self.rates()
+        texts = []
+        for unit in ("GFLOP/s", "GB/s"):
+            if unit in rates:
+                share = rates.get(f"share of {unit}")
+                texts.append(f"{rates[unit]:.0f} {unit}" + (f" ({share:.0%} of the peak)" if share else ""))
+        return texts
+
+    def _warning(self) -> str:
+        """What speaks against the numbers."""
+        if self.elsewhere is not None and self.elsewhere > BUSY:
+            return f" | disturbed: other processes used {self.elsewhere:.2f} processors"
+        wild = [name for name, s in self.samples.items() if s.spread > UNSTEADY]
+        return f" | unsteady: {', '.join(wild)}" if wild else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All there is, raw times in seconds included."""
+        samples = {
+            n: {"median": s.median, "spread": s.spread, "error": s.error, "times": list(s.times)}
+            for n, s in self.samples.items()
+        }
+        ratios = {n: {"ratio": r, "error": e} for n, (r, e) in self.ratios().items()}
+        words = {n: getattr(self, n) for n in ("suite", "what", "case", "threads", "ours", "unit", "elsewhere")}
+        return {
+            **words,
+            "facts": self.facts,
+            "report": self.report,
+            "samples": samples,
+            "ratios": ratios,
+            "rates": self.rates(),
+        }
+
+
+UNITS = {
+    "s": (("s", 1.0), ("ms", 1e3), ("us", 1e6)),
+    "bytes": (("GiB", 2.0**-30), ("MiB", 2.0**-20), ("KiB", 2.0**-10)),
+}
+
+
+def shown(sample: Sample, unit: str) -> str:
+    """Median and deviation in a unit that suits: "2.08 ms ±0.5%"."""
+    named, scale = next(((n, s) for n, s in UNITS[unit] if sample.median * s >= 1), UNITS[unit][-1])
+    value = sample.median * scale
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{digits}f} {named} ±{sample.spread:.1%}"
+
+
+def summary(rows: Iterable[Row]) -> list[str]:
+    """For each suite, thing, number of threads and peer, the least ratio and the geometric mean; the range of facts."""
+    rows = list(rows)
+    return [*_ratios(rows), *_facts(rows)]
+
+
+def _ratios(rows: list[Row]) -> list[str]:
+    groups: dict[tuple[str, str, int, str], list[tuple[float, str]]] = {}
+    for row in rows:
+        for peer, (value, _) in row.ratios().items():
+            groups.setdefault((row.suite, row.what, row.threads, peer), []).append((value, row.case))
+    lines = []
+    for (suite, what, count, peer), found in groups.items():
+        mean = math.exp(sum(math.log(value) for value, _ in found) / len(found))
+        least, where = min(found)
+        head = f"{suite}, {what}, {threaded(count)}, against {peer}"
+        if len(found) > 1:
+            lines.append(f"{head}: geometric mean {mean:.2f}x of {len(found)}, least {least:.2f}x at {where}")
+    return lines
+
+
+def _facts(rows: list[Row]) -> list[str]:
+    groups: dict[tuple[str, str, int, str], list[float]] = {}
+    for row in rows:
+        for name, value in row.facts.items():
+            groups.setdefault((row.suite, row.what, row.threads, name), []).append(value)
+    return [
+        f"{suite}, {what}, {threaded(count)}, {name}: {min(found):.3g} to {max(found):.3g}"
+        for (suite, what, count, name), found in groups.items()
+        if len(found) > 1
+    ]
+
+
+def threaded(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"

@@ -1,0 +1,67 @@
+"""The suites of measurements, by name: what each compares and which options it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from gatework.bench.rows import Row
+from gatework.bench.settings import Settings
+from gatework.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`module` holds `measure(settings) -> Iterator[Row]`; `takes` are the options that mean something for it."""
+
+    name: str
+    help: str
+    takes: frozenset[str]
+    module: str
+
+    def measure(self, settings: Settings) -> Iterator[Row]:
+        refused = sorted(settings.given() - self.takes)
+        if refused:
+            known = ", ".join(sorted(self.takes)) or "none of them"
+            raise OptionError(f"the suite {self.name!r} does not use {', '.join(refused)}; it takes {known}")
+        run: Callable[[Settings], Iterator[Row]] = import_module(f"gatework.bench.suites.{self.module}").measure
+        yield from run(settings)
+
+
+def _suite(name: str, takes: str, help: str) -> Suite:
+    return Suite(name, help, frozenset(takes.split()), name.replace("-", "_"))
+
+
+SUITES = {
+    s.name: s
+    for s in (
+        _suite("machine", "threads dtype", "what the machine can do: multiply-adds, and reading at several sizes"),
+        _suite(
+            "grid",
+            "cell shapes threads dtype peers",
+            "forward, forward+backward over the grid, against peers",
+        ),
+        _suite("cells", "cell shapes threads dtype peers", "GRU and tanh RNN against peers"),
+        _suite("ragged", "cell shapes threads dtype peers", "sequences of unequal length against packed sequences"),
+        _suite("layer-norm", "shapes threads dtype", "the layer-norm LSTM against a loop in torch, and the plain LSTM"),
+        _suite("variants", "shapes threads dtype", "other cells and wrappers: time per multiply-add beside the LSTM"),
+        _suite("step", "shapes threads dtype peers", "one step of a stream against peers and the read bandwidth"),
+        _suite("memory", "cell shapes dtype", "peak memory of forward+backward"),
+        _suite("first-use", "cell dtype", "how long a cell takes to compile, and to load from the disk cache"),
+        _suite("layers", "shapes threads dtype", "the torch layers against torch.nn's"),
+        _suite("keras", "shapes threads peer_python", "the Keras layers against Keras' own"),
+    )
+}
+
+
+def measure_suite(name: str, settings: Settings) -> Iterable[Row]:
+    """Rows, one after another as they are measured; "all" runs every suite, each with what it takes of the settings."""
+    if name == "all":
+        for suite in SUITES.values():
+            left_out = settings.given() - suite.takes
+            yield from suite.measure(settings.without(left_out))
+        return
+    if name not in SUITES:
+        raise OptionError(f"there is no suite {name!r}; choose one of {', '.join(SUITES)}, or all")
+    yield from SUITES[name].measure(settings)

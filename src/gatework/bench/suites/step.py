@@ -1,0 +1,77 @@
+"""One step of a stream, its state carried: against peers, and against reading the weights once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gatework.bench import peers
+from gatework.bench.case import Case
+from gatework.bench.contest import contest
+from gatework.bench.rows import OURS, Row
+from gatework.bench.settings import PEERS, Settings, Shape, all_threads
+from gatework.compiler import params
+from gatework.runtime import Rows
+
+SHAPES = tuple(Shape(1, 1, units, units) for units in (32, 64, 128, 256, 512))
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    s = settings.or_else(shapes=SHAPES, threads=all_threads(), dtype="float32", peers=PEERS)
+    for shape in s.shapes or ():
+        case = Case("lstm", shape._replace(T=1), str(s.dtype))
+        for threads in s.threads or ():
+            peers.use_threads(threads)
+            yield row(s, case, threads)
+
+
+def row(s: Settings, case: Case, threads: int) -> Row:
+    size = params.count(case.graph, case.sizes) * np.dtype(case.dtype).itemsize
+    calls: dict[str, Callable[[], Any]] = {OURS: ours(case)}
+    if "torch" in (s.peers or ()) and peers.installed("torch"):
+        calls["torch"] = torch_step(case, threads)
+    if "onnxruntime" in (s.peers or ()) and peers.installed("onnxruntime") and peers.Onnx.has(case, threads):
+        calls["onnxruntime"] = onnx_step(case, threads)
+    made = contest(s, "step", "step", str(case.shape), threads, calls, size=size)
+    made.report["kernel"] = case.program.describe()
+    return made
+
+
+def ours(case: Case) -> Callable[[], Any]:
+    """The state goes in and comes out."""
+    rows, state = Rows.rectangle(1, case.shape.B), dict.fromkeys(s.name for s in case.graph.states)
+
+    def step() -> None:
+        done = case.program.forward(rows, case.inputs, state, case.weights)
+        state.update(done.final)
+
+    return step
+
+
+def torch_step(case: Case, threads: int) -> Callable[[], Any]:
+    import torch
+
+    layer, x = peers.Torch(case, threads).layer, torch.from_numpy(case.padded)
+    held: list[Any] = [None]
+
+    def step() -> None:
+        with torch.inference_mode():
+            held[0] = layer(x, held[0])[1]
+
+    return step
+
+
+def onnx_step(case: Case, threads: int) -> Callable[[], Any]:
+    """States in and out, without the copy that carries them on."""
+    session = peers.onnx_session(peers.model(case, state=True), threads)
+    bound, keep = session.io_binding(), {}
+    zeros = np.zeros((1, case.shape.B, case.shape.H), case.dtype)
+    for name, array in (("X", case.padded), ("h0", zeros), ("c0", zeros)):
+        keep[name] = peers.ort_value(array)
+        bound.bind_ortvalue_input(name, keep[name])
+    for name in ("Y_h", "Y_c"):
+        keep[name] = peers.ort_value(zeros)
+        bound.bind_ortvalue_output(name, keep[name])
+    return lambda keep=keep: session.run_with_iobinding(bound)
