@@ -114,14 +114,14 @@ class Call:
                 self.put(f"start:{name}", self.checked(f"the start of {name!r}", value, shape, rest=state.start))
 
     def weights(self, given: Arrays) -> None:
-        program = self.program
-        if program.bound is None or not program.bound.same(given):
-            program.bound = Weights(program, given)
-        for name, values in program.bound.entries.items():
+        bound = self.program.bound  # another thread may replace it at any time
+        if bound is None or not bound.same(given):
+            bound = self.program.bound = Weights(self.program, given)
+        for name, values in bound.entries.items():
             slot = self.slots.get(name)
             if slot is not None:
                 self.entries.append((slot * WORDS, *values))
-        self.alive.append(program.bound)
+        self.alive.append(bound)
 
     def histories_of(self, history: Arrays) -> None:
         for state in self.program.graph.states:

@@ -8,7 +8,7 @@ weights lie packed as [chunk][input][columns x U vectors], in the order in which
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,6 +94,13 @@ class Piece(NamedTuple):
     terms: tuple[Term, ...]
     blocked: bool
 
+    def split(self, most: int) -> list[Piece]:
+        """Nearly equal pieces of at most `most` columns."""
+        parts = -(-len(self.terms) // max(most, 1))
+        cuts = [len(self.terms) * i // parts for i in range(parts + 1)]
+        runs = [self.terms[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [Piece(self.operand, run[0].column, run, self.blocked) for run in runs]
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -118,20 +125,15 @@ def shape_of(
     vectors = max(1, min(wanted, -(-width // (lanes * parts))))
     vectors = -(-width // lanes) if stage.rows else vectors  # a reduction sees all units at once
     chunk = vectors * lanes
-    pieces = _pieces(stage, graph, max(most // vectors, 1))
-    rows = min((isa.rows[len(p.terms) * vectors] for p in pieces), default=16)
-    return Shape(width, vectors, chunk, -(-width // chunk), len(stage.dots) * chunk, rows, tuple(pieces))
+    runs = [Piece(run[0].operand, run[0].column, tuple(run), _blocked(graph, run[0])) for run in _runs(stage, graph)]
+    pieces, rows = cut_pieces(runs, vectors, most, isa)
+    return Shape(width, vectors, chunk, -(-width // chunk), len(stage.dots) * chunk, rows, pieces)
 
 
-def _pieces(stage: Stage, graph: Graph, most: int) -> list[Piece]:
-    """Runs of neighbouring columns with the same operand, cut into nearly equal pieces of at most `most` columns."""
-    pieces = []
-    for run in _runs(stage, graph):
-        parts = -(-len(run) // most)
-        for i in range(parts):
-            terms = tuple(run[len(run) * i // parts : len(run) * (i + 1) // parts])
-            pieces.append(Piece(terms[0].operand, terms[0].column, terms, _blocked(graph, terms[0])))
-    return pieces
+def cut_pieces(pieces: Iterable[Piece], vectors: int, most: int, isa: Isa) -> tuple[tuple[Piece, ...], int]:
+    """Pieces for tiles of at most `most` vectors, and the height of such tiles."""
+    cut = tuple(part for piece in pieces for part in piece.split(most // vectors))
+    return cut, min((isa.rows[len(p.terms) * vectors] for p in cut), default=16)
 
 
 def _runs(stage: Stage, graph: Graph) -> list[list[Term]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +74,7 @@ class Program:
         self.states = {s.name: s for s in graph.states}
         self.rests = {f"start_{s.name}": s.start for s in graph.states}
         self.last = "nothing has run yet"
+        _living.add(self)
 
     # ---- machine code, when first needed
     @functools.cached_property
@@ -212,6 +215,21 @@ class Program:
     def sunk(self) -> set[str]:
         """Inputs whose gradient is a product after the loop: made only if it is needed."""
         return {p.stores[0].access.array.split(":")[1] for p in self.backprop.plans["backward"].products}
+
+
+_living: weakref.WeakSet[Program] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child, no thread is left that could open a lock or finish the packing of weights."""
+    for program in list(_living):
+        program.lock = threading.Lock()
+        for script in program.scripts.values():
+            script.packed_version = -1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def choose_mode(program: Program, rows: Rows, count: int) -> tuple[Mode, str]:

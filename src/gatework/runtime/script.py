@@ -6,7 +6,7 @@ A script holds no address of data: arrays are named by slots, which a call fills
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from gatework.backends.llvm.layout import MODES, Job, PackWord
 from gatework.compiler.params import size
 from gatework.compiler.plan import Access, Accumulation, Plan, Stage
-from gatework.runtime.kernel import Kernel, Piece, Shape, shape_of
+from gatework.runtime.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
 from gatework.runtime.memory import aligned_zeros
 from gatework.runtime.rows import Rows
 
@@ -217,9 +217,11 @@ class Writer:
 
     def _hoist(self, pieces: list[Piece], shape: Shape, plan: Plan, start: tuple) -> tuple[int, int, int, int]:
         """One product over all rows, into the array from which the loop's sums then start."""
-        stage = Stage("", False)
+        isa = self.kernel.isa
+        cut, height = cut_pieces(pieces, shape.vectors, isa.max_vectors(), isa)
+        shape, stage = replace(shape, pieces=cut, tile_rows=height), Stage("", False)
         name = f"hoisted:{len(self.script.hoisted)}"
-        words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], pieces)
+        words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], list(cut))
         self._whole(self.arena.block(words), self.rows.size, 0, self._room([shape], plan))
         self.script.hoisted[name] = shape.columns * shape.chunks
         return self.slots[name], 0, shape.columns, 1

@@ -55,7 +55,7 @@ def run(library: Any, job: np.ndarray, threads: int) -> bool:
         library.function("execute", ctypes.c_void_p, ctypes.c_int64)(job.ctypes.data, 0)
         return True
     crew = team()
-    job[Job.ticket] = job[Job.refused] = 0
+    job[Job.ticket :] = 0  # the barrier too: a fork may have come in the middle of a meeting
     job[Job.team_size] = crew.size_function
     crew.run(library["team"], job.ctypes.data, threads)
     return not job[Job.refused]
