@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatework.layers import through_arrays
 from gatework.layers.binding import Binding, known
 from gatework.layers.differentiable import differentiable
+from gatework.layers.direct import Saved, prepared
 from gatework.layers.entry import TracedEntry
 from gatework.layers.ragged import Packed, Rectangle, put
 from gatework.runtime.rows import Rows
 
-Tensors = Sequence[Tensor | None]
+Tensors = Sequence[Any]
 
 
 def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors) -> list[Tensor]:
@@ -36,70 +38,61 @@ def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float
 
 def forward(
     binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors, train: bool
-) -> tuple[list[Tensor], Any]:
-    """The kernel's forward pass: tensors out, and what it kept for the way back."""
-    arrays = _arrays(binding, tensors)
-    program = binding.program(tensors[0].dtype)  # type: ignore[union-attr]
-    done = program.forward(rows, {**arrays[0], **rates}, arrays[1], arrays[2], train=train or every)
-    outputs = [done.history[binding.output], *(done.final[s] for s in binding.states)]
-    if every:
-        outputs += [done.history[s] for s in binding.states[1:]]
-    return [torch.from_numpy(a) for a in outputs], done
+) -> tuple[list[Tensor], Saved]:
+    """The kernel's forward pass: tensors out, and what is kept for the way back."""
+    tensors = binding.checked(tensors)
+    if rows.size and binding.direct(tensors):
+        call = prepared(binding, "train" if train or every else "infer", rows, tensors)
+        finals, histories, block = call(tensors, rates)
+    else:
+        finals, histories, block = *through_arrays.forward(binding, rows, rates, tensors, train or every), None
+    return [histories[0], *finals, *(histories[1:] if every else ())], Saved(tensors, histories, block)
 
 
-def backward(binding: Binding, done: Any, every: bool, grads: Tensors, tensors: Tensors, needs: Sequence[bool]) -> list:
-    """The kernel's backward pass: a gradient, or None, for each of `tensors`."""
-    states, dtype = binding.states, tensors[0].dtype  # type: ignore[union-attr]
-    given = [None if g is None else g.detach().contiguous().numpy() for g in grads]
-    d_history = dict.fromkeys(states) | {binding.output: given[0]}
-    d_final = dict(zip(states, given[1 : 1 + len(states)], strict=True))
-    if every:
-        d_history.update(zip(states[1:], given[1 + len(states) :], strict=True))
-    names = [*binding.steps, *binding.sequences]
-    first, params = binding.first_start, binding.first_param
-    need = {name for name, needed in zip(names, needs, strict=False) if needed}
-    need |= {"start"} if any(needs[first:params]) else set()
+def backward(
+    binding: Binding,
+    rows: Rows,
+    every: bool,
+    rates: dict[str, float],
+    saved: Saved,
+    grads: Tensors,
+    needs: Sequence[bool],
+) -> list:
+    """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
+    states, params = len(binding.states), binding.first_param
+    given = [None if g is None else g.contiguous() for g in grads]
+    d_histories = [given[0], *(given[1 + states :] if every else [None] * (states - 1))]
+    need = {n for n, needed in zip((*binding.steps, *binding.sequences), needs, strict=False) if needed}
     need |= {"weights"} if any(needs[params:]) else set()
-    found = binding.program(dtype).backward(done, d_history, d_final, need)
-    result = [_tensor(found.inputs.get(n)) if needed else None for n, needed in zip(names, needs, strict=False)]
-    result += [_tensor(found.start.get(s)) if n else None for s, n in zip(states, needs[first:params], strict=True)]
-    if "weights" not in need:
-        return result + [None] * (len(tensors) - params)
-    return result + binding.gradients(found.weights, tensors[params:])  # type: ignore[arg-type]
-
-
-def _tensor(array: Any) -> Tensor | None:
-    return None if array is None else torch.from_numpy(array)
-
-
-def _arrays(binding: Binding, tensors: Tensors) -> tuple[dict, dict, dict]:
-    """Tensors as numpy arrays over the same memory: inputs, starts, weights."""
-    first, params = binding.first_start, binding.first_param
-    rows = [None if t is None else t.detach().contiguous().numpy() for t in tensors[:params]]
-    inputs = dict(zip((*binding.steps, *binding.sequences), rows, strict=False))
-    start = dict(zip(binding.states, rows[first:], strict=True))
-    return inputs, start, binding.weights([t.detach().numpy() for t in tensors[params:]])  # type: ignore[union-attr]
+    if rows.size and binding.direct(saved.tensors):
+        call = prepared(binding, frozenset(need), rows, saved.tensors)
+        return call(saved, d_histories, given[1 : 1 + states], rates)
+    return through_arrays.backward(binding, rows, rates, saved.tensors, d_histories, given[1 : 1 + states], need)
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, binding: Binding, rows: Rows, every: bool, rates: dict[str, float], *tensors: Tensor) -> Any:
-        outputs, done = forward(binding, rows, every, rates, tensors, train=True)
-        ctx.said = binding, rows, every, rates, done
-        ctx.save_for_backward(*tensors, *outputs)
+        outputs, saved = forward(binding, rows, every, rates, tensors, train=True)
+        ctx.said = binding, rows, every, rates
+        others = () if every else saved.histories[1:]
+        ctx.save_for_backward(*saved.tensors, *outputs, *others, saved.block)
         ctx.set_materialize_grads(False)
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        binding, rows, every, rates, done = ctx.said
-        tensors = ctx.saved_tensors[: len(ctx.needs_input_grad) - 4]
+        binding, rows, every, rates = ctx.said
         needs = ctx.needs_input_grad[4:]
+        *kept, block = ctx.saved_tensors
+        tensors = kept[: len(needs)]
         if torch.is_grad_enabled():
             found = _again(binding, rows, every, rates, grads, tensors, needs)
         else:
-            found = backward(binding, done, every, grads, tensors, needs)
-        return None, None, None, None, *found
+            states = len(binding.states)
+            histories = [kept[len(needs)], *kept[len(needs) + 1 + states :]]
+            found = backward(binding, rows, every, rates, Saved(tensors, histories, block), grads, needs)
+        return None, None, None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
 def _again(
@@ -152,10 +145,10 @@ def _op_backward(
     """The gradients of the tensors that need one; runs the forward pass again, as operators keep no private state."""
     call = _Call(key, steps, batch, reverse, lengths, rates)
     entered = call.enter(tensors)
-    _, done = forward(call.binding, call.rows, every, call.rates, entered, train=True)
+    _, saved = forward(call.binding, call.rows, every, call.rates, entered, train=True)
     states = len(call.binding.states)
     inner = [call.pack(g) if k == 0 or k > states else call.batch.sort(g) for k, g in enumerate(grads)]
-    found = call.left(backward(call.binding, done, every, inner, entered, needs))
+    found = call.left(backward(call.binding, call.rows, every, call.rates, saved, inner, needs))
     zero = [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
     return [f for f, n in zip(zero, needs, strict=True) if n]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,33 +12,27 @@ from torch import Tensor
 
 from gatework import runtime
 from gatework.compiler.ir import Graph
+from gatework.layers.errors import LayerError
+from gatework.layers.parameters import Declared
+from gatework.runtime import checks
+from gatework.runtime.program import Program
 
 DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
-
-
-class Piece(NamedTuple):
-    """Rows `start:stop` of the layer's parameter number `param`; `stop` None is the whole parameter."""
-
-    param: int
-    start: int = 0
-    stop: int | None = None
-
-    def of(self, params: Sequence[Any]) -> Any:
-        array = params[self.param]
-        return array if self.stop is None else array[self.start : self.stop]
-
-
-Pieces = dict[str, tuple[Piece, ...]]
 
 
 class Binding:
     """One direction of one layer. `pieces[key]` says which rows of which parameters are the graph's weight `key`; where
     there are several (torch's two biases), the weight is their sum. Tensors are passed in the order: `steps` (inputs at
     each step), `sequences` (inputs once a sequence), `states` (starts), parameters. `key` names the binding for the
-    registered operator, the same in every process."""
+    registered operator, the same in every process. `turned` parameters lie transposed in memory (Keras')."""
 
-    def __init__(self, graph: Graph, sizes: dict[str, int], pieces: Pieces, recompute: bool = False):
+    def __init__(
+        self, graph: Graph, sizes: dict[str, int], declared: Declared, recompute: bool = False,
+        turned: tuple[int, ...] = (),
+    ):  # fmt: skip
+        pieces = declared.pieces
         self.graph, self.sizes, self.pieces, self.recompute = graph, sizes, pieces, recompute
+        self.param_shapes = list(declared.shapes.values())
         self.steps = tuple(i.name for i in graph.inputs if i.per == "step")
         self.sequences = tuple(i.name for i in graph.inputs if i.per == "sequence")
         self.rates = tuple(i.name for i in graph.inputs if i.per == "call")
@@ -51,7 +45,9 @@ class Binding:
         self.single = tuple((key, *found[0]) for key, found in pieces.items() if len(found) == 1)
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
         self._programs: dict[torch.dtype, Any] = {}
-        said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), recompute))
+        self.turned = turned
+        self.prepared: dict[tuple, Any] = {}
+        said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
         self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
         _KNOWN.setdefault(self.key, self)
 
@@ -65,6 +61,22 @@ class Binding:
             options = {"recompute": True} if self.recompute else {}
             found = self._programs[dtype] = runtime.program(self.graph, self.sizes, DTYPES[dtype], **options)
         return found
+
+    def checked(self, tensors: Sequence[Any]) -> list[Any]:
+        """The tensors, contiguous; refuses parameters that are not what the layer was built with."""
+        params = tensors[self.first_param :]
+        if [p.shape for p in params] != self.param_shapes or not all(p.is_cpu for p in params):
+            found = ", ".join(f"{tuple(p.shape)} on {p.device}" for p in params)
+            raise LayerError(f"parameters of {self.graph.name} must be {self.param_shapes} on the cpu; got {found}")
+        tensors = [t if t is None or t.is_contiguous() else t.contiguous() for t in tensors]
+        for p in self.turned:
+            given = params[p]
+            tensors[self.first_param + p] = given if given.t().is_contiguous() else given.t().contiguous().t()
+        return tensors
+
+    def direct(self, tensors: Sequence[Any]) -> bool:
+        """Whether a compiled kernel reads these tensors where they lie."""
+        return not checks.finite() and isinstance(self.program(tensors[0].dtype), Program)
 
     def weights(self, params: Sequence[Any]) -> dict[str, Any]:
         """The graph's weights by key, as views of the parameters (sums where a weight has several pieces)."""

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes
-from gatework.layers.binding import Piece, Pieces
 from gatework.layers.layouts import gates
 
 Shape = tuple[int, ...]
+
+
+class Piece(NamedTuple):
+    """Rows `start:stop` of the layer's parameter number `param`; `stop` None is the whole parameter."""
+
+    param: int
+    start: int = 0
+    stop: int | None = None
+
+    def of(self, params: Sequence[Any]) -> Any:
+        array = params[self.param]
+        return array if self.stop is None else array[self.start : self.stop]
+
+
+Pieces = dict[str, tuple[Piece, ...]]
 
 
 class Declared(NamedTuple):

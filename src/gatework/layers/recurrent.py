@@ -142,10 +142,10 @@ class Recurrent(nn.Module):
 
     def _declare(self, device: Any, dtype: Any) -> None:
         self._names: list[list[str]] = []
-        self._pieces = [self._declared(layer).pieces for layer in range(self.num_layers)]
+        self._layouts = [self._declared(layer) for layer in range(self.num_layers)]
         for layer in range(self.num_layers):
             for suffix in self.suffixes(layer):
-                shapes = self._declared(layer).shapes
+                shapes = self._layouts[layer].shapes
                 self._names.append([name + suffix for name in shapes])
                 for name, shape in shapes.items():
                     self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -199,7 +199,7 @@ class Recurrent(nn.Module):
         found = self._bindings.get(key)
         if found is None:
             graph, sizes = self._variant(training, reset, every), self.layer_sizes(layer)
-            found = self._bindings[key] = Binding(graph, sizes, self._pieces[layer], self.recompute)
+            found = self._bindings[key] = Binding(graph, sizes, self._layouts[layer], self.recompute)
         return found
 
     def _variant(self, training: bool, reset: bool, every: bool) -> Graph:

@@ -56,7 +56,7 @@ class _Compat(Recurrent):
         """The gate that keeps the state gets `values`; with chrono the input gate gets their negative."""
         if not self.bias:
             raise OptionError("forget_bias and chrono set biases, but the layer has bias=False")
-        declared = self._declared(0)
+        declared = self._layouts[0]
         opposite = {"i": -values} if self.chrono is not None and self.keeps_state == "f" else {}
         gates = {self.keeps_state: values, **opposite}
         with torch.no_grad():
