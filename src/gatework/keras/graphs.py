@@ -11,8 +11,9 @@ from gatework.compiler.ir import Graph, Node
 from gatework.compiler.simplify import Term
 from gatework.compiler.wrappers import RecurrentDropout, recurrent_dropout
 from gatework.keras.activations import ACTIVATIONS
-from gatework.layers.binding import Binding, Piece, Pieces
+from gatework.layers.binding import Binding
 from gatework.layers.layouts import gates
+from gatework.layers.parameters import Declared, Piece
 from gatework.layers.variants import without_bias
 
 
@@ -40,26 +41,22 @@ def graph(form: Form) -> Graph:
 
 @lru_cache(maxsize=256)
 def binding(form: Form, inputs: int, units: int) -> Binding:
-    """The graph with its sizes; parameters are kernel (4u, F) and recurrent kernel (4u, u), transposed as views, and
-    the bias flat."""
-    made = graph(form)
-    return Binding(made, {"I": inputs, "H": units}, pieces(form, units))
+    """The graph with its sizes, over the parameters that `declared` names."""
+    return Binding(graph(form), {"I": inputs, "H": units}, declared(form, inputs, units), turned=(0, 1))
 
 
-def pieces(form: Form, units: int) -> Pieces:
-    """Which rows of Keras' parameters are which of the graph's weights; a GRU's second bias follows the first."""
-    found: dict[str, tuple[Piece, ...]] = {}
+def declared(form: Form, inputs: int, units: int) -> Declared:
+    """Keras' weights as parameters: the kernels transposed, as views, and each row of the bias for itself."""
     order = gates(form.cell, "keras")
-    second = len(order) * units if form.cell == "gru" else 0
+    rows = len(order) * units
+    shapes = {"kernel": (rows, inputs), "recurrent_kernel": (rows, units)}
+    if form.use_bias:
+        shapes |= dict.fromkeys(("bias", "recurrent_bias") if form.cell == "gru" else ("bias",), (rows,))
+    pieces: dict[str, tuple[Piece, ...]] = {}
     for k, gate in enumerate(order):
-        start, stop = k * units, (k + 1) * units
-        found[gate.x], found[gate.h] = (Piece(0, start, stop),), (Piece(1, start, stop),)
-        if form.use_bias:
-            found[gate.bias_x] = (Piece(2, start, stop),)
-            if second:
-                last = Piece(2, second + start, second + stop)
-                found[gate.bias_h] = (*(found[gate.bias_x] if gate.bias_h == gate.bias_x else ()), last)
-    return found
+        for param, key in enumerate(gate[: len(shapes)]):
+            pieces[key] = (*pieces.get(key, ()), Piece(param, k * units, (k + 1) * units))
+    return Declared(shapes, pieces)
 
 
 def masks(form: Form, kind: str) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Fused(keras.layers.RNN):
         form, drops, inputs = self._dropped(inputs, states, training)
         parameters = [kernel.t(), recurrent.t()]
         if cell.use_bias:
-            parameters.append(_tensor(cell.bias).reshape(-1))
+            bias = _tensor(cell.bias)
+            parameters += bias.unbind(0) if bias.dim() == 2 else [bias]
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
             binding(form, kernel.shape[0], cell.units), starts, {n: d.to(dtype) for n, d in drops.items()},
