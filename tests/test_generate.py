@@ -295,6 +295,8 @@ def test_evaluate_predict_and_generate(run: Path, book: Path) -> None:
     assert json.loads(invoke("evaluate", run, "--json").stdout)["task"] == "generate"
     lines = CliRunner().invoke(cli.app, ["predict", str(run), "--json"], input="cat\ndog\n").stdout.splitlines()
     assert [json.loads(line)["prompt"] for line in lines] == ["cat", "dog"]
+    table = CliRunner().invoke(cli.app, ["predict", str(run)], input="cat\n").stdout
+    assert table.startswith("prompt\ttext\ncat\t")
     written = invoke("generate", run, "--prompt", "the €at", "--length", "20", "--seed", "3")
     assert written.exit_code == 0
     assert written.stdout.startswith("the €at")
@@ -374,6 +376,17 @@ def test_one_very_long_line_and_very_short_lines(tmp_path: Path) -> None:
     assert invoke("check", "generate", path).exit_code == 0
     parts = Generate(GenerateOptions()).prepare(path)
     assert len(parts.train.ids) > 900_000
+
+
+def test_refit_learns_the_validation_part_and_keeps_the_last_weights(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="add keep=last patience=0"):
+        GenerateOptions(refit=True)
+    options = GenerateOptions(**SMALL, refit=True, keep="last", patience=0)
+    plain, more = (Generate(each).prepare([TEXT * 3]) for each in (GenerateOptions(**SMALL), options))
+    assert torch.equal(more.train.ids, torch.cat([plain.train.ids, plain.valid.ids]))
+    trained = jobs.train(Generate(options), [TEXT * 3], out=tmp_path / "run", quiet=True)
+    last = trained.run.weights("last")
+    assert all(torch.equal(tensor, last[name]) for name, tensor in trained.model.state_dict().items())
 
 
 # -- the estimator --------------------------------------------------------------------------------------------

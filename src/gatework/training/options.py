@@ -104,6 +104,7 @@ class TrainingOptions(Options):
     l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="training", low=0)
     average: str = option("none", "evaluate with averaged weights", panel="training", choices=("none", "ema"))
     average_decay: float = option(0.999, "decay of the averaged weights per step", panel="training", low=0, high=1)
+    keep: str = option("best", "which weights the result has", panel="training", choices=("best", "last"))
     patience: int = option(0, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
     time_limit: float = option(
         0.0, "seconds of training after which it stops well; 0 is no limit", panel="training", low=0

@@ -37,7 +37,8 @@ class Trainer:
         trainer = Trainer(learner, model, TrainingOptions(epochs=3))
         trainer.fit()                                       # 'all 3 epochs done'
 
-    After `fit` the model holds the best weights and is in evaluation mode. Without a run nothing is written.
+    After `fit` the model holds the best weights (or the last: option `keep`) and is in evaluation mode. Without a run
+    nothing is written.
     """
 
     def __init__(
@@ -216,9 +217,7 @@ class Trainer:
         improved = self.learner.metric.better(value, progress.best)
         progress.waited = 0 if improved else progress.waited + 1
         self.plateau.validated(improved)
-        if (
-            improved or value == progress.best
-        ):  # of equals the latest: its rate is lower
+        if improved or value == progress.best:  # of equals the latest: its rate is lower
             progress.best, progress.best_epoch = value, progress.epoch + 1
             with self._averaged():
                 self.best = copy(self.model)
@@ -234,7 +233,7 @@ class Trainer:
         self._save()
         with self._averaged():
             last = copy(self.model)
-        self.best = self.best or last
+        self.best = self.best if self.best and self.options.keep == "best" else last
         if self.run and self.shard.rank == 0:
             self.run.save_weights("last", last, {"step": self.step})
             self.run.save_weights("best", self.best, {"epoch": self.progress.best_epoch})

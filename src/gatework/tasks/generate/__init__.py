@@ -51,6 +51,8 @@ class Generate(Task):
         text = self._read(source)
         refuse(self._findings(text, source))
         train_text, valid_text, test_text = self._split(text, valid, test)
+        if self.options.refit:
+            train_text += valid_text
         self.tokens = tokens.fit(self.options.unit, train_text, self.options.vocabulary)
         self.texts = (train_text, test_text or valid_text)
         train, valid_part = self._encode(train_text), self._encode(valid_text)
@@ -161,7 +163,9 @@ class Generate(Task):
     def baselines(self, parts: Parts) -> list[Baseline]:
         _, last = parts.last
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
-        counted = baselines.ngram(train, valid, test, self.tokens.size, last.characters)
+        chosen_on = train[: -len(valid)] if self.options.refit else train
+        order = baselines.best_order(chosen_on, valid, self.tokens.size)
+        counted = baselines.ngram(train, test, order, self.tokens.size, last.characters)
         return [counted, baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]

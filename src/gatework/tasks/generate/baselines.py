@@ -20,11 +20,14 @@ def per_character(nats: float, characters: int) -> dict[str, float]:
     return {"nats_per_character": each, "bits_per_character": each / math.log(2)}
 
 
-def ngram(train: np.ndarray, valid: np.ndarray, test: np.ndarray, size: int, characters: int) -> Baseline:
-    """An interpolated n-gram (Witten & Bell 1991); its order, 1 to 6, is chosen on the validation part."""
-    train = train[-MOST_UNITS:]
-    order = 1 + int(np.argmin([nats.sum() for nats in costs(train, valid, size)]))
-    nats = costs(train, test, size)[order - 1].sum()
+def best_order(train: np.ndarray, valid: np.ndarray, size: int) -> int:
+    """The order, 1 to 6, of the n-gram that predicts the validation part best."""
+    return 1 + int(np.argmin([nats.sum() for nats in costs(train[-MOST_UNITS:], valid, size)]))
+
+
+def ngram(train: np.ndarray, test: np.ndarray, order: int, size: int, characters: int) -> Baseline:
+    """An interpolated n-gram (Witten & Bell 1991)."""
+    nats = costs(train[-MOST_UNITS:], test, size)[order - 1].sum()
     return Baseline(
         f"{order}-gram", per_character(float(nats), characters), f"order {order}, Witten-Bell interpolation"
     )

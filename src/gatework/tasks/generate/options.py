@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gatework.errors import OptionError
 from gatework.training.options import TrainingOptions, option
 
 
@@ -16,6 +17,7 @@ class GenerateOptions(TrainingOptions):
     encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data")
     test_share: float = option(0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5)
     valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
+    refit: bool = option(False, "choices are made: learn the validation part too; needs keep=last", panel="data")
 
     cell: str = option("lstm", "the recurrent cell; `gatework cells` lists them", panel="model")
     hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
@@ -37,3 +39,10 @@ class GenerateOptions(TrainingOptions):
     dynamic: bool = option(False, "also evaluate dynamically: learning on as it reads", panel="results")
     dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0)
     sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1)
+
+    def validate(self) -> None:
+        super().validate()
+        if self.refit and (self.keep != "last" or self.patience):
+            raise OptionError(
+                "refit learns the validation part, which then can choose nothing; add keep=last patience=0"
+            )
