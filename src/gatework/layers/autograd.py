@@ -31,6 +31,7 @@ def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float
     None, parameters. Gives the output's history (N, H), the last states (B, w), and with `every` the histories of the
     states after the first.
     """
+    tensors = binding.checked(tensors)  # here, where autograd sees copies being made
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         return list(_Recurrence.apply(binding, rows, every, rates, *tensors))
     return forward(binding, rows, every, rates, tensors, train=False)[0]
@@ -40,7 +41,6 @@ def forward(
     binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors, train: bool
 ) -> tuple[list[Tensor], Saved]:
     """The kernel's forward pass: tensors out, and what is kept for the way back."""
-    tensors = binding.checked(tensors)
     if rows.size and binding.direct(tensors):
         call = prepared(binding, "train" if train or every else "infer", rows, tensors)
         finals, histories, block = call(tensors, rates)
@@ -184,7 +184,7 @@ class _Call:
         return put(self.batch.flip(flat) if self.reverse else flat, self.index, self.padded)
 
     def enter(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        b = self.binding
+        b, tensors = self.binding, self.binding.checked(tensors)
         steps, params = len(b.steps), b.first_param
         return [
             *map(self.pack, tensors[:steps]), *map(self.batch.sort, tensors[steps:params]), *tensors[params:]

@@ -65,14 +65,17 @@ class Binding:
     def checked(self, tensors: Sequence[Any]) -> list[Any]:
         """The tensors, contiguous; refuses parameters that are not what the layer was built with."""
         params = tensors[self.first_param :]
-        if [p.shape for p in params] != self.param_shapes or not all(p.is_cpu for p in params):
-            found = ", ".join(f"{tuple(p.shape)} on {p.device}" for p in params)
-            raise LayerError(f"parameters of {self.graph.name} must be {self.param_shapes} on the cpu; got {found}")
+        self.check_parameters(params)
         tensors = [t if t is None or t.is_contiguous() else t.contiguous() for t in tensors]
         for p in self.turned:
             given = params[p]
             tensors[self.first_param + p] = given if given.t().is_contiguous() else given.t().contiguous().t()
         return tensors
+
+    def check_parameters(self, params: Sequence[Any]) -> None:
+        if [p.shape for p in params] != self.param_shapes or not all(p.is_cpu for p in params):
+            found = ", ".join(f"{tuple(p.shape)} on {p.device}" for p in params)
+            raise LayerError(f"parameters of {self.graph.name} must be {self.param_shapes} on the cpu; got {found}")
 
     def direct(self, tensors: Sequence[Any]) -> bool:
         """Whether a compiled kernel reads these tensors where they lie."""

@@ -134,7 +134,7 @@ class Forward(Prepared):
         with self.program.lock:
             alive = self.point_inputs(tensors, starts, rates)
             finals, histories = self.results(starts)
-            saved = torch.empty(self.rows.size, self.saved_width, dtype=self.dtype) if self.saved else None
+            saved = torch.from_numpy(self.program.pool.take((self.rows.size, self.saved_width))) if self.saved else None
             self.point_saved(saved)
             if self.packed is not None:
                 complete = self.packed.run(tensors[self.binding.first_param :])  # type: ignore[arg-type]
@@ -189,6 +189,7 @@ class Packed:
         self.kept: list[Tensor] = []
 
     def run(self, params: Sequence[Tensor]) -> bool:
+        """Run; False, and nothing has run, if threads are missing."""
         addresses = [p.data_ptr() for p in params]
         if self.addresses != addresses or not self.same(addresses):
             self.take(params, addresses)

@@ -19,6 +19,7 @@ from gatework.layers.binding import Binding, to_numpy
 from gatework.layers.dispatch import autocasts, describe, run
 from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared, separate
+from gatework.layers.quick import quick
 
 States = Any
 
@@ -181,9 +182,10 @@ class Recurrent(nn.Module):
 
     def _forget_kernels(self) -> None:
         self._bindings: dict[tuple, Binding] = {}
+        self._stacks: dict[tuple, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_bindings"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_bindings", "_stacks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -250,6 +252,10 @@ class Recurrent(nn.Module):
 
         Raises LayerError (a ValueError and RuntimeError) for shapes and values that do not fit.
         """
+        if lengths is None and reset is None and not return_all and not inputs and not torch.compiler.is_compiling():
+            found = quick(self, input, states)
+            if found is not None:
+                return found
         return run(self, input, states, lengths, reset, return_all, inputs)
 
     def step(self, input: Tensor, states: States = None, **inputs: Any) -> Any:
