@@ -1,6 +1,7 @@
 """From a graph to stages: what is computed together, where every value lives, what is saved and what computed again.
 
-A step runs as a list of *stages*. One stage makes, for one width of units, all products whose operands are ready, and then
+A step runs as a list of *stages*. One stage makes, for one width of units, all products whose operands are ready, and
+then
 the elementwise work that follows, on accumulators that never leave the core. A product of a value that was only just
 computed needs that value for *all* units, so it starts a new stage; so does a reduction over units.
 
@@ -11,7 +12,8 @@ computed needs that value for *all* units, so it starts a new stage; so does a r
 
 How rows of an array are found at step s, for row r of the batch ("mode"):
 
-    "cur"    offsets[s] + r                     a sequence                      "local"  the same, in a buffer of one chunk of steps
+    "cur"    offsets[s] + r                     a sequence                      "local"  the same, in a buffer of one
+    chunk of steps
     "prev"   offsets[s-1] + r, at s = 0 the start array's row r                 "row"    r: one row for each sequence
     "one"    one row shared by all              "call"   one number
 """
@@ -115,7 +117,9 @@ def plan_backward(backward: Backward, saved: tuple[int, ...], local: bool = Fals
     backward = _split_cotangents(backward)
     graph = backward.forward
     homes = leaf_homes(graph)
-    homes |= {n: Access(f"history:{s.name}", "cur") for s, n in zip(graph.states, graph.news, strict=True) if n not in homes}
+    homes |= {
+        n: Access(f"history:{s.name}", "cur") for s, n in zip(graph.states, graph.news, strict=True) if n not in homes
+    }
     homes |= {n: Access(f"saved:{n}", "local" if local else "cur") for n in saved if n not in homes}
     for i, node in enumerate(backward.nodes):
         if node.op in ("ct", "d"):
@@ -179,8 +183,8 @@ def leaf_homes(graph: Graph) -> dict[int, Access]:
 
 
 class _Placement:
-    """Gives every node that is wanted a stage: what is stored as early as its operands are complete, all else as late as
-    its first reader allows, so that little lies in memory between stages."""
+    """Gives every node that is wanted a stage: what is stored as early as its operands are complete, all else as late
+    as its first reader allows, so that little lies in memory between stages."""
 
     def __init__(self, nodes: tuple[Node, ...], homes: dict[int, Access]):
         self.nodes, self.homes = nodes, dict(homes)
@@ -303,7 +307,8 @@ class _Placement:
             done |= {s.node for s in stage.stores}
 
     def _collect(self, index: int, stage: Stage, plan: Plan, done: set[int], wanted: set[int]) -> None:
-        """Add what must be computed here for node `index`: not what an array holds, a constant, or a product of this stage."""
+        """Add what must be computed here for node `index`: not what an array holds, a constant, or a product of this
+        stage."""
         if index in wanted or index in self.homes or index in self.free or index in stage.dots:
             return
         if index in plan.homes and index in done:
@@ -342,7 +347,9 @@ def _move_late_stores(plan: Plan, held: tuple[str, ...]) -> None:
     """A store that would overwrite what a later stage still reads waits for that stage (its value stays at hand: it is
     computed again, or read from its buffer)."""
     for array in held:
-        readers = [i for i, stage in enumerate(plan.stages) if any(plan.homes[n].array == array for n in _reads(stage, plan))]
+        readers = [
+            i for i, stage in enumerate(plan.stages) if any(plan.homes[n].array == array for n in _reads(stage, plan))
+        ]
         if not readers:
             continue
         for i, stage in enumerate(plan.stages[: readers[-1]]):
@@ -370,7 +377,8 @@ def _store_last(plan: Plan, made: int, reader: int, store: Store) -> None:
 
 
 def _states_in_place(graph: Graph, plan: Plan) -> None:
-    """States other than the output that no product or reduction reads, and no stage after their store, need no history."""
+    """States other than the output that no product or reduction reads, and no stage after their store, need no
+    history."""
     for state, new in list(zip(graph.states, graph.news, strict=True))[1:]:
         name, array = f"history:{state.name}", f"state:{state.name}"
         storing = [i for i, s in enumerate(plan.stages) for t in s.stores if t.access.array == name]
@@ -381,7 +389,9 @@ def _states_in_place(graph: Graph, plan: Plan) -> None:
             continue
         plan.homes = {n: Access(array, "row") if a.array == name else a for n, a in plan.homes.items()}
         for stage in plan.stages:
-            stage.stores = [t._replace(access=Access(array, "row")) if t.access.array == name else t for t in stage.stores]
+            stage.stores = [
+                t._replace(access=Access(array, "row")) if t.access.array == name else t for t in stage.stores
+            ]
         plan.widths[array] = plan.widths.pop(name)
 
 
@@ -403,7 +413,8 @@ def _describe_arrays(plan: Plan) -> None:
 
 
 def _split_cotangents(backward: Backward) -> Backward:
-    """What reaches a new state is what the next step sends (kept in "ct") plus what the loss puts on this step ("d")."""
+    """What reaches a new state is what the next step sends (kept in "ct") plus what the loss puts on this step
+    ("d")."""
     builder = Builder()
     moved: list[int] = []
     for node in backward.nodes:

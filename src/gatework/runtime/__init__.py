@@ -1,8 +1,9 @@
-"""Compiled cells on numpy arrays: `gatework.runtime.program(graph, sizes, dtype)`; neither torch nor a compiler is needed.
+"""Compiled cells on numpy arrays: `gatework.runtime.program(graph, sizes, dtype)`; neither torch nor a compiler is
+needed.
 
-    import gatework
-    layer = gatework.runtime.load("model.safetensors")
-    y = layer.step(x)                                 # (B, I) -> (B, H), the states are kept
+import gatework
+layer = gatework.runtime.load("model.safetensors")
+y = layer.step(x)                                 # (B, I) -> (B, H), the states are kept
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from gatework.runtime.checks import check_finite
 from gatework.runtime.rows import Rows
 from gatework.runtime.saved import load
 from gatework.runtime.select import program
+from gatework.runtime.stream import Stream
 from gatework.runtime.threads import get_threads, set_threads
 
-__all__ = ["Rows", "check_finite", "get_threads", "load", "program", "set_threads"]
+__all__ = ["Rows", "Stream", "check_finite", "get_threads", "load", "program", "set_threads"]

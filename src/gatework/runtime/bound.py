@@ -15,9 +15,9 @@ from typing import Any
 
 from gatework.backends.llvm.layout import Job, Slot
 from gatework.runtime import threads
-from gatework.runtime.call import _template
+from gatework.runtime.call import template
 from gatework.runtime.kernel import Kernel
-from gatework.runtime.program import Program, _write_backward, _write_forward
+from gatework.runtime.program import Program, write_backward, write_forward
 from gatework.runtime.rows import Rows
 
 
@@ -31,7 +31,7 @@ class Bound:
         self.program, self.kernel = program, kernel
         with program.lock:
             self.script = script = program._script(kernel, rows, kind, write, count)
-            self.table = array("q", _template(program, kernel, rows, script))
+            self.table = array("q", template(program, kernel, rows, script))
             self.alive = script.alive
         self.place = self.table.buffer_info()[0]
         self.address = {name: int(Slot.WORDS) * slot for name, slot in kernel.slots.items()}
@@ -88,10 +88,10 @@ class Bound:
 def forward(program: Program, rows: Rows, train: bool, count: int) -> Bound:
     """The forward pass, prepared, for at most `count` threads."""
     kernel = program.training if train else program.inference
-    return Bound(program, rows, kernel, "forward", _write_forward, count)
+    return Bound(program, rows, kernel, "forward", write_forward, count)
 
 
 def backward(program: Program, rows: Rows, need: frozenset[str], count: int) -> Bound:
     """The backward pass, prepared, for gradients of these inputs and, if named, "weights"; starts' are always made."""
-    write = functools.partial(_write_backward, need=need, program=program)
+    write = functools.partial(write_backward, need=need, program=program)
     return Bound(program, rows, program.backprop, ("backward", need), write, count)

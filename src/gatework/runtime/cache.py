@@ -1,6 +1,7 @@
 """Compiled code on disk, in a directory that its owner alone can read and write.
 
-An entry is `NAME-KEY.o`: 32 bytes of SHA-256 over the rest, then the object file. One that is damaged, or does not belong to
+An entry is `NAME-KEY.o`: 32 bytes of SHA-256 over the rest, then the object file. One that is damaged, or does not
+belong to
 the user alone, is ignored and made again. Entries appear by renaming, so processes that write the same one do not meet.
 `GATEWORK_CACHE` names another directory; empty, nothing is cached. A disk that is full or read-only is no error.
 """
@@ -36,7 +37,9 @@ def digest(*parts: object) -> str:
 def generator() -> str:
     """A hash of the sources that print kernels: a cache never outlives the code that filled it."""
     root = Path(__file__).parent.parent
-    files = sorted([*(root / "backends" / "llvm").glob("*.py"), *(root / "compiler").glob("*.py"), root / "runtime" / "cpu.py"])
+    files = sorted(
+        [*(root / "backends" / "llvm").glob("*.py"), *(root / "compiler").glob("*.py"), root / "runtime" / "cpu.py"]
+    )
     hashed = hashlib.sha256()
     for file in files:
         hashed.update(file.read_bytes())

@@ -1,13 +1,14 @@
 """One call of a program: whose arrays go into which slot of the table that machine code reads.
 
-What does not change from call to call (working memory, constants, default starts) stands in a template that belongs to the
+What does not change from call to call (working memory, constants, default starts) stands in a template that belongs
+to the
 script; weights are looked at once and then known again by identity. So a call costs a few microseconds beside its work.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class Call:
         self.name, self.slots, self.dtype = program.graph.name, kernel.slots, program.dtype
         self.entries: list[tuple[int, int, int, int]] = []
         self.alive: list[Any] = []
+        self.buffer = program.buffer
 
     def put(self, name: str, values: np.ndarray, row: int | None = None) -> None:
         slot = self.slots.get(name)
@@ -138,7 +140,9 @@ class Call:
 
     def _trained(self, there: bool) -> None:
         if not there:
-            raise ShapeError(f"{self.name}: this pass did not keep what the way back needs; use forward(..., train=True)")
+            raise ShapeError(
+                f"{self.name}: this pass did not keep what the way back needs; use forward(..., train=True)"
+            )
 
     def _lay_saved(self, block: np.ndarray) -> None:
         """Saved values lie side by side in one row."""
@@ -150,11 +154,11 @@ class Call:
         self.alive.append(block)
 
     # ---- what is written
-    def histories(self, train: bool, empty: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:
+    def histories(self, train: bool) -> dict[str, np.ndarray]:
         found = {}
         for state in self.program.graph.states:
             if f"history:{state.name}" in self.slots and (train or f"state:{state.name}" not in self.slots):
-                values = found[state.name] = empty((self.rows.size, self.program.width(state.width)), dtype=self.dtype)
+                values = found[state.name] = np.empty((self.rows.size, self.program.width(state.width)), self.dtype)
                 self.put(f"history:{state.name}", values)
         return found
 
@@ -173,8 +177,8 @@ class Call:
         shape = (self.rows.batch, self.program.width(state.width))
         return np.full(shape, state.start, self.dtype) if given is None else np.array(given, order="C")
 
-    def saved(self, empty: Callable[..., np.ndarray]) -> np.ndarray:
-        block = empty((self.rows.size, self.program.saved_width), dtype=self.dtype)
+    def saved(self) -> np.ndarray:
+        block = self.program.pool.take((self.rows.size, self.program.saved_width))
         self._lay_saved(block)
         return block
 
@@ -219,22 +223,30 @@ class Call:
             found[key] = values = np.empty(shape, self.dtype) if values is None else self._target(key, values, shape)
             if key not in used or not self.rows.size:
                 values[...] = 0
-            self.put(f"dweight:{key}", flat_heads(values), None if len(shape) > 1 else values.strides[0] // values.itemsize)
+            self.put(
+                f"dweight:{key}", flat_heads(values), None if len(shape) > 1 else values.strides[0] // values.itemsize
+            )
         return found
 
     def _target(self, key: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """An array that the caller wants filled."""
-        if isinstance(values, np.ndarray) and values.shape == shape and values.dtype == self.dtype:
-            if values.flags.writeable and values.flags.aligned and not any(s % values.itemsize for s in values.strides):
-                return values
+        fits = isinstance(values, np.ndarray) and values.shape == shape and values.dtype == self.dtype
+        if (
+            fits
+            and values.flags.writeable
+            and values.flags.aligned
+            and not any(s % values.itemsize for s in values.strides)
+        ):
+            return values
         found = f"{getattr(values, 'dtype', type(values).__name__)} {tuple(np.shape(values))}"
         raise ShapeError(f"{self.name}: into[{key!r}] is {found}; it must be writable {self.dtype} {shape}")
 
     # ---- running
     def run(self, script: Script, skip_packing: bool = False) -> bool:
-        """Fill a copy of the template and let the threads work; False if they did not all come (then nothing has run)."""
+        """Fill a copy of the template and let the threads work; False if they did not all come (then nothing has
+        run)."""
         program = self.program
-        table = array("q", _template(program, self.kernel, self.rows, script))
+        table = array("q", template(program, self.kernel, self.rows, script))
         for at, address, row, column in self.entries:
             table[at], table[at + 1], table[at + 2] = address, row, column
         skipped = 1 if skip_packing and script.packed_version == program.version else 0
@@ -248,27 +260,31 @@ class Call:
         return complete
 
 
-def _template(program: Program, kernel: Kernel, rows: Rows, script: Script) -> array:
-    """The slots that stay the same as long as no working memory moves."""
-    if script.template is None or script.memory_version != program.memory_version:
+def template(program: Program, kernel: Kernel, rows: Rows, script: Script, own_memory: bool = False) -> array:
+    """The slots that stay the same as long as no working memory moves. `own_memory`: shared with no other script."""
+    found = script.template
+    if found is None or (not own_memory and script.memory_version != program.memory_version):
         before = None
         while before != program.memory_version:  # a buffer that grows moves, so slots filled earlier are filled again
             before = program.memory_version
-            script.template = _fill_template(program, kernel, rows, script)
-        script.memory_version = program.memory_version
-    return script.template
+            found = _fill_template(program, kernel, rows, script, own_memory)
+        script.template, script.memory_version = found, program.memory_version
+    assert found is not None
+    return found
 
 
-def _fill_template(program: Program, kernel: Kernel, rows: Rows, script: Script) -> array:
+def _fill_template(program: Program, kernel: Kernel, rows: Rows, script: Script, own_memory: bool) -> array:
     call = Call(program, kernel, rows)
+    if own_memory:
+        call.buffer = lambda name, elements: aligned_zeros(elements, program.dtype)
     if script.memory is None:
         script.memory = aligned_zeros(script.packed, program.dtype)
     call.put("packed", script.memory, 0)
-    call.put("scratch", program.buffer("scratch", SCRATCH * script.threads), 0)
+    call.put("scratch", call.buffer("scratch", SCRATCH * script.threads), 0)
     call.put("ones", program.constant(1.0, (1,)), 0)
-    call.put("sums", program.buffer("sums", script.sums), 0)
+    call.put("sums", call.buffer("sums", script.sums), 0)
     for name, width in script.hoisted.items():
-        call.put(name, program.buffer(name, width * rows.size), width)
+        call.put(name, call.buffer(name, width * rows.size), width)
     for state in program.graph.states:
         width = program.width(state.width)
         call.put(f"start:{state.name}", program.constant(state.start, (1, width)), 0)
@@ -294,7 +310,7 @@ def _rows_of(call: Call, name: str, count: int) -> None:
     nodes = next(p.nodes for p in call.kernel.plans.values() if node < len(p.nodes))
     lanes = call.kernel.lanes
     stride = -(-call.program.width(nodes[node].width) // lanes) * lanes + lanes
-    call.put(name, call.program.buffer(name, stride * max(count, 1)), stride)
+    call.put(name, call.buffer(name, stride * max(count, 1)), stride)
 
 
 def flat_heads(values: np.ndarray) -> np.ndarray:

@@ -31,9 +31,7 @@ def finite() -> bool:
     return _finite
 
 
-def array(
-    cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0
-) -> np.ndarray:
+def array(cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0) -> np.ndarray:
     """`values` if it is an array of this shape and type, else ShapeError; `rest` is an infinity that is allowed."""
     if not isinstance(values, np.ndarray) or values.dtype != dtype or values.shape != shape:
         found = f"{getattr(values, 'dtype', type(values).__name__)} {tuple(np.shape(values))}"
@@ -74,5 +72,5 @@ def _refuse_infinite(cell: str, what: str, values: np.ndarray, rest: float) -> N
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise DataError(
             f"{cell}: {what} is {values[at]} at {list(at)}, and so are {int(bad.sum())} of its {values.size} values "
-            f"(shape {values.shape}); find out where they come from, or switch the check off (GATEWORK_CHECK, check_finite)"
+            f"(shape {values.shape}); find out why, or switch the check off (GATEWORK_CHECK, check_finite)"
         )

@@ -18,6 +18,8 @@ from gatework.backends.llvm.isa import ISAS, Isa
 from gatework.compiler.debug import debug, wanted
 from gatework.errors import KernelError
 from gatework.runtime import cache
+
+
 @functools.cache
 def binding() -> Any:
     """llvmlite's binding, initialised for this machine."""
@@ -71,7 +73,9 @@ def target_machine(isa: Isa, jit: bool = True) -> Any:
         return llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine(features=isa.features, opt=2)
     cpu = "x86-64" if isa.name == "sse2" else host()[0]
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu if isa.triple == "x86_64" else "", features=isa.features, opt=2, jit=jit)
+    return target.create_target_machine(
+        cpu=cpu if isa.triple == "x86_64" else "", features=isa.features, opt=2, jit=jit
+    )
 
 
 def optimised(text: str, machine: Any) -> Any:
@@ -81,7 +85,9 @@ def optimised(text: str, machine: Any) -> Any:
         parsed = llvm.parse_assembly(text)
         parsed.verify()
     except RuntimeError as error:
-        raise KernelError(f"the generated code is not valid LLVM IR: {error}; please report it with the cell") from error
+        raise KernelError(
+            f"the generated code is not valid LLVM IR: {error}; please report it with the cell"
+        ) from error
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
@@ -105,6 +111,11 @@ class Code:
             raise KernelError(f"the compiled code has no function {name!r}; delete {cache.directory()} and try again")
         return address
 
+    @functools.cached_property
+    def execute(self) -> Any:
+        """The function that runs a job's share of one thread: (job, thread)."""
+        return self.function("execute", ctypes.c_void_p, ctypes.c_int64)
+
     def function(self, name: str, *kinds: Any) -> Any:
         """A callable, which releases Python's lock while it runs."""
         if name not in self.known:
@@ -117,17 +128,21 @@ def _loader_machine() -> Any:
 
 
 def load(name: str, key: str, isa: Isa, text: Callable[[], str]) -> Code:
-    """Machine code for `text()`, from the cache if it is there under `key` (which must tell apart all that `text` depends on)."""
+    """Machine code for `text()`, from the cache if it is there under `key` (which must tell apart all that `text`
+    depends on)."""
     key = cache.digest(key, isa.name, host()[0], binding().llvm_version_info, platform.platform())
     image = None if wanted("ir") or wanted("asm") else cache.read(name, key)
     if image is not None:
         try:
             return Code(image)
         except RuntimeError as error:
-            debug("compile", lambda: f"gatework: the cached {name} does not load ({error}); it is compiled again")
+            reason = str(error)
+            debug("compile", lambda: f"gatework: the cached {name} does not load ({reason}); it is compiled again")
     began = time.perf_counter()
     image = compile_object(text(), isa)
-    debug("compile", lambda: f"gatework: compiled {name} for {isa.name} in {(time.perf_counter() - began) * 1e3:.0f} ms")
+    debug(
+        "compile", lambda: f"gatework: compiled {name} for {isa.name} in {(time.perf_counter() - began) * 1e3:.0f} ms"
+    )
     cache.write(name, key, image)
     return Code(image)
 

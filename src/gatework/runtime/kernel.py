@@ -1,6 +1,7 @@
 """A cell's machine code, and the shapes that its stages take for given sizes.
 
-A stage of G products is computed for a *chunk* of units at a time: U vectors of units for each product, so that G times U
+A stage of G products is computed for a *chunk* of units at a time: U vectors of units for each product, so that G
+times U
 vectors of accumulators fill the registers. Each operand's products with neighbouring columns make one *piece*, whose
 weights lie packed as [chunk][input][columns x U vectors], in the order in which the inner loop reads them.
 """
@@ -8,6 +9,7 @@ weights lie packed as [chunk][input][columns x U vectors], in the order in which
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -79,7 +81,9 @@ def slot_names(graph: Graph, plans: Collection[Plan]) -> list[str]:
     names = sorted(arrays)
     names += [f"start:{s.name}" for s in graph.states]
     for m in graph.maps:
-        names += [f"weight:{m.name}.{slot}" for slot in range(len(m.operands))] + ([f"weight:{m.name}.bias"] if m.bias else [])
+        names += [f"weight:{m.name}.{slot}" for slot in range(len(m.operands))] + (
+            [f"weight:{m.name}.bias"] if m.bias else []
+        )
     names += [n.replace("weight:", "dweight:") for n in names if n.startswith("weight:")]
     names += [f"dweight:{v.name}" for v in graph.vectors]
     names += [f"hoisted:{i}" for i in range(max(len(plan.stages) for plan in plans))]
@@ -98,7 +102,7 @@ class Piece(NamedTuple):
         """Nearly equal pieces of at most `most` columns."""
         parts = -(-len(self.terms) // max(most, 1))
         cuts = [len(self.terms) * i // parts for i in range(parts + 1)]
-        runs = [self.terms[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        runs = [self.terms[a:b] for a, b in itertools.pairwise(cuts)]
         return [Piece(self.operand, run[0].column, run, self.blocked) for run in runs]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import weakref
 
 import numpy as np
 
@@ -25,7 +27,33 @@ def aligned_zeros(elements: int, dtype: np.dtype) -> np.ndarray:
 
 
 def _advise(pages: mmap.mmap) -> None:
-    try:
+    with contextlib.suppress(OSError):  # a system without large pages
         pages.madvise(mmap.MADV_HUGEPAGE)
-    except OSError:  # a system without large pages
-        pass
+
+
+class Pool:
+    """Large arrays that come back when the last view of them is gone: the system need not clear their pages again."""
+
+    def __init__(self, dtype: np.dtype, most: int = 4):
+        self.dtype, self.most = dtype, most
+        self.spare: list[np.ndarray] = []
+
+    def take(self, shape: tuple[int, int]) -> np.ndarray:
+        """An array with arbitrary contents."""
+        count = shape[0] * shape[1]
+        if count * self.dtype.itemsize < LARGE_PAGE:
+            return np.empty(shape, self.dtype)
+        block = self._fitting(count)
+        found = block[:count].reshape(shape)[...]
+        weakref.finalize(found, self._back, block)
+        return found
+
+    def _fitting(self, count: int) -> np.ndarray:
+        for i, block in enumerate(self.spare):
+            if count <= block.size <= 2 * count:
+                return self.spare.pop(i)
+        return aligned_zeros(count, self.dtype)
+
+    def _back(self, block: np.ndarray) -> None:
+        if len(self.spare) < self.most:
+            self.spare.append(block)

@@ -17,18 +17,17 @@ from gatework.compiler.ir import SCALAR, Graph
 from gatework.compiler.params import cost, shapes, size
 from gatework.compiler.pipeline import differentiate
 from gatework.compiler.plan import choose_saved, plan_backward, plan_forward, plan_replay
-from gatework.errors import ShapeError
-from gatework.runtime import checks, threads
+from gatework.runtime import threads
 from gatework.runtime.call import Call, Weights
 from gatework.runtime.kernel import Kernel
-from gatework.runtime.memory import aligned_zeros
+from gatework.runtime.memory import Pool, aligned_zeros
 from gatework.runtime.rows import Rows
 from gatework.runtime.script import Mode, Script, Writer
 
 Arrays = Mapping[str, Any]
 SCALARS = {"float32": "float", "float64": "double"}
 CHUNK_ROWS, CHUNK_BYTES = 512, 2 << 20
-WORTH_A_TEAM = 1_000_000
+WORTH_A_TEAM = 400_000
 WORTH_A_MEETING = 16_000
 SCRIPTS = 64
 
@@ -68,6 +67,7 @@ class Program:
         self.version = 0
         self.scripts: dict[tuple, Script] = {}
         self.buffers: dict[str, np.ndarray] = {}
+        self.pool = Pool(self.dtype)
         self.constants: dict[tuple, np.ndarray] = {}
         self.memory_version = 0
         self.bound: Weights | None = None
@@ -110,22 +110,27 @@ class Program:
 
     # ---- forward
     def forward(
-        self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays, train: bool = False,
-        empty: Callable[..., np.ndarray] = np.empty, same_weights: bool = False,
-    ) -> Pass:  # fmt: skip
+        self,
+        rows: Rows,
+        inputs: Arrays,
+        start: Arrays,
+        weights: Arrays,
+        train: bool = False,
+        same_weights: bool = False,
+    ) -> Pass:
         """Run every step. `same_weights` promises that they have not changed since this program's last forward pass."""
         kernel = self.training if train else self.inference
         call = Call(self, kernel, rows)
         call.inputs(inputs)
         call.starts(start)
         call.weights(weights)
-        history = call.histories(train, empty)
+        history = call.histories(train)
         final = call.states_in_place(start)
-        saved = call.saved(empty) if train and not self.recompute else None
+        saved = call.saved() if train and not self.recompute else None
         if rows.size:
             with self.lock:
                 self.version += not same_weights
-                self._run(call, "forward", _write_forward, same_weights)
+                self._run(call, "forward", write_forward, same_weights)
         for state in self.graph.states:
             if state.name not in final:
                 final[state.name] = last_rows(history[state.name], functools.partial(call.start_of, state, start), rows)
@@ -151,7 +156,7 @@ class Program:
         grads = Grads(call.input_gradients(need), call.cotangents(d_history, d_final))
         grads.weights = call.weight_gradients(into or {}) if "weights" in need else {}
         if rows.size:
-            write = functools.partial(_write_backward, need=frozenset(need), program=self)
+            write = functools.partial(write_backward, need=frozenset(need), program=self)
             with self.lock:
                 self._run(call, ("backward", frozenset(need)), write)
         return grads
@@ -244,7 +249,9 @@ def choose_mode(program: Program, rows: Rows, count: int) -> tuple[Mode, str]:
         if average * program.work / count >= WORTH_A_MEETING:
             return Mode(count, True, True), f"{count} threads by units ({batch} rows)"
         if batch < count:
-            return Mode(1, False, average < 8), f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
+            return Mode(
+                1, False, average < 8
+            ), f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
     return Mode(count, False, average / count < 8), f"{count} threads by rows ({batch} rows)"
 
 
@@ -263,12 +270,12 @@ def last_rows(history: np.ndarray, start: Callable[[], np.ndarray], rows: Rows) 
 # ---- what is written into scripts
 
 
-def _write_forward(writer: Writer) -> None:
+def write_forward(writer: Writer) -> None:
     writer.steps("forward", 0, len(writer.rows.counts), 1)
     writer.pack()
 
 
-def _write_backward(writer: Writer, need: frozenset[str], program: Program) -> None:
+def write_backward(writer: Writer, need: frozenset[str], program: Program) -> None:
     plan, rows = writer.kernel.plans["backward"], writer.rows
     sums = writer.reserve_sums(plan)
     writer.fill_sums()

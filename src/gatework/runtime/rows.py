@@ -69,7 +69,11 @@ class Rows(_Fields):
         """For each sequence the flat row of its last step, -1 if it has none."""
         lengths = np.searchsorted(-self.counts, -np.arange(self.batch), side="left")
         rows = np.arange(self.batch)
-        return np.where(lengths > 0, self.offsets[np.maximum(lengths, 1) - 1] + rows, -1) if len(self.counts) else rows * 0 - 1
+        return (
+            np.where(lengths > 0, self.offsets[np.maximum(lengths, 1) - 1] + rows, -1)
+            if len(self.counts)
+            else rows * 0 - 1
+        )
 
 
 def _whole_numbers(name: str, values: Any) -> np.ndarray:
@@ -101,6 +105,7 @@ def _check(counts: np.ndarray, offsets: np.ndarray, batch: int) -> None:
     ends = np.cumsum(counts)
     if not ((offsets == ends - counts).all() or (offsets == ends[-1] - ends).all()):
         raise ShapeError(
-            f"Rows: offsets {offsets[:8].tolist()} must follow one another without gaps, from 0 on or (reversed) back to 0, "
+            f"Rows: offsets {offsets[:8].tolist()} must follow one another without gaps, from 0 on or (reversed) back "
+            f"to 0, "
             f"for counts {counts[:8].tolist()}; Rows.packed(counts, batch) makes them"
         )

@@ -22,8 +22,10 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.serial import decode, encode
 from gatework.errors import FileFormatError, GateworkError, ShapeError
+from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
 from gatework.runtime.select import program
+from gatework.runtime.stream import Stream
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
@@ -195,6 +197,10 @@ class Runner:
         self.programs = [program(x.graph, x.sizes, self.dtype) for x in layers]
         self.batch: int | None = None
         self._states: list[list[dict[str, np.ndarray]]] = []
+        self._streams: list[Stream] = []
+        self._streaming = False
+        only_data = all(len(x.graph.inputs) == 1 and len(x.weights) == 1 for x in layers)
+        self._streamable = only_data and all(isinstance(p, Program) for p in self.programs)
 
     @property
     def input_size(self) -> int:
@@ -208,6 +214,7 @@ class Runner:
 
     def reset(self, batch: int | None = None, rows: Any = None) -> None:
         """Start afresh: all streams, `batch` new ones, or only `rows` (indices or booleans) of the present ones."""
+        self._leave_streams()
         if rows is not None:
             if batch is not None or self.batch is None:
                 raise ShapeError("reset(rows=...) is for streams that run already, without batch=")
@@ -234,11 +241,13 @@ class Runner:
     def state(self) -> States:
         """The states of each layer, {name: (B, w)}, as copies. Assign the same form to set them."""
         self._check_one_way("state")
+        self._leave_streams()
         return [{name: values.copy() for name, values in layer[0].items()} for layer in self._states]
 
     @state.setter
     def state(self, given: States) -> None:
         self._check_one_way("state")
+        self._leave_streams()
         if len(given) != len(self.layers):
             raise ShapeError(f"state must have one entry for each of the {len(self.layers)} layers; got {len(given)}")
         batch = len(next(iter(given[0].values()))) if given[0] else 0
@@ -252,13 +261,42 @@ class Runner:
 
     def step(self, x: np.ndarray, **inputs: Any) -> np.ndarray:
         """One step of every stream: (B, I) to (B, H). The cell's other inputs are keywords."""
+        fits = self._streaming and getattr(x, "shape", None) == self._streams[0].shape
+        if fits or (self._streamable and not inputs and self._enter_streams(x)):
+            for stream in self._streams:
+                x = stream.step(x)
+            return x.copy()
         self._check_one_way("step")
         steps = {i.name for x in self.layers for i in x.graph.inputs if i.per == "step"}
         given = {n: np.asarray(v)[None] if n in steps else v for n, v in inputs.items()}
         return self.run(np.asarray(x)[None], **given)[0]
 
+    def _enter_streams(self, x: np.ndarray) -> bool:
+        """From here on the states live in one bound stream for each layer, until something else than a step asks."""
+        self._leave_streams()
+        if np.ndim(x) != 2 or np.shape(x)[1] != self.input_size or (self.batch is not None and len(x) != self.batch):
+            return False
+        if self.batch is None:
+            self.reset(len(x))
+        count = self.batch or 0
+        if not count:
+            return False
+        if not self._streams or self._streams[0].batch != count:
+            pairs = zip(self.programs, self.layers, strict=True)
+            self._streams = [Stream(p, layer.weights[0], count) for p, layer in pairs if isinstance(p, Program)]
+        for stream, states in zip(self._streams, self._states, strict=True):
+            stream.state = states[0]
+        self._streaming = True
+        return True
+
+    def _leave_streams(self) -> None:
+        if self._streaming:
+            self._states = [[stream.state] for stream in self._streams]
+            self._streaming = False
+
     def run(self, sequence: np.ndarray, **inputs: Any) -> np.ndarray:
         """T steps of every stream: (T, B, I) to (T, B, H). A stack that runs both ways starts afresh at each call."""
+        self._leave_streams()
         data = np.ascontiguousarray(sequence, self.dtype)
         if data.ndim != 3 or data.shape[2] != self.input_size:
             raise ShapeError(f"the sequence must have shape (T, B, {self.input_size}); got {data.shape}")

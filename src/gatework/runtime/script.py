@@ -70,7 +70,8 @@ class Script:
 
 @dataclass(frozen=True)
 class Mode:
-    """How the work is shared: by rows of the batch, or (few rows) by units of the layer, with a meeting after each stage."""
+    """How the work is shared: by rows of the batch, or (few rows) by units of the layer, with a meeting after each
+    stage."""
 
     threads: int
     by_units: bool
@@ -109,7 +110,9 @@ class Writer:
         for vectors, most in isa.rows.items():
             plain[vectors] = self.arena.block([library[f"tile_{r}_{vectors}"] for r in range(1, most + 1)])
             if vectors <= isa.max_vectors():
-                outer[vectors] = self.arena.block([most, *(library[f"outer_{r}_{vectors}"] for r in range(1, most + 1))])
+                outer[vectors] = self.arena.block(
+                    [most, *(library[f"outer_{r}_{vectors}"] for r in range(1, most + 1))]
+                )
         return {"tile": plain, "outer": outer}
 
     # ---- packing
@@ -129,7 +132,9 @@ class Writer:
         heads = size({"heads": 1, **self.sizes}, "heads") if piece.blocked else 1
         units, seen = shape.width // heads, inputs // heads
         row = len(piece.terms) * shape.chunk
-        touched = max(-(-min(u + shape.chunk, shape.width) // units) - u // units for u in range(0, shape.width, shape.chunk))
+        touched = max(
+            -(-min(u + shape.chunk, shape.width) // units) - u // units for u in range(0, shape.width, shape.chunk)
+        )
         stride = touched * seen * row
         offset = self._reserve(stride * shape.chunks)
         for i, term in enumerate(piece.terms):
@@ -167,7 +172,8 @@ class Writer:
         self.command("steps", self.arena.block(words))
 
     def _room(self, cut: Sequence[Shape], plan: Plan) -> tuple[int, int, int]:
-        """A thread's scratch for sums, and how many rows make a block: their sums fit it, their operands fit the cache."""
+        """A thread's scratch for sums, and how many rows make a block: their sums fit it, their operands fit the
+        cache."""
         columns = max((s.columns for s in cut), default=1) or 1
         operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
         bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
@@ -187,8 +193,17 @@ class Writer:
         return self._room(cut, plan), self.arena.block(words)
 
     def _stage(self, stage: Stage, shape: Shape, plan: Plan, epilogue: int) -> list[int]:
-        outside = [p for p in shape.pieces if self.mode.hoist and plan.homes[p.operand].mode == "cur"
-                   and plan.homes[p.operand].array.startswith("input:")] if stage.dots else []
+        outside = (
+            [
+                p
+                for p in shape.pieces
+                if self.mode.hoist
+                and plan.homes[p.operand].mode == "cur"
+                and plan.homes[p.operand].array.startswith("input:")
+            ]
+            if stage.dots
+            else []
+        )
         inside = [p for p in shape.pieces if p not in outside]
         bias = self._pack_biases(stage, shape, plan) if stage.dots else 0
         start = (self.slots["packed"], bias, shape.columns, 0)
@@ -352,4 +367,3 @@ def segments(access: Access | None, rows: Rows, steps: range, base: int, count: 
         else:
             found.append((ct, before, n, 0))
     return found
-

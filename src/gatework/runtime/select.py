@@ -16,15 +16,18 @@ from gatework.runtime.interpreted import Interpreted
 from gatework.runtime.program import SCALARS, Program
 
 
-def program(graph: Graph, sizes: Mapping[str, int], dtype: Any = np.float32, recompute: bool = False) -> Program | Interpreted:
+def program(
+    graph: Graph, sizes: Mapping[str, int], dtype: Any = np.float32, recompute: bool = False
+) -> Program | Interpreted:
     """A cell for given sizes and type, ready to run forward and backward; the same arguments give the same object.
 
         p = gatework.runtime.program(cells.get("lstm").graph, {"I": 3, "H": 4}, "float32")
         p.forward(Rows.rectangle(10, 2), {"x": x}, {}, weights).history["h"]        # (20, 4)
 
-    `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA` forces an
-    instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError for a type
-    other than float32 and float64.
+    `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA`
+    forces an
+    instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError for
+    a type other than float32 and float64.
     """
     name = np.dtype(dtype).name
     if name not in SCALARS:

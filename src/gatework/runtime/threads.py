@@ -1,8 +1,9 @@
 """Who runs a job's threads: this thread alone, torch's own OpenMP team, or a pool of ours.
 
-In a process that has torch, its workers still spin after an operation of torch; a second pool would find no core. So jobs
-go to the same team, through the `GOMP_parallel` of the library that torch loaded. Elsewhere a pool of Python threads waits;
-each runs machine code without the interpreter's lock.
+In a process that has torch, its workers still spin after an operation of torch; a second pool would find no core. So
+jobs
+go to the same team, through the `GOMP_parallel` of the library that torch loaded. Elsewhere a pool of Python threads
+waits; each runs machine code without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _chosen: int | None = None
 
 
 def set_threads(count: int | None) -> None:
-    """How many threads kernels may use; None: as many as torch uses, or else the processors that this process may use."""
+    """How many threads kernels may use; None: as many as torch uses, or else the processors that this process may
+    use."""
     global _chosen
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024):
         raise OptionError(f"set_threads({count!r}): choose a whole number from 1 to 1024, or None for the default")
@@ -52,7 +54,7 @@ def run(library: Any, job: np.ndarray, threads: int) -> bool:
     """Run a job (see layout.Job). False, and nothing has run, if the team did not come complete: OpenMP gives a single
     thread inside another parallel region, or fewer where a limit is set."""
     if threads == 1:
-        library.function("execute", ctypes.c_void_p, ctypes.c_int64)(job.ctypes.data, 0)
+        library.execute(job.ctypes.data, 0)
         return True
     crew = team()
     job[Job.ticket :] = 0  # the barrier too: a fork may have come in the middle of a meeting

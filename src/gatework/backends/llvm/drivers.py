@@ -20,13 +20,13 @@ def library(isa: Isa, scalar: str) -> str:
     return module([make(isa, scalar) for make in makers], isa)
 
 
-def _slot(f: Function, index: Value) -> tuple[str, str]:
+def _slot(f: Function, index: Value) -> tuple[Value, Value]:
     """Pointer and row stride of a slot."""
     base = f.at("%slots", f.mul(index, int(Slot.WORDS)), "i64")
     return f.field(base, Slot.pointer, "ptr"), f.field(base, Slot.row)
 
 
-def _share(f: Function, total: Value) -> tuple[str, str]:
+def _share(f: Function, total: Value) -> tuple[Value, Value]:
     """This thread's part of range(total)."""
     first = f.op(f"sdiv i64 {f.mul(total, '%tid')}, %threads")
     last = f.op(f"sdiv i64 {f.mul(total, f.add('%tid', 1))}, %threads")
@@ -59,14 +59,14 @@ def barrier(isa: Isa, scalar: str) -> Function:
 
 
 def _pause(f: Function, turns: str) -> None:
-    """Tell the core that this is a wait; after some ten thousand turns let the system run another thread."""
+    """Tell the core that this is a wait; after some two thousand turns let the system run another thread."""
     if f.isa.triple == "x86_64":
         f.call("void", "llvm.x86.sse2.pause")
     else:
         f.call("void", "llvm.aarch64.hint", ("i32", 1))
     count = f.add(f.load("i64", turns), 1)
     f.store("i64", count, turns)
-    with f.when(f.cmp("eq", f.op(f"and i64 {count}, 16383"), 0)):
+    with f.when(f.cmp("eq", f.op(f"and i64 {count}, 2047"), 0)):
         f.op("call i32 @sched_yield()")
     f.declared.add("declare i32 @sched_yield()")
 
@@ -141,7 +141,7 @@ class _Time:
     def __init__(self, cur: str, prev: str, first: str, base: str):
         self.cur, self.prev, self.first, self.base = cur, prev, first, base
 
-    def row(self, f: Function, mode: str, row: str) -> str:
+    def row(self, f: Function, mode: Value, row: Value) -> Value:
         """Row of an array for row `row` of the batch, by mode number (see layout.MODES)."""
         local = f.sub(self.cur, self.base)
         offset = f.choose(f.cmp("eq", mode, 1), self.cur, 0)
@@ -151,7 +151,15 @@ class _Time:
         return f.add(f.choose(prev, self.prev, offset), row)
 
 
-def _stage(f: Function, stage: str, by_units: str, rows: tuple[str, str, str], block: str, scratch: str, time: _Time) -> None:
+def _stage(
+    f: Function,
+    stage: Value,
+    by_units: str,
+    rows: tuple[Value, Value, Value],
+    block: Value,
+    scratch: Value,
+    time: _Time,
+) -> None:
     r0, r1, count = rows
     reduction = f.cmp("ne", f.field(stage, StageWord.rows), 0)
     chunks = f.field(stage, StageWord.chunks)
@@ -173,7 +181,7 @@ def _stage(f: Function, stage: str, by_units: str, rows: tuple[str, str, str], b
             _chunk(f, stage, c, b0, f.sub(b1, b0), scratch, time)
 
 
-def _chunk(f: Function, stage: str, c: str, b0: str, n: str, scratch: str, time: _Time) -> None:
+def _chunk(f: Function, stage: Value, c: Value, b0: Value, n: Value, scratch: Value, time: _Time) -> None:
     """One chunk of units for a block of rows: start the sums, add each section's products a stretch of inputs at a time
     (its weights then stay in the nearest cache for all rows), and hand the sums to the cell's elementwise code."""
     columns = f.field(stage, StageWord.columns)
@@ -191,7 +199,9 @@ def _chunk(f: Function, stage: str, c: str, b0: str, n: str, scratch: str, time:
         _epilogue(f, stage, scratch, b0, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
 
 
-def _start_sums(f: Function, stage: str, c: str, row: str, n: str, out: tuple[str, str], time: _Time) -> None:
+def _start_sums(
+    f: Function, stage: Value, c: Value, row: Value, n: Value, out: tuple[Value, Value], time: _Time
+) -> None:
     """Biases (one row for all), or sums begun outside the loop (a row each)."""
     pointer, stride = _slot(f, f.field(stage, StageWord.init_slot))
     pointer = f.at(pointer, f.field(stage, StageWord.init_offset))
@@ -206,9 +216,13 @@ def _start_sums(f: Function, stage: str, c: str, row: str, n: str, out: tuple[st
 
 
 def _section(
-    f: Function, stage: str, section: str, c: str, row: str, n: str, out: tuple[str, str], time: _Time
+    f: Function, stage: Value, section: Value, c: Value, row: Value, n: Value, out: tuple[Value, Value], time: _Time
 ) -> None:
-    word = {w: f.field(section, w, "ptr" if w == SectionWord.tiles else "i64") for w in SectionWord if w != SectionWord.WORDS}
+    word = {
+        w: f.field(section, w, "ptr" if w == SectionWord.tiles else "i64")
+        for w in SectionWord
+        if w != SectionWord.WORDS
+    }
     fresh = f.op(f"and i1 {f.cmp('eq', word[SectionWord.mode], 2)}, {f.cmp('ne', time.first, 0)}")
     pointer, lda = _slot(f, f.choose(fresh, word[SectionWord.start], word[SectionWord.slot]))
     k0, count = _inputs_of_chunk(f, stage, word, c)
@@ -230,7 +244,7 @@ def _section(
             f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
 
 
-def _inputs_of_chunk(f: Function, stage: str, word: dict, c: str) -> tuple[str, str]:
+def _inputs_of_chunk(f: Function, stage: Value, word: dict, c: Value) -> tuple[Value, Value]:
     """Which inputs a chunk of units sees: all, or (heads) those of the heads that it touches."""
     units, inputs = word[SectionWord.head_units], word[SectionWord.head_inputs]
     chunk, width = f.field(stage, StageWord.chunk), f.field(stage, StageWord.width)
@@ -241,7 +255,7 @@ def _inputs_of_chunk(f: Function, stage: str, word: dict, c: str) -> tuple[str, 
     return f.mul(first, inputs), f.mul(f.sub(last, first), inputs)
 
 
-def _epilogue(f: Function, stage: str, acc: str, row: str, n: str, u0: Value, time: _Time) -> None:
+def _epilogue(f: Function, stage: Value, acc: Value, row: Value, n: Value, u0: Value, time: _Time) -> None:
     chunk, width = f.field(stage, StageWord.chunk), f.field(stage, StageWord.width)
     u1 = f.min(f.add(u0, chunk), width)
     values = ("%slots", acc, row, n, u0, u1, chunk, time.cur, time.prev, time.first, time.base)
@@ -261,7 +275,7 @@ def outer(isa: Isa, scalar: str) -> Function:
     return f
 
 
-def _outer_job(f: Function, job: str) -> None:
+def _outer_job(f: Function, job: Value) -> None:
     pointers = (OuterWord.tables, OuterWord.segments)
     word = {w: f.field(job, w, "ptr" if w in pointers else "i64") for w in OuterWord if w != OuterWord.WORDS}
     group, units, inputs = word[OuterWord.group], word[OuterWord.units], word[OuterWord.inputs]
@@ -286,7 +300,7 @@ def _outer_job(f: Function, job: str) -> None:
 _BLOCK = 24  # inputs of one piece of work: a multiple of the usual tile heights
 
 
-def _outer_tile(f: Function, word: dict, u0: str, rows: tuple[str, str], function: str) -> None:
+def _outer_tile(f: Function, word: dict, u0: Value, rows: tuple[Value, Value], function: Value) -> None:
     group, inputs = word[OuterWord.group], word[OuterWord.inputs]
     acc = f.at(_slot(f, word[OuterWord.acc])[0], word[OuterWord.offset])
     acc = f.at(acc, f.add(f.mul(u0, inputs), f.mul(rows[0], group)))
@@ -295,7 +309,10 @@ def _outer_tile(f: Function, word: dict, u0: str, rows: tuple[str, str], functio
         segment = f.at(word[OuterWord.segments], f.mul(s, int(Segment.WORDS)), "i64")
         fresh = f.cmp("ne", f.field(segment, Segment.fresh), 0)
         operand, lda = _slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
-        a = f.at(f.at(operand, f.mul(f.field(segment, Segment.operand_row), lda)), f.add(rows[0], word[OuterWord.operand_column]))
+        a = f.at(
+            f.at(operand, f.mul(f.field(segment, Segment.operand_row), lda)),
+            f.add(rows[0], word[OuterWord.operand_column]),
+        )
         z = f.at(f.at(ct, f.mul(f.field(segment, Segment.ct_row), ldz)), f.add(u0, word[OuterWord.ct_column]))
         count = f.field(segment, Segment.rows)
         values = (acc, group, a, lda, z, ldz, count)

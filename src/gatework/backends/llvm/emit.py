@@ -1,4 +1,5 @@
-"""A small printer of LLVM IR: functions, counted loops, vectors. Every method returns the name of the value it printed."""
+"""A small printer of LLVM IR: functions, counted loops, vectors. Every method returns the name of the value it
+printed."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ Value = str | int
 class Function:
     """One function in the making.
 
-        f = Function("twice", "i64 %n", AVX512, "float")
-        f.add("%n", "%n")                                      # '%t0'
+    f = Function("twice", "i64 %n", AVX512, "float")
+    f.add("%n", "%n")                                      # '%t0'
     """
 
     def __init__(self, name: str, args: str, isa: Isa, scalar: str, returns: str = "void"):
@@ -64,7 +65,7 @@ class Function:
             return ""
         return self.op(text)
 
-    def invoke(self, function: str, *args: tuple[str, Value]) -> None:
+    def invoke(self, function: Value, *args: tuple[str, Value]) -> None:
         """Call through a pointer; nothing is returned."""
         self.line(f"call void {function}({', '.join(f'{kind} {value}' for kind, value in args)})")
 
@@ -101,17 +102,17 @@ class Function:
         return self.op(f"select i1 {condition}, {kind} {a}, {kind} {b}")
 
     # ---- memory
-    def at(self, base: str, index: Value, kind: str | None = None) -> str:
+    def at(self, base: Value, index: Value, kind: str | None = None) -> Value:
         """Address of base[index] for elements of `kind` (the function's scalar unless said)."""
         return base if index == 0 else self.op(f"getelementptr {kind or self.scalar}, ptr {base}, i64 {index}")
 
-    def load(self, kind: str, address: str, align: int | None = None) -> str:
+    def load(self, kind: str, address: Value, align: int | None = None) -> str:
         return self.op(f"load {kind}, ptr {address}" + (f", align {align}" if align else ""))
 
-    def store(self, kind: str, value: Value, address: str, align: int | None = None) -> None:
+    def store(self, kind: str, value: Value, address: Value, align: int | None = None) -> None:
         self.line(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else ""))
 
-    def field(self, base: str, index: Value, kind: str = "i64") -> str:
+    def field(self, base: Value, index: Value, kind: str = "i64") -> str:
         """Load word `index` of a table of 8-byte words."""
         return self.load(kind, self.at(base, index, "i64"))
 
@@ -121,20 +122,20 @@ class Function:
         return name
 
     # ---- vectors
-    def load_vector(self, address: str, aligned: bool = False) -> str:
+    def load_vector(self, address: Value, aligned: bool = False) -> str:
         return self.load(self.vector, address, self.isa.vector_bytes if aligned else self.bytes)
 
-    def store_vector(self, value: str, address: str, aligned: bool = False) -> None:
+    def store_vector(self, value: str, address: Value, aligned: bool = False) -> None:
         self.store(self.vector, value, address, self.isa.vector_bytes if aligned else self.bytes)
 
-    def load_masked(self, address: str, mask: str | None) -> str:
+    def load_masked(self, address: Value, mask: str | None) -> str:
         if mask is None:
             return self.load_vector(address)
         name = f"llvm.masked.load.{self.suffix}.p0"
         pointer, keep = (f"ptr align {self.bytes}", address), (self.vector, "zeroinitializer")
         return self.call(self.vector, name, pointer, (self.mask, mask), keep)
 
-    def store_masked(self, value: str, address: str, mask: str | None) -> None:
+    def store_masked(self, value: str, address: Value, mask: str | None) -> None:
         if mask is None:
             return self.store_vector(value, address)
         name = f"llvm.masked.store.{self.suffix}.p0"
@@ -144,12 +145,14 @@ class Function:
     def splat(self, value: Value) -> str:
         if isinstance(value, str) and value.startswith("%"):
             one = self.op(f"insertelement {self.vector} poison, {self.scalar} {value}, i64 0")
-            return self.op(f"shufflevector {self.vector} {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer")
+            return self.op(
+                f"shufflevector {self.vector} {one}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer"
+            )
         return f"splat ({self.scalar} {value})"
 
     @property
     def suffix(self) -> str:
-        return f"v{self.lanes}{ {'float': 'f32', 'double': 'f64'}[self.scalar]}"
+        return f"v{self.lanes}{ {'float': 'f32', 'double': 'f64'}[self.scalar] }"
 
     def fma(self, a: str, b: str, c: str) -> str:
         """a * b + c: fused where the instruction set can, else two operations (never a slow library call)."""
@@ -162,7 +165,8 @@ class Function:
         left = self.min(self.sub(count, first), self.lanes)
         narrow = self.op(f"trunc i64 {left} to i32")
         one = self.op(f"insertelement <{self.lanes} x i32> poison, i32 {narrow}, i64 0")
-        every = self.op(f"shufflevector <{self.lanes} x i32> {one}, <{self.lanes} x i32> poison, <{self.lanes} x i32> zeroinitializer")
+        ints = f"<{self.lanes} x i32>"
+        every = self.op(f"shufflevector {ints} {one}, {ints} poison, {ints} zeroinitializer")
         order = ", ".join(f"i32 {i}" for i in range(self.lanes))
         return self.op(f"icmp slt <{self.lanes} x i32> <{order}>, {every}")
 
@@ -199,7 +203,8 @@ class Function:
 
 
 def module(functions: list[Function], isa: Isa) -> str:
-    """The text of a module. Floating point stays as written: no reassociation, no contraction, NaN and infinities count."""
+    """The text of a module. Floating point stays as written: no reassociation, no contraction, NaN and infinities
+    count."""
     declared = sorted(set().union(*(f.declared for f in functions)))
     body = "\n".join(f.text() for f in functions)
     return "\n".join(declared) + "\n" + body + f"\nattributes #0 = {{ {isa.attributes} }}\n"

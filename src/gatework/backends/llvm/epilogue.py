@@ -1,8 +1,8 @@
 """A cell's own machine code: the elementwise part of each stage, and its reductions over units.
 
-    for each row of the tile:
-        for each vector of units of the chunk:
-            load what the stage reads, take the products from `acc`, compute the body, store
+for each row of the tile:
+    for each vector of units of the chunk:
+        load what the stage reads, take the products from `acc`, compute the body, store
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class _Arrays:
 
     def __init__(self, f: Function, slots: dict[str, int]):
         self.f, self.slots = f, slots
-        self.known: dict[Access, tuple[str, Value]] = {}
+        self.known: dict[Access, tuple[Value, Value]] = {}
 
     def open(self, access: Access) -> None:
         if access not in self.known:
             self.known[access] = self._base(access)
 
-    def _base(self, access: Access) -> tuple[str, Value]:
+    def _base(self, access: Access) -> tuple[Value, Value]:
         f = self.f
         if access.mode == "prev":
             first = f.op("icmp ne i64 %first, 0")
@@ -51,13 +51,13 @@ class _Arrays:
         offset = {"row": 0, "cur": "%cur", "local": f.sub("%cur", "%base")}[access.mode] if access.mode != "row" else 0
         return self._row(self.slots[access.array], f.add(offset, "%r0"))
 
-    def _row(self, index: Value, row: Value) -> tuple[str, Value]:
+    def _row(self, index: Value, row: Value) -> tuple[Value, Value]:
         f = self.f
         slot = f.at("%slots", f.mul(index, int(Slot.WORDS)), "i64")
         pointer, stride = f.field(slot, Slot.pointer, "ptr"), f.field(slot, Slot.row)
         return f.at(pointer, f.mul(row, stride)), stride
 
-    def address(self, access: Access, row: Value, unit: Value) -> str:
+    def address(self, access: Access, row: Value, unit: Value) -> Value:
         base, stride = self.known[access]
         return self.f.at(base, self.f.add(self.f.mul(row, stride), unit))
 
@@ -80,7 +80,7 @@ def _elementwise(f: Function, stage: Stage, plan: Plan, arrays: _Arrays) -> None
             _with_and_without_mask(f, stage, plan, arrays, (r, acc))
 
 
-def _with_and_without_mask(f: Function, stage: Stage, plan: Plan, arrays: _Arrays, at: tuple[Value, str]) -> None:
+def _with_and_without_mask(f: Function, stage: Stage, plan: Plan, arrays: _Arrays, at: tuple[Value, Value]) -> None:
     """Where masks are slow: whole vectors first, then what is left."""
     r, acc = at
     whole = f.mul(f.op(f"sdiv i64 {f.sub('%u1', '%u0')}, {f.lanes}"), f.lanes)
@@ -92,7 +92,7 @@ def _with_and_without_mask(f: Function, stage: Stage, plan: Plan, arrays: _Array
 
 
 def _units(
-    f: Function, stage: Stage, plan: Plan, arrays: _Arrays, at: tuple[Value, Value, str], mask: str | None
+    f: Function, stage: Stage, plan: Plan, arrays: _Arrays, at: tuple[Value, Value, Value], mask: str | None
 ) -> None:
     """One vector of units of one row."""
     row, unit, acc = at
@@ -191,5 +191,3 @@ def _tree(f: Function, vector: str, how: str) -> str:
         other = f.op(f"shufflevector {f.vector} {vector}, {f.vector} poison, <{f.lanes} x i32> <{upper}>")
         vector = Math(f).maximum(vector, other) if how == "max" else Math(f).add(vector, other)
     return f.op(f"extractelement {f.vector} {vector}, i64 0")
-
-

@@ -32,7 +32,14 @@ class _Format(NamedTuple):
     log: tuple[float, ...]
 
 
-_EXP32 = (0.0013935451843874688, 0.008370598249595752, 0.04166644836571659, 0.16666491938332165, 0.5000000015156812, 1.0)
+_EXP32 = (
+    0.0013935451843874688,
+    0.008370598249595752,
+    0.04166644836571659,
+    0.16666491938332165,
+    0.5000000015156812,
+    1.0,
+)
 _EXP64 = (
     2.0919802534908384e-09, 2.511238055850083e-08, 2.755725868862393e-07, 2.7557234458834413e-06,
     2.480158734081826e-05, 0.00019841269896204484, 0.0013888888888877397, 0.008333333333317242,
@@ -217,8 +224,13 @@ class Math:
         small = self._op("fadd", self.log(w), self._op("fdiv", lost, w))
         edge = self._compare("oeq", w, self.const(float("inf")))
         zero = self._compare("oeq", w, self.const(0))
-        return self._select(edge, x, self._select(zero, self.const(float("-inf")), self._select(
-            self._compare("oeq", x, self.const(0)), x, small)))
+        return self._select(
+            edge,
+            x,
+            self._select(
+                zero, self.const(float("-inf")), self._select(self._compare("oeq", x, self.const(0)), x, small)
+            ),
+        )
 
 
 def _sqrt_half_bits(f: _Format) -> int:

@@ -3,13 +3,13 @@
 `tile`   out[r, :] += sum_k A[r, k] * W[k, :]         (products of a step; W is a packed panel)
 `outer`  out[r, :] += sum_n A[n, r] * Z[n, :]         (weight gradients; n runs over rows of the batch)
 
-Both add in ascending order of k (or n), one at a time, starting from what is already there. So an output has the same bits
-for every tile shape, thread count, and wherever a sum is split in two calls.
+Both add in ascending order of k (or n), one at a time, starting from what is already there. So an output has the same
+bits for every tile shape, thread count, and wherever a sum is split in two calls.
 """
 
 from __future__ import annotations
 
-from .emit import Function, module
+from .emit import Function, Value, module
 from .isa import Isa
 
 
@@ -50,7 +50,7 @@ def _load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: 
     return acc
 
 
-def _accumulate(f: Function, acc: list[list[str]], weights: list[str], scalars: list[str]) -> None:
+def _accumulate(f: Function, acc: list[list[str]], weights: list[str], scalars: list[Value]) -> None:
     for r, address in enumerate(scalars):
         broadcast = f.splat(f.load(f.scalar, address))
         for v, weight in enumerate(weights):
