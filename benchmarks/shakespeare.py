@@ -4,9 +4,9 @@
     python benchmarks/shakespeare.py --data ../shared/data --minutes 20 --seeds 1
 
 The folder (or GATEWORK_DATA) holds tinyshakespeare/input.txt. Choices were made on the validation part alone, the last
-5% of the first 90% (`--set refit=no keep=best` shows it). The figures are of models, and baselines, that then learned all
-of the 90%; the test part is read once per seed. Training time is the whole of `fit`, validations included. The results
-go to benchmarks/results/shakespeare_MINUTES.json with machine, versions and commit.
+5% of the first 90% (`--set refit=no keep=best` shows it). The figures are of models, and baselines, that then learned
+all of the 90%; the test part is read once per seed. Training time is the whole of `fit`, validations included. The
+results go to benchmarks/results/shakespeare_MINUTES.json with machine, versions and commit.
 """
 
 from __future__ import annotations
