@@ -24,8 +24,8 @@ def directory() -> Path | None:
         return Path(chosen) if chosen else None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "gatework" / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "gatework" / "kernels"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return None if base.startswith("~") else Path(base) / "gatework" / "kernels"
 
 
 def digest(*parts: object) -> str:

@@ -20,7 +20,7 @@ from gatework.runtime import checks, threads
 from gatework.runtime.kernel import Kernel
 from gatework.runtime.memory import aligned_zeros
 from gatework.runtime.rows import Rows
-from gatework.runtime.script import SCRATCH, Script
+from gatework.runtime.script import Script
 
 if TYPE_CHECKING:
     from gatework.runtime.program import Program
@@ -280,7 +280,7 @@ def _fill_template(program: Program, kernel: Kernel, rows: Rows, script: Script,
     if script.memory is None:
         script.memory = aligned_zeros(script.packed, program.dtype)
     call.put("packed", script.memory, 0)
-    call.put("scratch", call.buffer("scratch", SCRATCH * script.threads), 0)
+    call.put("scratch", call.buffer("scratch", script.scratch * script.threads), 0)
     call.put("ones", program.constant(1.0, (1,)), 0)
     call.put("sums", call.buffer("sums", script.sums), 0)
     for name, width in script.hoisted.items():

@@ -10,6 +10,9 @@ import numpy as np
 
 from gatework.backends import reference
 from gatework.compiler.ir import Graph
+from gatework.compiler.params import shapes, size
+from gatework.errors import ShapeError
+from gatework.runtime import checks
 from gatework.runtime.rows import Rows
 
 Arrays = Mapping[str, Any]
@@ -38,6 +41,7 @@ class Interpreted:
         return f"{self.graph.name}: the reference interpreter, {self.dtype.name} ({self.reason})"
 
     def forward(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays, train: bool = False) -> Pass:
+        self.check(rows, inputs, start, weights)
         padded = {n: self.pad(rows, v) if n in self.steps else v for n, v in inputs.items()}
         given = {s: v for s, v in start.items() if v is not None}
         run = reference.run(self.graph, self.sizes, padded, given, weights, self.lengths(rows))
@@ -53,6 +57,30 @@ class Interpreted:
         )
         found.inputs = {n: self.flat(done.rows, v) if n in self.steps else v for n, v in found.inputs.items()}
         return found
+
+    def check(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays) -> None:
+        """Refuse what a kernel would refuse."""
+        name, starts = self.graph.name, {s.name: s for s in self.graph.states}
+        checks.names(name, "input", inputs, {i.name for i in self.graph.inputs})
+        checks.names(name, "state", start, starts)
+        rests = {f"start_{s}": state.start for s, state in starts.items()}
+        for spec in self.graph.inputs:
+            if spec.name not in inputs:
+                raise ShapeError(f"{name}: input {spec.name!r} is missing; given are {sorted(inputs)}")
+            value, what = inputs[spec.name], f"input {spec.name!r}"
+            if spec.per == "call":
+                checks.number(name, what, value)
+                continue
+            shape = (rows.size if spec.per == "step" else rows.batch, size(self.sizes, spec.width))
+            checks.array(name, what, value, shape, self.dtype, rests.get(spec.name, 0.0))
+        for state, value in start.items():
+            if value is not None:
+                shape = (rows.batch, size(self.sizes, starts[state].width))
+                checks.array(name, f"the start of {state!r}", value, shape, self.dtype, starts[state].start)
+        for key, shape in shapes(self.graph, self.sizes).items():
+            if key not in weights:
+                raise ShapeError(f"{name}: weight {key!r} is missing; given are {sorted(weights)}")
+            checks.array(name, f"weight {key!r}", weights[key], shape, self.dtype)
 
     def lengths(self, rows: Rows) -> list[int]:
         return [int((rows.counts > b).sum()) for b in range(rows.batch)]

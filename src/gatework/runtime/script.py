@@ -56,6 +56,7 @@ class Script:
     first: int = 0
     packed: int = 0
     sums: int = 0
+    scratch: int = SCRATCH
     hoisted: dict[str, int] = field(default_factory=dict)
     chunk_rows: int = 0
     why: str = ""
@@ -178,7 +179,8 @@ class Writer:
         operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
         bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
         block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
-        return self.slots["scratch"], SCRATCH, max(1, min(block, SCRATCH // columns))
+        self.script.scratch = max(self.script.scratch, columns)
+        return self.slots["scratch"], max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
 
     def _cut(self, stage: Stage, parts: int, batch: int = 0) -> Shape:
         most = self.kernel.isa.max_vectors(batch or int(self.rows.counts[0]))

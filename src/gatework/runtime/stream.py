@@ -47,8 +47,8 @@ class Stream:
         self._execute = self.kernel.library.execute
         self.bind(weights)
 
-    def _script(self) -> Any:
-        mode, self.why = choose_mode(self.program, self.rows, threads.get_threads())
+    def _script(self, count: int | None = None) -> Any:
+        mode, self.why = choose_mode(self.program, self.rows, count or threads.get_threads())
         writer = Writer(self.kernel, self.program.sizes, self.rows, mode)
         write_forward(writer)
         return writer.finish()
@@ -65,6 +65,7 @@ class Stream:
         call = Call(self.program, self.kernel, self.rows)
         call.inputs({**self.inputs, **self.rates})
         call.weights(weights)
+        self._weights = weights
         fixed = template(self.program, self.kernel, self.rows, self.script, own_memory=True)
         self._alive = [call.alive, self.script.alive]
         self._tables = [self._table(fixed, call, turn) for turn in (0, 1)]
@@ -114,13 +115,8 @@ class Stream:
 
     def _go_alone(self, turn: int) -> None:
         """The team does not come complete here: plan for one thread and do the step."""
-        count = threads.get_threads()
-        threads.set_threads(1)
-        try:
-            self.script = self._script()
-        finally:
-            threads.set_threads(count)
-        self.bind(self.program.bound.arrays)  # type: ignore[union-attr]
+        self.script = self._script(1)
+        self.bind(self._weights)
         self._execute(self._addresses[turn], 0)
 
     # ---- states
