@@ -108,13 +108,18 @@ def _mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _inside_words(rows: Ragged, words: list[str], shortest: int, longest: int) -> Ragged:
-    """Character n-grams of each word with a space on both sides, as many times as the word stands in the text."""
-    points = [np.frombuffer(f" {word} ".encode("utf-32-le"), np.uint32) for word in words]
-    of_word = grams(Ragged.of(points, np.uint64), shortest, longest)
+    """Keys of the character n-grams of each word, as many times as the word stands in the text."""
+    of_word = character_grams(words, shortest, longest)
     lengths = np.add.reduceat(
         np.append(of_word.lengths[rows.values], 0), np.minimum(rows.offsets[:-1], len(rows.values))
     )
     return Ragged.from_lengths(of_word.take(rows.values).values, np.where(rows.lengths > 0, lengths, 0))
+
+
+def character_grams(words: list[str], shortest: int, longest: int) -> Ragged:
+    """Keys of the character n-grams of words with a space on both sides: " cat " has " ca", "cat", "at "."""
+    points = [np.frombuffer(f" {word} ".encode("utf-32-le"), np.uint32) for word in words]
+    return grams(Ragged.of(points, np.uint64), shortest, longest)
 
 
 def _counted(block: Ragged) -> pl.DataFrame:

@@ -186,7 +186,8 @@ def numeric(table: Table, name: str) -> bool:
     head = table.column(name).head(100)
     if head.dtype != pl.String:
         return head.dtype.is_numeric()
-    return bool((head.is_null() | head.str.strip_chars().cast(pl.Float64, strict=False).is_not_null()).mean() >= 0.9)
+    numbers = head.is_null() | head.str.strip_chars().cast(pl.Float64, strict=False).is_not_null()
+    return int(numbers.sum()) >= 0.9 * len(head)
 
 
 def _found(table: Table, names: tuple[str, ...]) -> str | None:

@@ -125,6 +125,22 @@ class Words(Tokenizer):
         tokens, lengths = self.split(texts)
         return self._number(tokens, lengths, tokens.unique())
 
+    def distinct(self, texts: Sequence[str] | pl.Series) -> tuple[Ragged, list[str]]:
+        """Each text's words as numbers into a list of the different ones, known or not; number 0 is EMPTY."""
+        tokens, lengths = self.split(texts)
+        different = tokens.unique().sort()
+        forms = self._forms(different)
+        words = [SPECIAL[EMPTY], *forms.drop_nulls().unique().sort().to_list()]
+        number = {word: i for i, word in enumerate(words)}
+        return self._numbered(
+            tokens, lengths, different, [-1 if form is None else number[form] for form in forms]
+        ), words
+
+    def numbers(self, words: Iterable[str]) -> np.ndarray:
+        """Ids of single words that `distinct` gave."""
+        number = {word: i for i, word in enumerate(self.vocabulary)}
+        return np.array([number.get(word, UNKNOWN) for word in words], np.int32)
+
     def _forms(self, words: pl.Series) -> pl.Series:
         """What each different word counts as: its stem, or null for a stop word."""
         texts = words.to_list()
@@ -135,11 +151,14 @@ class Words(Tokenizer):
 
     def _number(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series) -> Ragged:
         number = {word: i for i, word in enumerate(self.vocabulary)}
-        forms = self._forms(different).to_list()
-        ids = pl.Series([-1 if form is None else number.get(form, UNKNOWN) for form in forms], dtype=pl.Int32)
+        ids = [-1 if form is None else number.get(form, UNKNOWN) for form in self._forms(different).to_list()]
+        return self._numbered(tokens, lengths, different, ids)
+
+    def _numbered(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series, ids: list[int]) -> Ragged:
+        """Every token's id; tokens of id -1, stop words, are left out."""
         if not len(tokens):
             return _never_empty(np.zeros(0, np.int32), lengths)
-        numbers = tokens.replace_strict(different, ids, return_dtype=pl.Int32).to_numpy()
+        numbers = tokens.replace_strict(different, pl.Series(ids, dtype=pl.Int32), return_dtype=pl.Int32).to_numpy()
         if self.stop:
             owners = np.repeat(np.arange(len(lengths)), lengths)
             lengths = np.bincount(owners[numbers >= 0], minlength=len(lengths))

@@ -10,12 +10,16 @@ import numpy as np
 import polars as pl
 
 from gatework.data import tokenizers
+from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.series import Scaler, fill_missing
 from gatework.data.tokenizers import Tokenizer
 from gatework.errors import DataError
+from gatework.tasks.classify.examples import WordTable
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows
+
+PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 
 
 @dataclass
@@ -31,26 +35,38 @@ class Encoder:
     channels: tuple[str, ...] = ()
     grams: tuple[int, ...] = field(default=())
 
-    def fit(self, rows: Rows) -> Ragged:
+    def fit(self, rows: Rows) -> tuple[Ragged, WordTable | None]:
         """Learns from training rows and gives their inputs."""
         if rows.sequences is not None:
             self.channels = rows.sequences.channels
             self.scaler = Scaler.fit(_finite(rows.sequences.values.values), self.options.scale)
             return self.inputs(rows)
         self.tokenizer = make_tokenizer(self.options)
-        return self._cut(self.tokenizer.fit_encode(_texts(rows)))
+        ids = self.tokenizer.fit_encode(_texts(rows))
+        return self.inputs(rows) if self.by_pieces else (self._cut(ids), None)
 
-    def inputs(self, rows: Rows) -> Ragged:
-        """Ids int32 [N], or scaled channels float32 [N, C]."""
+    @property
+    def by_pieces(self) -> bool:
+        """Whether words are encoded with their character n-grams."""
+        return self.options.subwords > 0 and isinstance(self.tokenizer, tokenizers.Words)
+
+    def inputs(self, rows: Rows) -> tuple[Ragged, WordTable | None]:
+        """Ids int32 [N] and, for words with pieces, the table that they number; or scaled channels float32 [N, C]."""
+        if self.by_pieces:
+            assert isinstance(self.tokenizer, tokenizers.Words)
+            numbers, words = self.tokenizer.distinct(_texts(rows))
+            keys = character_grams(words, *PIECES)
+            pieces = Ragged((keys.values % np.uint64(self.options.subwords)).astype(np.int32), keys.offsets)
+            return self._cut(numbers), WordTable(self.tokenizer.numbers(words), pieces)
         if self.tokenizer is not None:
-            return self._cut(self.tokenizer.encode(_texts(rows)))
+            return self._cut(self.tokenizer.encode(_texts(rows))), None
         assert self.scaler is not None and rows.sequences is not None
         sequences = rows.sequences
         if len(sequences.channels) != len(self.channels):
             have, want = ", ".join(sequences.channels), ", ".join(self.channels)
             raise DataError(f"{sequences.source} has the channels {have}; this model was trained on {want}")
         filled = fill_missing(sequences.values, np.array(self.scaler.shift, np.float32))
-        return Ragged(self.scaler.transform(filled.values), filled.offsets)
+        return Ragged(self.scaler.transform(filled.values), filled.offsets), None
 
     def labels(self, rows: Rows) -> np.ndarray:
         """Numbers of the classes; -1 where a row has no label or an unknown one."""

@@ -16,16 +16,25 @@ from gatework.data.ragged import Ragged
 from gatework.training.learner import Shard
 
 
+class WordTable(NamedTuple):
+    """The U different words of some texts: `ids` [U] in the vocabulary, `pieces` Ragged [U] buckets of their character
+    n-grams, which tell something of unknown words too."""
+
+    ids: np.ndarray
+    pieces: Ragged
+
+
 @dataclass(frozen=True)
 class Examples:
-    """n texts or sequences: `inputs` int32 ids [N] or float32 channels [N, C]; `labels` [n], -1 where there is none;
-    `offsets` [n, K], logits of the n-gram model; `texts` as they were read."""
+    """n texts or sequences: `inputs` int32 ids [N] (rows of `words`, where there is such a table) or float32 channels
+    [N, C]; `labels` [n], -1 where there is none; `offsets` [n, K], logits of the n-gram model; `texts` as read."""
 
     inputs: Ragged
     labels: np.ndarray
     where: Callable[[int], str]
     texts: pl.Series | None = None
     offsets: np.ndarray | None = None
+    words: WordTable | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,10 +50,19 @@ class Examples:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+class BatchWords(NamedTuple):
+    """The u different words of a batch: ids [u], and all their pieces [P], those of word i from starts[i] on."""
+
+    ids: Tensor
+    pieces: Tensor
+    starts: Tensor
+
+
 class Batch(NamedTuple):
     """A packed batch: longest sequence first, time-major (see `gatework.data.ragged.Packed`).
 
     values [N] or [N, C], counts [T], rows [N] (the sequence of each value), lengths [B], labels [B], offsets [B, K].
+    With `words` the values number those.
     """
 
     values: Tensor
@@ -53,6 +71,7 @@ class Batch(NamedTuple):
     lengths: Tensor
     labels: Tensor
     offsets: Tensor | None
+    words: BatchWords | None = None
 
 
 def make_batch(examples: Examples, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
@@ -62,15 +81,27 @@ def make_batch(examples: Examples, rows: np.ndarray) -> tuple[Batch, np.ndarray]
     counts = torch.from_numpy(packed.counts.astype(np.int64))
     sequence = np.arange(len(packed.values)) - np.repeat(np.cumsum(packed.counts) - packed.counts, packed.counts)
     offsets = None if examples.offsets is None else torch.from_numpy(examples.offsets[order])
+    values, words = _batch_words(packed.values, examples.words)
     batch = Batch(
-        torch.from_numpy(packed.values),
+        torch.from_numpy(values),
         counts,
         torch.from_numpy(sequence),
         torch.from_numpy(examples.inputs.lengths[order]),
         torch.from_numpy(examples.labels[order]),
         offsets,
+        words,
     )
     return batch, order
+
+
+def _batch_words(values: np.ndarray, table: WordTable | None) -> tuple[np.ndarray, BatchWords | None]:
+    """The batch's values as numbers of its own different words, and these."""
+    if table is None:
+        return values, None
+    different, values = np.unique(values, return_inverse=True)
+    pieces = table.pieces.take(different)
+    parts = table.ids[different], pieces.values, pieces.offsets[:-1]
+    return values, BatchWords(*map(torch.from_numpy, parts))
 
 
 class Batches(Sequence):

@@ -21,6 +21,7 @@ class Classifier(nn.Module):
         classes: K.
         vocabulary: number of ids; None for numeric sequences.
         channels: C of numeric sequences.
+        pieces: whether batches bring words with their character n-grams (Bojanowski et al. 2017).
         wide: the n-gram model whose weights travel with these; its logits are in the batch.
     """
 
@@ -31,6 +32,7 @@ class Classifier(nn.Module):
         vocabulary: int | None,
         channels: int,
         wide: nn.Module | None = None,
+        pieces: bool = False,
     ):
         super().__init__()
         self.options = options
@@ -38,6 +40,9 @@ class Classifier(nn.Module):
         self.embedding = None if vocabulary is None else nn.Embedding(vocabulary, width)
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=0.1)
+        self.pieces = nn.EmbeddingBag(options.subwords, width, mode="mean") if pieces else None
+        if self.pieces is not None:
+            nn.init.normal_(self.pieces.weight, std=0.1)
         self.recurrent = _recurrent(options, width)
         features = options.hidden_size * (2 if options.bidirectional else 1)
         self.score = Attention(features) if options.pooling == "attention" else None
@@ -53,21 +58,33 @@ class Classifier(nn.Module):
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Outputs [N, H] of the last layer and the states [layers * directions, B, H] at the ends."""
-        packed = PackedSequence(self._inputs(batch.values), batch.counts)
+        values = self._noisy(batch.values) if self.embedding is None else self.dropout(self._embedded(batch))
+        packed = PackedSequence(values, batch.counts)
         output, states = self.recurrent(packed)
         return output.data, states[0] if isinstance(states, tuple) else states
 
-    def _inputs(self, values: Tensor) -> Tensor:
-        if self.embedding is None:
-            return (
-                values + self.options.noise * torch.randn_like(values)
-                if self.training and self.options.noise
-                else values
-            )
-        if self.training and self.options.word_dropout:
-            dropped = torch.rand(values.shape) < self.options.word_dropout
-            values = values.masked_fill(dropped, UNKNOWN)
-        return self.dropout(self.embedding(values))
+    def _noisy(self, values: Tensor) -> Tensor:
+        noise = self.options.noise if self.training else 0.0
+        return values + noise * torch.randn_like(values) if noise else values
+
+    def _embedded(self, batch: Batch) -> Tensor:
+        """Vectors [N, I]: of words alone, or the sum of the word's vector and the mean of its pieces'."""
+        assert self.embedding is not None
+        if batch.words is None or self.pieces is None:
+            return self.embedding(self._dropped(batch.values))
+        words = self.embedding(self._dropped(batch.words.ids)) + self.pieces(batch.words.pieces, batch.words.starts)
+        unknown = self.embedding.weight[UNKNOWN]
+        vectors = words[batch.values]
+        if not (self.training and self.options.word_dropout):
+            return vectors
+        return torch.where(self._chosen(batch.values)[:, None], unknown, vectors)
+
+    def _dropped(self, ids: Tensor) -> Tensor:
+        """Ids of which some are made unknown in training; a word with pieces then lives by these."""
+        return ids.masked_fill(self._chosen(ids), UNKNOWN) if self.training and self.options.word_dropout else ids
+
+    def _chosen(self, ids: Tensor) -> Tensor:
+        return torch.rand(ids.shape) < self.options.word_dropout
 
     def _pool(self, batch: Batch, output: Tensor, ends: Tensor) -> Tensor:
         pooling = self.options.pooling

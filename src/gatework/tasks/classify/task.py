@@ -151,12 +151,12 @@ class Classify(Task):
 
     def _fit(self, rows: Rows) -> Examples:
         """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
-        inputs = self.encoder.fit(rows)
+        inputs, words = self.encoder.fit(rows)
         labels = self.encoder.labels(rows)
         classes = len(self.encoder.classes)
         if self.options.class_weights == "balanced":
             self._weights = class_weights(labels, classes)
-        examples = Examples(inputs, labels, rows.where, rows.texts)
+        examples = Examples(inputs, labels, rows.where, rows.texts, words=words)
         self.bag = wide.make_bag(self.options, len(inputs.values)) if rows.texts is not None else None
         if self.bag is None:
             return examples
@@ -167,7 +167,8 @@ class Classify(Task):
         return examples.with_offsets(wide.out_of_fold(features, labels, classes, self.options, rows.groups(None)))
 
     def _encoded(self, rows: Rows) -> Examples:
-        examples = Examples(self.encoder.inputs(rows), self.encoder.labels(rows), rows.where, rows.texts)
+        inputs, words = self.encoder.inputs(rows)
+        examples = Examples(inputs, self.encoder.labels(rows), rows.where, rows.texts, words=words)
         if self._wide is None or examples.texts is None:
             return examples
         return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
@@ -196,7 +197,8 @@ class Classify(Task):
     def build(self) -> nn.Module:
         tokenizer = self.encoder.tokenizer
         size = None if tokenizer is None else len(tokenizer)
-        model = Classifier(self.options, len(self.encoder.classes), size, len(self.encoder.channels), self._wide)
+        channels, pieces = len(self.encoder.channels), self.encoder.by_pieces
+        model = Classifier(self.options, len(self.encoder.classes), size, channels, self._wide, pieces)
         if self.options.vectors and self._valid is not None:
             self._use_vectors(model)
         return model

@@ -30,7 +30,7 @@ def make_bag(options: ClassifyOptions, tokens: int) -> Bag | None:
     if kind == "none":
         return None
     words = options.ngram_length if kind in ("words", "both") else 0
-    characters = (2, 5) if kind in ("characters", "both") else None
+    characters = (1, 6) if kind in ("characters", "both") else None
     return Bag(words, characters, 1 if tokens < MANY_WORDS else 2, spaces=options.spaces)
 
 

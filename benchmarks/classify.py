@@ -1,0 +1,198 @@
+"""Classification on public data, beside the baselines of the same run.
+
+    python benchmarks/classify.py trec --data ../shared/data
+    python benchmarks/classify.py sst2 sst2_phrases imdb sms japanese_vowels --seeds 1 2 3
+
+The folder (or GATEWORK_DATA) holds sentence_cls/, sst_trees/, imdb/, sms_spam/ and aeon_tsc/. Choices were made on
+training data alone (a held-out share of it, or the published development part); the test part is read once per seed.
+Each data set's results go to benchmarks/results/classify_NAME.json with settings, machine, versions and commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatework.data.readers import read_table
+from gatework.data.splits import folds
+from gatework.tasks import jobs
+from gatework.tasks.classify import Classify, ClassifyOptions
+from gatework.tasks.classify.measures import hard_measures
+from gatework.training.environment import environment
+
+RESULTS = Path(__file__).parent / "results"
+CAREFUL: dict[str, Any] = {"spaces": True, "dropout": 0.6, "word_dropout": 0.2, "average": "ema", "average_decay": 0.99}
+TOKENIZED: dict[str, Any] = {**CAREFUL, "encoding": "latin-1", "format": "labelled", "epochs": 6}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "trec": TOKENIZED,
+    "sst2": TOKENIZED,
+    "sst2_phrases": {**CAREFUL, "epochs": 4},
+    "imdb": {"epochs": 4},
+    "sms": {"epochs": 6},
+    "japanese_vowels": {"dropout": 0.3},
+}
+Rows = list[dict[str, Any]]
+
+
+def main() -> None:
+    arguments = parsed()
+    for name in arguments.names:
+        settings = SETTINGS[name]
+        rows = [DATA[name](arguments.data, seed, settings, arguments) for seed in arguments.seeds]
+        result = {"benchmark": name, "settings": settings, "set": arguments.set, **summary(rows), "seeds": rows}
+        target = (arguments.out or RESULTS) / f"classify_{name}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps({**result, "commit": commit(), **environment()}, indent=2) + "\n")
+        print(f"{name}: {result['summary']}; {target}", flush=True)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=sorted(DATA))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("GATEWORK_DATA", "../shared/data")))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="other options, for trials")
+    parser.add_argument("--out", type=Path, help="folder for the JSON instead of benchmarks/results")
+    return parser.parse_args()
+
+
+def summary(rows: Rows) -> dict[str, Any]:
+    """Median and spread over the seeds, and the best baseline by accuracy."""
+    accuracies = [row["test"]["accuracy"] for row in rows]
+    best = max((b for row in rows for b in row["baselines"]), key=lambda b: b["metrics"]["accuracy"])
+    seconds = statistics.median(row["seconds"] for row in rows)
+    text = (
+        f"accuracy {statistics.median(accuracies):.4f} (from {min(accuracies):.4f} to {max(accuracies):.4f}), "
+        f"best baseline {best['metrics']['accuracy']:.4f} ({best['name']}), {seconds:.0f} s of training"
+    )
+    return {"median_accuracy": statistics.median(accuracies), "best_baseline": best, "summary": text}
+
+
+def trained(source: Any, seed: int, settings: dict, arguments: argparse.Namespace, **parts: Any) -> dict[str, Any]:
+    """One training; what its results.json says."""
+    options = ClassifyOptions(**settings, seed=seed).with_settings(arguments.set)
+    with tempfile.TemporaryDirectory() as folder:
+        results = jobs.train(Classify(options), source, **parts, out=Path(folder) / "run").run.results()
+    kept = {key: results[key] for key in ("valid", "test", "training", "baselines", "verdict")}
+    print(f"seed {seed}: {results['verdict']}", flush=True)
+    return {"seed": seed, "seconds": results["training"]["seconds"], **kept}
+
+
+def trec(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    folder = data / "sentence_cls"
+    return trained(folder / "TREC.train.all", seed, settings, arguments, test=folder / "TREC.test.all")
+
+
+def sst2(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    train, valid, test = (data / "sentence_cls" / f"stsa.binary.{part}" for part in ("train", "dev", "test"))
+    return trained(train, seed, settings, arguments, valid=valid, test=test)
+
+
+def sst2_phrases(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    files = {part: data / "sst_trees" / name for part, name in TREES.items()}
+    train = phrases(files["train"].read_text(encoding="utf-8"), whole=False)
+    valid, test = (phrases(files[part].read_text(encoding="utf-8"), whole=True) for part in ("valid", "test"))
+    return trained(train, seed, settings, arguments, valid=valid, test=test)
+
+
+TREES = {"train": "train_official.txt", "valid": "dev.txt", "test": "test.txt"}
+
+
+def phrases(trees: str, whole: bool) -> dict[str, list[str]]:
+    """Texts and labels of every phrase (or only whole sentences) that is not neutral; a phrase of the training trees
+    stands once, with the label it has most often."""
+    votes: dict[str, list[int]] = {}
+    rows: list[tuple[str, str]] = []
+    for tree in trees.splitlines():
+        for text, label in spans(tree)[-1:] if whole else spans(tree):
+            if whole and label != 2:
+                rows.append((text, "positive" if label > 2 else "negative"))
+            elif label != 2:
+                votes.setdefault(text, []).append(1 if label > 2 else -1)
+    rows += [(text, "positive" if sum(each) > 0 else "negative") for text, each in votes.items() if sum(each)]
+    return {"text": [row[0] for row in rows], "label": [row[1] for row in rows]}
+
+
+def spans(tree: str) -> list[tuple[str, int]]:
+    """(words, label) of every node, the root last: `(3 (2 a) (4 gem))` has "a" 2, "gem" 4, "a gem" 3."""
+    found, stack, words = [], [], []
+    for token in re.findall(r"\(|\)|[^\s()]+", tree):
+        if token == "(":
+            stack.append([None, len(words)])
+        elif token == ")":
+            label, start = stack.pop()
+            found.append((" ".join(words[start:]), label))
+        elif stack[-1][0] is None:
+            stack[-1][0] = int(token)
+        else:
+            words.append(token.lower())
+    return found
+
+
+def imdb(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    train, test = (data / "imdb" / f"{part}.tsv.gz" for part in ("train", "test"))
+    return trained(train, seed, settings, arguments, test=test)
+
+
+def japanese_vowels(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    train, test = (data / "aeon_tsc" / "JapaneseVowels" / f"JapaneseVowels_{part}.ts.gz" for part in ("TRAIN", "TEST"))
+    return trained(train, seed, settings, arguments, test=test)
+
+
+def sms(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Five stratified folds, exact twins in one; accuracy and MCC over all messages, each predicted once."""
+    table = read_table(data / "sms_spam" / "SMSSpamCollection", bad_rows="join")
+    labels, texts = np.array(table.frame.to_series(0)), np.array(table.frame.to_series(1))
+    options = ClassifyOptions(**settings, seed=seed).with_settings(arguments.set)
+    ours, theirs = np.zeros(len(texts), int), np.zeros(len(texts), int)
+    seconds = 0.0
+    for train, test in folds(len(texts), 5, labels=labels, groups=texts, seed=seed):
+        given = {"text": texts[train].tolist(), "label": labels[train].tolist()}
+        with tempfile.TemporaryDirectory() as folder:
+            run = jobs.train(Classify(options), given, out=Path(folder) / "run", quiet=True)
+            ours[test] = [row["label"] == "spam" for row in run.predict(texts[test].tolist())]
+            seconds += run.run.results()["training"]["seconds"]
+        theirs[test] = support_vectors(texts[train], labels[train], texts[test]) == "spam"
+    truth = (labels == "spam").astype(int)
+    baseline = {"name": "TF-IDF bigrams + linear SVM", "metrics": hard_measures(theirs, truth, 2), "note": "same folds"}
+    test_measures = hard_measures(ours, truth, 2)
+    print(f"seed {seed}: {test_measures} against {baseline['metrics']}", flush=True)
+    return {"seed": seed, "seconds": seconds, "test": test_measures, "baselines": [baseline]}
+
+
+def support_vectors(texts: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    model = LinearSVC().fit(vectorizer.fit_transform(texts), labels)
+    return model.predict(vectorizer.transform(others))
+
+
+DATA: dict[str, Callable[..., dict[str, Any]]] = {
+    "trec": trec,
+    "sst2": sst2,
+    "sst2_phrases": sst2_phrases,
+    "imdb": imdb,
+    "sms": sms,
+    "japanese_vowels": japanese_vowels,
+}
+
+
+def commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Text that every Python interpreter carries: data for a first try, without a download.
+
+The texts are Python's own documentation (PSF licence); they differ a little from version to version, so a result
+belongs to the interpreter that it was measured with. A run records the hash of what it read.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatework.errors import DataError
+
+SUBJECTS = (
+    "asyncio", "decimal", "email", "http", "importlib", "ipaddress",
+    "logging", "statistics", "typing", "unittest", "urllib", "xml",
+)  # fmt: skip
+FEWEST_WORDS = 5
+_BREAK = re.compile(r"\n\s*\n")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def sentences(subjects: tuple[str, ...] = SUBJECTS) -> list[dict[str, str]]:
+    """Sentences of the standard library's docstrings, each with the library that it is from.
+
+    `sentences()[0]` is {"text": "Base class for ...", "library": "asyncio"}. Those that name their library are left
+    out, and so are those that two libraries share; the order is that of the files.
+    """
+    owners: dict[str, set[str]] = {}
+    for subject in subjects:
+        for sentence in _of(subject):
+            if subject not in sentence.lower():
+                owners.setdefault(sentence, set()).add(subject)
+    found = [{"text": text, "library": min(of)} for text, of in owners.items() if len(of) == 1]
+    if not found:
+        raise DataError(f"{_folder()} holds no sources; a Python with its standard library as .py files has this text")
+    return found
+
+
+def _of(subject: str) -> Iterator[str]:
+    for path in _files(subject):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8", errors="replace"))):
+            text = ast.get_docstring(node) if isinstance(node, _DOCUMENTED) else None
+            yield from _sentences(text or "")
+
+
+def _sentences(docstring: str) -> Iterator[str]:
+    for paragraph in _BREAK.split(docstring):
+        if ">>>" not in paragraph:
+            for sentence in _SENTENCE.split(" ".join(paragraph.split())):
+                if len(re.findall("[A-Za-z]+", sentence)) >= FEWEST_WORDS:
+                    yield sentence
+
+
+def _files(subject: str) -> list[Path]:
+    folder = _folder() / subject
+    names = (f"{subject}.py", f"_py{subject}.py")
+    return sorted(folder.rglob("*.py")) or [path for name in names if (path := _folder() / name).exists()]
+
+
+def _folder() -> Path:
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def manual() -> str:
+    """The language reference as `help()` shows it, about 400,000 characters; each paragraph once."""
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise DataError("this Python has no pydoc_data.topics, the text behind help('topics')") from None
+    paragraphs = (part.strip("\n") for name in sorted(topics) for part in _BREAK.split(topics[name]))
+    return "\n\n".join(dict.fromkeys(part for part in paragraphs if part.strip())) + "\n"
