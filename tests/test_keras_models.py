@@ -160,6 +160,29 @@ def test_functional_models_and_layers_convert() -> None:
     assert type(layer) is gatework.keras.GRU and layer.name == "alone"
 
 
+@pytest.mark.parametrize("reset_after", [False, True])
+def test_layers_as_torch_modules_and_as_streams(reset_after: bool, tmp_path: Path) -> None:
+    x = torch.from_numpy(rng.standard_normal((B, T, F)).astype("float32"))
+    for layers in (keras.layers, gatework.keras):
+        layer = layers.GRU(3, activation="softsign", reset_after=reset_after, bias_initializer="normal",
+                           return_sequences=True)  # fmt: skip
+        want = layer(x)
+        module = gatework.keras.to_torch(layer)
+        assert_close(module(x)[0], want, T)
+    gatework.save(module, tmp_path / "step.safetensors")
+    stream = gatework.runtime.load(tmp_path / "step.safetensors")
+    for t in range(T):
+        assert_close(stream.step(x[:, t].numpy()), want[:, t], T)
+
+
+@pytest.mark.parametrize(
+    "layer", [keras.layers.LSTM(2), gatework.keras.LSTM(2, activation="gelu"), keras.layers.Dense(2)]
+)
+def test_what_cannot_be_a_torch_module(layer: Any) -> None:
+    with pytest.raises(OptionError, match=r"build the layer first|activation gelu|Dense is not a recurrent layer"):
+        gatework.keras.to_torch(layer)
+
+
 class Inside(keras.Model):
     def __init__(self, **options: Any):
         super().__init__(**options)

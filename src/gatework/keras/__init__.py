@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
 if _keras.backend.backend() != "torch":
     _refuse(f"Keras has started with {_keras.backend.backend()}")
 
-from gatework.keras.convert import from_keras, load_model, to_keras  # noqa: E402
+from gatework.keras.convert import from_keras, load_model, to_keras, to_torch  # noqa: E402
 from gatework.keras.layers import GRU, LSTM, SimpleRNN  # noqa: E402
 
-__all__ = ["GRU", "LSTM", "SimpleRNN", "from_keras", "load_model", "to_keras"]
+__all__ = ["GRU", "LSTM", "SimpleRNN", "from_keras", "load_model", "to_keras", "to_torch"]

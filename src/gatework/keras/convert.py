@@ -9,9 +9,13 @@ from typing import Any
 import keras
 
 from gatework.errors import OptionError
-from gatework.keras.layers import GRU, LSTM, SimpleRNN
+from gatework.keras.graphs import binding, graph
+from gatework.keras.layers import GRU, LSTM, Fused, SimpleRNN
+from gatework.layers.parameters import parameter_name
+from gatework.layers.recurrent import Recurrent
 
 NAMES = {layer.__name__: layer for layer in (LSTM, GRU, SimpleRNN)}
+PLAIN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
 def to_keras(model: Any) -> Any:
@@ -33,8 +37,7 @@ def from_keras(model: Any) -> Any:
 
     The reverse of `to_keras`, with the same limits.
     """
-    plain = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
-    return _converted(model, _own, plain)
+    return _converted(model, _own, PLAIN)
 
 
 def load_model(path: str | os.PathLike[str], **options: Any) -> Any:
@@ -43,6 +46,29 @@ def load_model(path: str | os.PathLike[str], **options: Any) -> Any:
     `model = gatework.keras.load_model("model.keras")`; `options` are those of Keras.
     """
     return from_keras(keras.models.load_model(path, **options))
+
+
+def to_torch(layer: Any) -> Recurrent:
+    """A recurrent layer of Keras', or ours, as a torch module with the same step and weights, over (B, T, F).
+
+        module = gatework.keras.to_torch(model.layers[0])
+        gatework.save(module, "step.safetensors")          # for gatework.runtime.load: a stream without Keras or torch
+
+    Masks, dropout and the direction are the caller's to add. Raises OptionError for a layer that is not built, or whose
+    activation no kernel can be made of.
+    """
+    layer = from_keras(layer) if type(layer) in PLAIN else layer
+    reason = (
+        layer._reason() if isinstance(layer, Fused) else f"{type(layer).__name__} is not a recurrent layer of Keras"
+    )
+    if reason or not layer.built:
+        raise OptionError(f"{layer.name!r} cannot become a torch module: {reason or 'build the layer first'}")
+    inputs, units = layer.cell.kernel.shape[0], layer.cell.units
+    made, parameters = graph(layer._form()), [p.detach() for p in layer._parameters_in_order()]
+    module = Recurrent(made, inputs, units, batch_first=True, dtype=parameters[0].dtype)
+    weights = binding(layer._form(), inputs, units).weights(parameters)
+    module.load_state_dict({f"{parameter_name(made, key)}_l0": value for key, value in weights.items()})
+    return module
 
 
 def _plain(config: dict) -> dict:

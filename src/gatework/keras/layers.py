@@ -69,21 +69,25 @@ class Fused(keras.layers.RNN):
         names = (name_of(cell.activation), name_of(getattr(cell, "recurrent_activation", keras.activations.sigmoid)))
         return Form(kind, *names, bool(cell.use_bias), drop_inputs, drop_states)  # type: ignore[arg-type]
 
-    def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
-        """The call of a kernel, and its input."""
+    def _parameters_in_order(self) -> list[Tensor]:
+        """The binding's parameters: the kernels transposed, the rows of the bias."""
         cell: Any = self.cell
-        kernel, recurrent = _tensor(cell.kernel), _tensor(cell.recurrent_kernel)
-        dtype = inside(kernel.dtype)
-        inputs = inputs.to(dtype)
-        form, drops, inputs = self._dropped(inputs, states, training)
-        parameters = [kernel.t(), recurrent.t()]
+        found = [_tensor(cell.kernel).t(), _tensor(cell.recurrent_kernel).t()]
         if cell.use_bias:
             bias = _tensor(cell.bias)
-            parameters += bias.unbind(0) if bias.dim() == 2 else [bias]
+            found += bias.unbind(0) if bias.dim() == 2 else [bias]
+        dtype = inside(found[0].dtype)
+        return [p.to(dtype) for p in found]
+
+    def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
+        """The call of a kernel, and its input."""
+        parameters = self._parameters_in_order()
+        dtype = parameters[0].dtype
+        form, drops, inputs = self._dropped(inputs.to(dtype), states, training)
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
-            binding(form, kernel.shape[0], cell.units), starts, {n: d.to(dtype) for n, d in drops.items()},
-            [p.to(dtype) for p in parameters], self.go_backwards, self.return_sequences, self.zero_output_for_mask,
+            binding(form, parameters[0].shape[1], self.cell.units), starts, {n: d.to(dtype) for n, d in drops.items()},
+            parameters, self.go_backwards, self.return_sequences, self.zero_output_for_mask,
         )  # fmt: skip
         return call, inputs
 
