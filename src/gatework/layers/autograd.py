@@ -8,7 +8,7 @@ padded sequences with their lengths, as the sizes of packed ones would depend on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,18 @@ from gatework.runtime.rows import Rows
 Tensors = Sequence[Any]
 
 
-def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors) -> list[Tensor]:
+class Setting(NamedTuple):
+    """What a call says beside its tensors. `room` is where the output's history goes, if somewhere in particular."""
+
+    rows: Rows
+    every: bool = False
+    rates: dict[str, float] = {}  # noqa: RUF012
+    room: Tensor | None = None
+
+
+def recurrence(
+    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors, room: Tensor | None = None
+) -> list[Tensor]:
     """Run one direction of one layer over flat rows.
 
     `tensors` are in the binding's order: inputs of each step (N, w), inputs of each sequence (B, w), starts (B, w) or
@@ -32,77 +43,95 @@ def recurrence(binding: Binding, rows: Rows, every: bool, rates: dict[str, float
     states after the first.
     """
     tensors = binding.checked(tensors)  # here, where autograd sees copies being made
+    setting = Setting(rows, every, rates, room)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return list(_Recurrence.apply(binding, rows, every, rates, *tensors))
-    return forward(binding, rows, every, rates, tensors, train=False)[0]
+        return list(_Recurrence.apply(binding, setting, *tensors))
+    return forward(binding, setting, tensors, train=False)[0]
 
 
-def forward(
-    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], tensors: Tensors, train: bool
-) -> tuple[list[Tensor], Saved]:
+def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> tuple[list[Tensor], Saved]:
     """The kernel's forward pass: tensors out, and what is kept for the way back."""
+    rows, every, rates, room = setting
     if rows.size and binding.direct(tensors):
         call = prepared(binding, "train" if train or every else "infer", rows, tensors)
-        finals, histories, block = call(tensors, rates)
+        finals, histories, block = call(tensors, rates, room)
     else:
-        finals, histories, block = *through_arrays.forward(binding, rows, rates, tensors, train or every), None
+        finals, histories = through_arrays.forward(binding, rows, rates, tensors, train or every)
+        block = None
+        histories[0] = histories[0] if room is None else room.copy_(histories[0])
     return [histories[0], *finals, *(histories[1:] if every else ())], Saved(tensors, histories, block)
 
 
-def backward(
-    binding: Binding,
-    rows: Rows,
-    every: bool,
-    rates: dict[str, float],
-    saved: Saved,
-    grads: Tensors,
-    needs: Sequence[bool],
-) -> list:
+def backward(binding: Binding, setting: Setting, saved: Saved, grads: Tensors, needs: Sequence[bool]) -> list:
     """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
+    rows, every, rates, _ = setting
     states, params = len(binding.states), binding.first_param
-    given = [None if g is None else g.contiguous() for g in grads]
+    given = [g if g is None or (g.stride(1) == 1 and g.stride(0) > 0) else g.contiguous() for g in grads]
+    finals = [None if g is None else g.contiguous() for g in given[1 : 1 + states]]
     d_histories = [given[0], *(given[1 + states :] if every else [None] * (states - 1))]
     need = {n for n, needed in zip((*binding.steps, *binding.sequences), needs, strict=False) if needed}
     need |= {"weights"} if any(needs[params:]) else set()
     if rows.size and binding.direct(saved.tensors):
-        call = prepared(binding, frozenset(need), rows, saved.tensors)
-        return call(saved, d_histories, given[1 : 1 + states], rates)
-    return through_arrays.backward(binding, rows, rates, saved.tensors, d_histories, given[1 : 1 + states], need)
+        return prepared(binding, frozenset(need), rows, saved.tensors)(saved, d_histories, finals, rates)
+    return through_arrays.backward(binding, rows, rates, saved.tensors, d_histories, finals, need)
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, binding: Binding, rows: Rows, every: bool, rates: dict[str, float], *tensors: Tensor) -> Any:
-        outputs, saved = forward(binding, rows, every, rates, tensors, train=True)
-        ctx.said = binding, rows, every, rates
-        others = () if every else saved.histories[1:]
+    def forward(ctx: Any, binding: Binding, setting: Setting, *tensors: Tensor) -> Any:
+        outputs, saved = forward(binding, setting, tensors, train=True)
+        ctx.said = binding, setting._replace(room=None)
+        others = () if setting.every else saved.histories[1:]
         ctx.save_for_backward(*saved.tensors, *outputs, *others, saved.block)
         ctx.set_materialize_grads(False)
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        binding, rows, every, rates = ctx.said
-        needs = ctx.needs_input_grad[4:]
+        binding, setting = ctx.said
+        needs = ctx.needs_input_grad[2:]
         *kept, block = ctx.saved_tensors
         tensors = kept[: len(needs)]
         if torch.is_grad_enabled():
-            found = _again(binding, rows, every, rates, grads, tensors, needs)
+            found = _again(binding, setting, grads, tensors, needs)
         else:
             states = len(binding.states)
             histories = [kept[len(needs)], *kept[len(needs) + 1 + states :]]
-            found = backward(binding, rows, every, rates, Saved(tensors, histories, block), grads, needs)
-        return None, None, None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
+            found = backward(binding, setting, Saved(tensors, histories, block), grads, needs)
+        return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
-def _again(
-    binding: Binding, rows: Rows, every: bool, rates: dict[str, float], grads: Tensors, tensors: Tensors, needs: Any
-) -> list:
+def side_by_side(parts: int, size: int, width: int, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    """A tensor (size, parts * width), and tensors of their own (not views) over its columns, for `joined`."""
+    whole = torch.empty(size, parts * width, dtype=dtype)
+    storage, stride = whole.untyped_storage(), (parts * width, 1)
+    return whole, [torch.empty(0, dtype=dtype).set_(storage, k * width, (size, width), stride) for k in range(parts)]
+
+
+def joined(whole: Tensor, parts: list[Tensor]) -> Tensor:
+    """What torch.cat(parts, 1) would give, if the parts were written side by side: `whole`, without a copy."""
+    return _Joined.apply([whole], *parts)  # type: ignore[return-value]
+
+
+class _Joined(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, whole: list[Tensor], *parts: Tensor) -> Tensor:
+        ctx.widths = [p.shape[1] for p in parts]
+        ctx.save_for_backward(whole[0])
+        return whole[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        _ = ctx.saved_tensors  # refuses if the tensor was changed, which the parts over the same memory do not see
+        return None, *grads[0].split(ctx.widths, 1)
+
+
+def _again(binding: Binding, setting: Setting, grads: Tensors, tensors: Tensors, needs: Any) -> list:
     """First derivatives as a differentiable function of tensors and gradients: through the reference."""
     with torch.enable_grad():
         # Aliases, so that a tensor computed from another of them does not add to the other's gradient.
         aliases = [t.view_as(t) if t is not None and n else t for t, n in zip(tensors, needs, strict=True)]
-        outputs = differentiable(binding, rows, every, rates, aliases)
+        outputs = differentiable(binding, setting.rows, setting.every, setting.rates, aliases)
         wanted = [a for a, n in zip(aliases, needs, strict=True) if n]
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
         found = iter(
@@ -123,7 +152,7 @@ def _op(
 ) -> list[Tensor]:  # fmt: skip
     """`recurrence` over padded sequences (T*B, w); every start is given."""
     call = _Call(key, steps, batch, reverse, lengths, rates)
-    outputs, _ = forward(call.binding, call.rows, every, call.rates, call.enter(tensors), train=False)
+    outputs, _ = forward(call.binding, Setting(call.rows, every, call.rates), call.enter(tensors), train=False)
     return call.leave(outputs)
 
 
@@ -145,10 +174,11 @@ def _op_backward(
     """The gradients of the tensors that need one; runs the forward pass again, as operators keep no private state."""
     call = _Call(key, steps, batch, reverse, lengths, rates)
     entered = call.enter(tensors)
-    _, saved = forward(call.binding, call.rows, every, call.rates, entered, train=True)
+    setting = Setting(call.rows, every, call.rates)
+    _, saved = forward(call.binding, setting, entered, train=True)
     states = len(call.binding.states)
     inner = [call.pack(g) if k == 0 or k > states else call.batch.sort(g) for k, g in enumerate(grads)]
-    found = call.left(backward(call.binding, call.rows, every, call.rates, saved, inner, needs))
+    found = call.left(backward(call.binding, setting, saved, inner, needs))
     zero = [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
     return [f for f, n in zip(zero, needs, strict=True) if n]
 

@@ -128,12 +128,15 @@ class Forward(Prepared):
         carried = address.get(f"state:{state}")
         return (address.get(f"history:{state}") if self.train or carried is None else None), carried, width
 
-    def __call__(self, tensors: Tensors, rates: dict[str, float]) -> tuple[list[Tensor], list[Any], Tensor | None]:
-        """Last values of the states, their histories (None where not kept), and what else the way back needs."""
+    def __call__(
+        self, tensors: Tensors, rates: dict[str, float], room: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Any], Tensor | None]:
+        """Last values of the states, their histories (None where not kept), and what else the way back needs. The first
+        state's history is written into `room`, (N, H) with any distance between rows, if that is given."""
         starts = self.starts(tensors)
         with self.program.lock:
             alive = self.point_inputs(tensors, starts, rates)
-            finals, histories = self.results(starts)
+            finals, histories = self.results(starts, room)
             saved = torch.from_numpy(self.program.pool.take((self.rows.size, self.saved_width))) if self.saved else None
             self.point_saved(saved)
             if self.packed is not None:
@@ -142,21 +145,22 @@ class Forward(Prepared):
                 alive += self.point_weights(tensors)
                 complete = self.bound.run() >= 0
         if not complete:
-            return self.alone(tensors)(tensors, rates)
+            return self.alone(tensors)(tensors, rates, room)
         for k, history in enumerate(histories):
             if finals[k] is None:
                 finals[k] = self.end(history, starts[k])
         return finals, histories, saved
 
-    def results(self, starts: Sequence[Tensor]) -> tuple[list[Any], list[Any]]:
+    def results(self, starts: Sequence[Tensor], room: Tensor | None) -> tuple[list[Any], list[Any]]:
         table = self.bound.table
         finals: list[Any] = []
         histories: list[Any] = []
         for (kept, carried, width), start in zip(self.states, starts, strict=True):
             history = final = None
             if kept is not None:
-                history = torch.empty(self.rows.size, width, dtype=self.dtype)
-                table[kept] = history.data_ptr()
+                inside = room is not None and not histories
+                history = room if inside else torch.empty(self.rows.size, width, dtype=self.dtype)
+                table[kept], table[kept + 1] = history.data_ptr(), history.stride(0)  # type: ignore[union-attr]
             if carried is not None:
                 final = start.detach().clone()
                 table[carried] = final.data_ptr()
@@ -255,9 +259,10 @@ class Backward(Prepared):
         """One state's history and gradients; gives the running gradient, which ends as that of the start."""
         table, (history, d, ct, width) = self.bound.table, self.states[k]
         if history is not None:
-            table[history] = saved.histories[k].data_ptr()  # type: ignore[union-attr]
+            kept: Tensor = saved.histories[k]  # type: ignore[assignment]
+            table[history], table[history + 1] = kept.data_ptr(), kept.stride(0)
         table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
-        table[d + 1] = 0 if along is None else width
+        table[d + 1] = 0 if along is None else along.stride(0)
         running = torch.zeros(self.rows.batch, width, dtype=self.dtype) if last is None else last.clone()
         table[ct] = running.data_ptr()
         return running

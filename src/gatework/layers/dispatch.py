@@ -10,22 +10,28 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.compiler import params
-from gatework.layers.autograd import recurrence, recurrence_traced
+from gatework.layers.autograd import joined, recurrence, recurrence_traced, side_by_side
 from gatework.layers.binding import Binding
 from gatework.layers.differentiable import differentiable
 from gatework.layers.entry import Entry, TracedEntry, enter
 from gatework.layers.errors import LayerError
+from gatework.layers.ragged import Packed
 
 
 def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bool, inputs: Mapping[str, Any]) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
     layer._check_input(input)
-    entry = enter(input, layer.batch_first, lengths, torch.compiler.is_compiling())
+    entry = enter(input, layer.batch_first, lengths, traced())
     call = Call(layer, entry, states, reset, every, inputs)
     flat = call.run(entry.flat(input, layer.input_size, "input"))
     output = entry.leave(_cast(flat, call.given))
     results = (output, call.last_states())
     return (*results, call.values) if every else results
+
+
+def traced() -> bool:
+    """Whether a compiler, or a mode that looks at every operation, is at work."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def autocasts(device: torch.device) -> bool:
@@ -104,31 +110,43 @@ class Call:
         self.resets = None if self.reset is None else self.entry.flat(self.reset, 1, "reset").to(self.dtype)
         for depth in range(layer.num_layers):
             data = _cast(data, self.dtype)
-            outputs = [self.direction(depth, d, data) for d in range(layer.directions)]
-            data = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            data = self.direction(depth, 0, data) if layer.directions == 1 else self.both(depth, data)
             if layer.dropout and layer.training and depth < layer.num_layers - 1:
                 data = functional.dropout(data, layer.dropout, True)
         return data
 
-    def direction(self, depth: int, d: int, data: Tensor) -> Tensor:
+    def both(self, depth: int, data: Tensor) -> Tensor:
+        """Both directions of a layer; a rectangle's outputs are written side by side."""
+        rows = self.entry.rows
+        if isinstance(rows, Packed) or not self.compiled(data):
+            return torch.cat([self.direction(depth, d, data) for d in (0, 1)], 1)
+        whole, rooms = side_by_side(2, rows.size, self.widths[0], self.dtype)
+        return joined(whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
+
+    def compiled(self, data: Tensor) -> bool:
+        """Whether our kernels run, not the operator or (other devices, torch.func) the reference."""
+        watched = isinstance(self.entry, TracedEntry) or torch._C._are_functorch_transforms_active()
+        return not watched and data.device.type == "cpu"
+
+    def direction(self, depth: int, d: int, data: Tensor, room: Tensor | None = None) -> Tensor:
         layer, k = self.layer, depth * self.layer.directions + d
         binding = layer.binding(depth, self.resets is not None, self.every)
         starts = self.start(k)
         rows = [_cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
         starts += [None] * (len(binding.states) - len(starts))
         weights = [_cast(p, self.dtype) for p in layer._params(k)]
-        found = self.through(binding, d == 1, [*rows, *starts, *weights])
+        found = self.through(binding, d == 1, [*rows, *starts, *weights], room)
         self.keep(binding, layer.all_suffixes()[k], found, d)
         return self.turned(found[0], d)
 
-    def through(self, binding: Binding, reverse: bool, tensors: list) -> list[Tensor]:
-        """By way of the operator, the kernel, or (other devices, torch.func) the reference."""
+    def through(self, binding: Binding, reverse: bool, tensors: list, room: Tensor | None) -> list[Tensor]:
+        """By way of the operator, the kernel, or the reference."""
         if isinstance(self.entry, TracedEntry):
             return recurrence_traced(binding, self.entry, reverse, self.every, self.rates, tensors)
         rows = self.entry.rows.rows(reverse)
-        if tensors[0].device.type != "cpu" or torch._C._are_functorch_transforms_active():
+        if not self.compiled(tensors[0]):
             return differentiable(binding, rows, self.every, self.rates, tensors)
-        return recurrence(binding, rows, self.every, self.rates, tensors)
+        return recurrence(binding, rows, self.every, self.rates, tensors, room)
 
     def turned(self, flat: Tensor, d: int) -> Tensor:
         """Rows to the order in which direction d visits them, or back."""
