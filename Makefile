@@ -45,7 +45,8 @@ docs: $(READY)
 	$(BIN)/python docs/renew.py
 
 bench: $(READY)
-	$(BIN)/gatework bench
+	$(BIN)/gatework bench all --json benchmarks/results/all.json
+	$(BIN)/python benchmarks/measures.py benchmarks/results/all.json
 
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py

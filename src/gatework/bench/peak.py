@@ -16,7 +16,8 @@ import numpy as np
 from gatework.backends.llvm.emit import Function, module
 from gatework.backends.llvm.isa import Isa
 from gatework.runtime import cpu, threads
-from gatework.runtime.program import SCALARS, aligned_zeros
+from gatework.runtime.memory import aligned_zeros
+from gatework.runtime.program import SCALARS
 
 ADDERS = 16  # accumulators, and vectors read in one turn of the loop
 

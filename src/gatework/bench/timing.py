@@ -3,8 +3,8 @@
 Contestants run in turns, so that a machine that grows slower or faster does so for all. Where there are threads, a turn
 begins with a pause: the team of the one before spins for some milliseconds, on processors that the next one needs. Then
 comes a call that is not timed, and a block of calls, as many as a short call needs to be measured well. Medians keep
-outliers out; the error of a median is 1.2533 times the standard deviation over the root of n, the deviation estimated by
-1.4826 times the median absolute deviation (both hold for the normal distribution, and are a fair guess elsewhere).
+outliers out. The error of a median is 1.2533 times the standard deviation over the root of n; the deviation is 1.4826
+times the median absolute deviation (both hold for the normal distribution, and are a fair guess elsewhere).
 """
 
 from __future__ import annotations

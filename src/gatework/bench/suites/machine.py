@@ -10,6 +10,7 @@ from gatework.bench.rows import Row
 from gatework.bench.settings import Settings, all_threads
 from gatework.bench.timing import measure as timed
 
+MACHINE = "this machine"
 SIZES = (64 << 10, 512 << 10, 2 << 20, 8 << 20, 64 << 20)
 
 
@@ -25,4 +26,4 @@ def measure(settings: Settings) -> Iterator[Row]:
 def row(settings: Settings, what: str, case: str, limit: peak.Peak, unit: str) -> Row:
     sample = timed({what: limit.run}, settings.runs, settings.seconds, limit.threads > 1)[what]
     amount = {unit: float(limit.amount)}
-    return Row("machine", what, case, limit.threads, {what: sample}, ours=what, **amount)  # pyright: ignore[reportArgumentType]
+    return Row("machine", what, case, limit.threads, {MACHINE: sample}, ours=MACHINE, **amount)  # pyright: ignore[reportArgumentType]

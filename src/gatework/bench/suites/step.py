@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from gatework.bench import peers
-from gatework.bench.case import Case
+from gatework.bench.case import Case, agree
 from gatework.bench.contest import contest
 from gatework.bench.rows import OURS, Row
 from gatework.bench.settings import PEERS, Settings, Shape, all_threads
 from gatework.compiler import params
-from gatework.runtime import Rows
+from gatework.runtime.stream import Stream
 
 SHAPES = tuple(Shape(1, 1, units, units) for units in (32, 64, 128, 256, 512))
 
@@ -40,14 +40,10 @@ def row(s: Settings, case: Case, threads: int) -> Row:
 
 
 def ours(case: Case) -> Callable[[], Any]:
-    """The state goes in and comes out."""
-    rows, state = Rows.rectangle(1, case.shape.B), dict.fromkeys(s.name for s in case.graph.states)
-
-    def step() -> None:
-        done = case.program.forward(rows, case.inputs, state, case.weights)
-        state.update(done.final)
-
-    return step
+    """A bound stream: the state stays inside."""
+    stream, x = Stream(case.program, case.weights, case.shape.B), case.inputs["x"]
+    agree("the stream", case.output(), stream.step(x), 1)
+    return lambda: stream.step(x)
 
 
 def torch_step(case: Case, threads: int) -> Callable[[], Any]:
