@@ -35,10 +35,22 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
     with f.loop(0, "%N") as n:
         z = f.at("%Z", f.mul(n, "%ldz"))
         a = f.at("%A", f.mul(n, "%lda"))
+        _prefetch(f, f.add(n, _AHEAD), vectors)
         weights = [f.load_vector(f.at(z, v * f.lanes)) for v in range(vectors)]
         _accumulate(f, acc, weights, [f.at(a, r) for r in range(rows)])
     _store_accumulators(f, acc, "%out", "%ldo")
     return f
+
+
+_AHEAD = 4
+
+
+def _prefetch(f: Function, n: Value, vectors: int) -> None:
+    """Ask for a later row of both operands: rows lie a stride apart, which hardware does not foresee well."""
+    z = f.at("%Z", f.mul(n, "%ldz"))
+    lines = [f.at("%A", f.mul(n, "%lda")), *(f.at(z, v * f.lanes) for v in range(vectors))]
+    for line in lines:
+        f.call("void", "llvm.prefetch.p0", ("ptr", line), ("i32", 0), ("i32", 3), ("i32", 1))
 
 
 def _load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: int) -> list[list[str]]:
