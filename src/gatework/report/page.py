@@ -1,0 +1,162 @@
+"""From a run's results to HTML: what each part of the page shows; the words around it are in `templates`.
+
+All text is escaped by the templates, and the page's own policy forbids scripts and the network.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatework.report import equations, words
+from gatework.report.plots import Picture
+
+if TYPE_CHECKING:
+    from gatework.training.run import Run
+
+MODEL = "this model"
+MOST_LABELS, MOST_CELLS = 30, 25  # classes listed, and classes of a confusion matrix written out
+SHOWN = {"labels", "notes", "source", "sha256"}  # facts of the data with a place of their own
+OWN_SECTIONS = {
+    "classify": {"part", "classes", "confusion", "most_confused", "calibration", "worst"},
+    "generate": {"samples", "cell", "dynamic_evaluation"},
+}
+
+
+def render(run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
+    """The whole page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("gatework.report", "templates")
+    jinja = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "percent": percent}
+    jinja.globals |= {"calibrated": words.calibrated, "legend": equations.LEGEND}
+    names = [f"{run.task}.html", "other.html"]
+    return jinja.get_template("page.html").render(
+        **page(run, results), pictures=pictures, own=jinja.select_template(names), sections=results["sections"]
+    )
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def page(run: Run, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the templates show, by name."""
+    data, course = results["data"], results["training"]
+    return {
+        "task": run.task,
+        "source": Path(str(data["source"])).name,
+        "created": run.config["created"],
+        "verdict": results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"])),
+        "won": won(results),
+        "result": result_table(results),
+        "bars": bars(results),
+        "asked": asked(run),
+        "options": {key: words.plain(value) for key, value in run.options.items()},
+        "data": {key: value for key, value in data.items() if key not in SHOWN and value not in (None, [], {})},
+        "origin": (str(data["source"]), str(data["sha256"])),
+        "labels": label_counts(data.get("labels")),
+        "notes": data.get("notes") or [],
+        "gap": words.gap(results["history"]),
+        "course": course,
+        "duration": words.duration(course["seconds"]),
+        "cell": equations.of(run.options.get("cell")),
+        "others": others(run.task, results["sections"]),
+        "use": use(run),
+        "environment": run.config["environment"],
+        "seed": run.options.get("seed"),
+        "most_cells": MOST_CELLS,
+    }
+
+
+def last_part(results: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
+    """The part that results are told on, and what was measured there."""
+    return ("valid", results["valid"]) if results["test"] is None else ("test", results["test"])
+
+
+def won(results: Mapping[str, Any]) -> bool | None:
+    """Whether the model beats every baseline; None where there is none."""
+    name, higher = results["metric"]["name"], results["metric"]["higher"]
+    rivals = [each["metrics"][name] for each in results["baselines"] if name in each["metrics"]]
+    value = last_part(results)[1][name]
+    if not rivals:
+        return None
+    return value > max(rivals) if higher else value < min(rivals)
+
+
+def result_table(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns (metrics), rows (model and baselines), and which cells are the best of their column."""
+    where, measured = last_part(results)
+    rows = [(MODEL, "", measured)] + [(each["name"], each["note"], each["metrics"]) for each in results["baselines"]]
+    names = dict.fromkeys([results["metric"]["name"], *(key for _, _, metrics in rows for key in metrics)])
+    best = {name: words.best_of(name, [metrics.get(name) for _, _, metrics in rows]) for name in names}
+    cells = [
+        (who, note, [(metrics.get(name), name in metrics and metrics[name] == best[name]) for name in names])
+        for who, note, metrics in rows
+    ]
+    return {"part": {"valid": "validation", "test": "test"}[where], "columns": list(names), "rows": cells}
+
+
+def bars(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Name, value and length (percent) of a bar for the model and each baseline: the watched metric."""
+    name = results["metric"]["name"]
+    rows = [(MODEL, last_part(results)[1])] + [(each["name"], each["metrics"]) for each in results["baselines"]]
+    values = [(who, float(metrics[name])) for who, metrics in rows if name in metrics]
+    longest = max((abs(value) for _, value in values), default=0) or 1.0
+    return [(who, value, round(100 * abs(value) / longest, 1)) for who, value in values]
+
+
+def asked(run: Run) -> dict[str, str]:
+    """The options that differ from the task's defaults."""
+    from gatework import tasks
+
+    defaults = tasks.get(run.task).Options().to_dict()
+    return {key: words.plain(value) for key, value in run.options.items() if defaults.get(key) != value}
+
+
+def label_counts(labels: Any) -> list[tuple[str, int, float]]:
+    """Label, rows and length of its bar (percent), the most frequent first; [] where the task has none."""
+    if not isinstance(labels, Mapping):
+        return []
+    most = max(labels.values(), default=0) or 1
+    ordered = sorted(labels.items(), key=lambda item: -item[1])[:MOST_LABELS]
+    return [(str(label), count, round(100 * count / most, 1)) for label, count in ordered]
+
+
+def others(task: str, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections that the task's own template does not know: as a table, or as one line."""
+    own = OWN_SECTIONS.get(task, set())
+    return {key: as_table(value) for key, value in sections.items() if key not in own}
+
+
+def as_table(value: Any) -> Any:
+    """Equal records as columns and rows; anything else as text."""
+    if not (isinstance(value, Sequence) and value and all(isinstance(row, Mapping) for row in value)):
+        return words.plain(value)
+    columns = list(dict.fromkeys(key for row in value for key in row))
+    return {"columns": columns, "rows": [[words.plain(row.get(key)) for key in columns] for row in value]}
+
+
+def use(run: Run) -> dict[str, list[str]]:
+    """Commands and Python that work on this run as they stand, given new data."""
+    shell, text = shlex.quote(str(run.path)), repr(str(run.path))
+    if run.task == "generate":
+        commands = [f'gatework generate {shell} --prompt "Once" --length 500 --temperature 0.8']
+        python = [f"model = gatework.TextGenerator.load({text})", 'print(model.generate("Once", length=500))']
+    elif run.task == "classify" and run.options.get("kind") == "sequences":
+        commands = [f"gatework predict {shell} new.ts"]
+        python = [f"model = gatework.SequenceClassifier.load({text})", "model.predict(arrays)    # each (steps, channels)"]
+    elif run.task == "classify":
+        commands = [f"gatework predict {shell} new.csv", f'echo "a new text" | gatework predict {shell}']
+        python = [f"model = gatework.TextClassifier.load({text})", 'model.predict(["a new text"])']
+    else:
+        commands = [f"gatework predict {shell}"]
+        python = [f"trained = load({text})", "trained.predict(None)"]
+    importing = "import gatework" if run.task in OWN_SECTIONS else "from gatework.tasks.jobs import load"
+    commands.append(f"gatework evaluate {shell} other-data")
+    return {"commands": commands, "python": [importing, *python]}

@@ -1,0 +1,148 @@
+"""The pictures of a report, each as SVG for the page and as PNG for the folder `plots`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+OURS, OTHER, FAINT = "#1f5fbf", "#d9720b", "#8a93a0"
+SIZE = (5.0, 3.1)  # inches: one column of the page, also on a phone
+MOST_NAMES = 30  # classes whose names fit beside a matrix
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing; `caption` says in words what it shows."""
+
+    name: str
+    caption: str
+    svg: bytes
+    png: bytes
+
+    @property
+    def uri(self) -> str:
+        """As the source of an <img>, in which nothing can run."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Picture]:
+    """All pictures that the results have the numbers for, by name."""
+    metric, sections = results["metric"]["name"], results["sections"]
+    made: dict[str, Picture] = {}
+    if results["history"]:
+        made["loss"] = loss_curves(results["history"])
+        watched = f"valid_{metric}"
+        if metric != "loss" and any(watched in row for row in results["history"]):
+            made["metric"] = metric_curve(results["history"], metric)
+    if "calibration" in sections:
+        made["calibration"] = calibration(sections["calibration"]["bins"])
+    if "confusion" in sections:
+        made["confusion"] = confusion(**sections["confusion"])
+    return made
+
+
+def series(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    """A column of the history; NaN where a row has no number."""
+    values = (row.get(key) for row in history)
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def loss_curves(history: Sequence[Mapping[str, float]]) -> Picture:
+    """Training and validation loss by epoch, and the gap between them."""
+
+    def paint(axes: Any) -> None:
+        epochs, train, valid = (series(history, key) for key in ("epoch", "train_loss", "valid_loss"))
+        axes.fill_between(epochs, train, valid, color=OTHER, alpha=0.12, linewidth=0, label="gap")
+        axes.plot(epochs, train, color=OURS, marker="o", markersize=3.5, label="training")
+        axes.plot(epochs, valid, color=OTHER, marker="o", markersize=3.5, label="validation")
+        axes.set_ylabel("loss")
+        _by_epoch(axes)
+
+    return picture("loss", "Loss on the training and the validation part, epoch by epoch", paint)
+
+
+def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture:
+    """The watched metric on the validation part by epoch."""
+    words = metric.replace("_", " ")
+
+    def paint(axes: Any) -> None:
+        axes.plot(series(history, "epoch"), series(history, f"valid_{metric}"), color=OTHER, marker="o", markersize=3.5)
+        axes.set_ylabel(f"{words} (validation)")
+        _by_epoch(axes)
+
+    return picture("metric", f"{words[0].upper()}{words[1:]} on the validation part, epoch by epoch", paint)
+
+
+def _by_epoch(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+
+
+def calibration(bins: Sequence[Mapping[str, float]]) -> Picture:
+    """Accuracy beside confidence; on the diagonal the model is as right as it is sure."""
+
+    def paint(axes: Any) -> None:
+        confidence, accuracy, rows = (series(bins, key) for key in ("confidence", "accuracy", "rows"))
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1, label="as right as sure")
+        areas = [20 + 180 * count / max(rows) for count in rows]
+        axes.scatter(confidence, accuracy, s=areas, color=OURS, alpha=0.7, linewidth=0)
+        axes.plot(confidence, accuracy, color=OURS, linewidth=1)
+        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.05))
+        axes.legend(frameon=False, loc="upper left")
+
+    return picture("calibration", "Share of right answers among answers of about equal confidence", paint)
+
+
+def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Picture:
+    """Rows are what is true, columns what was said; shades are shares of the row."""
+
+    def paint(axes: Any) -> None:
+        shares = [[count / max(sum(row), 1) for count in row] for row in matrix]
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.grid(visible=False)
+        if len(labels) <= MOST_NAMES:
+            places = range(len(labels))
+            names = [label if len(label) <= 16 else label[:15] + "…" for label in labels]
+            for text in axes.set_xticks(places, names, rotation=90), axes.set_yticks(places, names):
+                for tick in text:
+                    tick.label1.set_parse_math(False)
+
+    side = min(3 + 0.22 * len(labels), 9)
+    return picture("confusion", "Which class was taken for which", paint, (side, side))
+
+
+def picture(name: str, caption: str, paint: Callable[[Any], None], size: tuple[float, float] = SIZE) -> Picture:
+    """Draws on fresh axes, without touching the caller's matplotlib settings."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # scripts that the font lacks
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure.subplots())
+        return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
+
+
+STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.color": "#e6e9ee", "axes.edgecolor": FAINT, "axes.axisbelow": True,
+    "svg.hashsalt": "gatework", "svg.fonttype": "path", "text.parse_math": False, "axes.titlesize": 10,
+}  # fmt: skip
+
+
+def saved(figure: Any, kind: str) -> bytes:
+    """The same bytes for the same figure: no date in it."""
+    file = io.BytesIO()
+    about = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(file, format=kind, metadata=about, dpi=150)
+    return file.getvalue()

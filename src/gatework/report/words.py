@@ -1,0 +1,109 @@
+"""Numbers as people read them, and what curves and results say in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = {
+    "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
+    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "sha256": "SHA-256", "ngrams": "n-grams",
+}  # fmt: skip
+HIGHER = {"accuracy", "macro_f1", "mcc", "f1", "precision", "recall"}
+LOWER = {
+    "loss", "perplexity", "nats_per_character", "bits_per_character", "calibration_error",
+    "mase", "smape", "rmse", "mae", "mse", "owa", "msis",
+}  # fmt: skip
+CLOSE = 0.05  # a gap of losses, as a part of the validation loss, that is not worth a word
+
+
+def named(key: str) -> str:
+    """A key of the results as a heading: `nats_per_character` -> "nats per character"."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def number(value: Any) -> str:
+    """At most four significant digits; thousands apart; a dash for none."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def plain(value: Any) -> str:
+    """Any JSON value in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{named(str(key))} {plain(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(each) for each in value) or "none"
+    return number(value)
+
+
+def duration(seconds: float) -> str:
+    """`75` -> "1 min 15 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)
+    return " ".join([*parts, f"{rest} s"] if not hours else parts) if seconds >= 1 else f"{seconds:.1f} s"
+
+
+def gap(history: Sequence[Mapping[str, float]], best_epoch: float | None = None) -> list[str]:
+    """What the two loss curves say: how far they are apart, and whether more training would help."""
+    rows = [row for row in history if _finite(row.get("train_loss")) and _finite(row.get("valid_loss"))]
+    if not rows:
+        return ["No loss was recorded."]
+    last = rows[-1]
+    return [_distance(last), *_course(rows)]
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _distance(row: Mapping[str, float]) -> str:
+    train, valid = row["train_loss"], row["valid_loss"]
+    opening = f"In the last epoch the loss is {number(train)} on the training part and {number(valid)} on validation"
+    if abs(valid - train) <= CLOSE * abs(valid):
+        return f"{opening}: no gap to speak of."
+    if valid < train:
+        return f"{opening}: lower, as dropout is off in validation and the training loss is a mean over the epoch."
+    return f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones."
+
+
+def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    if len(rows) < 2:
+        return ["One validation is too few to tell whether more training would help."]
+    losses = [row["valid_loss"] for row in rows]
+    lowest = losses.index(min(losses))
+    if lowest == len(rows) - 1:
+        return ["The validation loss was still falling at the end: more epochs may help."]
+    rise = losses[-1] - losses[lowest]
+    text = f"The validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
+    if rise <= CLOSE * abs(losses[lowest]):
+        return [f"{text} and hardly moved after it: more epochs would bring little."]
+    return [
+        f"{text} and rose by {number(rise)} after it: the model began to learn its rows by heart. More data or more "
+        "dropout would help; more epochs would not."
+    ]
+
+
+def calibrated(error: float) -> str:
+    """The calibration error in a sentence."""
+    judgement = "well calibrated" if error < 0.03 else "fairly calibrated" if error < 0.1 else "badly calibrated"
+    return f"Confidence and accuracy differ by {error:.1%} on average (ECE): the model is {judgement}."
+
+
+def best_of(name: str, values: Sequence[float | None]) -> float | None:
+    """The best value of a metric whose direction is known; None for others, or where there is nothing to compare."""
+    there = [value for value in values if _finite(value)]
+    if len(there) < 2 or name not in HIGHER | LOWER:
+        return None
+    return max(there) if name in HIGHER else min(there)  # type: ignore[type-var]
