@@ -24,10 +24,10 @@ class Fused(keras.layers.RNN):
         """The last output, the outputs, and the last states; Keras calls it from `call`."""
         mask = _two_axes(mask, sequences)
         if self._reason(sequences, mask):
-            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[call-arg]
+            return super().inner_loop(sequences, initial_state, mask, training)
         states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         call, inputs = self._prepared(sequences, states, training)
-        return loop(call, inputs, mask)
+        return loop(call, inputs, mask)  # pyright: ignore[reportCallIssue]
 
     def describe(self) -> str:
         """What runs, and why.
