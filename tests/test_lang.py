@@ -421,7 +421,9 @@ def test_options_that_name_nothing_are_refused(options: dict, says: str) -> None
 
 
 @pytest.mark.parametrize(
-    "function", [lambda x, W: x, lambda x, *h, W=0: x, lambda x, h, W=None: W.f(h, x), print, 3, stop], ids=repr
+    "function",
+    [lambda x, W: x, lambda x, *h, W=0: x, lambda x, h, W=None: W.f(h, x), print, 3, stop],
+    ids=list("abcdef"),
 )
 def test_what_is_not_a_step_is_refused(function) -> None:
     with pytest.raises(CellError):
