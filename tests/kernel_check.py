@@ -28,7 +28,7 @@ class Setting:
     T: int = 6
     B: int = 5
     H: int = 12
-    I: int = 7  # noqa: E741
+    I: int = 7
     dtype: str = "float64"
     isa: str = HERE[0]
     layout: str = "rectangle"
@@ -44,7 +44,7 @@ class Setting:
 
 
 def draw(graph: Graph, at: Setting) -> Case:
-    """Arrays in float64 whose values the setting's dtype holds exactly; weights are scaled so that no state explodes."""
+    """Arrays in float64 whose values the setting's dtype holds exactly; weights are scaled: no state explodes."""
     heads = next(h for h in (3, 2, 1) if at.H % h == 0)
     sizes = sizes_of(graph, H=at.H, I=at.I, P=max(1, at.H // 2 - 1), heads=heads)
     made = case(graph, at.T, at.B, at.seed, sizes)
@@ -61,7 +61,9 @@ def draw(graph: Graph, at: Setting) -> Case:
 
 
 def rounded(value: Any, dtype: str) -> Any:
-    return value.astype(dtype).astype(np.float64) if isinstance(value, np.ndarray) else float(np.dtype(dtype).type(value))
+    return (
+        value.astype(dtype).astype(np.float64) if isinstance(value, np.ndarray) else float(np.dtype(dtype).type(value))
+    )
 
 
 def rows_of(made: Case, T: int, layout: str) -> Rows:
@@ -138,9 +140,7 @@ class Pair:
             same(done.final[s.name], trained.final[s.name], f"{self.graph.name} {self.at}: inference, final {s.name}")
 
     def check_backward(self, got: Grads, loosen: float) -> None:
-        want = reference.run_backward(
-            *self.call, self.made.d_history, self.made.d_final, self.made.lengths
-        )
+        want = reference.run_backward(*self.call, self.made.d_history, self.made.d_final, self.made.lengths)
         for name in self.steps | {i.name for i in self.graph.inputs if i.per == "sequence"}:
             expected = want.inputs[name]
             if name not in got.inputs:

@@ -73,8 +73,8 @@ def test_a_damaged_entry_is_made_again(folder: Path, damage: str, monkeypatch: p
     for path in folder.iterdir():
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
-        changed = {"flip": bytes(data), "cut": path.read_bytes()[:-100], "empty": b"", "longer": path.read_bytes() + b"x",
-                   "text": b"not machine code"}  # fmt: skip
+        whole = path.read_bytes()
+        changed = {"flip": bytes(data), "cut": whole[:-100], "empty": b"", "longer": whole + b"x", "text": b"not code"}
         path.write_bytes(changed[damage])
     count = compiled_anew(monkeypatch)
     same(outputs(), first, "h")

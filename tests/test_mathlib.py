@@ -57,7 +57,9 @@ def places(name: str, dtype: str) -> np.ndarray:
     anywhere = draw.integers(0, 2 ** (bits - 1), 60_000, dtype=f"u{bits // 8}").view(dtype)
     edge = np.log(float(info.max))
     moving = draw.uniform(-1.05 * edge, 1.05 * edge, 60_000)
-    near = np.concatenate([draw.normal(size=60_000), draw.normal(size=30_000) * 1e-3, 1 + draw.normal(size=30_000) * 0.2])
+    near = np.concatenate(
+        [draw.normal(size=60_000), draw.normal(size=30_000) * 1e-3, 1 + draw.normal(size=30_000) * 0.2]
+    )
     special = np.array([0.5, 1, 2, 0.5**0.5, 2**0.5, np.log(2), np.log(2) / 2, edge, -edge, np.log(float(info.tiny))])
     special = np.concatenate([special * (1 + k * float(info.eps)) for k in range(-4, 5)])
     x = np.concatenate([anywhere, -anywhere, *(a.astype(dtype) for a in (moving, near, special, -special))])

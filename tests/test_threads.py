@@ -114,16 +114,25 @@ COMPARE = """
 
 
 def test_a_pool_of_our_own_without_torch() -> None:
-    script(START.format(first="") + COMPARE + """
+    script(
+        START.format(first="")
+        + COMPARE
+        + """
     assert "torch" not in sys.modules
     assert isinstance(threads.team(), threads.Pool) and len(threads.team().workers) == 3
     import torch                                    # from here on it is torch's team
-    """ + COMPARE + """
+    """
+        + COMPARE
+        + """
     assert isinstance(threads.team(), threads.OpenMP)
-    """)
+    """
+    )
 
 
-FORKED = START + COMPARE + """
+FORKED = (
+    START
+    + COMPARE
+    + """
     import os, warnings
     warnings.simplefilter("ignore", DeprecationWarning)
     child = os.fork()
@@ -137,7 +146,9 @@ FORKED = START + COMPARE + """
             print(repr(error)[:2000], flush=True)
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-""" + COMPARE
+"""
+    + COMPARE
+)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -149,7 +160,9 @@ def test_after_a_fork(first: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_fork_while_another_thread_is_inside() -> None:
     """A child is not held up by locks that a thread which does not exist there would have to open."""
-    script(START.format(first="") + """
+    script(
+        START.format(first="")
+        + """
     import os, threading, warnings
     warnings.simplefilter("ignore", DeprecationWarning)
     t.set_threads(2)
@@ -166,18 +179,23 @@ def test_fork_while_another_thread_is_inside() -> None:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     stop.set(); other.join()
-    """)
+    """
+    )
 
 
 def test_where_openmp_gives_fewer_threads() -> None:
     """With a limit, or inside a parallel region of torch's, the team does not come complete: one thread does it all."""
     pytest.importorskip("torch")
-    script(START.format(first="import torch") + COMPARE.replace("count)", "count, together=False)"), OMP_THREAD_LIMIT="1")
+    script(
+        START.format(first="import torch") + COMPARE.replace("count)", "count, together=False)"), OMP_THREAD_LIMIT="1"
+    )
 
 
 def test_inside_a_parallel_region() -> None:
     pytest.importorskip("torch")
-    script(START.format(first="import torch") + """
+    script(
+        START.format(first="import torch")
+        + """
     import ctypes
     team = threads.team()
     failures = []
@@ -195,7 +213,8 @@ def test_inside_a_parallel_region() -> None:
 
     team.parallel(ctypes.cast(region, ctypes.c_void_p), None, 2, 0)
     assert not failures, failures
-    """)
+    """
+    )
 
 
 def test_backward_in_a_thread_of_autograd() -> None:

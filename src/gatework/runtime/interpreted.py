@@ -61,7 +61,6 @@ class Interpreted:
     def check(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays) -> None:
         """Refuse what a kernel would refuse."""
         name, starts = self.graph.name, {s.name: s for s in self.graph.states}
-        checks.names(name, "input", inputs, {i.name for i in self.graph.inputs})
         checks.names(name, "state", start, starts)
         rests = {f"start_{s}": state.start for s, state in starts.items()}
         for spec in self.graph.inputs:
@@ -73,6 +72,7 @@ class Interpreted:
                 continue
             shape = (rows.size if spec.per == "step" else rows.batch, size(self.sizes, spec.width))
             checks.array(name, what, value, shape, self.dtype, rests.get(spec.name, 0.0))
+        checks.names(name, "input", inputs, {i.name for i in self.graph.inputs})
         for state, value in start.items():
             if value is not None:
                 shape = (rows.batch, size(self.sizes, starts[state].width))
