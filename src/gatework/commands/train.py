@@ -32,6 +32,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")] = False,
 ) -> None:
     """Train a model; the result stands beside simple baselines."""
+    from gatework import report
     from gatework.tasks.jobs import train as train_task
     from gatework.training.run import Run
 
@@ -46,6 +47,7 @@ def train(
         raise typer.Exit(INTERRUPTED)
     if trained.leads:
         show(trained.run.results(), out)
+        typer.echo(f"report: {report.write(trained.run)}")
 
 
 def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | None) -> str:

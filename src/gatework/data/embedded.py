@@ -74,3 +74,18 @@ def manual() -> str:
         raise DataError("this Python has no pydoc_data.topics, the text behind help('topics')") from None
     paragraphs = (part.strip("\n") for name in sorted(topics) for part in _BREAK.split(topics[name]))
     return "\n\n".join(dict.fromkeys(part for part in paragraphs if part.strip())) + "\n"
+
+
+def digits() -> str:
+    """1,797 handwritten digits as sequences of 8 lines of 8 dots, in csv: id, line, dot1 ... dot8 (0 to 16), digit.
+
+    Source: scikit-learn's `load_digits`, the test part of the UCI set "Optical Recognition of Handwritten Digits"
+    (Alpaydin & Kaynak 1998, CC BY 4.0), which comes with that library.
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    lines = ["id,line," + ",".join(f"dot{column}" for column in range(1, 9)) + ",digit"]
+    for number, (image, label) in enumerate(zip(images.astype(int).reshape(-1, 8, 8), labels, strict=True)):
+        lines += [f"{number},{line},{','.join(map(str, dots))},{label}" for line, dots in enumerate(image)]
+    return "\n".join(lines) + "\n"

@@ -13,7 +13,11 @@ LEGEND = (
     "x is the step's input; a name with ₋ (or index t−1) is a state before the step. W are learned weights, b learned "
     "biases; [h₋, x] puts two vectors end to end. σ is the logistic function; ⊙ multiplies unit by unit."
 )
-SIZE = 13  # points
+SIZE = 14  # points
+STYLE = {
+    "mathtext.fontset": "cm", "svg.hashsalt": "gatework", "svg.fonttype": "path", "savefig.facecolor": "none",
+    "savefig.transparent": True,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,13 @@ def of(name: Any) -> CellPage | None:
 def image(line: str) -> str | None:
     """An equation in LaTeX as an SVG image, or None where matplotlib's mathtext does not know a command."""
     from matplotlib import rc_context
+    from matplotlib.font_manager import FontProperties
     from matplotlib.mathtext import math_to_image
 
-    file = io.BytesIO()
+    file, plain = io.BytesIO(), line.replace(" &= ", " = ").replace("\\left(", "(").replace("\\right)", ")")
     try:
-        with rc_context({"mathtext.fontset": "cm", "svg.hashsalt": "gatework", "svg.fonttype": "path"}):
-            math_to_image(f"${line.replace(' &= ', ' = ')}$", file, format="svg")
+        with rc_context(STYLE):
+            math_to_image(f"${plain}$", file, FontProperties(size=SIZE), format="svg")
     except ValueError:
         return None
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()

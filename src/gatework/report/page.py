@@ -69,7 +69,8 @@ def page(run: Run, results: Mapping[str, Any]) -> dict[str, Any]:
         "others": others(run.task, results["sections"]),
         "use": use(run),
         "environment": run.config["environment"],
-        "seed": run.options.get("seed"),
+        "seed": run.options["seed"],
+        "keep": run.options["keep"],
         "most_cells": MOST_CELLS,
     }
 

@@ -1,0 +1,175 @@
+"""`gatework demo`: every job on data that Python itself carries, each in under a minute on two cores."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One job: what it shows, the file that its data is written to, and the options of its training."""
+
+    task: str
+    title: str
+    file: str
+    write: Callable[[Path], None]
+    options: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 30.0
+
+    @property
+    def name(self) -> str:
+        return self.file.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Shown:
+    demo: Demo
+    results: dict[str, Any]
+    report: Path
+    seconds: float
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where data and runs go; a number is added to a taken name.")] = Path(
+        "runs/demo"
+    ),
+    job: Annotated[list[str] | None, typer.Option(help="Only this job; may be given several times.")] = None,
+    time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds of training at most, for each job.")] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the results.")] = False,
+) -> None:
+    """Train each job on built-in data; a report for each."""
+    chosen = wanted(job)
+    folder = free(out)
+    shown = [run(each, folder, time_limit, quiet) for each in chosen]
+    show(shown)
+
+
+def wanted(names: list[str] | None) -> list[Demo]:
+    """The demos of these names, or all."""
+    from gatework.errors import OptionError
+    from gatework.training.options import known_names
+
+    known = {each.name: each for each in DEMOS}
+    for name in names or []:
+        if name not in known:
+            raise OptionError(f"there is no job {name!r} in the demo{known_names(name, known)}")
+    return [each for each in DEMOS if not names or each.name in names]
+
+
+def free(out: Path) -> Path:
+    """`out`, or the first of out-2, out-3, ... that does not exist: no earlier run is lost."""
+    tried = [out, *(out.with_name(f"{out.name}-{number}") for number in range(2, 1000))]
+    return next(path for path in tried if not path.exists())
+
+
+def run(demo: Demo, folder: Path, time_limit: float, quiet: bool) -> Shown:
+    """Writes the data, trains, measures, reports."""
+    from gatework import report
+
+    started = time.perf_counter()
+    data = folder / "data" / demo.file
+    data.parent.mkdir(parents=True, exist_ok=True)
+    demo.write(data)
+    options = {**demo.options, "time_limit": min(demo.seconds, time_limit)}
+    if not quiet:
+        typer.secho(f"\n{demo.title}", bold=True, err=True)
+        typer.echo(f"  {command(demo.task, data, folder / demo.name, options)}", err=True)
+    trained = train(demo.task, data, folder / demo.name, options, quiet)
+    path = report.write(trained.run)
+    return Shown(demo, trained.run.results(), path, time.perf_counter() - started)
+
+
+def train(task: str, data: Path, out: Path, options: dict[str, Any], quiet: bool) -> Trained:
+    from gatework import tasks
+    from gatework.tasks import jobs
+
+    kind = tasks.get(task)
+    trained = jobs.train(kind(kind.Options.of(options)), data, out=out, quiet=quiet)
+    if trained.interrupted:
+        raise typer.Exit(130)
+    return trained
+
+
+def command(task: str, data: Path, out: Path, options: dict[str, Any]) -> str:
+    """The same as a command to type."""
+    flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
+    return f"gatework train {task} {data} {flags} --out {out}"
+
+
+def show(shown: list[Shown]) -> None:
+    """The table of results, and where the reports are."""
+    console = Console()
+    console.print(table(shown))
+    typer.echo("Reports:")
+    for each in shown:
+        typer.echo(f"  {each.report}")
+
+
+def table(shown: list[Shown]) -> Table:
+    made = Table("job", "measured", "model", "best baseline", "ahead", "seconds", title="Results on the test parts")
+    for each in shown:
+        metric = each.results["metric"]
+        name, higher = metric["name"], metric["higher"]
+        value = (each.results["test"] or each.results["valid"])[name]
+        rivals = [(other["metrics"][name], other["name"]) for other in each.results["baselines"]]
+        best, who = (max if higher else min)(rivals)
+        ahead = "model" if (value > best if higher else value < best) else "baseline"
+        words = name.replace("_", " ")
+        made.add_row(each.demo.name, words, f"{value:.4f}", f"{best:.4f}  {who}", ahead, f"{each.seconds:.0f}")
+    return made
+
+
+def write_sentences(path: Path) -> None:
+    from gatework.data.embedded import sentences
+
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in sentences())
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def write_manual(path: Path) -> None:
+    from gatework.data.embedded import manual
+
+    path.write_text(manual(), encoding="utf-8")
+
+
+def write_digits(path: Path) -> None:
+    from gatework.data.embedded import digits
+
+    path.write_text(digits(), encoding="utf-8")
+
+
+DEMOS = (
+    Demo(
+        "classify",
+        "Which library is this sentence of Python's documentation from?",
+        "sentences.jsonl",
+        write_sentences,
+        {"text": "text", "label": "library"},
+        20,
+    ),
+    Demo(
+        "classify",
+        "Which digit is this, read line by line? (1,797 scans of 8 x 8 dots, from scikit-learn)",
+        "digits.csv",
+        write_digits,
+        {"id": "id", "time": "line", "label": "digit"},
+        20,
+    ),
+    Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 40),
+)
