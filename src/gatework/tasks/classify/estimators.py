@@ -65,9 +65,8 @@ class _Classifier(ClassifierMixin, Estimator):
 class TextClassifier(_Classifier):
     """Classifies texts.
 
-    >>> model = TextClassifier(epochs=5).fit(["good film", "bad film", ...], ["pos", "neg", ...])
-    >>> model.predict_proba(["a stirring, funny film"]).shape
-    (1, 2)
+        model = TextClassifier(epochs=5).fit(texts, labels)
+        model.predict_proba(["a stirring, funny film"])          # (1, K)
 
     The parameters are the options of the job (`gatework train classify --help`). X is a list of n texts; or a path or
     frame that holds the labels too. `clone`, `cross_val_score` and grid searches work.
@@ -77,7 +76,8 @@ class TextClassifier(_Classifier):
 class SequenceClassifier(_Classifier):
     """Classifies numeric sequences of several channels and different lengths.
 
-    >>> model = SequenceClassifier(hidden_size=64).fit([np.zeros((29, 12)), np.ones((7, 12)), ...], ["a", "b", ...])
+        model = SequenceClassifier(hidden_size=64).fit([np.zeros((29, 12)), np.ones((7, 12))] * 20, ["a", "b"] * 20)
+        model.predict([np.zeros((9, 12))])                       # (1,)
 
     X is a list of n arrays [T, C] (or [T]), or one array [n, T, C]; or a path to a .ts or csv file with labels.
     """
