@@ -32,6 +32,9 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
     args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %Z, i64 %ldz, i64 %N"
     f = Function(f"outer_{rows}_{vectors}", args, isa, scalar)
     acc = _load_accumulators(f, "%out", "%ldo", rows, vectors)
+    following = f.at("%out", f.mul(rows, "%ldo"))
+    for line in range(rows * vectors):
+        f.call("void", "llvm.prefetch.p0", ("ptr", f.at(following, line * f.lanes)), ("i32", 1), ("i32", 2), ("i32", 1))
     with f.loop(0, "%N") as n:
         z = f.at("%Z", f.mul(n, "%ldz"))
         a = f.at("%A", f.mul(n, "%lda"))
