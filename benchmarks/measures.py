@@ -16,6 +16,7 @@ from pathlib import Path
 
 Row = dict
 OURS = "gatework"
+DISTURBED = 0.1  # of a processor, used by other processes meanwhile: such rows are left out
 BOTH = "forward+backward"
 
 
@@ -72,14 +73,15 @@ class Measure:
     below: bool = False
 
     def line(self, rows: list[Row]) -> str:
-        fitting = [row for row in rows if self.fits(row)]
-        values = [v for row in fitting if (v := self.take(row)) is not None]
-        if not values:
-            return f"| {self.name} | {shown(self.reach)} | {shown(self.aim)} | not measured | |"
-        value = self.join(values)
-        disturbed = sum((row.get("elsewhere") or 0) > 0.1 for row in fitting)
-        note = f"{self.verdict(value)}" + (f"; {disturbed} of {len(fitting)} disturbed" if disturbed else "")
-        return f"| {self.name} | {shown(self.reach)} | {shown(self.aim)} | {value:.3g} | {note} |"
+        fitting = [(row, value) for row in rows if self.fits(row) and (value := self.take(row)) is not None]
+        values = [value for row, value in fitting if (row.get("elsewhere") or 0) <= DISTURBED]
+        left_out = f"{len(fitting) - len(values)} of {len(fitting)} left out: disturbed"
+        notes = [left_out] if len(values) < len(fitting) else []
+        measured = self.join(values) if values else None
+        if measured is not None:
+            notes.insert(0, self.verdict(measured))
+        cells = (self.name, shown(self.reach), shown(self.aim), shown(measured) or "not measured", "; ".join(notes))
+        return f"| {' | '.join(cells)} |"
 
     def verdict(self, value: float) -> str:
         def met(limit: float | None) -> bool:
@@ -89,7 +91,7 @@ class Measure:
 
 
 def shown(limit: float | None) -> str:
-    return "" if limit is None else f"{limit:g}"
+    return "" if limit is None else f"{limit:.3g}"
 
 
 def lstm(what: str, least: float, mean: float, share: float) -> list[Measure]:

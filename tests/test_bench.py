@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gatework.bench import child, peak, peers
+from gatework.bench import child, contest, peak, peers, timing
 from gatework.bench.case import Case, agree
 from gatework.bench.rows import OURS, Row, summary
 from gatework.bench.settings import GRID, Settings, Shape, processors, shapes_of
@@ -28,9 +28,11 @@ QUICK = {"runs": 3, "seconds": 1e-3}
 
 
 @pytest.fixture(autouse=True)
-def threads_as_before():
+def quick_and_threads_as_before(monkeypatch: pytest.MonkeyPatch):
     import torch
 
+    monkeypatch.setattr(contest, "ATTEMPTS", 1)
+    monkeypatch.setattr(timing, "WARM_UP", 0.002)
     before = torch.get_num_threads()
     yield
     set_threads(None)

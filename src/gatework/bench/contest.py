@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatework.bench import machine, peak
-from gatework.bench.rows import OURS, Row
+from gatework.bench.rows import BUSY, OURS, Row
 from gatework.bench.settings import Settings
 from gatework.bench.timing import Call, Contestant, Sample, measure, ratio
 
 AFTER = "after a matrix product"
+ATTEMPTS = 3
 PEAK, READ = "multiply-add peak", "read bandwidth"
 
 
@@ -30,15 +31,29 @@ def contest(
     if before is not None:
         contestants[AFTER] = Contestant(calls[OURS], before)
     contestants |= {name: Contestant(limit.run) for name, limit in limits.items()}
-    others = machine.Others()
-    samples = measure(contestants, settings.runs, settings.seconds, pause=threads > 1)
-    elsewhere = others.share()
+    samples, elsewhere = undisturbed(contestants, settings, threads)
     rates = {name: peak.rate(limit, samples[name]) for name, limit in limits.items()}
     facts = {AFTER: ratio(samples[AFTER], samples[OURS])[0]} if before is not None else {}
     return Row(
         suite, what, case, threads, samples, flops=flops, bytes=size, peak_flops=rates.get(PEAK, 0),
         peak_bytes=rates.get(READ, 0), aside=(*aside, AFTER, *limits), facts=facts, elsewhere=elsewhere,
     )  # fmt: skip
+
+
+def undisturbed(
+    contestants: Mapping[str, Contestant], settings: Settings, threads: int
+) -> tuple[dict[str, Sample], float | None]:
+    """Measure again where other processes used the processors meanwhile; the least disturbed of a few attempts."""
+    best: tuple[dict[str, Sample], float | None] = {}, None
+    for attempt in range(ATTEMPTS):
+        others = machine.Others()
+        samples = measure(contestants, settings.runs, settings.seconds, pause=threads > 1)
+        elsewhere = others.share()
+        if attempt == 0 or (elsewhere or 0) < (best[1] or 0):
+            best = samples, elsewhere
+        if (best[1] or 0) <= BUSY:
+            break
+    return best
 
 
 def limits_of(settings: Settings, threads: int, flops: float, size: int) -> dict[str, peak.Peak]:

@@ -74,7 +74,7 @@ def _own_place(f: Function) -> str:
     """Take a ticket (%tid); where this thread leaves its sum, so that nothing counts as useless."""
     ticket = f.at("%job", int(Word.ticket), "i64")
     f.line(f"%tid = atomicrmw add ptr {ticket}, i64 1 acq_rel")
-    return f.at(f.field("%job", Word.out, "ptr"), f.mul("%tid", f.lanes))
+    return str(f.at(f.field("%job", Word.out, "ptr"), f.mul("%tid", f.lanes)))
 
 
 def _give(f: Function, acc: list[str], out: str) -> None:

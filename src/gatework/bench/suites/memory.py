@@ -11,7 +11,7 @@ from gatework.bench.timing import Sample
 
 SHAPES = (Shape(100, 32, 128, 128), Shape(50, 64, 512, 512), Shape(200, 128, 64, 128))
 RECOMPUTE = "gatework with recompute"
-PROCESSES = 3
+PROCESSES = 2
 
 
 def measure(settings: Settings) -> Iterator[Row]:
