@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FRAME = ("base", "jobs", "estimator")  # what tasks are built with; everything else in this folder is one
 
 _ESTIMATORS = {
-    "Forecaster": "forecast",
+    "Forecaster": "forecast.estimator",
     "SequenceClassifier": "classify",
     "TextClassifier": "classify",
     "TextGenerator": "generate.estimator",

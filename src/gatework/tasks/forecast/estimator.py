@@ -1,0 +1,79 @@
+"""`Forecaster`: the job `forecast` in the shape of a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import polars as pl
+
+from gatework.data.panel import read_panel
+from gatework.errors import OptionError
+from gatework.tasks.base import Source
+from gatework.tasks.estimator import Estimator
+from gatework.tasks.forecast.task import ForecastTask
+
+
+class Forecaster(Estimator):
+    """Forecasts series of a frame; the options of `gatework train forecast` are its parameters.
+
+    model = Forecaster(time="date", target=("units",), series="store", horizon=28).fit(frame)
+    model.predict(7)                       # a frame: series, time, forecast, q0.05 ... q0.95
+    model.backtest(frame, windows=3)       # a frame: the errors of models trained at three earlier dates
+    """
+
+    Task = ForecastTask
+
+    def fit(self, X: Source, y: None = None) -> Self:
+        """Learns from a polars or pandas frame, a mapping of columns, or the path of a file."""
+        self.pandas_ = _is_pandas(X)
+        return self._fit(X)
+
+    def predict(self, h: int | None = None, X: Source | None = None) -> Any:
+        """The next `h` steps (at most the horizon) of each series, after the rows of `X` where they are given.
+
+        The frame is a pandas one where `fit` got one.
+        """
+        trained = self._fitted()
+        horizon = trained.task.options.horizon  # pyright: ignore[reportAttributeAccessIssue]
+        if h is not None and not 1 <= h <= horizon:
+            raise OptionError(f"h must lie in [1, {horizon}], not {h}; for more steps fit with horizon={h}")
+        rows = trained.predict(X)
+        frame = pl.DataFrame([row for place, row in enumerate(rows) if place % horizon < (h or horizon)])
+        if frame.height and frame["time"].dtype == pl.String:
+            whole = pl.col("time").str.len_chars() == len("2024-01-31")
+            times = pl.when(whole).then(pl.col("time") + " 00:00:00").otherwise(pl.col("time"))
+            frame = frame.with_columns(time=times.str.to_datetime(ISO))
+        return frame.to_pandas() if getattr(self, "pandas_", False) else frame
+
+    def backtest(self, X: Source, windows: int = 3) -> Any:
+        """Errors over earlier origins: for each, a model trained on what was known then, beside the baselines.
+
+        A frame with a row per origin and method; the first origin is the latest, one horizon before the end.
+        """
+        options = self._options()
+        columns = {name: getattr(options, name) for name in ("time", "target", "series", "frequency")}
+        reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter")}
+        panel = read_panel(X, **columns, **reading)
+        rows, cut = [], 0
+        for origin in range(1, windows + 1):
+            settings: dict[str, Any] = self.get_params() | AS_FRAME | {"frequency": str(panel.frequency)}
+            model = type(self)(**settings)
+            model._fit(panel.without_last(cut).frame())
+            results = model.trained_.run.results()
+            rows.append({"origin": origin, "method": "model", **results["test"]})
+            rows += [{"origin": origin, "method": each["name"], **each["metrics"]} for each in results["baselines"]]
+            cut += model.trained_.task.options.horizon  # pyright: ignore[reportAttributeAccessIssue]
+        frame = pl.DataFrame(rows, infer_schema_length=None)
+        return frame.to_pandas() if _is_pandas(X) else frame
+
+    def score(self, X: Source, y: None = None) -> float:
+        """Minus the MASE on later rows: higher is better."""
+        return -self._fitted().evaluate(X)["mase"]
+
+
+AS_FRAME = {"time": "time", "target": ("value",), "series": "series", "out": None, "test_windows": 1}
+ISO = "%Y-%m-%d %H:%M:%S%.f"
+
+
+def _is_pandas(source: Source) -> bool:
+    return hasattr(source, "columns") and hasattr(source, "iloc")

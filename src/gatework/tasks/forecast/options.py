@@ -1,0 +1,73 @@
+"""Every choice of the job "forecast", with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatework.errors import OptionError
+from gatework.training.options import TrainingOptions, option
+
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions(TrainingOptions):
+    """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
+
+    time: str | None = option(None, "column of dates or step numbers", panel="data")
+    target: tuple[str, ...] = option((), "column to forecast; several: each is a series of its own", panel="data")
+    series: str | None = option(None, "column that says which series a row belongs to", panel="data")
+    frequency: str | None = option(None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data")
+    format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
+    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
+    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
+    transform: str = option("none", "what is forecast in place of the values", panel="data", choices=("none", "log"))
+    valid_windows: int = option(
+        1, "last windows of each series for choosing weights and intervals", panel="data", low=1
+    )
+    test_windows: int = option(1, "windows after those, for the final result", panel="data", low=0)
+
+    horizon: int | None = option(None, "steps to forecast; none: one season", panel="model", low=1)
+    season: int | None = option(None, "points in a season; none: by the frequency", panel="model", low=1)
+    lookback: int | None = option(
+        None, "points the model sees; none: 3 seasons, and no less than the horizon", panel="model", low=2
+    )
+    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
+    hidden_size: int = option(64, "units per layer (H)", panel="model", low=1)
+    layers: int = option(1, "layers on top of each other", panel="model", low=1)
+    width: int = option(16, "units of the head for each step ahead", panel="model", low=1)
+    dropout: float = option(0.1, "dropout of the encoder's last state", panel="model", low=0, high=0.99)
+    linear: bool = option(True, "add a linear map from the window to all steps ahead", panel="model")
+    quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
+    interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)
+    conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
+
+    loss: str = option("mae", "error of the point forecast", panel="loss", choices=("mae", "mse"))
+    windows: int = option(20_000, "most windows per epoch, drawn anew each epoch", panel="training", low=1)
+    batch_size: int = option(128, "windows per step (B)", panel="training", low=1)
+    epochs: int = option(10, "passes over the windows", panel="training", low=0)
+
+    def validate(self) -> None:
+        super().validate()
+        levels = self.quantiles
+        if any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
+            raise OptionError(f"quantiles are levels between 0 and 1 in rising order, not {levels}")
+        if levels and not all(_near(1 - level, levels) for level in levels):
+            raise OptionError(f"quantiles must come in pairs such as 0.05 and 0.95, not {levels}")
+        if levels and not _near((1 - self.interval) / 2, levels):
+            raise OptionError(
+                f"interval={self.interval:g} needs the quantiles {(1 - self.interval) / 2:g} and "
+                f"{(1 + self.interval) / 2:g} among {levels}"
+            )
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The places of the interval's ends among the quantiles."""
+        if not self.quantiles:
+            return None
+        low = min(range(len(self.quantiles)), key=lambda k: abs(self.quantiles[k] - (1 - self.interval) / 2))
+        return low, len(self.quantiles) - 1 - low
+
+
+def _near(value: float, levels: tuple[float, ...]) -> bool:
+    return any(abs(value - level) < 1e-6 for level in levels)

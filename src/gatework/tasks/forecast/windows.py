@@ -1,0 +1,208 @@
+"""Windows over series: what the model sees before a cut, and the steps after it, each scaled by its own window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.data.frequency import calendar
+from gatework.data.panel import Panel
+from gatework.errors import DataError
+from gatework.training.learner import Shard
+
+SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Lookback L, horizon h, season m, and whether logarithms are forecast."""
+
+    lookback: int
+    horizon: int
+    season: int
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a panel: window i sees series `owners[i]` up to `cuts[i]` and forecasts the `horizon` steps after.
+
+    `values` and `calendar` hold the series with L steps of padding before and h after, so that every window is there.
+    `scales` are the denominators of MASE: the mean absolute seasonal difference before the cut.
+    """
+
+    panel: Panel
+    shape: Shape
+    values: np.ndarray
+    calendar: np.ndarray
+    offsets: np.ndarray
+    owners: np.ndarray
+    cuts: np.ndarray
+    scales: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def take(self, rows: np.ndarray) -> Windows:
+        return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """[n, L + h] places in `values` of each window."""
+        first = self.offsets[self.owners[rows]] + self.cuts[rows]
+        return first[:, None] + np.arange(self.shape.lookback + self.shape.horizon)
+
+    def past(self, rows: np.ndarray) -> np.ndarray:
+        """[n, L] values before the cut, NaN where there is none."""
+        return self.values[self.places(rows)[:, : self.shape.lookback]]
+
+    def truth(self) -> np.ndarray:
+        """[n, h] values after the cut."""
+        return self.values[self.places(np.arange(len(self)))[:, self.shape.lookback :]]
+
+    def history(self, row: int) -> np.ndarray:
+        """All of a window's series before its cut."""
+        return self.panel.series(int(self.owners[row]))[: self.cuts[row]]
+
+
+def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Padded values, their calendar, and where each series' padding begins."""
+    lengths = panel.lengths + shape.lookback + shape.horizon
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.full(offsets[-1], np.nan)
+    owners = np.repeat(np.arange(len(panel)), lengths)
+    steps = np.arange(offsets[-1]) - offsets[owners] - shape.lookback
+    inside = (steps >= 0) & (steps < panel.lengths[owners])
+    values[inside] = panel.values
+    if panel.frequency.kind == "number":
+        return values, np.zeros((len(values), 0), np.float32), offsets
+    return values, calendar(panel.frequency.times(panel.starts[owners], steps), panel.frequency), offsets
+
+
+def make_windows(
+    panel: Panel, shape: Shape, cuts: Sequence[np.ndarray], known: np.ndarray | None = None, scales: bool = True
+) -> Windows:
+    """Windows at `cuts[s]` of each series; `known` [S] are denominators of MASE to use instead of measuring them."""
+    values, marks, offsets = lay_out(panel, shape)
+    owners = np.repeat(np.arange(len(panel)), [len(each) for each in cuts])
+    where = np.concatenate([np.zeros(0, np.int64), *cuts]).astype(np.int64)
+    windows = Windows(panel, shape, values, marks, offsets, owners, where, np.full(len(owners), np.nan))
+    if not scales:
+        return windows
+    measured = np.array([seasonal_scale(windows.history(row), shape.season) for row in range(len(owners))])
+    if known is not None and len(owners):
+        measured = np.where(np.isfinite(known[owners]), known[owners], measured)
+    return replace(windows, scales=measured.reshape(len(owners)))
+
+
+def seasonal_scale(values: np.ndarray, season: int) -> float:
+    """Mean absolute difference to the value a season before (Hyndman & Koehler 2006, eq. 3); NaN where it is 0."""
+    if len(values) <= season:
+        season = 1
+    gaps = np.abs(values[season:] - values[:-season])
+    gaps = gaps[~np.isnan(gaps)]
+    return float(gaps.mean()) if len(gaps) and gaps.mean() > 0 else np.nan
+
+
+def seasonal_naive(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """The last value known at the same place of the season, else the last value: past [n, L] -> [n, h]."""
+    n, lookback = past.shape
+    last = filled(past)[:, -1]
+    whole = lookback // season
+    if not whole:
+        return np.repeat(last[:, None], horizon, axis=1)
+    seasons = past[:, lookback - whole * season :].reshape(n, whole, season)
+    base = seasons[:, 0]
+    for part in range(1, whole):
+        base = np.where(np.isnan(seasons[:, part]), base, seasons[:, part])
+    base = np.where(np.isnan(base), last[:, None], base)
+    return base[:, np.arange(horizon) % season]
+
+
+def filled(past: np.ndarray) -> np.ndarray:
+    """Missing values replaced by the value before, or the first one known; 0 where nothing is known."""
+    there = ~np.isnan(past)
+    places = np.maximum.accumulate(np.where(there, np.arange(past.shape[1]), -1), axis=1)
+    places = np.where(places < 0, there.argmax(axis=1)[:, None], places)
+    return np.nan_to_num(np.take_along_axis(past, places, axis=1), nan=0.0)
+
+
+class Batch(NamedTuple):
+    """inputs (T, B, I): value, mask, calendar; window [B, L] filled; base [B, h]; future [B, h, F]; truth [B, h];
+    center and scale [B] in float64."""
+
+    inputs: Tensor
+    window: Tensor
+    base: Tensor
+    future: Tensor
+    truth: Tensor
+    center: np.ndarray
+    scale: np.ndarray
+
+    def __len__(self) -> int:
+        return self.base.shape[0]
+
+
+def make_batch(windows: Windows, rows: np.ndarray) -> Batch:
+    """Windows as the model reads them: mean 0 and deviation 1 of what is known before the cut."""
+    shape = windows.shape
+    places = windows.places(rows)
+    values = windows.values[places]
+    values = np.log(values) if shape.log else values
+    past, truth = values[:, : shape.lookback], values[:, shape.lookback :]
+    center, scale = window_scale(past)
+    scaled = (past - center[:, None]) / scale[:, None]
+    base = seasonal_naive(scaled, shape.horizon, shape.season)
+    marks = windows.calendar[places]
+    mask = ~np.isnan(scaled)
+    inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), marks[:, : shape.lookback]], axis=2)
+    lags = _season_before(filled(scaled), shape)
+    future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
+    arrays = (inputs.transpose(1, 0, 2), filled(scaled), base, future, (truth - center[:, None]) / scale[:, None])
+    tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
+    return Batch(*tensors, center=center, scale=scale)  # pyright: ignore[reportCallIssue]
+
+
+def window_scale(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of what is known in each window [n, L]; the deviation of a constant window is 1."""
+    count = np.maximum((~np.isnan(past)).sum(axis=1), 1)
+    center = np.nansum(past, axis=1) / count
+    scale = np.sqrt(np.nansum((past - center[:, None]) ** 2, axis=1) / count)
+    return center, np.where(scale > SMALLEST * np.maximum(np.abs(center), SMALLEST), scale, 1.0)
+
+
+def _season_before(past: np.ndarray, shape: Shape) -> np.ndarray:
+    """[n, h]: two seasons before each step, or the nearest there is."""
+    steps = np.arange(shape.horizon) % shape.season - 2 * shape.season
+    return past[:, np.maximum(shape.lookback + steps, 0)]
+
+
+class Batches(Sequence):
+    """The batches of an epoch, drawn by (seed, epoch) alone; one process' share of each."""
+
+    def __init__(self, windows: Windows, size: int, most: int, seed: int, epoch: int, shard: Shard):
+        self.windows = windows
+        order = np.random.default_rng([seed, epoch]).permutation(len(windows))[:most]
+        whole = [order[start : start + size * shard.world] for start in range(0, len(order), size * shard.world)]
+        self.rows = [part[shard.rank :: shard.world] if len(part) >= shard.world else part[:1] for part in whole]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return make_batch(self.windows, self.rows[index])
+
+
+def positive(panel: Panel) -> None:
+    """Refuses values that have no logarithm."""
+    bad = np.flatnonzero(panel.values <= 0)
+    if len(bad):
+        number = int(np.searchsorted(panel.offsets, bad[0], side="right")) - 1
+        raise DataError(
+            f"transform=log needs values above 0, but series {panel.names[number]!r} has {panel.values[bad[0]]:g} "
+            f"({len(bad)} such values); use transform=none"
+        )
