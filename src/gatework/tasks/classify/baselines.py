@@ -33,12 +33,13 @@ def linear_baseline(train: Examples, test: Examples, classes: int, spaces: bool 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     assert train.texts is not None and test.texts is not None
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+" if spaces else MARKS)
     features = vectorizer.fit_transform(train.texts.fill_null("").to_list())
     model = LogisticRegression(C=10.0, max_iter=300)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1, "blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features, train.labels)
     some = model.predict_proba(vectorizer.transform(test.texts.fill_null("").to_list()))

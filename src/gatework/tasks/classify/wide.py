@@ -65,10 +65,11 @@ def fit_linear(features, labels: np.ndarray, classes: int, options: ClassifyOpti
     """Coefficients [F, K] and intercept [K] of a logistic regression; a class without rows never wins."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     balanced = "balanced" if options.class_weights == "balanced" else None
-    model = LogisticRegression(C=options.ngram_strength, class_weight=balanced, max_iter=200)
-    with warnings.catch_warnings():
+    model = LogisticRegression(C=options.ngram_strength, class_weight=balanced, max_iter=200, tol=1e-3)
+    with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # products are sparse: others would but spin
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough for an offset
         model.fit(features, labels)
     weights, start = np.asarray(model.coef_), np.asarray(model.intercept_)
