@@ -160,7 +160,7 @@ DEMOS = (
         "Which library is this sentence of Python's documentation from?",
         "sentences.jsonl",
         write_sentences,
-        {"text": "text", "label": "library"},
+        {"text": "text", "label": "library", "ngrams": "words"},
         20,
     ),
     Demo(

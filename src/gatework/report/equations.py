@@ -14,7 +14,7 @@ LEGEND = (
     "biases; [h₋, x] puts two vectors end to end. σ is the logistic function; ⊙ multiplies unit by unit."
 )
 SIZE = 14  # points
-STYLE = {
+STYLE: Any = {
     "mathtext.fontset": "cm", "svg.hashsalt": "gatework", "svg.fonttype": "path", "savefig.facecolor": "none",
     "savefig.transparent": True,
 }  # fmt: skip
@@ -56,13 +56,25 @@ def of(name: Any) -> CellPage | None:
 def image(line: str) -> str | None:
     """An equation in LaTeX as an SVG image, or None where matplotlib's mathtext does not know a command."""
     from matplotlib import rc_context
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.mathtext import math_to_image
 
-    file, plain = io.BytesIO(), line.replace(" &= ", " = ").replace("\\left(", "(").replace("\\right)", ")")
+    plain = line.replace(" &= ", " = ").replace("\\left(", "(").replace("\\right)", ")")
     try:
         with rc_context(STYLE):
-            math_to_image(f"${plain}$", file, FontProperties(size=SIZE), format="svg")
+            svg = typeset(f"${plain}$")
     except ValueError:
         return None
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def typeset(text: str) -> bytes:
+    """As matplotlib's `math_to_image`, but the same bytes every time: no date."""
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.mathtext import MathTextParser
+
+    font, file = FontProperties(size=SIZE), io.BytesIO()
+    width, height, depth, *_ = MathTextParser("path").parse(text, dpi=72, prop=font)
+    figure = Figure(figsize=(width / 72, height / 72))
+    figure.text(0, depth / height, text, fontproperties=font)
+    figure.savefig(file, format="svg", dpi=72, metadata={"Date": None})
+    return file.getvalue()

@@ -30,9 +30,7 @@ def render(run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture]
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("gatework.report", "templates")
-    jinja = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "percent": percent}
     jinja.globals |= {"calibrated": words.calibrated, "legend": equations.LEGEND}
     names = [f"{run.task}.html", "other.html"]
@@ -151,7 +149,10 @@ def use(run: Run) -> dict[str, list[str]]:
         python = [f"model = gatework.TextGenerator.load({text})", 'print(model.generate("Once", length=500))']
     elif run.task == "classify" and run.options.get("kind") == "sequences":
         commands = [f"gatework predict {shell} new.ts"]
-        python = [f"model = gatework.SequenceClassifier.load({text})", "model.predict(arrays)    # each (steps, channels)"]
+        python = [
+            f"model = gatework.SequenceClassifier.load({text})",
+            "model.predict(arrays)    # each (steps, channels)",
+        ]
     elif run.task == "classify":
         commands = [f"gatework predict {shell} new.csv", f'echo "a new text" | gatework predict {shell}']
         python = [f"model = gatework.TextClassifier.load({text})", 'model.predict(["a new text"])']

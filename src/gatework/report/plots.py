@@ -133,7 +133,7 @@ def picture(name: str, caption: str, paint: Callable[[Any], None], size: tuple[f
         return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
 
 
-STYLE = {
+STYLE: Any = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e6e9ee", "axes.edgecolor": FAINT, "axes.axisbelow": True,
     "svg.hashsalt": "gatework", "svg.fonttype": "path", "text.parse_math": False, "axes.titlesize": 10,

@@ -1,0 +1,259 @@
+"""The report: what it shows of real results, what it says in words, and that data cannot become HTML."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatework import report, tasks
+from gatework.errors import FileFormatError
+from gatework.report import equations, page, plots, words
+from gatework.tasks import jobs
+from gatework.training.run import Run
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $\\frac{a$ & {{ 7*7 }} 漢字"
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes and the text of a page; complains about tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self.open[-1:] != ["style"] else ""
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Texts and labels that hold markup; one in ten is mislabelled so that there are errors."""
+    rows = [{"text": f"{'good' if n % 2 else 'bad'} film {n} {EVIL}", "label": f"{EVIL} {n % 2}"} for n in range(120)]
+    for row in rows[::10]:
+        row["label"] = f"{EVIL} 1"
+    folder = tmp_path_factory.mktemp("classified")
+    source = folder / "<b>data.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kind = tasks.get("classify")
+    small = {"hidden_size": 4, "embedding_size": 4, "epochs": 2, "ngrams": "none", "subwords": 0}
+    trained = jobs.train(kind(kind.Options.of(small)), source, out=folder / "run $(x) it's", quiet=True)
+    report.write(trained.run)
+    return trained.run
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    text = "".join(f"the <b>cat</b> {n} sat & sat on the <i>mat</i>.\n" for n in range(60))
+    kind = tasks.get("generate")
+    small = {"hidden_size": 8, "length": 8, "batch_size": 4, "epochs": 2, "sample_length": 20, "dynamic": True}
+    out = tmp_path_factory.mktemp("generated") / "run"
+    trained = jobs.train(kind(kind.Options.of(small)), [text], out=out, quiet=True)
+    report.write(trained.run)
+    return trained.run
+
+
+def html(run: Run) -> str:
+    return (run.path / "report.html").read_text()
+
+
+def redrawn(run: Run, results: dict[str, Any]) -> str:
+    return page.render(run, results, plots.draw(results))
+
+
+# -- what is shown --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["classified", "generated"])
+def test_a_page_stands_alone(which: str, request: pytest.FixtureRequest) -> None:
+    parsed = Page(html(request.getfixturevalue(which)))
+    names = {tag for tag, _ in parsed.tags}
+    assert not names & {"script", "link", "iframe", "object", "form", "base"}
+    assert all(str(attributes["src"]).startswith("data:image/") for tag, attributes in parsed.tags if tag == "img")
+    assert not [attributes for _, attributes in parsed.tags if any(key.startswith("on") for key in attributes)]
+    policies = [a["content"] for tag, a in parsed.tags if tag == "meta" and "http-equiv" in a]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert "{{" not in re.sub(r"\{\{ 7\*7 \}\}", "", parsed.text)
+
+
+def test_data_cannot_become_html(classified: Run) -> None:
+    text = html(classified)
+    parsed = Page(text)
+    assert "<script" not in text and "onerror=alert" in parsed.text and "<script>alert(1)</script>" in parsed.text
+    assert "{{ 7*7 }}" in parsed.text, "templates in the data are not run"
+    assert sum(tag == "b" for tag, _ in parsed.tags) == text.count("<b>") and "<b>data.jsonl" in parsed.text
+    assert "&lt;b&gt;data.jsonl" in text
+
+
+def test_results_errors_and_baselines_of_classify(classified: Run) -> None:
+    results, shown = classified.results(), Page(html(classified)).text
+    for value in (results["test"]["accuracy"], results["baselines"][1]["metrics"]["macro_f1"]):
+        assert words.number(value) in shown
+    assert "TF-IDF" in shown and "majority" in shown and results["data"]["sha256"] in shown
+    assert results["sections"]["worst"], "the data has errors by design"
+    for row in results["sections"]["worst"]:
+        assert row["text"] in shown and f"{row['confidence']:.1%}" in shown
+    assert all(sentence in shown for sentence in words.gap(results["history"]))
+    assert words.calibrated(results["sections"]["calibration"]["error"]) in shown
+
+
+def test_samples_and_costs_of_generate(generated: Run) -> None:
+    results, shown = generated.results(), Page(html(generated)).text
+    for sample in results["sections"]["samples"]:
+        assert sample["prompt"] + sample["text"] in shown and f"Temperature {sample['temperature']}" in shown
+    for baseline in results["baselines"]:
+        assert baseline["name"] in shown and words.number(baseline["metrics"]["bits_per_character"]) in shown
+    assert "perplexity" in shown and "Dynamic evaluation" in shown
+
+
+def test_the_cell_and_the_use_of_the_model(classified: Run) -> None:
+    shown = Page(html(classified)).text
+    assert "c = f⊙c₋ + i⊙g" in shown and "\\begin{aligned}" in shown
+    found = page.use(classified)
+    assert all(line in shown for lines in found.values() for line in lines)
+    import shlex
+
+    assert shlex.split(found["commands"][0])[2] == str(classified.path), "a path with quotes and $ can be pasted"
+    spoken: dict[str, Any] = {}
+    exec("\n".join(found["python"]), spoken)
+    assert spoken["model"].classes_.tolist() == sorted(classified.results()["data"]["labels"])
+
+
+def test_plots_lie_beside_the_report(classified: Run) -> None:
+    names = {path.name for path in (classified.path / "plots").iterdir()}
+    assert names == {"loss.png", "metric.png", "calibration.png", "confusion.png"}
+    for name in names:
+        assert (classified.path / "plots" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_results_give_the_same_page(classified: Run) -> None:
+    before = html(classified)
+    assert report.write(classified.path) == classified.path / "report.html"
+    assert html(classified) == before
+
+
+def test_a_run_without_results_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", task="generate", options={}, data={}, assets={})
+    with pytest.raises(FileFormatError, match="the training has not finished"):
+        report.write(run)
+
+
+# -- results that are out of the ordinary -----------------------------------------------------------------------
+
+
+def test_a_baseline_that_wins_is_said_and_marked(classified: Run) -> None:
+    results = copy.deepcopy(classified.results())
+    results["test"]["accuracy"], results["baselines"][1]["metrics"]["accuracy"] = 0.5, 0.75
+    results["verdict"] = "The baseline is as good or better: accuracy 0.5 against 0.75."
+    text = redrawn(classified, results)
+    assert page.won(results) is False and 'class="verdict lost"' in text and results["verdict"] in text
+    rows = page.result_table(results)["rows"]
+    assert rows[0][2][0] == (0.5, False) and rows[2][2][0] == (0.75, True)
+    results["test"]["accuracy"] = 0.8
+    assert page.won(results) is True and 'class="verdict won"' in redrawn(classified, results)
+    results["baselines"] = []
+    assert page.won(results) is None and 'class="verdict none"' in redrawn(classified, results)
+
+
+def test_lower_is_better_where_it_is(generated: Run) -> None:
+    results = copy.deepcopy(generated.results())
+    results["test"]["nats_per_character"] = 0.01
+    assert page.won(results) is True
+    assert page.result_table(results)["rows"][0][2][0] == (0.01, True)
+    results["test"]["nats_per_character"] = 9.0
+    assert page.won(results) is False
+
+
+def test_nothing_learned_nothing_wrong_nothing_tested(classified: Run) -> None:
+    results = copy.deepcopy(classified.results())
+    results["history"], results["test"] = [], None
+    results["sections"]["worst"] = results["sections"]["most_confused"] = []
+    results["valid"]["loss"] = float("nan")
+    shown = Page(redrawn(classified, results)).text
+    assert "No loss was recorded." in shown and "There is no error on this part." in shown
+    assert "Measured on the validation part" in shown and "not a number" in shown
+
+
+def test_many_classes_become_a_picture(classified: Run) -> None:
+    results = copy.deepcopy(classified.results())
+    count = page.MOST_CELLS + 1
+    matrix = [[int(row == column) for column in range(count)] for row in range(count)]
+    results["sections"]["confusion"] = {"labels": [EVIL] * count, "matrix": matrix}
+    text = redrawn(classified, results)
+    assert 'class="matrix"' not in text and "Which class was taken for which" in Page(text).text
+
+
+def test_sections_of_other_tasks_are_tables(generated: Run) -> None:
+    results = copy.deepcopy(generated.results())
+    results["sections"] |= {"error_by_step": [{"step": 1, "mase": 0.5}, {"step": 2, "mase": EVIL}], "remark": EVIL}
+    text = redrawn(generated, results)
+    parsed = Page(text)
+    assert "Error by step" in parsed.text and "MASE" in parsed.text and "<script" not in text
+    assert parsed.text.count("<script>alert(1)</script>") == 2
+
+
+# -- words and numbers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (True, "yes"), (1234567, "1,234,567"), (0.123456, "0.1235"), (12345.6, "12,346"), ("a", "a")],
+)
+def test_numbers(value: Any, text: str) -> None:
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.25, "0.2 s"), (59.4, "59 s"), (75, "1 min 15 s"), (3600, "1 h"), (7384, "2 h 3 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def curve(train: list[float], valid: list[float]) -> str:
+    rows = [
+        {"epoch": n + 1.0, "train_loss": t, "valid_loss": v} for n, (t, v) in enumerate(zip(train, valid, strict=True))
+    ]
+    return " ".join(words.gap(rows))
+
+
+def test_what_curves_say() -> None:
+    assert "still falling" in curve([3, 2, 1.0], [3, 2, 1.0]) and "no gap" in curve([3, 2, 1.0], [3, 2, 1.0])
+    overfitted = curve([2, 1, 0.1], [2, 1, 1.5])
+    assert "a gap of 1.4" in overfitted and "lowest in epoch 2 and rose by 0.5" in overfitted
+    assert "hardly moved" in curve([2, 1, 0.9], [2, 1, 1.01])
+    assert "dropout is off" in curve([2], [1]) and "too few" in curve([2], [1])
+    assert curve([float("nan")], [1]) == "No loss was recorded."
+
+
+def test_every_cell_has_its_equations() -> None:
+    from gatework import cells
+
+    for name in cells.names():
+        found = equations.of(name)
+        assert found is not None and found.lines and all(line.text for line in found.lines), name
+    lstm = equations.of("lstm")
+    assert lstm is not None and all(line.uri for line in lstm.lines)
+    assert equations.of("no such cell") is None
+
+
+def test_a_picture_of_equations_fails_softly() -> None:
+    assert equations.image("a &= \\begin{cases}1\\end{cases}") is None
