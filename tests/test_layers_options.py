@@ -235,12 +235,10 @@ def test_reset_forgets_the_given_states_and_fits_every_form(x: Tensor) -> None:
 
 # --- Recurrent -------------------------------------------------------------------------------------------------------
 
-HEADS = {"heads": 2}
-
 
 def layer_of(cell: str, **options: Any) -> gatework.Recurrent:
     graph = cells.get(cell).graph
-    sizes = {w: 4 for w in params.symbols(graph) if w not in ("H", "I", "heads")} | HEADS
+    sizes = {w: 2 if w == "heads" else 4 for w in params.symbols(graph) if w not in ("H", "I")}
     torch.manual_seed(0)
     return gatework.Recurrent(cell, I, 6, dtype=D, sizes=sizes, **options)
 
@@ -308,7 +306,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
         ({"zoneout": {"q": 0.1}}, "zoneout names the state 'q'"),
         ({"recurrent_dropout": 1.5}, "recurrent_dropout is a probability"),
         ({"hidden_size": 0}, "hidden_size must be a whole number"),
-        ({"num_layers": 0}, "num_layers must be at least 1"),
+        ({"num_layers": 0}, "num_layers must be a whole number of at least 1"),
     ):
         with pytest.raises(OptionError, match=words):
             gatework.Recurrent("gru_reset_before", **{"input_size": I, "hidden_size": H, **options})
@@ -343,4 +341,25 @@ def test_it_says_which_kernel_runs() -> None:
     assert "layer 1: " in said
     with torch.autocast("cpu", torch.bfloat16):
         assert "autocast" in gatework.GRU(I, H).describe()
-    assert "reference" in gatework.LSTM(I, H, device="meta").describe()
+    assert "torch's own kernel" in gatework.LSTM(I, H, device="meta").describe()
+    assert "the reference" in gatework.LSTM(I, H, device="meta", zoneout=0.1).describe()
+    assert "the reference" in gatework.Recurrent("mgu", I, H, device="meta").describe()
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_other_devices_run_torchs_kernel_or_the_reference(kind: str, x: Tensor) -> None:
+    options = {"num_layers": 2, "bidirectional": True}
+    x = x.requires_grad_()
+    layer = getattr(gatework, kind)(I, H, **options, dtype=D)
+    layer.load_state_dict({k: v * 2 for k, v in layer.state_dict().items()})
+    wanted = [x, *layer.parameters()]
+    theirs = layer.torchs_layer()
+    assert_close(theirs(x), layer(x))
+    assert_close(torch.autograd.grad(theirs(x)[0].sum(), wanted), torch.autograd.grad(layer(x)[0].sum(), wanted))
+    with torch.no_grad():
+        layer.weight_hh_l0.add_(1.0)
+    assert_close(layer.torchs_layer()(x), layer(x))
+    assert len(list(layer.modules())) == 1
+    for more in ({}, {"zoneout": 0.2}):
+        elsewhere = getattr(gatework, kind)(I, H, **options, **more, device="meta")
+        assert elsewhere(torch.zeros(4, 3, I, device="meta"))[0].shape == (4, 3, 2 * H)

@@ -144,6 +144,12 @@ def cell(
 
     Raises CellError, with the line, for equations that cannot be what they say.
     """
+    for key, symbol in (width or {}).items():
+        if not isinstance(symbol, str):
+            raise CellError(
+                f'width={{"{key}": {symbol!r}}}: a width is a symbol, as in {{"{key}": "P"}}; '
+                f'a layer gives it its number: Recurrent(cell, ..., sizes={{"P": {symbol!r}}})'
+            )
     options = Options(dict(width or {}), dict(start or {}), dict(init or {}), dict(per or {}), heads, name)
     return options.define if function is None else options.define(function)
 

@@ -53,6 +53,12 @@ class Symbol(Value):
     def refuse(self, message: str) -> NoReturn:
         raise CellError(self.trace.here(message))
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"a value of the cell has no .{name}: write gatework.{name}(value), if there is one; "
+            "W, which names the parameters, is the last parameter of the function"
+        )
+
     def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> NoReturn:
         name = getattr(function, "__name__", str(function))
         self.refuse(
@@ -110,6 +116,9 @@ class Namespace:
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise CellError(self._trace.here(f"W.{name} = ...: parameters are learned and cannot be assigned"))
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise CellError(self._trace.here(f"W[{name!r}]: parameters are attributes, as in W.f(h, x)"))
 
     def __call__(self, *args: Any) -> NoReturn:
         raise CellError(self._trace.here("W is the namespace of the parameters: name the map, as in W.f(h, x)"))

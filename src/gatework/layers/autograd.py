@@ -132,7 +132,7 @@ def _again(binding: Binding, setting: Setting, grads: Tensors, tensors: Tensors,
         # Aliases, so that a tensor computed from another of them does not add to the other's gradient.
         aliases = [t.view_as(t) if t is not None and n else t for t, n in zip(tensors, needs, strict=True)]
         outputs = differentiable(binding, setting.rows, setting.every, setting.rates, aliases)
-        wanted = [a for a, n in zip(aliases, needs, strict=True) if n]
+        wanted: list[Any] = [a for a, n in zip(aliases, needs, strict=True) if n]
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
         found = iter(
             torch.autograd.grad(
@@ -197,7 +197,7 @@ class _Call:
     def __init__(self, key: str, steps: int, batch: int, reverse: bool, lengths: Any, rates: str):
         self.binding, self.reverse, self.padded = known(key), reverse, steps * batch
         self.batch = Rectangle(steps, batch) if lengths is None else Packed.from_lengths(lengths, steps, batch)
-        self.index = None if lengths is None else self.batch.index(steps, batch_first=False)
+        self.index = self.batch.index(steps, batch_first=False) if isinstance(self.batch, Packed) else None
         self.rows = self.batch.rows(reverse)
         self.rates = {name: float(value) for name, value in (r.split("=") for r in rates.split())}
 
@@ -234,21 +234,21 @@ class _Call:
 def _setup(ctx: Any, inputs: tuple, output: Any) -> None:
     *said, tensors = inputs
     lengths = said[5]
-    ctx.said = (*said[:5], None, *said[6:])
+    ctx.said = [*said[:5], None, *said[6:]]
     ctx.has_lengths = lengths is not None
     ctx.needs = [t.requires_grad for t in tensors]
     ctx.save_for_backward(*tensors, *([lengths] if ctx.has_lengths else []))
 
 
 def _op_gradient(ctx: Any, *grads: Any) -> Any:
-    grads = grads[0] if len(grads) == 1 and isinstance(grads[0], (list, tuple)) else grads
+    given: Any = grads[0] if len(grads) == 1 and isinstance(grads[0], (list, tuple)) else grads
     saved = list(ctx.saved_tensors)
     lengths = saved.pop() if ctx.has_lengths else None
-    said = (*ctx.said[:5], lengths, *ctx.said[6:])
+    said: Any = (*ctx.said[:5], lengths, *ctx.said[6:])
     binding, steps, batch, every = known(said[0]), said[1], said[2], said[4]
     widths = [(steps * batch, binding.widths[0]), *((batch, w) for w in binding.widths)]
     widths += [(steps * batch, w) for w in binding.widths[1:]] if every else []
-    given = [saved[0].new_zeros(shape) if g is None else g for g, shape in zip(grads, widths, strict=True)]
+    given = [saved[0].new_zeros(shape) if g is None else g for g, shape in zip(given, widths, strict=True)]
     found = iter(_op_backward(*said, saved, given, ctx.needs))
     return *[None] * len(said), [next(found) if n else None for n in ctx.needs]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -42,14 +43,14 @@ class Binding:
         self.output = self.states[0]
         self.first_start = len(self.steps) + len(self.sequences)
         self.first_param = self.first_start + len(self.states)
-        self.single = tuple((key, *found[0]) for key, found in pieces.items() if len(found) == 1)
+        self.single = tuple((key, found[0]) for key, found in pieces.items() if len(found) == 1)
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
         self._programs: dict[torch.dtype, Any] = {}
         self.turned = turned
         self.prepared: dict[tuple, Any] = {}
         said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
         self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
-        _KNOWN.setdefault(self.key, self)
+        _RECIPES.setdefault(self.key, (graph, sizes, declared, recompute, turned))
 
     def size(self, width: str) -> int:
         return 1 if width == "1" else self.sizes[width]
@@ -83,7 +84,7 @@ class Binding:
 
     def weights(self, params: Sequence[Any]) -> dict[str, Any]:
         """The graph's weights by key, as views of the parameters (sums where a weight has several pieces)."""
-        found = {key: params[p] if stop is None else params[p][start:stop] for key, p, start, stop in self.single}
+        found = {key: piece.of(params) for key, piece in self.single}
         for key, pieces in self.summed:
             parts = [piece.of(params) for piece in pieces]
             found[key] = sum(parts[1:], parts[0])
@@ -92,8 +93,8 @@ class Binding:
     def gradients(self, grads: dict[str, np.ndarray], params: Sequence[Tensor]) -> list[Tensor]:
         """The parameters' gradients from those of the graph's weights."""
         arrays = [np.empty(p.shape, DTYPES[p.dtype]) for p in params]
-        for key, p, start, stop in self.single:
-            arrays[p][start:stop] = grads[key]
+        for key, piece in self.single:
+            piece.of(arrays)[...] = grads[key]
         for key, pieces in self.summed:
             for piece in pieces:
                 piece.of(arrays)[...] = grads[key]
@@ -106,9 +107,10 @@ def to_numpy(tensor: Tensor) -> np.ndarray:
     return (tensor if tensor.dtype in DTYPES else tensor.float()).numpy()
 
 
-_KNOWN: dict[str, Binding] = {}
+_RECIPES: dict[str, tuple] = {}  # not bindings, which would hold kernels and memory of layers that are gone
 
 
+@functools.lru_cache(maxsize=64)
 def known(key: str) -> Binding:
-    """The binding that has this key."""
-    return _KNOWN[key]
+    """A binding that has this key."""
+    return Binding(*_RECIPES[key])

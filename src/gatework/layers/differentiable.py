@@ -18,7 +18,8 @@ def differentiable(
 ) -> list[Tensor]:
     """As `autograd.recurrence`, as ordinary operations of torch."""
     device = tensors[0].device  # type: ignore[union-attr]
-    into, back, lengths = (torch.from_numpy(a).to(device) for a in _places(rows))
+    *places, lengths = _places(rows)
+    into, back = (torch.from_numpy(a).to(device) for a in places)
     steps, first, params = len(binding.steps), binding.first_start, binding.first_param
     padded = [t.index_select(0, into).view(len(rows.counts), rows.batch, t.shape[1]) for t in tensors[:steps]]  # type: ignore[union-attr]
     inputs = dict(zip((*binding.steps, *binding.sequences), (*padded, *tensors[steps:first]), strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
 
 from gatework.compiler import params
 from gatework.layers.autograd import joined, recurrence, recurrence_traced, side_by_side
@@ -54,7 +55,8 @@ class Call:
         self.starts = None if states is None else self.checked_states(states)
         self.values: dict[str, Any] = {}
         self.inputs, self.rates = self.checked_inputs(inputs)
-        self.reset = reset
+        known = reset is None or isinstance(reset, (Tensor, PackedSequence))
+        self.reset = reset if known else torch.as_tensor(reset)
         self.finals: list[list[Tensor]] = [[] for _ in self.names]
 
     # --- what is given -----------------------------------------------------------------------------------------------
@@ -62,7 +64,10 @@ class Call:
     def checked_states(self, states: Any) -> list[Tensor]:
         """Each state as (layers * directions, B, w) in the rows' order."""
         if isinstance(states, Mapping):
-            states = [states.get(name) for name in self.names]
+            odd = set(states) ^ set(self.names)
+            if odd:
+                raise LayerError(f"states by name must be {', '.join(self.names)}; got {', '.join(states) or 'none'}")
+            states = [states[name] for name in self.names]
         given = [states] if isinstance(states, Tensor) else list(states)
         if len(given) != len(self.names) or not all(isinstance(s, Tensor) for s in given):
             raise LayerError(f"states must be the {len(self.names)} tensors {', '.join(self.names)}; got {len(given)}")
@@ -71,6 +76,11 @@ class Call:
     def checked_state(self, k: int, state: Tensor) -> Tensor:
         dims = 3 if self.entry.batched else 2
         kind = "batched 3-D" if dims == 3 else "unbatched 2-D"
+        dtype = self.layer.parameter(0).dtype
+        if state.dtype != dtype and not autocasts(state.device):
+            raise LayerError(
+                f"state {self.names[k]} is {state.dtype}, the layer {dtype}. Convert it: state.to({dtype})"
+            )
         if state.dim() != dims:
             raise LayerError(f"For {kind} input, hx should also be {dims}-D but got {state.dim()}-D tensor")
         state = state if self.entry.batched else state.unsqueeze(1)
@@ -226,6 +236,8 @@ def describe(layer: Any) -> str:
         lines[0] += f" (parameters are {str(like.dtype).removeprefix('torch.')}, cast at each call)"
     if autocasts(like.device):
         lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
+    if like.device.type != "cpu" and getattr(layer, "native", False):
+        return f"{lines[0]}; torch's own kernel, as there is none of ours for the device {like.device.type}"
     if like.device.type != "cpu":
         return f"{lines[0]}; the reference over torch tensors, as there is no kernel for the device {like.device.type}"
     for depth in range(min(layer.num_layers, 2)):

@@ -28,25 +28,25 @@ def quick(layer: Any, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ..
     if torch.is_grad_enabled() or type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
         return None
     key = (input.shape, input.dtype, layer.training, threads.get_threads())
-    stack = layer._stacks.get(key)
-    if stack is None:
+    stack = layer._stacks.get(key, False)
+    if stack is False:
         stack = layer._stacks[key] = made(layer, input)
         if len(layer._stacks) > SHAPES:
             layer._stacks.pop(next(iter(layer._stacks)))
     return stack(input, states) if stack else None
 
 
-def made(layer: Any, input: Tensor) -> Stack | bool:
-    """The prepared stack for an input's shape; False if it has to go the ordinary way."""
+def made(layer: Any, input: Tensor) -> Stack | None:
+    """The prepared stack for an input's shape; None if it has to go the ordinary way."""
     first = layer.parameter(0)
     fits = input.dim() == 3 and input.numel() and input.shape[2] == layer.input_size and input.dtype == first.dtype
     plain = len(layer.graph.inputs) == 1 and not layer.learn_initial_state
     masks = layer.training and (layer.dropout or layer.recurrent_dropout or layer.zoneout)
     if not (fits and plain and not masks and first.dtype in (torch.float32, torch.float64)):
-        return False
+        return None
     steps, batch = (input.shape[1], input.shape[0]) if layer.batch_first else (input.shape[0], input.shape[1])
     program = layer.binding(0).program(input.dtype)
-    return Stack(layer, steps, batch, input.dtype) if isinstance(program, Program) else False
+    return Stack(layer, steps, batch, input.dtype) if isinstance(program, Program) else None
 
 
 class Stack:
@@ -100,7 +100,7 @@ class Direction:
         self.forward = Forward(binding, rows, False, threads.get_threads(), tensors)
         bound = self.bound = self.forward.bound
         self.packed = Packed(self.forward)
-        self.table, self.lock = bound.table, self.forward.program.lock
+        self.table, self.program = bound.table, self.forward.program
         self.input = bound.address[f"input:{binding.steps[0]}"]
         bound.lay(f"history:{binding.output}", stack.output)
         self.history, self.column = bound.address[f"history:{binding.output}"], d * binding.widths[0] * self.item
@@ -114,7 +114,7 @@ class Direction:
     def __call__(self, below: int, output: int, given: list[int], last: list[int]) -> bool:
         """Run from and to these addresses; False, and nothing has run, if threads were missing."""
         table, copy, k = self.table, ctypes.memmove, self.k
-        with self.lock:
+        with self.program.lock:  # asked for each time: a forked child has another
             table[self.input] = below
             table[self.history] = output + self.column
             for s, (start_word, carried_word, own, size) in enumerate(self.states):

@@ -22,6 +22,8 @@ from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
 
 States = Any
+NORM = ("of", "over", "state", "eps")
+LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "zoneout", "recompute")
 
 
 class Options(TypedDict, total=False):
@@ -79,7 +81,7 @@ class Recurrent(nn.Module):
         self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
         graph = cell if isinstance(cell, Graph) else cells.get(cell).graph
         graph = graph if bias else variants.without_bias(graph)
-        norm = dict(layer_norm) if isinstance(layer_norm, Mapping) else {}
+        norm = self._norm(layer_norm)
         self.graph: Graph = graph if layer_norm is False else wrappers.layer_norm(graph, **norm)
         self.zoneout = self._rates(zoneout)
         self.sizes = {"H": hidden_size, **(sizes or {})}
@@ -90,6 +92,14 @@ class Recurrent(nn.Module):
 
     # --- construction ------------------------------------------------------------------------------------------------
 
+    def _norm(self, layer_norm: Any) -> dict[str, Any]:
+        """The options of `wrappers.layer_norm`."""
+        if isinstance(layer_norm, bool):
+            return {}
+        if not isinstance(layer_norm, Mapping) or set(layer_norm) - set(NORM):
+            raise OptionError(f"layer_norm is True, False or options of {', '.join(NORM)}; got {layer_norm!r}")
+        return dict(layer_norm)
+
     def _rates(self, zoneout: float | Mapping[str, float]) -> dict[str, float]:
         states = [s.name for s in self.graph.states]
         rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(states, zoneout)
@@ -99,16 +109,20 @@ class Recurrent(nn.Module):
         return {name: float(rate) for name, rate in rates.items() if rate}
 
     def _check_options(self) -> None:
-        for name, value in (("input_size", self.input_size), ("hidden_size", self.hidden_size)):
+        for name in ("input_size", "hidden_size", "num_layers"):
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise OptionError(f"{name} must be a whole number of at least 1; got {value!r}")
-        if self.num_layers < 1:
-            raise OptionError(f"num_layers must be at least 1; got {self.num_layers!r}")
+        if self.recurrent_dropout_per not in ("state", "map"):
+            raise OptionError(f'recurrent_dropout_per is "state" or "map"; got {self.recurrent_dropout_per!r}')
         rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
         for name, rate in {**rates, **{f"zoneout of {s}": r for s, r in self.zoneout.items()}}.items():
             if not 0 <= rate <= 1:
                 raise OptionError(f"{name} is a probability between 0 and 1; got {rate!r}")
         known = params.symbols(self.graph)
+        odd = [name for name in self.sizes if name not in (*known, "H", "heads")]
+        if odd:
+            raise OptionError(f"{self.graph.name} has no size {odd[0]!r}; it has {', '.join(known)}")
         missing = [w for w in known if w not in (*self.sizes, self._data.width, "heads")]
         if missing:
             raise OptionError(f"{self.graph.name} needs a size for {missing[0]!r}: sizes={{{missing[0]!r}: 16}}")
@@ -179,6 +193,13 @@ class Recurrent(nn.Module):
         """Nothing: for code written for torch.nn's layers."""
 
     # --- kernels -----------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An option that is changed later acts from the next call on."""
+        if name in LATER and "_stacks" in self.__dict__:
+            self._forget_kernels()
+            value = self._rates(value) if name == "zoneout" else value
+        super().__setattr__(name, value)
 
     def _forget_kernels(self) -> None:
         self._bindings: dict[tuple, Binding] = {}
@@ -274,6 +295,10 @@ class Recurrent(nn.Module):
 
     def _check_input(self, input: Any) -> None:
         """The errors of torch.nn's layers."""
+        if not isinstance(input, (Tensor, PackedSequence)):
+            raise LayerError(
+                f"input must be a tensor or PackedSequence, not {type(input).__name__}: torch.as_tensor(x)"
+            )
         data = input.data if isinstance(input, PackedSequence) else input
         if not isinstance(input, PackedSequence) and data.dim() not in (2, 3):
             raise LayerError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {data.dim()}D instead")

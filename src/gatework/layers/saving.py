@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +23,7 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
     The file is safetensors; its metadata holds the cells' equations. What is saved is the layer in evaluation. Raises
     OptionError for a module that is not a gatework layer (`gatework.layers.from_torch` makes them of torch's).
     """
-    modules = [layer] if isinstance(layer, Recurrent) else list(layer)
+    modules: list[Any] = [layer] if isinstance(layer, Recurrent) else list(layer)
     for module in modules:
         if not isinstance(module, Recurrent):
             raise OptionError(

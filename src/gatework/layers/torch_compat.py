@@ -21,12 +21,17 @@ class _Compat(Recurrent):
 
     twin: type[nn.RNNBase]
     keeps_state = "f"
+    cell_name: str
+    forget_bias: float | None
+    chrono: int | None
+    proj_size: int
 
     def __init__(
         self, cell: str, arguments: dict[str, Any], forget: float | None, chrono: int | None, **options: Unpack[Options]
     ):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
         self.twin(**arguments, device="meta")  # its checks and warnings, without memory
+        self.__dict__["arguments"] = dict(arguments)
         proj_size = arguments.pop("proj_size", 0)
         nonlinearity = arguments.pop("nonlinearity", None)
         self.__dict__.update(proj_size=proj_size, cell_name=cell, forget_bias=forget, chrono=chrono)
@@ -37,6 +42,35 @@ class _Compat(Recurrent):
 
     def _declared(self, layer: int) -> Declared:
         return as_torch(self.cell_name, self.graph, self.layer_sizes(layer))
+
+    def forward(
+        self, input: Tensor | PackedSequence, states: Any = None, *, lengths: Any = None, reset: Any = None,
+        return_all: bool = False, **inputs: Any,
+    ) -> Any:  # fmt: skip
+        """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
+        asked = lengths is not None or reset is not None or return_all or inputs
+        known = isinstance(input, Tensor | PackedSequence)  # else the error below
+        if known and not asked and input.data.device.type != "cpu" and self.native:
+            output, last = self.torchs_layer()(input, states)
+            return output, last if isinstance(last, tuple) else (last,)
+        return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
+
+    @property
+    def native(self) -> bool:
+        """Whether torch's own kernels can compute this layer."""
+        own = self.recurrent_dropout or self.zoneout or self.layer_norm is not False or self.learn_initial_state
+        return not own and self.cell_name != "lstm_peephole"
+
+    def torchs_layer(self) -> nn.RNNBase:
+        """torch's layer over these very parameters."""
+        if "_torchs" not in self.__dict__:
+            self.__dict__["_torchs"] = self.twin(**self.__dict__["arguments"], device="meta")
+        layer: nn.RNNBase = self.__dict__["_torchs"]
+        layer._parameters = self._parameters
+        return layer.train(self.training)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_torchs"}
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
@@ -177,7 +211,7 @@ def from_torch(model: nn.Module) -> nn.Module:
 
     >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
     """
-    pairs = {old: (new, names) for old, new, names in _PAIRS}
+    pairs: dict[Any, Any] = {old: (new, names) for old, new, names in _PAIRS}
     return _swapped(model, lambda m: pairs.get(type(m)))
 
 
@@ -186,7 +220,7 @@ def to_torch(model: nn.Module) -> nn.Module:
 
     Raises OptionError where a layer uses options that torch.nn's layers do not have.
     """
-    pairs = {new: (old, names) for old, new, names in _PAIRS}
+    pairs: dict[Any, Any] = {new: (old, names) for old, new, names in _PAIRS}
     return _swapped(model, lambda m: pairs.get(type(m)))
 
 

@@ -35,7 +35,7 @@ def program(
     return _program(graph, tuple(sorted(sizes.items())), name, bool(recompute), os.environ.get("GATEWORK_ISA"))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=32)
 def _program(graph: Graph, sizes: tuple, dtype: str, recompute: bool, forced: str | None) -> Program | Interpreted:
     if forced == "reference":
         return Interpreted(graph, dict(sizes), dtype, "GATEWORK_ISA=reference")

@@ -1,0 +1,137 @@
+"""What a layer does when it is treated in unusual ways: options changed later, forks in mid-call, odd arguments."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+import gatework
+from gatework.errors import OptionError
+from gatework.layers.errors import LayerError
+
+I, H = 5, 7
+
+
+def differs(layer: Any, x: torch.Tensor, name: str, value: Any) -> bool:
+    """Whether setting an option between two calls changes the result."""
+    before = layer(x)[0]
+    setattr(layer, name, value)
+    return not torch.equal(before, layer(x)[0])
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize(("name", "value"), [("dropout", 0.9), ("recurrent_dropout", 0.9), ("zoneout", 0.5)])
+def test_an_option_that_is_changed_later_acts(name: str, value: Any, grad: bool) -> None:
+    with torch.set_grad_enabled(grad):
+        assert differs(gatework.LSTM(I, H, 2), torch.randn(10, 2, I), name, value)
+
+
+def test_a_rate_of_zoneout_that_is_changed_later_acts_in_evaluation() -> None:
+    layer, x = gatework.LSTM(I, H, zoneout=0.1).eval(), torch.randn(10, 2, I)
+    assert differs(layer, x, "zoneout", {"h": 0.5})
+    again = gatework.LSTM(I, H, zoneout={"h": 0.5}).eval()
+    again.load_state_dict(layer.state_dict())
+    assert_close(again(x)[0], layer(x)[0])
+
+
+def test_batch_first_changed_later_acts() -> None:
+    layer, x = gatework.LSTM(I, H), torch.randn(4, 3, I)
+    with torch.no_grad():
+        layer(x)
+        layer.batch_first = True
+        turned = layer(x)[0]
+    layer.batch_first = False
+    assert_close(turned, layer(x.transpose(0, 1))[0].transpose(0, 1))
+
+
+def test_an_odd_zoneout_is_refused_later_too() -> None:
+    layer = gatework.LSTM(I, H)
+    with pytest.raises(OptionError, match="zoneout names the state 'z'"):
+        layer.zoneout = {"z": 0.5}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_while_another_thread_is_in_a_call() -> None:
+    """Workers of a DataLoader start while a thread computes; the thread's lock has no owner in the child."""
+    layer, x, stop = gatework.LSTM(8, 128), torch.randn(50, 32, 8), threading.Event()
+
+    def compute() -> None:
+        with torch.no_grad():
+            while not stop.is_set():
+                layer(x)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        assert [forked(layer, x) for _ in range(8)] == [0] * 8
+    finally:
+        stop.set()
+        thread.join()
+
+
+def forked(layer: Any, x: torch.Tensor) -> int | None:
+    """The exit status of a child that calls the layer; None if it hangs."""
+    time.sleep(0.013)
+    pid = os.fork()
+    if pid == 0:
+        with torch.no_grad():
+            layer(x)
+        os._exit(0)
+    for _ in range(1000):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.01)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    return None
+
+
+def test_kernels_go_with_their_layer() -> None:
+    layer = gatework.LSTM(I, 9)
+    layer(torch.randn(3, 2, I))[0].sum().backward()
+    binding = weakref.ref(layer.binding(0))
+    del layer
+    gc.collect()
+    assert binding() is None
+
+
+@pytest.mark.parametrize("options", [
+    {"layer_norm": "gate"}, {"layer_norm": {"off": 1}}, {"recurrent_dropout_per": "gate"}, {"sizes": {"Q": 3}},
+    {"num_layers": "2"}, {"num_layers": 0},
+])  # fmt: skip
+def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(options)).replace("sizes", "size")):
+        gatework.Recurrent("lstm", I, H, **options)
+
+
+@pytest.mark.parametrize("x", [[[1.0] * I], np.zeros((3, 2, I), np.float32), None])
+def test_an_input_that_is_no_tensor_is_refused(x: Any) -> None:
+    with pytest.raises(LayerError, match="input must be a tensor or PackedSequence, not"):
+        gatework.LSTM(I, H)(x)
+
+
+def test_states_of_another_type_or_name_are_refused() -> None:
+    x, h = torch.randn(3, 2, I), torch.zeros(1, 2, H)
+    with pytest.raises(LayerError, match=r"state h is torch.float64, the layer torch.float32"):
+        gatework.LSTM(I, H)(x, (h.double(), h.double()))
+    for states in ({"h": h}, {"h": h, "c": h, "z": h}):
+        with pytest.raises(LayerError, match="states by name must be h, c; got"):
+            gatework.Recurrent("lstm", I, H)(x, states)
+
+
+def test_reset_as_a_list_or_array() -> None:
+    layer, x, reset = gatework.LSTM(I, H), torch.randn(3, 2, I), [[0, 0], [0, 1], [1, 0]]
+    expected = layer(x, reset=torch.tensor(reset))[0]
+    for given in (reset, np.array(reset, bool)):
+        assert_close(layer(x, reset=given)[0], expected)
