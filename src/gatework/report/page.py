@@ -1,4 +1,4 @@
-"""From a run's results to HTML: what each part of the page shows; the words around it are in `templates`.
+"""From a run's results to HTML: what each part of the page shows; the words around it are in the templates.
 
 All text is escaped by the templates, and the page's own policy forbids scripts and the network.
 """
