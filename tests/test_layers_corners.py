@@ -135,3 +135,8 @@ def test_reset_as_a_list_or_array() -> None:
     expected = layer(x, reset=torch.tensor(reset))[0]
     for given in (reset, np.array(reset, bool)):
         assert_close(layer(x, reset=given)[0], expected)
+
+
+def test_two_options_for_one_bias_are_refused() -> None:
+    with pytest.raises(OptionError, match="choose one of them"):
+        gatework.LSTM(I, H, forget_bias=1.0, chrono=10)

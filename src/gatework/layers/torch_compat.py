@@ -124,6 +124,8 @@ class LSTM(_Compat):
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None, *,
         peephole: bool = False, forget_bias: float | None = None, chrono: int | None = None, **options: Unpack[Options],
     ):  # fmt: skip
+        if forget_bias is not None and chrono is not None:
+            raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
         if peephole and proj_size:
             raise OptionError("there is no cell with both peephole=True and proj_size; define one with @gatework.cell")
         arguments = dict(  # noqa: C408
