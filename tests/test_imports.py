@@ -29,6 +29,7 @@ for _part in ("report", "explain", "tune", "bench"):
     SEES[_part] = BELOW
 SEES["commands"] = (*BELOW, "report", "explain", "tune", "bench")
 SEES["cli"] = ("commands", "")
+SEES["__main__"] = ("cli",)
 SEES[""] = ()
 
 TORCH = ("layers", "keras", "training", "tasks", "report", "explain", "tune", "bench", "commands")
