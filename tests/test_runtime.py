@@ -17,7 +17,8 @@ from gatework.backends.llvm.epilogue import epilogue
 from gatework.backends.llvm.isa import ISAS
 from gatework.compiler.derive import derive
 from gatework.compiler.pipeline import prepare
-from gatework.compiler.plan import choose_saved, plan_backward, plan_forward, plan_replay
+from gatework.compiler.plan import choose_saved, plan_forward, plan_replay
+from gatework.compiler.plan_backward import plan_backward
 from gatework.errors import DataError, GateworkError, KernelError, OptionError, ShapeError
 from gatework.runtime import cpu, kernel, select
 from gatework.runtime.interpreted import Interpreted

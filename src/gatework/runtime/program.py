@@ -16,7 +16,8 @@ from gatework.backends.llvm.isa import Isa
 from gatework.compiler.ir import SCALAR, Graph
 from gatework.compiler.params import cost, shapes, size
 from gatework.compiler.pipeline import differentiate
-from gatework.compiler.plan import choose_saved, plan_backward, plan_forward, plan_replay
+from gatework.compiler.plan import choose_saved, plan_forward, plan_replay
+from gatework.compiler.plan_backward import plan_backward
 from gatework.runtime import threads
 from gatework.runtime.call import Call, Weights
 from gatework.runtime.kernel import Kernel
