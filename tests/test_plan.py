@@ -12,16 +12,8 @@ import pytest
 from gatework import cells
 from gatework.compiler.derive import derive
 from gatework.compiler.pipeline import prepare
-from gatework.compiler.plan import (
-    Access,
-    Plan,
-    choose_saved,
-    leaf_homes,
-    loads_of,
-    plan_backward,
-    plan_forward,
-    plan_replay,
-)
+from gatework.compiler.plan import Access, Plan, choose_saved, leaf_homes, loads_of, plan_forward, plan_replay
+from gatework.compiler.plan_backward import plan_backward
 from gatework.compiler.show_plan import plan_text
 from gatework.runtime.program import step_chunks
 from gatework.runtime.rows import Rows
