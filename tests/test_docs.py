@@ -115,11 +115,16 @@ def test_command_lines_in_documents_exist(where: str, line: str) -> None:
     command, words = renew.get_command(renew.app), shlex.split(line, comments=True)[1:]
     options = {"--help", "-h"}
     for word in words:
-        if word in getattr(command, "commands", {}):
-            command = command.commands[word]
+        if word in below(command):
+            command = command.get_command(None, word)
         options |= {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
         assert not word.startswith("--") or word.partition("=")[0] in options, f"{where}: {line}: there is no {word}"
-    assert not getattr(command, "commands", {}) or set(words) & options, f"{where}: {line}: there is no such command"
+    assert not below(command) or set(words) & options, f"{where}: {line}: there is no such command"
+
+
+def below(command) -> list[str]:
+    """The names of a group's commands; those of jobs are made when they are asked for."""
+    return command.list_commands(None) if hasattr(command, "list_commands") else []
 
 
 def ticked(path: Path) -> set[str]:
