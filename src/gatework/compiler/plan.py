@@ -86,16 +86,12 @@ class Plan:
     gradients: list[Accumulation] = field(default_factory=list)
     saved: tuple[int, ...] = ()
 
-    def arrays(self) -> list[str]:
-        """Every array that a stage touches, in a fixed order."""
-        return sorted(self.widths)
 
-
-def plan_forward(graph: Graph, train: bool, saved: tuple[int, ...] = (), keep: tuple[int, ...] = ()) -> Plan:
+def plan_forward(graph: Graph, train: bool, saved: tuple[int, ...] = ()) -> Plan:
     """Stages of a forward step. In training every state's history is kept, and `saved` nodes for the backward step;
-    otherwise states that only elementwise work reads are updated in place. `keep`: further nodes to store by name."""
+    otherwise states that only elementwise work reads are updated in place."""
     places = Placement(graph.nodes, leaf_homes(graph))
-    stores = [Store(n, Access(f"saved:{n}", "cur")) for n in (*saved, *keep)]
+    stores = [Store(n, Access(f"saved:{n}", "cur")) for n in saved]
     states = [Store(n, Access(f"history:{s.name}", "cur")) for s, n in zip(graph.states, graph.news, strict=True)]
     plan = places.finish(stores + states)
     if not train:

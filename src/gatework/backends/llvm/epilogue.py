@@ -48,8 +48,12 @@ class _Arrays:
             return self._row(index, row)
         if access.mode in ("one", "call"):
             return self._row(self.slots[access.array], 0)[0], 0
-        offset = {"row": 0, "cur": "%cur", "local": f.sub("%cur", "%base")}[access.mode] if access.mode != "row" else 0
-        return self._row(self.slots[access.array], f.add(offset, "%r0"))
+        row: Value = "%r0"
+        if access.mode in ("cur", "local"):
+            row = f.add("%cur", row)
+        if access.mode == "local":
+            row = f.sub(row, "%base")
+        return self._row(self.slots[access.array], row)
 
     def _row(self, index: Value, row: Value) -> tuple[Value, Value]:
         f = self.f
