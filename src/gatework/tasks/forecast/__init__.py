@@ -4,8 +4,9 @@
     model = Forecaster(time="date", target=("units",), horizon=28).fit(frame)
     model.predict()                                           # the next 28 steps of each series, with quantiles
 
-Which file to open: options.py (every choice), windows.py (what the model sees), model.py (the network), measures.py
-(errors), baselines.py, task.py (how they make a job), estimator.py (scikit-learn's shape).
+Which file to open: options.py (every choice), series.py (the data side), parts.py (training, validation, test),
+windows.py (what the model sees), model.py (the network), task.py (how they meet the training loop), intervals.py,
+measures.py (errors), baselines.py, results.py (for the report), estimator.py (scikit-learn's shape).
 """
 
 from __future__ import annotations

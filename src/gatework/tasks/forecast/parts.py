@@ -1,0 +1,58 @@
+"""How series are cut into windows of training, validation and test; and the options that the data decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatework.data.finding import Finding
+from gatework.data.panel import Panel
+from gatework.data.table import listed
+from gatework.tasks.forecast.options import ForecastOptions
+from gatework.tasks.forecast.windows import Windows
+
+NOWHERE = np.zeros(0, np.int64)
+
+
+def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
+    """Values for the options that were left to be worked out."""
+    time, targets, series = panel.columns
+    longest = int(panel.lengths.max()) if len(panel) else 0
+    season = options.season or panel.frequency.season
+    horizon = options.horizon or max(min(season if season > 1 else 12, longest // 5), 1)
+    room = longest - horizon * (options.valid_windows + options.test_windows + 1)
+    lookback = options.lookback or max(min(max(3 * season, horizon, 8), room), 2)
+    columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
+    return {**columns, "season": season, "horizon": horizon, "lookback": lookback}
+
+
+def with_truth(windows: Windows) -> Windows:
+    """Only windows with something to see and something to forecast."""
+    known = np.concatenate([[0], np.cumsum(~np.isnan(windows.values))])
+    first = windows.offsets[windows.owners] + windows.cuts
+    cut = first + windows.shape.lookback
+    there = (known[cut] > known[first]) & (known[cut + windows.shape.horizon] > known[cut])
+    return windows if there.all() else windows.take(np.flatnonzero(there))
+
+
+def origins(end: int, length: int, horizon: int) -> np.ndarray:
+    """Cuts from the end of what is known on; the last horizon where nothing is known."""
+    if end == 0:
+        return np.array([length - horizon]) if length - horizon >= 2 else NOWHERE
+    return np.arange(end, length, horizon)
+
+
+def short(panel: Panel, enough: np.ndarray, need: int) -> list[Finding]:
+    short = [panel.names[number] for number in np.flatnonzero(~enough)]
+    if not short:
+        return []
+    message = (
+        f"{len(short):,} of {len(panel):,} series have fewer than the {need} points that training, validation and "
+    )
+    message += f"test take: {listed(short, 5)}"
+    if enough.any():
+        return [Finding("warning", f"{message}; they are left out there, and forecast all the same")]
+    return [
+        Finding("error", f"{message}; take a shorter horizon, fewer windows (valid_windows, test_windows) or more data")
+    ]
