@@ -19,9 +19,15 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     file: Annotated[Path | None, typer.Argument(help="The data; without it, the results of the training.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="The page to write.", show_default="evaluation-NAME.html in the run folder")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; a page is written only where --report names it.")
+    ] = False,
 ) -> None:
-    """Measure a trained model on other data."""
+    """Measure a trained model on other data; a page shows the result."""
+    from gatework.report import evaluation
     from gatework.tasks.jobs import load
     from gatework.training.run import Run
 
@@ -29,5 +35,10 @@ def evaluate(
         results = Run.open(run).results()
         typer.echo(json.dumps(results, indent=2)) if as_json else show(results, run)
         return
-    metrics = load(run).evaluate(file)
+    trained = load(run)
+    if as_json and report is None:
+        typer.echo(json.dumps(trained.evaluate(file)))
+        return
+    metrics, page = evaluation(trained, file, report)
     typer.echo(json.dumps(metrics) if as_json else jobs.table({file.name: metrics}))
+    typer.echo(f"report: {page}", err=as_json)

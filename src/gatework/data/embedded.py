@@ -1,7 +1,8 @@
-"""Text that every Python interpreter carries: data for a first try, without a download.
+"""Data for a first try, without a download: text that every Python interpreter carries, and two measured series.
 
 The texts are Python's own documentation (PSF licence); they differ a little from version to version, so a result
-belongs to the interpreter that it was measured with. A run records the hash of what it read.
+belongs to the interpreter that it was measured with. A run records the hash of what it read. The series are in the
+public domain and lie in the folder `tables`, beside a SOURCE.txt that says where they come from.
 """
 
 from __future__ import annotations
@@ -89,3 +90,25 @@ def digits() -> str:
     for number, (image, label) in enumerate(zip(images.astype(int).reshape(-1, 8, 8), labels, strict=True)):
         lines += [f"{number},{line},{','.join(map(str, dots))},{label}" for line, dots in enumerate(image)]
     return "\n".join(lines) + "\n"
+
+
+def sunspots() -> str:
+    """Monthly mean sunspot numbers from 1749 to 1983 in csv: month, sunspots; 2,820 rows. Source: `series_source()`."""
+    return _table("sunspots.csv")
+
+
+def co2() -> str:
+    """Weekly carbon dioxide at Mauna Loa from 1958 to 2001 in csv: week, co2 (ppm); 2,284 rows, 59 of them empty.
+
+    Source: `series_source()`.
+    """
+    return _table("co2.csv")
+
+
+def series_source() -> str:
+    """Where `sunspots` and `co2` come from, and why they may be passed on."""
+    return _table("SOURCE.txt")
+
+
+def _table(name: str) -> str:
+    return (Path(__file__).parent / "tables" / name).read_text(encoding="utf-8")

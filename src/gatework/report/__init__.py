@@ -1,16 +1,19 @@
-"""One self-contained page about a run: what was asked, what came out, and how to use it. No network, no scripts."""
+"""Self-contained pages about a run or an evaluation: what came out, and how to use it. No network, no scripts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gatework.report.picture import Picture
+    from gatework.tasks.jobs import Trained
     from gatework.training.run import Run
 
-REPORT, PLOTS = "report.html", "plots"
+REPORT, PLOTS, FORECAST = "report.html", "plots", "forecast"
 
-__all__ = ["write"]
+__all__ = ["evaluation", "write"]
 
 
 def write(run: Run | str | Path) -> Path:
@@ -18,6 +21,8 @@ def write(run: Run | str | Path) -> Path:
 
         from gatework import report
         report.write("runs/reviews")            # PosixPath('runs/reviews/report.html')
+
+    A forecast's picture lies beside the report too, as forecast.png.
 
     Raises: FileFormatError for a folder that is no run, or one whose training has not finished.
     """
@@ -32,6 +37,33 @@ def write(run: Run | str | Path) -> Path:
     folder.mkdir(exist_ok=True)
     for picture in pictures.values():
         files.write_bytes(folder / f"{picture.name}.png", picture.png)
-    html = page.render(opened, results, pictures)
-    files.write_bytes(opened.path / REPORT, html.encode())
-    return opened.path / REPORT
+    return _page(opened.path / REPORT, page.render(opened, results, pictures), pictures)
+
+
+def evaluation(trained: Trained, source: Any, path: str | Path | None = None) -> tuple[dict[str, float], Path]:
+    """Measures a trained model on other data and writes a page about it; gives the metrics and the page's path.
+
+        trained = gatework.tasks.jobs.load("runs/reviews")
+        report.evaluation(trained, "test.csv")  # ({"accuracy": 0.9, ...}, PosixPath('.../evaluation-test.html'))
+
+    Args:
+        path: the page's file; without it, `evaluation-NAME.html` in the run folder, NAME being the source's.
+    """
+    from gatework.report import page, plots
+
+    results = trained.assessed(source)
+    pictures = plots.draw(results)
+    name = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "data"
+    target = trained.run.path / f"evaluation-{name}.html" if path is None else Path(path)
+    text = page.render(trained.run, results, pictures, before=trained.run.results())
+    return results["test"], _page(target, text, pictures)
+
+
+def _page(path: Path, html: str, pictures: Mapping[str, Picture]) -> Path:
+    from gatework.training import files
+
+    files.write_bytes(path, html.encode())
+    if FORECAST in pictures:
+        name = f"{FORECAST}.png" if path.name == REPORT else f"{path.stem}-{FORECAST}.png"
+        files.write_bytes(path.with_name(name), pictures[FORECAST].png)
+    return path

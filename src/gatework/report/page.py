@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatework.report import equations, words
+from gatework.report import equations, forecast_words, words
 from gatework.report.plots import Picture
 
 if TYPE_CHECKING:
@@ -22,20 +22,24 @@ SHOWN = {"labels", "notes", "source", "sha256"}  # facts of the data with a plac
 OWN_SECTIONS = {
     "classify": {"part", "classes", "confusion", "most_confused", "calibration", "worst"},
     "generate": {"samples", "cell", "dynamic_evaluation"},
+    "forecast": {"part", "interval", "naive", "by_horizon", "series", "residuals", "next"},
 }
 
 
-def render(run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
-    """The whole page as text."""
+def render(
+    run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture], before: Mapping[str, Any] | None = None
+) -> str:
+    """The whole page as text; `before` are the results of the training where the page is about an evaluation."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("gatework.report", "templates")
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "percent": percent}
-    jinja.globals |= {"calibrated": words.calibrated, "legend": equations.LEGEND}
+    jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain}
+    jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}
+    jinja.globals |= {"calibrated": words.calibrated, "legend": equations.LEGEND, "forecast_words": forecast_words}
     names = [f"{run.task}.html", "other.html"]
     return jinja.get_template("page.html").render(
-        **page(run, results), pictures=pictures, own=jinja.select_template(names), sections=results["sections"]
+        **page(run, results, before), pictures=pictures, own=jinja.select_template(names), sections=results["sections"]
     )
 
 
@@ -43,11 +47,13 @@ def percent(value: float) -> str:
     return f"{value:.1%}"
 
 
-def page(run: Run, results: Mapping[str, Any]) -> dict[str, Any]:
+def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Everything that the templates show, by name."""
-    data, course = results["data"], results["training"]
+    data, course = results["data"], (before or results)["training"]
     return {
         "task": run.task,
+        "run": str(run.path),
+        "before": beside_training(results, before) if before else None,
         "source": Path(str(data["source"])).name,
         "created": run.config["created"],
         "verdict": results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"])),
@@ -70,7 +76,20 @@ def page(run: Run, results: Mapping[str, Any]) -> dict[str, Any]:
         "seed": run.options["seed"],
         "keep": run.options["keep"],
         "most_cells": MOST_CELLS,
+        "coverage": last_part(results)[1].get("coverage"),
+        "series_count": data.get("series"),
     }
+
+
+def beside_training(results: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """The watched metric of an evaluation beside what it was after the training, in a sentence."""
+    name = results["metric"]["name"]
+    (where, then), now = last_part(before), results["test"][name]
+    part = {"valid": "validation", "test": "test"}[where]
+    return (
+        f"{words.named(name)} is {words.number(now)} here; after the training it was {words.number(then[name])} on the "
+        f"{part} part."
+    )
 
 
 def last_part(results: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
@@ -89,16 +108,20 @@ def won(results: Mapping[str, Any]) -> bool | None:
 
 
 def result_table(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns (metrics), rows (model and baselines), and which cells are the best of their column."""
+    """Columns (metrics), rows (model and baselines) with the best of each column marked; `alone`: the model's only."""
     where, measured = last_part(results)
     rows = [(MODEL, "", measured)] + [(each["name"], each["note"], each["metrics"]) for each in results["baselines"]]
-    names = dict.fromkeys([results["metric"]["name"], *(key for _, _, metrics in rows for key in metrics)])
+    told = dict.fromkeys(key for _, _, metrics in rows for key in metrics)
+    shared = [key for key in told if len(rows) == 1 or any(key in metrics for _, _, metrics in rows[1:])]
+    names = dict.fromkeys([results["metric"]["name"], *shared])
     best = {name: words.best_of(name, [metrics.get(name) for _, _, metrics in rows]) for name in names}
     cells = [
         (who, note, [(metrics.get(name), name in metrics and metrics[name] == best[name]) for name in names])
         for who, note, metrics in rows
     ]
-    return {"part": {"valid": "validation", "test": "test"}[where], "columns": list(names), "rows": cells}
+    alone = {key: value for key, value in measured.items() if key not in names}
+    part = {"valid": "validation", "test": "test"}[where]
+    return {"part": part, "columns": list(names), "rows": cells, "alone": alone}
 
 
 def bars(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
@@ -156,6 +179,9 @@ def use(run: Run) -> dict[str, list[str]]:
     elif run.task == "classify":
         commands = [f"gatework predict {shell} new.csv", f'echo "a new text" | gatework predict {shell}']
         python = [f"model = gatework.TextClassifier.load({text})", 'model.predict(["a new text"])']
+    elif run.task == "forecast":
+        commands = [f"gatework predict {shell} > next.csv", f"gatework predict {shell} later-rows.csv"]
+        python = [f"model = gatework.Forecaster.load({text})", "model.predict()    # a frame: the next steps"]
     else:
         commands = [f"gatework predict {shell}"]
         python = [f"trained = load({text})", "trained.predict(None)"]

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-OURS, OTHER, FAINT = "#1f5fbf", "#d9720b", "#8a93a0"
-SIZE = (5.0, 3.1)  # inches: one column of the page, also on a phone
+from gatework.report import forecast_plots
+from gatework.report.picture import FAINT, OTHER, OURS, Picture, picture
+from gatework.report.words import named
+
 MOST_NAMES = 30  # classes whose names fit beside a matrix
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A drawing; `caption` says in words what it shows."""
-
-    name: str
-    caption: str
-    svg: bytes
-    png: bytes
-
-    @property
-    def uri(self) -> str:
-        """As the source of an <img>, in which nothing can run."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Picture]:
@@ -43,7 +26,7 @@ def draw(results: Mapping[str, Any]) -> dict[str, Picture]:
         made["calibration"] = calibration(sections["calibration"]["bins"])
     if "confusion" in sections:
         made["confusion"] = confusion(**sections["confusion"])
-    return made
+    return made | (forecast_plots.draw(sections) if "by_horizon" in sections else {})
 
 
 def series(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
@@ -68,7 +51,7 @@ def loss_curves(history: Sequence[Mapping[str, float]]) -> Picture:
 
 def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture:
     """The watched metric on the validation part by epoch."""
-    words = metric.replace("_", " ")
+    words = named(metric)
 
     def paint(axes: Any) -> None:
         axes.plot(series(history, "epoch"), series(history, f"valid_{metric}"), color=OTHER, marker="o", markersize=3.5)
@@ -119,30 +102,3 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Picture
 
     side = min(3 + 0.22 * len(labels), 9)
     return picture("confusion", "Which class was taken for which", paint, (side, side))
-
-
-def picture(name: str, caption: str, paint: Callable[[Any], None], size: tuple[float, float] = SIZE) -> Picture:
-    """Draws on fresh axes, without touching the caller's matplotlib settings."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # scripts that the font lacks
-        figure = Figure(figsize=size, layout="constrained")
-        paint(figure.subplots())
-        return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
-
-
-STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": "#e6e9ee", "axes.edgecolor": FAINT, "axes.axisbelow": True,
-    "svg.hashsalt": "gatework", "svg.fonttype": "path", "text.parse_math": False, "axes.titlesize": 10,
-}  # fmt: skip
-
-
-def saved(figure: Any, kind: str) -> bytes:
-    """The same bytes for the same figure: no date in it."""
-    file = io.BytesIO()
-    about = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(file, format=kind, metadata=about, dpi=150)
-    return file.getvalue()

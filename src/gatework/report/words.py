@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 NAMES = {
     "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
-    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "sha256": "SHA-256", "ngrams": "n-grams",
+    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "wql": "WQL", "sha256": "SHA-256", "ngrams": "n-grams",
 }  # fmt: skip
 HIGHER = {"accuracy", "macro_f1", "mcc", "f1", "precision", "recall"}
 LOWER = {
     "loss", "perplexity", "nats_per_character", "bits_per_character", "calibration_error",
-    "mase", "smape", "rmse", "mae", "mse", "owa", "msis",
+    "mase", "smape", "rmse", "mae", "mse", "owa", "msis", "wql",
 }  # fmt: skip
 CLOSE = 0.05  # a gap of losses, as a part of the validation loss, that is not worth a word
 
@@ -74,8 +75,14 @@ def _distance(row: Mapping[str, float]) -> str:
     if abs(valid - train) <= CLOSE * abs(valid):
         return f"{opening}: no gap to speak of."
     if valid < train:
-        return f"{opening}: lower, as dropout is off in validation and the training loss is a mean over the epoch."
-    return f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones."
+        return (
+            f"{opening}: lower, as dropout is off in validation and the training loss is a mean over the epoch, or as "
+            "the validation part is easier. The model does not overfit."
+        )
+    return (
+        f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones "
+        "(it overfits to that degree)."
+    )
 
 
 def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
@@ -84,14 +91,15 @@ def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
     losses = [row["valid_loss"] for row in rows]
     lowest = losses.index(min(losses))
     if lowest == len(rows) - 1:
-        return ["The validation loss was still falling at the end: more epochs may help."]
+        return ["The validation loss was still falling at the end (underfitting): more epochs may help."]
     rise = losses[-1] - losses[lowest]
+    wavering = max((after - before for before, after in pairwise(losses[: lowest + 1])), default=0.0)
     text = f"The validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
-    if rise <= CLOSE * abs(losses[lowest]):
+    if rise <= max(CLOSE * abs(losses[lowest]), wavering):
         return [f"{text} and hardly moved after it: more epochs would bring little."]
     return [
-        f"{text} and rose by {number(rise)} after it: the model began to learn its rows by heart. More data or more "
-        "dropout would help; more epochs would not."
+        f"{text} and rose by {number(rise)} after it: the model began to learn its rows by heart (overfitting). More "
+        "data or more dropout would help; more epochs would not."
     ]
 
 

@@ -116,6 +116,10 @@ class Task(ABC):
         """Simple methods, fitted on the training part and measured on `parts.last`."""
         return []
 
+    def simple(self, examples: Any) -> list[Baseline]:
+        """Those baselines that need no training data: what an evaluation on other data stands beside."""
+        return []
+
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """What only this task's report shows: confusion matrix, samples, worst errors; JSON-able."""
         return {}

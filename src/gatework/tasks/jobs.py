@@ -56,6 +56,23 @@ class Trained:
         return self.task.measure(self.model, self.task.examples(source))
 
     @torch.no_grad()
+    def assessed(self, source: Source) -> dict[str, Any]:
+        """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
+        examples = self.task.examples(source)
+        measured, simple = self.task.measure(self.model, examples), self.task.simple(examples)
+        return {
+            "task": self.task.name,
+            "metric": vars(self.task.metric),
+            "data": _origin(source),
+            "history": [],
+            "valid": None,
+            "test": measured,
+            "baselines": [vars(baseline) for baseline in simple],
+            "verdict": verdict(self.task.metric, measured, simple, Path(_name(source)).name),
+            "sections": self.task.sections(self.model, Parts(None, None, examples)),
+        }
+
+    @torch.no_grad()
     def predict(self, source: Source) -> list[dict[str, Any]]:
         """One answer per row of the source."""
         return self.task.predict(self.model, source)

@@ -1,4 +1,4 @@
-"""What the report shows of forecasts: errors by step ahead, the best and worst series, residuals."""
+"""What the report shows of forecasts: series beside the truth, errors by step ahead, residuals, the next steps."""
 
 from __future__ import annotations
 
@@ -6,48 +6,119 @@ from typing import Any
 
 import numpy as np
 
-from gatework.tasks.forecast import measures
+from gatework.data.panel import shown_time
+from gatework.tasks.forecast import baselines, measures
 from gatework.tasks.forecast.options import ForecastOptions
+from gatework.tasks.forecast.residuals import residuals
 from gatework.tasks.forecast.windows import Windows
+
+MOST_HISTORY = 200  # points shown before a forecast
+MOST_WINDOWS = 4  # forecasts of a series shown, one behind the other
+DIGITS = 6
 
 
 def sections(part: str, forecasts: np.ndarray, windows: Windows, options: ForecastOptions) -> dict[str, Any]:
-    """part; by_horizon (errors and coverage of each step ahead); series (best, median, worst); residuals."""
+    """What the page shows of a part's forecasts [n, h, 1 + Q].
+
+    part; interval (the share that it shall hold, how many values there were); by_horizon (errors and coverage of each
+    step ahead, beside the best naive forecast); naive (its name); series (best, median and worst, with their values);
+    residuals.
+    """
     truth = windows.truth()
     error = truth - forecasts[:, :, 0]
-    scaled = measures.row_means(np.abs(error)) / windows.scales
+    naive, simple = best_naive(windows, truth)
+    values = int((~np.isnan(truth)).sum())
     steps = range(truth.shape[1])
     return {
         "part": part,
-        "by_horizon": [step_errors(forecasts, truth, windows.scales, step, options.bounds) for step in steps],
-        "series": ranked(windows, scaled),
-        "residuals": {
-            "mean": plain(measures.mean(error)),
-            "of_scale": plain(measures.mean(error / windows.scales[:, None])),
-        },
+        "interval": {"share": options.interval, "values": values} if options.bounds else None,
+        "naive": naive,
+        "by_horizon": [step_errors(forecasts, simple, windows, step, options.bounds) for step in steps],
+        "series": [
+            each | drawn(windows, forecasts, each.pop("number"), options.bounds) for each in ranked(windows, error)
+        ],
+        "residuals": residuals(windows, error),
     }
 
 
+def best_naive(windows: Windows, truth: np.ndarray) -> tuple[str, np.ndarray]:
+    """The name and forecasts of the best among naive, seasonal naive and drift, by MASE."""
+    found = baselines.all_naive(windows)
+    errors = {name: measures.mase(truth - each, windows.scales) for name, each in found.items()}
+    name = min(found, key=lambda each: errors[each] if np.isfinite(errors[each]) else np.inf)
+    return name, found[name]
+
+
 def step_errors(
-    forecasts: np.ndarray, truth: np.ndarray, scales: np.ndarray, step: int, bounds: tuple[int, int] | None
+    forecasts: np.ndarray, naive: np.ndarray, windows: Windows, step: int, bounds: tuple[int, int] | None
 ) -> dict[str, Any]:
+    """MASE of the model and of a naive forecast one step ahead, and the interval's coverage there."""
+    values, here = forecasts[:, step], windows.truth()[:, step]
     row: dict[str, Any] = {"step": step + 1}
-    values, here = forecasts[:, step], truth[:, step]
-    row["mase"] = plain(measures.mean(np.abs(here - values[:, 0]) / scales))
+    row["mase"] = plain(measures.mean(np.abs(here - values[:, 0]) / windows.scales))
+    row["naive"] = plain(measures.mean(np.abs(here - naive[:, step]) / windows.scales))
     if bounds:
         low, high = (values[:, 1 + end] for end in bounds)
         row["coverage"] = plain(measures.coverage(low, high, here))
     return row
 
 
-def ranked(windows: Windows, scaled: np.ndarray) -> list[dict[str, Any]]:
-    """Best, median and worst series by MASE."""
-    means = {number: measures.mean(scaled[windows.owners == number]) for number in np.unique(windows.owners)}
+def ranked(windows: Windows, error: np.ndarray) -> list[dict[str, Any]]:
+    """Best, median and worst series by MASE; fewer where there are fewer series."""
+    scaled = measures.row_means(np.abs(error)) / windows.scales
+    means = {int(number): measures.mean(scaled[windows.owners == number]) for number in np.unique(windows.owners)}
     order = sorted((value, number) for number, value in means.items() if np.isfinite(value))
-    if not order:
-        return []
-    places = {"best": 0, "median": len(order) // 2, "worst": -1}
-    return [{"which": w, "series": windows.panel.names[order[p][1]], "mase": order[p][0]} for w, p in places.items()]
+    middle = [("median", len(order) // 2)] if len(order) > 2 else []
+    places = [("best", 0), *middle, ("worst", -1)] if len(order) > 1 else [("only", 0)][: len(order)]
+    chosen = [(which, *order[place]) for which, place in places]
+    names = windows.panel.names
+    return [{"which": w, "series": names[number], "mase": mase, "number": number} for w, mase, number in chosen]
+
+
+def drawn(windows: Windows, forecasts: np.ndarray, number: int, bounds: tuple[int, int] | None) -> dict[str, Any]:
+    """A series' end with its latest forecasts: times, truth, forecast, lower, upper, and where forecasts begin."""
+    rows = latest(windows, number)
+    shape, last = windows.shape, int(windows.cuts[rows[-1]]) + windows.shape.horizon
+    first = max(int(windows.cuts[rows[0]]) - min(max(4 * shape.horizon, 24), MOST_HISTORY), 0)
+    columns = [0, *(1 + end for end in bounds)] if bounds else [0]
+    lines = np.full((last - first, len(columns)), np.nan)
+    for row in rows:
+        begin = int(windows.cuts[row]) - first
+        lines[begin : begin + shape.horizon] = forecasts[row][:, columns]
+    values = windows.panel.series(number)[first:last]
+    truth = np.concatenate([values, np.full(last - first - len(values), np.nan)])
+    found = {"times": times(windows, number, first, last), "truth": numbers(truth), "forecast": numbers(lines[:, 0])}
+    if bounds:
+        found |= {"lower": numbers(lines[:, 1]), "upper": numbers(lines[:, 2])}
+    return found | {"starts": [int(windows.cuts[row]) - first for row in rows]}
+
+
+def latest(windows: Windows, number: int) -> list[int]:
+    """The last windows of a series that do not overlap, in the order of time."""
+    rows = np.flatnonzero(windows.owners == number)
+    kept: list[int] = []
+    for row in rows[np.argsort(-windows.cuts[rows], kind="stable")]:
+        if not kept or windows.cuts[kept[-1]] - windows.cuts[row] >= windows.shape.horizon:
+            kept.append(int(row))
+    return kept[:MOST_WINDOWS][::-1]
+
+
+def coming(windows: Windows, forecasts: np.ndarray, bounds: tuple[int, int] | None) -> list[dict[str, Any]]:
+    """The steps after the end of the data, as `drawn`: one record for each window."""
+    return [
+        {"series": windows.panel.names[number], **drawn(windows, forecasts, int(number), bounds)}
+        for number in windows.owners
+    ]
+
+
+def times(windows: Windows, number: int, first: int, last: int) -> list[Any]:
+    panel = windows.panel
+    return [shown_time(time, panel.dates) for time in panel.times(number, np.arange(first, last))]
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """Six digits of each; None for what is missing."""
+    return [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in values]
 
 
 def plain(value: float) -> float | None:

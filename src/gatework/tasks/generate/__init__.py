@@ -169,7 +169,7 @@ class Generate(Task):
         return [counted, baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        prompt = self.texts[1][:40]
+        prompt = self.tokens.decode(parts.last[1].ids[:40].tolist())[:40]
         length = self.options.sample_length
         samples = [
             {"temperature": heat, "prompt": prompt, "text": "".join(self.write(model, prompt, length, heat))}

@@ -1,0 +1,83 @@
+"""What the numbers of a forecast say in sentences: intervals, error by step ahead, residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gatework.report.words import number
+
+FEWEST = 20  # values from which on a coverage is worth a judgement
+NEAR = 0.05  # between the coverage that was asked for and the one that was found
+LEANS, LASTS, STANDS_OUT = 0.3, 0.5, 0.5  # from which on a residual check is worth a warning
+MASE = (
+    "MASE is the mean error divided by what repeating the value of one season before errs in the known data: below 1 "
+    "is better than that. sMAPE is an error in percent; OWA is the mean of MASE and sMAPE, each divided by that of "
+    "M4's benchmark Naive2; MAE and RMSE are in the data's own units. WQL and MSIS judge quantiles and intervals."
+)
+
+
+def covered(interval: Mapping[str, Any], coverage: float) -> str:
+    """Whether the interval holds as many values as it says."""
+    share, values = interval["share"], interval["values"]
+    text = f"The interval that should hold {share:.0%} of the values held {coverage:.1%} of {number(values)}"
+    if values < FEWEST:
+        return f"{text}: too few values to judge it by."
+    if abs(coverage - share) <= NEAR:
+        return f"{text}: it can be taken at its word."
+    if coverage < share:
+        return f"{text}: it is too narrow, the future is less sure than it says."
+    return f"{text}: it is wider than it need be, so on the safe side."
+
+
+def by_step(rows: Sequence[Mapping[str, Any]], naive: str) -> list[str]:
+    """Where the model beats the best naive forecast, and how the error grows."""
+    known = [row for row in rows if row["mase"] is not None and row["naive"] is not None]
+    if not known:
+        return ["There was no value to measure errors by."]
+    ahead = [row["step"] for row in known if row["mase"] < row["naive"]]
+    first, last = known[0], known[-1]
+    grows = f"The error is {number(first['mase'])} at the first step and {number(last['mase'])} at the last."
+    if len(ahead) == len(known):
+        return [f"At every step the model errs less than the best naive forecast ({naive}).", grows]
+    if not ahead:
+        return [f"At no step does the model err less than the best naive forecast ({naive}): prefer that one.", grows]
+    return [f"At {len(ahead)} of {len(known)} steps the model errs less than the best naive forecast ({naive}).", grows]
+
+
+def residuals(found: Mapping[str, Any]) -> list[str]:
+    """Whether the errors lean to a side, last from step to step, or belong to a part of the calendar."""
+    sentences = [_lean(found["lean"], found["mean"]), _lasting(found["persistence"])]
+    if found["calendar"]:
+        sentences.append(_standing_out(**found["calendar"]))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _lean(lean: float | None, mean: float | None) -> str:
+    if lean is None or mean is None:
+        return ""
+    opening = f"On average the truth lies {number(abs(mean))} {'above' if mean > 0 else 'below'} the forecast"
+    if abs(lean) < LEANS:
+        return f"{opening}, little beside the usual error: the forecasts lean to neither side."
+    side = "low" if lean > 0 else "high"
+    return f"{opening}: most forecasts were too {side}, as happens where a level or a trend changed."
+
+
+def _lasting(persistence: float | None) -> str:
+    if persistence is None:
+        return ""
+    opening = f"Errors of neighbouring steps of one forecast correlate at {persistence:.2f}"
+    if persistence < LASTS:
+        return f"{opening}: a miss says little about the next one."
+    return f"{opening}: a miss tends to last for some steps, as is usual for forecasts made from one point."
+
+
+def _standing_out(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    most = max(rows, key=lambda row: abs(row["mean"]))
+    if abs(most["mean"]) < STANDS_OUT:
+        return f"No {name} stands out."
+    side = "low" if most["mean"] > 0 else "high"
+    return (
+        f"{most['of']} stands out: its forecasts were too {side} by {number(abs(most['mean']))} (in units of MASE, "
+        f"{number(most['values'])} values)."
+    )
