@@ -102,9 +102,10 @@ def test_pooling_is_its_definition():
         torch.testing.assert_close(ours, theirs)
 
 
-def test_word_dropout_and_noise_act_in_training_alone():
-    model = Classifier(ClassifyOptions(**SMALL, noise=1.0, dropout=0.0), 2, None, 3)
-    batch, _ = make_batch(sequences([4, 4]), np.arange(2))
+def test_word_dropout_acts_in_training_alone():
+    model = Classifier(ClassifyOptions(**SMALL, word_dropout=0.5, dropout=0.0), 2, 20, 0)
+    texts = Examples(Ragged.of([np.arange(2, 18)] * 2, np.int32), np.zeros(2, np.int64), str)
+    batch, _ = make_batch(texts, np.arange(2))
     assert not torch.equal(model.train()(batch), model(batch))
     assert torch.equal(model.eval()(batch), model(batch))
 

@@ -49,6 +49,27 @@ def shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]
     return found
 
 
+def state_matrices(graph: Graph) -> tuple[str, ...]:
+    """Keys of the matrices that multiply a previous state, or a product with one such as r * h.
+
+    >>> state_matrices(cells.get("lstm").graph)
+    ('f.0', 'i.0', 'g.0', 'o.0')
+    """
+    found = {
+        f"{weight.map}.{weight.slot}": None
+        for node in graph.nodes
+        if node.op == "dot"
+        for weight, operand in zip(node.attr.weights, node.args, strict=True)
+        if _of_state(graph, operand)
+    }
+    return tuple(found)
+
+
+def _of_state(graph: Graph, index: int) -> bool:
+    node = graph.nodes[index]
+    return node.op == "state" or (node.op == "mul" and any(_of_state(graph, each) for each in node.args))
+
+
 def matrix_shape(m: Map, slot: int, sizes: Mapping[str, int]) -> tuple[int, ...]:
     out, wide = size(sizes, m.width), size(sizes, m.operands[slot])
     if not (m.blocked and m.blocked[slot]):

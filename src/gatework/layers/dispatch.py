@@ -144,7 +144,7 @@ class Call:
         starts = self.start(k)
         rows = [_cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
         starts += [None] * (len(binding.states) - len(starts))
-        weights = [_cast(p, self.dtype) for p in layer._params(k)]
+        weights = [_cast(p, self.dtype) for p in layer.params_of_call(k)]
         found = self.through(binding, d == 1, [*rows, *starts, *weights], room)
         self.keep(binding, layer.all_suffixes()[k], found, d)
         return self.turned(found[0], d)

@@ -41,7 +41,7 @@ def made(layer: Any, input: Tensor) -> Stack | None:
     first = layer.parameter(0)
     fits = input.dim() == 3 and input.numel() and input.shape[2] == layer.input_size and input.dtype == first.dtype
     plain = len(layer.graph.inputs) == 1 and not layer.learn_initial_state
-    masks = layer.training and (layer.dropout or layer.recurrent_dropout or layer.zoneout)
+    masks = layer.training and (layer.dropout or layer.recurrent_dropout or layer.weight_drop or layer.zoneout)
     if not (fits and plain and not masks and first.dtype in (torch.float32, torch.float64)):
         return None
     steps, batch = (input.shape[1], input.shape[0]) if layer.batch_first else (input.shape[0], input.shape[1])

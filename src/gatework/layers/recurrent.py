@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework import cells
@@ -23,7 +24,7 @@ from gatework.layers.quick import quick
 
 States = Any
 NORM = ("of", "over", "state", "eps")
-LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "zoneout", "recompute")
+LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "weight_drop", "zoneout", "recompute")
 
 
 class Options(TypedDict, total=False):
@@ -31,6 +32,7 @@ class Options(TypedDict, total=False):
 
     recurrent_dropout: float
     recurrent_dropout_per: str
+    weight_drop: float
     zoneout: float | Mapping[str, float]
     layer_norm: bool | Mapping[str, Any]
     learn_initial_state: bool
@@ -56,6 +58,8 @@ class Recurrent(nn.Module):
         recurrent_dropout  rate of variational dropout of the states that maps read: one mask a sequence (Gal &
                         Ghahramani, NIPS 2016), one for each state ("state") or each map ("map", as Keras) as
                         recurrent_dropout_per says
+        weight_drop     rate of dropout of the matrices that multiply states, one mask a call (Merity, Keskar & Socher,
+                        ICLR 2018, section 2)
         zoneout         rate at which units keep their old value, for all states or {"h": 0.05, "c": 0.5} (Krueger et
                         al., ICLR 2017); the expectation in evaluation
         layer_norm      normalise every gate over its units (Ba, Kiros & Hinton 2016); or options of
@@ -71,13 +75,15 @@ class Recurrent(nn.Module):
         self, cell: str | Cell | Graph, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
         sizes: Mapping[str, int] | None = None, recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
-        zoneout: float | Mapping[str, float] = 0.0, layer_norm: bool | Mapping[str, Any] = False,
-        learn_initial_state: bool = False, recompute: bool = False, device: Any = None, dtype: Any = None,
+        weight_drop: float = 0.0, zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool | Mapping[str, Any] = False, learn_initial_state: bool = False, recompute: bool = False,
+        device: Any = None, dtype: Any = None,
     ):  # fmt: skip
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
         self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per
+        self.weight_drop = weight_drop
         self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
         graph = cell if isinstance(cell, Graph) else cells.get(cell).graph
         graph = graph if bias else variants.without_bias(graph)
@@ -115,10 +121,12 @@ class Recurrent(nn.Module):
                 raise OptionError(f"{name} must be a whole number of at least 1; got {value!r}")
         if self.recurrent_dropout_per not in ("state", "map"):
             raise OptionError(f'recurrent_dropout_per is "state" or "map"; got {self.recurrent_dropout_per!r}')
-        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        rates = {n: getattr(self, n) for n in ("dropout", "recurrent_dropout", "weight_drop")}
         for name, rate in {**rates, **{f"zoneout of {s}": r for s, r in self.zoneout.items()}}.items():
             if not 0 <= rate <= 1:
                 raise OptionError(f"{name} is a probability between 0 and 1; got {rate!r}")
+        if self.weight_drop and not params.state_matrices(self.graph):
+            raise OptionError(f"weight_drop means nothing for {self.graph.name}: no matrix multiplies a state")
         known = params.symbols(self.graph)
         odd = [name for name in self.sizes if name not in (*known, "H", "heads")]
         if odd:
@@ -158,6 +166,8 @@ class Recurrent(nn.Module):
     def _declare(self, device: Any, dtype: Any) -> None:
         self._names: list[list[str]] = []
         self._layouts = [self._declared(layer) for layer in range(self.num_layers)]
+        acting = params.state_matrices(self.graph)
+        self._acting = [{piece.param for key in acting for piece in each.pieces[key]} for each in self._layouts]
         for layer in range(self.num_layers):
             for suffix in self.suffixes(layer):
                 shapes = self._layouts[layer].shapes
@@ -323,8 +333,17 @@ class Recurrent(nn.Module):
         own = self._parameters
         return [own[n] if n in own else getattr(self, n) for n in self._names[k]]  # type: ignore[misc]
 
+    def params_of_call(self, k: int) -> list[Tensor]:
+        """The parameters of direction k; in training with weight_drop, what a fresh mask leaves of those on states."""
+        found = self._params(k)
+        if not (self.weight_drop and self.training):
+            return found
+        acting = self._acting[k // self.directions]
+        return [functional.dropout(p, self.weight_drop) if n in acting else p for n, p in enumerate(found)]
+
     def extra_repr(self) -> str:
         said = [self.graph.name, str(self.input_size), str(self.hidden_size)]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        defaults |= {"recurrent_dropout": 0.0, "zoneout": {}, "layer_norm": False, "learn_initial_state": False}
+        defaults |= {"recurrent_dropout": 0.0, "weight_drop": 0.0, "zoneout": {}}
+        defaults |= {"layer_norm": False, "learn_initial_state": False}
         return ", ".join(said + [f"{n}={getattr(self, n)}" for n, d in defaults.items() if getattr(self, n) != d])

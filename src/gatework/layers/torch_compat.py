@@ -58,8 +58,8 @@ class _Compat(Recurrent):
     @property
     def native(self) -> bool:
         """Whether torch's own kernels can compute this layer."""
-        own = self.recurrent_dropout or self.zoneout or self.layer_norm is not False or self.learn_initial_state
-        return not own and self.cell_name != "lstm_peephole"
+        own = self.recurrent_dropout or self.weight_drop or self.zoneout or self.learn_initial_state
+        return not own and self.layer_norm is False and self.cell_name != "lstm_peephole"
 
     def torchs_layer(self) -> nn.RNNBase:
         """torch's layer over these very parameters."""
@@ -241,7 +241,7 @@ def _rebuilt(layer: Any, kind: Any, names: tuple[str, ...]) -> nn.Module:
     first = next(layer.parameters())
     new = kind(**{n: getattr(layer, n) for n in names}, device=first.device, dtype=first.dtype)
     more = sorted(set(layer.state_dict()) - set(new.state_dict()))
-    own = [n for n in ("recurrent_dropout", "zoneout") if getattr(layer, n, None)]
+    own = [n for n in ("recurrent_dropout", "weight_drop", "zoneout") if getattr(layer, n, None)]
     if more or own:
         raise OptionError(f"torch.nn's {kind.__name__} has no {', '.join(own) or more[0]}; the layer cannot become one")
     new.load_state_dict(layer.state_dict())

@@ -51,13 +51,13 @@ class Options:
     def validate(self) -> None:
         """Checks type, range and choices of every field; subclasses add what depends on two of them."""
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _checked(type(self), field, getattr(self, field.name)))
+            object.__setattr__(self, field.name, checked(type(self), field.name, getattr(self, field.name)))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Options from a mapping such as a run's config.json; an unknown key is an OptionError."""
         for key in values:
-            _known(cls, key)
+            known(cls, key)
         return cls(**values)
 
     def with_settings(self, settings: Iterable[str]) -> Self:
@@ -99,9 +99,9 @@ class TrainingOptions(Options):
     plateau_patience: int = option(2, "epochs without gain before plateau lowers the rate", panel="training", low=0)
     plateau_factor: float = option(0.5, "what plateau multiplies the rate by", panel="training", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 does not clip", panel="training", low=0)
-    weight_decay: float = option(0.0, "what matrices lose per step, times the rate", panel="training", low=0)
-    l1: float = option(0.0, "penalty on the sum of absolute weights of matrices", panel="training", low=0)
-    l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="training", low=0)
+    weight_decay: float = option(0.0, "what matrices lose per step, times the rate", panel="regularisation", low=0)
+    l1: float = option(0.0, "penalty on the sum of absolute weights of matrices", panel="regularisation", low=0)
+    l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="regularisation", low=0)
     average: str = option("none", "evaluate with averaged weights", panel="training", choices=("none", "ema"))
     average_decay: float = option(0.999, "decay of the averaged weights per step", panel="training", low=0, high=1)
     keep: str = option("best", "which weights the result has", panel="training", choices=("best", "last"))
@@ -122,7 +122,8 @@ class TrainingOptions(Options):
             raise OptionError("schedule_by=time needs a time limit; add time_limit=SECONDS")
 
 
-def _known(cls: type[Options], key: str) -> None:
+def known(cls: type[Options], key: str) -> None:
+    """Refuses a key that is no option, with the nearest."""
     names = [field.name for field in dataclasses.fields(cls)]
     if key not in names:
         raise OptionError(f"there is no option {key!r}{known_names(key, names)}")
@@ -156,11 +157,12 @@ def _setting(cls: type[Options], text: str) -> tuple[str, Any]:
     key = key.strip().replace("-", "_")
     if not equals:
         raise OptionError(f"a setting is written key=value, not {text!r}")
-    _known(cls, key)
-    return key, _parsed(cls, key, value.strip())
+    known(cls, key)
+    return key, parsed(cls, key, value.strip())
 
 
-def _parsed(cls: type[Options], key: str, text: str) -> Any:
+def parsed(cls: type[Options], key: str, text: str) -> Any:
+    """The value of an option as people write it: `parsed(TrainingOptions, "epochs", "3")` is 3."""
     kind, optional, many = kinds(cls)[key]
     if optional and text.lower() in NONE:
         return None
@@ -181,8 +183,10 @@ def _scalar(key: str, kind: type, text: str) -> Any:
     raise OptionError(f"option {key!r} takes {wanted}, not {text!r}")
 
 
-def _checked(cls: type[Options], field: dataclasses.Field[Any], value: Any) -> Any:
-    kind, optional, many = kinds(cls)[field.name]
+def checked(cls: type[Options], key: str, value: Any) -> Any:
+    """The value as the option keeps it, or an OptionError for a wrong type, range or choice."""
+    kind, optional, many = kinds(cls)[key]
+    field = cls.__dataclass_fields__[key]
     if value is None and optional:
         return None
     if many:

@@ -11,8 +11,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from gatework.data.augment import Augmentation
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
+from gatework.tasks.recurrent import random_generator
 from gatework.training.learner import Shard
 
 
@@ -41,6 +43,14 @@ class Examples:
 
     def with_offsets(self, offsets: np.ndarray) -> Examples:
         return replace(self, offsets=offsets)
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Some of the rows, without their texts."""
+        offsets = None if self.offsets is None else self.offsets[rows]
+        where = self.where
+        return Examples(
+            self.inputs.take(rows), self.labels[rows], lambda row: where(int(rows[row])), None, offsets, self.words
+        )
 
     def describe(self, row: int, limit: int = 300) -> str:
         """The text, shortened, or the place of a sequence."""
@@ -105,10 +115,18 @@ def _batch_words(values: np.ndarray, table: WordTable | None) -> tuple[np.ndarra
 
 
 class Batches(Sequence):
-    """The batches of an epoch, made when asked for; one process' share of each."""
+    """The batches of an epoch, made when asked for; one process' share of each. Sequences may be changed copies."""
 
-    def __init__(self, examples: Examples, size: int, seed: int, epoch: int, shard: Shard):
-        self.examples = examples
+    def __init__(
+        self,
+        examples: Examples,
+        size: int,
+        seed: int,
+        epoch: int,
+        shard: Shard,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+    ):
+        self.examples, self.augmentation = examples, augmentation
         whole = batch_rows(examples.inputs.lengths, size * shard.world, seed=seed, epoch=epoch)
         self.rows = [_share(rows, shard) for rows in whole]
 
@@ -116,7 +134,11 @@ class Batches(Sequence):
         return len(self.rows)
 
     def __getitem__(self, index):
-        return make_batch(self.examples, self.rows[index])[0]
+        if not self.augmentation:
+            return make_batch(self.examples, self.rows[index])[0]
+        some = self.examples.take(self.rows[index])
+        changed = self.augmentation.sequences(some.inputs, random_generator())
+        return make_batch(replace(some, inputs=changed), np.arange(len(some)))[0]
 
 
 def _share(rows: np.ndarray, shard: Shard) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.data.tokenizers import UNKNOWN
 from gatework.tasks.classify.examples import Batch
 from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.recurrent import recurrent_stack
 
 
 class Classifier(nn.Module):
@@ -43,7 +44,14 @@ class Classifier(nn.Module):
         self.pieces = nn.EmbeddingBag(options.subwords, width, mode="mean") if pieces else None
         if self.pieces is not None:
             nn.init.normal_(self.pieces.weight, std=0.1)
-        self.recurrent = _recurrent(options, width)
+        self.recurrent = recurrent_stack(
+            options,
+            width,
+            options.layers,
+            known=False,
+            dropout=options.dropout if options.layers > 1 else 0.0,
+            bidirectional=options.bidirectional,
+        )
         features = options.hidden_size * (2 if options.bidirectional else 1)
         self.score = Attention(features) if options.pooling == "attention" else None
         self.dropout = nn.Dropout(options.dropout)
@@ -58,14 +66,10 @@ class Classifier(nn.Module):
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Outputs [N, H] of the last layer and the states [layers * directions, B, H] at the ends."""
-        values = self._noisy(batch.values) if self.embedding is None else self.dropout(self._embedded(batch))
+        values = batch.values if self.embedding is None else self.dropout(self._embedded(batch))
         packed = PackedSequence(values, batch.counts)
         output, states = self.recurrent(packed)
         return output.data, states[0] if isinstance(states, tuple) else states
-
-    def _noisy(self, values: Tensor) -> Tensor:
-        noise = self.options.noise if self.training else 0.0
-        return values + noise * torch.randn_like(values) if noise else values
 
     def _embedded(self, batch: Batch) -> Tensor:
         """Vectors [N, I]: of words alone, or the sum of the word's vector and the mean of its pieces'."""
@@ -84,7 +88,7 @@ class Classifier(nn.Module):
         return ids.masked_fill(self._chosen(ids), UNKNOWN) if self.training and self.options.word_dropout else ids
 
     def _chosen(self, ids: Tensor) -> Tensor:
-        return torch.rand(ids.shape) < self.options.word_dropout
+        return torch.rand(ids.shape) < (self.options.word_dropout or 0.0)
 
     def _pool(self, batch: Batch, output: Tensor, ends: Tensor) -> Tensor:
         pooling = self.options.pooling
@@ -130,17 +134,3 @@ class Attention(nn.Module):
         top = torch.full((count,), float("-inf")).scatter_reduce(0, rows, scores.detach(), "amax")
         weights = torch.exp(scores - top[rows])
         return (weights / torch.zeros(count).index_add(0, rows, weights)[rows])[:, None]
-
-
-def _recurrent(options: ClassifyOptions, width: int) -> nn.Module:
-    from gatework.layers import Recurrent
-
-    return Recurrent(
-        options.cell,
-        width,
-        options.hidden_size,
-        options.layers,
-        dropout=options.dropout if options.layers > 1 else 0.0,
-        bidirectional=options.bidirectional,
-        recurrent_dropout=options.recurrent_dropout,
-    )

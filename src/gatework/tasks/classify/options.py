@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import TrainingOptions, option
+from gatework.training.options import option
+from gatework.training.regularisation import NumericOptions
 
 KINDS = ("auto", "texts", "sequences")
 POOLINGS = ("last", "mean", "max", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(TrainingOptions):
+class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 
     kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS)
@@ -66,16 +67,14 @@ class ClassifyOptions(TrainingOptions):
         "standard", "scaling of channels", panel="model", choices=("standard", "range", "robust", "none")
     )
 
-    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
     embedding_size: int = option(128, "length of a word's vector (I)", panel="model", low=1)
     hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1)
-    layers: int = option(1, "layers on top of each other", panel="model", low=1)
     bidirectional: bool = option(True, "read from both ends", panel="model")
     pooling: str = option("max", "how steps become one vector", panel="model", choices=POOLINGS)
-    dropout: float = option(0.5, "dropout of inputs and of what is pooled", panel="model", low=0, high=0.99)
-    recurrent_dropout: float = option(0.0, "variational dropout of the states", panel="model", low=0, high=0.99)
-    word_dropout: float = option(0.1, "share of units made unknown in training", panel="model", low=0, high=0.99)
-    noise: float = option(0.0, "deviation of noise added to scaled sequences in training", panel="model", low=0)
+    dropout: float = option(0.5, "dropout of words and of what is pooled", panel="regularisation", low=0, high=0.99)
+    word_dropout: float | None = option(
+        None, "share of a text's units made unknown in training; none: 0.1", panel="regularisation", low=0, high=0.99
+    )
 
     label_smoothing: float = option(0.0, "share of the target spread over all classes", panel="loss", low=0, high=0.9)
     class_weights: str = option("none", "weigh rare classes up", panel="loss", choices=("none", "balanced"))

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatework.data.augment import Augmentation
 from gatework.data.checks import check_overlap
 from gatework.data.finding import Finding, refuse
 from gatework.data.splits import split_by_time, split_rows
 from gatework.data.vectors import read_vectors
-from gatework.errors import DataError, GateworkError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
 from gatework.tasks.classify import measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
@@ -72,6 +73,7 @@ class Classify(Task):
         """Values for the options that were left to be worked out."""
         texts = rows.texts is not None
         settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
+        settled["word_dropout"] = self._word_dropout(texts)
         if texts and rows.table is not None:
             settled |= {"text": rows.text_column, "label": rows.label_column}
             settled |= {name: rows.table.format[name] for name in ("format", "header") if name in rows.table.format}
@@ -81,6 +83,17 @@ class Classify(Task):
             steps = max(len(rows) // self.options.batch_size, 1)
             settled["epochs"] = 10 if texts else min(max(STEPS_OF_FEW // steps, 10), 200)
         return settled
+
+    def _word_dropout(self, texts: bool) -> float:
+        """Its value, after a look whether the options that change training data fit the data."""
+        if texts and Augmentation.of(self.options):
+            raise OptionError(
+                "jitter, scaling and window_warp change numbers, but the rows are texts; take word_dropout, or leave "
+                "them out"
+            )
+        if not texts and self.options.word_dropout:
+            raise OptionError("word_dropout works on texts, but the rows are numeric sequences; take jitter")
+        return 0.1 if texts and self.options.word_dropout is None else self.options.word_dropout or 0.0
 
     def _parts(self, rows: Rows, valid: Source | None, test: Source | None) -> tuple[Rows, dict[str, Rows]]:
         """The training rows, and "valid" and "test" from their own sources or held out."""
@@ -213,7 +226,8 @@ class Classify(Task):
         model.embedding.weight.requires_grad_(not self.options.freeze_vectors)
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
-        return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard)
+        changes = Augmentation.of(self.options)
+        return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard, changes)
 
     def loss(self, model: nn.Module, batch: Batch, carry: dict[str, Tensor]) -> Step:
         logits = model(batch)

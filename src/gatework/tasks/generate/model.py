@@ -8,10 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
-import gatework
 from gatework.tasks.generate.options import GenerateOptions
+from gatework.tasks.recurrent import recurrent_stack
 
 States = dict[str, Tensor]
 EMBEDDING_LIMIT = 128
@@ -26,10 +25,10 @@ class LanguageModel(nn.Module):
     def __init__(self, vocabulary: int, options: GenerateOptions):
         super().__init__()
         size = options.embedding_size or min(options.hidden_size, EMBEDDING_LIMIT)
-        self.dropout, self.weight_drop = options.dropout, options.weight_drop
+        self.dropout, self.word_dropout = options.dropout, options.word_dropout
         self.embedding = nn.Embedding(vocabulary, size)
         widths = [size] + [options.hidden_size] * (options.layers - 1)
-        self.layers = nn.ModuleList(make_layer(width, options) for width in widths)
+        self.layers = nn.ModuleList(recurrent_stack(options, width) for width in widths)
         bridge = options.tied and size != options.hidden_size
         self.bridge = nn.Linear(options.hidden_size, size, bias=False) if bridge else None
         self.output = nn.Linear(size if options.tied else options.hidden_size, vocabulary)
@@ -39,50 +38,27 @@ class LanguageModel(nn.Module):
             self.output.weight = self.embedding.weight
 
     def forward(self, units: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, States]:
-        hidden = self._locked(self.embedding(units))
+        hidden = self._locked(self._blanked(self.embedding(units)))
         after: States = {}
         for number, layer in enumerate(self.layers):
-            hidden, last = self._run(layer, hidden, _of_layer(states, number))
+            hidden, last = layer(hidden, _of_layer(states, number))
+            last = last if isinstance(last, tuple) else (last,)
             hidden = self._locked(hidden)
             after |= {f"{number}.{place}": state for place, state in enumerate(last)}
         hidden = hidden if self.bridge is None else self.bridge(hidden)
         return self.output(hidden), after
 
-    def _run(self, layer: nn.Module, inputs: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self.training and self.weight_drop:
-            dropped = {name: F.dropout(weight, self.weight_drop) for name, weight in state_weights(layer).items()}
-            outputs, last = functional_call(layer, dropped, (inputs, states))
-        else:
-            outputs, last = layer(inputs, states)
-        return outputs, last if isinstance(last, tuple) else (last,)
+    def _blanked(self, vectors: Tensor) -> Tensor:
+        """Vectors (T, B, I) of which some units' are zero in training."""
+        if not (self.training and self.word_dropout):
+            return vectors
+        return vectors * (torch.rand(vectors.shape[:2]) >= self.word_dropout).unsqueeze(2)
 
     def _locked(self, values: Tensor) -> Tensor:
         """Dropout with one mask for all steps: (T, B, H) times (1, B, H)."""
         if not (self.training and self.dropout):
             return values
         return values * F.dropout(values.new_ones(1, *values.shape[1:]), self.dropout)
-
-
-def make_layer(inputs: int, options: GenerateOptions) -> nn.Module:
-    """One recurrent layer of the options' cell; only options in use are passed on."""
-    extras = {
-        name: value
-        for name in ("recurrent_dropout", "zoneout", "layer_norm")
-        if (value := getattr(options, name))
-    }  # fmt: skip
-    known = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
-    if options.cell in known:
-        return getattr(gatework, known[options.cell])(inputs, options.hidden_size, **extras)
-    return gatework.Recurrent(options.cell, inputs, options.hidden_size, **extras)
-
-
-def state_weights(layer: Any) -> dict[str, nn.Parameter]:
-    """The matrices that act on states: torch's weight_hh_l0, or weight_f_h_l0 where the cell has a state h."""
-    found = {name: each for name, each in layer.named_parameters() if name.startswith("weight_hh")}
-    if found:
-        return found
-    states = {state.name for state in layer.graph.states}
-    return {name: each for name, each in layer.named_parameters() if each.dim() > 1 and name.split("_")[-2] in states}
 
 
 def _of_layer(states: Mapping[str, Tensor], number: int) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import TrainingOptions, option
+from gatework.training.options import option
+from gatework.training.regularisation import RecurrentOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateOptions(TrainingOptions):
+class GenerateOptions(RecurrentOptions):
     """Options of a text generator; the defaults suit a book or two on a small machine."""
 
     unit: str = option("characters", "what the text is cut into", panel="data", choices=("characters", "bpe", "words"))
@@ -19,18 +20,15 @@ class GenerateOptions(TrainingOptions):
     valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
     refit: bool = option(False, "choices are made: learn the validation part too; needs keep=last", panel="data")
 
-    cell: str = option("lstm", "the recurrent cell; `gatework cells` lists them", panel="model")
     hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
-    layers: int = option(1, "layers on top of each other", panel="model", low=1)
     embedding_size: int = option(0, "units of the embedding; 0 takes min(H, 128)", panel="model", low=0)
     tied: bool = option(False, "embedding and output share one matrix (Press & Wolf 2017)", panel="model")
     dropout: float = option(
-        0.1, "of embedding and outputs, one mask a sequence (Gal 2016)", panel="model", low=0, high=0.95
+        0.1, "of embedding and outputs, one mask a sequence (Gal 2016)", panel="regularisation", low=0, high=0.99
     )
-    recurrent_dropout: float = option(0.0, "of the states, one mask a sequence", panel="model", low=0, high=0.95)
-    weight_drop: float = option(0.0, "of the state-to-state weights (Merity 2018)", panel="model", low=0, high=0.95)
-    zoneout: float = option(0.0, "rate at which units keep their value", panel="model", low=0, high=0.95)
-    layer_norm: bool = option(False, "normalise every gate", panel="model")
+    word_dropout: float = option(
+        0.0, "share of units blanked in training (Xie et al. 2017)", panel="regularisation", low=0, high=0.99
+    )
 
     length: int = option(64, "steps through which gradients flow (T)", panel="training", low=1)
     batch_size: int = option(32, "streams read side by side (B)", panel="training", low=1)

@@ -1,0 +1,52 @@
+"""Options against learning rows by heart: one name and meaning in every job where they mean something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gatework.training.options import TrainingOptions, option
+
+PANEL = "regularisation"
+STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm")  # what a recurrent layer takes by these names
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentOptions(TrainingOptions):
+    """Options of every job, as each has recurrent layers: `tasks.recurrent.recurrent_stack` hands them on.
+
+    l1, l2 and weight_decay are among `TrainingOptions`. A job redeclares `dropout` to say where it acts there.
+    """
+
+    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
+    hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)
+    layers: int = option(1, "layers on top of each other", panel="model", low=1)
+    layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model")
+
+    dropout: float = option(0.0, "dropout of inputs and outputs", panel=PANEL, low=0, high=0.99)
+    recurrent_dropout: float = option(
+        0.0, "dropout of the states, one mask a sequence (Gal & Ghahramani 2016)", panel=PANEL, low=0, high=0.99
+    )
+    weight_drop: float = option(
+        0.0, "dropout of state-to-state weights, one mask a step (Merity et al. 2018)", panel=PANEL, low=0, high=0.99
+    )
+    zoneout: float = option(
+        0.0, "rate at which units keep their old value (Krueger et al. 2017)", panel=PANEL, low=0, high=0.99
+    )
+
+    def of_states(self) -> dict[str, Any]:
+        """Those that act inside a recurrent layer, where in use."""
+        return {name: value for name in STATES if (value := getattr(self, name))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericOptions(RecurrentOptions):
+    """Options of jobs that read numbers: training sees changed copies of them; see `data.augment.Augmentation`."""
+
+    jitter: float = option(0.0, "deviation of noise added to scaled values in training", panel=PANEL, low=0)
+    scaling: float = option(
+        0.0, "deviation of the logarithm of a random factor for each channel in training", panel=PANEL, low=0, high=2
+    )
+    window_warp: float = option(
+        0.0, "share of a sequence that training sees at half or double speed", panel=PANEL, low=0, high=1
+    )
