@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -16,8 +18,9 @@ MONTH = r"^\d{4}-\d{2}$"  # a month alone is read as its first day
 SAMPLE = 1_000
 
 
-def read_times(table: Table, name: str) -> tuple[np.ndarray, bool, list[Finding]]:
-    """Times of all rows, whether they are dates (microseconds since 1970, UTC where a zone is known), and findings."""
+def read_times(table: Table, name: str) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
+    """Times of all rows, which could be read, whether they are dates (microseconds since 1970, UTC where a zone is
+    known), and findings."""
     column = table.column(name)
     if column.dtype.is_temporal():
         return _temporal(table, name, column)
@@ -35,7 +38,7 @@ def read_times(table: Table, name: str) -> tuple[np.ndarray, bool, list[Finding]
     shape, rivals = guess(text)
     parsed = _parse(text, shape)
     result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), f"the format {shape}", True)
-    return *result[:2], [*_ambiguous(table, name, shape, rivals), *_zoned(table, shape), *result[2]]
+    return *result[:3], [*_ambiguous(table, name, shape, rivals), *_zoned(table, shape), *result[3]]
 
 
 def guess(text: pl.Series) -> tuple[str, list[str]]:
@@ -58,7 +61,7 @@ def _compact_dates(numbers: pl.Series) -> bool:
     return bool(numbers.is_between(19_000_101, 21_001_231).all())
 
 
-def _temporal(table: Table, name: str, column: pl.Series) -> tuple[np.ndarray, bool, list[Finding]]:
+def _temporal(table: Table, name: str, column: pl.Series) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
     found = []
     zone = getattr(column.dtype, "time_zone", None)
     if zone:
@@ -66,12 +69,12 @@ def _temporal(table: Table, name: str, column: pl.Series) -> tuple[np.ndarray, b
         found.append(Finding("note", f"{table.source}: times of zone {zone} are counted and shown in UTC", column=name))
     times = column.cast(pl.Datetime("us")).dt.epoch("us")
     result = _finished(table, name, column, times, times.is_null(), "dates", True)
-    return *result[:2], found + result[2]
+    return *result[:3], found + result[3]
 
 
 def _finished(
     table: Table, name: str, column: pl.Series, times: pl.Series, bad: pl.Series, guessed: str, dates: bool
-) -> tuple[np.ndarray, bool, list[Finding]]:
+) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
     """The numbers, and an error that names the first rows that could not be read."""
     rows = bad.arg_true().to_list()
     found = [
@@ -85,7 +88,7 @@ def _finished(
         )
         for row in rows[:1]
     ]
-    return times.fill_null(0).to_numpy(), dates, found
+    return times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found
 
 
 def _ambiguous(table: Table, name: str, shape: str, rivals: list[str]) -> list[Finding]:
@@ -99,3 +102,16 @@ def _zoned(table: Table, shape: str) -> list[Finding]:
     return (
         [Finding("note", f"{table.source}: times with an offset are counted and shown in UTC")] if "z" in shape else []
     )
+
+
+def as_times(times: np.ndarray, dates: bool) -> pl.Series:
+    """Whole numbers as a column of dates, or as they are."""
+    return pl.Series("time", times, pl.Int64).cast(pl.Datetime("us") if dates else pl.Int64)
+
+
+def shown_time(time: int, dates: bool) -> Any:
+    """A time as JSON: an ISO date (with the hour where there is one), or the number."""
+    if not dates:
+        return int(time)
+    text = np.datetime64(int(time), "us").astype("datetime64[us]").item().isoformat(sep=" ")
+    return text.removesuffix(" 00:00:00")

@@ -5,21 +5,21 @@ Long tables have a row per series and time; wide tables a column per series.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from gatework.data.dates import read_times
+from gatework.data.covariates import Channel, Covariates, encode, infinite, missing, static_of
+from gatework.data.dates import as_times, read_times, shown_time
 from gatework.data.finding import Finding, refuse
-from gatework.data.frequency import Frequency, infer
+from gatework.data.frequency import Frequency
+from gatework.data.grid import Grid, Rows, lay
 from gatework.data.readers import read_table
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
-
-MOST_POINTS = 50_000_000  # on the grid; a wrong step or one wrong date would ask for more than memory holds
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Panel:
     dates: bool
     columns: tuple[str, tuple[str, ...], str | None] = ("time", ("value",), "series")
     notes: tuple[str, ...] = ()
+    covariates: Covariates | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,10 +59,28 @@ class Panel:
         return self.frequency.times(np.full(len(steps), self.starts[number]), steps)
 
     def with_series(self, parts: Sequence[np.ndarray], starts: np.ndarray | None = None) -> Panel:
-        """The same names and step with other values."""
+        """The same names and step with other values; covariates stay as they are."""
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
         values = np.concatenate([np.zeros(0), *parts])
         return replace(self, values=values, offsets=offsets, starts=self.starts if starts is None else starts)
+
+    def ends(self, most: int) -> Panel:
+        """The last steps of each series, at most so many, with all covariates from there on."""
+        firsts = np.maximum(self.lengths - most, 0)
+        starts = [self.times(s, firsts[s : s + 1])[0] for s in range(len(self))]
+        panel = self.with_series([part[first:] for part, first in zip(self, firsts, strict=True)], np.array(starts))
+        return panel if self.covariates is None else replace(panel, covariates=self.covariates.from_steps(firsts))
+
+    def cut_empty_ends(self) -> Panel:
+        """Without the missing values at the end of each series: rows that only say what is known ahead."""
+        known = [np.flatnonzero(~np.isnan(part)) for part in self]
+        return self.with_series(
+            [part[: each[-1] + 1 if len(each) else 0] for part, each in zip(self, known, strict=True)]
+        )
+
+    def scaled(self, ends: np.ndarray) -> Panel:
+        """Covariates scaled by the first steps of each series, up to `ends` [S]."""
+        return self if self.covariates is None else replace(self, covariates=self.covariates.scaled(ends))
 
     def without_last(self, steps: int) -> Panel:
         """Each series without its last steps."""
@@ -80,17 +99,30 @@ class Panel:
 
         A series that is not in this panel stands as it is, its end at 0.
         """
-        parts, starts, ends = [], later.starts.copy(), np.zeros(len(later), np.int64)
+        parts, beside, starts, ends = [], [], later.starts.copy(), np.zeros(len(later), np.int64)
         numbers = {name: number for number, name in enumerate(self.names)}
+        old, new = self.covariates, later.covariates
+        static = None if new is None else new.static.copy()
         for place, name in enumerate(later.names):
             part = later.series(place)
+            extra = None if new is None else new.part(place)
             if name in numbers:
-                part, starts[place], ends[place] = self._joined(numbers[name], later, place)
+                number = numbers[name]
+                starts[place], at, then = self._meeting(number, later, place)
+                ends[place] = at + len(self.series(number))
+                part = _laid_over(self.series(number), at, part, then)
+                if old is not None and extra is not None and static is not None:
+                    extra = _laid_over(old.part(number), at, extra, then)
+                    static[place] = np.where(np.isnan(static[place]), old.static[number], static[place])
             parts.append(part)
-        return later.with_series(parts, starts), ends
+            beside.append(extra)
+        joined = later.with_series(parts, starts)
+        if new is not None and static is not None:
+            joined = replace(joined, covariates=new.with_parts(beside, np.nan_to_num(static)))
+        return joined, ends
 
-    def _joined(self, number: int, later: Panel, place: int) -> tuple[np.ndarray, int, int]:
-        old, new = self.series(number), later.series(place)
+    def _meeting(self, number: int, later: Panel, place: int) -> tuple[int, int, int]:
+        """Where a series of this panel and one of `later` begin: the first time, and the step of each after it."""
         start, other = self.starts[number : number + 1], later.starts[place : place + 1]
         first = min(int(start[0]), int(other[0]))
         (at,), (exact,) = self.frequency.steps(np.array([first]), start)
@@ -100,36 +132,27 @@ class Panel:
             raise DataError(
                 f"series {self.names[number]!r} goes on at {time}, which is not on its grid of {self.frequency}"
             )
-        values = np.full(max(at + len(old), then + len(new)), np.nan)
-        values[at : at + len(old)] = old
+        return first, int(at), int(then)
+
+
+def _laid_over(old: np.ndarray, at: int, new: np.ndarray, then: int) -> np.ndarray:
+    """Both on one line of steps, new values over old ones."""
+    end = max(at + len(old), then + len(new) if len(new) else 0)
+    values = np.full((end, *old.shape[1:]), np.nan)
+    values[at : at + len(old)] = old
+    if len(new):
         values[then : then + len(new)] = np.where(np.isnan(new), values[then : then + len(new)], new)
-        return values, first, at + len(old)
+    return values
 
 
-def as_times(times: np.ndarray, dates: bool) -> pl.Series:
-    """Whole numbers as a column of dates, or as they are."""
-    return pl.Series("time", times, pl.Int64).cast(pl.Datetime("us") if dates else pl.Int64)
-
-
-def shown_time(time: int, dates: bool) -> Any:
-    """A time as JSON: an ISO date (with the hour where there is one), or the number."""
-    if not dates:
-        return int(time)
-    text = np.datetime64(int(time), "us").astype("datetime64[us]").item().isoformat(sep=" ")
-    return text.removesuffix(" 00:00:00")
-
-
-def read_panel(
-    source: Any, *, time: str | None = None, target: Sequence[str] = (), series: str | None = None,
-    frequency: str | None = None, **reading: Any,
-) -> Panel:  # fmt: skip
+def read_panel(source: Any, **options: Any) -> Panel:
     """Series from a file or frame; raises one DataError that names every fault.
 
     Example: `read_panel({"month": ["2024-01", "2024-02"], "units": [3.0, 4.0]}).values` is `[3.0, 4.0]`.
 
-    Args: columns (found by type where not named), the step if it shall not be inferred, and options of `read_table`.
+    Args: see `inspect_panel`.
     """
-    panel, found = inspect_panel(source, time=time, target=target, series=series, frequency=frequency, **reading)
+    panel, found = inspect_panel(source, **options)
     refuse(found)
     assert panel is not None
     return replace(panel, notes=tuple(finding.message for finding in found if finding.level != "error"))
@@ -137,38 +160,59 @@ def read_panel(
 
 def inspect_panel(
     source: Any, *, time: str | None = None, target: Sequence[str] = (), series: str | None = None,
-    frequency: str | None = None, **reading: Any,
+    frequency: str | None = None, covariates: Mapping[str, Sequence[str]] | None = None,
+    channels: Sequence[Channel] | None = None, **reading: Any,
 ) -> tuple[Panel | None, list[Finding]]:  # fmt: skip
-    """The panel (None where a fault forbids it) and every finding; see `read_panel`."""
+    """The panel (None where a fault forbids it) and every finding.
+
+    Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
+    role (past, future, static) and the channels of a training that made them; options of `read_table`.
+    """
     table = read_table(source, **reading)
-    time, targets, series = find_columns(table, time, target, series)
+    covariates = covariates or {}
+    ahead = bool(covariates.get("future"))
+    if ahead and channels is not None:
+        table = _with_targets(table, target)
+    others = [name for names in covariates.values() for name in names]
+    time, targets, series = find_columns(table, time, target, series, others)
     chosen = f"time is {time!r}, target is {listed(targets)}" + (f", series is {series!r}" if series else "")
-    times, dates, found = read_times(table, time)
-    found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}"), *found]
-    if any(finding.level == "error" for finding in found):
-        return None, found
-    names, owners = _owners(table, series, targets)
+    found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
+    times, good, dates, more = read_times(table, time)
+    names, owners, unnamed = _owners(table, series, targets)
+    values, odd = _values(table, targets)
     rows = np.tile(np.arange(len(table)), len(targets))
-    values = np.concatenate([table.numbers(name).to_numpy() for name in targets])
-    found += _infinite(table, values, rows, targets)
-    panel, more = _grid(table, names, owners, np.tile(times, len(targets)), rows, values, dates, frequency)
-    return panel and replace(panel, columns=(time, tuple(targets), series)), found + more
+    data = Rows(table, names, dates, owners, np.tile(times, len(targets)), rows, values)
+    grid, faults = lay(data.only(np.tile(good, len(targets))), frequency)
+    found += [*more, *unnamed, *odd, *faults]
+    more, beside = _beside(table, covariates, channels, grid, bool(np.isnan(values).all()))
+    found += more
+    if grid is None or any(finding.level == "error" for finding in found):
+        return None, found
+    panel = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, dates, (time, tuple(targets), series))
+    if beside is not None:
+        panel = replace(panel.cut_empty_ends() if ahead else panel, covariates=beside)
+    return panel, [*found, *_described(data, panel, frequency)]
+
+
+def _with_targets(table: Table, targets: Sequence[str]) -> Table:
+    """Rows that only say what is known ahead need no column of the target."""
+    absent = [pl.lit(None, pl.Float64).alias(name) for name in targets if name not in table.columns]
+    return replace(table, frame=table.frame.with_columns(absent))
 
 
 def find_columns(
-    table: Table, time: str | None, target: Sequence[str], series: str | None
+    table: Table, time: str | None, target: Sequence[str], series: str | None, others: Sequence[str] = ()
 ) -> tuple[str, list[str], str | None]:
-    """The columns by name, those not named by what they hold: the first that reads as times, and all numbers."""
+    """The columns by name, those not named by what they hold: the first that reads as times, and all other numbers."""
     for name in (time, series, *target):
         if name is not None:
             table.column(name)
-    taken = {series, *target}
+    taken = {series, *target, *others}
     time = time or next((name for name in table.columns if name not in taken and _reads_as_times(table, name)), None)
     if time is None:
         raise DataError(f"{table.source} has no column of dates (it has {listed(table.columns)}); name it: time=COLUMN")
-    targets = list(target) or [
-        name for name in table.columns if name not in (time, series) and _is_numeric(table, name)
-    ]
+    free = [name for name in table.columns if name not in {time, *taken}]
+    targets = list(target) or [name for name in free if _is_numeric(table, name)]
     if not targets:
         raise DataError(f"{table.source} has no column of numbers beside {time!r}; name it: target=COLUMN")
     if series is not None and len(targets) > 1:
@@ -195,119 +239,67 @@ def _is_numeric(table: Table, name: str) -> bool:
     return len(filled) > 0 and filled.cast(pl.Float64, strict=False).null_count() <= len(filled) // 10
 
 
-def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, and the number of the series that each value belongs to."""
+def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple[str, ...], np.ndarray, list[Finding]]:
+    """Names, the number of the series that each value belongs to, and a warning of rows without a name."""
     if series is None:
-        return tuple(targets), np.repeat(np.arange(len(targets)), len(table))
-    labels = table.strings(series).fill_null("")
-    names = labels.unique(maintain_order=True)
-    return tuple(names.to_list()), labels.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
-
-
-def _infinite(table: Table, values: np.ndarray, rows: np.ndarray, targets: list[str]) -> list[Finding]:
-    bad = np.flatnonzero(np.isinf(values))
-    if not len(bad):
-        return []
-    row, name = int(rows[bad[0]]), targets[int(bad[0]) // len(table)]
-    message = f"{table.where(row)}, column {name!r}: {values[bad[0]]} is infinite ({len(bad)} such values); "
-    return [Finding("error", message + "leave it empty if the value is missing", row, name)]
-
-
-def _grid(
-    table: Table, names: tuple[str, ...], owners: np.ndarray, times: np.ndarray, rows: np.ndarray, values: np.ndarray,
-    dates: bool, frequency: str | None,
-) -> tuple[Panel | None, list[Finding]]:  # fmt: skip
-    """Sorts by series and time, finds the step, and lays every value on its place."""
-    found = _unordered(table, owners, times, rows)
-    order = np.lexsort((times, owners))
-    owners, times, rows, values = owners[order], times[order], rows[order], values[order]
-    same = np.diff(owners) == 0
-    twice = np.flatnonzero(same & (np.diff(times) == 0))
-    if len(twice):
-        return None, [*found, _twice(table, names, owners, times, rows, twice, dates)]
-    step = Frequency.parse(frequency) if frequency else infer(times, owners, dates)
-    firsts = np.flatnonzero(np.concatenate([[True], ~same]))
-    starts = times[firsts]
-    if (step.kind == "number") == dates:
-        raise OptionError(f"frequency {step} does not fit {'dates' if dates else 'times that are plain numbers'}")
-    places, exact = step.steps(starts[owners], times)
-    found += _mixed(table, names, owners, rows, places, exact, step, frequency is None)
-    if any(finding.level == "error" for finding in found):
-        return None, found
-    lasts = np.append(firsts[1:], len(times)) - 1
-    offsets = np.concatenate([[0], np.cumsum(places[lasts] + 1)])
-    if offsets[-1] > max(MOST_POINTS, 4 * len(values)):
-        message = (
-            f"{table.source}: {offsets[-1]:,} steps of {step} between first and last times, but {len(values):,} rows"
-        )
-        return None, [*found, Finding("error", f"{message}; correct the dates, or give frequency=")]
-    grid = np.full(offsets[-1], np.nan)
-    grid[offsets[owners] + places] = values
-    panel = Panel(names, grid, offsets, starts, step, dates)
-    return panel, [*found, *_described(table, panel, len(values), frequency)]
-
-
-def _unordered(table: Table, owners: np.ndarray, times: np.ndarray, rows: np.ndarray) -> list[Finding]:
-    order = np.argsort(owners, kind="stable")
-    back = np.flatnonzero((np.diff(owners[order]) == 0) & (np.diff(times[order]) < 0))
-    if not len(back):
-        return []
-    row = int(rows[order][back[0] + 1])
-    message = (
-        f"{table.where(row)}: earlier than the row before it ({len(back)} such rows); the rows were sorted by time"
-    )
-    return [Finding("warning", message, row)]
-
-
-def _twice(
-    table: Table, names: tuple[str, ...], owners: np.ndarray, times: np.ndarray, rows: np.ndarray, twice: np.ndarray,
-    dates: bool,
-) -> Finding:  # fmt: skip
-    at = int(twice[0])
-    first, second = sorted((int(rows[at]), int(rows[at + 1])))
-    hint = "keep one of them, or sum them" if len(names) > 1 else "keep one of them, or name the column series=COLUMN"
-    message = (
-        f"{table.where(second)}: time {shown_time(times[at], dates)} of series {names[owners[at]]!r} stands also in "
-        f"{table.place(first)} ({len(twice)} such rows); {hint}; local times that repeat when clocks go back need an "
-        "offset such as +01:00"
-    )
-    return Finding("error", message, second)
-
-
-def _mixed(
-    table: Table, names: tuple[str, ...], owners: np.ndarray, rows: np.ndarray, places: np.ndarray, exact: np.ndarray,
-    step: Frequency, inferred: bool,
-) -> list[Finding]:  # fmt: skip
-    """Rows off the grid, rows that share a place on it, and series with a longer step than the others."""
-    how = "found" if inferred else "given"
-    same = np.diff(owners) == 0
-    off = np.flatnonzero(~exact | np.concatenate([[False], same & (np.diff(places) == 0)]))
+        return tuple(targets), np.repeat(np.arange(len(targets)), len(table)), []
+    labels = table.strings(series)
+    bare = (labels.is_null() | (labels.str.strip_chars() == "")).arg_true().to_list()
     found = []
-    if len(off):
-        row = int(rows[off[0]])
-        message = f"{table.where(row)}: not a whole number of steps of {step} ({how}) after the start of series "
-        message += f"{names[owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; bring all rows to one step"
-        found.append(Finding("error", message, row))
-    gaps = np.where(same, np.diff(places), np.iinfo(np.int64).max)
-    smallest = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(smallest, owners[1:], gaps)
-    slow = np.flatnonzero((smallest > 1) & (np.bincount(owners, minlength=len(names)) > 2))
-    if len(slow) and not len(off):
-        which = listed([names[number] for number in slow], 5)
-        message = f"{table.source}: steps of {step} ({how}), but of {smallest[slow[0]]} such steps or more in {which}"
-        found.append(Finding("error", f"{message}: mixed frequencies; train them apart, or bring them to one step"))
-    return found
+    if bare:
+        message = f"{table.where(bare[0])}, column {series!r}: empty ({len(bare)} such rows); these rows make a "
+        found.append(Finding("warning", message + "series without a name: fill in the name", bare[0], series))
+    labels = labels.fill_null("")
+    names = labels.unique(maintain_order=True)
+    numbers = labels.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
+    return tuple(names.to_list()), numbers, found
 
 
-def _described(table: Table, panel: Panel, rows: int, given: str | None) -> list[Finding]:
+def _values(table: Table, targets: list[str]) -> tuple[np.ndarray, list[Finding]]:
+    """All targets one after another; what is no number, or infinite, is an error."""
+    parts, found = [], []
+    for name in targets:
+        try:
+            values = table.numbers(name).to_numpy()
+            found += infinite(table, name, values)
+        except DataError as error:
+            values = np.full(len(table), np.nan)
+            found.append(Finding("error", str(error), column=name))
+        parts.append(values)
+    return np.concatenate(parts), found
+
+
+def _beside(
+    table: Table, columns: Mapping[str, Sequence[str]], known: Sequence[Channel] | None, grid: Grid | None,
+    lacking: bool,
+) -> tuple[list[Finding], Covariates | None]:  # fmt: skip
+    """The covariates on the grid; `lacking`: there is no target, so what is known up to now may be absent."""
+    if not any(columns.values()):
+        return [], None
+    channels, values, found = encode(table, columns, known, lacking)
+    if grid is None:
+        return found, None
+    moving = [c for c, channel in enumerate(channels) if channel.role != "static"]
+    fixed = [c for c, channel in enumerate(channels) if channel.role == "static"]
+    laid = np.full((grid.offsets[-1], len(moving)), np.nan)
+    laid[grid.places] = values[grid.data.rows][:, moving]
+    static, more = static_of(grid.data, [channels[c] for c in fixed], values[:, fixed])
+    more += missing(grid.data, channels, values, known is None)
+    return found + more, Covariates(tuple(channels[c] for c in moving + fixed), laid, grid.offsets, static)
+
+
+def _described(data: Rows, panel: Panel, given: str | None) -> list[Finding]:
     """What was found: the step, gaps, missing values, constant series."""
     how = "given" if given else "inferred"
-    name = table.source
+    name = data.table.source
     found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency} ({how})")]
-    gaps, missing = len(panel.values) - rows, int(np.isnan(panel.values).sum())
-    if missing:
-        message = f"{name}: {missing:,} missing values ({gaps:,} of them gaps in time); the model sees them as missing"
-        found.append(Finding("warning", message))
+    absent = int(np.isnan(panel.values).sum())
+    if absent:
+        empty = data.rows[np.isnan(data.values)]
+        gaps = max(absent - len(empty), 0)
+        message = f"{name}: {absent:,} missing values ({gaps:,} of them gaps in time)"
+        message += f", the first in {data.table.place(int(empty.min()))}" if len(empty) else ""
+        found.append(Finding("warning", message + "; the model sees them as missing"))
     constant = [panel.names[number] for number, part in enumerate(panel) if _constant(part)]
     if constant:
         message = f"{name}: {len(constant):,} series with no or only one value: {listed(constant, 5)}"

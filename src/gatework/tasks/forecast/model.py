@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-import gatework
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch, Shape
-
-LAYERS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
+from gatework.tasks.recurrent import recurrent_stack
 
 
 class Forecast(nn.Module):
@@ -21,13 +19,13 @@ class Forecast(nn.Module):
 
     adjustment: Tensor
 
-    def __init__(self, options: ForecastOptions, shape: Shape, marks: int):
+    def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int):
         super().__init__()
         outputs = 1 + len(options.quantiles)
-        self.encoder = make_encoder(2 + marks, options)
+        self.encoder = recurrent_stack(options, inputs, options.layers)
         self.dropout = nn.Dropout(options.dropout)
         self.context = nn.Linear(options.hidden_size, shape.horizon * options.width)
-        self.future = nn.Linear(2 + marks, options.width, bias=False)
+        self.future = nn.Linear(future, options.width, bias=False)
         self.outputs = nn.Linear(options.width, outputs)
         self.linear = nn.Linear(shape.lookback, shape.horizon) if options.linear else None
         self.register_buffer("adjustment", torch.zeros(shape.horizon, outputs - 1))
@@ -41,13 +39,6 @@ class Forecast(nn.Module):
         context = self.context(last).unflatten(1, (batch.base.shape[1], -1))
         result = self.outputs(torch.tanh(context + self.future(batch.future))) + batch.base.unsqueeze(2)
         return result if self.linear is None else result + self.linear(batch.window).unsqueeze(2)
-
-
-def make_encoder(inputs: int, options: ForecastOptions) -> nn.Module:
-    """The recurrent layers of the options' cell."""
-    if options.cell in LAYERS:
-        return getattr(gatework, LAYERS[options.cell])(inputs, options.hidden_size, options.layers)
-    return gatework.Recurrent(options.cell, inputs, options.hidden_size, options.layers)
 
 
 def forecast_loss(outputs: Tensor, truth: Tensor, levels: Tensor, kind: str) -> Tensor:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import TrainingOptions, option
+from gatework.training.options import option
+from gatework.training.regularisation import NumericOptions
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastOptions(TrainingOptions):
+class ForecastOptions(NumericOptions):
     """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
 
     time: str | None = option(None, "column of dates or step numbers", panel="data")
     target: tuple[str, ...] = option((), "column to forecast; several: each is a series of its own", panel="data")
     series: str | None = option(None, "column that says which series a row belongs to", panel="data")
+    past: tuple[str, ...] = option((), "columns known only up to now, such as visitors or temperature", panel="data")
+    future: tuple[str, ...] = option(
+        (), "columns known ahead, such as prices or holidays; predict needs rows with them", panel="data"
+    )
+    static: tuple[str, ...] = option((), "columns that say something of each series, such as its region", panel="data")
     frequency: str | None = option(None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data")
     format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
@@ -32,11 +38,9 @@ class ForecastOptions(TrainingOptions):
     lookback: int | None = option(
         None, "points the model sees; none: 3 seasons, and no less than the horizon", panel="model", low=2
     )
-    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
     hidden_size: int = option(64, "units per layer (H)", panel="model", low=1)
-    layers: int = option(1, "layers on top of each other", panel="model", low=1)
     width: int = option(16, "units of the head for each step ahead", panel="model", low=1)
-    dropout: float = option(0.1, "dropout of the encoder's last state", panel="model", low=0, high=0.99)
+    dropout: float = option(0.1, "dropout of the encoder's last state", panel="regularisation", low=0, high=0.99)
     linear: bool = option(True, "add a linear map from the window to all steps ahead", panel="model")
     quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
     interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)
@@ -49,6 +53,7 @@ class ForecastOptions(TrainingOptions):
 
     def validate(self) -> None:
         super().validate()
+        self._refuse_columns_of_two_roles()
         levels = self.quantiles
         if any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
             raise OptionError(f"quantiles are levels between 0 and 1 in rising order, not {levels}")
@@ -59,6 +64,21 @@ class ForecastOptions(TrainingOptions):
                 f"interval={self.interval:g} needs the quantiles {(1 - self.interval) / 2:g} and "
                 f"{(1 + self.interval) / 2:g} among {levels}"
             )
+
+    def _refuse_columns_of_two_roles(self) -> None:
+        roles = {"time": [self.time], "series": [self.series], "target": self.target, **self.covariates}
+        taken: dict[str, str] = {}
+        for role, name in [(role, name) for role, names in roles.items() for name in names if name]:
+            if name in taken:
+                raise OptionError(f"column {name!r} cannot be {taken[name]} and {role}; name it once")
+            taken[name] = role
+        if self.static and not self.series:
+            raise OptionError(f"static={','.join(self.static)} needs the column that says which series: series=COLUMN")
+
+    @property
+    def covariates(self) -> dict[str, tuple[str, ...]]:
+        """The columns beside the target, by role."""
+        return {"past": self.past, "future": self.future, "static": self.static}
 
     @property
     def bounds(self) -> tuple[int, int] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from gatework.data.covariates import Channel
 from gatework.data.finding import Finding, refuse
-from gatework.data.frequency import Frequency
 from gatework.data.panel import Panel, inspect_panel, shown_time
 from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError
 from gatework.tasks.base import Metric, Parts, Source, Task
+from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import NOWHERE, origins, settled, short, with_truth
-from gatework.tasks.forecast.results import plain
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale
+
+MOST_LINES = 5  # of series that an error lists
 
 
 class SeriesTask(Task):
@@ -36,17 +37,21 @@ class SeriesTask(Task):
         self.notes: list[str] = []
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
+        self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
         self._valid: Windows | None = None
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
+        self.channels = None
         panel, found = self._inspected(source)
         refuse(found)
         assert panel is not None
         self.options = replace(self.options, **settled(panel, self.options))
         if self.options.transform == "log":
             positive(panel)
-        more, parts = self._parts(panel, valid is not None, test is not None)
+        counts = self._counts(valid is not None, test is not None)
+        panel = self._scaled(panel, counts)
+        more, parts = self._parts(panel, counts)
         refuse(more)
         self.notes = [finding.message for finding in found + more if finding.level != "error"]
         whole = panel
@@ -58,20 +63,33 @@ class SeriesTask(Task):
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
     def _inspected(self, source: Source, frequency: str | None = None) -> tuple[Panel | None, list[Finding]]:
+        if isinstance(source, Panel):
+            return source, []
         options = self.options
         reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter")}
         columns = {"time": options.time, "target": options.target, "series": options.series}
-        return inspect_panel(source, **columns, frequency=frequency or options.frequency, **reading)
+        extra = {"covariates": options.covariates, "channels": self.channels}
+        return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
+
+    def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
+        """Covariates scaled by the training part, which `channels` keeps."""
+        panel = panel.scaled(panel.lengths - self.shape().horizon * sum(counts.values()))
+        self.channels = panel.covariates and panel.covariates.channels
+        return panel
+
+    def _counts(self, has_valid: bool, has_test: bool) -> dict[str, int]:
+        """How many windows at the end of each series are for test and validation."""
+        options = self.options
+        return {"test": 0 if has_test else options.test_windows, "valid": 0 if has_valid else options.valid_windows}
 
     def shape(self) -> Shape:
         options = self.options
         assert options.lookback and options.horizon and options.season
         return Shape(options.lookback, options.horizon, options.season, options.transform == "log")
 
-    def _parts(self, panel: Panel, has_valid: bool, has_test: bool) -> tuple[list[Finding], dict[str, Windows]]:
+    def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
         """Windows of training, validation and test, where these have no source of their own."""
-        shape, options = self.shape(), self.options
-        counts = {"test": 0 if has_test else options.test_windows, "valid": 0 if has_valid else options.valid_windows}
+        shape = self.shape()
         first = max(min(shape.season, shape.lookback), 2)
         held = shape.horizon * sum(counts.values())
         ends = panel.lengths - held
@@ -99,6 +117,7 @@ class SeriesTask(Task):
         later, found = self._inspected(source, str(panel.frequency))
         refuse(found)
         assert later is not None
+        self._warn(panel, later, found)
         joined, ends = panel.followed_by(later)
         if self.shape().log:
             positive(joined)
@@ -122,10 +141,8 @@ class SeriesTask(Task):
         return f"{shown_time(time, self.last.dates)} in series {self.last.names[0]!r}"
 
     def _remember(self, panel: Panel) -> None:
-        keep = np.minimum(panel.lengths, self.shape().lookback)
-        moved = np.array([panel.times(s, panel.lengths[s : s + 1] - keep[s])[0] for s in range(len(panel))], np.int64)
         self.scales = np.array([seasonal_scale(part, self.shape().season) for part in panel])
-        self.last = panel.with_series([part[len(part) - n :] for part, n in zip(panel, keep, strict=True)], moved)
+        self.last = panel.ends(self.shape().lookback)
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
@@ -136,7 +153,7 @@ class SeriesTask(Task):
             self.options = replace(self.options, **settled(panel, self.options))
             if self.options.transform == "log":
                 positive(panel)
-            more, parts = self._parts(panel, False, False)
+            more, parts = self._parts(panel, self._counts(False, False))
             shape = self.shape()
             chosen = f"season {shape.season}, lookback {shape.lookback}, horizon {shape.horizon}"
             sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
@@ -149,29 +166,12 @@ class SeriesTask(Task):
         return self._later(self.last, source)[1]
 
     def assets(self) -> dict[str, str]:
-        """series.json: the end of each series and its scale."""
-        last = self.last
-        series = [
-            {
-                "name": name,
-                "start": int(last.starts[number]),
-                "scale": plain(self.scales[number]),
-                "values": [plain(value) for value in last.series(number)],
-            }
-            for number, name in enumerate(last.names)
-        ]
-        frequency = {"kind": last.frequency.kind, "every": last.frequency.every}
-        return {"series.json": json.dumps({"frequency": frequency, "dates": last.dates, "series": series})}
+        """series.json: the end of each series and its scale; see `kept`."""
+        return {"series.json": kept.to_json(self.last, self.scales)}
 
     def restore(self, assets: Mapping[str, str]) -> None:
-        kept = json.loads(assets["series.json"])
-        rows = kept["series"]
-        values = [np.array(row["values"], np.float64) for row in rows]
-        self.scales = np.array([row["scale"] for row in rows], np.float64)
-        starts = np.array([row["start"] for row in rows], np.int64)
-        names = tuple(row["name"] for row in rows)
-        empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, Frequency(**kept["frequency"]), kept["dates"])
-        self.last = empty.with_series(values)
+        self.last, self.scales = kept.from_json(assets["series.json"])
+        self.channels = self.last.covariates and self.last.covariates.channels
 
     def facts(self, parts: Parts) -> dict[str, Any]:
         sizes = {name: len(part) for name, part in vars(parts).items() if part is not None}
@@ -179,15 +179,55 @@ class SeriesTask(Task):
         chosen = {"season": self.options.season, "lookback": self.options.lookback, "horizon": self.options.horizon}
         return {**facts, **chosen, "notes": self.notes}
 
+    def _continued(self, source: Source) -> Panel:
+        """What predict goes on from: the ends that the run kept, with the rows of a source where there is one."""
+        panel = self.last if source is None else self._extended(source)
+        if not panel.lengths.any():
+            raise DataError("no series has a value to go on from; give rows with the target filled in")
+        self._refuse_unknown_ahead(panel)
+        return panel
+
     def _extended(self, source: Source) -> Panel:
         later, found = self._inspected(source, str(self.last.frequency))
         refuse(found)
         assert later is not None
-        unseen = [name for name in later.names if name not in set(self.last.names)]
-        if unseen:
-            message = f"{len(unseen):,} series were not in the training data: {listed(unseen, 5)}"
-            warnings.warn(f"{message}; they are forecast from these rows alone", stacklevel=2)
+        self._warn(self.last, later, found)
         panel = self.last.followed_by(later)[0]
         if self.shape().log:
             positive(panel)
         return panel
+
+    def _warn(self, known: Panel, later: Panel, found: list[Finding]) -> None:
+        """Of rows that deserve a look, and of series that the training did not see."""
+        told = [finding.message for finding in found if finding.level == "warning" and finding.row is not None]
+        unseen = [name for name in later.names if name not in set(known.names)]
+        if unseen:
+            message = f"{len(unseen):,} series were not in the training data: {listed(unseen, 5)}"
+            told.append(f"{message}; they are forecast from these rows alone")
+        for each in told:
+            warnings.warn(each, stacklevel=4)
+
+    def _knows_ahead(self, panel: Panel, number: int) -> bool:
+        """Whether all columns known ahead are there for a series' next steps."""
+        extra = panel.covariates
+        return extra is None or not extra.lacking(number, int(panel.lengths[number]), self.shape().horizon)
+
+    def _refuse_unknown_ahead(self, panel: Panel) -> None:
+        """An error that names series, times and columns where what is known ahead is not there."""
+        columns, horizon, extra = self.options.future, self.shape().horizon, panel.covariates
+        if extra is None:
+            return
+        numbers = np.flatnonzero(panel.lengths)
+        lacking = {s: gaps for s in numbers if (gaps := extra.lacking(s, int(panel.lengths[s]), horizon))}
+        if not lacking:
+            return
+        lines = [
+            f"predict needs {listed(list(columns))} for the {horizon} steps ahead; {len(lacking):,} series lack it:"
+        ]
+        for number, gaps in list(lacking.items())[:MOST_LINES]:
+            first, last = (shown_time(t, panel.dates) for t in panel.times(number, np.array([gaps[0][0], gaps[-1][0]])))
+            names = sorted({name for _, each in gaps for name in each})
+            lines.append(f"  {panel.names[number]}: {', '.join(names)} at {len(gaps)} steps, {first} to {last}")
+        lines += [f"  ... ({len(lacking):,} series in all)"] if len(lacking) > MOST_LINES else []
+        needed = ", ".join(filter(None, (self.options.time, self.options.series, *columns)))
+        raise DataError("\n".join([*lines, f"give rows with {needed} for these times, the target empty, in a file"]))

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatework.data.panel import shown_time
+from gatework.data.augment import Augmentation
+from gatework.data.panel import Panel, shown_time
 from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
 from gatework.tasks.forecast.intervals import conformal
@@ -31,11 +32,12 @@ class ForecastTask(SeriesTask):
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> nn.Module:
-        marks = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False).calendar.shape[1]
-        return Forecast(self.options, self.shape(), marks)
+        channels = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False).channels
+        return Forecast(self.options, self.shape(), *channels)
 
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
-        return Batches(examples, self.options.batch_size, self.options.windows, self.options.seed, epoch, shard)
+        options, changes = self.options, Augmentation.of(self.options)
+        return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
 
     def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
         levels = torch.tensor(self.options.quantiles)
@@ -101,19 +103,34 @@ class ForecastTask(SeriesTask):
         truth = windows.truth()
         return [Baseline(name, measures.measures(each, truth, windows.scales, second)) for name, each in found.items()]
 
+    def simple(self, examples: Windows) -> list[Baseline]:
+        """The forecasts that learn nothing."""
+        truth, second = examples.truth(), self._naive2(examples)
+        found = {**baselines.all_naive(examples), "Naive2": second}
+        measured = {name: measures.measures(each, truth, examples.scales, second) for name, each in found.items()}
+        return [Baseline(name, each) for name, each in measured.items()]
+
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
-        """part; by_horizon (errors and coverage of each step ahead); series (best, median, worst); residuals."""
+        """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""
         part, windows = parts.last
-        return results.sections(part, self.forecasts(model, windows), windows, self.options)
+        found = results.sections(part, self.forecasts(model, windows), windows, self.options)
+        ahead = self._ahead(windows.panel, {each["series"] for each in found["series"]})
+        if not len(ahead):
+            return found | {"next": []}
+        return found | {"next": results.coming(ahead, self.forecasts(model, ahead), self.options.bounds)}
+
+    def _ahead(self, panel: Panel, names: set[str] | None = None) -> Windows:
+        """A window at the end of each series, or of those with these names."""
+        chosen = [
+            n and (names is None or name in names) and self._knows_ahead(panel, s)
+            for s, (n, name) in enumerate(zip(panel.lengths, panel.names, strict=True))
+        ]
+        cuts = [np.array([n]) if there else NOWHERE for n, there in zip(panel.lengths, chosen, strict=True)]
+        return make_windows(panel, self.shape(), cuts, scales=False)
 
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
         """The next steps of each series: after what the run knows (None), or after new rows of a source."""
-        panel = self.last if source is None else self._extended(source)
-        windows = make_windows(
-            panel, self.shape(), [np.array([n]) if n else NOWHERE for n in panel.lengths], scales=False
-        )
-        if not len(windows):
-            return []
+        windows = self._ahead(panel := self._continued(source))
         forecasts = self.forecasts(model, windows)
         names = ["forecast", *(f"q{level:g}" for level in self.options.quantiles)]
         rows = []

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data.augment import Augmentation
 from gatework.data.frequency import calendar
 from gatework.data.panel import Panel
 from gatework.errors import DataError
+from gatework.tasks.recurrent import random_generator
 from gatework.training.learner import Shard
 
 SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
@@ -32,7 +34,9 @@ class Shape:
 class Windows:
     """Windows of a panel: window i sees series `owners[i]` up to `cuts[i]` and forecasts the `horizon` steps after.
 
-    `values` and `calendar` hold the series with L steps of padding before and h after, so that every window is there.
+    `values`, `calendar` (all that is known ahead, covariates too) and `seen` (covariates known up to now) hold the
+    series with L steps of padding before and h after, so that every window is there; `static` [S, K] goes with the
+    series.
     `scales` are the denominators of MASE: the mean absolute seasonal difference before the cut.
     """
 
@@ -40,6 +44,8 @@ class Windows:
     shape: Shape
     values: np.ndarray
     calendar: np.ndarray
+    seen: np.ndarray
+    static: np.ndarray
     offsets: np.ndarray
     owners: np.ndarray
     cuts: np.ndarray
@@ -47,6 +53,12 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.owners)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """How many channels `Batch.inputs` and `Batch.future` have."""
+        known = 2 + self.calendar.shape[1] + self.static.shape[1]
+        return known + self.seen.shape[1], known
 
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
@@ -69,8 +81,8 @@ class Windows:
         return self.panel.series(int(self.owners[row]))[: self.cuts[row]]
 
 
-def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Padded values, their calendar, and where each series' padding begins."""
+def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Padded values, what is known ahead, what is not, static features, and where each series' padding begins."""
     lengths = panel.lengths + shape.lookback + shape.horizon
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     values = np.full(offsets[-1], np.nan)
@@ -78,19 +90,25 @@ def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndar
     steps = np.arange(offsets[-1]) - offsets[owners] - shape.lookback
     inside = (steps >= 0) & (steps < panel.lengths[owners])
     values[inside] = panel.values
-    if panel.frequency.kind == "number":
-        return values, np.zeros((len(values), 0), np.float32), offsets
-    return values, calendar(panel.frequency.times(panel.starts[owners], steps), panel.frequency), offsets
+    marks = np.zeros((len(values), 0), np.float32)
+    if panel.frequency.kind != "number":
+        marks = calendar(panel.frequency.times(panel.starts[owners], steps), panel.frequency)
+    extra = panel.covariates
+    if extra is None:
+        return values, marks, marks[:, :0], np.zeros((len(panel), 0), np.float32), offsets
+    ahead, seen = extra.laid_out(owners, steps, inside)
+    return values, np.concatenate([marks, ahead], axis=1), seen, extra.static, offsets
 
 
 def make_windows(
     panel: Panel, shape: Shape, cuts: Sequence[np.ndarray], known: np.ndarray | None = None, scales: bool = True
 ) -> Windows:
     """Windows at `cuts[s]` of each series; `known` [S] are denominators of MASE to use instead of measuring them."""
-    values, marks, offsets = lay_out(panel, shape)
+    values, marks, seen, static, offsets = lay_out(panel, shape)
     owners = np.repeat(np.arange(len(panel)), [len(each) for each in cuts])
     where = np.concatenate([np.zeros(0, np.int64), *cuts]).astype(np.int64)
-    windows = Windows(panel, shape, values, marks, offsets, owners, where, np.full(len(owners), np.nan))
+    unscaled = np.full(len(owners), np.nan)
+    windows = Windows(panel, shape, values, marks, seen, static, offsets, owners, where, unscaled)
     if not scales:
         return windows
     measured = np.array([seasonal_scale(windows.history(row), shape.season) for row in range(len(owners))])
@@ -132,8 +150,8 @@ def filled(past: np.ndarray) -> np.ndarray:
 
 
 class Batch(NamedTuple):
-    """inputs (T, B, I): value, mask, calendar; window [B, L] filled; base [B, h]; future [B, h, F]; truth [B, h];
-    center and scale [B] in float64."""
+    """inputs (T, B, I): value, mask, past covariates, all that is known ahead; window [B, L] filled; base [B, h];
+    future [B, h, F]; truth [B, h]; center and scale [B] in float64."""
 
     inputs: Tensor
     window: Tensor
@@ -147,24 +165,35 @@ class Batch(NamedTuple):
         return self.base.shape[0]
 
 
-def make_batch(windows: Windows, rows: np.ndarray) -> Batch:
-    """Windows as the model reads them: mean 0 and deviation 1 of what is known before the cut."""
+def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augmentation()) -> Batch:  # noqa: B008 (frozen)
+    """Windows as the model reads them: mean 0 and deviation 1 of what is known before the cut; then the changes."""
     shape = windows.shape
     places = windows.places(rows)
     values = windows.values[places]
     values = np.log(values) if shape.log else values
-    past, truth = values[:, : shape.lookback], values[:, shape.lookback :]
-    center, scale = window_scale(past)
-    scaled = (past - center[:, None]) / scale[:, None]
+    center, scale = window_scale(values[:, : shape.lookback])
+    whole = (values - center[:, None]) / scale[:, None]
+    whole = changes.windows(whole, shape.lookback, random_generator()) if changes else whole
+    scaled, truth = whole[:, : shape.lookback], whole[:, shape.lookback :]
     base = seasonal_naive(scaled, shape.horizon, shape.season)
-    marks = windows.calendar[places]
+    marks = _marks(windows, rows, places)
+    seen = windows.seen[places[:, : shape.lookback]]
     mask = ~np.isnan(scaled)
-    inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), marks[:, : shape.lookback]], axis=2)
+    inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), seen, marks[:, : shape.lookback]], axis=2)
     lags = _season_before(filled(scaled), shape)
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
-    arrays = (inputs.transpose(1, 0, 2), filled(scaled), base, future, (truth - center[:, None]) / scale[:, None])
+    arrays = (inputs.transpose(1, 0, 2), filled(scaled), base, future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
     return Batch(*tensors, center=center, scale=scale)  # pyright: ignore[reportCallIssue]
+
+
+def _marks(windows: Windows, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """[n, L + h, C]: what is known ahead at each place, static features among it."""
+    marks = windows.calendar[places]
+    if not windows.static.shape[1]:
+        return marks
+    static = np.repeat(windows.static[windows.owners[rows], None], places.shape[1], axis=1)
+    return np.concatenate([marks, static], axis=2)
 
 
 def window_scale(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,8 +213,17 @@ def _season_before(past: np.ndarray, shape: Shape) -> np.ndarray:
 class Batches(Sequence):
     """The batches of an epoch, drawn by (seed, epoch) alone; one process' share of each."""
 
-    def __init__(self, windows: Windows, size: int, most: int, seed: int, epoch: int, shard: Shard):
-        self.windows = windows
+    def __init__(
+        self,
+        windows: Windows,
+        size: int,
+        most: int,
+        seed: int,
+        epoch: int,
+        shard: Shard,
+        changes: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+    ):
+        self.windows, self.changes = windows, changes
         order = np.random.default_rng([seed, epoch]).permutation(len(windows))[:most]
         whole = [order[start : start + size * shard.world] for start in range(0, len(order), size * shard.world)]
         self.rows = [part[shard.rank :: shard.world] if len(part) >= shard.world else part[:1] for part in whole]
@@ -194,7 +232,7 @@ class Batches(Sequence):
         return len(self.rows)
 
     def __getitem__(self, index):
-        return make_batch(self.windows, self.rows[index])
+        return make_batch(self.windows, self.rows[index], self.changes)
 
 
 def positive(panel: Panel) -> None:

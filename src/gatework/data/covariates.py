@@ -1,0 +1,219 @@
+"""Columns beside the target: known ahead, known up to now, or the same all through a series; as scaled numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from gatework.data.finding import Finding
+from gatework.data.grid import Rows
+from gatework.data.table import Table, listed
+from gatework.errors import DataError
+
+MOST_LABELS = 50  # a category is a channel for each of its values; more would drown the series itself
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One number that a model sees of a column: `(value - shift) / scale`, or whether the column holds `label`."""
+
+    column: str
+    role: str
+    label: str | None = None
+    shift: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """`values` [N, C] of the channels that change with time, on a panel's grid, NaN = missing; `static` [S, K].
+
+    Series s is `values[offsets[s]:offsets[s + 1]]`: from the panel's start of it, and past its end where rows with an
+    empty target say what is known ahead. `channels` are the C of `values`, then the K of `static`.
+    """
+
+    channels: tuple[Channel, ...]
+    values: np.ndarray
+    offsets: np.ndarray
+    static: np.ndarray
+
+    def part(self, number: int) -> np.ndarray:
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    def with_parts(self, parts: Sequence[np.ndarray], static: np.ndarray) -> Covariates:
+        """The same channels with other values."""
+        offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        values = np.concatenate([np.zeros((0, self.values.shape[1])), *parts])
+        return replace(self, values=values, offsets=offsets, static=static)
+
+    def from_steps(self, firsts: np.ndarray) -> Covariates:
+        """Each series from a step on."""
+        return self.with_parts([self.part(s)[first:] for s, first in enumerate(firsts)], self.static)
+
+    def places(self, *roles: str) -> list[int]:
+        """Which columns of `values` have a role."""
+        return [c for c, channel in enumerate(self.channels[: self.values.shape[1]]) if channel.role in roles]
+
+    def laid_out(self, owners: np.ndarray, steps: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is known ahead [M, F] and up to now [M, P] at steps of series; 0, the mean, where nothing is known."""
+        there = (steps >= 0) & (steps < np.diff(self.offsets)[owners])
+        whole = np.zeros((len(steps), self.values.shape[1]), np.float32)
+        whole[there] = np.nan_to_num(self.values[(self.offsets[owners] + steps)[there]])
+        seen = whole[:, self.places("past")]
+        seen[~inside] = 0
+        return whole[:, self.places("future")], seen
+
+    def lacking(self, number: int, begin: int, count: int) -> list[tuple[int, list[str]]]:
+        """Steps of a series from `begin` on at which columns known ahead have no value, and those columns."""
+        columns = self.places("future")
+        known = np.zeros((count, len(columns)), bool)
+        part = self.part(number)[begin : begin + count, columns]
+        known[: len(part)] = ~np.isnan(part)
+        names = [self.channels[c].column for c in columns]
+        return [
+            (begin + step, list(dict.fromkeys(name for name, there in zip(names, row, strict=True) if not there)))
+            for step, row in enumerate(known)
+            if not row.all()
+        ]
+
+    def scaled(self, ends: np.ndarray) -> Covariates:
+        """Numbers with mean 0 and deviation 1 over each series' first steps, up to `ends` [S]: the training part."""
+        steps = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        training = steps < np.repeat(ends, np.diff(self.offsets))
+        count = self.values.shape[1]
+        channels = [_fitted(each, self.values[training, c]) for c, each in enumerate(self.channels[:count])]
+        channels += [_fitted(each, self.static[:, c]) for c, each in enumerate(self.channels[count:])]
+        values, static = apply(channels[:count], self.values), apply(channels[count:], self.static)
+        return replace(self, channels=tuple(channels), values=values, static=np.nan_to_num(static))
+
+
+def apply(channels: Sequence[Channel], values: np.ndarray) -> np.ndarray:
+    """Values [N, C] as channels see them, in float32."""
+    shift, scale = np.array([[each.shift, each.scale] for each in channels]).reshape(-1, 2).T
+    return ((values - shift) / scale).astype(np.float32)
+
+
+def _fitted(channel: Channel, values: np.ndarray) -> Channel:
+    known = values[~np.isnan(values)]
+    if channel.label is not None or not len(known):
+        return channel
+    return replace(channel, shift=float(known.mean()), scale=float(known.std()) or 1.0)
+
+
+def encode(
+    table: Table, columns: Mapping[str, Sequence[str]], known: Sequence[Channel] | None = None, lacking: bool = False
+) -> tuple[list[Channel], np.ndarray, list[Finding]]:
+    """Channels, their values [rows, C] and findings of the columns of each role.
+
+    Numbers are one channel, anything else one for each value. `known` are the channels of a training: the result has
+    exactly those, scaled. `lacking` allows columns not known ahead to be absent: they are missing in every row.
+    """
+    channels: list[Channel] = []
+    parts, found = [np.zeros((len(table), 0))], []
+    for role, name in [(role, name) for role, names in columns.items() for name in names]:
+        own = None if known is None else [each for each in known if (each.column, each.role) == (name, role)]
+        if own is not None and name not in table.columns and (role == "static" or (lacking and role == "past")):
+            values = np.full((len(table), len(own)), np.nan)
+        else:
+            try:
+                own, values, more = _column(table, name, role, own)
+            except DataError as error:
+                own, values, more = [], np.zeros((len(table), 0)), [Finding("error", str(error), column=name)]
+            found += more
+        channels += own
+        parts.append(values)
+    return channels, np.concatenate(parts, axis=1), found
+
+
+def _column(
+    table: Table, name: str, role: str, known: list[Channel] | None
+) -> tuple[list[Channel], np.ndarray, list[Finding]]:
+    column = table.column(name)
+    if column.dtype.is_temporal():
+        raise DataError(f"{table.source}, column {name!r} holds dates; a {role} column is numbers or categories")
+    numeric = _is_number(column) if known is None else known[0].label is None
+    if numeric:
+        values = table.numbers(name).to_numpy()[:, None]
+        channels = known or [Channel(name, role)]
+        return channels, apply(channels, values) if known else values, infinite(table, name, values[:, 0])
+    texts = table.strings(name).str.strip_chars().replace("", None)
+    labels = texts.drop_nulls().unique().sort().to_list() if known is None else [str(each.label) for each in known]
+    if len(labels) > MOST_LABELS:
+        raise DataError(
+            f"{table.source}, column {name!r} has {len(labels):,} different texts ({listed(labels, 3)}), more than the "
+            f"{MOST_LABELS} that a {role} column may have; group the rare ones, or give numbers"
+        )
+    values = np.stack([(texts == label).to_numpy().astype(float) for label in labels], axis=1)
+    values[texts.is_null().to_numpy()] = np.nan
+    channels = known or [Channel(name, role, label) for label in labels]
+    return channels, values, _strange(table, name, texts, labels)
+
+
+def _is_number(column: pl.Series) -> bool:
+    if column.dtype != pl.String:
+        return True
+    filled = column.str.strip_chars().replace("", None).drop_nulls()
+    return not len(filled) or filled.cast(pl.Float64, strict=False).null_count() <= len(filled) // 10
+
+
+def infinite(table: Table, name: str, values: np.ndarray) -> list[Finding]:
+    bad = np.flatnonzero(np.isinf(values))
+    if not len(bad):
+        return []
+    row = int(bad[0])
+    message = f"{table.where(row)}, column {name!r}: {values[row]} is infinite ({len(bad)} such values); "
+    return [Finding("error", message + "leave it empty if the value is missing", row, name)]
+
+
+def _strange(table: Table, name: str, texts: pl.Series, labels: list[str]) -> list[Finding]:
+    rows = (~texts.is_in(labels) & texts.is_not_null()).arg_true()
+    if not len(rows):
+        return []
+    row = int(rows[0])
+    message = f"{table.where(row)}, column {name!r}: {texts[row]!r} did not occur in the training data ({len(rows)} "
+    return [Finding("warning", message + f"such rows); it counts as none of {listed(labels, 5)}", row, name)]
+
+
+def static_of(data: Rows, channels: Sequence[Channel], values: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
+    """One row [S, K] for each series of what shall not change within it, from the values [rows of the table, K]."""
+    result = np.full((len(data.names), values.shape[1]), np.nan)
+    found: list[Finding] = []
+    for c, channel in enumerate(channels):
+        here = values[data.rows, c]
+        there = ~np.isnan(here)
+        series, first = np.unique(data.owners[there], return_index=True)
+        place = np.full(len(data.names), -1)
+        place[series] = data.rows[there][first]
+        result[series, c] = values[place[series], c]
+        changed = np.flatnonzero(there & (here != result[data.owners, c]))
+        if len(changed) and channel.column not in [each.column for each in found]:
+            found.append(_changes(data, channel.column, int(changed[0]), place))
+    return result, found
+
+
+def _changes(data: Rows, column: str, at: int, place: np.ndarray) -> Finding:
+    row, number = int(data.rows[at]), int(data.owners[at])
+    before, texts = int(place[number]), data.table.strings(column)
+    message = (
+        f"{data.table.where(row)}, column {column!r}: {texts[row]!r}, but series {data.names[number]!r} has "
+        f"{texts[before]!r} in {data.table.place(before)}; a static column does not change within a series: correct "
+        "it, or give it as past or future"
+    )
+    return Finding("error", message, row, column)
+
+
+def missing(data: Rows, channels: Sequence[Channel], values: np.ndarray, training: bool) -> list[Finding]:
+    """A warning for each column with values missing where its target is known; at first reading also known ahead."""
+    known = ~np.isnan(data.values)
+    found = []
+    for column, role in dict.fromkeys((each.column, each.role) for each in channels):
+        c = next(c for c, each in enumerate(channels) if each.column == column)
+        absent = np.isnan(values[data.rows, c]) & (known | (role == "future" and training))
+        rows = np.unique(data.rows[absent])
+        if len(rows):
+            message = f"{data.table.where(int(rows[0]))}, column {column!r}: empty ({len(rows):,} such rows); the mean "
+            found.append(Finding("warning", message + "of the training part stands for it", int(rows[0]), column))
+    return found

@@ -1,0 +1,155 @@
+"""Rows of series sorted and laid on a grid of equal steps; what does not fit is named by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gatework.data.dates import shown_time
+from gatework.data.finding import Finding
+from gatework.data.frequency import Frequency, infer
+from gatework.data.table import Table, listed
+from gatework.errors import OptionError
+
+MOST_POINTS = 50_000_000  # on the grid; a wrong step or one wrong date would ask for more than memory holds
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A value each: the series it belongs to (a number into `names`), its time, and its row of the table."""
+
+    table: Table
+    names: tuple[str, ...]
+    dates: bool
+    owners: np.ndarray
+    times: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
+
+    def only(self, which: np.ndarray) -> Rows:
+        """Some of them, by a mask or an order."""
+        if which.dtype == bool and which.all():
+            return self
+        return replace(self, **{name: getattr(self, name)[which] for name in ("owners", "times", "rows", "values")})
+
+    def sorted(self) -> Rows:
+        """By series, then time."""
+        return self.only(np.lexsort((self.times, self.owners)))
+
+    @property
+    def same(self) -> np.ndarray:
+        """[n - 1] whether a value belongs to the series of the value before it."""
+        return np.diff(self.owners) == 0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Series s is `values[offsets[s]:offsets[s + 1]]`, from `starts[s]` on; the rows of `data` stand at `places`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+    starts: np.ndarray
+    step: Frequency
+    data: Rows
+    places: np.ndarray
+
+
+def lay(data: Rows, frequency: str | None) -> tuple[Grid | None, list[Finding]]:
+    """Sorts by series and time, finds the step, and lays every value on its place; None where a fault forbids it."""
+    found = unordered(data)
+    data = data.sorted()
+    found += repeated(data)
+    if found and found[-1].level == "error":
+        data = data.only(np.concatenate([[True], ~(data.same & (np.diff(data.times) == 0))]))
+    if not len(data.rows):
+        return None, found
+    step = Frequency.parse(frequency) if frequency else infer(data.times, data.owners, data.dates)
+    how = "given" if frequency else "found"
+    if (step.kind == "number") == data.dates:
+        kind = "dates" if data.dates else "times that are plain numbers"
+        raise OptionError(f"frequency {step} does not fit {kind}")
+    firsts = np.flatnonzero(np.concatenate([[True], ~data.same]))
+    starts, lasts = _per_series(data, firsts)
+    steps, exact = step.steps(starts[data.owners], data.times)
+    found += off_grid(data, steps, exact, step, how) or slower(data, steps, step, how)
+    lengths = np.zeros(len(data.names), np.int64)
+    lengths[data.owners[lasts]] = steps[lasts] + 1
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    found += too_long(data, int(offsets[-1]), step)
+    if any(finding.level == "error" for finding in found):
+        return None, found
+    places = offsets[data.owners] + steps
+    values = np.full(offsets[-1], np.nan)
+    values[places] = data.values
+    return Grid(values, offsets, starts, step, data, places), found
+
+
+def _per_series(data: Rows, firsts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first time of each series (0 for one without a row), and the last row of each."""
+    starts = np.zeros(len(data.names), np.int64)
+    starts[data.owners[firsts]] = data.times[firsts]
+    return starts, np.append(firsts[1:], len(data.times)) - 1
+
+
+def too_long(data: Rows, points: int, step: Frequency) -> list[Finding]:
+    """An error where a wrong date or step would ask for far more points than there are rows."""
+    if points <= max(MOST_POINTS, 4 * len(data.rows)):
+        return []
+    message = f"{data.table.source}: {points:,} steps of {step} between first and last times, but {len(data.rows):,} "
+    return [Finding("error", message + "rows; correct the dates, or give frequency=")]
+
+
+def unordered(data: Rows) -> list[Finding]:
+    """A warning where a row is earlier than the one before it."""
+    order = np.argsort(data.owners, kind="stable")
+    back = np.flatnonzero((np.diff(data.owners[order]) == 0) & (np.diff(data.times[order]) < 0))
+    if not len(back):
+        return []
+    row = int(data.rows[order][back[0] + 1])
+    message = f"{data.table.where(row)}: earlier than the row before it ({len(back)} such rows); "
+    return [Finding("warning", message + "the rows were sorted by time", row)]
+
+
+def repeated(data: Rows) -> list[Finding]:
+    """An error where two rows of a series have the same time; the rows are sorted."""
+    twice = np.flatnonzero(data.same & (np.diff(data.times) == 0))
+    if not len(twice):
+        return []
+    at = int(twice[0])
+    first, second = sorted((int(data.rows[at]), int(data.rows[at + 1])))
+    several = len(data.names) > 1
+    hint = "keep one of them, or sum them" if several else "keep one of them, or name the column series=COLUMN"
+    message = (
+        f"{data.table.where(second)}: time {shown_time(data.times[at], data.dates)} of series "
+        f"{data.names[data.owners[at]]!r} stands also in {data.table.place(first)} ({len(twice)} such rows); {hint}; "
+        "local times that repeat when clocks go back need an offset such as +01:00"
+    )
+    return [Finding("error", message, second)]
+
+
+def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency, how: str) -> list[Finding]:
+    """An error where a row is between two steps, or shares its step with the row before."""
+    off = np.flatnonzero(~exact | np.concatenate([[False], data.same & (np.diff(places) == 0)]))
+    if not len(off):
+        return []
+    row = int(data.rows[off[0]])
+    message = (
+        f"{data.table.where(row)}: not a whole number of steps of {step} ({how}) after the start of series "
+        f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; bring all rows to one step"
+    )
+    return [Finding("error", message, row)]
+
+
+def slower(data: Rows, places: np.ndarray, step: Frequency, how: str) -> list[Finding]:
+    """An error where a series has a longer step than the others."""
+    most = np.iinfo(np.int64).max
+    gaps = np.where(data.same, np.diff(places), most)
+    smallest = np.full(len(data.names), most)
+    np.minimum.at(smallest, data.owners[1:], gaps)
+    slow = np.flatnonzero((smallest > 1) & (np.bincount(data.owners, minlength=len(data.names)) > 2))
+    if not len(slow):
+        return []
+    which = listed([data.names[number] for number in slow], 5)
+    message = f"{data.table.source}: steps of {step} ({how}), but of {smallest[slow[0]]} such steps or more in {which}"
+    return [Finding("error", f"{message}: mixed frequencies; train them apart, or bring them to one step")]

@@ -1,0 +1,60 @@
+"""The end of each series, as a run keeps it: `predict` goes on from there without any file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from gatework.data.covariates import Channel, Covariates
+from gatework.data.frequency import Frequency
+from gatework.data.panel import Panel
+
+
+def to_json(last: Panel, scales: np.ndarray) -> str:
+    """Names, starts, values, denominators of MASE, and covariates, all as JSON."""
+    series = [
+        {
+            "name": name,
+            "start": int(last.starts[number]),
+            "scale": plain(scales[number]),
+            "values": [plain(value) for value in last.series(number)],
+            **_beside(last.covariates, number),
+        }
+        for number, name in enumerate(last.names)
+    ]
+    frequency = {"kind": last.frequency.kind, "every": last.frequency.every}
+    channels = [] if last.covariates is None else [asdict(each) for each in last.covariates.channels]
+    return json.dumps({"frequency": frequency, "dates": last.dates, "channels": channels, "series": series})
+
+
+def from_json(text: str) -> tuple[Panel, np.ndarray]:
+    """What `to_json` was given."""
+    found = json.loads(text)
+    rows = found["series"]
+    scales = np.array([row["scale"] for row in rows], np.float64)
+    starts = np.array([row["start"] for row in rows], np.int64)
+    names = tuple(row["name"] for row in rows)
+    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, Frequency(**found["frequency"]), found["dates"])
+    panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
+    if not found.get("channels"):
+        return panel, scales
+    channels = tuple(Channel(**each) for each in found["channels"])
+    static = np.array([row["static"] for row in rows], np.float32)
+    width = len(channels) - static.shape[1]
+    parts = [np.array(row["covariates"], np.float64).reshape(-1, width) for row in rows]
+    covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
+    return replace(panel, covariates=covariates), scales
+
+
+def _beside(covariates: Covariates | None, number: int) -> dict[str, Any]:
+    if covariates is None:
+        return {}
+    rows = [[plain(value) for value in row] for row in covariates.part(number)]
+    return {"covariates": rows, "static": [float(value) for value in covariates.static[number]]}
+
+
+def plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
