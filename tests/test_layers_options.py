@@ -363,3 +363,14 @@ def test_other_devices_run_torchs_kernel_or_the_reference(kind: str, x: Tensor) 
     for more in ({}, {"zoneout": 0.2}):
         elsewhere = getattr(gatework, kind)(I, H, **options, **more, device="meta")
         assert elsewhere(torch.zeros(4, 3, I, device="meta"))[0].shape == (4, 3, 2 * H)
+
+
+def test_a_layer_keeps_its_shape_and_refuses_what_is_no_rate_or_no_reset() -> None:
+    layer = gatework.LSTM(I, H)
+    for name, value in (("num_layers", 2), ("bidirectional", True), ("layer_norm", True), ("hidden_size", H + 1)):
+        with pytest.raises(OptionError, match=f"a layer keeps its {name}"):
+            setattr(layer, name, value)
+    with pytest.raises(OptionError, match="zoneout is a rate between 0 and 1"):
+        gatework.LSTM(I, H, zoneout="h")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"reset says yes or no for each step; it holds 0\.5"):
+        layer(torch.randn(3, 2, I), reset=torch.full((3, 2), 0.5))

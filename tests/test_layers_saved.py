@@ -106,7 +106,9 @@ def test_wrong_calls_are_named(tmp_path: Path, x: np.ndarray) -> None:
     for call, words in (
         (lambda: runner.step(x[0, :2]), r"there are 3 streams, but the input has 2; call reset\(2\)"),
         (lambda: runner.run(x[..., :2]), r"must have shape \(T, B, 4\); got \(7, 3, 2\)"),
-        (lambda: setattr(runner, "state", runner.state[:1]), "one entry for each of the 2 layers"),
+        (lambda: runner.step(x[0, :, :2]), r"a step takes \(B, 4\); got \(3, 2\)"),
+        (lambda: setattr(runner, "state", runner.state[:1]), "a dict of states for each of 2 layers; got 1 entries"),
+        (lambda: setattr(runner, "state", None), "for each of 2 layers; got None"),
         (lambda: setattr(runner, "state", [{"h": np.zeros((1, H))}] * 2), "the states of layer 0 must be"),
     ):
         with pytest.raises(ShapeError, match=words):

@@ -56,10 +56,19 @@ class Call:
         self.values: dict[str, Any] = {}
         self.inputs, self.rates = self.checked_inputs(inputs)
         known = reset is None or isinstance(reset, (Tensor, PackedSequence))
-        self.reset = reset if known else torch.as_tensor(reset)
+        self.reset = self.checked_reset(reset if known else torch.as_tensor(reset))
         self.finals: list[list[Tensor]] = [[] for _ in self.names]
 
     # --- what is given -----------------------------------------------------------------------------------------------
+
+    def checked_reset(self, reset: Any) -> Any:
+        values = reset.data if isinstance(reset, PackedSequence) else reset
+        if values is None or values.dtype == torch.bool or values.is_meta or torch.compiler.is_compiling():
+            return reset
+        odd = values[(values != 0) & (values != 1)]
+        if len(odd):
+            raise LayerError(f"reset says yes or no for each step; it holds {float(odd[0]):g}: give booleans")
+        return reset
 
     def checked_states(self, states: Any) -> list[Tensor]:
         """Each state as (layers * directions, B, w) in the rows' order."""

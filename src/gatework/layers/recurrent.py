@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, TypedDict
 
 import torch
@@ -25,6 +26,7 @@ from gatework.layers.quick import quick
 States = Any
 NORM = ("of", "over", "state", "eps")
 LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "weight_drop", "zoneout", "recompute")
+FIXED = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "layer_norm", "learn_initial_state")
 
 
 class Options(TypedDict, total=False):
@@ -112,6 +114,9 @@ class Recurrent(nn.Module):
         unknown = [name for name in rates if name not in states]
         if unknown:
             raise OptionError(f"zoneout names the state {unknown[0]!r}; {self.graph.name} has {', '.join(states)}")
+        wrong = [rate for rate in rates.values() if isinstance(rate, bool) or not isinstance(rate, Real)]
+        if wrong:
+            raise OptionError(f"zoneout is a rate between 0 and 1, or one for each state; got {zoneout!r}")
         return {name: float(rate) for name, rate in rates.items() if rate}
 
     def _check_options(self) -> None:
@@ -205,7 +210,9 @@ class Recurrent(nn.Module):
     # --- kernels -----------------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """An option that is changed later acts from the next call on."""
+        """An option that is changed later acts from the next call on; the layer's shape is not one."""
+        if name in FIXED and "_stacks" in self.__dict__ and value != getattr(self, name):
+            raise OptionError(f"{name}={value!r}: a layer keeps its {name}; make a new layer with it")
         if name in LATER and "_stacks" in self.__dict__:
             self._forget_kernels()
             value = self._rates(value) if name == "zoneout" else value
@@ -316,9 +323,10 @@ class Recurrent(nn.Module):
             raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
         dtype = self.parameter(0).dtype
         if data.dtype != dtype and not autocasts(data.device):
+            model = f", or convert model: model.to({data.dtype})" if data.is_floating_point() else ""
             raise LayerError(
                 f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). "
-                f"Convert input: input.to({dtype}), or convert model: model.to({data.dtype})"
+                f"Convert input: input.to({dtype}){model}"
             )
         if data.shape[-1] != self.input_size:
             raise LayerError(

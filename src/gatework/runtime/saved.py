@@ -248,8 +248,10 @@ class Runner:
     def state(self, given: States) -> None:
         self._check_one_way("state")
         self._leave_streams()
-        if len(given) != len(self.layers):
-            raise ShapeError(f"state must have one entry for each of the {len(self.layers)} layers; got {len(given)}")
+        fits = isinstance(given, list | tuple) and all(isinstance(each, Mapping) for each in given)
+        if not fits or len(given) != len(self.layers):
+            got = f"{len(given)} entries" if fits else f"{given!r:.60}"
+            raise ShapeError(f"state is a list with a dict of states for each of {len(self.layers)} layers; got {got}")
         batch = len(next(iter(given[0].values()))) if given[0] else 0
         for k, (layer, states) in enumerate(zip(self.layers, given, strict=True)):
             expected = {s.name: (batch, size(layer.sizes, s.width)) for s in layer.graph.states}
@@ -267,6 +269,8 @@ class Runner:
                 x = stream.step(x)
             return x.copy()
         self._check_one_way("step")
+        if np.ndim(x) != 2 or np.shape(x)[1] != self.input_size:
+            raise ShapeError(f"a step takes (B, {self.input_size}); got {np.shape(x)}; whole sequences go to run()")
         steps = {i.name for x in self.layers for i in x.graph.inputs if i.per == "step"}
         given = {n: np.asarray(v)[None] if n in steps else v for n, v in inputs.items()}
         return self.run(np.asarray(x)[None], **given)[0]
