@@ -111,7 +111,7 @@ def test_results_errors_and_baselines_of_classify(classified: Run) -> None:
     assert results["sections"]["worst"], "the data has errors by design"
     for row in results["sections"]["worst"]:
         assert row["text"] in shown and f"{row['confidence']:.1%}" in shown
-    assert all(sentence in shown for sentence in words.gap(results["history"]))
+    assert all(sentence in shown for sentence in words.gap(results["history"], results))
     assert words.calibrated(results["sections"]["calibration"]["error"]) in shown
 
 
@@ -242,6 +242,20 @@ def test_what_curves_say() -> None:
     assert "hardly moved" in curve([2, 1, 0.9], [2, 1, 1.01])
     assert "dropout is off" in curve([2], [1]) and "too few" in curve([2], [1])
     assert curve([float("nan")], [1]) == "No loss was recorded."
+
+
+def test_the_gap_is_between_what_was_measured_alike() -> None:
+    rows = [{"epoch": 1.0, "train_loss": 9.0, "valid_loss": 2.0}]
+
+    def said(train: float, valid: float) -> str:
+        parts = {"train": {"loss": train, "accuracy": 0.9}, "valid": {"loss": valid, "accuracy": 0.7}}
+        return words.gap(rows, {**parts, "metric": {"name": "accuracy"}})[0]
+
+    assert "0.5 on training rows and 2 on validation (accuracy 0.9 and 0.7)" in said(0.5, 2)
+    assert "a gap of 1.5" in said(0.5, 2)
+    assert "no gap" in said(1.99, 2)
+    assert "does not overfit" in said(2, 1)
+    assert words.gap(rows, {"train": None, "valid": None})[0] == words.gap(rows)[0], "of runs before it was measured"
 
 
 def test_every_cell_has_its_equations() -> None:

@@ -66,7 +66,7 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
         "origin": (str(data["source"]), str(data["sha256"])),
         "labels": label_counts(data.get("labels")),
         "notes": data.get("notes") or [],
-        "gap": words.gap(results["history"]),
+        "gap": words.gap(results["history"], results),
         "course": course,
         "duration": words.duration(course["seconds"]),
         "cell": equations.of(run.options.get("cell")),

@@ -56,17 +56,36 @@ def duration(seconds: float) -> str:
     return " ".join([*parts, f"{rest} s"] if not hours else parts) if seconds >= 1 else f"{seconds:.1f} s"
 
 
-def gap(history: Sequence[Mapping[str, float]], best_epoch: float | None = None) -> list[str]:
-    """What the two loss curves say: how far they are apart, and whether more training would help."""
+def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | None = None) -> list[str]:
+    """How far training and validation are apart, and whether more training would help.
+
+    With `results` the distance is between what was measured on both in evaluation mode, else between the curves.
+    """
     rows = [row for row in history if _finite(row.get("train_loss")) and _finite(row.get("valid_loss"))]
     if not rows:
         return ["No loss was recorded."]
-    last = rows[-1]
-    return [_distance(last), *_course(rows)]
+    if results and results.get("train") and results.get("valid"):
+        return [_measured_gap(results["train"], results["valid"], results["metric"]["name"]), *_course(rows)]
+    return [_distance(rows[-1]), *_course(rows)]
 
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric: str) -> str:
+    opening = f"The result's loss is {number(train['loss'])} on training rows and {number(valid['loss'])} on validation"
+    if metric != "loss" and _finite(train.get(metric)):
+        opening += f" ({named(metric)} {number(train[metric])} and {number(valid[metric])})"
+    opening += ", both with dropout off"
+    if abs(valid["loss"] - train["loss"]) <= CLOSE * abs(valid["loss"]):
+        return f"{opening}: no gap to speak of."
+    if valid["loss"] < train["loss"]:
+        return f"{opening}: the validation part is the easier one. The model does not overfit."
+    return (
+        f"{opening}: a gap of {number(valid['loss'] - train['loss'])}; the model knows its training rows better than "
+        "new ones (it overfits to that degree)."
+    )
 
 
 def _distance(row: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 
 from gatework.data.finding import Finding
@@ -111,6 +112,10 @@ class Task(ABC):
     @abstractmethod
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source."""
+
+    def some(self, examples: Any, count: int) -> Any:
+        """At most `count` of the examples, spread over all of them: measured like validation, they show the gap."""
+        return examples.take(np.unique(np.linspace(0, len(examples) - 1, count).astype(np.int64)))
 
     def baselines(self, parts: Parts) -> list[Baseline]:
         """Simple methods, fitted on the training part and measured on `parts.last`."""

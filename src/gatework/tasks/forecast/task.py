@@ -20,6 +20,7 @@ from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batches, Windows, make_batch, make_windows
 
 EVALUATION_BATCH = 512
+MOST_SEEN = 500  # training windows that are measured beside validation
 
 
 class ForecastTask(SeriesTask):
@@ -92,6 +93,9 @@ class ForecastTask(SeriesTask):
                 return forecast
         self._benchmarks.append((windows, baselines.naive2(windows)))
         return self._benchmarks[-1][1]
+
+    def some(self, examples: Windows, count: int) -> Windows:
+        return super().some(examples, min(count, MOST_SEEN)).with_scales()
 
     def baselines(self, parts: Parts) -> list[Baseline]:
         """naive, seasonal naive, drift, Naive2 of M4, and ridge on the window's values."""

@@ -63,6 +63,11 @@ class Windows:
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
 
+    def with_scales(self) -> Windows:
+        """The same windows with their denominators of MASE measured."""
+        season = self.shape.season
+        return replace(self, scales=np.array([seasonal_scale(self.history(row), season) for row in range(len(self))]))
+
     def places(self, rows: np.ndarray) -> np.ndarray:
         """[n, L + h] places in `values` of each window."""
         first = self.offsets[self.owners[rows]] + self.cuts[rows]

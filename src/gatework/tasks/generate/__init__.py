@@ -160,6 +160,12 @@ class Generate(Task):
         perplexity = float(torch.tensor(each, dtype=torch.float64).exp())
         return {"loss": each, "perplexity": perplexity, **baselines.per_character(total, examples.characters)}
 
+    def some(self, examples: Text, count: int) -> Text:
+        """The last units of a text, read as if nothing stood before them."""
+        ids = examples.ids[-max(count, 2) :]
+        decoded = self.tokens.decode
+        return Text(ids, len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist())))
+
     def baselines(self, parts: Parts) -> list[Baseline]:
         _, last = parts.last
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))

@@ -21,6 +21,9 @@ class Text:
     ids: Tensor
     characters: int
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
 
 class Chunk(NamedTuple):
     """Inputs and the units that follow them, both (T, B)."""
