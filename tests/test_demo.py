@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ def test_digits_are_the_dots_of_scikit_learn() -> None:
     assert {row[10] for row in rows} == {labels[number]}
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "rows", "missing", "first", "last"),
+    [
+        (embedded.sunspots(), "month,sunspots", 2820, 0, "1749-01-01,58.0", "1983-12-01,33.4"),
+        (embedded.co2(), "week,co2", 2284, 59, "1958-03-29,316.1", "2001-12-29,371.5"),
+    ],
+)
+def test_series_are_whole_and_say_where_they_are_from(
+    text: str, column: str, rows: int, missing: int, first: str, last: str
+) -> None:
+    from datetime import date
+
+    header, *lines = text.splitlines()
+    days = [date.fromisoformat(line.partition(",")[0]) for line in lines]
+    gaps = {(after - before).days for before, after in pairwise(days)}
+    assert (header, len(lines), lines[0], lines[-1]) == (column, rows, first, last)
+    assert gaps == ({7} if column.startswith("week") else {28, 29, 30, 31})
+    assert sum(line.endswith(",") for line in lines) == missing
+    source = embedded.series_source()
+    assert f"{column.partition(',')[2]}.csv" in source and "public domain" in source
+
+
 def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
     assert demo.free(tmp_path / "demo") == tmp_path / "demo"
     (tmp_path / "demo").mkdir()
@@ -67,7 +90,7 @@ def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
 def test_what_is_shown() -> None:
     from gatework import tasks
 
-    assert {"classify", "generate"} <= {each.task for each in demo.DEMOS} <= set(tasks.names())
+    assert {"classify", "forecast", "generate"} <= {each.task for each in demo.DEMOS} <= set(tasks.names())
     assert len({each.name for each in demo.DEMOS}) == len(demo.DEMOS)
 
 
@@ -78,10 +101,12 @@ def test_an_unknown_job_is_named() -> None:
 
 def test_the_demo_ends_with_results_and_reports(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    arguments = ["demo", "--out", str(out), "--job", "digits", "--job", "manual", "--time-limit", "0.3", "--quiet"]
+    chosen = {"digits": "accuracy", "manual": "nats per character", "co2": "mase"}
+    flags = [word for name in chosen for word in ("--job", name)]
+    arguments = ["demo", "--out", str(out), *flags, "--time-limit", "0.3", "--quiet"]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
-    for name, metric in (("digits", "accuracy"), ("manual", "nats per character")):
+    for name, metric in chosen.items():
         report = out / name / "report.html"
         assert report.exists() and str(report) in result.output.replace("\n", "")
         assert metric in result.output

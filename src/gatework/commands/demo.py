@@ -1,4 +1,4 @@
-"""`gatework demo`: every job on data that Python itself carries, each in under a minute on two cores."""
+"""`gatework demo`: every job on data that comes with Python or this package, each in under a minute on two cores."""
 
 from __future__ import annotations
 
@@ -154,6 +154,20 @@ def write_digits(path: Path) -> None:
     path.write_text(digits(), encoding="utf-8")
 
 
+def write_sunspots(path: Path) -> None:
+    from gatework.data.embedded import sunspots
+
+    path.write_text(sunspots(), encoding="utf-8")
+
+
+def write_co2(path: Path) -> None:
+    from gatework.data.embedded import co2
+
+    path.write_text(co2(), encoding="utf-8")
+
+
+SUN_CYCLE = 132  # months: eleven years
+
 DEMOS = (
     Demo(
         "classify",
@@ -169,6 +183,22 @@ DEMOS = (
         "digits.csv",
         write_digits,
         {"id": "id", "time": "line", "label": "digit"},
+        20,
+    ),
+    Demo(
+        "forecast",
+        "How many sunspots in the next twelve months? (monthly, 1749 to 1983)",
+        "sunspots.csv",
+        write_sunspots,
+        {"season": SUN_CYCLE, "lookback": 2 * SUN_CYCLE, "horizon": 12, "valid_windows": 5, "test_windows": 5},
+        20,
+    ),
+    Demo(
+        "forecast",
+        "How much carbon dioxide in the air over the next year? (Mauna Loa, weekly, 1958 to 2001)",
+        "co2.csv",
+        write_co2,
+        {"valid_windows": 4, "test_windows": 4},
         20,
     ),
     Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 40),

@@ -12,6 +12,7 @@ from gatework.data.frequency import DAY, UNITS, WEEK, Frequency
 from gatework.tasks.forecast.windows import Windows
 
 HOUR = UNITS["h"]
+FEWEST = 3  # values for each hour, weekday or month on average, below which a mean says nothing
 MONTHS, WEEKDAYS = list(calendar.month_name)[1:], list(calendar.day_name)
 
 
@@ -43,7 +44,10 @@ def persistence(scaled: np.ndarray) -> float | None:
 
 
 def by_calendar(windows: Windows, scaled: np.ndarray) -> dict[str, Any] | None:
-    """Mean error and mean size of error (in MASE's units) by hour, weekday or month; None where the step has none."""
+    """Mean error and mean size of error (in MASE's units) by hour, weekday or month.
+
+    None where the step has no such part of the calendar, or where there are too few values.
+    """
     kind = grouping(windows.panel.frequency) if windows.panel.dates else None
     if kind is None:
         return None
@@ -59,7 +63,8 @@ def by_calendar(windows: Windows, scaled: np.ndarray) -> dict[str, Any] | None:
             rows.append(
                 {"of": label, "mean": float(here.mean()), "mase": float(np.abs(here).mean()), "values": len(here)}
             )
-    return {"name": name, "rows": rows} if len(rows) > 1 else None
+    enough = sum(row["values"] for row in rows) >= FEWEST * len(rows)
+    return {"name": name, "rows": rows} if len(rows) > 1 and enough else None
 
 
 def grouping(frequency: Frequency) -> tuple[str, list[str], Callable[[np.ndarray], np.ndarray]] | None:
