@@ -21,14 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatework.bench.timing import Sample, measure, ratio
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.training import optimizer
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 VOCABULARY, BATCH, LENGTH = 65, 64, 128
-SIZES: dict[str, Any] = {"hidden_size": 512, "layers": 2, "length": LENGTH, "batch_size": BATCH}
+SIZES: dict[str, Any] = {"hidden_size": 512, "layers": 2, "length": LENGTH, "batch_size": BATCH, "ngrams": 0}
 OURS = "gatework"
 
 
@@ -92,8 +92,8 @@ def training_step(made: LanguageModel, rate: float = 1e-3, clip: float = 1.0) ->
     moved = torch.optim.AdamW(parameters, rate, fused=True)
 
     def step() -> float:
-        logits, _ = made(text[:-1], {})
-        loss = cross_entropy(logits, text[1:])
+        costs, _ = made.costs(text[:-1], text[1:], None, {})
+        loss = costs.mean()
         moved.zero_grad()
         loss.backward()
         optimizer.clip(parameters, clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import subprocess
@@ -20,7 +21,8 @@ from gatework import cli
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling, tokens
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.counts import Counts
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.streams import IGNORED, Streams, reading, stream_count
 from gatework.training.learner import Shard
 
@@ -29,9 +31,9 @@ TEXT = "".join(f"{a} sat on the {b}, and the {b} sat on {a}.\n" for a in ANIMALS
 SMALL: dict[str, Any] = {"hidden_size": 8, "length": 8, "batch_size": 4, "epochs": 2, "sample_length": 8}
 
 
-def model_for(vocabulary: int, **options: Any) -> LanguageModel:
+def model_for(vocabulary: int, counts: Counts | None = None, **options: Any) -> LanguageModel:
     torch.manual_seed(3)
-    return LanguageModel(vocabulary, GenerateOptions(**{"hidden_size": 6, **options}))
+    return LanguageModel(vocabulary, GenerateOptions(**{"hidden_size": 6, "ngrams": 0, **options}), counts)
 
 
 # -- units ----------------------------------------------------------------------------------------------------
@@ -91,20 +93,54 @@ def test_epochs_cut_elsewhere_and_shards_share_the_streams() -> None:
 @pytest.mark.parametrize(("units", "streams"), [(100, 3), (101, 5), (99, 1)])
 def test_reading_counts_every_unit_once(units: int, streams: int) -> None:
     ids = torch.arange(units)
-    inputs, targets = reading(ids, streams, 7)
+    inputs, targets, places = reading(ids, streams, 7)
     counted = targets[targets != IGNORED]
     assert counted.sort().values.tolist() == list(range(1, units))
     assert torch.equal(inputs[targets != IGNORED] + 1, counted)
+    assert torch.equal(places[targets != IGNORED], counted)
 
 
-def test_measuring_in_streams_is_reading_in_one() -> None:
-    """With a warm-up longer than what the small model remembers, up to the last digits."""
+@pytest.mark.parametrize("orders", [0, 3])
+def test_measuring_in_streams_is_reading_in_one(orders: int) -> None:
+    """With a warm-up longer than what the small model remembers, to the last digits; unit after unit as it writes."""
     ids = torch.randint(0, 5, (generate.WARM_UP * 3,), generator=torch.Generator().manual_seed(0))
-    model = model_for(5).eval()
+    counts = Counts.of(ids[200:500].numpy(), orders, 5) if orders else None
+    model = model_for(5, counts, ngrams=orders).eval()
+    if counts:
+        torch.nn.init.normal_(model.trust.weight)
+        torch.nn.init.normal_(model.trust_known)
+    whole, states, place = 0.0, {}, counts and counts.place(np.zeros(0, int))
     with torch.no_grad():
-        logits, _ = model(ids[:-1, None], {})
-    whole = float(cross_entropy(logits, ids[1:, None], "sum"))
+        for unit, target in itertools.pairwise(ids):
+            place = counts and place and counts.moved(place, int(unit))
+            scores, states = model.distribution(unit.view(1, 1), states, place)
+            assert float(scores.exp().sum()) == pytest.approx(1)
+            whole -= float(scores[target])
     assert nats(model, ids) == pytest.approx(whole, rel=1e-5)
+
+
+def test_counts_of_the_training_text_leave_the_unit_itself_out() -> None:
+    ids = np.random.default_rng(0).choice(4, 60)
+    counts = Counts.of(ids, 3, 4)
+    guesses = counts.guesses(torch.from_numpy(ids), own=True)
+    for place in (5, 20, 59):
+        own = dict.fromkeys(range(4), 1 / 4)
+        for order in range(3):
+            others = [
+                k for k in range(order, 60) if k != place and (ids[k - order : k] == ids[place - order : place]).all()
+            ]
+            if others:
+                hits, kinds = ids[others], len(set(ids[others]))
+                own = {u: ((hits == u).sum() + kinds * own[u]) / (len(others) + kinds) for u in range(4)}
+        assert float(guesses[place, 0]) == pytest.approx(math.log(own[ids[place]]), rel=1e-5)
+
+
+def test_counts_are_saved_with_the_model_whatever_their_size() -> None:
+    counts = Counts.of(np.random.default_rng(0).choice(4, 500), 3, 4)
+    model, empty = model_for(4, counts, ngrams=3), model_for(4, ngrams=3)
+    empty.load_state_dict(model.state_dict())
+    text = torch.tensor([0, 1, 2, 3, 3, 2])
+    assert torch.equal(empty.counts.guesses(text), counts.guesses(text))  # type: ignore[union-attr]
 
 
 # -- the model ------------------------------------------------------------------------------------------------
@@ -186,13 +222,14 @@ def test_the_compressor_profits_from_what_it_has_read() -> None:
     assert 3 < unknown.metrics["bits_per_character"] < 4.5  # 3 bits is the entropy; a short noise costs LZMA more
 
 
-def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model() -> None:
-    model = model_for(9).eval()
+@pytest.mark.parametrize("orders", [0, 2])
+def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model(orders: int) -> None:
+    model = model_for(9, ngrams=orders).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     ids = torch.tensor([1, 2, 3, 4] * 100)
     still = dynamic.dynamic_nats(model, ids, 0.0)
     assert still == pytest.approx(nats(model, ids), rel=1e-4)
-    assert dynamic.dynamic_nats(model, ids, 0.5) < 0.8 * still
+    assert dynamic.dynamic_nats(model, ids, 0.5) < 0.85 * still
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 

@@ -1,11 +1,13 @@
 """The job `generate`: learns to write like a text, measures how well it predicts one, and writes.
 
-options.py  tokens.py (units)  streams.py (batches)  model.py  sampling.py  baselines.py  dynamic.py; here they meet.
+options.py  tokens.py (units)  streams.py (batches)  counts.py (n-grams)  model.py  sampling.py  baselines.py
+dynamic.py; here they meet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
 from gatework.tasks.generate import baselines, sampling, tokens
+from gatework.tasks.generate.counts import Counts
 from gatework.tasks.generate.dynamic import dynamic_nats
-from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
+from gatework.tasks.generate.model import LanguageModel, States, zero_first
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
 
@@ -44,6 +47,7 @@ class Generate(Task):
     metric = Metric("nats_per_character", higher=False)
     options: GenerateOptions
     tokens: tokens.Tokens
+    counts: Counts | None = None  # of the training text; a restored model brings its own
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -57,6 +61,9 @@ class Generate(Task):
         self.texts = (train_text, test_text or valid_text)
         train, valid_part = self._encode(train_text), self._encode(valid_text)
         self._must_fill(train)
+        if self.options.orders:
+            self.counts = Counts.of(train.ids.numpy(), self.options.orders, self.tokens.size)
+            train = replace(train, guesses=self.counts.guesses(train.ids, own=True))
         return Parts(train, valid_part, self._encode(test_text) if test_text else None)
 
     def check(self, source: Source) -> list[Finding]:
@@ -133,26 +140,27 @@ class Generate(Task):
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> LanguageModel:
-        return LanguageModel(self.tokens.size, self.options)
+        return LanguageModel(self.tokens.size, self.options, self.counts)
 
     def batches(self, examples: Text, epoch: int, shard: Shard) -> Streams:
         if self.options.batch_size % shard.world:
             raise OptionError(f"batch_size={self.options.batch_size} does not divide among {shard.world} processes")
+        streams = self._streams(examples, shard)
         return Streams(
-            examples.ids, self._streams(examples, shard), self.options.length, epoch, self.options.seed, shard
-        )
+            examples.ids, streams, self.options.length, epoch, self.options.seed, shard, examples.guesses
+        )  # fmt: skip
 
     def _streams(self, examples: Text, shard: Shard) -> int:
         return stream_count(len(examples.ids), self.options.batch_size, self.options.length, shard.world)
 
     def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:  # pyright: ignore[reportIncompatibleMethodOverride]
-        logits, states = model(batch.inputs, carry)
-        return Step(cross_entropy(logits, batch.targets), batch.targets.numel(), states)
+        costs, states = model.costs(batch.inputs, batch.targets, batch.guesses, carry)
+        return Step(costs.mean(), batch.targets.numel(), states)
 
     # -- results --------------------------------------------------------------------------------------------
 
     def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._measures(nats(model, examples.ids), examples)
+        return self._measures(nats(model, examples.ids, examples.guesses), examples)
 
     def _measures(self, total: float, examples: Text) -> dict[str, float]:
         """`loss` is nats per unit; a character costs what all units cost, over the characters."""
@@ -162,9 +170,10 @@ class Generate(Task):
 
     def some(self, examples: Text, count: int) -> Text:
         """The last units of a text, read as if nothing stood before them."""
-        ids = examples.ids[-max(count, 2) :]
-        decoded = self.tokens.decode
-        return Text(ids, len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist())))
+        last = slice(-max(count, 2), None)
+        ids, decoded = examples.ids[last], self.tokens.decode
+        characters = len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist()))
+        return Text(ids, characters, None if examples.guesses is None else examples.guesses[last])
 
     def baselines(self, parts: Parts) -> list[Baseline]:
         _, last = parts.last
@@ -215,19 +224,22 @@ class Generate(Task):
 
 
 @torch.no_grad()
-def nats(model: LanguageModel, ids: Tensor) -> float:
+def nats(model: LanguageModel, ids: Tensor, guesses: Tensor | None = None) -> float:
     """Nats of all units of a text but its first: read in parallel streams, each warmed up on what stands before it."""
     streams = max(min(MEASURED_STREAMS, (len(ids) - 1) // WARM_UP), 1)
     warm_up = WARM_UP if streams > 1 else 0
-    inputs, targets = reading(ids, streams, warm_up)
+    inputs, targets, places = reading(ids, streams, warm_up)
+    if model.counts is not None:
+        guesses = (model.counts.guesses(ids) if guesses is None else guesses)[places]
     states: States = {}
     if warm_up:
-        _, states = model(inputs[:warm_up], states)
+        _, states = model.hidden(inputs[:warm_up], states)
         states = zero_first(states)
     total = torch.zeros((), dtype=torch.float64)
     for start in range(warm_up, len(inputs), MEASURED_STEPS):
-        logits, states = model(inputs[start : start + MEASURED_STEPS], states)
-        total += cross_entropy(logits, targets[start : start + MEASURED_STEPS], "sum").double()
+        part = slice(start, start + MEASURED_STEPS)
+        costs, states = model.costs(inputs[part], targets[part], None if guesses is None else guesses[part], states)
+        total += costs.double().sum()
     return float(total)
 
 

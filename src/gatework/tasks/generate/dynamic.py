@@ -10,7 +10,7 @@ import copy
 import torch
 from torch import Tensor
 
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.model import LanguageModel
 
 STEPS = 20  # units between two updates
 DECAY = 0.003  # share of the way back to the trained weights, per update
@@ -24,14 +24,15 @@ def dynamic_nats(model: LanguageModel, ids: Tensor, rate: float) -> float:
     learner = copy.deepcopy(model).eval()
     trained = [each.detach().clone() for each in learner.parameters()]
     states: dict[str, Tensor] = {}
+    guesses = None if model.counts is None else model.counts.guesses(ids).unsqueeze(1)
     total = 0.0
     for start in range(0, len(ids) - 1, STEPS):
         part = ids[start : start + STEPS + 1].unsqueeze(1)
+        guessed = None if guesses is None else guesses[start + 1 : start + STEPS + 1]
         with torch.enable_grad():
-            logits, states = learner(part[:-1], states)
-            loss = cross_entropy(logits, part[1:])
-            gradients = torch.autograd.grad(loss, list(learner.parameters()))
-        total += float(loss.detach()) * (len(part) - 1)
+            costs, states = learner.costs(part[:-1], part[1:], guessed, states)
+            gradients = torch.autograd.grad(costs.mean(), list(learner.parameters()))
+        total += float(costs.detach().sum())
         states = {name: state.detach() for name, state in states.items()}
         _update(learner, gradients, trained, rate)
     return total

@@ -20,6 +20,14 @@ class GenerateOptions(RecurrentOptions):
     valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
     refit: bool = option(False, "choices are made: learn the validation part too; needs keep=last", panel="data")
 
+    ngrams: int | None = option(
+        None,
+        "units of the longest counted n-gram, whose counts are mixed into the network's distribution; 0: the network "
+        "alone; none: 6 for characters, 3 for words and BPE",
+        panel="model",
+        low=0,
+        high=10,
+    )
     hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
     embedding_size: int = option(0, "units of the embedding; 0 takes min(H, 128)", panel="model", low=0)
     tied: bool = option(False, "embedding and output share one matrix (Press & Wolf 2017)", panel="model")
@@ -37,6 +45,11 @@ class GenerateOptions(RecurrentOptions):
     dynamic: bool = option(False, "also evaluate dynamically: learning on as it reads", panel="results")
     dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0)
     sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1)
+
+    @property
+    def orders(self) -> int:
+        """Orders of the counted n-grams."""
+        return {"characters": 6}.get(self.unit, 3) if self.ngrams is None else self.ngrams
 
     def validate(self) -> None:
         super().validate()

@@ -61,13 +61,15 @@ def stream(
     """
     check_sampling(length, temperature, top_k, top_p)
     generator = torch.Generator().manual_seed(seed)
-    logits, states = model(_prompt_ids(tokens, prompt).unsqueeze(1), {})
+    ids = _prompt_ids(tokens, prompt)
+    place = None if model.counts is None else model.counts.place(ids.numpy())
+    scores, states = model.distribution(ids.unsqueeze(1), {}, place)
     held: list[int] = []
     for _ in range(length):
-        last = logits[-1, 0]
-        last[tokens.forbidden] = -torch.inf
-        held.append(choose(last, temperature, top_k, top_p, generator))
-        logits, states = model(torch.tensor([[held[-1]]]), states)
+        scores[tokens.forbidden] = -torch.inf
+        held.append(choose(scores, temperature, top_k, top_p, generator))
+        place = None if model.counts is None or place is None else model.counts.moved(place, held[-1])
+        scores, states = model.distribution(torch.tensor([[held[-1]]]), states, place)
         text = tokens.decode(held)
         if not text.endswith(HELD_BACK):
             yield text

@@ -16,20 +16,25 @@ IGNORED = -100  # a target that does not count; torch's own sign for it
 
 @dataclass(frozen=True)
 class Text:
-    """An encoded text: (N,) ids, and how many characters all but the first stand for: those that are predicted."""
+    """An encoded text: (N,) ids, and how many characters all but the first stand for: those that are predicted.
+
+    `guesses` (N, 2): what counted n-grams say of each unit, for the text that they were counted in; see `Counts`.
+    """
 
     ids: Tensor
     characters: int
+    guesses: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Chunk(NamedTuple):
-    """Inputs and the units that follow them, both (T, B)."""
+    """Inputs and the units that follow them, both (T, B), and what counted n-grams say of those, (T, B, 2)."""
 
     inputs: Tensor
     targets: Tensor
+    guesses: Tensor | None = None
 
 
 class Streams(Sequence[Chunk]):
@@ -39,15 +44,22 @@ class Streams(Sequence[Chunk]):
     the next epoch's cuts.
     """
 
-    def __init__(self, ids: Tensor, streams: int, length: int, epoch: int, seed: int, shard: Shard):
+    def __init__(
+        self, ids: Tensor, streams: int, length: int, epoch: int, seed: int, shard: Shard, guesses: Tensor | None = None
+    ):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         spare = max((len(ids) - 1) // streams - length, 0)
         shift = int(torch.randint(min(length, spare) + 1, (), generator=generator)) if epoch else 0
         steps = (len(ids) - 1 - shift) // streams
         mine = slice(shard.rank, None, shard.world)
         self.length = length
-        self.inputs = ids[shift : shift + steps * streams].view(streams, steps).t()[:, mine]
-        self.targets = ids[shift + 1 : shift + 1 + steps * streams].view(streams, steps).t()[:, mine]
+        self.inputs, self.targets = (
+            ids[first : first + steps * streams].view(streams, steps).t()[:, mine] for first in (shift, shift + 1)
+        )
+        self.guesses = None
+        if guesses is not None:
+            part = guesses[shift + 1 : shift + 1 + steps * streams]
+            self.guesses = part.view(streams, steps, 2).transpose(0, 1)[:, mine]
 
     def __len__(self) -> int:
         return max(len(self.inputs) // self.length, 1)
@@ -56,7 +68,8 @@ class Streams(Sequence[Chunk]):
         if not 0 <= number < len(self):  # which also ends a `for` over the chunks
             raise IndexError(number)
         part = slice(number * self.length, (number + 1) * self.length)
-        return Chunk(self.inputs[part].contiguous(), self.targets[part].contiguous())
+        guesses = None if self.guesses is None else self.guesses[part].contiguous()
+        return Chunk(self.inputs[part].contiguous(), self.targets[part].contiguous(), guesses)
 
 
 def stream_count(units: int, wanted: int, length: int, world: int = 1) -> int:
@@ -65,8 +78,16 @@ def stream_count(units: int, wanted: int, length: int, world: int = 1) -> int:
     return max(min(wanted, most) // world, 1) * world
 
 
-def reading(ids: Tensor, streams: int, warm_up: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (warm_up + L, S) to measure a text in S parallel streams as if it were read in one.
+class Reading(NamedTuple):
+    """A text in parallel streams: inputs and targets (warm_up + L, S), and which unit each target is."""
+
+    inputs: Tensor
+    targets: Tensor
+    places: Tensor
+
+
+def reading(ids: Tensor, streams: int, warm_up: int) -> Reading:
+    """A text in S parallel streams to be measured as if it were read in one.
 
     Each stream reads `warm_up` units of its predecessor first, whose targets are ignored; the first has none, and its
     states must be zeroed when the warm-up ends.
@@ -74,7 +95,7 @@ def reading(ids: Tensor, streams: int, warm_up: int) -> tuple[Tensor, Tensor]:
     steps = -(-(len(ids) - 1) // streams)
     positions = torch.arange(streams)[None, :] * steps + torch.arange(-warm_up, steps)[:, None]
     inside = positions < len(ids) - 1
-    inputs = ids[positions.clamp(0, len(ids) - 1)]
-    targets = ids[(positions + 1).clamp(0, len(ids) - 1)].masked_fill(~inside, IGNORED)
+    places = (positions + 1).clamp(0, len(ids) - 1)
+    targets = ids[places].masked_fill(~inside, IGNORED)
     targets[:warm_up] = IGNORED
-    return inputs, targets
+    return Reading(ids[positions.clamp(0, len(ids) - 1)], targets, places)

@@ -1,0 +1,140 @@
+"""Counts of what followed the last few units of the training text, mixed into the network's distribution.
+
+A network of modest size forgets rare words that a table keeps; the table has no idea of anything longer than itself.
+The mixture of both is better than either (Mikolov et al. 2011, "Empirical evaluation and combination of advanced
+language modeling techniques", section 4.2). The table is an interpolated n-gram (Witten & Bell 1991):
+
+p_k(w | c) = (count(c, w) + kinds(c) * p_(k-1)(w)) / (count(c) + kinds(c)),   c the last k - 1 units, p_0 uniform,
+
+where kinds(c) is how many different units followed c. In the training text a unit does not count for itself, or the
+network would learn to trust a table that has seen the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+FIELDS = {
+    "pairs": (torch.int64, 0), "hits": (torch.int32, 0), "totals": (torch.int32, 1), "kinds": (torch.int32, 1),
+}  # fmt: skip
+MOST_UNITS = 4_000_000  # the last so many units of a text are counted, so that long texts stay quick
+
+
+class Counts(nn.Module):
+    """Tables of n orders over V units, as buffers: they are saved and loaded with the model, whatever their sizes.
+
+        counts = Counts.of(ids, order=6, size=65)
+        guesses = counts.guesses(other_ids)              # (N, 2): nats of each unit, how many orders knew its context
+        place = counts.place(prompt_ids)
+        likely, known = counts.next(place)               # (V,) probabilities of the next unit
+        place = counts.moved(place, unit)
+
+    Order k's context is the number, from 1, of the pair (context of order k - 1, unit) a unit before; 0 is a context
+    never seen, and the only one of order 1. `pairs` holds context * V + unit, sorted.
+    """
+
+    def __init__(self, orders: int, size: int):
+        super().__init__()
+        self.orders, self.size = orders, size
+        for k in range(orders):
+            for field, (kind, length) in FIELDS.items():
+                self.register_buffer(f"{field}{k}", torch.zeros(length, dtype=kind))
+
+    @classmethod
+    def of(cls, ids: np.ndarray, orders: int, size: int) -> Counts:
+        """The tables of a text (N,)."""
+        made = cls(orders, size)
+        ids, context = ids[-MOST_UNITS:], np.zeros(len(ids[-MOST_UNITS:]), np.int64)
+        for k in range(orders):
+            pairs, found, hits = np.unique(context[k:] * size + ids[k:], return_inverse=True, return_counts=True)
+            contexts = int(context.max(initial=0)) + 1
+            totals = np.bincount(pairs // size, hits, contexts)
+            kinds = np.bincount(pairs // size, minlength=contexts)
+            for (field, (kind, _)), values in zip(FIELDS.items(), (pairs, hits, totals, kinds), strict=True):
+                setattr(made, f"{field}{k}", torch.from_numpy(values).to(kind))
+            context = np.zeros(len(ids), np.int64)
+            context[k + 1 :] = found[:-1] + 1
+        return made
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Tables take the sizes that were saved."""
+        for name in self._buffers:
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def _table(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        pairs, hits, totals, kinds = (getattr(self, f"{field}{k}").numpy() for field in FIELDS)
+        return pairs, hits, totals, kinds
+
+    def _numbers(self, k: int, context: np.ndarray, units: np.ndarray) -> np.ndarray:
+        """The number of each pair of order k, from 1; 0 where there is none."""
+        pairs = self._table(k)[0]
+        wanted = context * self.size + units
+        places = np.searchsorted(pairs, wanted)
+        there = (places < len(pairs)) & ((context > 0) | (k == 0))
+        there[there] = pairs[places[there]] == wanted[there]
+        return np.where(there, places + 1, 0)
+
+    # -- a text -----------------------------------------------------------------------------------------------
+
+    def costs(self, ids: np.ndarray, own: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For orders 1, 2, ...: probability of each unit of a text (N,), and how many orders knew its context.
+
+        `own`: the text is the one that was counted, and a unit does not count for itself.
+        """
+        context = np.zeros(len(ids), np.int64)
+        likely, known = np.full(len(ids), 1 / self.size), np.zeros(len(ids), np.int64)
+        for k in range(self.orders):
+            _, hits, totals, kinds = self._table(k)
+            number = self._numbers(k, context, ids)
+            hit, total, kind = np.append(0, hits)[number], totals[context], kinds[context]
+            total = total if k == 0 else np.where(context > 0, total, 0)
+            if own:
+                hit, total, kind = hit - 1, total - 1, kind - (hit == 1)
+            seen = total > 0
+            mixed = (hit + kind * likely) / np.where(seen, total + kind, 1)
+            likely, known = np.where(seen, mixed, likely), known + seen
+            yield likely, known
+            context = np.append(0, number[:-1])
+
+    def guesses(self, ids: Tensor, own: bool = False) -> Tensor:
+        """(N, 2): the log probability of each unit given those before it, and how many orders knew its context."""
+        if own and len(ids) > MOST_UNITS:
+            rest = self.guesses(ids[:-MOST_UNITS])
+            return torch.cat([rest, self.guesses(ids[-MOST_UNITS:], own)])
+        *_, (likely, known) = self.costs(ids.numpy(), own)
+        return torch.from_numpy(np.stack([np.log(likely), known], 1).astype(np.float32))
+
+    # -- one unit after another -------------------------------------------------------------------------------
+
+    def place(self, ids: np.ndarray) -> list[int]:
+        """The contexts after a text."""
+        place = [0] * self.orders
+        for unit in ids[-self.orders :]:
+            place = self.moved(place, int(unit))
+        return place
+
+    def moved(self, place: list[int], unit: int) -> list[int]:
+        """The contexts one unit later."""
+        found = [int(self._numbers(k, np.array([c]), np.array([unit]))[0]) for k, c in enumerate(place[:-1])]
+        return [0, *found]
+
+    def next(self, place: list[int]) -> tuple[Tensor, int]:
+        """Probabilities (V,) of the next unit, and how many orders knew the context."""
+        likely, known = np.full(self.size, 1 / self.size), 0
+        for k, context in enumerate(place):
+            if k and not context:
+                break
+            pairs, hits, totals, kinds = self._table(k)
+            part = slice(*np.searchsorted(pairs, [context * self.size, (context + 1) * self.size]))
+            if totals[context]:
+                mixed = kinds[context] * likely
+                mixed[pairs[part] - context * self.size] += hits[part]
+                likely, known = mixed / (totals[context] + kinds[context]), known + 1
+        return torch.from_numpy(likely), known
