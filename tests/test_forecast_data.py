@@ -15,7 +15,9 @@ import gatework
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.errors import DataError, OptionError
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
-from gatework.tasks.forecast.windows import make_batch
+from gatework.tasks.forecast.classical import classical
+from gatework.tasks.forecast.ridge import ridge
+from gatework.tasks.forecast.windows import Shape, Windows, make_batch, make_windows, seasonal_naive
 
 START = datetime(2024, 1, 1)
 SMALL: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 6, "width": 3}
@@ -169,3 +171,70 @@ def test_wide_tables_share_their_covariates() -> None:
     assert panel.covariates is not None
     for number in range(2):
         np.testing.assert_array_equal(panel.covariates.part(number)[:, 0], np.arange(30) % 3)
+
+
+# -- baselines --------------------------------------------------------------------------------------------------
+
+
+def windows_of(values: np.ndarray, shape: Shape, cuts: np.ndarray) -> Windows:
+    """Windows at the same cuts of each series: values [S, T]."""
+    table = {"t": np.arange(values.shape[1]), **{f"s{k}": each for k, each in enumerate(values)}}
+    return make_windows(read_panel(table, time="t", target=list(table)[1:]), shape, [cuts] * len(values))
+
+
+def test_ridge_chooses_logarithms_where_growth_multiplies() -> None:
+    """Series that grow by a rate of their own: a line in logarithms, whatever their size."""
+    rates, steps = np.array([1.01, 1.05, 1.09]), np.arange(70)
+    values = np.array([[1.0], [1000.0], [50.0]]) * rates[:, None] ** steps
+    train, test = (windows_of(values, Shape(6, 3, 1), cuts) for cuts in (np.arange(6, 60), np.array([67])))
+    found, note = ridge(train, test, 1)
+    assert "logarithms" in note
+    np.testing.assert_allclose(found, test.truth(), rtol=1e-4)
+
+
+def test_ridge_reads_no_value_after_the_cut_and_scales_with_the_unit() -> None:
+    values = np.random.default_rng(8).normal(size=(2, 90)).cumsum(axis=1)
+    shape, cuts = Shape(8, 4, 1), (np.arange(8, 70), np.array([86]))
+    train, test = (windows_of(values, shape, each) for each in cuts)
+    found = ridge(train, test, 1)[0]
+    late = values.copy()
+    late[:, 86:] += 100
+    np.testing.assert_array_equal(ridge(train, windows_of(late, shape, cuts[1]), 1)[0], found)
+    large = [windows_of(values * 1e3, shape, each) for each in cuts]
+    np.testing.assert_allclose(ridge(*large, 1)[0], found * 1e3, rtol=1e-6)
+    squared, note = ridge(train, test, 1, squared=True)
+    assert "deviation" not in note
+    assert np.isfinite(squared).all()
+
+
+def test_ridge_takes_a_stronger_hand_with_noise() -> None:
+    """The strength is chosen on held-out windows: pure noise asks for more of it than a clear rule."""
+    noise = np.random.default_rng(9).normal(size=(1, 90))
+    wave = np.sin(np.arange(90) / 3)[None] + 1e-9 * noise
+    strengths = []
+    for values in (noise, wave):
+        train, test = (windows_of(values, Shape(20, 2, 1), cuts) for cuts in (np.arange(20, 86), np.array([88])))
+        strengths.append(float(ridge(train, test, 1)[1].split("strength ")[1].split(",")[0]))
+    assert strengths[0] > strengths[1]
+
+
+def test_the_classical_method_is_bounded_and_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = np.arange(60)
+    values = np.array([10 + 0.5 * steps + 3 * np.sin(2 * np.pi * steps / 6), np.full(60, 7.0), 20.0 + steps])
+    windows = windows_of(values, Shape(12, 6, 6), np.array([48, 54]))
+    found = classical(windows, "theta", 60, 1)
+    assert sorted(found.rows) == list(range(6))
+    assert found.note == "each series on its own"
+    errors = np.abs(found.forecasts - windows.truth()[found.rows])
+    assert errors[windows.owners[found.rows] == 1].max() < 1e-6
+    naive = seasonal_naive(windows.past(np.arange(6)), 6, 6)
+    assert errors.mean() < np.abs(naive - windows.truth()).mean()
+    short = classical(windows, "theta", 0, 1)
+    assert len(short.rows) == 1
+    assert "1 of 6 windows" in short.note
+    from statsforecast import models
+
+    monkeypatch.setattr(models.DynamicOptimizedTheta, "forecast", lambda *_, **__: 1 / 0)
+    failed = classical(windows, "theta", 60, 1)
+    assert "6 on which it failed" in failed.note
+    np.testing.assert_allclose(failed.forecasts, naive[failed.rows])

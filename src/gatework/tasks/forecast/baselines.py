@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive, window_scale
+from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
 
-RIDGE_WINDOWS = 20_000
 CRITICAL = 1.645  # the 90% point of the test for a season, as in M4's code
 
 
@@ -26,26 +25,6 @@ def drift(windows: Windows) -> np.ndarray:
             slope = (values[there[-1]] - values[there[0]]) / max(there[-1] - there[0], 1)
             result[row] = values[there[-1]] + slope * (len(values) - 1 - there[-1] + np.arange(1, horizon + 1))
     return result
-
-
-def ridge(train: Windows, windows: Windows, seed: int, strength: float = 1.0) -> np.ndarray:
-    """A linear map from the scaled window to all steps ahead, learned in closed form from the training windows."""
-    rows = np.random.default_rng(seed).permutation(len(train))[:RIDGE_WINDOWS]
-    part = train.take(rows)
-    inputs, center, scale = _scaled(part.past(np.arange(len(part))))
-    targets = (part.truth() - center) / scale
-    whole = ~np.isnan(targets).any(axis=1)
-    inputs, targets = inputs[whole], targets[whole]
-    products = inputs.T @ inputs + strength * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(products, inputs.T @ targets)
-    inputs, center, scale = _scaled(windows.past(np.arange(len(windows))))
-    return inputs @ weights * scale + center
-
-
-def _scaled(past: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    center, scale = (each[:, None] for each in window_scale(past))
-    values = (filled(past) - center) / scale
-    return np.concatenate([values, np.ones_like(center)], axis=1), center, scale
 
 
 def all_naive(windows: Windows) -> dict[str, np.ndarray]:

@@ -27,7 +27,22 @@ class ForecastOptions(NumericOptions):
     format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
-    transform: str = option("none", "what is forecast in place of the values", panel="data", choices=("none", "log"))
+    transform: str = option(
+        "none",
+        "what the model works on in place of the values: logarithms (log), steps between points as its input "
+        "(difference), or steps between logarithms",
+        panel="data",
+        choices=("none", "log", "difference", "log-difference"),
+    )
+    scaling: str = option(
+        "deviation",
+        "windows in units of their own deviation around their mean, or as changes since their last value",
+        panel="data",
+        choices=("deviation", "last"),
+    )
+    unit: float | None = option(
+        None, "unit of scaling=last; none: the mean change over a horizon in the data", panel="data", low=0
+    )
     valid_windows: int = option(
         1, "last windows of each series for choosing weights and intervals", panel="data", low=1
     )
@@ -41,12 +56,45 @@ class ForecastOptions(NumericOptions):
     hidden_size: int = option(64, "units per layer (H)", panel="model", low=1)
     width: int = option(16, "units of the head for each step ahead", panel="model", low=1)
     dropout: float = option(0.1, "dropout of the encoder's last state", panel="regularisation", low=0, high=0.99)
-    linear: bool = option(True, "add a linear map from the window to all steps ahead", panel="model")
+    decoding: str = option(
+        "direct",
+        "direct: all steps from the last state; segments: several steps are read as one and forecast as one; "
+        "recursive: step by step, each fed back; attention: a second layer over what is known ahead looks back at the window",
+        panel="model",
+        choices=("direct", "segments", "recursive", "attention"),
+    )
+    segment: int | None = option(None, "steps in a segment (decoding=segments); none: a season", panel="model", low=1)
+    ensemble: int = option(
+        1, "networks of different starts that are trained side by side; their mean is forecast", panel="model", low=1
+    )
+    linear: str = option(
+        "solved",
+        "linear map from the window to all steps ahead, to which the network adds: solved in closed form before "
+        "training and then trained on, solved and fixed, learned from 0, or none",
+        panel="model",
+        choices=("solved", "fixed", "learned", "none"),
+    )
+    ridge: float = option(1.0, "penalty on the squared weights of the solved linear map", panel="model", low=0)
     quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
     interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
 
-    loss: str = option("mae", "error of the point forecast", panel="loss", choices=("mae", "mse"))
+    classical: str = option(
+        "theta", "classical method beside the model", panel="loss", choices=("theta", "ets", "none")
+    )
+    classical_seconds: float = option(20.0, "most time for the classical method", panel="loss", low=0)
+    loss: str = option(
+        "mae",
+        "error of the point forecast in the model's units; mape: as a share of the truth (transform=log)",
+        panel="loss",
+        choices=("mae", "mse", "mape"),
+    )
+    refit: int = option(
+        0,
+        "last epochs that learn the validation part too, once it has set the intervals; needs keep=last",
+        panel="training",
+        low=0,
+    )
     windows: int = option(20_000, "most windows per epoch, drawn anew each epoch", panel="training", low=1)
     batch_size: int = option(128, "windows per step (B)", panel="training", low=1)
     epochs: int = option(10, "passes over the windows", panel="training", low=0)
@@ -54,6 +102,7 @@ class ForecastOptions(NumericOptions):
     def validate(self) -> None:
         super().validate()
         self._refuse_columns_of_two_roles()
+        self._refuse_what_cannot_act()
         levels = self.quantiles
         if any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
             raise OptionError(f"quantiles are levels between 0 and 1 in rising order, not {levels}")
@@ -64,6 +113,21 @@ class ForecastOptions(NumericOptions):
                 f"interval={self.interval:g} needs the quantiles {(1 - self.interval) / 2:g} and "
                 f"{(1 + self.interval) / 2:g} among {levels}"
             )
+
+    def _refuse_what_cannot_act(self) -> None:
+        if self.refit and (self.keep != "last" or self.patience or self.refit >= self.epochs):
+            raise OptionError(
+                f"refit={self.refit} learns the validation part, which then can choose nothing: add keep=last "
+                f"patience=0 and more epochs than {self.refit}"
+            )
+        if self.segment and self.decoding != "segments":
+            raise OptionError(f"segment={self.segment} is of decoding=segments, not of decoding={self.decoding}")
+        if self.decoding == "segments" and self.cell == "gru_d":
+            raise OptionError("cell=gru_d reads step by step what is missing; use another decoding than segments")
+        if self.loss == "mape" and not self.transform.startswith("log"):
+            raise OptionError("loss=mape is a share of values above 0: add transform=log")
+        if self.unit and self.scaling != "last":
+            raise OptionError(f"unit={self.unit:g} is of scaling=last; windows are scaled by their deviation")
 
     def _refuse_columns_of_two_roles(self) -> None:
         roles = {"time": [self.time], "series": [self.series], "target": self.target, **self.covariates}

@@ -12,10 +12,13 @@ from gatework.data.augment import Augmentation
 from gatework.data.panel import Panel, shown_time
 from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
-from gatework.tasks.forecast.intervals import conformal
+from gatework.tasks.forecast.classical import classical
+from gatework.tasks.forecast.intervals import conformal, stretched
+from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.parts import NOWHERE
+from gatework.tasks.forecast.parts import NOWHERE, up_to
+from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batches, Windows, make_batch, make_windows
 
@@ -28,21 +31,31 @@ class ForecastTask(SeriesTask):
 
     def __init__(self, options: ForecastOptions):
         super().__init__(options)
+        self._late = False  # whether the validation part is learned too by now
         self._benchmarks: list[tuple[Windows, np.ndarray]] = []
 
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> nn.Module:
         channels = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False).channels
-        return Forecast(self.options, self.shape(), *channels)
+        model = Forecast(self.options, self.shape(), *channels)
+        if model.linear is not None and self.options.linear != "learned" and self._train is not None:
+            solve(model.linear, self._train, self.options)
+        return model
 
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
         options, changes = self.options, Augmentation.of(self.options)
+        self._late = options.refit > 0 and epoch >= options.epochs - options.refit
+        if self._late and examples is self._train and self._valid is not None:
+            examples = up_to(examples, self._valid)
         return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
 
     def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
+        assert isinstance(model, Forecast)
+        if self._late:
+            model.settled.fill_(1)
         levels = torch.tensor(self.options.quantiles)
-        return Step(forecast_loss(model(batch), batch.truth, levels, self.options.loss), len(batch))
+        return Step(forecast_loss(model.each(batch), batch, levels, self.options.loss), len(batch))
 
     # -- results --------------------------------------------------------------------------------------------
 
@@ -59,12 +72,12 @@ class ForecastTask(SeriesTask):
         for start in range(0, len(windows), EVALUATION_BATCH):
             batch = make_batch(windows, np.arange(start, min(start + EVALUATION_BATCH, len(windows))))
             raw = model(batch)
-            losses.append(float(forecast_loss(raw, batch.truth, levels, self.options.loss)) * len(batch))
+            losses.append(float(forecast_loss(raw, batch, levels, self.options.loss)) * len(batch))
             outputs = raw.numpy().astype(np.float64)
             outputs[:, :, 1:] = np.sort(outputs[:, :, 1:], axis=2)
             scaled.append(outputs.copy())
             truths.append(batch.truth.numpy())
-            outputs[:, :, 1:] = np.sort(outputs[:, :, 1:] + adjustment, axis=2)
+            outputs[:, :, 1:] = stretched(outputs[:, :, 1:], adjustment)
             values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
             results.append(np.exp(values) if windows.shape.log else values)
         loss = sum(losses) / max(len(windows), 1)
@@ -72,8 +85,9 @@ class ForecastTask(SeriesTask):
 
     def measure(self, model: nn.Module, examples: Windows) -> dict[str, float]:
         """Measuring on the validation part also adjusts the intervals, which are saved with the weights."""
-        if self.options.conformal and self.options.quantiles and examples is self._valid:
-            _, scaled, truth, _ = self._outputs(model, examples, np.zeros(1))
+        assert isinstance(model, Forecast)
+        if self.options.conformal and self.options.quantiles and examples is self._valid and not model.settled:
+            _, scaled, truth, _ = self._outputs(model, examples, np.ones(1))
             found = conformal(scaled[:, :, 1:], truth, self.options.quantiles)
             model.adjustment.copy_(torch.from_numpy(found))  # type: ignore[operator]
         forecasts, _, _, loss = self._outputs(model, examples, model.adjustment.numpy())  # type: ignore[union-attr]
@@ -98,21 +112,27 @@ class ForecastTask(SeriesTask):
         return super().some(examples, min(count, MOST_SEEN)).with_scales()
 
     def baselines(self, parts: Parts) -> list[Baseline]:
-        """naive, seasonal naive, drift, Naive2 of M4, and ridge on the window's values."""
-        windows = parts.last[1]
-        second = self._naive2(windows)
-        found = {**baselines.all_naive(windows), "Naive2": second}
+        """naive, seasonal naive, drift, Naive2 of M4, ridge on the window's values, and a classical method."""
+        windows, options = parts.last[1], self.options
+        found = self.simple(windows)
         if len(parts.train):
-            found["ridge on lags"] = baselines.ridge(parts.train, windows, self.options.seed)
-        truth = windows.truth()
-        return [Baseline(name, measures.measures(each, truth, windows.scales, second)) for name, each in found.items()]
+            values, note = ridge(parts.train, windows, options.seed, options.loss == "mse")
+            found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
+        if options.classical != "none":
+            each = classical(windows, options.classical, options.classical_seconds, options.seed)
+            errors = self._point_errors(each.forecasts, windows, each.rows) if len(each.rows) else {}
+            found.append(Baseline(each.name, errors, each.note))
+        return found
 
     def simple(self, examples: Windows) -> list[Baseline]:
         """The forecasts that learn nothing."""
-        truth, second = examples.truth(), self._naive2(examples)
-        found = {**baselines.all_naive(examples), "Naive2": second}
-        measured = {name: measures.measures(each, truth, examples.scales, second) for name, each in found.items()}
-        return [Baseline(name, each) for name, each in measured.items()]
+        found = {**baselines.all_naive(examples), "Naive2": self._naive2(examples)}
+        return [Baseline(name, self._point_errors(values, examples)) for name, values in found.items()]
+
+    def _point_errors(self, values: np.ndarray, windows: Windows, rows: np.ndarray | None = None) -> dict[str, float]:
+        """Errors of the forecasts of all windows, or of some rows of them."""
+        here = slice(None) if rows is None else rows
+        return measures.measures(values, windows.truth()[here], windows.scales[here], self._naive2(windows)[here])
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""
