@@ -16,8 +16,8 @@ REPORT, PLOTS, FORECAST = "report.html", "plots", "forecast"
 __all__ = ["evaluation", "write"]
 
 
-def write(run: Run | str | Path) -> Path:
-    """Writes report.html and plots/*.png into a finished run's folder; gives the report's path.
+def write(run: Run | str | Path, path: str | Path | None = None) -> Path:
+    """Writes a finished run's report, by default report.html in its folder, and its plots/*.png; gives the path.
 
         from gatework import report
         report.write("runs/reviews")            # PosixPath('runs/reviews/report.html')
@@ -37,7 +37,7 @@ def write(run: Run | str | Path) -> Path:
     folder.mkdir(exist_ok=True)
     for picture in pictures.values():
         files.write_bytes(folder / f"{picture.name}.png", picture.png)
-    return _page(opened.path / REPORT, page.render(opened, results, pictures), pictures)
+    return _page(opened.path / REPORT if path is None else Path(path), page.render(opened, results, pictures), pictures)
 
 
 def evaluation(trained: Trained, source: Any, path: str | Path | None = None) -> tuple[dict[str, float], Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import importlib
 import shutil
 import tempfile
 import weakref
@@ -77,6 +78,15 @@ class Estimator(BaseEstimator):
         if Path(path).exists():
             raise OptionError(f"{path} exists; choose another folder")
         shutil.copytree(self._fitted().run.path, path)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Writes the page about the training, by default report.html in the run folder; gives its path."""
+        if path is None and self.out is None:
+            raise OptionError(
+                f"{type(self).__name__} was fitted in a temporary folder; name a file: report('report.html')"
+            )
+        writer = importlib.import_module("gatework.report")  # by name, as tasks are below reports
+        return writer.write(self._fitted().run, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -78,14 +78,7 @@ class Trained:
         return self.task.predict(self.model, source)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{name}</td><td>{value:.4g}</td></tr>" for name, value in self._measured().items())
-        return f"<b>{self.task.name}</b> in {self.run.path}<table>{rows}</table>"
-
-    def _measured(self) -> dict[str, float]:
-        if self.interrupted:
-            return {}
-        results = self.run.results()
-        return results["test"] or results["valid"]
+        return self.run._repr_html_()
 
 
 def train(

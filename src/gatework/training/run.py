@@ -10,6 +10,7 @@ results.json           what the report shows                log.txt, plots/, ten
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import time
@@ -181,6 +182,21 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What `write_results` wrote; a FileFormatError where the training has not finished."""
         return read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: who won, the model beside the baselines, and where the run is."""
+        name = f"<code>{html.escape(str(self.path))}</code>"
+        if not (self.path / RESULTS).exists():
+            return f"<p>{html.escape(self.task)} in {name}: no results yet</p>"
+        results = self.results()
+        rows = [("model", results["test"] or results["valid"])]
+        rows += [(each["name"], each["metrics"]) for each in results["baselines"]]
+        columns = list(dict.fromkeys(key for _, metrics in rows[1:] or rows for key in metrics))
+        lines = [[who, *(f"{metrics[key]:.4g}" if key in metrics else "–" for key in columns)] for who, metrics in rows]
+        head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in ("", *columns))
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+        told = f"<p>{html.escape(results['verdict'])}</p><table><tr>{head}</tr>{body}</table>"
+        return f"{told}<p>{html.escape(self.task)} in {name}</p>"
 
     def log(self, line: str) -> None:
         """Appends a line with the time to log.txt."""
