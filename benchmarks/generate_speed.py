@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatework.bench.timing import Sample, measure, ratio
-from gatework.tasks.generate.model import LanguageModel
+from gatework.tasks.generate.model import LanguageModel, cross_entropy
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.training import optimizer
 from gatework.training.environment import environment
@@ -92,8 +92,8 @@ def training_step(made: LanguageModel, rate: float = 1e-3, clip: float = 1.0) ->
     moved = torch.optim.AdamW(parameters, rate, fused=True)
 
     def step() -> float:
-        costs, _ = made.costs(text[:-1], text[1:], None, {})
-        loss = costs.mean()
+        logits, _ = made(text[:-1], {})
+        loss = cross_entropy(logits, text[1:])
         moved.zero_grad()
         loss.backward()
         optimizer.clip(parameters, clip)

@@ -21,8 +21,8 @@ from gatework import cli
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling, tokens
-from gatework.tasks.generate.counts import Counts
-from gatework.tasks.generate.model import LanguageModel
+from gatework.tasks.generate.counts import Counts, best_share, mixed
+from gatework.tasks.generate.model import LanguageModel, cross_entropy
 from gatework.tasks.generate.streams import IGNORED, Streams, reading, stream_count
 from gatework.training.learner import Shard
 
@@ -93,54 +93,70 @@ def test_epochs_cut_elsewhere_and_shards_share_the_streams() -> None:
 @pytest.mark.parametrize(("units", "streams"), [(100, 3), (101, 5), (99, 1)])
 def test_reading_counts_every_unit_once(units: int, streams: int) -> None:
     ids = torch.arange(units)
-    inputs, targets, places = reading(ids, streams, 7)
+    inputs, targets = reading(ids, streams, 7)
     counted = targets[targets != IGNORED]
     assert counted.sort().values.tolist() == list(range(1, units))
     assert torch.equal(inputs[targets != IGNORED] + 1, counted)
-    assert torch.equal(places[targets != IGNORED], counted)
 
 
-@pytest.mark.parametrize("orders", [0, 3])
-def test_measuring_in_streams_is_reading_in_one(orders: int) -> None:
-    """With a warm-up longer than what the small model remembers, to the last digits; unit after unit as it writes."""
-    ids = torch.randint(0, 5, (generate.WARM_UP * 3,), generator=torch.Generator().manual_seed(0))
-    counts = Counts.of(ids[200:500].numpy(), orders, 5) if orders else None
-    model = model_for(5, counts, ngrams=orders).eval()
-    if counts:
-        torch.nn.init.normal_(model.trust.weight)
-        torch.nn.init.normal_(model.trust_known)
-    whole, states, place = 0.0, {}, counts and counts.place(np.zeros(0, int))
+def test_measuring_in_streams_is_reading_in_one() -> None:
+    """With a warm-up longer than what the small model remembers, up to the last digits."""
+    ids = torch.randint(0, 5, (generate.WARM_UP * 3 + 20,), generator=torch.Generator().manual_seed(0))
+    model = model_for(5).eval()
+    with torch.no_grad():
+        logits, _ = model(ids[:-1, None], {})
+    whole = cross_entropy(logits, ids[1:, None], "none").double()
+    torch.testing.assert_close(nats(model, ids), whole, rtol=1e-4, atol=1e-5)
+
+
+# -- counts ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_reader_expects_is_the_mixture_that_is_measured() -> None:
+    ids = torch.randint(0, 5, (600,), generator=torch.Generator().manual_seed(0))
+    counts = Counts.of(ids[100:500].numpy(), 3, 5)
+    model = model_for(5, counts, ngrams=3, ngram_share=0.3).eval()
+    reader, found = sampling.Reader(model), []
     with torch.no_grad():
         for unit, target in itertools.pairwise(ids):
-            place = counts and place and counts.moved(place, int(unit))
-            scores, states = model.distribution(unit.view(1, 1), states, place)
+            scores = reader.read(unit.view(1))
             assert float(scores.exp().sum()) == pytest.approx(1)
-            whole -= float(scores[target])
-    assert nats(model, ids) == pytest.approx(whole, rel=1e-5)
+            found.append(-scores[target])
+        assert sampling.Reader(model).read(ids[:-1])[ids[-1]] == pytest.approx(-float(found[-1]), rel=1e-5)
+    wanted = mixed(nats(model, ids), counts.nats(ids), 0.3)
+    torch.testing.assert_close(torch.stack(found), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_counts_of_the_training_text_leave_the_unit_itself_out() -> None:
+def test_units_of_the_counted_text_do_not_count_for_themselves() -> None:
     ids = np.random.default_rng(0).choice(4, 60)
-    counts = Counts.of(ids, 3, 4)
-    guesses = counts.guesses(torch.from_numpy(ids), own=True)
+    found = Counts.of(ids, 3, 4).nats(torch.from_numpy(ids), own=True)
     for place in (5, 20, 59):
-        own = dict.fromkeys(range(4), 1 / 4)
-        for order in range(3):
-            others = [
-                k for k in range(order, 60) if k != place and (ids[k - order : k] == ids[place - order : place]).all()
-            ]
+        likely = dict.fromkeys(range(4), 1 / 4)
+        for n in range(3):
+            here = ids[place - n : place]
+            others = [k for k in range(n, 60) if k != place and (ids[k - n : k] == here).all()]
             if others:
                 hits, kinds = ids[others], len(set(ids[others]))
-                own = {u: ((hits == u).sum() + kinds * own[u]) / (len(others) + kinds) for u in range(4)}
-        assert float(guesses[place, 0]) == pytest.approx(math.log(own[ids[place]]), rel=1e-5)
+                likely = {u: ((hits == u).sum() + kinds * likely[u]) / (len(others) + kinds) for u in range(4)}
+        assert float(found[place - 1]) == pytest.approx(-math.log(likely[ids[place]]), rel=1e-9)
+
+
+def test_the_share_of_the_counts_is_the_one_that_costs_least() -> None:
+    network, counted = torch.rand(2, 500, dtype=torch.float64) * 3
+    share = best_share(network, counted)
+    costs = [float(mixed(network, counted, at).sum()) for at in (share - 0.02, share, share + 0.02)]
+    assert 0.1 < share < 0.9
+    assert min(costs) == costs[1] < min(float(network.sum()), float(counted.sum()))
+    assert best_share(network, network + 5) < 0.01
 
 
 def test_counts_are_saved_with_the_model_whatever_their_size() -> None:
     counts = Counts.of(np.random.default_rng(0).choice(4, 500), 3, 4)
-    model, empty = model_for(4, counts, ngrams=3), model_for(4, ngrams=3)
+    model, empty = model_for(4, counts, ngrams=3, ngram_share=0.4), model_for(4, ngrams=3)
     empty.load_state_dict(model.state_dict())
     text = torch.tensor([0, 1, 2, 3, 3, 2])
-    assert torch.equal(empty.counts.guesses(text), counts.guesses(text))  # type: ignore[union-attr]
+    assert torch.equal(empty.counts.nats(text), counts.nats(text))  # type: ignore[union-attr]
+    assert float(empty.share) == pytest.approx(0.4)
 
 
 # -- the model ------------------------------------------------------------------------------------------------
@@ -228,7 +244,9 @@ def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model(orders: in
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     ids = torch.tensor([1, 2, 3, 4] * 100)
     still = dynamic.dynamic_nats(model, ids, 0.0)
-    assert still == pytest.approx(nats(model, ids), rel=1e-4)
+    network = nats(model, ids)
+    whole = network if model.counts is None else mixed(network, model.counts.nats(ids), float(model.share))
+    assert still == pytest.approx(float(whole.sum()), rel=1e-4)
     assert dynamic.dynamic_nats(model, ids, 0.5) < 0.85 * still
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 

@@ -19,9 +19,9 @@ from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
 from gatework.tasks.generate import baselines, sampling, tokens
-from gatework.tasks.generate.counts import Counts
+from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
-from gatework.tasks.generate.model import LanguageModel, States, zero_first
+from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
 
@@ -48,6 +48,7 @@ class Generate(Task):
     options: GenerateOptions
     tokens: tokens.Tokens
     counts: Counts | None = None  # of the training text; a restored model brings its own
+    held_out: Text | None = None  # the validation part, on which the counts' share is chosen
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class Generate(Task):
         self._must_fill(train)
         if self.options.orders:
             self.counts = Counts.of(train.ids.numpy(), self.options.orders, self.tokens.size)
-            train = replace(train, guesses=self.counts.guesses(train.ids, own=True))
+            valid_part = self.held_out = replace(valid_part, counted=self.counts.nats(valid_part.ids))
         return Parts(train, valid_part, self._encode(test_text) if test_text else None)
 
     def check(self, source: Source) -> list[Finding]:
@@ -145,22 +146,28 @@ class Generate(Task):
     def batches(self, examples: Text, epoch: int, shard: Shard) -> Streams:
         if self.options.batch_size % shard.world:
             raise OptionError(f"batch_size={self.options.batch_size} does not divide among {shard.world} processes")
-        streams = self._streams(examples, shard)
         return Streams(
-            examples.ids, streams, self.options.length, epoch, self.options.seed, shard, examples.guesses
-        )  # fmt: skip
+            examples.ids, self._streams(examples, shard), self.options.length, epoch, self.options.seed, shard
+        )
 
     def _streams(self, examples: Text, shard: Shard) -> int:
         return stream_count(len(examples.ids), self.options.batch_size, self.options.length, shard.world)
 
     def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:  # pyright: ignore[reportIncompatibleMethodOverride]
-        costs, states = model.costs(batch.inputs, batch.targets, batch.guesses, carry)
-        return Step(costs.mean(), batch.targets.numel(), states)
+        logits, states = model(batch.inputs, carry)
+        return Step(cross_entropy(logits, batch.targets), batch.targets.numel(), states)
 
     # -- results --------------------------------------------------------------------------------------------
 
     def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._measures(nats(model, examples.ids, examples.guesses), examples)
+        """Measuring on the validation part also chooses the counts' share, which is saved with the weights."""
+        network = nats(model, examples.ids)
+        if model.counts is None:
+            return self._measures(float(network.sum()), examples)
+        counted = model.counts.nats(examples.ids) if examples.counted is None else examples.counted
+        if examples is self.held_out and self.options.ngram_share is None and not self.options.refit:
+            model.share.fill_(best_share(network, counted))
+        return self._measures(float(mixed(network, counted, float(model.share)).sum()), examples)
 
     def _measures(self, total: float, examples: Text) -> dict[str, float]:
         """`loss` is nats per unit; a character costs what all units cost, over the characters."""
@@ -173,7 +180,7 @@ class Generate(Task):
         last = slice(-max(count, 2), None)
         ids, decoded = examples.ids[last], self.tokens.decode
         characters = len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist()))
-        return Text(ids, characters, None if examples.guesses is None else examples.guesses[last])
+        return Text(ids, characters, None if self.counts is None else self.counts.nats(ids, own=True))
 
     def baselines(self, parts: Parts) -> list[Baseline]:
         _, last = parts.last
@@ -224,23 +231,23 @@ class Generate(Task):
 
 
 @torch.no_grad()
-def nats(model: LanguageModel, ids: Tensor, guesses: Tensor | None = None) -> float:
-    """Nats of all units of a text but its first: read in parallel streams, each warmed up on what stands before it."""
+def nats(model: LanguageModel, ids: Tensor) -> Tensor:
+    """(N - 1,): what each unit of a text but the first costs the network.
+
+    The text is read in parallel streams, each warmed up on what stands before it.
+    """
     streams = max(min(MEASURED_STREAMS, (len(ids) - 1) // WARM_UP), 1)
     warm_up = WARM_UP if streams > 1 else 0
-    inputs, targets, places = reading(ids, streams, warm_up)
-    if model.counts is not None:
-        guesses = (model.counts.guesses(ids) if guesses is None else guesses)[places]
+    inputs, targets = reading(ids, streams, warm_up)
     states: States = {}
     if warm_up:
-        _, states = model.hidden(inputs[:warm_up], states)
+        _, states = model(inputs[:warm_up], states)
         states = zero_first(states)
-    total = torch.zeros((), dtype=torch.float64)
+    found = []
     for start in range(warm_up, len(inputs), MEASURED_STEPS):
-        part = slice(start, start + MEASURED_STEPS)
-        costs, states = model.costs(inputs[part], targets[part], None if guesses is None else guesses[part], states)
-        total += costs.double().sum()
-    return float(total)
+        logits, states = model(inputs[start : start + MEASURED_STEPS], states)
+        found.append(cross_entropy(logits, targets[start : start + MEASURED_STEPS], "none").view(-1, streams))
+    return torch.cat(found).t().flatten()[: len(ids) - 1].double()
 
 
 TASK = Generate

@@ -37,7 +37,7 @@ def costs(train: np.ndarray, text: np.ndarray, size: int) -> list[np.ndarray]:
     """For orders 1, 2, ... the nats of each unit of `text` but its first, given the units before it."""
     joined = np.concatenate([train[-HIGHEST_ORDER:], text])
     table = Counts.of(train, HIGHEST_ORDER, size)
-    return [-np.log(likely[-len(text) :][1:]) for likely, _ in table.costs(joined)]
+    return [-np.log(likely[-len(text) :][1:]) for likely in table.likelihoods(joined)]
 
 
 def compressor(train: str, test: str) -> Baseline:

@@ -1,17 +1,19 @@
 """Counts of what followed the last few units of the training text, mixed into the network's distribution.
 
-A network of modest size forgets rare words that a table keeps; the table has no idea of anything longer than itself.
-The mixture of both is better than either (Mikolov et al. 2011, "Empirical evaluation and combination of advanced
-language modeling techniques", section 4.2). The table is an interpolated n-gram (Witten & Bell 1991):
+A network of modest size forgets rare words that a table keeps; the table knows nothing longer than itself. Their
+mixture, (1 - share) * network + share * table, is better than either (Mikolov et al. 2011, "Empirical evaluation and
+combination of advanced language modeling techniques", section 4.2). The table is an interpolated n-gram (Witten & Bell
+1991):
 
 p_k(w | c) = (count(c, w) + kinds(c) * p_(k-1)(w)) / (count(c) + kinds(c)),   c the last k - 1 units, p_0 uniform,
 
-where kinds(c) is how many different units followed c. In the training text a unit does not count for itself, or the
-network would learn to trust a table that has seen the answer.
+where kinds(c) is how many different units followed c. The share is chosen on text that neither has learned from: on the
+training text the table would seem too good.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 FIELDS = {
     "pairs": (torch.int64, 0), "hits": (torch.int32, 0), "totals": (torch.int32, 1), "kinds": (torch.int32, 1),
 }  # fmt: skip
+ROUNDS, MOST_SHARE = 30, 0.99
 MOST_UNITS = 4_000_000  # the last so many units of a text are counted, so that long texts stay quick
 
 
@@ -29,9 +32,9 @@ class Counts(nn.Module):
     """Tables of n orders over V units, as buffers: they are saved and loaded with the model, whatever their sizes.
 
         counts = Counts.of(ids, order=6, size=65)
-        guesses = counts.guesses(other_ids)              # (N, 2): nats of each unit, how many orders knew its context
+        nats = counts.nats(other_ids)                    # (N - 1,) of each unit but the first, given those before
         place = counts.place(prompt_ids)
-        likely, known = counts.next(place)               # (V,) probabilities of the next unit
+        likely = counts.next(place)                      # (V,) probabilities of the next unit
         place = counts.moved(place, unit)
 
     Order k's context is the number, from 1, of the pair (context of order k - 1, unit) a unit before; 0 is a context
@@ -83,13 +86,12 @@ class Counts(nn.Module):
 
     # -- a text -----------------------------------------------------------------------------------------------
 
-    def costs(self, ids: np.ndarray, own: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For orders 1, 2, ...: probability of each unit of a text (N,), and how many orders knew its context.
+    def likelihoods(self, ids: np.ndarray, own: bool = False) -> Iterator[np.ndarray]:
+        """For orders 1, 2, ...: the probability of each unit of a text (N,).
 
-        `own`: the text is the one that was counted, and a unit does not count for itself.
+        `own`: the text is part of the one that was counted, and a unit does not count for itself.
         """
-        context = np.zeros(len(ids), np.int64)
-        likely, known = np.full(len(ids), 1 / self.size), np.zeros(len(ids), np.int64)
+        context, likely = np.zeros(len(ids), np.int64), np.full(len(ids), 1 / self.size)
         for k in range(self.orders):
             _, hits, totals, kinds = self._table(k)
             number = self._numbers(k, context, ids)
@@ -97,19 +99,15 @@ class Counts(nn.Module):
             total = total if k == 0 else np.where(context > 0, total, 0)
             if own:
                 hit, total, kind = hit - 1, total - 1, kind - (hit == 1)
-            seen = total > 0
-            mixed = (hit + kind * likely) / np.where(seen, total + kind, 1)
-            likely, known = np.where(seen, mixed, likely), known + seen
-            yield likely, known
+            mixed = (hit + kind * likely) / np.where(total > 0, total + kind, 1)
+            likely = np.where(total > 0, mixed, likely)
+            yield likely
             context = np.append(0, number[:-1])
 
-    def guesses(self, ids: Tensor, own: bool = False) -> Tensor:
-        """(N, 2): the log probability of each unit given those before it, and how many orders knew its context."""
-        if own and len(ids) > MOST_UNITS:
-            rest = self.guesses(ids[:-MOST_UNITS])
-            return torch.cat([rest, self.guesses(ids[-MOST_UNITS:], own)])
-        *_, (likely, known) = self.costs(ids.numpy(), own)
-        return torch.from_numpy(np.stack([np.log(likely), known], 1).astype(np.float32))
+    def nats(self, ids: Tensor, own: bool = False) -> Tensor:
+        """(N - 1,): what each unit but the first costs, given those before it."""
+        *_, likely = self.likelihoods(ids.numpy(), own)
+        return -torch.from_numpy(likely[1:]).log()
 
     # -- one unit after another -------------------------------------------------------------------------------
 
@@ -125,16 +123,28 @@ class Counts(nn.Module):
         found = [int(self._numbers(k, np.array([c]), np.array([unit]))[0]) for k, c in enumerate(place[:-1])]
         return [0, *found]
 
-    def next(self, place: list[int]) -> tuple[Tensor, int]:
-        """Probabilities (V,) of the next unit, and how many orders knew the context."""
-        likely, known = np.full(self.size, 1 / self.size), 0
+    def next(self, place: list[int]) -> Tensor:
+        """Probabilities (V,) of the next unit."""
+        likely = np.full(self.size, 1 / self.size)
         for k, context in enumerate(place):
-            if k and not context:
-                break
             pairs, hits, totals, kinds = self._table(k)
+            if (k and not context) or not totals[context]:
+                break
             part = slice(*np.searchsorted(pairs, [context * self.size, (context + 1) * self.size]))
-            if totals[context]:
-                mixed = kinds[context] * likely
-                mixed[pairs[part] - context * self.size] += hits[part]
-                likely, known = mixed / (totals[context] + kinds[context]), known + 1
-        return torch.from_numpy(likely), known
+            likely = kinds[context] * likely
+            likely[pairs[part] - context * self.size] += hits[part]
+            likely /= totals[context] + kinds[context]
+        return torch.from_numpy(likely)
+
+
+def mixed(network: Tensor, counted: Tensor, share: float) -> Tensor:
+    """Nats under the mixture, from the nats under each."""
+    return -torch.logaddexp(math.log1p(-share) - network, math.log(share) - counted) if share else network
+
+
+def best_share(network: Tensor, counted: Tensor) -> float:
+    """The share, up to 0.99, that costs least, by expectation and maximisation (Dempster, Laird & Rubin 1977)."""
+    share = 0.5
+    for _ in range(ROUNDS):
+        share = min(float((math.log(share) - counted + mixed(network, counted, share)).exp().mean()), MOST_SHARE)
+    return share

@@ -10,7 +10,8 @@ import copy
 import torch
 from torch import Tensor
 
-from gatework.tasks.generate.model import LanguageModel
+from gatework.tasks.generate.counts import mixed
+from gatework.tasks.generate.model import LanguageModel, cross_entropy
 
 STEPS = 20  # units between two updates
 DECAY = 0.003  # share of the way back to the trained weights, per update
@@ -19,23 +20,24 @@ DECAY = 0.003  # share of the way back to the trained weights, per update
 def dynamic_nats(model: LanguageModel, ids: Tensor, rate: float) -> float:
     """Nats of all units of a text but its first; the model given is left as it was.
 
-    Plain gradient steps of size `rate` with a decay towards the trained weights, one stream, in reading order.
+    Plain gradient steps of size `rate` with a decay towards the trained weights, one stream, in reading order. Counts
+    stay as they are.
     """
     learner = copy.deepcopy(model).eval()
     trained = [each.detach().clone() for each in learner.parameters()]
     states: dict[str, Tensor] = {}
-    guesses = None if model.counts is None else model.counts.guesses(ids).unsqueeze(1)
-    total = 0.0
+    network = []
     for start in range(0, len(ids) - 1, STEPS):
         part = ids[start : start + STEPS + 1].unsqueeze(1)
-        guessed = None if guesses is None else guesses[start + 1 : start + STEPS + 1]
         with torch.enable_grad():
-            costs, states = learner.costs(part[:-1], part[1:], guessed, states)
+            logits, states = learner(part[:-1], states)
+            costs = cross_entropy(logits, part[1:], "none")
             gradients = torch.autograd.grad(costs.mean(), list(learner.parameters()))
-        total += float(costs.detach().sum())
+        network.append(costs.detach().double())
         states = {name: state.detach() for name, state in states.items()}
         _update(learner, gradients, trained, rate)
-    return total
+    found = torch.cat(network)
+    return float((found if model.counts is None else mixed(found, model.counts.nats(ids), float(model.share))).sum())
 
 
 @torch.no_grad()

@@ -11,21 +11,21 @@ from torch import Tensor, nn
 
 from gatework.tasks.generate.counts import Counts
 from gatework.tasks.generate.options import GenerateOptions
-from gatework.tasks.generate.streams import IGNORED
 from gatework.tasks.recurrent import recurrent_stack
 
 States = dict[str, Tensor]
 EMBEDDING_LIMIT = 128
-TRUST = -1.5  # of the counts at first: 18%
+SHARE = 0.25  # of the counts, before it is chosen
 
 
 class LanguageModel(nn.Module):
     """Next-unit logits: `logits, states = model(units, states)`, (T, B) -> (T, B, V).
 
-    `states` is {} at a start, else what the call before gave: "0.1" is the second state of the first layer. With
-    counted n-grams the model's distribution is a mixture, (1 - share) * softmax(logits) + share * counted, whose share
-    depends on the network's output and on how many orders knew the context: `costs` and `distribution` give it.
+    `states` is {} at a start, else what the call before gave: "0.1" is the second state of the first layer. What is
+    expected of a text is a mixture: (1 - share) * softmax(logits) + share * what `counts` say; see `Counts`.
     """
+
+    share: Tensor
 
     def __init__(self, vocabulary: int, options: GenerateOptions, counts: Counts | None = None):
         super().__init__()
@@ -42,46 +42,10 @@ class LanguageModel(nn.Module):
         if options.tied:
             self.output.weight = self.embedding.weight
         self.counts = counts or (Counts(options.orders, vocabulary) if options.orders else None)
-        if self.counts is not None:
-            self.trust = nn.Linear(self.output.in_features, 1, bias=False)
-            self.trust_known = nn.Parameter(torch.full((options.orders + 1,), TRUST))
-            nn.init.zeros_(self.trust.weight)
+        share = SHARE if options.ngram_share is None else options.ngram_share
+        self.register_buffer("share", torch.tensor(share if options.orders else 0.0))
 
     def forward(self, units: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, States]:
-        hidden, after = self.hidden(units, states)
-        return self.output(hidden), after
-
-    def costs(
-        self, units: Tensor, targets: Tensor, guesses: Tensor | None, states: Mapping[str, Tensor]
-    ) -> tuple[Tensor, States]:
-        """Nats of each target, (T, B); 0 where it is IGNORED. `guesses` (T, B, 2) as `Counts` gives them."""
-        hidden, after = self.hidden(units, states)
-        logits = self.output(hidden).flatten(0, 1)
-        found = F.cross_entropy(logits, targets.flatten(), reduction="none", ignore_index=IGNORED).view_as(targets)
-        if guesses is None:
-            return found, after
-        share = self._share(hidden, guesses[..., 1])
-        mixed = torch.logaddexp(F.logsigmoid(-share) - found, F.logsigmoid(share) + guesses[..., 0])
-        return torch.where(targets == IGNORED, 0.0, -mixed), after
-
-    def distribution(
-        self, units: Tensor, states: Mapping[str, Tensor], place: list[int] | None
-    ) -> tuple[Tensor, States]:
-        """Log probabilities (V,) of what follows one text (T, 1), whose counted contexts are at `place`."""
-        hidden, after = self.hidden(units, states)
-        network = F.log_softmax(self.output(hidden[-1, 0]).double(), -1)
-        if self.counts is None or place is None:
-            return network, after
-        likely, known = self.counts.next(place)
-        share = self._share(hidden[-1:, :1], torch.tensor([[float(known)]])).double().squeeze()
-        return torch.logaddexp(F.logsigmoid(-share) + network, F.logsigmoid(share) + likely.log()), after
-
-    def _share(self, hidden: Tensor, known: Tensor) -> Tensor:
-        """The counts' share before its sigmoid, (T, B)."""
-        return self.trust(hidden).squeeze(2) + self.trust_known[known.long()]
-
-    def hidden(self, units: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, States]:
-        """What the output layer reads, (T, B, H), and the states."""
         hidden = self._locked(self._blanked(self.embedding(units)))
         after: States = {}
         for number, layer in enumerate(self.layers):
@@ -89,7 +53,8 @@ class LanguageModel(nn.Module):
             last = last if isinstance(last, tuple) else (last,)
             hidden = self._locked(hidden)
             after |= {f"{number}.{place}": state for place, state in enumerate(last)}
-        return hidden if self.bridge is None else self.bridge(hidden), after
+        hidden = hidden if self.bridge is None else self.bridge(hidden)
+        return self.output(hidden), after
 
     def _blanked(self, vectors: Tensor) -> Tensor:
         """Vectors (T, B, I) of which some units' are zero in training."""
@@ -110,6 +75,11 @@ def _of_layer(states: Mapping[str, Tensor], number: int) -> Any:
     if not own:
         return None
     return own[0] if len(own) == 1 else tuple(own)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """Nats per counted target of (T, B, V) logits."""
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
 
 
 def zero_first(states: Mapping[str, Tensor]) -> States:

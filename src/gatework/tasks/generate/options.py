@@ -22,11 +22,18 @@ class GenerateOptions(RecurrentOptions):
 
     ngrams: int | None = option(
         None,
-        "units of the longest counted n-gram, whose counts are mixed into the network's distribution; 0: the network "
-        "alone; none: 6 for characters, 3 for words and BPE",
+        "units of the longest n-gram, whose counts are mixed into the network's distribution; 0: the network alone; "
+        "none: 7 for characters, 3 for words and BPE",
         panel="model",
         low=0,
         high=10,
+    )
+    ngram_share: float | None = option(
+        None,
+        "share of the counts in that mixture; none: chosen on the validation part (with refit: 0.25)",
+        panel="model",
+        low=0,
+        high=0.99,
     )
     hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
     embedding_size: int = option(0, "units of the embedding; 0 takes min(H, 128)", panel="model", low=0)
@@ -49,7 +56,7 @@ class GenerateOptions(RecurrentOptions):
     @property
     def orders(self) -> int:
         """Orders of the counted n-grams."""
-        return {"characters": 6}.get(self.unit, 3) if self.ngrams is None else self.ngrams
+        return {"characters": 7}.get(self.unit, 3) if self.ngrams is None else self.ngrams
 
     def validate(self) -> None:
         super().validate()

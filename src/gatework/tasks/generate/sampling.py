@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatework.errors import OptionError
+from gatework.tasks.generate.counts import mixed
 from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.tokens import Tokens
 
@@ -44,6 +45,26 @@ def check_sampling(length: int, temperature: float, top_k: int, top_p: float) ->
         raise OptionError(f"top_p must lie in (0, 1], not {top_p}")
 
 
+class Reader:
+    """Reads a text piece by piece, and says after each what it expects next.
+
+    scores = Reader(model).read(ids)            # (V,) log probabilities of the unit after ids (N,)
+    """
+
+    def __init__(self, model: LanguageModel):
+        self.model, self.states = model, {}
+        self.place = [] if model.counts is None else model.counts.place(np.zeros(0, np.int64))
+
+    def read(self, ids: Tensor) -> Tensor:
+        logits, self.states = self.model(ids.unsqueeze(1), self.states)
+        network, counts, share = logits[-1, 0].double().log_softmax(0), self.model.counts, float(self.model.share)
+        if counts is None:
+            return network
+        for unit in ids[-counts.orders :].tolist():
+            self.place = counts.moved(self.place, unit)
+        return -mixed(-network, -counts.next(self.place).log(), share)
+
+
 @torch.no_grad()
 def stream(
     model: LanguageModel,
@@ -61,15 +82,13 @@ def stream(
     """
     check_sampling(length, temperature, top_k, top_p)
     generator = torch.Generator().manual_seed(seed)
-    ids = _prompt_ids(tokens, prompt)
-    place = None if model.counts is None else model.counts.place(ids.numpy())
-    scores, states = model.distribution(ids.unsqueeze(1), {}, place)
+    reader = Reader(model)
+    scores = reader.read(_prompt_ids(tokens, prompt))
     held: list[int] = []
     for _ in range(length):
         scores[tokens.forbidden] = -torch.inf
         held.append(choose(scores, temperature, top_k, top_p, generator))
-        place = None if model.counts is None or place is None else model.counts.moved(place, held[-1])
-        scores, states = model.distribution(torch.tensor([[held[-1]]]), states, place)
+        scores = reader.read(torch.tensor(held[-1:]))
         text = tokens.decode(held)
         if not text.endswith(HELD_BACK):
             yield text

@@ -18,23 +18,22 @@ IGNORED = -100  # a target that does not count; torch's own sign for it
 class Text:
     """An encoded text: (N,) ids, and how many characters all but the first stand for: those that are predicted.
 
-    `guesses` (N, 2): what counted n-grams say of each unit, for the text that they were counted in; see `Counts`.
+    `counted` (N - 1,): what counts expect of each unit but the first, in nats; see `Counts`.
     """
 
     ids: Tensor
     characters: int
-    guesses: Tensor | None = None
+    counted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Chunk(NamedTuple):
-    """Inputs and the units that follow them, both (T, B), and what counted n-grams say of those, (T, B, 2)."""
+    """Inputs and the units that follow them, both (T, B)."""
 
     inputs: Tensor
     targets: Tensor
-    guesses: Tensor | None = None
 
 
 class Streams(Sequence[Chunk]):
@@ -44,9 +43,7 @@ class Streams(Sequence[Chunk]):
     the next epoch's cuts.
     """
 
-    def __init__(
-        self, ids: Tensor, streams: int, length: int, epoch: int, seed: int, shard: Shard, guesses: Tensor | None = None
-    ):
+    def __init__(self, ids: Tensor, streams: int, length: int, epoch: int, seed: int, shard: Shard):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         spare = max((len(ids) - 1) // streams - length, 0)
         shift = int(torch.randint(min(length, spare) + 1, (), generator=generator)) if epoch else 0
@@ -56,10 +53,6 @@ class Streams(Sequence[Chunk]):
         self.inputs, self.targets = (
             ids[first : first + steps * streams].view(streams, steps).t()[:, mine] for first in (shift, shift + 1)
         )
-        self.guesses = None
-        if guesses is not None:
-            part = guesses[shift + 1 : shift + 1 + steps * streams]
-            self.guesses = part.view(streams, steps, 2).transpose(0, 1)[:, mine]
 
     def __len__(self) -> int:
         return max(len(self.inputs) // self.length, 1)
@@ -68,8 +61,7 @@ class Streams(Sequence[Chunk]):
         if not 0 <= number < len(self):  # which also ends a `for` over the chunks
             raise IndexError(number)
         part = slice(number * self.length, (number + 1) * self.length)
-        guesses = None if self.guesses is None else self.guesses[part].contiguous()
-        return Chunk(self.inputs[part].contiguous(), self.targets[part].contiguous(), guesses)
+        return Chunk(self.inputs[part].contiguous(), self.targets[part].contiguous())
 
 
 def stream_count(units: int, wanted: int, length: int, world: int = 1) -> int:
@@ -78,16 +70,8 @@ def stream_count(units: int, wanted: int, length: int, world: int = 1) -> int:
     return max(min(wanted, most) // world, 1) * world
 
 
-class Reading(NamedTuple):
-    """A text in parallel streams: inputs and targets (warm_up + L, S), and which unit each target is."""
-
-    inputs: Tensor
-    targets: Tensor
-    places: Tensor
-
-
-def reading(ids: Tensor, streams: int, warm_up: int) -> Reading:
-    """A text in S parallel streams to be measured as if it were read in one.
+def reading(ids: Tensor, streams: int, warm_up: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (warm_up + L, S) to measure a text in S parallel streams as if it were read in one.
 
     Each stream reads `warm_up` units of its predecessor first, whose targets are ignored; the first has none, and its
     states must be zeroed when the warm-up ends.
@@ -95,7 +79,7 @@ def reading(ids: Tensor, streams: int, warm_up: int) -> Reading:
     steps = -(-(len(ids) - 1) // streams)
     positions = torch.arange(streams)[None, :] * steps + torch.arange(-warm_up, steps)[:, None]
     inside = positions < len(ids) - 1
-    places = (positions + 1).clamp(0, len(ids) - 1)
-    targets = ids[places].masked_fill(~inside, IGNORED)
+    inputs = ids[positions.clamp(0, len(ids) - 1)]
+    targets = ids[(positions + 1).clamp(0, len(ids) - 1)].masked_fill(~inside, IGNORED)
     targets[:warm_up] = IGNORED
-    return Reading(ids[positions.clamp(0, len(ids) - 1)], targets, places)
+    return inputs, targets
