@@ -38,7 +38,7 @@ STATES = {
     "recurrent_dropout": (0.2, 0.5), "weight_drop": (0.2, 0.5), "zoneout": (0.05, 0.2), "dropout": (0.2, 0.5),
     "l1": (1e-5, 1e-4), "l2": (1e-5, 1e-4), "weight_decay": (0.03, 0.3),
 }  # fmt: skip
-NUMBERS = {"jitter": (0.05, 0.2), "scaling": (0.1, 0.3), "window_warp": (0.1, 0.3)}
+NUMBERS = {"jitter": (0.05, 0.2), "rescale": (0.1, 0.3), "window_warp": (0.1, 0.3)}
 WORDS = {"word_dropout": (0.1, 0.3)}
 Parts = dict[str, Any]
 
@@ -91,7 +91,7 @@ JOBS: dict[str, tuple[str, Callable[[int], Parts], dict[str, Any], dict[str, tup
         "forecast",
         series,
         {"hidden_size": 32, "epochs": 15, "horizon": 12, "lookback": 48, "valid_windows": 20, "test_windows": 20,
-         "linear": False, "quantiles": (), "conformal": False},
+         "linear": "none", "classical": "none", "quantiles": (), "conformal": False},
         {**STATES, **NUMBERS},
     ),
     "characters": (

@@ -24,6 +24,7 @@ from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.recurrent import recurrent_stack
 from gatework.training.learner import Shard
 from gatework.training.optimizer import add_penalties
+from gatework.training.options import kinds
 from gatework.training.regularisation import STATES, RecurrentOptions
 
 I, H = 3, 40
@@ -148,9 +149,11 @@ def test_options_that_mean_nothing_for_a_cell_are_refused_when_it_is_built() -> 
 @pytest.mark.parametrize("Options", [ClassifyOptions, GenerateOptions, ForecastOptions])
 def test_every_job_has_the_options_under_one_name(Options: Any) -> None:
     names = {field.name for field in dataclasses.fields(Options)}
-    numeric = {"jitter", "scaling", "window_warp"} if Options is not GenerateOptions else set()
+    numeric = {"jitter", "rescale", "window_warp"} if Options is not GenerateOptions else set()
     words = {"word_dropout"} if Options is not ForecastOptions else set()
-    assert names >= {"l1", "l2", "weight_decay", "dropout", *STATES} | numeric | words
+    shared = {"l1", "l2", "weight_decay", "dropout", *STATES} | numeric | words
+    assert names >= shared
+    assert {kinds(Options)[name][0] for name in shared - {"layer_norm"}} == {float}, "redeclared as something else"
     for name in (*STATES[:3], "dropout", "l1", "l2"):
         negative: dict[str, Any] = {name: -0.1}
         with pytest.raises(OptionError, match=name):
@@ -202,11 +205,11 @@ def test_jitter_and_scaling_have_their_size() -> None:
     sequences = ragged((400, 400, 400))
     noise = Augmentation(jitter=0.2).sequences(sequences, np.random.default_rng(0)).values - sequences.values
     assert abs(noise.std() - 0.2) < 0.01
-    scaled = Augmentation(scaling=0.3).sequences(sequences, np.random.default_rng(0)).values / sequences.values
+    scaled = Augmentation(rescale=0.3).sequences(sequences, np.random.default_rng(0)).values / sequences.values
     by_sequence = scaled.reshape(3, 400, 2)
     assert np.ptp(by_sequence, axis=1).max() < 1e-4, "one factor for a channel of a sequence"
     assert len(np.unique(by_sequence[:, 0].round(4))) == 6
-    many = Augmentation(scaling=0.3).sequences(Ragged.of([np.ones((1, 1))] * 5000), np.random.default_rng(0)).values
+    many = Augmentation(rescale=0.3).sequences(Ragged.of([np.ones((1, 1))] * 5000), np.random.default_rng(0)).values
     assert abs(np.log(many).std() - 0.3) < 0.02
 
 
@@ -218,7 +221,7 @@ def test_changed_windows_keep_their_futures_and_gaps() -> None:
     assert np.array_equal(noisy[:, 15:], values[:, 15:])
     assert np.array_equal(np.isnan(noisy), np.isnan(values))
     assert not np.array_equal(noisy[1:, :15], values[1:, :15])
-    scaled = Augmentation(scaling=0.5).windows(values, 15, random(0)) / values
+    scaled = Augmentation(rescale=0.5).windows(values, 15, random(0)) / values
     assert np.nanmax(np.ptp(scaled[1:, 1:], axis=1)) < 1e-9, "past and future get the same factor"
     bent = Augmentation(window_warp=0.5).windows(values, 15, random(0))
     assert bent.shape == values.shape
@@ -228,7 +231,7 @@ def test_changed_windows_keep_their_futures_and_gaps() -> None:
 def test_changes_of_a_batch_follow_torchs_generator() -> None:
     """As the checkpoint holds its state, a resumed training sees the same copies; without changes nothing is drawn."""
     examples = Examples(ragged((9, 4, 30, 7)), np.arange(4), str)
-    changed = Batches(examples, 4, 1, 0, Shard(), Augmentation(jitter=0.1, scaling=0.1, window_warp=0.3))
+    changed = Batches(examples, 4, 1, 0, Shard(), Augmentation(jitter=0.1, rescale=0.1, window_warp=0.3))
     state = torch.get_rng_state()
     first, second = changed[0].values, changed[0].values
     torch.set_rng_state(state)
@@ -245,7 +248,7 @@ def test_changes_of_a_batch_follow_torchs_generator() -> None:
 
 EVERYTHING: dict[str, Any] = {
     "l1": 1e-5, "l2": 1e-5, "dropout": 0.1, "recurrent_dropout": 0.1, "weight_drop": 0.1, "zoneout": 0.1,
-    "jitter": 0.1, "scaling": 0.1, "window_warp": 0.2, "hidden_size": 5, "epochs": 2, "batch_size": 8, "threads": 1,
+    "jitter": 0.1, "rescale": 0.1, "window_warp": 0.2, "hidden_size": 5, "epochs": 2, "batch_size": 8, "threads": 1,
 }  # fmt: skip
 
 

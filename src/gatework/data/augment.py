@@ -25,21 +25,21 @@ class Augmentation:
     """
 
     jitter: float = 0.0
-    scaling: float = 0.0
+    rescale: float = 0.0
     window_warp: float = 0.0
 
     @classmethod
     def of(cls, options: Any) -> Augmentation:
-        return cls(options.jitter, options.scaling, options.window_warp)
+        return cls(options.jitter, options.rescale, options.window_warp)
 
     def __bool__(self) -> bool:
-        return bool(self.jitter or self.scaling or self.window_warp)
+        return bool(self.jitter or self.rescale or self.window_warp)
 
     def sequences(self, sequences: Ragged, random: np.random.Generator) -> Ragged:
         """Sequences of scaled values [N, C]: warped, each channel times its factor, noise added."""
         values = warped(sequences, self.window_warp, random) if self.window_warp else sequences.values
-        if self.scaling:
-            factors = np.exp(self.scaling * random.standard_normal((len(sequences), values.shape[1])))
+        if self.rescale:
+            factors = np.exp(self.rescale * random.standard_normal((len(sequences), values.shape[1])))
             values = values * factors[sequences.owners]
         if self.jitter:
             values = values + self.jitter * random.standard_normal(values.shape)
@@ -52,8 +52,8 @@ class Augmentation:
         if self.window_warp:
             rows = Ragged.from_lengths(values.reshape(-1, 1), np.full(n, length))
             values = warped(rows, self.window_warp, random).reshape(n, length)
-        if self.scaling:
-            values = values * np.exp(self.scaling * random.standard_normal((n, 1)))
+        if self.rescale:
+            values = values * np.exp(self.rescale * random.standard_normal((n, 1)))
         if self.jitter:
             noise = self.jitter * random.standard_normal((n, lookback))
             values = np.concatenate([values[:, :lookback] + noise, values[:, lookback:]], axis=1)

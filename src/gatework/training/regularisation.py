@@ -44,7 +44,7 @@ class NumericOptions(RecurrentOptions):
     """Options of jobs that read numbers: training sees changed copies of them; see `data.augment.Augmentation`."""
 
     jitter: float = option(0.0, "deviation of noise added to scaled values in training", panel=PANEL, low=0)
-    scaling: float = option(
+    rescale: float = option(
         0.0, "deviation of the logarithm of a random factor for each channel in training", panel=PANEL, low=0, high=2
     )
     window_warp: float = option(

@@ -88,7 +88,7 @@ class Classify(Task):
         """Its value, after a look whether the options that change training data fit the data."""
         if texts and Augmentation.of(self.options):
             raise OptionError(
-                "jitter, scaling and window_warp change numbers, but the rows are texts; take word_dropout, or leave "
+                "jitter, rescale and window_warp change numbers, but the rows are texts; take word_dropout, or leave "
                 "them out"
             )
         if not texts and self.options.word_dropout:
