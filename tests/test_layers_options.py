@@ -16,6 +16,7 @@ import gatework
 from gatework import cells
 from gatework.backends import reference
 from gatework.compiler import params
+from gatework.compiler.carry import gates
 from gatework.errors import OptionError
 from gatework.layers.errors import LayerError
 
@@ -148,6 +149,22 @@ def test_forget_bias_and_chrono() -> None:
     for wrong in ({"chrono": 2}, {"forget_bias": 1.0, "bias": False}):
         with pytest.raises(OptionError):
             gatework.LSTM(I, H, **wrong)
+
+
+def test_chrono_finds_the_gate_of_any_cell() -> None:
+    """Kept over 1 to 50 steps at the start, whatever the gate is called and whichever way it works."""
+    for cell in ("lstm_peephole", "lstm_coupled", "gru_reset_before", "mgu", "mingru", "sru", "lstm_layer_norm"):
+        layer = gatework.Recurrent(cell, I, 300, chrono=50)
+        gate, *_ = gates(layer.graph).values()
+        name = gate.bias if gate.bias.endswith("_shift") else "bias_" + gate.bias.partition(".")[0]
+        kept = torch.sigmoid(gate.sign * getattr(layer, name + "_l0"))
+        assert 0.5 <= kept.min() < 0.7, cell
+        assert 0.97 < kept.max() <= 0.98, cell
+    coupled = gatework.Recurrent("lstm_peephole", I, H, chrono=50, forget_bias=None)
+    assert torch.equal(coupled.bias_f_l0, -coupled.bias_i_l0)
+    for cell in ("rnn", "lstm_1997", "slstm", "minlstm"):
+        with pytest.raises(OptionError, match=f"{cell} has no sigmoid gate"):
+            gatework.Recurrent(cell, I, H, chrono=50)
 
 
 def test_learned_initial_state(x: Tensor) -> None:

@@ -8,6 +8,7 @@ choices. A state that passes through a function (tanh of an RNN) or a map alone 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from gatework.compiler.derive import RULES
 from gatework.compiler.ir import Graph
@@ -52,3 +53,59 @@ def paths(graph: Graph, state: str) -> list[bool]:
         own = node.op == "state" and node.attr == state
         reached.append(own or (node.op in LINEAR and any(reached[a] for a in linear)))
     return reached
+
+
+class Gate(NamedTuple):
+    """A sigmoid gate that keeps a state: the key of its bias, 1 if it keeps and -1 if it renews, and the key of the
+    bias of the gate that writes, where that is another one."""
+
+    bias: str
+    sign: int
+    writes: str | None
+
+
+def gates(graph: Graph) -> dict[str, Gate]:
+    """The gates that keep states; states that no single sigmoid gate keeps are left out.
+
+    >>> gates(lstm.graph), gates(mingru.graph)
+    ({'c': Gate(bias='f.bias', sign=1, writes='i.bias')}, {'h': Gate(bias='z.bias', sign=-1, writes=None)})
+    """
+    longer, found = factors(graph)
+    kept: dict[str, Gate] = {}
+    for state, new in zip(graph.states, graph.news, strict=True):
+        keeper = None if (at := found[state.name]) is None else _sigmoid(longer, at)
+        if keeper is not None:
+            kept[state.name] = Gate(*keeper, _writer(longer, paths(longer, state.name), new, keeper[0]))
+    return kept
+
+
+def _sigmoid(graph: Graph, index: int) -> tuple[str, int] | None:
+    """The bias inside sigmoid(...) or 1 - sigmoid(...), with the sign."""
+    node = graph.nodes[index]
+    if node.op == "sub" and graph.nodes[node.args[0]].attr == 1.0:
+        inside = _sigmoid(graph, node.args[1])
+        return inside and (inside[0], -inside[1])
+    key = _bias(graph, node.args[0]) if node.op == "sigmoid" else None
+    return key and (key, 1)
+
+
+def _bias(graph: Graph, index: int) -> str | None:
+    """The key of the bias of a sum: of a map, or of its normalisation."""
+    node = graph.nodes[index]
+    if node.op == "dot":
+        return f"{node.attr.bias}.bias" if node.attr.bias else None
+    if node.op == "vector":
+        return node.attr if node.attr.endswith("_shift") else None
+    found = (_bias(graph, arg) for arg in node.args) if node.op == "add" else ()
+    return next(filter(None, found), None)
+
+
+def _writer(graph: Graph, reached: list[bool], new: int, keeper: str) -> str | None:
+    """The key of the bias of the gate in what is added to the state."""
+    node = graph.nodes[new]
+    if node.op == "add":
+        found = [_writer(graph, reached, arg, keeper) for arg in node.args]
+    else:
+        own = [] if node.op != "mul" or reached[new] else [_sigmoid(graph, arg) for arg in node.args]
+        found = [gate[0] for gate in own if gate]
+    return next((key for key in found if key and key != keeper), None)

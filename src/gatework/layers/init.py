@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from gatework.compiler.carry import Gate
 from gatework.errors import OptionError
 
 
@@ -18,14 +19,16 @@ def uniform(parameters: Iterable[Tensor], hidden_size: int) -> None:
         torch.nn.init.uniform_(parameter, -bound, bound)
 
 
-def forget_bias(first: Tensor, second: Tensor | None, value: float) -> None:
-    """The forget gate's two biases add up to `value` (Gers et al. 2000; Jozefowicz et al., ICML 2015, use 1)."""
-    torch.nn.init.constant_(first, value)
-    if second is not None:
-        torch.nn.init.zeros_(second)
+def gate_biases(gate: Gate, units: int, forget_bias: float | None, chrono: int | None) -> dict[str, Tensor]:
+    """Starting biases of the gates that keep and write a state, by key; see `Recurrent`."""
+    if chrono is None:
+        return {gate.bias: torch.full((units,), gate.sign * float(forget_bias or 0.0))}
+    values = log_uniform(chrono, units)
+    opposite = {} if gate.writes is None else {gate.writes: -values}
+    return {gate.bias: gate.sign * values, **opposite}
 
 
-def chrono(longest: int, units: int) -> Tensor:
+def log_uniform(longest: int, units: int) -> Tensor:
     """Forget biases log(u), u uniform in [1, longest - 1], (units,): the units forget over 1 to `longest` steps.
 
     Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 3: b_f = log(u), b_i = -b_f; for a

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework import cells
 from gatework.compiler import params, wrappers
+from gatework.compiler.carry import gates
 from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.errors import OptionError
@@ -39,6 +40,8 @@ class Options(TypedDict, total=False):
     layer_norm: bool | Mapping[str, Any]
     learn_initial_state: bool
     recompute: bool
+    forget_bias: float | None
+    chrono: int | None
 
 
 class Recurrent(nn.Module):
@@ -68,6 +71,10 @@ class Recurrent(nn.Module):
                         `compiler.wrappers.layer_norm`: {"of": "parts", "over": "all", "state": "c"}
         learn_initial_state  the states before the first step are parameters
         recompute       keep less for the backward pass, compute it again
+        forget_bias     what the biases of the gate that keeps the state add up to at the start (Gers et al. 2000;
+                        Jozefowicz et al., ICML 2015, use 1)
+        chrono          the longest dependency in steps: biases start so that units forget over 1 to `chrono` steps
+                        (Tallec & Ollivier, ICLR 2018); for every cell with a sigmoid gate that keeps a state
         device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32
 
     Raises OptionError for options that do not fit the cell.
@@ -79,7 +86,7 @@ class Recurrent(nn.Module):
         sizes: Mapping[str, int] | None = None, recurrent_dropout: float = 0.0, recurrent_dropout_per: str = "state",
         weight_drop: float = 0.0, zoneout: float | Mapping[str, float] = 0.0,
         layer_norm: bool | Mapping[str, Any] = False, learn_initial_state: bool = False, recompute: bool = False,
-        device: Any = None, dtype: Any = None,
+        forget_bias: float | None = None, chrono: int | None = None, device: Any = None, dtype: Any = None,
     ):  # fmt: skip
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -87,6 +94,7 @@ class Recurrent(nn.Module):
         self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per
         self.weight_drop = weight_drop
         self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
+        self.forget_bias, self.chrono = forget_bias, chrono
         graph = cell if isinstance(cell, Graph) else cells.get(cell).graph
         graph = graph if bias else variants.without_bias(graph)
         norm = self._norm(layer_norm)
@@ -132,6 +140,11 @@ class Recurrent(nn.Module):
                 raise OptionError(f"{name} is a probability between 0 and 1; got {rate!r}")
         if self.weight_drop and not params.state_matrices(self.graph):
             raise OptionError(f"weight_drop means nothing for {self.graph.name}: no matrix multiplies a state")
+        if self.forget_bias is not None and self.chrono is not None:
+            raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
+        if (self.forget_bias is not None or self.chrono is not None) and not gates(self.graph):
+            why = "has no sigmoid gate that keeps a state" if self.bias else "has bias=False"
+            raise OptionError(f"forget_bias and chrono set a gate's bias, but {self.graph.name} {why}; leave them away")
         known = params.symbols(self.graph)
         odd = [name for name in self.sizes if name not in (*known, "H", "heads")]
         if odd:
@@ -203,6 +216,20 @@ class Recurrent(nn.Module):
                 nn.init.constant_(getattr(self, vector + suffix), start)
             for state in self.graph.states if self.learn_initial_state else ():
                 nn.init.constant_(getattr(self, f"initial_{state.name}{suffix}"), state.start)
+        if self.forget_bias is not None or self.chrono is not None:
+            for suffix in self.all_suffixes():
+                self._start_gates(suffix)
+
+    def _start_gates(self, suffix: str) -> None:
+        """The biases that forget_bias or chrono ask for; where a gate has two, the second becomes 0."""
+        declared = self._layouts[0]
+        for state, gate in gates(self.graph).items():
+            units = params.size(self.layer_sizes(0), self.graph.state(state).width)
+            for key, values in init.gate_biases(gate, units, self.forget_bias, self.chrono).items():
+                for number, piece in enumerate(declared.pieces[key]):
+                    bias = piece.of([getattr(self, name + suffix) for name in declared.shapes])
+                    with torch.no_grad():
+                        bias[:] = 0 if number else values
 
     def flatten_parameters(self) -> None:
         """Nothing: for code written for torch.nn's layers."""

@@ -6,12 +6,10 @@ import copy
 from collections.abc import Callable
 from typing import Any, Unpack
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import OptionError
-from gatework.layers import init
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Options, Recurrent
 
@@ -20,21 +18,16 @@ class _Compat(Recurrent):
     """A cell that torch.nn has too: torch's checks, parameter names and starting values."""
 
     twin: type[nn.RNNBase]
-    keeps_state = "f"
     cell_name: str
-    forget_bias: float | None
-    chrono: int | None
     proj_size: int
 
-    def __init__(
-        self, cell: str, arguments: dict[str, Any], forget: float | None, chrono: int | None, **options: Unpack[Options]
-    ):
+    def __init__(self, cell: str, arguments: dict[str, Any], **options: Unpack[Options]):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
         self.twin(**arguments, device="meta")  # its checks and warnings, without memory
         self.__dict__["arguments"] = dict(arguments)
         proj_size = arguments.pop("proj_size", 0)
         nonlinearity = arguments.pop("nonlinearity", None)
-        self.__dict__.update(proj_size=proj_size, cell_name=cell, forget_bias=forget, chrono=chrono)
+        self.__dict__.update(proj_size=proj_size, cell_name=cell)
         if nonlinearity is not None:
             self.__dict__["nonlinearity"] = nonlinearity
         sizes = {"P": proj_size} if proj_size else {}
@@ -77,29 +70,6 @@ class _Compat(Recurrent):
         """The parameters of each layer and direction, as torch.nn's layers list them."""
         return [self._params(k) for k in range(len(self._names))]
 
-    def reset_parameters(self) -> None:
-        """torch's start: uniform from +-1/sqrt(H), in the same order; then the biases that were asked for."""
-        super().reset_parameters()
-        for suffix in self.all_suffixes():
-            if self.chrono is not None:
-                self._set_biases(suffix, init.chrono(self.chrono, self.hidden_size))
-            elif self.forget_bias is not None:
-                self._set_biases(suffix, torch.full((self.hidden_size,), float(self.forget_bias)))
-
-    def _set_biases(self, suffix: str, values: Tensor) -> None:
-        """The gate that keeps the state gets `values`; with chrono the input gate gets their negative."""
-        if not self.bias:
-            raise OptionError("forget_bias and chrono set biases, but the layer has bias=False")
-        declared = self._layouts[0]
-        opposite = {"i": -values} if self.chrono is not None and self.keeps_state == "f" else {}
-        gates = {self.keeps_state: values, **opposite}
-        with torch.no_grad():
-            for gate, bias in gates.items():
-                places = declared.pieces.get(f"{gate}.bias") or declared.pieces[f"{gate}_shift"]  # of layer_norm
-                for number, piece in enumerate(places):
-                    name = list(declared.shapes)[piece.param] + suffix
-                    getattr(self, name)[piece.start : piece.stop] = 0.0 if number else bias
-
 
 class LSTM(_Compat):
     """torch.nn.LSTM, faster on the CPU, with more options.
@@ -112,9 +82,6 @@ class LSTM(_Compat):
     torch.nn.LSTM. Those that only this layer has are keywords; see `Recurrent` for the ones not named here:
 
         peephole       the gates see the cell (Gers & Schmidhuber 2000)
-        forget_bias    what the forget gate's two biases add up to at the start
-        chrono         the longest dependency in steps: biases start so that units forget over 1 to `chrono` steps
-                       (Tallec & Ollivier, ICLR 2018)
     """
 
     twin = nn.LSTM
@@ -122,10 +89,8 @@ class LSTM(_Compat):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None, *,
-        peephole: bool = False, forget_bias: float | None = None, chrono: int | None = None, **options: Unpack[Options],
+        peephole: bool = False, **options: Unpack[Options],
     ):  # fmt: skip
-        if forget_bias is not None and chrono is not None:
-            raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
         if peephole and proj_size:
             raise OptionError("there is no cell with both peephole=True and proj_size; define one with @gatework.cell")
         arguments = dict(  # noqa: C408
@@ -133,7 +98,7 @@ class LSTM(_Compat):
             dropout=dropout, bidirectional=bidirectional, proj_size=proj_size, device=device, dtype=dtype,
         )  # fmt: skip
         cell = "lstm_peephole" if peephole else "lstm_projected" if proj_size else "lstm"
-        super().__init__(cell, arguments, forget_bias, chrono, **options)
+        super().__init__(cell, arguments, **options)
 
     def forward(
         self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None,
@@ -161,22 +126,21 @@ class GRU(_OneState):
         layer = gatework.GRU(32, 64)
         output, h = layer(torch.zeros(100, 8, 32))                 # (T, B, I) -> (T, B, H); state (1, B, H)
 
-    `chrono` starts the biases of z, which keeps the state.
+    The gate that `forget_bias` and `chrono` start is z, which keeps the state.
     """
 
     twin = nn.GRU
-    keeps_state = "z"
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
-        dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None, *,
-        chrono: int | None = None, **options: Unpack[Options],
+        dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None,
+        **options: Unpack[Options],
     ):  # fmt: skip
         arguments = dict(  # noqa: C408
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first,
             dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
         )  # fmt: skip
-        super().__init__("gru", arguments, None, chrono, **options)
+        super().__init__("gru", arguments, **options)
 
 
 class RNN(_OneState):
@@ -197,7 +161,7 @@ class RNN(_OneState):
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, nonlinearity=nonlinearity, bias=bias,
             batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
         )  # fmt: skip
-        super().__init__("rnn_relu" if nonlinearity == "relu" else "rnn", arguments, None, None, **options)
+        super().__init__("rnn_relu" if nonlinearity == "relu" else "rnn", arguments, **options)
 
 
 _SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
