@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
@@ -159,19 +160,38 @@ def test_measures_are_scikit_learns():
     assert sure["bins"] == [{"confidence": 1.0, "accuracy": 1.0, "rows": 200}]
 
 
-def test_out_of_fold_logits_come_from_models_that_saw_neither_row_nor_twin():
-    """With labels drawn by lot a model can only remember; what it remembers must not reach the row itself."""
-    generator = np.random.default_rng(0)
-    texts = [f"w{i % 100} v{i % 100}" for i in range(200)]
-    labels = np.tile(generator.integers(0, 2, 100), 2)
-    options = ClassifyOptions(ngrams="words", ngram_strength=100.0)
+def test_the_n_gram_model_weighs_by_naive_bayes_ratios():
+    from scipy import sparse
+
+    features = sparse.csr_matrix(np.array([[1, 1, 0], [0.5, 0, 0], [0, 1, 1], [0, 0.5, 0]], np.float32))
+    mine = np.array([True, True, False, False])
+    p, q = np.array([3, 2, 1]) / 6, np.array([1, 3, 2]) / 6  # rows with the feature, plus one
+    np.testing.assert_allclose(wide.log_ratios(features, mine), np.log(p / q), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_n_gram_model_tells_classes_by_their_words(classes):
+    names = ("red", "green", "blue")
+    texts = [f"{names[i % classes]} thing {i // 7}" for i in range(60)]
+    labels = np.arange(60) % classes
+    options = ClassifyOptions(ngrams="words")
     bag = wide.make_bag(options, 10)
     assert bag is not None
     features = bag.fit_transform(texts)
-    kept = wide.out_of_fold(features, labels, 2, options, np.arange(200) % 100).argmax(1)
-    leaked = wide.out_of_fold(features, labels, 2, options, np.arange(200)).argmax(1)
-    assert (kept == labels).mean() < 0.65
-    assert (leaked == labels).mean() > 0.75
+    coefficients, intercept = wide.fit_linear(features, labels, 4, options)  # a class more than there is
+    model = wide.Wide(bag.sizes, 4)
+    model.take(bag, coefficients, intercept)
+    assert (model.scores(features).argmax(1) == labels).all()
+    assert model.logits(bag, pl.Series(["a blue thing" if classes == 3 else "a green one"])).argmax(1) == classes - 1
+
+
+def test_network_and_n_gram_model_decide_by_their_shares_and_learn_apart():
+    model = Classifier(ClassifyOptions(**SMALL, dropout=0.0, ngram_share=0.25), 2, None, 3)
+    examples = sequences([4, 4])
+    alone = make_batch(examples, np.arange(2))[0]
+    both = make_batch(examples.with_offsets(np.array([[3.0, -1.0], [0.0, 9.0]], np.float32)), np.arange(2))[0]
+    torch.testing.assert_close(model.train()(both), model(alone))
+    torch.testing.assert_close(model.eval()(both), 0.75 * model(alone) + 0.25 * both.offsets)
 
 
 # -- the whole job --------------------------------------------------------------------------------------------

@@ -60,9 +60,11 @@ class Classifier(nn.Module):
         self.register_buffer("decision", torch.zeros(classes))
 
     def forward(self, batch: Batch) -> Tensor:
-        """The logits of the network and, where the batch brings them, of the n-gram model."""
+        """The network's logits; out of training averaged with the n-gram model's, where the batch brings them."""
         logits = self.output(self.dropout(self._pool(batch, *self._read(batch))))
-        return logits if batch.offsets is None else logits + batch.offsets
+        if self.training or batch.offsets is None:
+            return logits
+        return torch.lerp(logits, batch.offsets, self.options.ngram_share)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Outputs [N, H] of the last layer and the states [layers * directions, B, H] at the ends."""

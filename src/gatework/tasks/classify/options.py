@@ -48,13 +48,16 @@ class ClassifyOptions(NumericOptions):
     max_length: int = option(1_000, "longer texts keep 3/4 from the start, 1/4 from the end", panel="text", low=4)
     ngrams: str = option(
         "auto",
-        "logits of a linear n-gram model, added to the network's: words (1 to 2), characters (1 to 6), both; "
+        "a linear n-gram model that decides with the network: words (1 to 2), characters (1 to 6), both; "
         "auto: both, or words where there are over a million",
         panel="text",
         choices=("auto", "none", "words", "characters", "both"),
     )
     ngram_length: int = option(2, "longest n-gram of words", panel="text", low=1, high=5)
-    ngram_strength: float = option(5.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)
+    ngram_strength: float = option(20.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)
+    ngram_share: float = option(
+        0.6, "the n-gram model's share when its logits and the network's are averaged", panel="text", low=0, high=1
+    )
     subwords: int = option(
         20_000,
         "a word's vector also holds its character n-grams (3 to 5), hashed to so many; 0: none",

@@ -1,8 +1,7 @@
-"""A linear model on n-grams beside the recurrent network: their logits are added.
+"""A linear model on n-grams beside the recurrent network; the two decide together.
 
-The network learns with the n-gram model's logits in place, so it must see them as they will be on new texts: those of
-the training rows come from models that did not see the row (five folds; stacking, Wolpert 1992), those of other rows
-from the model fitted on all training rows.
+Each learns for itself and their logits are averaged (Classifier.forward). Learning the network on top of the n-gram
+model's logits was tried and leaves it nothing to learn from: on held-out questions and reviews it then added nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ import torch
 from torch import nn
 
 from gatework.data.ngrams import Bag
-from gatework.data.splits import folds
 from gatework.tasks.classify.options import ClassifyOptions
 
 MANY_WORDS = 1_000_000
-FOLDS = 5
 
 
 def make_bag(options: ClassifyOptions, tokens: int) -> Bag | None:
@@ -58,35 +55,51 @@ class Wide(nn.Module):
         blocks = len(self._buffers) // 2 - 1
         bag.keys = tuple(getattr(self, f"keys{i}").numpy().view(np.uint64) for i in range(blocks))
         bag.weights = tuple(getattr(self, f"weights{i}").numpy() for i in range(blocks))
-        return bag.transform(texts) @ self.coefficients.numpy() + self.intercept.numpy()  # type: ignore[operator]
+        return self.scores(bag.transform(texts))
+
+    def scores(self, features) -> np.ndarray:
+        """Logits [n, K] of sparse features [n, F]."""
+        return features @ self.coefficients.numpy() + self.intercept.numpy()  # type: ignore[operator]
 
 
 def fit_linear(features, labels: np.ndarray, classes: int, options: ClassifyOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients [F, K] and intercept [K] of a logistic regression; a class without rows never wins."""
+    """Coefficients [F, K] and intercept [K]; a class without rows never wins.
+
+    One logistic regression for each class, on features weighed by their naive Bayes log-count ratio for that class
+    (Wang & Manning 2012, section 2.3). With two classes one serves both.
+    """
+    coefficients = np.zeros((features.shape[1], classes), np.float32)
+    intercept = np.full(classes, np.nan, np.float32)
+    present = np.unique(labels)
+    for k in present[1:] if len(present) == 2 else present:
+        coefficients[:, k], intercept[k] = _one_class(features, labels == k, options)
+    if len(present) == 2:
+        other, one = present
+        coefficients[:, one], intercept[one] = coefficients[:, one] / 2, intercept[one] / 2
+        coefficients[:, other], intercept[other] = -coefficients[:, one], -intercept[one]
+    return coefficients, np.where(np.isnan(intercept), np.nanmin(intercept) - 5, intercept).astype(np.float32)
+
+
+def _one_class(features, mine: np.ndarray, options: ClassifyOptions) -> tuple[np.ndarray, float]:
+    """Coefficients [F] and intercept of a logistic regression that tells one class from the rest."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     balanced = "balanced" if options.class_weights == "balanced" else None
-    model = LogisticRegression(C=options.ngram_strength, class_weight=balanced, max_iter=200, tol=1e-3)
+    model = LogisticRegression(C=options.ngram_strength, class_weight=balanced, max_iter=300)
+    ratios = log_ratios(features, mine)
+    weighed = features.copy()
+    weighed.data *= ratios[weighed.indices]
     with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # products are sparse: others would but spin
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough for an offset
-        model.fit(features, labels)
-    weights, start = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(model.classes_) == 2:
-        weights, start = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-start / 2, start / 2])
-    coefficients = np.zeros((features.shape[1], classes), np.float32)
-    intercept = np.full(classes, start.min() - 5, np.float32)
-    coefficients[:, model.classes_], intercept[model.classes_] = weights.T, start - start.mean()
-    return coefficients, intercept
+        model.fit(weighed, mine)
+    return model.coef_[0] * ratios, float(model.intercept_[0])
 
 
-def out_of_fold(features, labels: np.ndarray, classes: int, options: ClassifyOptions, groups: np.ndarray) -> np.ndarray:
-    """Logits [n, K] of each row from a model that saw neither it nor its twins."""
-    logits = np.zeros((len(labels), classes), np.float32)
-    for kept, left in folds(len(labels), FOLDS, labels=labels, groups=groups, seed=options.seed):
-        if len(np.unique(labels[kept])) < 2:
-            continue
-        coefficients, intercept = fit_linear(features[kept], labels[kept], classes, options)
-        logits[left] = features[left] @ coefficients + intercept
-    return logits
+def log_ratios(features, mine: np.ndarray) -> np.ndarray:
+    """log((p / |p|) / (q / |q|)) [F]: p counts the rows of a class that hold a feature, plus one, q all others'."""
+    size = features.shape[1]
+    inside = np.bincount(features[mine].indices, minlength=size) + 1.0
+    outside = np.bincount(features[~mine].indices, minlength=size) + 1.0
+    return np.log((inside / inside.sum()) / (outside / outside.sum())).astype(np.float32)
