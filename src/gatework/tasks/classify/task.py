@@ -177,7 +177,7 @@ class Classify(Task):
         self.encoder.grams = self.bag.sizes
         self._wide = wide.Wide(self.bag.sizes, classes)
         self._wide.take(self.bag, *wide.fit_linear(features, labels, classes, self.options))
-        return examples.with_offsets(wide.out_of_fold(features, labels, classes, self.options, rows.groups(None)))
+        return examples.with_offsets(self._wide.scores(features).astype(np.float32))
 
     def _encoded(self, rows: Rows) -> Examples:
         inputs, words = self.encoder.inputs(rows)
