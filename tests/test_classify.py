@@ -259,6 +259,7 @@ def test_options_that_do_not_fit_are_refused():
         ({"tokenizer": "bpe", "stem": "english"}, "work on words"),
         ({"valid_share": 0.5, "test_share": 0.5}, "leave nothing"),
         ({"pooling": "min"}, "pooling"),
+        ({"refit": True}, "add keep=last"),
     ):
         with pytest.raises(OptionError, match=message):
             ClassifyOptions(**options)
@@ -278,6 +279,15 @@ def test_every_option_trains_and_comes_back(reviews, tmp_path, options):
     results = run.run.results()
     assert jobs.load(tmp_path / "run").evaluate(reviews) == run.evaluate(reviews)
     assert ("valid_macro_f1" in results["history"][0]) and np.isfinite(results["test"]["loss"])
+
+
+def test_refit_learns_the_rows_held_out_for_choosing(reviews):
+    options = ClassifyOptions(**SMALL, refit=True, keep="last", ngrams="none")
+    parts = Classify(options).prepare(reviews)
+    assert {name: len(part) for name, part in vars(parts).items()} == {"train": 72, "valid": 8, "test": 8}
+    assert not {parts.train.where(i) for i in range(72)} & {parts.test.where(i) for i in range(8)}
+    with pytest.raises(OptionError, match="leave valid= out"):
+        Classify(options).prepare(reviews, valid=reviews)
 
 
 def test_groups_and_time_decide_splits(tmp_path):

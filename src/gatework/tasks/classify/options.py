@@ -30,6 +30,9 @@ class ClassifyOptions(NumericOptions):
     split: str = option("random", "how rows are held out", panel="data", choices=("random", "time", "group"))
     group: str | None = option(None, "column whose equal values stay together (--split group)", panel="data")
     valid_share: float = option(0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9)
+    refit: bool = option(
+        False, "choices are made: learn the rows held out for choosing too; needs keep=last", panel="data"
+    )
     test_share: float | None = option(
         None,
         "share held out for the final result; none: 0.1 of a file, 0 of rows in memory",
@@ -97,6 +100,11 @@ class ClassifyOptions(NumericOptions):
         if self.valid_share + (self.test_share or 0) >= 1:
             raise OptionError(
                 f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
+            )
+        if self.refit and (self.keep != "last" or self.patience or self.tune_threshold):
+            raise OptionError(
+                "refit learns the validation part, which then can choose nothing; add keep=last patience=0 "
+                "tune_threshold=false"
             )
         if self.tokenizer != "words" and (self.stop or self.stem or self.spaces or self.vectors):
             raise OptionError("stop, stem, spaces and vectors work on words; leave them out or take tokenizer=words")

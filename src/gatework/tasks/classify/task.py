@@ -99,6 +99,8 @@ class Classify(Task):
         """The training rows, and "valid" and "test" from their own sources or held out."""
         others: dict[str, Rows] = {}
         train = rows
+        if self.options.refit and valid is not None:
+            raise OptionError("refit learns the rows held out of the training file; leave valid= out, or refit")
         if test is not None:
             others["test"] = reading.read(test, self.options)
         elif self.options.test_share:
@@ -107,7 +109,8 @@ class Classify(Task):
             others["valid"] = reading.read(valid, self.options)
         else:
             left = 1 - (self.options.test_share or 0) if test is None else 1
-            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+            kept, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+            train = train if self.options.refit else kept
         return train, others
 
     def _held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
@@ -136,7 +139,8 @@ class Classify(Task):
             )
         for name, rows in others.items():
             found += reading.check_rows(rows, self.options, known)
-            if train.texts is not None and rows.texts is not None:
+            learned = name == "valid" and self.options.refit
+            if train.texts is not None and rows.texts is not None and not learned:
                 found += check_overlap(train.texts, rows.texts, rows.where, name)
         return found
 
