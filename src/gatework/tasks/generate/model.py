@@ -14,7 +14,6 @@ from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.recurrent import recurrent_stack
 
 States = dict[str, Tensor]
-EMBEDDING_LIMIT = 128
 SHARE = 0.25  # of the counts, before it is chosen
 
 
@@ -29,7 +28,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, vocabulary: int, options: GenerateOptions, counts: Counts | None = None):
         super().__init__()
-        size = options.embedding_size or min(options.hidden_size, EMBEDDING_LIMIT)
+        size = options.embedding_units
         self.dropout, self.word_dropout = options.dropout, options.word_dropout
         self.embedding = nn.Embedding(vocabulary, size)
         widths = [size] + [options.hidden_size] * (options.layers - 1)

@@ -36,7 +36,9 @@ class GenerateOptions(RecurrentOptions):
         high=0.99,
     )
     hidden_size: int = option(256, "units per layer (H)", panel="model", low=1)
-    embedding_size: int = option(0, "units of the embedding; 0 takes min(H, 128)", panel="model", low=0)
+    embedding_size: int = option(
+        0, "units of the embedding; 0 takes 32 for characters, else 128, and no more than H", panel="model", low=0
+    )
     tied: bool = option(False, "embedding and output share one matrix (Press & Wolf 2017)", panel="model")
     dropout: float = option(
         0.1, "of embedding and outputs, one mask a sequence (Gal 2016)", panel="regularisation", low=0, high=0.99
@@ -45,6 +47,9 @@ class GenerateOptions(RecurrentOptions):
         0.0, "share of units blanked in training (Xie et al. 2017)", panel="regularisation", low=0, high=0.99
     )
 
+    weight_decay: float = option(
+        0.1, "what matrices lose per step, times the rate", panel="regularisation", low=0
+    )  # on one book, 0.03 nats better than none
     length: int = option(64, "steps through which gradients flow (T)", panel="training", low=1)
     batch_size: int = option(32, "streams read side by side (B)", panel="training", low=1)
     learning_rate: float = option(5e-3, "step size at the schedule's top", panel="training", low=0)
@@ -52,6 +57,11 @@ class GenerateOptions(RecurrentOptions):
     dynamic: bool = option(False, "also evaluate dynamically: learning on as it reads", panel="results")
     dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0)
     sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1)
+
+    @property
+    def embedding_units(self) -> int:
+        """Units of the embedding, where 0 was chosen too."""
+        return self.embedding_size or min(self.hidden_size, 32 if self.unit == "characters" else 128)
 
     @property
     def orders(self) -> int:
