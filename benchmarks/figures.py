@@ -35,6 +35,7 @@ JOBS = {
         f"{HERE / 'shakespeare.py'} --minutes 1 --seeds 1 2 3",
         f"{HERE / 'shakespeare.py'} --minutes 20 --seeds 1",
     ],
+    "forecast_speed": [f"{HERE / 'forecast_speed.py'}"],
 }
 
 

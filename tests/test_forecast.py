@@ -23,7 +23,7 @@ from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
 from gatework.tasks.forecast.ridge import ridge
-from gatework.tasks.forecast.task import conformal
+from gatework.tasks.forecast.task import conformal, stretched
 from gatework.tasks.forecast.windows import Shape, make_batch, make_windows, seasonal_naive, seasonal_scale
 from gatework.training.learner import Shard
 
@@ -226,7 +226,7 @@ def test_drift_and_ridge_follow_a_line() -> None:
 
 
 def test_a_fresh_model_is_the_seasonal_naive_forecast() -> None:
-    task = ForecastTask(ForecastOptions(**SMALL, series="store"))
+    task = ForecastTask(ForecastOptions(**SMALL, series="store", linear="learned"))
     windows = task.prepare(sales()).valid
     with torch.no_grad():
         forecasts = task.forecasts(task.build().eval(), windows)
@@ -279,10 +279,11 @@ def test_conformal_intervals_cover() -> None:
     seen, fresh = (generator.normal(size=(4000, 2)) * spread for _ in range(2))
     levels = (0.05, 0.5, 0.95)
     change = conformal(np.zeros((4000, 2, 3)), seen, levels)
+    wide = stretched(np.zeros((4000, 2, 3)), change)
     for step in range(2):
-        covered = measures.coverage(change[step, 0], change[step, 2], fresh[:, step])
+        covered = measures.coverage(wide[:, step, 0], wide[:, step, 2], fresh[:, step])
         assert covered == pytest.approx(0.9, abs=0.02)
-    assert (change[:, 1] == 0).all()
+    assert (wide[:, :, 1] == 0).all()
 
 
 def test_short_series_are_counted_and_forecast_all_the_same() -> None:
@@ -369,7 +370,7 @@ def test_commands(tmp_path: Path) -> None:
     def call(*arguments: str) -> str:
         result = runner.invoke(cli.app, list(arguments))
         assert result.exit_code == 0, result.output
-        return result.output
+        return result.stdout
 
     assert "3 series, a point each 1d (inferred)" in call("check", "forecast", str(tmp_path / "sales.csv"), *columns)
     assert "seasonal naive" in call(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import gatework
+from gatework import cli
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.errors import DataError, OptionError
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
@@ -133,8 +137,8 @@ def test_predict_says_which_rows_it_lacks(fitted: gatework.Forecaster) -> None:
 def test_predict_uses_the_rows_it_is_given(fitted: gatework.Forecaster) -> None:
     """Known-ahead values change the forecast of their own step alone (the head sees them step by step)."""
     rows = shop(84, begin=80, ahead=4)
-    model = fitted.trained_.model
-    torch.nn.init.normal_(model.outputs.weight)  # pyright: ignore[reportAttributeAccessIssue]
+    (member,) = fitted.trained_.model.members  # pyright: ignore[reportGeneralTypeIssues]
+    torch.nn.init.normal_(member.outputs.weight)
     changed = rows.with_columns(
         promotion=pl.when(pl.col("day").dt.day() == 22).then(1 - pl.col("promotion")).otherwise("promotion")
     )
@@ -238,3 +242,68 @@ def test_the_classical_method_is_bounded_and_never_fails(monkeypatch: pytest.Mon
     failed = classical(windows, "theta", 60, 1)
     assert "6 on which it failed" in failed.note
     np.testing.assert_allclose(failed.forecasts, naive[failed.rows])
+
+
+# -- predict, evaluate and backtest, in Python and as commands --------------------------------------------------
+
+
+def call(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_commands_with_covariates(tmp_path: Path) -> None:
+    """Training rows, the rows after them, what is known ahead: each a file; predict says what it goes on from."""
+    shop(80).write_csv(tmp_path / "sales.csv")
+    shop(84, ahead=4).write_csv(tmp_path / "whole.csv")
+    shop(84, begin=80, ahead=4).drop("units").write_csv(tmp_path / "ahead.csv")
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in (SMALL | {"epochs": 1}).items()]
+    columns = ["--time", "day", "--target", "units", "--series", "store", "--past", "visitors"]
+    columns += ["--future", "promotion,event", "--static", "region,area", "-q"]
+    run = str(tmp_path / "run")
+    call("train", "forecast", str(tmp_path / "sales.csv"), *columns, *flags, "--out", run)
+    refused = call("predict", run, code=2)
+    assert "store 2: event, promotion at 4 steps, 2024-03-21 to 2024-03-24" in refused.stderr
+    assert "no file given" in refused.stderr
+    table = pl.read_csv(io.StringIO(call("predict", run, str(tmp_path / "ahead.csv")).stdout))
+    assert table.columns[:4] == ["series", "time", "forecast", "q0.05"]
+    rows = [
+        json.loads(line) for line in call("predict", run, str(tmp_path / "whole.csv"), "--json").stdout.splitlines()
+    ]
+    assert [row["time"] for row in rows] == table["time"].to_list()
+    np.testing.assert_allclose([row["forecast"] for row in rows], table["forecast"].to_list(), rtol=1e-4)
+
+
+def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
+    frame = shop(70, stores=2)
+    frame.write_csv(tmp_path / "sales.csv")
+    options = {**SMALL, **COLUMNS, "epochs": 1, "classical": "none", "future": ("promotion",)}
+    model = gatework.Forecaster(**options, out=str(tmp_path / "run")).fit(frame)
+    table = model.backtest(frame, windows=2)
+    assert table["until"].unique(maintain_order=True).to_list() == ["2024-03-06", "2024-03-02"]
+    output = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--windows", "2", "--json").stdout
+    again = pl.DataFrame([json.loads(line) for line in output.splitlines()], infer_schema_length=None)
+    assert again.equals(table)
+    assert (
+        "trained on what was known up to 2024-03-02"
+        in call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--windows", "2").stdout
+    )
+    call("evaluate", str(tmp_path / "run"), "--windows", "2", code=2)
+    alone = gatework.Forecaster(**options).fit(frame.filter(pl.col("day") < START + timedelta(days=66)))
+    mae = table.filter((pl.col("origin") == 2) & (pl.col("method") == "model"))["mae"].item()
+    assert mae == pytest.approx(alone.trained_.run.results()["test"]["mae"])
+    with pytest.raises(DataError, match="fewer than"):
+        model.backtest(frame, windows=15)
+
+
+def test_the_estimator_is_scikit_learns(fitted: gatework.Forecaster, tmp_path: Path) -> None:
+    model = gatework.Forecaster(horizon=4).set_params(cell="gru", future=("promotion",))
+    assert model.get_params()["cell"] == "gru"
+    ahead = shop(84, begin=80, ahead=4)
+    fitted.save(tmp_path / "kept")
+    assert gatework.Forecaster.load(tmp_path / "kept").predict(2, ahead).equals(fitted.predict(2, ahead))
+    assert fitted.predict(2, ahead.to_pandas()).height == 6
+    later = shop(90)
+    assert fitted.score(later) == -fitted.trained_.evaluate(later)["mase"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from gatework.commands import jobs
 from gatework.commands.train import show
+from gatework.errors import OptionError
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +21,9 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     file: Annotated[Path | None, typer.Argument(help="The data; without it, the results of the training.")] = None,
+    windows: Annotated[
+        int | None, typer.Option(help="Forecasts: train anew at so many earlier dates of FILE, and measure each.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="The page to write.", show_default="evaluation-NAME.html in the run folder")
     ] = None,
@@ -31,14 +36,34 @@ def evaluate(
     from gatework.tasks.jobs import load
     from gatework.training.run import Run
 
+    if windows is not None:
+        show_backtest(run, file, windows, as_json)
+        return
     if file is None:
         results = Run.open(run).results()
         typer.echo(json.dumps(results, indent=2)) if as_json else show(results, run)
         return
     trained = load(run)
-    if as_json and report is None:
-        typer.echo(json.dumps(trained.evaluate(file)))
-        return
-    metrics, page = evaluation(trained, file, report)
+    with jobs.spoken_warnings():
+        if as_json and report is None:
+            typer.echo(json.dumps(trained.evaluate(file)))
+            return
+        metrics, page = evaluation(trained, file, report)
     typer.echo(json.dumps(metrics) if as_json else jobs.table({file.name: metrics}))
     typer.echo(f"report: {page}", err=as_json)
+
+
+def show_backtest(run: Path, file: Path | None, windows: int, as_json: bool) -> None:
+    """Errors at several earlier dates, of models with the run's options and of the baselines."""
+    from gatework.tasks.forecast.backtest import backtest
+    from gatework.tasks.jobs import load
+
+    if file is None:
+        raise OptionError("--windows trains anew on a file: gatework evaluate RUN FILE --windows 3")
+    rows = backtest(load(run, "forecast").task.options, file, windows)  # pyright: ignore[reportArgumentType]
+    if as_json:
+        typer.echo("\n".join(json.dumps(row) for row in rows))
+        return
+    for (origin, until), group in itertools.groupby(rows, key=lambda row: (row["origin"], row["until"])):
+        table = {row["method"]: {k: v for k, v in row.items() if isinstance(v, float)} for row in group}
+        typer.echo(f"origin {origin}: trained on what was known up to {until}\n{jobs.table(table)}\n")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,6 +85,15 @@ def _choices(field: dataclasses.Field[Any]) -> str:
 def _default(field: dataclasses.Field[Any]) -> str:
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     return "" if default in (None, "") or isinstance(default, bool) else f" [{default}]"
+
+
+@contextmanager
+def spoken_warnings() -> Iterator[None]:
+    """Warnings reach the user as one line each, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+        yield
 
 
 def options(task: type[Task], given: Mapping[str, Any], settings: list[str], base: Mapping[str, Any]) -> Any:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gatework.commands.jobs import spoken_warnings
+
 
 def register(app: typer.Typer) -> None:
     app.command()(predict)
@@ -25,17 +27,20 @@ def predict(
 
     trained = load(run)
     lines = trained.task.reads_lines and file is None
-    rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file)
-    write(rows, as_json)
+    if file is None and not lines:
+        typer.echo(trained.task.origin(), err=True)
+    with spoken_warnings():
+        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file)
+    write(rows, as_json, "\t" if trained.task.reads_lines else ",")
 
 
-def write(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows as lines of JSON, or as a tab-separated table with a header."""
+def write(rows: list[dict[str, Any]], as_json: bool, delimiter: str = "\t") -> None:
+    """Rows as lines of JSON, or as a table with a header: tabs between texts, commas between numbers."""
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
     elif rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 

@@ -5,6 +5,7 @@ Long tables have a row per series and time; wide tables a column per series.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,6 +53,13 @@ class Panel:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.series(number) for number in range(len(self)))
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of names, times and values."""
+        beside = [] if self.covariates is None else [self.covariates.values, self.covariates.static]
+        parts = [self.values, self.offsets, self.starts, *beside]
+        texts = [repr((self.names, self.frequency, self.dates)).encode(), *(part.tobytes() for part in parts)]
+        return hashlib.sha256(b"".join(texts)).hexdigest()
 
     def times(self, number: int, steps: np.ndarray) -> np.ndarray:
         """The times of some steps of a series; they may lie past its end."""

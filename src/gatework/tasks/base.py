@@ -117,6 +117,10 @@ class Task(ABC):
         """At most `count` of the examples, spread over all of them: measured like validation, they show the gap."""
         return examples.take(np.unique(np.linspace(0, len(examples) - 1, count).astype(np.int64)))
 
+    def origin(self) -> str:
+        """Where `predict` without a source starts from, in words; for tasks that need no data."""
+        return ""
+
     def baselines(self, parts: Parts) -> list[Baseline]:
         """Simple methods, fitted on the training part and measured on `parts.last`."""
         return []

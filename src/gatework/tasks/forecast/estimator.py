@@ -6,19 +6,27 @@ from typing import Any, Self
 
 import polars as pl
 
-from gatework.data.panel import read_panel
 from gatework.errors import OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.estimator import Estimator
+from gatework.tasks.forecast.backtest import backtest
+from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.task import ForecastTask
 
 
 class Forecaster(Estimator):
     """Forecasts series of a frame; the options of `gatework train forecast` are its parameters.
 
-    model = Forecaster(time="date", target=("units",), series="store", horizon=28).fit(frame)
-    model.predict(7)                       # a frame: series, time, forecast, q0.05 ... q0.95
-    model.backtest(frame, windows=3)       # a frame: the errors of models trained at three earlier dates
+        frame = pl.DataFrame({"date": days, "store": names, "units": sold})     # a row per day and store
+        model = Forecaster(time="date", target=("units",), series="store", horizon=28).fit(frame)
+        model.predict(7)                       # [stores * 7 rows]: series, time, forecast, q0.05 ... q0.95
+        model.backtest(frame, windows=3)       # the errors of models trained at three earlier dates
+        model.score(later)                     # minus the MASE on later rows
+
+    Polars and pandas frames, mappings of columns and paths are read alike; what comes back is of `fit`'s kind.
+    `get_params`, `set_params` and `clone` are scikit-learn's; `save` and `load` keep a run folder.
+
+    Raises: DataError that names row and column; OptionError for options that cannot be.
     """
 
     Task = ForecastTask
@@ -48,22 +56,11 @@ class Forecaster(Estimator):
     def backtest(self, X: Source, windows: int = 3) -> Any:
         """Errors over earlier origins: for each, a model trained on what was known then, beside the baselines.
 
-        A frame with a row per origin and method; the first origin is the latest, one horizon before the end.
+        A frame with a row per origin and method; see `gatework.tasks.forecast.backtest`. The estimator stays as it is.
         """
         options = self._options()
-        columns = {name: getattr(options, name) for name in ("time", "target", "series", "frequency")}
-        reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter")}
-        panel = read_panel(X, **columns, **reading)
-        rows, cut = [], 0
-        for origin in range(1, windows + 1):
-            settings: dict[str, Any] = self.get_params() | AS_FRAME | {"frequency": str(panel.frequency)}
-            model = type(self)(**settings)
-            model._fit(panel.without_last(cut).frame())
-            results = model.trained_.run.results()
-            rows.append({"origin": origin, "method": "model", **results["test"]})
-            rows += [{"origin": origin, "method": each["name"], **each["metrics"]} for each in results["baselines"]]
-            cut += model.trained_.task.options.horizon  # pyright: ignore[reportAttributeAccessIssue]
-        frame = pl.DataFrame(rows, infer_schema_length=None)
+        assert isinstance(options, ForecastOptions)
+        frame = pl.DataFrame(backtest(options, X, windows), infer_schema_length=None)
         return frame.to_pandas() if _is_pandas(X) else frame
 
     def score(self, X: Source, y: None = None) -> float:
@@ -71,7 +68,6 @@ class Forecaster(Estimator):
         return -self._fitted().evaluate(X)["mase"]
 
 
-AS_FRAME = {"time": "time", "target": ("value",), "series": "series", "out": None, "test_windows": 1}
 ISO = "%Y-%m-%d %H:%M:%S%.f"
 
 

@@ -38,16 +38,17 @@ class SeriesTask(Task):
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
+        self._train: Windows | None = None
         self._valid: Windows | None = None
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
         self.channels = None
-        panel, found = self._inspected(source)
+        panel, found = self.inspected(source)
         refuse(found)
         assert panel is not None
         self.options = replace(self.options, **settled(panel, self.options))
-        if self.options.transform == "log":
+        if self.options.transform.startswith("log"):
             positive(panel)
         counts = self._counts(valid is not None, test is not None)
         panel = self._scaled(panel, counts)
@@ -59,10 +60,11 @@ class SeriesTask(Task):
             if later is not None:
                 whole, parts[name] = self._later(whole, later)
         self._remember(whole)
-        self._valid = parts["valid"]
+        self._train, self._valid = parts["train"], parts["valid"]
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
-    def _inspected(self, source: Source, frequency: str | None = None) -> tuple[Panel | None, list[Finding]]:
+    def inspected(self, source: Source, frequency: str | None = None) -> tuple[Panel | None, list[Finding]]:
+        """The series of a source (None where a fault forbids it), and every finding."""
         if isinstance(source, Panel):
             return source, []
         options = self.options
@@ -85,7 +87,9 @@ class SeriesTask(Task):
     def shape(self) -> Shape:
         options = self.options
         assert options.lookback and options.horizon and options.season
-        return Shape(options.lookback, options.horizon, options.season, options.transform == "log")
+        size = (options.lookback, options.horizon, options.season)
+        kind = options.transform
+        return Shape(*size, kind.startswith("log"), kind.endswith("difference"), options.unit)
 
     def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
         """Windows of training, validation and test, where these have no source of their own."""
@@ -114,7 +118,7 @@ class SeriesTask(Task):
 
     def _later(self, panel: Panel, source: Source) -> tuple[Panel, Windows]:
         """Another source's series behind what is known of them, and windows over what is new."""
-        later, found = self._inspected(source, str(panel.frequency))
+        later, found = self.inspected(source, str(panel.frequency))
         refuse(found)
         assert later is not None
         self._warn(panel, later, found)
@@ -134,6 +138,9 @@ class SeriesTask(Task):
             )
         return joined, windows
 
+    def origin(self) -> str:
+        return f"no file given: each series goes on from its end, which the run keeps (to {self._ends()})"
+
     def _ends(self) -> str:
         if not hasattr(self, "last") or not len(self.last):
             return "the end of the training data"
@@ -147,11 +154,11 @@ class SeriesTask(Task):
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
-            panel, found = self._inspected(source)
+            panel, found = self.inspected(source)
             if panel is None or any(finding.level == "error" for finding in found):
                 return found
             self.options = replace(self.options, **settled(panel, self.options))
-            if self.options.transform == "log":
+            if self.options.transform.startswith("log"):
                 positive(panel)
             more, parts = self._parts(panel, self._counts(False, False))
             shape = self.shape()
@@ -188,7 +195,7 @@ class SeriesTask(Task):
         return panel
 
     def _extended(self, source: Source) -> Panel:
-        later, found = self._inspected(source, str(self.last.frequency))
+        later, found = self.inspected(source, str(self.last.frequency))
         refuse(found)
         assert later is not None
         self._warn(self.last, later, found)
@@ -218,7 +225,7 @@ class SeriesTask(Task):
         if extra is None:
             return
         numbers = np.flatnonzero(panel.lengths)
-        lacking = {s: gaps for s in numbers if (gaps := extra.lacking(s, int(panel.lengths[s]), horizon))}
+        lacking = {s: gaps for s in map(int, numbers) if (gaps := extra.lacking(s, int(panel.lengths[s]), horizon))}
         if not lacking:
             return
         lines = [
