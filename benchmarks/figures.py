@@ -36,6 +36,7 @@ JOBS = {
         f"{HERE / 'shakespeare.py'} --minutes 20 --seeds 1",
     ],
     "forecast_speed": [f"{HERE / 'forecast_speed.py'}"],
+    "regularisation": [f"{HERE / 'regularisation.py'}"],
 }
 
 
