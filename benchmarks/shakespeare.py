@@ -35,10 +35,10 @@ SHARED = {
     "epochs": 1000,
 }
 SETTINGS: dict[int, dict[str, Any]] = {
-    1: {"hidden_size": 256, "length": 64, "batch_size": 32, "learning_rate": 8e-3, "dropout": 0.0, "time_limit": 58.0},
+    1: {"hidden_size": 256, "length": 64, "batch_size": 32, "learning_rate": 0.012, "dropout": 0.0, "time_limit": 58.0},
     20: {
-        "hidden_size": 512, "length": 128, "batch_size": 32, "learning_rate": 4e-3, "dropout": 0.35,
-        "recurrent_dropout": 0.15, "average": "ema", "time_limit": 1190.0,
+        "hidden_size": 512, "layers": 2, "length": 128, "batch_size": 32, "learning_rate": 4e-3, "dropout": 0.4,
+        "recurrent_dropout": 0.1, "average": "ema", "ngram_share": 0.2, "time_limit": 1190.0,
     },
 }  # fmt: skip
 
@@ -76,7 +76,7 @@ def measure(path: Path, seed: int, settings: dict[str, Any], changes: list[str])
         trained = jobs.train(Generate(options), path, out=Path(folder) / "run")
         results = trained.run.results()
     kept = {key: results[key] for key in ("valid", "test", "training", "baselines", "verdict")}
-    return {"seed": seed, **kept}
+    return {"seed": seed, **kept, "counts": results["sections"].get("counts")}
 
 
 def commit() -> str:

@@ -21,7 +21,7 @@ MOST_LABELS, MOST_CELLS = 30, 25  # classes listed, and classes of a confusion m
 SHOWN = {"labels", "notes", "source", "sha256"}  # facts of the data with a place of their own
 OWN_SECTIONS = {
     "classify": {"part", "classes", "confusion", "most_confused", "calibration", "worst"},
-    "generate": {"samples", "cell", "dynamic_evaluation"},
+    "generate": {"samples", "cell", "counts", "dynamic_evaluation"},
     "forecast": {"part", "interval", "naive", "by_horizon", "series", "residuals", "next"},
 }
 
@@ -29,7 +29,7 @@ OWN_SECTIONS = {
 def render(
     run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture], before: Mapping[str, Any] | None = None
 ) -> str:
-    """The whole page as text; `before` are the results of the training where the page is about an evaluation."""
+    """The whole page as text; where it is about an evaluation, `before` are the results of the training, if any."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("gatework.report", "templates")
@@ -49,11 +49,11 @@ def percent(value: float) -> str:
 
 def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Everything that the templates show, by name."""
-    data, course = results["data"], (before or results)["training"]
+    data, course = results["data"], results.get("training", {})
     return {
         "task": run.task,
         "run": str(run.path),
-        "before": beside_training(results, before) if before else None,
+        "before": None if before is None else beside_training(results, before),
         "source": Path(str(data["source"])).name,
         "created": run.config["created"],
         "verdict": results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"])),
@@ -68,7 +68,7 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
         "notes": data.get("notes") or [],
         "gap": words.gap(results["history"], results),
         "course": course,
-        "duration": words.duration(course["seconds"]),
+        "duration": words.duration(course.get("seconds", 0)),
         "cell": equations.of(run.options.get("cell")),
         "others": others(run.task, results["sections"]),
         "use": use(run),
@@ -84,6 +84,8 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
 def beside_training(results: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     """The watched metric of an evaluation beside what it was after the training, in a sentence."""
     name = results["metric"]["name"]
+    if not before:
+        return f"{words.named(name)} is {words.number(results['test'][name])}; the training itself has not finished."
     (where, then), now = last_part(before), results["test"][name]
     part = {"valid": "validation", "test": "test"}[where]
     return (

@@ -198,8 +198,13 @@ class Generate(Task):
             for heat in TEMPERATURES
         ]
         found: dict[str, Any] = {"samples": samples, "cell": self.options.cell}
+        _, last = parts.last
+        if model.counts is not None:
+            alone = self._measures(float(nats(model, last.ids).sum()), last)["nats_per_character"]
+            found["counts"] = {
+                "longest": model.counts.orders, "share": float(model.share), "network_alone": alone,
+            }  # fmt: skip
         if self.options.dynamic:
-            _, last = parts.last
             total = dynamic_nats(model, last.ids, self.options.dynamic_rate)
             found["dynamic_evaluation"] = self._measures(total, last)
         return found
