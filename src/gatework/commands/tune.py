@@ -1,0 +1,78 @@
+"""`gatework tune TASK FILE`: searches for good settings, and says honestly whether they beat the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatework.commands import jobs
+from gatework.errors import OptionError
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+HELP = "Search for good settings: a run with the best of them, and a page on what the search was worth."
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(typer.Typer(cls=jobs.per_task(tune), no_args_is_help=True, help=HELP), name="tune")
+
+
+def tune(
+    task: Any,
+    given: dict[str, Any],
+    *,
+    file: Annotated[Path | None, typer.Argument(help="The data: a file, or a folder of files.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME-OF-FILE-tuned")
+    ] = None,
+    valid: Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials in all.", show_default="20 without --minutes; grid: all points")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of searching in all; the final trainings come on top.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes, each with one thread.")] = 1,
+    sampler: Annotated[str, typer.Option(help="How settings are drawn: tpe, random, grid.")] = "tpe",
+    pruner: Annotated[str, typer.Option(help="How lagging trials are ended: median, hyperband, none.")] = "median",
+    folds: Annotated[int, typer.Option(help="Cross-validate each trial with so many folds; 0: one part.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Trainings of each finalist, with fresh seeds.")] = 3,
+    space: Annotated[Path | None, typer.Option(help="A TOML file with the options to search.")] = None,
+    searched: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--search", metavar="NAME=VALUES", help='Search an option too: "hidden_size=32..256 log", "cell=lstm,gru".'
+        ),
+    ] = None,
+    only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
+    show_space: Annotated[bool, typer.Option("--show-space", help="Print the default space as TOML.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")] = False,
+) -> None:
+    """Search for good settings; the same command goes on with a search that was ended or killed.
+
+    Options that are set hold in every trial. The first trial has the defaults.
+    """
+    from gatework.tuning import entry
+    from gatework.tuning import space as spaces
+
+    if show_space:
+        typer.echo(spaces.default_text(task.name) or f"# {task.name} has no default space", nl=False)
+        return
+    if file is None:
+        raise OptionError("name the data: gatework tune TASK FILE (or print the space: --show-space)")
+    out = out or Path("runs") / f"{file.name.partition('.')[0]}-tuned"
+    chosen = jobs.options(task, given, settings or [], {})
+    named = {*given, *(text.partition("=")[0].strip().replace("-", "_") for text in settings or [])}
+    tuned = entry.tune(
+        task, file, out=out, valid=valid, test=test, options={name: getattr(chosen, name) for name in named},
+        space=space, edits=spaces.settings(searched or []), only=only, trials=trials, minutes=minutes, workers=workers,
+        sampler=sampler, pruner=pruner, folds=folds, seeds=seeds, quiet=quiet,
+    )  # fmt: skip
+    typer.echo(f"{tuned.verdict}\npage: {out / entry.PAGE}" if tuned.rows else tuned.verdict)
+    if tuned.interrupted:
+        typer.echo("interrupted; the same command goes on with the search", err=True)
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(f"run: {out / entry.BEST}")

@@ -1,0 +1,11 @@
+"""Search for settings: `gatework.tune` tries many, keeps the best, and says honestly what that was worth.
+
+space.py (what varies), study.py (the journal in the folder), evaluate.py (one training), folds.py (cross-validation),
+search.py (workers), finals.py (fresh seeds, comparison with the defaults), page.py, plots.py, words.py (tune.html).
+"""
+
+from __future__ import annotations
+
+__all__ = ["cross_validate", "tune"]
+
+from gatework.tuning.entry import cross_validate, tune

@@ -1,0 +1,229 @@
+"""The study in a folder: an Optuna study in a journal file, bound to one task, data, options and space.
+
+A trial that was running when its process died is lost and does not count; everything else survives kill -9.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatework.errors import FileFormatError, OptionError
+from gatework.training.run import CONFIG
+from gatework.tuning import locks
+from gatework.tuning.locks import FileLock
+from gatework.tuning.space import Choices, Range, Space, as_drawn
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial, Trial
+
+JOURNAL, NAME, ABOUT = "journal.jsonl", "gatework", "about"
+DEFAULTS, WORKER, ERROR, SPREAD, SECONDS = "defaults", "worker", "error", "spread", "seconds"
+SAMPLERS, PRUNERS = ("tpe", "random", "grid"), ("median", "hyperband", "none")
+GRID_POINTS, MOST_GRID = 3, 5_000
+STARTUP = 8  # trials drawn at random before TPE, and finished before the median prunes
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When the search ends: after so many trials, or so many seconds of searching in all sessions together."""
+
+    trials: int | None = None
+    seconds: float | None = None
+
+
+def open_study(folder: Path, about: Mapping[str, Any], higher: bool) -> optuna.Study:
+    """The study in a folder, made if there is none; one of another task, data, options or space is an OptionError."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if (folder / CONFIG).exists():
+        raise OptionError(f"{folder} holds a run, not a study; choose another folder (--out)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "study.lock"):
+        storage = _storage(folder / JOURNAL)
+        if not storage.get_all_studies():
+            study = optuna.create_study(
+                storage=storage, study_name=NAME, direction="maximize" if higher else "minimize"
+            )
+            study.set_user_attr(ABOUT, json.loads(json.dumps(about)))
+            return study
+        study = optuna.load_study(study_name=NAME, storage=storage)
+        _must_match(folder, study.user_attrs.get(ABOUT, {}), json.loads(json.dumps(about)))
+        return study
+
+
+def _storage(path: Path) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    lock = FileLock(path.with_suffix(".lock"))
+    with lock:
+        _mend(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls its journal experimental
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # pyright: ignore[reportArgumentType]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(
+            f"{path} is damaged ({error}); restore it from a copy, or choose another folder"
+        ) from error
+
+
+def _mend(path: Path) -> None:
+    """Cuts off a last line that was not written to its end."""
+    if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
+        path.write_bytes(data[: data.rfind(b"\n") + 1])
+
+
+def _must_match(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    if there.get("task") != here["task"]:
+        raise OptionError(f"{folder} holds a study of {there.get('task')!r}, not of {here['task']!r}; {ANOTHER}")
+    if there["data"] != here["data"]:
+        raise OptionError(f"the data changed since the study in {folder} was begun; {ANOTHER}")
+    for what in ("space", "options"):
+        old, new = there[what], here[what]
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name, ABSENT) != new.get(name, ABSENT):
+                raise OptionError(
+                    f"the study in {folder} has another {'search space' if what == 'space' else 'set of options'}: "
+                    f"{name} is {old.get(name, ABSENT)} there and {new.get(name, ABSENT)} here; {ANOTHER}"
+                )
+    for name in ("metric", "folds"):
+        if there[name] != here[name]:
+            raise OptionError(f"the study in {folder} has {name}={there[name]}, not {here[name]}; {ANOTHER}")
+
+
+ANOTHER, ABSENT = "choose another folder (--out)", "not set"
+
+
+# -- trials -------------------------------------------------------------------------------------------------
+
+
+def begin(study: optuna.Study, folder: Path, space: Space, defaults: Any, sampler: str, seed: int) -> None:
+    """Puts the defaults first in the queue, and with the grid all its points behind them; once per study."""
+    with FileLock(folder / "study.lock"):
+        forget_dead(study, folder)
+        trials = study.get_trials(deepcopy=False)
+        if not any(DEFAULTS in trial.user_attrs and not lost(trial) for trial in trials):
+            inside = {name: as_drawn(v) for name in space if space[name].holds(v := getattr(defaults, name))}
+            study.enqueue_trial(inside, user_attrs={DEFAULTS: list(inside)})
+        if sampler == "grid" and not trials:
+            for point in grid(space, seed):
+                study.enqueue_trial(point)
+
+
+def grid(space: Space, seed: int) -> list[dict[str, Any]]:
+    """Every combination of the choices and of three points of each range, in random order."""
+    columns = [space[name].points(GRID_POINTS) for name in space]
+    size = 1
+    for column in columns:
+        size *= len(column)
+    if size > MOST_GRID:
+        raise OptionError(f"the grid has {size:,} points, more than {MOST_GRID:,}; search fewer options, or use tpe")
+    points = [dict(zip(space, values, strict=True)) for values in itertools.product(*columns)]
+    random.Random(seed).shuffle(points)
+    return points
+
+
+def forget_dead(study: optuna.Study, folder: Path) -> None:
+    """Closes the trials whose process is gone; they do not count."""
+    import optuna
+
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        if not locks.alive(folder, trial.user_attrs.get(WORKER)):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+    locks.sweep(folder)
+
+
+def next_trial(
+    study: optuna.Study, folder: Path, budget: Budget, sampler: str, pruner: str, seed: int, worker: str
+) -> Trial | None:
+    """The next trial for a worker, or None where the search is over."""
+    with FileLock(folder / "study.lock"):
+        trials = study.get_trials(deepcopy=False)
+        begun = [trial for trial in trials if finished(trial) or trial.state.name == "RUNNING"]
+        waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+        first = [trial for trial in waiting if DEFAULTS in trial.user_attrs]
+        if not first and (budget.trials is not None and len(begun) >= budget.trials):
+            return None
+        if sampler == "grid" and not waiting:
+            return None
+        study.sampler, study.pruner = make_sampler(sampler, seed * 100_003 + len(trials)), make_pruner(pruner, budget)
+        trial = study.ask()
+        trial.set_user_attr(WORKER, worker)
+        return trial
+
+
+def make_sampler(name: str, seed: int) -> Any:
+    """A sampler that depends on the seed and the trials before it alone, so that a resumed search goes on unchanged."""
+    from optuna.samplers import RandomSampler, TPESampler
+
+    if name != "tpe":
+        return RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # experimental, says Optuna
+        return TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True, constant_liar=True)
+
+
+def make_pruner(name: str, budget: Budget) -> Any:
+    from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
+
+    if name == "none":
+        return NopPruner()
+    if name == "hyperband":
+        return HyperbandPruner(min_resource=1)
+    return MedianPruner(n_startup_trials=STARTUP // 2, n_warmup_steps=1)
+
+
+def drawn(trial: Trial, space: Space) -> dict[str, Any]:
+    """The values of a trial; the defaults are noted where they lie in the space, and stay as they are."""
+    if DEFAULTS in trial.user_attrs:
+        for name in trial.user_attrs[DEFAULTS]:
+            space[name].suggest(trial, name)
+        return {}
+    return {name: dimension.suggest(trial, name) for name, dimension in space.items()}
+
+
+def values_of(trial: FrozenTrial, space: Space) -> dict[str, Any]:
+    """The options of a finished trial; {} are the defaults."""
+    if DEFAULTS in trial.user_attrs:
+        return {}
+    return {name: _undrawn(space[name], value) for name, value in trial.params.items()}
+
+
+def _undrawn(dimension: Range | Choices, value: Any) -> Any:
+    if isinstance(dimension, Range):
+        return value
+    return next(each for each in dimension.values if as_drawn(each) == value)
+
+
+def lost(trial: FrozenTrial) -> bool:
+    """Whether its process died, or was interrupted, before it had a result."""
+    return trial.state.name == "FAIL" and ERROR not in trial.user_attrs
+
+
+def finished(trial: FrozenTrial) -> bool:
+    """Whether it counts: complete, pruned, or failed with a reason."""
+    return trial.state.is_finished() and not lost(trial)
+
+
+def spent(trials: list[FrozenTrial]) -> float:
+    """Seconds in which at least one of the finished trials ran."""
+    spans = [
+        (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
+        for trial in trials
+        if finished(trial) and trial.datetime_start and trial.datetime_complete
+    ]
+    total = until = 0.0
+    for start, end in sorted(spans):
+        total += max(end - max(start, until), 0.0)
+        until = max(until, end)
+    return total
