@@ -5,31 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 ENOUGH = 200  # validation windows from which on intervals are adjusted for each step ahead on its own
+FLOOR = 1e-4  # of a window's scale: half of the least width that is stretched
 
 
 def conformal(quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """What to add to each quantile so that pairs cover what they say (Romano, Patterson & Candes 2019, section 3).
+    """Factors by which each pair of quantiles is stretched around its middle so that it covers what it says.
 
+    Conformal prediction with scores weighted by the width that the model gives (Lei et al. 2018, section 5.2; Romano,
+    Patterson & Candes 2019, section 3): a window with wide quantiles gets a wider change than one with narrow ones.
     Scaled quantiles [n, h, Q] and truth [n, h] of windows not trained on -> [h, Q]; for each step ahead where there are
     many windows, else one for all steps.
     """
     n, horizon, count = quantiles.shape
-    result = np.zeros((horizon, count), np.float32)
+    result = np.ones((horizon, count), np.float32)
     groups = [[step] for step in range(horizon)] if n >= ENOUGH else [list(range(horizon))]
     for steps in groups:
         for low in range(count // 2):
             high = count - 1 - low
-            outside = np.maximum(
-                quantiles[:, steps, low] - truth[:, steps], truth[:, steps] - quantiles[:, steps, high]
-            )
-            result[steps, high] = _rank(outside[~np.isnan(outside)], levels[high] - levels[low])
-            result[steps, low] = -result[steps, high]
+            middle, half = _middle(quantiles[:, steps, low], quantiles[:, steps, high])
+            scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half + FLOOR)
+            factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low])
+            result[np.ix_(steps, [low, high])] = factor
     return result
 
 
+def stretched(quantiles: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Quantiles [n, h, Q] in rising order with each pair stretched by `conformal`'s factors [h, Q]."""
+    middle, half = _middle(quantiles, quantiles[:, :, ::-1])
+    side = np.sign(np.arange(quantiles.shape[2] - 1, -quantiles.shape[2], -2))
+    return np.sort(middle - half * factors - side * (factors - 1) * FLOOR, axis=2)
+
+
+def _middle(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (low + high) / 2, (high - low) / 2
+
+
 def _rank(scores: np.ndarray, share: float) -> float:
-    """The ceil((n + 1) share)-th smallest score; the largest where there are too few."""
+    """The ceil((n + 1) share)-th smallest score; the largest where there are too few, 1 where there are none."""
     if not len(scores):
-        return 0.0
+        return 1.0
     place = min(int(np.ceil((len(scores) + 1) * share)), len(scores)) - 1
     return float(np.partition(scores, place)[place])

@@ -1,57 +1,67 @@
-"""The network: an encoder over the window, and a head that gives all steps ahead at once."""
+"""The network: a linear map, corrected by an encoder and one of the ways to decode; several of these as an ensemble."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from gatework.tasks.forecast.decoding import DECODERS
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch, Shape
-from gatework.tasks.recurrent import recurrent_stack
 
 
 class Forecast(nn.Module):
-    """Corrections of the seasonal naive forecast: a fresh model is that forecast, as the last maps start at 0.
+    """Corrections of the seasonal naive forecast by a linear map, and of both by networks whose last maps start at 0.
 
-    forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles.
-    `adjustment` [h, Q] is added to the quantiles; see `task.conformal`.
+    forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
+    over the members of an ensemble. `adjustment` [h, Q] makes intervals honest; see `intervals.conformal`. `settled` is
+    1 once the validation part is learned too, from when on it can judge no more.
     """
 
     adjustment: Tensor
+    settled: Tensor
 
     def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int):
         super().__init__()
         outputs = 1 + len(options.quantiles)
-        self.encoder = recurrent_stack(options, inputs, options.layers)
-        self.dropout = nn.Dropout(options.dropout)
-        self.context = nn.Linear(options.hidden_size, shape.horizon * options.width)
-        self.future = nn.Linear(future, options.width, bias=False)
-        self.outputs = nn.Linear(options.width, outputs)
-        self.linear = nn.Linear(shape.lookback, shape.horizon) if options.linear else None
-        self.register_buffer("adjustment", torch.zeros(shape.horizon, outputs - 1))
-        for layer in (self.outputs, self.linear):
-            if layer is not None:
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        kind = DECODERS[options.decoding]
+        self.linear = nn.Linear(shape.lookback, shape.horizon) if options.linear != "none" else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+        self.members = nn.ModuleList(kind(options, shape, (inputs, future), outputs) for _ in range(options.ensemble))
+        self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
+        self.register_buffer("settled", torch.zeros(()))
 
     def forward(self, batch: Batch) -> Tensor:
-        last = self.dropout(self.encoder(batch.inputs)[0][-1])
-        context = self.context(last).unflatten(1, (batch.base.shape[1], -1))
-        result = self.outputs(torch.tanh(context + self.future(batch.future))) + batch.base.unsqueeze(2)
-        return result if self.linear is None else result + self.linear(batch.window).unsqueeze(2)
+        return self.each(batch).mean(0)
+
+    def each(self, batch: Batch) -> Tensor:
+        """[E, B, h, 1 + Q]: what each member says."""
+        start = batch.base if self.linear is None else batch.base + self.linear(batch.window)
+        return torch.stack([member(batch, start) for member in self.members]) + start.unsqueeze(2)
 
 
-def forecast_loss(outputs: Tensor, truth: Tensor, levels: Tensor, kind: str) -> Tensor:
-    """Error of the point forecast plus the mean quantile loss, over the targets that are known."""
-    there = ~torch.isnan(truth)
-    error = torch.where(there, truth, 0.0).unsqueeze(2) - outputs
-    error = error * there.unsqueeze(2)
-    count = there.sum().clamp(min=1)
-    point = error[:, :, 0].square() if kind == "mse" else error[:, :, 0].abs()
+def forecast_loss(outputs: Tensor, batch: Batch, levels: Tensor, kind: str) -> Tensor:
+    """Error of the point forecast plus the mean quantile loss, over the targets that are known: a mean over members
+    where outputs are [E, B, h, 1 + Q]."""
+    there = ~torch.isnan(batch.truth)
+    error = torch.where(there, batch.truth, 0.0).unsqueeze(-1) - outputs
+    error = error * there.unsqueeze(-1)
+    count = there.sum().clamp(min=1) * (len(outputs) if outputs.dim() > 3 else 1)
+    point = point_error(error[..., 0], batch, kind)
     loss = point.sum() / count
     if not len(levels):
         return loss
-    return loss + 2 * pinball(error[:, :, 1:], levels).sum() / count / len(levels)
+    return loss + 2 * pinball(error[..., 1:], levels).sum() / count / len(levels)
+
+
+def point_error(error: Tensor, batch: Batch, kind: str) -> Tensor:
+    """Of truth - forecast; "mape" is |truth - forecast| / truth of the values whose logarithms these are."""
+    if kind == "mape":
+        scale = torch.from_numpy(batch.scale).to(error)[:, None]
+        return torch.expm1((-error * scale).clamp(max=3.0)).abs() / scale
+    return error.square() if kind == "mse" else error.abs()
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:

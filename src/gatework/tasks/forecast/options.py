@@ -34,14 +34,14 @@ class ForecastOptions(NumericOptions):
         panel="data",
         choices=("none", "log", "difference", "log-difference"),
     )
-    scaling: str = option(
+    scale: str = option(
         "deviation",
         "windows in units of their own deviation around their mean, or as changes since their last value",
         panel="data",
         choices=("deviation", "last"),
     )
     unit: float | None = option(
-        None, "unit of scaling=last; none: the mean change over a horizon in the data", panel="data", low=0
+        None, "unit of scale=last; none: the mean change over a horizon in the data", panel="data", low=0
     )
     valid_windows: int = option(
         1, "last windows of each series for choosing weights and intervals", panel="data", low=1
@@ -59,7 +59,8 @@ class ForecastOptions(NumericOptions):
     decoding: str = option(
         "direct",
         "direct: all steps from the last state; segments: several steps are read as one and forecast as one; "
-        "recursive: step by step, each fed back; attention: a second layer over what is known ahead looks back at the window",
+        "recursive: step by step, each fed back; attention: a second layer over what is known ahead looks back at "
+        "the window",
         panel="model",
         choices=("direct", "segments", "recursive", "attention"),
     )
@@ -126,8 +127,8 @@ class ForecastOptions(NumericOptions):
             raise OptionError("cell=gru_d reads step by step what is missing; use another decoding than segments")
         if self.loss == "mape" and not self.transform.startswith("log"):
             raise OptionError("loss=mape is a share of values above 0: add transform=log")
-        if self.unit and self.scaling != "last":
-            raise OptionError(f"unit={self.unit:g} is of scaling=last; windows are scaled by their deviation")
+        if self.unit and self.scale != "last":
+            raise OptionError(f"unit={self.unit:g} is of scale=last; windows are scaled by their deviation")
 
     def _refuse_columns_of_two_roles(self) -> None:
         roles = {"time": [self.time], "series": [self.series], "target": self.target, **self.covariates}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,21 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     room = longest - horizon * (options.valid_windows + options.test_windows + 1)
     lookback = options.lookback or max(min(max(3 * season, horizon, 8), room), 2)
     columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
-    return {**columns, "season": season, "horizon": horizon, "lookback": lookback}
+    unit = options.unit or (mean_change(panel, options, horizon) if options.scale == "last" else None)
+    return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit}
+
+
+def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:
+    """The mean absolute change over a horizon, or of logarithms, before what is held back; 1 where there is none."""
+    held = horizon * (options.valid_windows + options.test_windows)
+    changes = [np.zeros(0)]
+    for values in panel:
+        known = values[: max(len(values) - held, 0)]
+        known = np.log(np.where(known > 0, known, np.nan)) if options.transform.startswith("log") else known
+        changes.append(known[horizon:] - known[:-horizon])
+    size = np.abs(np.concatenate(changes))
+    size = size[np.isfinite(size)]
+    return float(size.mean()) if len(size) and size.mean() > 0 else 1.0
 
 
 def with_truth(windows: Windows) -> Windows:
@@ -56,3 +71,15 @@ def short(panel: Panel, enough: np.ndarray, need: int) -> list[Finding]:
     return [
         Finding("error", f"{message}; take a shorter horizon, fewer windows (valid_windows, test_windows) or more data")
     ]
+
+
+def up_to(train: Windows, valid: Windows) -> Windows:
+    """The training windows and all between them and the end of the validation part, series by series."""
+    end = np.full(len(valid.panel), -1)
+    np.maximum.at(end, valid.owners, valid.cuts)
+    last = np.full(len(valid.panel), -1)
+    np.maximum.at(last, train.owners, train.cuts)
+    more = [np.arange(last[s] + 1, end[s] + 1) if last[s] >= 0 else NOWHERE for s in range(len(end))]
+    owners = np.concatenate([train.owners, np.repeat(np.arange(len(end)), [len(each) for each in more])])
+    cuts = np.concatenate([train.cuts, *more])
+    return replace(valid, owners=owners, cuts=cuts, scales=np.full(len(owners), np.nan))

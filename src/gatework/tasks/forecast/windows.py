@@ -22,12 +22,15 @@ SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 
 @dataclass(frozen=True)
 class Shape:
-    """Lookback L, horizon h, season m, and whether logarithms are forecast."""
+    """Lookback L, horizon h, season m; whether logarithms are forecast, and seen as differences; the unit of values
+    counted from a window's last one, where windows are not scaled by their own deviation."""
 
     lookback: int
     horizon: int
     season: int
     log: bool = False
+    difference: bool = False
+    unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,23 +174,27 @@ class Batch(NamedTuple):
 
 
 def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augmentation()) -> Batch:  # noqa: B008 (frozen)
-    """Windows as the model reads them: mean 0 and deviation 1 of what is known before the cut; then the changes."""
+    """Windows as the model reads them: centred and scaled by what is known before the cut; then the changes."""
     shape = windows.shape
     places = windows.places(rows)
     values = windows.values[places]
     values = np.log(values) if shape.log else values
-    center, scale = window_scale(values[:, : shape.lookback])
+    center, scale = shape_scale(values[:, : shape.lookback], shape)
     whole = (values - center[:, None]) / scale[:, None]
     whole = changes.windows(whole, shape.lookback, random_generator()) if changes else whole
     scaled, truth = whole[:, : shape.lookback], whole[:, shape.lookback :]
     base = seasonal_naive(scaled, shape.horizon, shape.season)
     marks = _marks(windows, rows, places)
     seen = windows.seen[places[:, : shape.lookback]]
+    lags = _season_before(filled(scaled), shape)
+    window = filled(scaled)
+    if shape.difference:
+        scaled = np.diff(window, axis=1, prepend=np.nan) + 0 * scaled
+        window = np.nan_to_num(scaled)
     mask = ~np.isnan(scaled)
     inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), seen, marks[:, : shape.lookback]], axis=2)
-    lags = _season_before(filled(scaled), shape)
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
-    arrays = (inputs.transpose(1, 0, 2), filled(scaled), base, future, truth)
+    arrays = (inputs.transpose(1, 0, 2), window, base, future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
     return Batch(*tensors, center=center, scale=scale)  # pyright: ignore[reportCallIssue]
 
@@ -199,6 +206,20 @@ def _marks(windows: Windows, rows: np.ndarray, places: np.ndarray) -> np.ndarray
         return marks
     static = np.repeat(windows.static[windows.owners[rows], None], places.shape[1], axis=1)
     return np.concatenate([marks, static], axis=2)
+
+
+def shape_scale(past: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Center and scale of each window [n, L]: its mean and deviation; or its last value and one unit for all. Of
+    differences: the last value, and the root of their mean square."""
+    if not shape.difference and not shape.unit:
+        return window_scale(past)
+    last = filled(past)[:, -1]
+    if shape.unit:
+        return last, np.full(len(past), shape.unit)
+    steps = np.diff(past, axis=1)
+    count = np.maximum((~np.isnan(steps)).sum(axis=1), 1)
+    scale = np.sqrt(np.nansum(steps**2, axis=1) / count)
+    return last, np.where(scale > SMALLEST * np.maximum(np.abs(last), SMALLEST), scale, 1.0)
 
 
 def window_scale(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,166 @@
+"""From a window to corrections of its steps ahead: four ways to decode, each an encoder with its own end.
+
+Each is built with (options, shape, channels, outputs) and called with (batch, start): `start` [B, h] is the forecast to
+be corrected, the result is [B, h, outputs]. A fresh one corrects nothing, as its last map starts at 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gatework.tasks.forecast.options import ForecastOptions
+from gatework.tasks.forecast.windows import Batch, Shape
+from gatework.tasks.recurrent import recurrent_stack
+
+
+class Encoder(nn.Module):
+    """The recurrent layers of the options' cell; GRU-D is told what was seen, and how long ago.
+
+    encoder(inputs) of (T, B, I), value and mask first, gives (T, B, H) and the states.
+    """
+
+    def __init__(self, inputs: int, options: ForecastOptions):
+        super().__init__()
+        self.gaps = options.cell == "gru_d"
+        self.layer = recurrent_stack(options, inputs - 1 if self.gaps else inputs, options.layers)
+
+    def forward(self, inputs: Tensor, states: Any = None) -> tuple[Tensor, Any]:
+        if not self.gaps:
+            return self.layer(inputs, states)
+        seen = inputs[:, :, 1:2]
+        values = torch.cat([inputs[:, :, :1], inputs[:, :, 2:]], 2)
+        mask = torch.cat([seen, torch.ones_like(inputs[:, :, 2:])], 2)
+        gap = torch.cat([time_since(seen), torch.ones_like(inputs[:, :, 2:])], 2)
+        return self.layer(values, states, mask=mask, gap=gap)
+
+
+def time_since(mask: Tensor) -> Tensor:
+    """Steps since the last observation before each step (T, B, 1), as GRU-D counts them: 0 at the first step."""
+    gaps = [torch.zeros_like(mask[0])]
+    for seen in mask[:-1]:
+        gaps.append(1 + (1 - seen) * gaps[-1])
+    return torch.stack(gaps)
+
+
+class Direct(nn.Module):
+    """All steps at once from the encoder's last output, each with what is known of it ahead."""
+
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+        super().__init__()
+        self.encoder = Encoder(channels[0], options)
+        self.dropout = nn.Dropout(options.dropout)
+        self.context = nn.Linear(options.hidden_size, shape.horizon * options.width)
+        self.future = nn.Linear(channels[1], options.width, bias=False)
+        self.outputs = silent(nn.Linear(options.width, outputs))
+
+    def forward(self, batch: Batch, start: Tensor) -> Tensor:
+        last = self.dropout(self.encoder(batch.inputs)[0][-1])
+        context = self.context(last).unflatten(1, (start.shape[1], -1))
+        return self.outputs(torch.tanh(context + self.future(batch.future)))
+
+
+class Segments(nn.Module):
+    """Segments of several steps are read as one and forecast as one, all from the same last state (Lin et al. 2023,
+    "SegRNN", section 3: segment-wise iterations and parallel multi-step forecasting with position embeddings)."""
+
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+        super().__init__()
+        self.length = min(options.segment or shape.season, shape.lookback)
+        self.count = -(-shape.horizon // self.length)
+        hidden = options.hidden_size
+        self.read = nn.Linear(channels[0] * self.length, hidden)
+        self.encoder = Encoder(hidden, options)
+        self.position = nn.Parameter(torch.randn(self.count, hidden) * 0.1)
+        self.future = nn.Linear(channels[1] * self.length, hidden)
+        self.dropout = nn.Dropout(options.dropout)
+        self.outputs = silent(nn.Linear(hidden, self.length * outputs))
+
+    def forward(self, batch: Batch, start: Tensor) -> Tensor:
+        rows, horizon = start.shape
+        inputs = batch.inputs.transpose(0, 1)
+        inputs = functional.pad(inputs, (0, 0, -inputs.shape[1] % self.length, 0))
+        read = torch.relu(self.read(self.cut(inputs))).transpose(0, 1)
+        _, states = self.encoder(read)
+        future = functional.pad(batch.future, (0, 0, 0, self.count * self.length - horizon))
+        asked = self.future(self.cut(future)) + self.position
+        result, _ = self.encoder(asked.reshape(1, rows * self.count, -1), repeated(states, self.count))
+        return self.outputs(self.dropout(result[0])).reshape(rows, self.count * self.length, -1)[:, :horizon]
+
+    def cut(self, values: Tensor) -> Tensor:
+        """(B, n * length, C) -> (B, n, length * C)."""
+        return values.unflatten(1, (-1, self.length)).flatten(2)
+
+
+class Recursive(nn.Module):
+    """One step ahead, fed back as if it had been seen (covariates that are not known ahead are 0 there)."""
+
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+        super().__init__()
+        self.encoder = Encoder(channels[0], options)
+        self.unknown = channels[0] - channels[1]
+        self.difference = shape.difference
+        self.dropout = nn.Dropout(options.dropout)
+        self.outputs = silent(nn.Linear(options.hidden_size + channels[1], outputs))
+
+    def forward(self, batch: Batch, start: Tensor) -> Tensor:
+        output, states = self.encoder(batch.inputs)
+        before = torch.zeros_like(start[:, 0]) if self.difference else batch.window[:, -1]
+        results = []
+        for step in range(start.shape[1]):
+            known = batch.future[:, step]
+            results.append(self.outputs(torch.cat([self.dropout(output[-1]), known], 1)))
+            value = start[:, step] + results[-1][:, 0]
+            output, states = self.encoder(self.fed_back(value - before if self.difference else value, known), states)
+            before = value
+        return torch.stack(results, 1)
+
+    def fed_back(self, value: Tensor, known: Tensor) -> Tensor:
+        """A forecast as the encoder's next input (1, B, I)."""
+        nothing = value.new_zeros(len(value), self.unknown)
+        return torch.cat([value[:, None], torch.ones_like(value[:, None]), nothing, known[:, 2:]], 1).unsqueeze(0)
+
+
+class Attention(nn.Module):
+    """A second recurrent layer runs over what is known ahead and looks back at every step of the window (Luong, Pham &
+    Manning 2015, section 3.1: global attention, general score)."""
+
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+        super().__init__()
+        hidden = options.hidden_size
+        self.encoder = Encoder(channels[0], options)
+        self.asked = nn.Linear(channels[1], channels[0])
+        self.score = nn.Linear(hidden, hidden, bias=False)
+        self.mixed = nn.Linear(2 * hidden, hidden)
+        self.dropout = nn.Dropout(options.dropout)
+        self.outputs = silent(nn.Linear(hidden, outputs))
+        self.decoder = Encoder(channels[0], options)
+
+    def forward(self, batch: Batch, start: Tensor) -> Tensor:
+        seen, states = self.encoder(batch.inputs)
+        asked = self.asked(batch.future).transpose(0, 1)
+        steps, _ = self.decoder(asked, states)
+        steps, seen = steps.transpose(0, 1), seen.transpose(0, 1)
+        weights = torch.softmax(self.score(steps) @ seen.transpose(1, 2), dim=2)
+        mixed = torch.tanh(self.mixed(torch.cat([steps, weights @ seen], 2)))
+        return self.outputs(self.dropout(mixed))
+
+
+def silent(layer: nn.Linear) -> nn.Linear:
+    """A map that gives 0 until it is trained."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def repeated(states: Any, times: int) -> Any:
+    """Each row's states (layers, B, H) `times` times in a row."""
+    if isinstance(states, tuple):
+        return tuple(repeated(each, times) for each in states)
+    return states.repeat_interleave(times, dim=1)
+
+
+DECODERS = {"direct": Direct, "segments": Segments, "recursive": Recursive, "attention": Attention}

@@ -1,0 +1,277 @@
+"""The forecast model: ways to decode, the solved linear map, ensembles, differences, intervals, refitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from gatework.errors import OptionError
+from gatework.tasks import jobs
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines
+from gatework.tasks.forecast.decoding import time_since
+from gatework.tasks.forecast.intervals import conformal, stretched
+from gatework.tasks.forecast.linear import solve
+from gatework.tasks.forecast.model import Forecast, forecast_loss
+from gatework.tasks.forecast.parts import up_to
+from gatework.tasks.forecast.windows import Batch, make_batch
+from gatework.training.learner import Shard
+
+SMALL: dict[str, Any] = {
+    "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
+    "hidden_size": 6, "width": 3, "epochs": 2, "windows": 200, "batch_size": 32, "classical": "none",
+}  # fmt: skip
+WAYS = ("direct", "segments", "recursive", "attention")
+
+
+def table(length: int = 60, series: int = 3) -> pl.DataFrame:
+    """Products of level, season and noise: positive, so that logarithms exist, and no two windows are alike."""
+    noise = np.random.default_rng(7).uniform(0.8, 1.2, (series, length))
+    rows = [
+        (f"s{s}", t, 10.0 * (s + 1) * (1 + 0.3 * (t % 4)) * (1 + t / 50) * noise[s, t])
+        for s in range(series)
+        for t in range(length)
+    ]
+    return pl.DataFrame(rows, schema=["s", "t", "y"], orient="row")
+
+
+def prepared(frame: pl.DataFrame | None = None, **options: Any) -> tuple[ForecastTask, Any]:
+    task = ForecastTask(ForecastOptions(**{**SMALL, **options}))
+    return task, task.prepare(table() if frame is None else frame)
+
+
+def some(task: ForecastTask, parts: Any) -> Batch:
+    return task.batches(parts.train, 0, Shard())[0]
+
+
+def changed(batch: Batch, **tensors: torch.Tensor) -> Batch:
+    return Batch(**(batch._asdict() | tensors))
+
+
+# -- ways to decode ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fresh_network_corrects_nothing_and_then_learns(way: str) -> None:
+    task, parts = prepared(decoding=way, linear="none", ensemble=2)
+    torch.manual_seed(1)
+    model, batch = task.build(), some(task, parts)
+    torch.testing.assert_close(model(batch), batch.base.unsqueeze(2).expand(-1, -1, 12))
+    optimizer, losses = torch.optim.Adam(model.parameters(), 1e-2), []
+    for _ in range(30):
+        loss = task.loss(model, batch, {}).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in model.parameters())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_step_sees_what_is_known_of_it_ahead(way: str) -> None:
+    task, parts = prepared(decoding=way)
+    model, batch = _stirred(task.build().eval()), some(task, parts)
+    later = batch.future.clone()
+    later[:, 4] += 1.0
+    change = (model(changed(batch, future=later)) - model(batch)).abs().detach().amax(dim=(0, 2))
+    assert change[4] > 1e-4
+    if way in ("recursive", "attention"):  # neither looks ahead
+        assert change[:4].max() < 1e-6
+
+
+def test_recursive_steps_feed_on_each_other() -> None:
+    task, parts = prepared(decoding="recursive", linear="none")
+    model, batch = _stirred(task.build().eval()), some(task, parts)
+    base = batch.base.clone()
+    base[:, 0] += 1.0  # the first step's forecast, which the second one reads as a value
+    change = (model(changed(batch, base=base)) - model(batch)).abs().detach().amax(dim=(0, 2))
+    assert change[0] == pytest.approx(1.0, abs=1e-5)
+    assert change[1] > 1e-4
+
+
+def test_attention_looks_back_at_every_step() -> None:
+    task, parts = prepared(decoding="attention")
+    model, batch = _stirred(task.build().eval()), some(task, parts)
+    inputs = batch.inputs.clone().requires_grad_()
+    model(changed(batch, inputs=inputs)).sum().backward()
+    assert inputs.grad is not None
+    assert (inputs.grad[:, :, 0].abs().amax(1) > 0).all()
+
+
+@pytest.mark.parametrize("segment", [1, 3, 4, 10])
+def test_segments_of_any_length_fill_horizon_and_window(segment: int) -> None:
+    task, parts = prepared(decoding="segments", segment=segment)
+    batch = some(task, parts)
+    assert task.build()(batch).shape == (*batch.truth.shape, 12)
+
+
+def test_gru_d_is_told_of_gaps() -> None:
+    mask = torch.tensor([1.0, 0, 0, 1, 0]).reshape(5, 1, 1)
+    assert time_since(mask).flatten().tolist() == [0, 1, 2, 3, 1]
+    frame = table().with_columns(pl.when(pl.col("t") % 5 == 2).then(None).otherwise("y").alias("y"))
+    task, parts = prepared(frame, cell="gru_d")
+    model, batch = _stirred(task.build().eval()), some(task, parts)
+    hidden = batch.inputs.clone()
+    hidden[:, :, 0] += 9 * (1 - hidden[:, :, 1])  # what stands where nothing was seen
+    torch.testing.assert_close(model(changed(batch, inputs=hidden)), model(batch))
+
+
+def _stirred(model: torch.nn.Module) -> torch.nn.Module:
+    """Weights that are nowhere 0, as a fresh model's last maps are."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for each in model.parameters():
+            each.add_(0.2 * torch.randn_like(each))
+    return model
+
+
+# -- linear map, ensemble, transforms ---------------------------------------------------------------------------
+
+
+def test_the_solved_map_is_ridge_and_shrugs_off_wild_windows() -> None:
+    """Least squares gives the line's weights; one wild window spoils them, but not those of absolute errors."""
+    frame = pl.DataFrame({"s": "a", "t": np.arange(80), "y": 3.0 + 0.5 * np.arange(80) + np.sin(np.arange(80))})
+    for loss, spoilt in (("mse", True), ("mae", False)):
+        task, parts = prepared(frame, loss=loss, ridge=1e-6, quantiles=())
+        model = task.build()
+        clean = make_batch(parts.test, np.arange(1))
+        np.testing.assert_allclose(model(clean).detach()[:, :, 0], clean.truth, atol=0.02)
+        parts.train.values[parts.train.offsets[0] + SMALL["lookback"] + 40] = 500.0
+        solve(model.linear, parts.train, task.options)
+        off = (model(clean).detach()[:, :, 0] - clean.truth).abs().max()
+        assert (off > 0.1) == spoilt, (loss, off)
+
+
+def test_a_fixed_map_stays_and_a_solved_one_moves() -> None:
+    for kind, stays in (("fixed", True), ("solved", False)):
+        task, parts = prepared(linear=kind)
+        model = task.build()
+        before = model.linear.weight.detach().clone()
+        moving = [each for each in model.parameters() if each.requires_grad]
+        task.loss(model, some(task, parts), {}).loss.backward()
+        torch.optim.SGD(moving, 0.1).step()
+        assert torch.equal(before, model.linear.weight) == stays
+
+
+def test_members_differ_and_their_mean_is_forecast() -> None:
+    task, parts = prepared(ensemble=3)
+    torch.manual_seed(2)
+    model, batch = task.build(), some(task, parts)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        task.loss(model, batch, {}).loss.backward()
+        optimizer.step()
+    each = model.eval().each(batch).detach()
+    assert each.shape[0] == 3
+    assert (each[0] - each[1]).abs().max() > 1e-4
+    torch.testing.assert_close(model(batch).detach(), each.mean(0))
+    alone = [float(forecast_loss(one, batch, torch.tensor(task.options.quantiles), "mae")) for one in each]
+    together = float(forecast_loss(each, batch, torch.tensor(task.options.quantiles), "mae"))
+    assert together == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+@pytest.mark.parametrize("transform", ["difference", "log-difference"])
+@pytest.mark.parametrize("scale", ["deviation", "last"])
+def test_differences_add_up_to_values_again(transform: str, scale: str) -> None:
+    """The inputs are steps between points; the fresh forecast is the seasonal naive one in the data's own unit."""
+    task, parts = prepared(transform=transform, scale=scale, linear="learned")
+    batch = make_batch(parts.test, np.arange(3))
+    past = parts.test.past(np.arange(3))
+    past = np.log(past) if transform.startswith("log") else past
+    steps = np.diff(past, axis=1) / batch.scale[:, None]
+    np.testing.assert_allclose(batch.inputs[1:, :, 0].T, steps, rtol=1e-4, atol=1e-5)
+    assert (batch.inputs[0, :, 1] == 0).all()  # the first step has none before it
+    with torch.no_grad():
+        forecasts = task.forecasts(task.build().eval(), parts.test)
+    np.testing.assert_allclose(forecasts[:, :, 0], baselines.all_naive(parts.test)["seasonal naive"], rtol=1e-4)
+
+
+def test_changes_since_the_last_value_have_one_unit() -> None:
+    task, parts = prepared(scale="last", transform="log")
+    batch = make_batch(parts.test, np.arange(3))
+    np.testing.assert_allclose(batch.center, np.log(parts.test.past(np.arange(3))[:, -1]))
+    assert set(batch.scale) == {task.options.unit}
+    values = [np.log(part[:-10]) for part in parts.test.panel]
+    assert task.options.unit == pytest.approx(np.mean([np.abs(v[5:] - v[:-5]) for v in values]))
+
+
+def test_mape_is_the_share_of_the_truth() -> None:
+    task, parts = prepared(transform="log", scale="last", loss="mape", quantiles=(), linear="none")
+    batch = make_batch(parts.test, np.arange(3))
+    with torch.no_grad():
+        loss = float(forecast_loss(task.build()(batch), batch, torch.zeros(0), "mape")) * (task.options.unit or 0)
+    naive, truth = baselines.all_naive(parts.test)["seasonal naive"], parts.test.truth()
+    assert loss == pytest.approx(np.mean(np.abs(naive - truth) / truth), rel=1e-4)
+
+
+# -- intervals and refitting ------------------------------------------------------------------------------------
+
+
+def test_wide_windows_are_stretched_more_than_narrow_ones() -> None:
+    """Errors in proportion to the width that the model gives: one factor makes calm and restless windows cover."""
+    generator = np.random.default_rng(4)
+    width = generator.choice([0.1, 10.0], (4000, 1, 1))
+    quantiles = width * np.array([-1.0, 0, 1]) * np.ones((1, 2, 1))
+    truth = generator.normal(size=(4000, 2)) * width[:, :, 0]
+    wide = stretched(quantiles, conformal(quantiles, truth, (0.05, 0.5, 0.95)))
+    inside = (wide[:, :, 0] <= truth) & (truth <= wide[:, :, 2])
+    for each in (0.1, 10.0):
+        assert inside[width[:, 0, 0] == each].mean() == pytest.approx(0.9, abs=0.02)
+    np.testing.assert_allclose(stretched(quantiles, np.ones((2, 3))), quantiles)
+
+
+def test_refit_learns_up_to_the_end_of_validation_and_keeps_the_intervals(tmp_path: Path) -> None:
+    options = ForecastOptions(**{**SMALL, "epochs": 3, "refit": 1, "keep": "last"})
+    task = ForecastTask(options)
+    seen: list[Any] = []
+    task.measure = _watched(task.measure, seen)  # type: ignore[method-assign]
+    trained = jobs.train(task, table(), out=tmp_path / "run", quiet=True)
+    before, after = task.batches(task._train, 1, Shard()), task.batches(task._train, 2, Shard())
+    assert before.windows.cuts.max() == 45  # 60, less test and validation, less a horizon
+    assert after.windows.cuts.max() == 50
+    both = up_to(task._train, task._valid)  # type: ignore[arg-type]
+    assert len(both) == len(task._train) + 3 * 5  # type: ignore[arg-type]
+    assert isinstance(trained.model, Forecast)
+    assert trained.model.settled == 1
+    assert torch.equal(seen[1], trained.model.adjustment)
+    assert not torch.equal(seen[0], seen[1])
+
+
+def _watched(measure: Any, seen: list[Any]) -> Any:
+    """Notes the intervals' factors after each measurement of the validation part."""
+
+    def watched(model: Any, examples: Any) -> dict[str, float]:
+        result = measure(model, examples)
+        if examples is measure.__self__._valid:
+            seen.append(model.adjustment.clone())
+        return result
+
+    return watched
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"refit": 1}, "keep=last"),
+        ({"segment": 4}, "decoding=segments"),
+        ({"cell": "gru_d", "decoding": "segments"}, "another decoding"),
+        ({"loss": "mape"}, "transform=log"),
+        ({"unit": 2.0}, "scale=last"),
+    ],
+)
+def test_options_that_cannot_act_are_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError, match=text):
+        ForecastOptions(**wrong)
+
+
+@pytest.mark.parametrize("way", ["segments", "recursive", "attention"])
+def test_a_run_of_each_kind_is_loaded_the_same(way: str, tmp_path: Path) -> None:
+    options = ForecastOptions(**SMALL, decoding=way, ensemble=2, transform="log-difference")
+    trained = jobs.train(ForecastTask(options), table(), out=tmp_path / "run", quiet=True)
+    assert jobs.load(tmp_path / "run").predict(None) == trained.predict(None)
