@@ -2,6 +2,7 @@
 
     python benchmarks/classify.py trec --data ../shared/data
     python benchmarks/classify.py sst2 sst2_phrases imdb sms japanese_vowels --seeds 1 2 3
+    python benchmarks/classify.py imdb_reading            # seconds to read, check and encode 50,000 reviews
 
 The folder (or GATEWORK_DATA) holds sentence_cls/, sst_trees/, imdb/, sms_spam/ and aeon_tsc/. Choices were made on
 training data alone (a held-out share of it, or the published development part); the test part is read once per seed.
@@ -17,16 +18,19 @@ import re
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gatework.data.finding import refuse
 from gatework.data.readers import read_table
 from gatework.data.splits import folds
 from gatework.tasks import jobs
-from gatework.tasks.classify import Classify, ClassifyOptions
+from gatework.tasks.classify import Classify, ClassifyOptions, reading
+from gatework.tasks.classify.encoding import Encoder, class_names
 from gatework.tasks.classify.measures import hard_measures
 from gatework.training.environment import environment
 
@@ -48,18 +52,22 @@ Rows = list[dict[str, Any]]
 def main() -> None:
     arguments = parsed()
     for name in arguments.names:
-        settings = SETTINGS[name]
-        rows = [DATA[name](arguments.data, seed, settings, arguments) for seed in arguments.seeds]
-        result = {"benchmark": name, "settings": settings, "set": arguments.set, **summary(rows), "seeds": rows}
+        result = {"benchmark": name, **(imdb_reading(arguments.data) if name == READING else measured(name, arguments))}
         target = (arguments.out or RESULTS) / f"classify_{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps({**result, "commit": commit(), **environment()}, indent=2) + "\n")
         print(f"{name}: {result['summary']}; {target}", flush=True)
 
 
+def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = SETTINGS[name]
+    rows = [DATA[name](arguments.data, seed, settings, arguments) for seed in arguments.seeds]
+    return {"settings": settings, "set": arguments.set, **summary(rows), "seeds": rows}
+
+
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", choices=sorted(DATA))
+    parser.add_argument("names", nargs="+", choices=sorted([*DATA, READING]))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("GATEWORK_DATA", "../shared/data")))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="other options, for trials")
@@ -143,6 +151,32 @@ def spans(tree: str) -> list[tuple[str, int]]:
 def imdb(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
     train, test = (data / "imdb" / f"{part}.tsv.gz" for part in ("train", "test"))
     return trained(train, seed, settings, arguments, test=test)
+
+
+def imdb_reading(data: Path) -> dict[str, Any]:
+    """Median and all seconds of three times reading, checking and encoding both parts with the default options."""
+    files = [data / "imdb" / f"{part}.tsv.gz" for part in ("train", "test")]
+    seconds = [seconds_to_read(*files) for _ in range(3)]
+    median = statistics.median(seconds)
+    return {"seconds": seconds, "median_seconds": median, "summary": f"{median:.2f} s for 50,000 texts"}
+
+
+def seconds_to_read(train: Path, test: Path) -> float:
+    """The rows as the job reads them, every check it makes of each file, words and their pieces as numbers."""
+    began = time.perf_counter()
+    options = ClassifyOptions()
+    rows = [reading.read(path, options) for path in (train, test)]
+    for part in rows:
+        refuse(reading.check_rows(part, options))
+    encoder = Encoder(options, "texts", class_names(rows[0].labels))
+    encoder.fit(rows[0])
+    encoder.inputs(rows[1])
+    for part in rows:
+        encoder.labels(part)
+    return time.perf_counter() - began
+
+
+READING = "imdb_reading"
 
 
 def japanese_vowels(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from gatework import cli
 from gatework.data.ragged import Ragged
+from gatework.data.tokenizers import Words
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, SequenceClassifier, TextClassifier, measures, wide
@@ -192,6 +193,17 @@ def test_network_and_n_gram_model_decide_by_their_shares_and_learn_apart():
     both = make_batch(examples.with_offsets(np.array([[3.0, -1.0], [0.0, 9.0]], np.float32)), np.arange(2))[0]
     torch.testing.assert_close(model.train()(both), model(alone))
     torch.testing.assert_close(model.eval()(both), 0.75 * model(alone) + 0.25 * both.offsets)
+
+
+def test_words_with_pieces_are_read_once_and_numbered_the_same():
+    texts = ["the cat sat", "", "The dog, the cat"]
+    at_once, apart = Words(), Words()
+    numbers, words = at_once.fit_distinct(texts)
+    ids = apart.fit_encode(texts)
+    again, same = apart.distinct(texts)
+    assert at_once.vocabulary == apart.vocabulary
+    assert (words, numbers.values.tolist()) == (same, again.values.tolist())
+    assert at_once.numbers(words)[numbers.values].tolist() == ids.values.tolist()
 
 
 # -- the whole job --------------------------------------------------------------------------------------------

@@ -109,17 +109,26 @@ class Words(Tokenizer):
         series = _series(texts).str.to_lowercase() if self.lower else _series(texts)
         series = series if self.markup else series.str.replace_all(TAG, " ")
         lists = series.str.extract_all(r"\S+" if self.spaces else WORD)
-        lengths = lists.list.len().to_numpy()
+        lengths = lists.list.len().cast(pl.Int64).to_numpy()
         return lists.filter(pl.Series(lengths > 0)).explode(), lengths
 
     def fit_encode(self, texts: Sequence[str] | pl.Series) -> Ragged:
         tokens, lengths = self.split(texts)
+        return self._number(tokens, lengths, self._learn(tokens))
+
+    def fit_distinct(self, texts: Sequence[str] | pl.Series) -> tuple[Ragged, list[str]]:
+        """Learns the vocabulary from training texts and gives what `distinct` does."""
+        tokens, lengths = self.split(texts)
+        return self._distinct(tokens, lengths, self._learn(tokens))
+
+    def _learn(self, tokens: pl.Series) -> pl.Series:
+        """Makes the vocabulary of the training texts' tokens; gives the different ones."""
         counts = tokens.value_counts(name="count")
-        forms = pl.DataFrame({"form": self._forms(counts[:, 0]), "count": counts["count"]}).drop_nulls()
+        forms = pl.DataFrame({"form": self.forms(counts[:, 0]), "count": counts["count"]}).drop_nulls()
         ranked = forms.group_by("form").agg(pl.col("count").sum()).sort(["count", "form"], descending=[True, False])
         kept = ranked.filter(pl.col("count") >= self.min_count)["form"].head(self.max_size)
         self.vocabulary = [*SPECIAL, *kept.to_list()]
-        return self._number(tokens, lengths, counts[:, 0])
+        return counts[:, 0]
 
     def encode(self, texts: Sequence[str] | pl.Series) -> Ragged:
         tokens, lengths = self.split(texts)
@@ -128,8 +137,10 @@ class Words(Tokenizer):
     def distinct(self, texts: Sequence[str] | pl.Series) -> tuple[Ragged, list[str]]:
         """Each text's words as numbers into a list of the different ones, known or not; number 0 is EMPTY."""
         tokens, lengths = self.split(texts)
-        different = tokens.unique().sort()
-        forms = self._forms(different)
+        return self._distinct(tokens, lengths, tokens.unique())
+
+    def _distinct(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series) -> tuple[Ragged, list[str]]:
+        forms = self.forms(different)
         words = [SPECIAL[EMPTY], *forms.drop_nulls().unique().sort().to_list()]
         number = {word: i for i, word in enumerate(words)}
         return self._numbered(
@@ -141,9 +152,9 @@ class Words(Tokenizer):
         number = {word: i for i, word in enumerate(self.vocabulary)}
         return np.array([number.get(word, UNKNOWN) for word in words], np.int32)
 
-    def _forms(self, words: pl.Series) -> pl.Series:
+    def forms(self, words: Sequence[str] | pl.Series) -> pl.Series:
         """What each different word counts as: its stem, or null for a stop word."""
-        texts = words.to_list()
+        texts = list(words)
         left_out = stop_words(self.stop) if self.stop else frozenset()
         forms = stems(texts, self.stem) if self.stem else texts
         kept = [None if text in left_out else form for text, form in zip(texts, forms, strict=True)]
@@ -151,7 +162,7 @@ class Words(Tokenizer):
 
     def _number(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series) -> Ragged:
         number = {word: i for i, word in enumerate(self.vocabulary)}
-        ids = [-1 if form is None else number.get(form, UNKNOWN) for form in self._forms(different).to_list()]
+        ids = [-1 if form is None else number.get(form, UNKNOWN) for form in self.forms(different).to_list()]
         return self._numbered(tokens, lengths, different, ids)
 
     def _numbered(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series, ids: list[int]) -> Ragged:
@@ -267,6 +278,10 @@ class Pieces(Tokenizer):
         lengths = np.array([len(row) for row in rows], np.int64)
         ids = np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum()))
         return _never_empty(ids, lengths)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each piece of a text begins and ends, in characters."""
+        return self._engine().encode(text, add_special_tokens=False).offsets
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._engine().decode([i for i in ids if i != EMPTY])

@@ -42,8 +42,9 @@ class Encoder:
             self.scaler = Scaler.fit(_finite(rows.sequences.values.values), self.options.scale)
             return self.inputs(rows)
         self.tokenizer = make_tokenizer(self.options)
-        ids = self.tokenizer.fit_encode(_texts(rows))
-        return self.inputs(rows) if self.by_pieces else (self._cut(ids), None)
+        if self.by_pieces:
+            return self._with_pieces(*self.tokenizer.fit_distinct(_texts(rows)))  # type: ignore[attr-defined]
+        return self._cut(self.tokenizer.fit_encode(_texts(rows))), None
 
     @property
     def by_pieces(self) -> bool:
@@ -53,11 +54,7 @@ class Encoder:
     def inputs(self, rows: Rows) -> tuple[Ragged, WordTable | None]:
         """Ids int32 [N] and, for words with pieces, the table that they number; or scaled channels float32 [N, C]."""
         if self.by_pieces:
-            assert isinstance(self.tokenizer, tokenizers.Words)
-            numbers, words = self.tokenizer.distinct(_texts(rows))
-            keys = character_grams(words, *PIECES)
-            pieces = Ragged((keys.values % np.uint64(self.options.subwords)).astype(np.int32), keys.offsets)
-            return self._cut(numbers), WordTable(self.tokenizer.numbers(words), pieces)
+            return self._with_pieces(*self.tokenizer.distinct(_texts(rows)))  # type: ignore[union-attr]
         if self.tokenizer is not None:
             return self._cut(self.tokenizer.encode(_texts(rows))), None
         assert self.scaler is not None and rows.sequences is not None
@@ -67,6 +64,12 @@ class Encoder:
             raise DataError(f"{sequences.source} has the channels {have}; this model was trained on {want}")
         filled = fill_missing(sequences.values, np.array(self.scaler.shift, np.float32))
         return Ragged(self.scaler.transform(filled.values), filled.offsets), None
+
+    def _with_pieces(self, numbers: Ragged, words: list[str]) -> tuple[Ragged, WordTable]:
+        """Numbers of words [N], and what each of the words is: its id and the buckets of its pieces."""
+        keys = character_grams(words, *PIECES)
+        pieces = Ragged((keys.values % np.uint64(self.options.subwords)).astype(np.int32), keys.offsets)
+        return self._cut(numbers), WordTable(self.tokenizer.numbers(words), pieces)  # type: ignore[union-attr]
 
     def labels(self, rows: Rows) -> np.ndarray:
         """Numbers of the classes; -1 where a row has no label or an unknown one."""
