@@ -63,14 +63,11 @@ class Bag:
         tokens, lengths = Words(spaces=self.spaces).split(texts)
         different = tokens.unique()
         codes = tokens.replace_strict(different, pl.Series(np.arange(len(different))), return_dtype=pl.Int64)
-        rows = Ragged.from_lengths(codes.to_numpy(), lengths)
+        rows = Ragged.from_lengths(codes.cast(pl.Int64).to_numpy(), lengths)
         words = different.to_list()
         blocks = []
         if self.words:
-            hashes = np.array(
-                [int.from_bytes(blake2b(w.encode(), digest_size=8).digest(), "little") for w in words], np.uint64
-            )
-            blocks.append(grams(Ragged(hashes[rows.values], rows.offsets), 1, self.words))
+            blocks.append(grams(Ragged(word_keys(words)[rows.values], rows.offsets), 1, self.words))
         if self.characters:
             blocks.append(_inside_words(rows, words, *self.characters))
         return [_counted(block) for block in blocks]
@@ -83,19 +80,23 @@ class Bag:
         return sparse.hstack(parts, format="csr", dtype=np.float32)
 
 
+def word_keys(words: Sequence[str]) -> np.ndarray:
+    """Keys [n] of single words, the same on every machine."""
+    digests = (blake2b(word.encode(), digest_size=8).digest() for word in words)
+    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+
+
 def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     """Keys of all n-grams of each sequence, n from shortest to longest."""
     keys, owners = rows.values, rows.owners
     parts, mine = [], []
     for n in range(1, longest + 1):
-        if n > 1:
-            same = owners[n - 1 :] == owners[: len(owners) - n + 1]
-            keys = _mixed(keys[: len(owners) - n + 1], rows.values[n - 1 :])
-        else:
-            same = np.ones(len(owners), bool)
+        count = max(len(owners) - n + 1, 0)
+        same = owners[n - 1 :] == owners[:count]
+        keys = _mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
         if n >= shortest:
             parts.append(keys[same])
-            mine.append(owners[: len(owners) - n + 1][same])
+            mine.append(owners[:count][same])
     owner = np.concatenate(mine)
     order = np.argsort(owner, kind="stable")
     return Ragged.from_lengths(np.concatenate(parts)[order], np.bincount(owner, minlength=len(rows)))

@@ -216,9 +216,20 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
     notes = (
         *table.notes,
         f"id is column {id!r}, time is {time!r}, label is {label!r}, channels: {listed(list(channels))}",
+        *(_repeated_times(table, ids, time) if time is not None else ()),
     )
     where = lambda i, step: f"{table.where(int(starts[i]) + step)} (id {ids[int(starts[i])]!r})"  # noqa: E731
     return Sequences(ragged, labels, channels, table.source, where, notes)
+
+
+def _repeated_times(table: Table, ids: pl.Series, time: str) -> list[str]:
+    """What to say of rows with the id and the time of the row before."""
+    times = table.times(time)
+    again = ((times == times.shift(1)) & (ids == ids.shift(1))).fill_null(False).to_numpy()
+    if not again.any():
+        return []
+    count, first = int(again.sum()), table.where(int(again.argmax()))
+    return [f"{count:,} row(s) have the id and the time of another ({first}); each is read as a step of its own"]
 
 
 def _sorted(table: Table, id: str, time: str | None) -> Table:

@@ -55,13 +55,15 @@ def evaluation(trained: Trained, source: Any, path: str | Path | None = None) ->
     pictures = plots.draw(results)
     name = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "data"
     target = trained.run.path / f"evaluation-{name}.html" if path is None else Path(path)
-    text = page.render(trained.run, results, pictures, before=trained.run.results())
+    before = trained.run.results() if trained.run.finished else {}
+    text = page.render(trained.run, results, pictures, before)
     return results["test"], _page(target, text, pictures)
 
 
 def _page(path: Path, html: str, pictures: Mapping[str, Picture]) -> Path:
     from gatework.training import files
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, html.encode())
     if FORECAST in pictures:
         name = f"{FORECAST}.png" if path.name == REPORT else f"{path.stem}-{FORECAST}.png"

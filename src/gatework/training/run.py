@@ -183,10 +183,15 @@ class Run:
         """What `write_results` wrote; a FileFormatError where the training has not finished."""
         return read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
 
+    @property
+    def finished(self) -> bool:
+        """Whether the training has come to its end and left results."""
+        return (self.path / RESULTS).exists()
+
     def _repr_html_(self) -> str:
         """For notebooks: who won, the model beside the baselines, and where the run is."""
         name = f"<code>{html.escape(str(self.path))}</code>"
-        if not (self.path / RESULTS).exists():
+        if not self.finished:
             return f"<p>{html.escape(self.task)} in {name}: no results yet</p>"
         results = self.results()
         rows = [("model", results["test"] or results["valid"])]
