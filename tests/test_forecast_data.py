@@ -50,6 +50,13 @@ def errors(table: Any, **options: Any) -> list[str]:
     return [found.message for found in inspect_panel(table, **options)[1] if found.level == "error"]
 
 
+def call(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
 # -- covariates -------------------------------------------------------------------------------------------------
 
 
@@ -73,9 +80,10 @@ def test_covariates_stand_in_the_windows(prepared: tuple[ForecastTask, Any]) -> 
     own = frame.filter(pl.col("store") == "store 1")
     train = frame.filter(pl.col("day") < START + timedelta(days=72))
     cut = int(parts.test.cuts[row])
-    visitors = (own["visitors"].to_numpy() - train["visitors"].mean()) / train["visitors"].std(ddof=0)
+    visitors = (own["visitors"].to_numpy() - train["visitors"].to_numpy().mean()) / train["visitors"].to_numpy().std()
     np.testing.assert_allclose(batch.inputs[:, 0, 2], visitors[cut - 14 : cut], rtol=1e-4, atol=1e-6)
-    promotion = (own["promotion"].to_numpy() - train["promotion"].mean()) / train["promotion"].std(ddof=0)
+    known = train["promotion"].to_numpy()
+    promotion = (own["promotion"].to_numpy() - known.mean()) / known.std()
     ahead = batch.future[0]
     places = [c for c in range(ahead.shape[1]) if np.allclose(ahead[:, c], promotion[cut : cut + 4], atol=1e-5)]
     assert len(places) == 1
@@ -137,12 +145,13 @@ def test_predict_says_which_rows_it_lacks(fitted: gatework.Forecaster) -> None:
 def test_predict_uses_the_rows_it_is_given(fitted: gatework.Forecaster) -> None:
     """Known-ahead values change the forecast of their own step alone (the head sees them step by step)."""
     rows = shop(84, begin=80, ahead=4)
-    (member,) = fitted.trained_.model.members  # pyright: ignore[reportGeneralTypeIssues]
+    model = gatework.Forecaster.load(fitted.out)
+    (member,) = model.trained_.model.members  # pyright: ignore[reportGeneralTypeIssues]
     torch.nn.init.normal_(member.outputs.weight)
     changed = rows.with_columns(
         promotion=pl.when(pl.col("day").dt.day() == 22).then(1 - pl.col("promotion")).otherwise("promotion")
     )
-    before, after = (fitted.predict(4, each) for each in (rows, changed))
+    before, after = (model.predict(4, each) for each in (rows, changed))
     differs = np.flatnonzero(before["forecast"].to_numpy() != after["forecast"].to_numpy())
     assert differs.tolist() == [1, 5, 9]
 
@@ -177,6 +186,95 @@ def test_wide_tables_share_their_covariates() -> None:
         np.testing.assert_array_equal(panel.covariates.part(number)[:, 0], np.arange(30) % 3)
 
 
+# -- bad input --------------------------------------------------------------------------------------------------
+
+
+def day(number: int) -> str:
+    return (START + timedelta(days=number)).strftime("%Y-%m-%d")
+
+
+def rows_of(*shops: str, days: int = 40) -> list[list[str]]:
+    return [[day(k), shop, f"{10 + k % 7 + (k * 7919 % 13) / 10:.1f}"] for shop in shops for k in range(days)]
+
+
+def written(path: Path, rows: list[list[str]]) -> str:
+    path.write_text("\n".join(",".join(row) for row in [["day", "shop", "units"], *rows]) + "\n")
+    return str(path)
+
+
+# name: (what is done to the rows of two shops, 40 days each; what check says; the exit code)
+FAULTS: dict[str, tuple[Any, str, int]] = {
+    "date": (lambda r: r[5].__setitem__(0, "2024-13-06"),
+             "line 7, column 'day': '2024-13-06' does not read as the format %Y-%m-%d of most rows", 2),
+    "no date": (lambda r: r[5].__setitem__(0, ""), "line 7, column 'day': an empty cell does not read", 2),
+    "twice": (lambda r: r.insert(6, r[5]), "line 8: time 2024-01-06 of series 'a' stands also in line 7", 2),
+    "unordered": (lambda r: r.insert(3, r.pop(4)), "line 6: earlier than the row before it (1 such rows)", 0),
+    "slow series": (lambda r: r.__delitem__(slice(41, 80, 2)), "2 such steps or more in b: mixed frequencies", 2),
+    "slower at times": (lambda r: r.__delitem__(slice(41, 70, 2)), "most steps are longer than 1d (found) in b", 0),
+    "constant": (lambda r: [each.__setitem__(2, "5") for each in r[40:]], "1 series with no or only one value: b", 0),
+    "short": (lambda r: r.__delitem__(slice(50, 80)), "1 of 2 series have fewer than the 19 points", 0),
+    "all short": (lambda r: r.__delitem__(slice(8, 80)), "take a shorter horizon, fewer windows", 2),
+    "missing": (lambda r: r[5].__setitem__(2, ""), "1 missing values (0 of them gaps in time), the first in line 7", 0),
+    "gap": (lambda r: r.__delitem__(slice(20, 25)), "line 22: the longest gap, 5 steps of 1d without a row", 0),
+    "far date": (lambda r: r[39].__setitem__(0, "2204-02-09"), "longer than all the rest of it: a wrong date?", 0),
+    "text": (lambda r: r[5].__setitem__(2, "n/k"), "line 7, column 'units': 'n/k' is not a number", 2),
+    "infinite": (lambda r: r[5].__setitem__(2, "-inf"), "line 7, column 'units': -inf is infinite", 2),
+    "no values": (lambda r: [each.__setitem__(2, "") for each in r], "no window of the training part has a value", 2),
+    "no name": (lambda r: r[5].__setitem__(1, ""), "line 7, column 'shop': empty (1 such rows)", 0),
+    "offsets": (lambda r: [each.__setitem__(0, each[0] + "T00:00:00+01:00") for each in r], "shown in UTC", 0),
+    "one offset": (lambda r: r[5].__setitem__(0, r[5][0] + "T00:00+01:00"), "line 7, column 'day'", 2),
+    "no rows": (lambda r: r.clear(), "holds a header and no rows", 2),
+}  # fmt: skip
+COLUMN_FLAGS = ("--time", "day", "--target", "units", "--series", "shop", "--horizon", "4")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_check_names_each_fault(fault: str, tmp_path: Path) -> None:
+    change, text, code = FAULTS[fault]
+    rows = rows_of("a", "b")
+    change(rows)
+    found = call("check", "forecast", written(tmp_path / "sales.csv", rows), *COLUMN_FLAGS, code=code).stdout
+    assert text in found
+    assert "sales.csv" in found or "series" in found
+
+
+def test_check_names_all_faults_at_once(tmp_path: Path) -> None:
+    rows = rows_of("a", "b")
+    rows[3][0], rows[5][2], rows[7][2] = "2024-02-30", "inf", "abc"
+    rows.insert(20, rows[19])
+    rows.insert(30, rows.pop(31))
+    path = written(tmp_path / "sales.csv", rows)
+    found = call("check", "forecast", path, *COLUMN_FLAGS, code=2).stdout
+    for text in ("'2024-02-30' does not read", "inf is infinite", "'abc' is not a number", "stands also in", "earlier"):
+        assert text in found
+    refused = call("train", "forecast", path, *COLUMN_FLAGS, "--out", str(tmp_path / "run"), code=2)
+    assert refused.stderr.count("sales.csv, line") >= 4
+    assert not (tmp_path / "run").exists()
+
+
+def test_faults_of_later_rows(tmp_path: Path) -> None:
+    """An unseen series is forecast and named; a step of another length, or no new row, is refused."""
+    path, run = written(tmp_path / "sales.csv", rows_of("a", "b")), str(tmp_path / "run")
+    flags = [
+        f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, "epochs": 1, "classical": "none"}.items()
+    ]
+    trained = call("train", "forecast", path, *COLUMN_FLAGS[:6], *flags, "--out", run)
+    assert "note: " in trained.stderr
+    unseen = call("predict", run, written(tmp_path / "new.csv", rows_of("a", "c", days=44)), "--json")
+    assert "1 series were not in the training data: c; they are forecast from these rows alone" in unseen.stderr
+    shown = [json.loads(line) for line in unseen.stdout.splitlines()]
+    assert [(row["series"], row["time"]) for row in shown][3:5] == [("a", day(47)), ("c", day(44))]
+    weekly = written(tmp_path / "weekly.csv", [[day(40 + 7 * k), "a", "3"] for k in range(5)])
+    assert "steps of 1d (given), but 7 such steps" in call("predict", run, weekly, code=2).stderr
+    assert f"goes on for a step after what the model knows (to {day(39)} in series 'a')" in (
+        call("evaluate", run, path, code=2).stderr
+    )
+    hours = written(tmp_path / "hours.csv", [[f"{day(40)} 07:30", "a", "3"]])
+    assert "not on its grid of 1d" in call("predict", run, hours, code=2).stderr
+    numbers = written(tmp_path / "numbers.csv", [[str(k), "a", "3"] for k in range(9)])
+    assert "frequency 1d does not fit times that are plain numbers" in call("predict", run, numbers, code=2).stderr
+
+
 # -- baselines --------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +303,7 @@ def test_ridge_reads_no_value_after_the_cut_and_scales_with_the_unit() -> None:
     late[:, 86:] += 100
     np.testing.assert_array_equal(ridge(train, windows_of(late, shape, cuts[1]), 1)[0], found)
     large = [windows_of(values * 1e3, shape, each) for each in cuts]
-    np.testing.assert_allclose(ridge(*large, 1)[0], found * 1e3, rtol=1e-6)
+    np.testing.assert_allclose(ridge(large[0], large[1], 1)[0], found * 1e3, rtol=1e-6)
     squared, note = ridge(train, test, 1, squared=True)
     assert "deviation" not in note
     assert np.isfinite(squared).all()
@@ -245,13 +343,6 @@ def test_the_classical_method_is_bounded_and_never_fails(monkeypatch: pytest.Mon
 
 
 # -- predict, evaluate and backtest, in Python and as commands --------------------------------------------------
-
-
-def call(*arguments: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(cli.app, list(arguments))
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def test_commands_with_covariates(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ def train(
             typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
         raise typer.Exit(INTERRUPTED)
     if trained.leads:
-        show(trained.run.results(), out)
+        results = trained.run.results()
+        for note in [] if quiet else results["data"].get("notes") or []:
+            typer.echo(f"note: {note}", err=True)
+        show(results, out)
         typer.echo(f"report: {report.write(trained.run)}")
 
 

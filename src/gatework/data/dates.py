@@ -37,7 +37,9 @@ def read_times(table: Table, name: str) -> tuple[np.ndarray, np.ndarray, bool, l
     text = pl.select(pl.when(text.str.contains(MONTH)).then(text + "-01").otherwise(text)).to_series()
     shape, rivals = guess(text)
     parsed = _parse(text, shape)
-    result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), f"the format {shape}", True)
+    result = _finished(
+        table, name, column, parsed.dt.epoch("us"), parsed.is_null(), f"the format {shape} of most rows", True
+    )
     return *result[:3], [*_ambiguous(table, name, shape, rivals), *_zoned(table, shape), *result[3]]
 
 
@@ -77,17 +79,12 @@ def _finished(
 ) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
     """The numbers, and an error that names the first rows that could not be read."""
     rows = bad.arg_true().to_list()
-    found = [
-        Finding(
-            "error",
-            f"{table.where(row)}, column {name!r}: {column[row]!r} does not read as {guessed}"
-            + (f" ({len(rows)} such rows)" if len(rows) > 1 else "")
-            + "; correct it or leave the row out",
-            row,
-            name,
-        )
-        for row in rows[:1]
-    ]
+    found = []
+    if rows:
+        row, more = rows[0], f" ({len(rows)} such rows)" if len(rows) > 1 else ""
+        value = "an empty cell" if column[row] is None else repr(column[row])
+        message = f"{table.where(row)}, column {name!r}: {value} does not read as {guessed}{more}; "
+        found.append(Finding("error", message + "correct it or leave the row out", row, name))
     return times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found
 
 

@@ -141,15 +141,34 @@ def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency,
     return [Finding("error", message, row)]
 
 
+def largest_gap(grid: Grid) -> list[Finding]:
+    """A warning of the longest stretch without a row: where it ends, and how long it is."""
+    data, gaps = grid.data, np.where(grid.data.same, np.diff(grid.places) - 1, 0)
+    if not len(gaps) or not gaps.max():
+        return []
+    at = int(gaps.argmax()) + 1
+    times = [shown_time(data.times[k], data.dates) for k in (at - 1, at)]
+    row, name = int(data.rows[at]), data.names[data.owners[at]]
+    message = f"{data.table.where(row)}: the longest gap, {gaps.max():,} steps of {grid.step} without a row between "
+    message += f"{times[0]} and {times[1]} of series {name!r}"
+    wrong = gaps.max() > np.count_nonzero(data.owners == data.owners[at])
+    return [Finding("warning", message + ("; longer than all the rest of it: a wrong date?" if wrong else ""), row)]
+
+
 def slower(data: Rows, places: np.ndarray, step: Frequency, how: str) -> list[Finding]:
-    """An error where a series has a longer step than the others."""
+    """An error where a series has a longer step than the others, a warning where most of its steps are longer."""
     most = np.iinfo(np.int64).max
     gaps = np.where(data.same, np.diff(places), most)
     smallest = np.full(len(data.names), most)
     np.minimum.at(smallest, data.owners[1:], gaps)
-    slow = np.flatnonzero((smallest > 1) & (np.bincount(data.owners, minlength=len(data.names)) > 2))
-    if not len(slow):
-        return []
-    which = listed([data.names[number] for number in slow], 5)
-    message = f"{data.table.source}: steps of {step} ({how}), but of {smallest[slow[0]]} such steps or more in {which}"
-    return [Finding("error", f"{message}: mixed frequencies; train them apart, or bring them to one step")]
+    counts = np.bincount(data.owners, minlength=len(data.names))
+    slow = np.flatnonzero((smallest > 1) & (counts > 2))
+    if len(slow):
+        which = listed([data.names[number] for number in slow], 5)
+        message = f"{data.table.source}: steps of {step} ({how}), but {smallest[slow[0]]} such steps or more in {which}"
+        return [Finding("error", f"{message}: mixed frequencies; train them apart, or bring them to one step")]
+    wide = np.bincount(data.owners[1:], data.same & (gaps > 1), minlength=len(data.names))
+    mostly = [data.names[number] for number in np.flatnonzero(wide > counts / 2)]
+    message = f"{data.table.source}: most steps are longer than {step} ({how}) in {listed(mostly, 5)}; "
+    message += "if their frequency is another one, train them apart, or bring them to one step"
+    return [Finding("warning", message)] if mostly else []

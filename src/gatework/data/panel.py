@@ -17,10 +17,12 @@ from gatework.data.covariates import Channel, Covariates, encode, infinite, miss
 from gatework.data.dates import as_times, read_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
-from gatework.data.grid import Grid, Rows, lay
+from gatework.data.grid import Grid, Rows, largest_gap, lay
 from gatework.data.readers import read_table
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
+
+UNNAMED = "(no name)"  # the series of rows whose cell of the series column is empty
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def inspect_panel(
     panel = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, dates, (time, tuple(targets), series))
     if beside is not None:
         panel = replace(panel.cut_empty_ends() if ahead else panel, covariates=beside)
-    return panel, [*found, *_described(data, panel, frequency)]
+    return panel, [*found, *_described(data, panel, grid, frequency)]
 
 
 def _with_targets(table: Table, targets: Sequence[str]) -> Table:
@@ -255,9 +257,9 @@ def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple
     bare = (labels.is_null() | (labels.str.strip_chars() == "")).arg_true().to_list()
     found = []
     if bare:
-        message = f"{table.where(bare[0])}, column {series!r}: empty ({len(bare)} such rows); these rows make a "
-        found.append(Finding("warning", message + "series without a name: fill in the name", bare[0], series))
-    labels = labels.fill_null("")
+        message = f"{table.where(bare[0])}, column {series!r}: empty ({len(bare)} such rows); these rows make the "
+        found.append(Finding("warning", message + f"series {UNNAMED!r}: fill in the name", bare[0], series))
+    labels = labels.str.strip_chars().replace("", None).fill_null(UNNAMED)
     names = labels.unique(maintain_order=True)
     numbers = labels.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
     return tuple(names.to_list()), numbers, found
@@ -271,8 +273,8 @@ def _values(table: Table, targets: list[str]) -> tuple[np.ndarray, list[Finding]
             values = table.numbers(name).to_numpy()
             found += infinite(table, name, values)
         except DataError as error:
-            values = np.full(len(table), np.nan)
-            found.append(Finding("error", str(error), column=name))
+            values = table.column(name).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+            found += [Finding("error", str(error), column=name), *infinite(table, name, values)]
         parts.append(values)
     return np.concatenate(parts), found
 
@@ -296,7 +298,7 @@ def _beside(
     return found + more, Covariates(tuple(channels[c] for c in moving + fixed), laid, grid.offsets, static)
 
 
-def _described(data: Rows, panel: Panel, given: str | None) -> list[Finding]:
+def _described(data: Rows, panel: Panel, grid: Grid, given: str | None) -> list[Finding]:
     """What was found: the step, gaps, missing values, constant series."""
     how = "given" if given else "inferred"
     name = data.table.source
@@ -308,6 +310,7 @@ def _described(data: Rows, panel: Panel, given: str | None) -> list[Finding]:
         message = f"{name}: {absent:,} missing values ({gaps:,} of them gaps in time)"
         message += f", the first in {data.table.place(int(empty.min()))}" if len(empty) else ""
         found.append(Finding("warning", message + "; the model sees them as missing"))
+        found += largest_gap(grid)
     constant = [panel.names[number] for number, part in enumerate(panel) if _constant(part)]
     if constant:
         message = f"{name}: {len(constant):,} series with no or only one value: {listed(constant, 5)}"
