@@ -39,8 +39,12 @@ JOBS = {
         f"{HERE / 'shakespeare.py'} --minutes 1 --seeds 1 2 3",
         f"{HERE / 'shakespeare.py'} --minutes 20 --seeds 1",
     ],
+    "m4": [f"{HERE / 'forecast.py'} naive m4_hourly m4_weekly", f"{HERE / 'forecast.py'} m4_hourly_ensemble --seeds 1"],
+    "etth1": [f"{HERE / 'forecast.py'} etth1"],
+    "tourism": [f"{HERE / 'forecast.py'} tourism_monthly tourism_quarterly"],
     "forecast_speed": [f"{HERE / 'forecast_speed.py'}"],
     "regularisation": [f"{HERE / 'regularisation.py'}"],
+    "tune": [f"{HERE / 'tune.py'} trec etth1 --minutes 20"],
 }
 
 ALONE = {"kernels", "generate_speed", "shakespeare", "forecast_speed"}  # where time is the figure, or a limit

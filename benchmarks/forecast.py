@@ -2,15 +2,18 @@
 
     python benchmarks/forecast.py naive --data ../shared/data           # errors of simple forecasts against M4's table
     python benchmarks/forecast.py m4_hourly m4_weekly --seeds 1 2 3
-    python benchmarks/forecast.py etth1 --horizon 96
+    python benchmarks/forecast.py etth1                                 # four horizons, a file each
 
-The folder (or GATEWORK_DATA) holds m4/ and ett/. Validation is the last window before the test part; the test part is
-read once per seed. Results go to benchmarks/results/forecast_NAME.json with settings, machine and versions.
+The folder (or GATEWORK_DATA) holds m4/, ett/ and tourism/. Settings were chosen on the windows before the test part,
+which is read once per seed. Results go to benchmarks/results/forecast_NAME.json: medians and spread over the seeds, the
+baselines of the same runs, whether the figure is reached (it counts only where it beats every baseline), settings,
+machine and versions. The figures of M4 are those of its organisers; MAPE is as in Athanasopoulos et al. 2011.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import statistics
@@ -24,74 +27,182 @@ import polars as pl
 from gatework.data.panel import read_panel
 from gatework.data.readers import read_table
 from gatework.tasks import jobs
+from gatework.tasks.base import Metric
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
-LEVELS = {"time": "time", "target": ("value",), "series": "series", "frequency": "1i"}
-M4: dict[str, dict[str, Any]] = {
-    "m4_hourly": {"horizon": 48, "season": 24, "lookback": 168, "transform": "log"},
-    "m4_weekly": {"horizon": 13, "season": 1, "lookback": 52, "transform": "log"},
+COLUMNS = {"time": "time", "target": ("value",), "series": "series", "frequency": "1i"}
+COMMON: dict[str, Any] = {"transform": "log", "average": "ema", "keep": "last", "refit": 2}
+SEGMENTS: dict[str, Any] = {"decoding": "segments", "cell": "gru", "hidden_size": 128, "dropout": 0.3}
+CHANGES: dict[str, Any] = {"scale": "last", "loss": "mape", "epochs": 10}
+HOURLY = {**COMMON, **SEGMENTS, "horizon": 48, "season": 24, "lookback": 336, "epochs": 12}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "m4_hourly": HOURLY,
+    "m4_hourly_ensemble": {**HOURLY, "ensemble": 5},
+    "m4_weekly": {
+        **COMMON, **SEGMENTS, "horizon": 13, "season": 1, "lookback": 156, "segment": 13, "scale": "last", "epochs": 8,
+        "windows": 10_000,
+    },
+    "tourism_monthly": {**COMMON, **CHANGES, **SEGMENTS, "horizon": 24, "season": 12, "lookback": 60, "epochs": 6},
+    "tourism_quarterly": {**COMMON, **CHANGES, "horizon": 8, "season": 4, "lookback": 16},
+}  # fmt: skip
+ETT: dict[str, Any] = {
+    **SEGMENTS, "segment": 24, "dropout": 0.5, "scale": "last", "loss": "mse", "lookback": 96, "season": 24,
+    "quantiles": (), "average": "ema", "learning_rate": 0.001, "epochs": 6, "classical": "none",
+}  # fmt: skip
+# What each is judged by, what it shall reach, and what we aim at; all are better when they are smaller
+FIGURES = {
+    "m4_hourly": ("owa", 0.58, 0.48),
+    "m4_hourly_ensemble": ("owa", 0.58, 0.44),
+    "m4_weekly": ("owa", 0.80, 0.77),
+    "tourism_monthly": ("mape", 21.5, 20.0),
+    "tourism_quarterly": ("mape", 16.0, 15.0),
+    "etth1_96": ("mse", 0.383, 0.368),
+    "etth1_192": ("mse", 0.434, 0.408),
+    "etth1_336": ("mse", 0.475, 0.444),
+    "etth1_720": ("mse", 0.469, 0.446),
 }
+INTERVALS = {"reach": 14.0, "aim": 9.0, "coverage": (0.85, 0.95)}  # MSIS of M4 Hourly
 # sMAPE and MASE in the organisers' table of results
 PUBLISHED = {
     "m4_hourly": {"naive": (43.003, 11.608), "seasonal naive": (13.912, 1.193), "Naive2": (18.383, 2.395)},
     "m4_weekly": {"naive": (9.161, 2.777), "Naive2": (9.161, 2.777)},
 }
 BORDERS = (12 * 30 * 24, 16 * 30 * 24, 20 * 30 * 24)  # ETTh1: 12, 4 and 4 months of 30 days
+HORIZONS = [name for name in FIGURES if name.startswith("etth1")]
 
 
 def main() -> None:
     arguments = parsed()
-    for name in arguments.names:
+    for name in [each for given in arguments.names for each in (HORIZONS if given == "etth1" else [given])]:
         if name == "naive":
             check_naive(arguments.data)
             continue
-        rows = [RUNS[name](name, seed, arguments) for seed in arguments.seeds]
-        medians = {key: statistics.median(row["test"][key] for row in rows) for key in rows[0]["test"]}
-        target = RESULTS / f"forecast_{name}{f'_{arguments.horizon}' if name == 'etth1' else ''}.json"
+        run = run_etth1 if name in HORIZONS else run_series
+        rows = [run(name, seed, arguments) for seed in arguments.seeds]
+        result = summary(name, rows)
+        target = RESULTS / f"forecast_{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        result = {"benchmark": name, "set": arguments.set, "medians": medians, "seeds": rows, **environment()}
-        target.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, {key: round(value, 4) for key, value in medians.items()}, target, flush=True)
+        target.write_text(json.dumps({**result, "set": arguments.set, "seeds": rows, **environment()}, indent=2) + "\n")
+        print(name, json.dumps(result["figures"]), target, flush=True)
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", choices=["naive", *RUNS])
+    parser.add_argument("names", nargs="+", choices=["naive", *SETTINGS, "etth1", *HORIZONS])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("GATEWORK_DATA", "../shared/data")))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--horizon", type=int, default=96, help="of etth1")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="other options, for trials")
     return parser.parse_args()
 
 
+# -- results ----------------------------------------------------------------------------------------------------
+
+
+def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians and spread of the test errors, the best baseline, and what of the figures is reached."""
+    tests = [row["test"] for row in rows]
+    medians = {key: statistics.median(test[key] for test in tests) for key in tests[0]}
+    spread = {key: [min(test[key] for test in tests), max(test[key] for test in tests)] for key in tests[0]}
+    metric, reach, aim = FIGURES[name]
+    best, rival = strongest(rows, metric)
+    value = medians[metric]
+    figure = {"figure": metric, "value": value, "reach": reach, "aim": aim, "best baseline": best, "baseline": rival}
+    figures = [{**figure, "result": "no" if value >= rival else judged(value, reach, aim)}]
+    if name.startswith("m4_hourly"):
+        figures.append(intervals(medians))
+    seconds = statistics.median(row["seconds"] for row in rows)
+    return {"benchmark": name, "figures": figures, "seconds": seconds, "medians": medians, "spread": spread}
+
+
+def strongest(rows: list[dict[str, Any]], metric: str) -> tuple[str, float]:
+    """Name and error of the best baseline of all runs, of those that were measured on every window."""
+    found = [(each["metrics"][metric], each["name"]) for row in rows for each in row["baselines"] if whole(each)]
+    error, name = min(found)
+    return name, error
+
+
+def whole(baseline: dict[str, Any]) -> bool:
+    return bool(baseline["metrics"]) and " of " not in baseline["note"]
+
+
+def judged(value: float, reach: float, aim: float) -> str:
+    return "aim" if value <= aim else "reach" if value <= reach else "no"
+
+
+def intervals(medians: dict[str, float]) -> dict[str, Any]:
+    """The 90% intervals count only where they cover what they say, about."""
+    low, high = INTERVALS["coverage"]
+    value, covered = medians["msis"], medians["coverage"]
+    result = judged(value, INTERVALS["reach"], INTERVALS["aim"]) if low <= covered <= high else "no"
+    return {"figure": "msis", "value": value, **INTERVALS, "covered": covered, "result": result}
+
+
+def outcome(seed: int, trained: jobs.Trained, options: ForecastOptions) -> dict[str, Any]:
+    results = trained.run.results()
+    kept = {key: results[key] for key in ("test", "valid", "baselines", "verdict")}
+    return {"seed": seed, "seconds": results["training"]["seconds"], **kept, "options": options.to_dict()}
+
+
+def measured_by(kind: type[ForecastTask], metric: str) -> type[ForecastTask]:
+    """The job with another error to watch, which its verdict is about."""
+    return type(kind.__name__, (kind,), {"metric": Metric(metric, higher=False)})
+
+
+# -- M4 and tourism ---------------------------------------------------------------------------------------------
+
+
+def run_series(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    train, test = (m4_frames if name.startswith("m4") else tourism_frames)(arguments.data, name)
+    options = ForecastOptions.of({**COLUMNS, **SETTINGS[name], "seed": seed}).with_settings(arguments.set)
+    task = measured_by(ForecastTask, FIGURES[name][0])(options)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = jobs.train(task, train, test=test, out=Path(folder) / "run", quiet=True)
+        return outcome(seed, trained, options)
+
+
 def m4_frames(folder: Path, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Training and test rows: series, time (a number), value. The files have a series per line, after its name."""
-    kind = name.removeprefix("m4_").capitalize()
+    kind = name.split("_")[1].capitalize()
     train = _lines(folder / "m4" / "Train" / f"{kind}-train.csv.gz")
     test = _lines(folder / "m4" / "Test" / f"{kind}-test.csv.gz")
-    starts = {each: len(values) for each, values in train.items()}
-    return _long(train, dict.fromkeys(train, 0)), _long(test, starts)
+    return _long(train, dict.fromkeys(train, 0)), _long(test, {each: len(values) for each, values in train.items()})
 
 
-def _lines(path: Path) -> dict[str, list[float]]:
+def _lines(path: Path) -> dict[str, list[float | None]]:
     table = read_table(path, header=True)
     return {row[0]: [float(value) for value in row[1:] if value] for row in table.frame.iter_rows()}
 
 
-def _long(series: dict[str, list[float]], starts: dict[str, int]) -> pl.DataFrame:
+def tourism_frames(folder: Path, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same of tourism's files: a series per column, values from the fifth line on. In training values of 0, which
+    have no logarithm, count as missing; the test parts have none."""
+    kind = name.split("_")[1]
+    train, test = (_columns(folder / "tourism" / f"{kind}_{part}.csv") for part in ("in", "oos"))
+    ends = {each: len(values) for each, values in train.items()}
+    seen = {each: [value or None for value in values] for each, values in train.items()}
+    return _long(seen, dict.fromkeys(train, 0)), _long(test, ends)
+
+
+def _columns(path: Path) -> dict[str, list[float | None]]:
+    with path.open(encoding="utf-8") as file:
+        columns = list(zip(*csv.reader(file), strict=True))
+    return {c[0]: [float(value) for value in c[4 : 4 + int(float(c[1]))]] for c in columns}
+
+
+def _long(series: dict[str, list[float | None]], starts: dict[str, int]) -> pl.DataFrame:
     rows = [(name, starts[name] + k, value) for name, values in series.items() for k, value in enumerate(values)]
-    return pl.DataFrame(rows, schema=["series", "time", "value"], orient="row")
+    return pl.DataFrame(rows, schema=["series", "time", "value"], orient="row", infer_schema_length=None)
 
 
 def check_naive(folder: Path) -> None:
     """Our errors of the simple forecasts against the published ones: a wrong definition would show."""
     for name, rivals in PUBLISHED.items():
         train, test = m4_frames(folder, name)
-        panel, ends = read_panel(train, **LEVELS).followed_by(read_panel(test, **LEVELS))
-        options = M4[name]
+        panel, ends = read_panel(train, **COLUMNS).followed_by(read_panel(test, **COLUMNS))
+        options = SETTINGS[name]
         shape = Shape(options["lookback"], options["horizon"], options["season"])
         windows = make_windows(panel, shape, [np.array([end]) for end in ends])
         ours = {**baselines.all_naive(windows), "Naive2": baselines.naive2(windows)}
@@ -105,17 +216,7 @@ def check_naive(folder: Path) -> None:
                 raise SystemExit(f"{name}: {rival} differs from the published errors")
 
 
-def run_m4(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    train, test = m4_frames(arguments.data, name)
-    options = ForecastOptions.of({**LEVELS, **M4[name], "seed": seed}).with_settings(arguments.set)
-    with tempfile.TemporaryDirectory() as folder:
-        trained = jobs.train(ForecastTask(options), train, test=test, out=Path(folder) / "run", quiet=True)
-        results = trained.run.results()
-    return {"seed": seed, "seconds": results["training"]["seconds"], **_kept(results), "options": options.to_dict()}
-
-
-def _kept(results: dict[str, Any]) -> dict[str, Any]:
-    return {key: results[key] for key in ("test", "valid", "baselines", "verdict")}
+# -- ETTh1 ------------------------------------------------------------------------------------------------------
 
 
 class Ett(ForecastTask):
@@ -135,7 +236,7 @@ class Ett(ForecastTask):
             part: make_windows(panel, shape, [each for _ in channels], np.ones(len(panel)), scales=part != "train")
             for part, each in cuts.items()
         }
-        self._valid = made["valid"]
+        self._train, self._valid = made["train"], made["valid"]
         return type(parts)(**made)
 
 
@@ -145,18 +246,13 @@ def run_etth1(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, 
     channels = frame.columns[1:]
     known = frame[: BORDERS[0]]
     frame = frame.with_columns((pl.col(c) - known[c].mean()) / known[c].std(ddof=0) for c in channels)
-    options = ForecastOptions.of(
-        {"time": "date", "target": channels, "horizon": arguments.horizon, "lookback": 96, "season": 24, "loss": "mse",
-         "quantiles": (), "seed": seed}
-    ).with_settings(arguments.set)  # fmt: skip
-    task = Ett(options)
+    horizon = int(name.split("_")[1])
+    options = ForecastOptions.of({"time": "date", "target": channels, "horizon": horizon, **ETT, "seed": seed})
+    options = options.with_settings(arguments.set)
     with tempfile.TemporaryDirectory() as folder:
-        trained = jobs.train(task, frame, out=Path(folder) / "run", quiet=True)
-        results = trained.run.results()
-    return {"seed": seed, "seconds": results["training"]["seconds"], **_kept(results), "options": options.to_dict()}
+        trained = jobs.train(measured_by(Ett, "mse")(options), frame, out=Path(folder) / "run", quiet=True)
+        return outcome(seed, trained, options)
 
-
-RUNS = {"m4_hourly": run_m4, "m4_weekly": run_m4, "etth1": run_etth1}
 
 if __name__ == "__main__":
     main()

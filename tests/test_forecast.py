@@ -179,6 +179,9 @@ def test_errors_by_loops() -> None:
     assert found["smape"] == pytest.approx(smape)
     assert found["owa"] == pytest.approx((mase / mase2 + smape / smape2) / 2)
     assert found["rmse"] == pytest.approx(np.sqrt(np.mean((truth - forecast) ** 2)))
+    assert found["mape"] == pytest.approx(100 * np.mean(np.abs(truth - forecast) / truth))
+    zero = np.array([[0.0, 2.0]])
+    assert measures.mape(np.array([[5.0, 3.0]]), zero) == pytest.approx(50)
 
 
 def test_interval_errors_by_hand() -> None:

@@ -11,13 +11,13 @@ import numpy as np
 def measures(
     forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np.ndarray | None = None
 ) -> dict[str, float]:
-    """mase, smape, owa (with the forecasts of Naive2), mae, mse and rmse of point forecasts [n, h]; scales [n]."""
+    """mase, smape, owa (with the forecasts of Naive2), mape, mae, mse, rmse of point forecasts [n, h]; scales [n]."""
     error = truth - forecast
     found = {"mase": mase(error, scales), "smape": smape(forecast, truth)}
     if naive2 is not None:
         found["owa"] = owa(forecast, naive2, truth, scales)
     mse = mean(error**2)
-    return {**found, "mae": mean(np.abs(error)), "mse": mse, "rmse": mse**0.5}
+    return {**found, "mape": mape(forecast, truth), "mae": mean(np.abs(error)), "mse": mse, "rmse": mse**0.5}
 
 
 def mase(error: np.ndarray, scales: np.ndarray) -> float:
@@ -29,6 +29,12 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> float:
     """Symmetric percentage error as in M4: the mean of 200 |y - f| / (|y| + |f|), in percent; 0 / 0 counts as 0."""
     size = np.abs(truth) + np.abs(forecast)
     return mean(row_means(np.where(size == 0, 0.0, 200 * np.abs(truth - forecast) / np.where(size == 0, 1.0, size))))
+
+
+def mape(forecast: np.ndarray, truth: np.ndarray) -> float:
+    """Mean absolute error as a share of the truth, in percent (Athanasopoulos et al. 2011); not where that is 0."""
+    size = np.where(truth == 0, np.nan, np.abs(truth))
+    return mean(100 * np.abs(truth - forecast) / size)
 
 
 def owa(forecast: np.ndarray, naive2: np.ndarray, truth: np.ndarray, scales: np.ndarray) -> float:
