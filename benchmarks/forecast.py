@@ -125,7 +125,7 @@ def strongest(rows: list[dict[str, Any]], metric: str) -> tuple[str, float]:
 
 
 def whole(baseline: dict[str, Any]) -> bool:
-    return bool(baseline["metrics"]) and " of " not in baseline["note"]
+    return bool(baseline["metrics"]) and "measured on" not in baseline["note"]
 
 
 def judged(value: float, reach: float, aim: float) -> str:
