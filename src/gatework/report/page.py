@@ -62,12 +62,13 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
         "bars": bars(results),
         "asked": asked(run),
         "options": {key: words.plain(value) for key, value in run.options.items()},
-        "data": {key: value for key, value in data.items() if key not in SHOWN and value not in (None, [], {})},
+        "data": {key: value for key, value in data.items() if key not in SHOWN and telling(value)},
         "origin": (str(data["source"]), str(data["sha256"])),
         "labels": label_counts(data.get("labels")),
         "notes": data.get("notes") or [],
         "gap": words.gap(results["history"], results),
         "course": course,
+        "epochs": words.epochs(course.get("epochs", 0), results["history"]),
         "duration": words.duration(course.get("seconds", 0)),
         "cell": equations.of(run.options.get("cell")),
         "others": others(run.task, results["sections"]),
@@ -79,6 +80,11 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
         "coverage": last_part(results)[1].get("coverage"),
         "series_count": data.get("series"),
     }
+
+
+def telling(value: Any) -> bool:
+    """Whether a fact says anything: not nothing, none of something, or many things of which there are none."""
+    return any(map(telling, value.values())) if isinstance(value, Mapping) else bool(value)
 
 
 def beside_training(results: Mapping[str, Any], before: Mapping[str, Any]) -> str:
@@ -169,20 +175,21 @@ def as_table(value: Any) -> Any:
 def use(run: Run) -> dict[str, list[str]]:
     """Commands and Python that work on this run as they stand, given new data."""
     shell, text = shlex.quote(str(run.path)), repr(str(run.path))
+    new = f"new{Path(str(run.config['data'].get('source'))).suffix or '.csv'}"
     if run.task == "generate":
         commands = [f'gatework generate {shell} --prompt "Once" --length 500 --temperature 0.8']
         python = [f"model = gatework.TextGenerator.load({text})", 'print(model.generate("Once", length=500))']
     elif run.task == "classify" and run.options.get("kind") == "sequences":
-        commands = [f"gatework predict {shell} new.ts"]
+        commands = [f"gatework predict {shell} {new}"]
         python = [
             f"model = gatework.SequenceClassifier.load({text})",
             "model.predict(arrays)    # each (steps, channels)",
         ]
     elif run.task == "classify":
-        commands = [f"gatework predict {shell} new.csv", f'echo "a new text" | gatework predict {shell}']
+        commands = [f"gatework predict {shell} {new}", f'echo "a new text" | gatework predict {shell}']
         python = [f"model = gatework.TextClassifier.load({text})", 'model.predict(["a new text"])']
     elif run.task == "forecast":
-        commands = [f"gatework predict {shell} > next.csv", f"gatework predict {shell} later-rows.csv"]
+        commands = [f"gatework predict {shell} > next.csv", f"gatework predict {shell} {new}"]
         python = [f"model = gatework.Forecaster.load({text})", "model.predict()    # a frame: the next steps"]
     else:
         commands = [f"gatework predict {shell}"]

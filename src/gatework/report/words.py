@@ -74,7 +74,7 @@ def _finite(value: Any) -> bool:
 
 
 def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric: str) -> str:
-    opening = f"The result's loss is {number(train['loss'])} on training rows and {number(valid['loss'])} on validation"
+    opening = f"The model's loss is {number(train['loss'])} on training rows and {number(valid['loss'])} on validation"
     if metric != "loss" and _finite(train.get(metric)):
         opening += f" ({named(metric)} {number(train[metric])} and {number(valid[metric])})"
     opening += ", both with dropout off"
@@ -84,7 +84,7 @@ def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric
         return f"{opening}: the validation part is the easier one. The model does not overfit."
     return (
         f"{opening}: a gap of {number(valid['loss'] - train['loss'])}; the model knows its training rows better than "
-        "new ones (it overfits to that degree)."
+        "new ones."
     )
 
 
@@ -98,10 +98,7 @@ def _distance(row: Mapping[str, float]) -> str:
             f"{opening}: lower, as dropout is off in validation and the training loss is a mean over the epoch, or as "
             "the validation part is easier. The model does not overfit."
         )
-    return (
-        f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones "
-        "(it overfits to that degree)."
-    )
+    return f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones."
 
 
 def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
@@ -110,16 +107,26 @@ def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
     losses = [row["valid_loss"] for row in rows]
     lowest = losses.index(min(losses))
     if lowest == len(rows) - 1:
-        return ["The validation loss was still falling at the end (underfitting): more epochs may help."]
+        return [
+            "The validation loss was still falling at the end: no overfitting yet, rather too little training "
+            "(underfitting); more epochs may help."
+        ]
     rise = losses[-1] - losses[lowest]
     wavering = max((after - before for before, after in pairwise(losses[: lowest + 1])), default=0.0)
     text = f"The validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
     if rise <= max(CLOSE * abs(losses[lowest]), wavering):
-        return [f"{text} and hardly moved after it: more epochs would bring little."]
+        return [f"{text} and hardly moved after it: neither over- nor underfitting; more epochs would bring little."]
     return [
         f"{text} and rose by {number(rise)} after it: the model began to learn its rows by heart (overfitting). More "
         "data or more dropout would help; more epochs would not."
     ]
+
+
+def epochs(done: int, history: Sequence[Mapping[str, float]]) -> str:
+    """How many epochs were trained, also where time ran out inside one."""
+    whole = f"{number(done)} {'epoch' if done == 1 else 'epochs'}"
+    begun = history[-1].get("epoch", done) if history else done
+    return f"{whole} and a part of the next" if begun > done else whole
 
 
 def calibrated(error: float) -> str:
