@@ -25,20 +25,22 @@ SEES = {
     "tasks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
 BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
-for _part in ("report", "explain", "tune", "bench"):
+for _part in ("report", "explanation", "tuning", "bench"):
     SEES[_part] = BELOW
-SEES["commands"] = (*BELOW, "report", "explain", "tune", "bench")
+SEES["explanation"] = SEES["tuning"] = (*BELOW, "report")
+SEES["diagnosis"] = (*BELOW, "report", "explanation")
+SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "bench")
 SEES["cli"] = ("commands", "")
 SEES["__main__"] = ("cli",)
 SEES[""] = ()
 
-TORCH = ("layers", "keras", "training", "tasks", "report", "explain", "tune", "bench", "commands")
+TORCH = ("layers", "keras", "training", "tasks", "report", "explanation", "diagnosis", "tuning", "bench", "commands")
 HEAVY = {
     "torch": TORCH,
     "keras": ("keras", "layers", "bench"),
     "llvmlite": ("runtime", "bench"),
-    "polars": ("data", "training", "tasks", "explain", "tune", "report", "bench", "commands"),
-    "sklearn": ("training", "tasks", "explain", "tune", "bench", "report", "data"),
+    "polars": ("data", "training", "tasks", "explanation", "tuning", "report", "bench", "commands"),
+    "sklearn": ("training", "tasks", "explanation", "tuning", "bench", "report", "data"),
 }
 NEVER = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "requests", "httpx"}
 NETWORK = {"urllib.request", "http.client"}

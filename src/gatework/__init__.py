@@ -41,8 +41,11 @@ if TYPE_CHECKING:
         var,
         where,
     )
+    from gatework.diagnosis import diagnose
+    from gatework.explanation import explain
     from gatework.layers import GRU, LSTM, RNN, Recurrent, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
+    from gatework.tuning import cross_validate, tune
 
 __version__ = "0.1.0"
 
@@ -58,8 +61,11 @@ __all__ = [
     "abs",
     "cell",
     "cells",
+    "cross_validate",
+    "diagnose",
     "errors",
     "exp",
+    "explain",
     "gelu",
     "hard_sigmoid",
     "keras",
@@ -80,6 +86,7 @@ __all__ = [
     "stop",
     "sum",
     "tanh",
+    "tune",
     "var",
     "where",
 ]
@@ -90,8 +97,11 @@ _HOMES = {
         "abs", "cell", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "max", "maximum", "mean",
         "minimum", "relu", "sigmoid", "softmax", "softplus", "sqrt", "stop", "sum", "tanh", "var", "where",
     ),
+    "gatework.diagnosis": ("diagnose",),
+    "gatework.explanation": ("explain",),
     "gatework.layers": ("GRU", "LSTM", "RNN", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
+    "gatework.tuning": ("cross_validate", "tune"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

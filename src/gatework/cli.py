@@ -18,7 +18,20 @@ from gatework.errors import CellError, DataError, GateworkError, OptionError, Sh
 from gatework.extras import explained
 
 # The modules of gatework.commands, in the order in which `gatework --help` lists them.
-COMMANDS = ("demo", "train", "evaluate", "predict", "generate", "check", "bench", "cells")
+COMMANDS = (
+    "demo",
+    "train",
+    "evaluate",
+    "predict",
+    "generate",
+    "explain",
+    "diagnose",
+    "check",
+    "tune",
+    "validate",
+    "bench",
+    "cells",
+)
 
 BAD_USE = (CellError, DataError, OptionError, ShapeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 TRACEBACK = "GATEWORK_TRACEBACK"

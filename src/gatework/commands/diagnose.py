@@ -1,0 +1,31 @@
+"""`gatework diagnose RUN`: what is wrong with a training, and which option to change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(diagnose)
+
+
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Rows with labels; without it, the file that the run learned from.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/diagnose.html")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON; write no page.")] = False,
+) -> None:
+    """Find vanishing and exploding gradients, stuck gates, over- and underfitting, with the option to change."""
+    from gatework.diagnosis import diagnose as diagnosed
+
+    found = diagnosed(run, file)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    typer.echo(f"{found}\npage: {found.write(out or run / 'diagnose.html')}")

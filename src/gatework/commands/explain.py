@@ -1,0 +1,38 @@
+"""`gatework explain RUN`: why a trained model answers as it does, as a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(explain)
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Data of --row or --series; without it, what the run learned from or keeps.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="The text (classify), or the text that goes on (generate).")] = None,
+    row: Annotated[int | None, typer.Option(help="The row of FILE, counted from 1 (classify).")] = None,
+    series: Annotated[str | None, typer.Option(help="The series (forecast); not needed where there is one.")] = None,
+    step: Annotated[int | None, typer.Option(help="The step ahead (forecast); without it, the mean of all.")] = None,
+    target: Annotated[str | None, typer.Option(help="The label or unit to explain, not the model's answer.")] = None,
+    window: Annotated[int | None, typer.Option(help="Steps that are taken away at once.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/explain.html")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all arrays as JSON; write no page.")] = False,
+) -> None:
+    """Show why a model answers as it does: one page, with sentences on the screen."""
+    from gatework.explanation import explain as explained
+
+    found = explained(run, text, row=row, source=file, series=series, target=target, step=step, window=window)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    page = found.write(out or run / "explain.html")
+    typer.echo("\n".join([*found.sentences, f"page: {page}"]))

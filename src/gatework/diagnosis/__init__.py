@@ -1,0 +1,124 @@
+"""What is wrong with a training, and which option to change: curves, gradients over time, gates.
+
+Which file to open: watch.py (gradients by layer and step), gates.py, findings.py (what they mean), page.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatework.diagnosis import findings
+from gatework.diagnosis.findings import Finding
+from gatework.diagnosis.gates import Gate, gates_of
+from gatework.diagnosis.watch import watched
+from gatework.explanation import opened
+from gatework.explanation.result import plain
+
+__all__ = ["Diagnosis", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found; see `gatework.diagnose`.
+
+    `gradients` {layer: {state: (T,)}} are mean norms of the loss's gradient by each state, [0] at the last step read;
+    `parameters` {name: (norm of the gradient, norm of the values)}; `data` says which rows they are of, "" for none.
+    """
+
+    run: str
+    task: str
+    findings: list[Finding]
+    history: list[dict[str, float]]
+    gradients: dict[str, dict[str, np.ndarray]]
+    parameters: dict[str, tuple[float, float]]
+    gates: list[Gate]
+    data: str
+
+    def write(self, path: str | Path) -> Path:
+        """Writes the page, one self-contained HTML file; gives its path."""
+        from gatework.diagnosis import page
+        from gatework.training import files
+
+        files.write_bytes(Path(path), page.render(self).encode())
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return plain(asdict(self))
+
+    def __str__(self) -> str:
+        lines = []
+        for each in sorted(self.findings, key=lambda found: ("problem", "hint", "good").index(found.level)):
+            advice = f"\n      {each.advice}" + (f": {each.setting}" if each.setting else "") if each.advice else ""
+            lines.append(f"{each.level + ':':9}{each.what}{advice}")
+        return "\n".join(lines)
+
+
+def diagnose(run: Any, source: Any = None) -> Diagnosis:
+    """What is wrong with a training: vanishing and exploding gradients, gates that never move, over- and underfitting.
+
+        print(gatework.diagnose("runs/reviews", "reviews.csv"))
+        gatework.diagnose(estimator).findings[0].setting            # '--set dropout=0.3'
+
+    Arguments
+        run         a run folder, what `jobs.load` gave, or a fitted estimator
+        source      rows with labels (or series that go on) for gradients and gates; without it the file that the run
+                    learned from, if it is still there unchanged; else only the curves are judged
+
+    Raises FileFormatError for a damaged run, DataError for rows that the run cannot measure on.
+    """
+    trained = opened(run)
+    options, history = trained.run.options, trained.run.history()
+    found = findings.of_curves(history, options) + findings.of_norms(history, options)
+    examples, data = examples_of(trained, source)
+    gradients, parameters, gates = ({}, {}, []) if examples is None else measured(trained, examples)
+    for name, states in gradients.items():
+        found += [findings.of_time(name, state, back, options) for state, back in states.items()]
+    found += findings.of_parameters(parameters, options) + findings.of_gates(gates, options)
+    if examples is None:
+        text = "Gradients over time and gates were not looked at: the run keeps no data"
+        found.append(Finding("hint", text, f"name a file: gatework diagnose {trained.run.path} FILE"))
+    return Diagnosis(str(trained.run.path), trained.run.task, found, history, gradients, parameters, gates, data)
+
+
+def examples_of(trained: Any, source: Any) -> tuple[Any, str]:
+    """Rows to look at: those of a source, or the validation part of what the run learned from; None where there is
+    neither."""
+    from gatework.tasks.jobs import fingerprint
+
+    known = trained.run.config["data"]
+    path = Path(str(known["source"])) if source is None else source
+    if source is None and (known["source"] == "memory" or not path.exists()):
+        return None, ""
+    same = isinstance(path, str | Path) and Path(path).exists() and fingerprint(path) == known["sha256"]
+    if same:
+        fresh = type(trained.task)(trained.task.options)
+        return fresh.prepare(path).valid, f"the validation part of {path}"
+    return (None, "") if source is None else (trained.task.examples(source), str(source))
+
+
+def measured(
+    trained: Any, examples: Any
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[float, float]], list[Gate]]:
+    """Gradients and gates of one batch, in evaluation mode."""
+    from gatework.training.learner import Shard
+
+    torch.manual_seed(trained.run.options["seed"])
+    batch = trained.task.batches(examples, 0, Shard())[0]
+    model = trained.model
+    model.zero_grad()
+    with watched(model) as parts:
+        trained.task.loss(model, batch, {}).loss.backward()
+    gradients = {part.name: {state: part.back(state) for state in part.pushes} for part in parts}
+    parameters = {
+        name: (float(each.grad.norm()), float(each.detach().norm()))
+        for name, each in model.named_parameters()
+        if each.grad is not None
+    }
+    model.zero_grad()
+    return gradients, parameters, [gate for part in parts for gate in gates_of(part)]

@@ -1,0 +1,158 @@
+"""What the numbers of a training mean, each with the option to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatework.diagnosis.gates import Gate
+
+FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
+RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
+MANY = 0.2  # share of a gate's units
+BIG = 100.0  # a gradient's norm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was seen, what to do, and the option that does it ("" where there is none)."""
+
+    level: str  # "problem", "hint" or "good"
+    what: str
+    advice: str = ""
+    setting: str = ""
+
+
+def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:
+    """Over- and underfitting, from the losses of the epochs."""
+    rows = [row for row in history if _known(row.get("train_loss")) and _known(row.get("valid_loss"))]
+    if len(rows) < 2:
+        return [Finding("hint", f"{len(rows)} epochs with losses are too few to judge the curves", *_epochs(options))]
+    train, valid = ([row[key] for row in rows] for key in ("train_loss", "valid_loss"))
+    lowest = valid.index(min(valid))
+    found = []
+    if train[0] - min(train) < FLAT * abs(train[0]):
+        text = f"The training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: nothing was learned"
+        found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
+    found += _overfitted(train, valid, lowest, rows, options)
+    if lowest == len(valid) - 1 and not found:
+        text = f"The validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): underfitted"
+        found.append(Finding("problem", text, *_epochs(options)))
+    return found or [Finding("good", f"No over- or underfitting to speak of: validation loss {min(valid):.4g}")]
+
+
+def _overfitted(train: list[float], valid: list[float], lowest: int, rows: Any, options: Any) -> list[Finding]:
+    rise, gap = valid[-1] - valid[lowest], valid[-1] - train[-1]
+    if rise > RISE * abs(valid[lowest]):
+        epoch = rows[lowest]["epoch"]
+        text = f"Overfitted: the validation loss was lowest in epoch {epoch:.0f} ({valid[lowest]:.4g}) and rose to "
+        return [Finding("problem", text + f"{valid[-1]:.4g}", "drop more units, or give more data", _more(options))]
+    if gap > GAP * abs(valid[-1]) and lowest < len(valid) - 1:
+        text = f"The gap between training ({train[-1]:.4g}) and validation ({valid[-1]:.4g}) is large, and no longer "
+        return [Finding("hint", text + "closes: the model knows its rows by heart", "drop more units", _more(options))]
+    return []
+
+
+def of_norms(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:
+    """What the norms that the training wrote down say of exploding gradients; no data is needed."""
+    norms = [row["gradient_norm"] for row in history if _known(row.get("gradient_norm"))]
+    if not norms:
+        return []
+    clip = options.get("clip") or math.inf
+    text = f"the norm of the gradient was {np.median(norms):.3g} in the median epoch, {max(norms):.3g} at most"
+    if max(norms) > BIG:
+        return [Finding("problem", f"Exploding gradients in training: {text}", *_smaller(options))]
+    clipped = f" (clipped at {clip:g})" if max(norms) > clip else ""
+    return [Finding("good", f"Gradients stayed finite in training: {text}{clipped}")]
+
+
+def of_time(name: str, state: str, back: np.ndarray, options: Mapping[str, Any]) -> Finding:
+    """How the loss's gradient by a state changes with the steps back from the end."""
+    where, steps = f"{name}, state {state}", len(back)
+    if not np.isfinite(back).all():
+        return Finding("problem", f"{where}: the gradient is not finite", *_smaller(options))
+    most = back.max()
+    if most == 0:
+        return Finding("hint", f"{where}: the loss does not depend on it")
+    if steps < FAR:
+        return Finding("good", f"{where}: {steps} steps are too few for a gradient to vanish or explode")
+    end = back[-max(steps // 10, 1) :].mean()
+    if end < FADED * most:
+        felt = int(np.flatnonzero(back >= 0.01 * most).max()) + 1
+        text = f"{where}: the gradient vanishes; beyond the last {felt} of {steps} steps less than 1% of it is left"
+        return Finding("problem", text, *_longer(options))
+    if end > GROWN * back[: max(steps // 10, 1)].mean() > 0:
+        text = (
+            f"{where}: the gradient grows {end / back[: max(steps // 10, 1)].mean():.3g} times over {steps} steps back"
+        )
+        return Finding("problem", text, *_smaller(options))
+    return Finding("good", f"{where}: over {steps} steps the gradient keeps {end / most:.1%} of its largest norm")
+
+
+def of_gates(gates: Sequence[Gate], options: Mapping[str, Any]) -> list[Finding]:
+    """Gates of which many units never move."""
+    found = []
+    for gate in gates:
+        for share, side in ((gate.stuck_closed, "closed (below 0.01)"), (gate.stuck_open, "open (above 0.99)")):
+            if share >= MANY:
+                text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are all but always {side}"
+                found.append(Finding("problem", text, "use fewer units, or smaller weights", _fewer(options)))
+    return found or ([Finding("good", f"None of the {len(gates)} gates is stuck open or closed")] if gates else [])
+
+
+def of_parameters(norms: Mapping[str, tuple[float, float]], options: Mapping[str, Any]) -> list[Finding]:
+    """Parameters without a gradient, or with one that is not finite."""
+    lost = [name for name, (gradient, _) in norms.items() if not math.isfinite(gradient)]
+    still = [name for name, (gradient, _) in norms.items() if gradient == 0]
+    found = [Finding("problem", f"The gradient of {name} is not finite", *_smaller(options)) for name in lost]
+    if still:
+        found.append(Finding("hint", f"No gradient reaches {', '.join(still[:5])}: nothing is learned there"))
+    return found
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _set(options: Mapping[str, Any], name: str, factor: float) -> str:
+    value = options.get(name)
+    return f"--set {name}={value * factor:.3g}" if isinstance(value, int | float) and value else ""
+
+
+def _epochs(options: Mapping[str, Any]) -> tuple[str, str]:
+    return "train longer", _set(options, "epochs", 2)
+
+
+def _more(options: Mapping[str, Any]) -> str:
+    """A setting against overfitting: more dropout while there is room, else weight decay."""
+    rate = options.get("dropout")
+    if isinstance(rate, int | float) and rate < 0.5:
+        return f"--set dropout={min(rate + 0.2, 0.6):.2g}"
+    return _set(options, "weight_decay", 3) or ("--set weight_decay=0.01" if "weight_decay" in options else "")
+
+
+def _smaller(options: Mapping[str, Any]) -> tuple[str, str]:
+    clip = options.get("clip")
+    if "clip" in options and (not clip or clip > 1):
+        return "clip the gradient", "--set clip=1"
+    return "take smaller steps", _set(options, "learning_rate", 0.3)
+
+
+def _longer(options: Mapping[str, Any]) -> tuple[str, str]:
+    """What carries gradients further: a cell with a gate, pooling over steps, a shorter input."""
+    if str(options.get("cell", "")).startswith(("rnn", "lstm_candidate", "lstm_second")):
+        return "take a cell whose state is carried by a gate", "--set cell=lstm"
+    if options.get("pooling") == "last":
+        return "let every step reach the answer", "--set pooling=max"
+    if "lookback" in options:
+        return "if older steps matter, make the network see them nearer", _set(options, "lookback", 0.5)
+    return "if older steps matter, try a cell that forgets less", "--set cell=lstm_1997"
+
+
+def _fewer(options: Mapping[str, Any]) -> str:
+    size = options.get("hidden_size")
+    return f"--set hidden_size={max(size // 2, 1)}" if isinstance(size, int) else ""

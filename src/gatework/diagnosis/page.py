@@ -1,0 +1,89 @@
+"""From a diagnosis to HTML: one file, without scripts and without the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatework.report.picture import FAINT, OTHER, OURS
+
+if TYPE_CHECKING:
+    from gatework.diagnosis import Diagnosis
+
+COLOURS = (OURS, OTHER, "#1c8a4b", FAINT, "#7a4fb5", "#b53f5c")
+LEVELS = {"problem": "lost", "hint": "none", "good": "won"}
+MOST = 40  # parameters in the table
+
+
+def render(found: Diagnosis) -> str:
+    """The whole page as text."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    from gatework.report import words
+
+    folders = [PackageLoader(name, "templates") for name in ("gatework.diagnosis", "gatework.report")]
+    jinja = Environment(
+        loader=ChoiceLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    jinja.filters |= {"number": words.number}
+    return jinja.get_template("diagnose.html").render(**page(found))
+
+
+def page(found: Diagnosis) -> dict[str, Any]:
+    """Everything that the template shows, by name."""
+    problems = [each for each in found.findings if each.level == "problem"]
+    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+    return {
+        "run": Path(found.run).name,
+        "task": found.task,
+        "verdict": f"{count} found" if problems else "No problem found",
+        "level": "lost" if problems else "won",
+        "problems": problems,
+        "others": [each for each in found.findings if each.level != "problem"],
+        "levels": LEVELS,
+        "data": found.data,
+        "loss": loss_curves(found.history) if len(found.history) > 1 else None,
+        "gradients": gradient_curves(found.gradients) if found.gradients else None,
+        "gates": gate_rows(found),
+        "parameters": sorted(found.parameters.items(), key=lambda each: -each[1][0])[:MOST],
+    }
+
+
+def loss_curves(history: list[dict[str, float]]) -> str:
+    from gatework.explanation.pictures import drawn
+
+    def paint(axes: Any) -> None:
+        epochs = [row.get("epoch", number) for number, row in enumerate(history)]
+        for key, color in (("train_loss", OURS), ("valid_loss", OTHER)):
+            values = [row.get(key, np.nan) for row in history]
+            axes.plot(epochs, values, color=color, marker="o", markersize=3.5, label=key.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel="loss")
+        axes.legend(frameon=False)
+
+    return drawn(paint)
+
+
+def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
+    """Norms over the steps back from the end, on a logarithmic scale."""
+    from gatework.explanation.pictures import drawn, log_scale
+
+    def paint(axes: Any) -> None:
+        lines = [(f"{name}: {state}", back) for name, states in gradients.items() for state, back in states.items()]
+        for (name, back), color in zip(lines, COLOURS * len(lines), strict=False):
+            axes.plot(np.arange(len(back)), np.where(back > 0, back, np.nan), color=color, linewidth=1.3, label=name)
+        log_scale(axes)
+        axes.set(xlabel="steps back from the last that is read", ylabel="|| d loss / d state ||")
+        axes.legend(frameon=False, fontsize=8)
+
+    return drawn(paint)
+
+
+def gate_rows(found: Diagnosis) -> list[dict[str, Any]]:
+    """Mean shares of each gate, and shares of units that are stuck."""
+    return [
+        {"part": gate.part, "name": gate.name, "closed": float(gate.closed.mean()), "open": float(gate.open.mean()),
+         "stuck_closed": gate.stuck_closed, "stuck_open": gate.stuck_open}
+        for gate in found.gates
+    ]  # fmt: skip

@@ -1,0 +1,117 @@
+"""How much each step contributes: integrated gradients, and what happens when steps are taken away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.explanation.subject import ROWS, Subject
+
+STEPS = 64  # points of the path at which gradients are taken
+GOOD = 0.002  # an error that is small enough not to look for another baseline
+MOST_WINDOWS = {"text": 160, "sequence": 48, "series": 48}  # windows that are taken away, one after another
+FLOOR = 0.05  # a difference below it is not worth a relative error
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Integrated gradients along the straight line from an empty input to this one (Sundararajan et al., ICML 2017).
+
+    `steps` (T,) add up to `output - start`, where `start` is the output at the `baseline`; `parts` divide them among
+    the parts of the model. `error` is how far they are from adding up, as a part of the difference (of 0.05 at least).
+    """
+
+    steps: np.ndarray
+    channels: np.ndarray
+    parts: dict[str, np.ndarray]
+    output: float
+    start: float
+    error: float
+    points: int
+    baseline: str
+
+    @property
+    def difference(self) -> float:
+        return self.output - self.start
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """`effect` (W,): how far the explained output falls when the steps of a window are taken away; `shown` (W,): the
+    probability or forecast that is left."""
+
+    windows: list[tuple[int, int]]
+    effect: np.ndarray
+    shown: np.ndarray
+    width: int
+
+    def per_step(self, steps: int) -> np.ndarray:
+        """(T,): each step's window's effect."""
+        return np.repeat(self.effect, [stop - start for start, stop in self.windows])[:steps]
+
+
+def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
+    """Attributions of the explained output, the whole model's, to the T steps.
+
+    A recurrent network can tip over at one place of a path, as at a watershed, and no sum of gradients then adds up to
+    the difference. So the path begins at the first baseline from which it does not, or at the one with the least error.
+    """
+    best: Attribution | None = None
+    for name, baseline in baselines(subject):
+        found = from_baseline(subject, name, baseline, points)
+        best = found if best is None or found.error < best.error else best
+        if best.error <= GOOD:
+            break
+    assert best is not None
+    return best
+
+
+def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
+    """What a path may begin at: nothing at every step; the input's own mean at every step; zeros."""
+    found = [(subject.words.absent, subject.baseline)]
+    own = subject.entry.mean(0, keepdim=True).expand_as(subject.entry)
+    others = [(f"the mean of this {subject.words.what}", own)] if len(subject) > 2 else []
+    for name, other in [*others, ("zeros", torch.zeros_like(own))]:
+        if not any(torch.allclose(other, known, atol=1e-6) for _, known in found):
+            found.append((name, other))
+    return found
+
+
+def from_baseline(subject: Subject, name: str, baseline: Tensor, points: int) -> Attribution:
+    """The integral by Gauss-Legendre points; parts beside the network are attributed exactly, by the subject."""
+    from captum.attr import IntegratedGradients
+
+    method, start = IntegratedGradients(subject.score), baseline.unsqueeze(0)
+    rows = max(min(points, ROWS // len(subject)), 1)
+    found = method.attribute(
+        subject.entry.unsqueeze(0), start, n_steps=points, method="gausslegendre", internal_batch_size=rows
+    )
+    channels = found[0].detach().double().numpy()
+    linear, exact = (sum(each.values(), np.zeros(len(subject))) for each in (subject.linear, subject.exact))
+    parts = {"network": channels.sum(1) - linear, **subject.linear, **subject.exact}
+    steps = channels.sum(1) + exact
+    output = float(subject.whole() @ subject.contrast.numpy())
+    with torch.no_grad():
+        begun = float(subject.score(start)[0]) + subject.constant
+    error = abs(float(steps.sum()) - (output - begun)) / max(abs(output - begun), FLOOR)
+    return Attribution(steps, channels, parts, output, begun, error, points, name)
+
+
+def windows_of(subject: Subject, width: int | None = None) -> list[tuple[int, int]]:
+    """Windows side by side; of one step where there are few."""
+    width = width or math.ceil(len(subject) / MOST_WINDOWS[subject.words.what])
+    return [(start, min(start + width, len(subject))) for start in range(0, len(subject), width)]
+
+
+def occlude(subject: Subject, width: int | None = None) -> Occlusion:
+    """Takes each window of steps away and runs the whole model again."""
+    windows = windows_of(subject, width)
+    outputs = subject.without(windows)
+    contrast = subject.contrast.numpy()
+    before = float(subject.whole() @ contrast)
+    size = windows[0][1] - windows[0][0]
+    return Occlusion(windows, before - outputs @ contrast, subject.shown(outputs), size)

@@ -1,0 +1,196 @@
+"""Runs of `classify` as subjects: texts, with the n-gram model beside the network, and numeric sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.data.finding import refuse
+from gatework.data.ragged import Ragged
+from gatework.data.tokenizers import UNKNOWN
+from gatework.errors import DataError
+from gatework.explanation.shares import NGrams
+from gatework.explanation.subject import Subject, Through, Wording, given_to
+from gatework.explanation.tokens import Units, units_of
+from gatework.tasks.classify import reading
+from gatework.tasks.classify.examples import Examples, make_batch
+from gatework.tasks.classify.measures import softmax
+from gatework.training.options import known_names
+
+
+def contrast_to_others(names: list[str], target: int) -> Tensor:
+    """Weights (K,) of the logits: the target against the mean of the others; with two classes, the log-odds."""
+    weights = torch.full((len(names),), -1.0 / max(len(names) - 1, 1), dtype=torch.float64)
+    weights[target] = 1.0
+    return weights
+
+
+class Classified(Subject):
+    """What texts and sequences share."""
+
+    task = "classify"
+
+    def __init__(self, trained: Any, target: str | None):
+        self.trained, self.model, self.classifier = trained, trained.model, trained.task
+        self.names: list[str] = self.classifier.encoder.classes
+        self.exact, self.linear = {}, {}
+        self.wanted = target
+
+    def settle(self, inputs: Ragged, words: Any) -> None:
+        """The encoded row, the outputs, and which of them is explained."""
+        self.row = Examples(inputs, np.array([-1]), lambda row: self.source, words=words)
+        self.batch = make_batch(self.row, np.zeros(1, np.int64))[0]
+        self.outputs = self.whole()
+        chosen = int((self.outputs + self.model.decision.numpy()).argmax())
+        self.answer = self.names[chosen]
+        if self.wanted is not None and self.wanted not in self.names:
+            raise DataError(f"the run has no label {self.wanted!r}{known_names(self.wanted, self.names)}")
+        self.target = chosen if self.wanted is None else self.names.index(self.wanted)
+        self.contrast = contrast_to_others(self.names, self.target)
+        self.spoken = self.names[self.target]
+        self.against = f"the logit of {self.spoken!r} above the mean of the other labels"
+        if len(self.names) == 2:
+            self.against = f"the log-odds of {self.spoken!r} against {self.names[1 - self.target]!r}"
+
+    def network(self, entries: Tensor) -> Tensor:
+        batch = make_batch(self.row, np.zeros(len(entries), np.int64))[0]
+        with Through(self.model.recurrent, entries):
+            return self.model(batch._replace(offsets=self._nothing(len(entries)))).double()
+
+    def _nothing(self, rows: int) -> Tensor | None:
+        """Logits of an n-gram model that says nothing; None where the run has none."""
+        return None
+
+    def shown(self, outputs: np.ndarray) -> np.ndarray:
+        return softmax(outputs)[:, self.target]
+
+    def judged(self, outputs: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Shown numbers and answers of outputs (S, K)."""
+        best = (outputs + self.model.decision.numpy()).argmax(axis=1)
+        return self.shown(outputs), [self.names[k] for k in best]
+
+
+class Text(Classified):
+    """A text; each step is a unit of the run's tokenizer."""
+
+    def __init__(self, trained: Any, text: str, source: str, target: str | None = None):
+        super().__init__(trained, target)
+        self.text, self.source = text, source
+        self.units: Units = units_of(self.classifier.encoder.tokenizer, text, self.classifier.options.max_length)
+        if not len(self.units):
+            raise DataError(f"{source} holds no word that the model could read: {text!r}; give a text with words")
+        self.steps = self.units.tokens
+        self.grams = NGrams.of(trained, self.units)
+        self.settle(*self.classifier.encoder.inputs(reading.read([text], self.classifier.options, labelled=False)))
+        self.entry = given_to(self.model.recurrent, lambda: self.model(self.batch))
+        unknown = self.model.embedding.weight[UNKNOWN].detach()
+        self.baseline = unknown.expand_as(self.entry).clone()
+        self._attribute_grams()
+        self.words = self._wording()
+
+    def _wording(self) -> Wording:
+        unit = {"words": "word", "characters": "character"}.get(self.classifier.encoder.tokenizer.kind, "piece")
+        shown = f"probability of {self.spoken!r}"
+        notes = []
+        if self.units.dropped:
+            notes.append(
+                f"The text is longer than max_length={self.classifier.options.max_length}: {self.units.dropped} units "
+                "in its middle are not read by the network."
+            )
+        return Wording("text", unit, self.against, shown, "an unknown word", tuple(notes))
+
+    def _nothing(self, rows: int) -> Tensor | None:
+        return None if self.grams is None else torch.zeros(rows, len(self.names))
+
+    def _attribute_grams(self) -> None:
+        """By their weight in the whole model, which is the output's slope by their logits."""
+        if self.grams is None:
+            return
+        with torch.no_grad():
+            one, none = (
+                self.model(self.batch._replace(offsets=torch.full((1, len(self.names)), x))) for x in (1.0, 0.0)
+            )
+        self.weight = float((one - none).double().mean())
+        contrast = self.weight * self.contrast.numpy()
+        self.exact["n-grams"] = self.grams.steps @ contrast
+        self.constant = float(self.grams.rest @ contrast)
+
+    def whole(self) -> np.ndarray:
+        return self._outputs([self.text])[0]
+
+    def _outputs(self, texts: list[str]) -> np.ndarray:
+        rows = reading.read(texts, self.classifier.options, labelled=False)
+        inputs, words = self.classifier.encoder.inputs(rows)
+        offsets = None if self.grams is None else self.grams.logits(texts).astype(np.float32)
+        examples = Examples(inputs, np.full(len(texts), -1), lambda row: self.source, None, offsets, words)
+        with torch.no_grad():
+            return self.classifier.logits(self.model, examples).astype(np.float64)
+
+    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        found = self.replaced(windows)
+        if self.grams is None:
+            return found
+        return found + self.weight * self.grams.logits([self.units.blanked(*window) for window in windows])
+
+    def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        return self.judged(self._outputs([self.units.tail(length) for length in lengths]))
+
+
+class Sequence(Classified):
+    """A numeric sequence; each step is a row of its channels."""
+
+    def __init__(self, trained: Any, rows: Any, row: int, target: str | None = None):
+        super().__init__(trained, target)
+        self.source = rows.where(row)
+        refuse(reading.check_inputs(reading.take(rows, np.array([row])), self.classifier.options))
+        inputs, _ = self.classifier.encoder.inputs(reading.take(rows, np.array([row])))
+        self.values = np.asarray(rows.sequences.values[row], np.float64)
+        self.channels = list(rows.sequences.channels)
+        self.settle(inputs, None)
+        self.entry = torch.from_numpy(np.asarray(inputs.values, np.float32))
+        self.steps = [str(step + 1) for step in range(len(self.entry))]
+        self.baseline = self._absent()
+        self.words = Wording(
+            "sequence", "step", self.against, f"probability of {self.spoken!r}", "the mean of the data"
+        )
+
+    def _absent(self) -> Tensor:
+        """Scaled channels at the middle of the training data: its mean, median or mid-range, as they were scaled."""
+        kind = self.classifier.encoder.scaler.kind
+        if kind == "none":
+            return self.entry.mean(0, keepdim=True).expand_as(self.entry).clone()
+        return torch.full_like(self.entry, 0.5 if kind == "range" else 0.0)
+
+    def whole(self) -> np.ndarray:
+        return self._outputs([len(self.row.inputs.values)])[0]
+
+    def _outputs(self, lengths: list[int]) -> np.ndarray:
+        values = self.row.inputs.values
+        inputs = Ragged.of([values[len(values) - length :] for length in lengths])
+        with torch.no_grad():
+            examples = Examples(inputs, np.full(len(lengths), -1), lambda row: self.source)
+            return self.classifier.logits(self.model, examples).astype(np.float64)
+
+    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        return self.replaced(windows)
+
+    def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        return self.judged(self._outputs(lengths))
+
+
+def text_row(trained: Any, source: Any, row: int, target: str | None) -> Classified:
+    """The row of a file or frame, counted from 1, as a subject."""
+    rows = reading.read(source, trained.task.options, labelled=False)
+    if not 1 <= row <= len(rows):
+        raise DataError(f"{rows.source} has the rows 1 to {len(rows):,}; there is no row {row}")
+    if rows.sequences is not None:
+        return Sequence(trained, rows, row - 1, target)
+    assert rows.texts is not None
+    text = rows.texts[row - 1] or ""
+    where = rows.where(row - 1)
+    if not text.strip():
+        raise DataError(f"{where} is empty; choose a row with a text")
+    return Text(trained, text, where, target)

@@ -1,0 +1,152 @@
+"""Runs of `forecast` as subjects: what the values of the window do to the forecast.
+
+The window's level and scale, the calendar and covariates are held fixed; the entry is the scaled value of each step,
+through every path on which the model reads it (network, linear map, seasonal naive forecast).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.data.panel import shown_time
+from gatework.errors import DataError
+from gatework.explanation.subject import Subject, Wording
+from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_batch, make_windows
+from gatework.training.options import known_names
+
+ONE = np.zeros(1, np.int64)
+
+
+class SeriesForecast(Subject):
+    """The forecast at the end of one series: of one step ahead, or the mean of all of them."""
+
+    task = "forecast"
+
+    def __init__(self, trained: Any, series: str | None, source: Any = None, step: int | None = None):
+        self.model, self.job = trained.model, trained.task
+        self.exact, self.contrast, self.step = {}, torch.ones(1, dtype=torch.float64), step
+        panel = self.job.last if source is None else self.job._continued(source)
+        number = self._number(panel, series)
+        self.shape = self.job.shape()
+        self._must_fill(panel, number)
+        if step is not None and not 1 <= step <= self.shape.horizon:
+            raise DataError(f"the run forecasts the steps 1 to {self.shape.horizon}; there is no step {step}")
+        cuts = [np.array([n]) if s == number else ONE[:0] for s, n in enumerate(panel.lengths)]
+        self.windows: Windows = make_windows(panel, self.shape, cuts, scales=False)
+        self.batch = make_batch(self.windows, ONE)
+        self._read()
+        times = panel.times(number, panel.lengths[number] + np.arange(-self.shape.lookback, 0))
+        self.steps = [str(shown_time(int(time), panel.dates)) for time in times]
+        self.values = self.windows.past(ONE)[0]
+        self._settle(panel.names[number])
+
+    def _number(self, panel: Any, series: str | None) -> int:
+        if series is None and len(panel) == 1:
+            return 0
+        if series is None:
+            raise DataError(f"the run knows {len(panel):,} series; choose one{known_names('', panel.names[:20])}")
+        if series not in panel.names:
+            raise DataError(f"there is no series {series!r}{known_names(series, panel.names)}")
+        return panel.names.index(series)
+
+    def _must_fill(self, panel: Any, number: int) -> None:
+        have, need = int(panel.lengths[number]), self.shape.lookback
+        if have < need:
+            raise DataError(
+                f"series {panel.names[number]!r} has {have} points, but the model looks at {need} (lookback); give a "
+                "file with more rows of it, or explain another series"
+            )
+
+    def _read(self) -> None:
+        """The entry, and from which places of the window the model's other paths read."""
+        back, places = self.shape.lookback, self.windows.places(ONE)[0]
+        past = self.windows.values[places[:back]]
+        scaled = ((np.log(past) if self.shape.log else past) - self.batch.center[0]) / self.batch.scale[0]
+        self.entry = torch.from_numpy(np.nan_to_num(scaled).astype(np.float32)).unsqueeze(1)
+        self.known = torch.from_numpy(~np.isnan(past))
+        self.baseline = torch.full_like(self.entry, float(np.nanmean(scaled)))
+        numbered = np.full(len(self.windows.values), np.nan)
+        numbered[places[:back]] = np.where(np.isnan(past), np.nan, np.arange(back))
+        plain = Shape(back, self.shape.horizon, self.shape.season)
+        coded = make_batch(replace(self.windows, values=numbered, shape=plain), ONE)
+        where = lambda part: (part[0] * coded.scale[0] + coded.center[0]).round().long()  # noqa: E731
+        self.read = {"filled": where(coded.window), "base": where(coded.base), "lags": where(coded.future[:, :, 1])}
+
+    def _settle(self, name: str) -> None:
+        self.outputs = self.whole()
+        self.linear = self._linear()
+        self.answer = f"{float(self.shown(self.outputs[None])[0]):.4g}"
+        self.source = f"series {name}"
+        horizon = self.shape.horizon
+        said = f"forecast of step {self.step}" if self.step else f"mean forecast of the next {horizon} steps"
+        self.spoken = said
+        output = f"the logarithm of the {said}" if self.shape.log else f"the {said}"
+        note = "Attributions hold the window's own level and scale, the calendar and all covariates fixed."
+        self.words = Wording("series", "step", output, said, "the window's mean", (note,))
+
+    def _variant(self, entries: Tensor) -> Any:
+        """The batch of entries (S, T, 1)."""
+        count, values = len(entries), entries[:, :, 0]
+        many = lambda part, at: part.repeat(*(count if d == at else 1 for d in range(part.dim())))  # noqa: E731
+        inputs = many(self.batch.inputs, 1)
+        seen = self._seen(values)
+        inputs = torch.cat([(seen.t() * inputs[:, :, 1]).unsqueeze(2), inputs[:, :, 1:]], 2)
+        base, lags = values[:, self.read["base"]], values[:, self.read["lags"]]
+        future = torch.cat([base.unsqueeze(2), lags.unsqueeze(2), many(self.batch.future, 0)[:, :, 2:]], 2)
+        changed = {"inputs": inputs, "window": seen, "base": base, "future": future}
+        return Batch(**{**self.batch._asdict(), **changed})
+
+    def _seen(self, values: Tensor) -> Tensor:
+        """Values (S, T) as network and linear map read them: gaps filled; as differences where these are forecast."""
+        filled = values[:, self.read["filled"]]
+        if not self.shape.difference:
+            return filled
+        return torch.diff(filled, dim=1, prepend=filled[:, :1]) * self.known
+
+    def network(self, entries: Tensor) -> Tensor:
+        scaled = self._chosen(self.model(self._variant(entries))[:, :, 0]).double()
+        return (scaled * float(self.batch.scale[0]) + float(self.batch.center[0])).unsqueeze(1)
+
+    def _chosen(self, steps: Tensor) -> Tensor:
+        return steps[:, self.step - 1] if self.step else steps.mean(1)
+
+    def _linear(self) -> dict[str, np.ndarray]:
+        """What the two linear paths give to each step."""
+        entry = self.entry[:, 0].clone().requires_grad_(True)
+        base = self._chosen(entry[self.read["base"]].unsqueeze(0))
+        paths = {"seasonal naive": base}
+        if self.model.linear is not None:
+            paths["linear map"] = self._chosen(self.model.linear(self._seen(entry.unsqueeze(0))))
+        change = (self.entry - self.baseline)[:, 0] * float(self.batch.scale[0])
+        found = {name: torch.autograd.grad(path.sum(), entry)[0] for name, path in paths.items()}
+        return {name: (each * change).detach().double().numpy() for name, each in found.items()}
+
+    @torch.no_grad()
+    def whole(self) -> np.ndarray:
+        return self._said(self.batch)
+
+    def _said(self, batch: Any) -> np.ndarray:
+        scaled = self._chosen(self.model(batch)[:, :, 0]).double().numpy()
+        return scaled * batch.scale + batch.center
+
+    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        return self.replaced(windows)
+
+    @torch.no_grad()
+    def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        """Older values are missing, as they are at the beginning of a series; level and scale are those of the rest."""
+        places, found = self.windows.places(ONE)[0], []
+        for length in lengths:
+            values = self.windows.values.copy()
+            values[places[: self.shape.lookback - length]] = np.nan
+            found.append(self._said(make_batch(replace(self.windows, values=values), ONE)))
+        numbers = self.shown(np.array(found))
+        return numbers, [f"{number:.4g}" for number in numbers]
+
+    def shown(self, outputs: np.ndarray) -> np.ndarray:
+        return np.exp(outputs[:, 0]) if self.shape.log else outputs[:, 0]

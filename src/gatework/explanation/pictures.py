@@ -1,0 +1,139 @@
+"""The pictures of an explanation: curves as SVG, heat maps as small PNG images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatework.report.picture import FAINT, OTHER, OURS, STYLE, saved
+
+if TYPE_CHECKING:
+    from gatework.explanation.memory import Layer
+    from gatework.explanation.result import Explanation
+
+LEVELS = 64  # shades of a heat map
+WIDE, SMALL = (7.6, 2.6), (5.0, 2.9)  # inches
+BELOW, MIDDLE, ABOVE = (217, 114, 11), (255, 255, 255), (31, 95, 191)
+
+
+def drawn(paint: Callable[[Any], None], size: tuple[float, float] = SMALL, rows: int = 1) -> str:
+    """An SVG picture as the source of an <img>."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure.subplots(rows, sharex=rows > 1))
+        return "data:image/svg+xml;base64," + base64.b64encode(saved(figure, "svg")).decode()
+
+
+def steps_curve(found: Explanation) -> str:
+    """What was read, and what each step contributes by both methods."""
+    steps = np.arange(1, len(found) + 1)
+    taken = found.occlusion.per_step(len(found))
+
+    def paint(axes: Any) -> None:
+        *above, below = np.atleast_1d(axes)
+        for panel in above:
+            names = found.channels if len(found.channels) > 1 else [""] * found.series.shape[1]  # type: ignore[union-attr]
+            for name, values in zip(names[:8], found.series.T, strict=False):  # type: ignore[union-attr]
+                panel.plot(steps, values, linewidth=1.2, label=name, color=None if name else OURS)
+            panel.set_ylabel("as read")
+            if len(found.channels) > 1:
+                panel.legend(frameon=False, ncols=4, fontsize=8)
+        below.bar(steps, found.attribution.steps, width=1.0, color=OURS, label="integrated gradients")
+        below.step(steps, taken, where="mid", color=OTHER, linewidth=1.2, label="fall when taken away")
+        below.axhline(0, color=FAINT, linewidth=0.8)
+        below.set(xlabel=f"{found.words.unit}", ylabel="contribution")
+        below.legend(frameon=False, fontsize=8, ncols=2)
+
+    rows = 1 if found.series is None else 2
+    return drawn(paint, (WIDE[0], WIDE[1] * (0.4 + 0.8 * rows)), rows)
+
+
+def cut_curve(found: Explanation) -> str:
+    """The answer over how much of the input is left."""
+
+    def paint(axes: Any) -> None:
+        axes.plot(found.cut.lengths, found.cut.shown, color=OURS, marker="o", markersize=3.5)
+        axes.axhline(found.cut.shown[-1], color=FAINT, linestyle="--", linewidth=1)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(found.cut.lengths, [str(n) for n in found.cut.lengths], rotation=45 if len(found) > 99 else 0)
+        axes.set(xlabel=f"last {found.words.unit}s that are left", ylabel=found.words.shown)
+        if found.task != "forecast":
+            axes.set_ylim(-0.03, 1.03)
+
+    return drawn(paint)
+
+
+def reach_curve(layers: list[Layer]) -> str:
+    """How strongly the last output feels each step's input."""
+
+    def paint(axes: Any) -> None:
+        for layer, color in zip(layers, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
+            assert layer.reach is not None
+            values = np.where(layer.reach > 0, layer.reach, np.nan)
+            axes.plot(np.arange(1, len(values) + 1), values, color=color, linewidth=1.2, label=layer.name)
+        log_scale(axes)
+        axes.set(xlabel="step t", ylabel="|| d h_T / d x_t ||")
+        axes.legend(frameon=False, fontsize=8)
+
+    return drawn(paint)
+
+
+def life_curve(layers: list[Layer]) -> str:
+    """Half-lives of the units, the shortest first."""
+
+    def paint(axes: Any) -> None:
+        lives = [(f"{layer.name}: {s.name}", s.half_life) for layer in layers for s in layer.states]
+        known = [(name, half) for name, half in lives if half is not None]
+        for (name, half), color in zip(known, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
+            ordered = np.sort(np.where(np.isfinite(half), half, np.nan))
+            axes.plot(np.arange(1, len(ordered) + 1), ordered, color=color, linewidth=1.4, label=name)
+        log_scale(axes)
+        axes.set(xlabel="units, the most forgetful first", ylabel="half-life in steps")
+        axes.legend(frameon=False, fontsize=8)
+
+    return drawn(paint)
+
+
+def log_scale(axes: Any) -> None:
+    """A vertical axis of powers of ten, written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+
+
+def heat(values: np.ndarray) -> tuple[str, str]:
+    """Values (T, H) as an image, a row for each unit, and what its shades mean."""
+    from PIL import Image
+
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low >= 0 and high <= 1:
+        scale, shades, meaning = values, ramp(MIDDLE, ABOVE), "white is 0, blue is 1"
+    else:
+        most = max(abs(low), abs(high)) or 1.0
+        scale, shades = values / (2 * most) + 0.5, ramp(BELOW, MIDDLE, ABOVE)
+        meaning = f"orange is {-most:.3g}, white is 0, blue is {most:.3g}"
+    level = np.clip(np.nan_to_num(scale.T) * (LEVELS - 1), 0, LEVELS - 1).round().astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(level), "P")
+    image.putpalette(shades.ravel().tolist())
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode(), meaning
+
+
+def ramp(*colours: tuple[int, int, int]) -> np.ndarray:
+    """Shades (LEVELS, 3) from the first colour over others to the last."""
+    places = np.linspace(0, 1, len(colours))
+    at = np.linspace(0, 1, LEVELS)
+    return np.stack([np.interp(at, places, part) for part in np.array(colours).T], 1).round().astype(np.uint8)

@@ -1,0 +1,186 @@
+"""What an explanation's numbers say, in sentences; no more than they say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatework.explanation.attribution import Attribution, Occlusion
+from gatework.explanation.memory import Cut, Layer
+from gatework.explanation.subject import Subject
+
+NEAR = {"probability": 0.05, "forecast": 0.05}  # what counts as the same answer: of probability, of the window's spread
+NOTABLE = 0.1  # a part of all attributions below which a step is not named
+RELIABLE = 0.01
+MOST_NAMED = 3
+
+
+def sentences(
+    subject: Subject, shown: float, attribution: Attribution, occlusion: Occlusion, layers: list[Layer], cut: Cut
+) -> list[str]:  # fmt: skip
+    """In the order of the page: answer, steps, parts, memory, checks."""
+    texts = [said(subject, shown), carried(subject, attribution), taken_away(subject, occlusion, shown)]
+    texts += [divided(subject, attribution), how_far_back(subject, cut), *(remembered(layer) for layer in layers)]
+    texts += [faded(layers), agreement(attribution, occlusion), complete(attribution)]
+    return [text for text in texts if text]
+
+
+def said(subject: Subject, shown: float) -> str:
+    if subject.task == "forecast":
+        return f"The {subject.words.shown} is {shown:.4g}."
+    start = "The model answers" if subject.task == "classify" else "The likeliest next unit is"
+    other = "" if subject.answer == subject.spoken else f"; explained is {subject.spoken!r}"
+    return f"{start} {subject.answer!r}{other}: {subject.words.shown} {shown:.1%}."
+
+
+def name(subject: Subject, start: int, stop: int) -> str:
+    """A window of steps as people would point at it."""
+    if subject.words.what == "text":
+        return repr(joined(subject, start, stop)) + f" ({place(subject, start, stop)})"
+    return place(subject, start, stop) if subject.words.what == "sequence" else subject.steps[start]
+
+
+def joined(subject: Subject, start: int, stop: int) -> str:
+    return (" " if subject.words.unit == "word" else "").join(subject.steps[start:stop])
+
+
+def place(subject: Subject, start: int, stop: int) -> str:
+    unit = subject.words.unit
+    return f"{unit} {start + 1}" if stop == start + 1 else f"{unit}s {start + 1} to {stop}"
+
+
+def carried(subject: Subject, attribution: Attribution) -> str:
+    """Which steps speak most for the answer, and against it."""
+    total = np.abs(attribution.steps).sum()
+    if total == 0:
+        return "No step contributes anything: the answer does not depend on this input."
+    order = np.argsort(-np.abs(attribution.steps))
+    named = [i for i in order[:MOST_NAMED] if abs(attribution.steps[i]) >= NOTABLE * total]
+    if not named:
+        most = int(np.searchsorted(np.cumsum(np.abs(attribution.steps[order])), total / 2)) + 1
+        unit = subject.words.unit
+        return f"No single {unit} stands out: half of all attribution is spread over {most} of {len(subject)}."
+    parts = [f"{name(subject, i, i + 1)} {attribution.steps[i]:+.3g}" for i in named]
+    share = np.abs(attribution.steps[named]).sum() / total
+    noun = subject.words.output
+    return f"By integrated gradients, {noun} rests on {listed(parts)}: {share:.0%} of all attribution."
+
+
+def taken_away(subject: Subject, occlusion: Occlusion, shown: float) -> str:
+    """What happens without the most important window."""
+    best = int(np.argmax(np.abs(occlusion.effect)))
+    what, spoken = name(subject, *occlusion.windows[best]), subject.words
+    opening = f"Without {what}, replaced by {spoken.absent}, the {spoken.shown} goes from"
+    if subject.task == "forecast":
+        return f"{opening} {shown:.4g} to {occlusion.shown[best]:.4g}."
+    change = f"{spoken.output} changes by {-occlusion.effect[best]:+.3g}"
+    return f"{opening} {shown:.1%} to {occlusion.shown[best]:.1%} ({change})."
+
+
+def divided(subject: Subject, attribution: Attribution) -> str:
+    """Which part of the model says how much."""
+    if len(attribution.parts) < 2:
+        return ""
+    sums = {part: float(values.sum()) for part, values in attribution.parts.items()}
+    parts = [f"the {part} {value:+.3g}" for part, value in sums.items()]
+    return f"Of the change from an empty input ({attribution.difference:+.3g}), the steps owe {listed(parts)}."
+
+
+def how_far_back(subject: Subject, cut: Cut) -> str:
+    """From which length on the model says the same as with the whole input."""
+    whole, units = len(subject), f"{subject.words.unit}s"
+    if whole < 2:
+        return ""
+    near = tolerance(subject)
+    first = next(k for k in range(len(cut.lengths)) if all(same_answer(subject, cut, near)[k:]))
+    if first == len(cut.lengths) - 1:
+        return (
+            f"The answer needs more than the last {cut.lengths[-2]} of {whole} {units}: cut off there, it is another."
+        )
+    last = f"the last {cut.lengths[first]}" if cut.lengths[first] > 1 else "the last one"
+    margin = f"{near:.3g}" if subject.task == "forecast" else f"{100 * near:.0f} percentage points"
+    made = f"The {'forecast' if subject.task == 'forecast' else 'decision'} is made by {last} of {whole} {units}"
+    return (
+        f"{made}: with nothing before them the answer is within {margin} of the one with the whole input, and it stays "
+        "there when more is added."
+    )
+
+
+def tolerance(subject: Subject) -> float:
+    return NEAR["forecast"] * spread(subject) if subject.task == "forecast" else NEAR["probability"]
+
+
+def same_answer(subject: Subject, cut: Cut, near: float) -> list[bool]:
+    """Whether each cut input leads to what the whole input leads to."""
+    free = subject.task == "forecast"
+    pairs = zip(cut.shown, cut.answers, strict=True)
+    return [abs(value - cut.shown[-1]) <= near and (free or answer == cut.answers[-1]) for value, answer in pairs]
+
+
+def spread(subject: Subject) -> float:
+    values = getattr(subject, "values", np.zeros(1))
+    found = float(np.nanstd(values))
+    return found or abs(float(np.nanmean(values))) or 1.0
+
+
+def remembered(layer: Layer) -> str:
+    """How long the states of a layer keep what they hold."""
+    lives = {state.name: state.half_life for state in layer.states if state.half_life is not None}
+    opening = f"{layer.name} ({layer.cell})"
+    if not lives:
+        return f"{opening}: no state is carried on by a factor; its memory shows in the gradients alone."
+    return f"{opening}: {'; '.join(lived(name, half) for name, half in lives.items())}."
+
+
+def lived(name: str, half: np.ndarray) -> str:
+    if not np.isfinite(half).any():
+        return f"{name} forgets nothing: its factor is never below 1"
+    middle, longest = np.quantile(half, [0.5, 0.9], method="lower")
+    return f"half of {name} is gone after {steps(middle)} in the median unit, {steps(longest)} in the longest tenth"
+
+
+def steps(count: float) -> str:
+    if not np.isfinite(count):
+        return "no number of steps (nothing is forgotten)"
+    return f"{count:.1f} steps" if count < 10 else f"{count:,.0f} steps"
+
+
+def faded(layers: list[Layer]) -> str:
+    """Over how many steps the last output still feels the input."""
+    texts = []
+    for layer in layers:
+        if layer.reach is None or len(layer.reach) < 2 or not layer.reach.max():
+            continue
+        back = layer.reach if layer.reverse else layer.reach[::-1]
+        felt = int(np.flatnonzero(back >= 0.01 * back.max()).max()) + 1
+        whole = "all" if felt == len(back) else f"the nearest {felt}"
+        texts.append(f"{layer.name}: {whole} of {len(back)} steps")
+    return (
+        f"Steps whose influence on the last output is at least 1% of the strongest: {'; '.join(texts)}."
+        if texts
+        else ""
+    )
+
+
+def agreement(attribution: Attribution, occlusion: Occlusion) -> str:
+    """Whether both methods point at the same place."""
+    if len(occlusion.windows) < 3:
+        return ""
+    sums = np.array([attribution.steps[start:stop].sum() for start, stop in occlusion.windows])
+    if not sums.std() or not occlusion.effect.std():
+        return ""
+    fit = float(np.corrcoef(sums, occlusion.effect)[0, 1])
+    judged = (
+        "agree" if fit > 0.8 else "agree in part" if fit > 0.4 else "disagree: trust neither without a look at the data"
+    )
+    return f"The two methods {judged} (correlation {fit:.2f})."
+
+
+def complete(attribution: Attribution) -> str:
+    rough = "" if attribution.error <= RELIABLE else "; take them as rough"
+    error = f"{attribution.error:.2%}" if attribution.error >= 1e-4 else "less than 0.01%"
+    counted = f"Attributions are counted from {attribution.baseline} at every step"
+    return f"{counted}; their sum misses the change of the output by {error} of it{rough}."
+
+
+def listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

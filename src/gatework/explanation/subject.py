@@ -1,0 +1,159 @@
+"""What is explained: one input of one model, in a form that every task can be brought into.
+
+Letters: T steps, I units that the recurrent layers read, K outputs, S variants of the input, W windows of steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+ROWS = 65_536  # steps of all variants that are run at once, so that memory stays small
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How sentences and tables speak of a subject."""
+
+    what: str  # "text", "sequence" or "series"
+    unit: str  # "word", "character", "step": what one step is
+    output: str  # the output that is explained, with its unit
+    shown: str  # the number that people read: a probability, or a forecast
+    absent: str  # what stands where a step is taken away
+    notes: tuple[str, ...] = ()
+
+
+class Subject(ABC):
+    """One input. The explained output is `logits @ contrast`, for logits = network(entry) + what else the model adds.
+
+    `entry` (T, I) is what the recurrent layers read, `baseline` (T, I) the same with nothing in it. `exact` holds parts
+    of the model beside the network that are attributed to steps exactly, (T,) each; `constant` is what they owe to no
+    step. `linear` names parts that are inside `network` and linear in the entry.
+    """
+
+    task: str
+    source: str
+    steps: list[str]
+    answer: str
+    spoken: str  # the explained output's name: a label, a unit, a forecast
+    model: Any
+    entry: Tensor
+    baseline: Tensor
+    contrast: Tensor
+    words: Wording
+    exact: dict[str, np.ndarray]
+    linear: dict[str, np.ndarray]
+    constant: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @abstractmethod
+    def network(self, entries: Tensor) -> Tensor:
+        """Outputs (S, K) of the differentiable part for entries (S, T, I)."""
+
+    @abstractmethod
+    def whole(self) -> np.ndarray:
+        """Outputs (K,) of the whole model, as `predict` computes them."""
+
+    @abstractmethod
+    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        """Outputs (W, K) of the whole model with the steps of each window taken away."""
+
+    @abstractmethod
+    def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        """Shown numbers and answers of the whole model that is given nothing but its last steps."""
+
+    @abstractmethod
+    def shown(self, outputs: np.ndarray) -> np.ndarray:
+        """The number that people read, (S,), of outputs (S, K)."""
+
+    def score(self, entries: Tensor) -> Tensor:
+        """The explained output's differentiable part, (S,)."""
+        return self.network(entries) @ self.contrast
+
+    @torch.no_grad()
+    def replaced(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        """Outputs (W, K) of the network with the baseline in each window."""
+        size = max(ROWS // len(self), 1)
+        parts = [windows[start : start + size] for start in range(0, len(windows), size)]
+        return np.concatenate([self.network(self._variants(part)).double().numpy() for part in parts])
+
+    def _variants(self, windows: list[tuple[int, int]]) -> Tensor:
+        entries = self.entry.repeat(len(windows), 1, 1)
+        for row, (start, stop) in enumerate(windows):
+            entries[row, start:stop] = self.baseline[start:stop]
+        return entries
+
+
+@dataclass
+class Seen:
+    """A recurrent layer as it ran on the subject: its name in the model and what it read, (T, 1, I)."""
+
+    name: str
+    layer: Any
+    inputs: Tensor
+    others: dict[str, Tensor] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def recurrent_layers(subject: Subject) -> list[Seen]:
+    """Every recurrent layer of the model that ran, in the order of running."""
+    from gatework.layers import Recurrent
+
+    found: list[Seen] = []
+
+    def watcher(name: str):
+        def hook(layer: nn.Module, given: tuple, kept: dict, _: object) -> None:
+            values = given[0] if isinstance(given[0], Tensor) else given[0].data
+            inputs = values if values.dim() == 3 else values.unsqueeze(1)
+            found.append(Seen(name, layer, inputs.detach(), {k: v for k, v in kept.items() if v is not None}))
+
+        return hook
+
+    modules = [(name, each) for name, each in subject.model.named_modules() if isinstance(each, Recurrent)]
+    hooks = [each.register_forward_hook(watcher(name), with_kwargs=True) for name, each in modules]
+    try:
+        subject.network(subject.entry.unsqueeze(0))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+@torch.no_grad()
+def given_to(layer: nn.Module, run: Callable[[], object]) -> Tensor:
+    """What a recurrent layer reads, (T, I), while `run` runs the model on one row."""
+    found: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: found.append(given[0]))
+    try:
+        run()
+    finally:
+        hook.remove()
+    values = found[0] if isinstance(found[0], Tensor) else found[0].data
+    return values.reshape(-1, values.shape[-1]).detach().clone()
+
+
+class Through:
+    """Runs a module with another input than it was given: for `with`, while the model around it runs as it does."""
+
+    def __init__(self, layer: nn.Module, vectors: Tensor):
+        self.layer, self.vectors = layer, vectors
+
+    def __enter__(self) -> None:
+        self.hook = self.layer.register_forward_pre_hook(self._instead)
+
+    def __exit__(self, *_: object) -> None:
+        self.hook.remove()
+
+    def _instead(self, _: nn.Module, given: tuple) -> tuple:
+        if isinstance(given[0], Tensor):
+            return self.vectors.transpose(0, 1), *given[1:]
+        flat = self.vectors.transpose(0, 1).reshape(-1, self.vectors.shape[2])  # equally long: step after step
+        return given[0]._replace(data=flat), *given[1:]

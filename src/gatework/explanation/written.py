@@ -1,0 +1,94 @@
+"""Runs of `generate` as subjects: why this unit comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.errors import DataError
+from gatework.explanation.classified import contrast_to_others
+from gatework.explanation.subject import Subject, Through, Wording, given_to
+from gatework.tasks.classify.measures import softmax
+from gatework.tasks.generate.counts import mixed
+from gatework.tasks.generate.sampling import Reader
+
+
+class NextUnit(Subject):
+    """A text that goes on; the outputs are the logits of the next unit, without those that are never written."""
+
+    task = "generate"
+
+    def __init__(self, trained: Any, text: str, target: str | None = None):
+        self.model, self.vocabulary = trained.model, trained.task.tokens
+        self.source, self.exact, self.linear = " ".join(text.split())[-90:], {}, {}
+        ids = self.vocabulary.encode(text)
+        self.ids = ids[~np.isin(ids, self.vocabulary.forbidden)]
+        if not len(self.ids):
+            raise DataError(f"the text {text!r} holds nothing that the model was trained on; give another --text")
+        self.steps = [self.vocabulary.decode([int(i)]) for i in self.ids]
+        self.allowed = np.setdiff1d(np.arange(self.vocabulary.size), self.vocabulary.forbidden)
+        self.names = [self.vocabulary.decode([int(i)]) for i in self.allowed]
+        self.entry = given_to(self.model.layers[0], lambda: self.model(self._column(self.ids), {}))
+        self.baseline = self.model.embedding.weight.detach().mean(0).expand_as(self.entry).clone()
+        reader = Reader(self.model)
+        with torch.no_grad():
+            reader.read(torch.from_numpy(self.ids))
+        self.counted = None if self.model.counts is None else self.model.counts.next(reader.place)
+        self._settle(target)
+        unit = {"characters": "character", "words": "word"}.get(self.vocabulary.kind, "piece")
+        score = f"the log probability of {self.spoken!r} above the mean of all other units"
+        left = len(ids) - len(self.ids)
+        notes = [f"{left} units of the text are unknown to the model and left out."] if left else []
+        if self.counted is not None:
+            notes.append(
+                f"Counts of what follows the last units, {float(self.model.share):.0%} of the expectation, are held "
+                "fixed in attributions."
+            )
+        shown = f"probability that {self.spoken!r} comes next"
+        self.words = Wording("text", unit, score, shown, f"the average {unit}", tuple(notes))
+
+    def _settle(self, target: str | None) -> None:
+        self.outputs = self.whole()
+        best = int(self.outputs.argmax())
+        self.answer = self.names[best]
+        if target is not None and target not in self.names:
+            raise DataError(f"the model writes no unit {target!r}; give one that the training text holds")
+        self.target = best if target is None else self.names.index(target)
+        self.spoken = self.names[self.target]
+        self.contrast = contrast_to_others(self.names, self.target)
+
+    @staticmethod
+    def _column(ids: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(ids)).unsqueeze(1)
+
+    def network(self, entries: Tensor) -> Tensor:
+        with Through(self.model.layers[0], entries):
+            logits, _ = self.model(self._column(self.ids).expand(-1, len(entries)), {})
+        return self._mixed(logits[-1].double().log_softmax(1))
+
+    def _mixed(self, scores: Tensor) -> Tensor:
+        """Log probabilities (S, K) of the network with the counts of the text's own last units."""
+        if self.counted is not None:
+            scores = -mixed(-scores, -self.counted.log(), float(self.model.share))
+        return scores[:, self.allowed]
+
+    def _expected(self, ids: np.ndarray) -> np.ndarray:
+        return Reader(self.model).read(torch.from_numpy(np.ascontiguousarray(ids)))[self.allowed].double().numpy()
+
+    @torch.no_grad()
+    def whole(self) -> np.ndarray:
+        return self._expected(self.ids)
+
+    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
+        return self.replaced(windows)
+
+    @torch.no_grad()
+    def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        outputs = np.stack([self._expected(self.ids[len(self.ids) - length :]) for length in lengths])
+        return self.shown(outputs), [self.names[k] for k in outputs.argmax(axis=1)]
+
+    def shown(self, outputs: np.ndarray) -> np.ndarray:
+        return softmax(outputs)[:, self.target]

@@ -1,0 +1,233 @@
+"""Diagnoses: gradients by state and step against brute force, gates that are stuck, what curves say, and the advice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
+from typer.testing import CliRunner
+
+import gatework
+from gatework import cells, cli, tasks
+from gatework.diagnosis import findings
+from gatework.diagnosis.gates import Gate, gates_of, with_gates
+from gatework.diagnosis.watch import Part, from_the_end, pushed, watched
+from gatework.errors import DataError
+from gatework.tasks import jobs
+
+OPTIONS = {"dropout": 0.1, "epochs": 3, "learning_rate": 1e-3, "clip": 5.0, "hidden_size": 8, "weight_decay": 0.0}
+
+
+class Model(torch.nn.Module):
+    def __init__(self, layer: Any):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, values: Any) -> Any:
+        return self.layer(values)
+
+
+def stack(kind: Any = gatework.LSTM, **options: Any) -> Model:
+    torch.manual_seed(4)
+    return Model(kind(3, 4, **options).eval())
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [gatework.LSTM, gatework.GRU])
+def test_a_watched_model_says_the_same(kind: Any) -> None:
+    """Also of packed rows of unequal length, in two layers and both directions."""
+    model = stack(kind, num_layers=2, bidirectional=True)
+    rows = pack_sequence([torch.randn(n, 3) for n in (6, 4, 1)])
+    expected, states = model(rows)
+    with watched(model) as parts:
+        output, last = model(rows)
+    torch.testing.assert_close(output.data, expected.data)
+    torch.testing.assert_close(last, states)
+    assert [part.name for part in parts] == [
+        "layer layer 1", "layer layer 1 backward", "layer layer 2", "layer layer 2 backward"
+    ]  # fmt: skip
+    torch.testing.assert_close(model(rows)[0].data, expected.data)  # as before, when the watch is over
+    assert "forward" not in vars(model.layer)
+
+
+def test_gradients_by_states_are_those_of_a_nudge() -> None:
+    """Each state at each step nudged by hand: the loss through all later steps, by central differences."""
+    model, inputs = stack().double(), torch.randn(5, 1, 3, dtype=torch.float64)
+    with watched(model) as parts:
+        (model(inputs)[0][-1] ** 2).sum().backward()
+    (part,) = parts
+    for place, state in enumerate(("h", "c")):
+        for t in range(5):
+            by_hand = [nudged(model.layer, inputs, t, place, unit) for unit in range(4)]
+            np.testing.assert_allclose(part.pushes[state].grad[t, 0], by_hand, atol=1e-7)  # type: ignore[index]
+    back = part.back("h")
+    assert back[0] == pytest.approx(float(part.pushes["h"].grad[-1, 0].norm()))  # type: ignore[index]
+
+
+@torch.no_grad()
+def nudged(layer: Any, inputs: torch.Tensor, t: int, place: int, unit: int, size: float = 1e-5) -> float:
+    losses = []
+    for change in (size, -size):
+        states = layer(inputs[: t + 1])[1]
+        states[place][0, 0, unit] += change
+        last = states[0][0] if t == len(inputs) - 1 else layer(inputs[t + 1 :], states)[0][-1]
+        losses.append(float((last**2).sum()))
+    return (losses[0] - losses[1]) / (2 * size)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_every_cell_can_be_pushed(name: str) -> None:
+    graph = cells.get(name).graph
+    wide = pushed(graph)
+    assert [i.name for i in wide.inputs[len(graph.inputs) :]] == [f"push_{s.name}" for s in graph.states]
+    assert len(wide.news) == len(graph.news) and wide.maps == graph.maps
+
+
+def test_backward_layers_are_read_from_their_end() -> None:
+    """The loss sees the last output alone; a backward layer has read that step alone by then."""
+    model, rows = stack(bidirectional=True), pack_sequence([torch.randn(n, 3) for n in (6, 4)])
+    with watched(model) as parts:
+        values, lengths = pad_packed_sequence(model(rows)[0])
+        (values[lengths - 1, [0, 1]] ** 2).sum().backward()
+    forward, backward = parts
+    assert (forward.back("h") > 0).all()
+    assert backward.back("h")[-1] > 0 and (backward.back("h")[:3] == 0).all()
+
+
+def test_rows_are_aligned_at_their_ends() -> None:
+    values = np.array([[1.0, 5.0], [2.0, 6.0], [3.0, 0.0]])
+    assert from_the_end(values, np.array([3, 2])).tolist() == [4.5, 3.5, 1.0]
+
+
+# -- gates -------------------------------------------------------------------------------------------------------------
+
+
+def test_gates_are_what_sigmoids_give() -> None:
+    assert with_gates(cells.get("lstm").graph)[1] == ["f", "i", "o"]
+    assert with_gates(cells.get("gru").graph)[1] == ["r", "z"]
+    assert with_gates(cells.get("rnn").graph)[1] == []
+
+
+@gatework.cell
+def unnamed_gate(x, h, W):
+    return gatework.sigmoid(W.a(x, h)) * gatework.tanh(W.b(x))
+
+
+def test_stuck_gates_are_counted_also_without_a_name() -> None:
+    torch.manual_seed(0)
+    layer = gatework.Recurrent(unnamed_gate, 3, 4).eval()
+    with torch.no_grad():
+        layer.bias_a_l0.copy_(torch.tensor([-30.0, 30.0, 0.0, 0.0]))  # type: ignore[operator]
+    (gate,) = gates_of(Part("layer", layer, 0, 0, torch.randn(7, 2, 3), np.array([7, 3])))
+    np.testing.assert_allclose(gate.closed, [1, 0, 0, 0])
+    np.testing.assert_allclose(gate.open, [0, 1, 0, 0])
+    assert gate.stuck_closed == gate.stuck_open == 0.25
+    found = findings.of_gates([gate], OPTIONS)
+    assert [each.level for each in found] == ["problem", "problem"] and found[0].setting == "--set hidden_size=4"
+    fine = Gate("layer", "f", np.zeros(4), np.zeros(4))
+    assert findings.of_gates([fine], OPTIONS)[0].level == "good"
+
+
+# -- what numbers mean -------------------------------------------------------------------------------------------------
+
+
+def curve(train: list[float], valid: list[float], **more: Any) -> findings.Finding:
+    rows = [
+        {"epoch": n + 1.0, "train_loss": t, "valid_loss": v} for n, (t, v) in enumerate(zip(train, valid, strict=True))
+    ]
+    return findings.of_curves(rows, OPTIONS | more)[0]
+
+
+def test_what_curves_say() -> None:
+    over = curve([2, 1, 0.1], [2, 1, 1.5])
+    assert over.level == "problem" and "epoch 2" in over.what and over.setting == "--set dropout=0.3"
+    assert curve([2, 1, 0.1], [2, 1, 1.5], dropout=0.5).setting == "--set weight_decay=0.01"
+    under = curve([3, 2, 1], [3, 2, 1])
+    assert under.level == "problem" and under.setting == "--set epochs=6"
+    assert curve([2, 1.999], [2, 2.0]).setting == "--set learning_rate=0.003"
+    assert curve([2, 1, 0.2], [2, 0.99, 1.0]).level == "hint"
+    assert curve([2, 1, 0.9], [2, 1, 1.01]).level == "good"
+    assert "too few" in curve([2], [2]).what and "too few" in curve([float("nan")] * 3, [1, 1, 1]).what
+
+
+def test_what_gradients_say() -> None:
+    fading = findings.of_time("layer", "h", 0.5 ** np.arange(40), OPTIONS | {"cell": "rnn"})
+    assert fading.level == "problem" and "last 7 of 40" in fading.what and fading.setting == "--set cell=lstm"
+    growing = findings.of_time("layer", "h", 1.5 ** np.arange(40), OPTIONS)
+    assert growing.level == "problem" and growing.setting == "--set clip=1"
+    assert findings.of_time("layer", "h", np.ones(40), OPTIONS).level == "good"
+    assert findings.of_time("layer", "h", np.zeros(40), OPTIONS).level == "hint"
+    assert findings.of_time("layer", "h", np.full(9, np.nan), OPTIONS).level == "problem"
+    rows = [{"gradient_norm": 3.0}, {"gradient_norm": 4000.0}]
+    assert findings.of_norms(rows, OPTIONS)[0].level == "problem"
+    assert findings.of_norms(rows[:1], OPTIONS)[0].level == "good"
+    lost = findings.of_parameters({"a": (float("nan"), 1.0), "b": (0.0, 1.0)}, OPTIONS)
+    assert [each.level for each in lost] == ["problem", "hint"]
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
+    """A plain RNN on long rows whose label stands at the very beginning."""
+    folder, draw = tmp_path_factory.mktemp("rows"), np.random.default_rng(3)
+    lines = ["id,step,value,label"]
+    for row in range(60):
+        values = draw.normal(size=40)
+        values[0] = 3 if row % 2 else -3
+        lines += [f"{row},{step},{value:.3f},{'b' if row % 2 else 'a'}" for step, value in enumerate(values)]
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    kind = tasks.get("classify")
+    small = {"id": "id", "time": "step", "label": "label", "cell": "rnn", "hidden_size": 6, "epochs": 3}
+    options = kind.Options.of({**small, "bidirectional": False, "pooling": "last"})
+    return jobs.train(kind(options), folder / "rows.csv", out=folder / "run", quiet=True)
+
+
+def test_a_vanishing_gradient_is_found(run: jobs.Trained) -> None:
+    found = gatework.diagnose(run)
+    assert found.data.startswith("the validation part of") and list(found.gradients) == ["recurrent"]
+    (problem,) = [each for each in found.findings if "vanishes" in each.what]
+    assert problem.setting == "--set cell=lstm" and "of 40 steps" in problem.what
+    assert all(np.isfinite(norm) for pair in found.parameters.values() for norm in pair)
+    assert all(each.grad is None for each in run.model.parameters())
+    assert str(found).startswith("problem:")
+
+
+def test_without_data_the_curves_are_judged(run: jobs.Trained, tmp_path: Path) -> None:
+    import shutil
+
+    moved = tmp_path / "moved"
+    shutil.copytree(run.run.path, moved)
+    source = Path(run.run.config["data"]["source"])
+    text = source.read_text()
+    try:
+        source.write_text(text.replace("0,0,-3", "0,0,-2", 1))  # no longer what the run learned from
+        found = gatework.diagnose(moved)
+        assert not found.gradients and "name a file" in found.findings[-1].advice and len(found.findings) >= 3
+        given = gatework.diagnose(moved, source)
+        assert given.gradients and given.data == str(source)
+    finally:
+        source.write_text(text)
+
+
+def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
+    path, page = str(run.run.path), tmp_path / "page.html"
+    done = CliRunner().invoke(cli.app, ["diagnose", path, "--out", str(page)])
+    assert done.exit_code == 0 and "--set cell=lstm" in done.output
+    html = page.read_text()
+    assert "--set cell=lstm" in html and "<script" not in html and "default-src 'none'" in html
+    values = json.loads(CliRunner().invoke(cli.app, ["diagnose", path, "--json"]).output)
+    assert len(values["gradients"]["recurrent"]["h"]) == 40 and values["findings"]
+    (tmp_path / "bad.csv").write_text("id,step,value,label\n1,0,1.0,c\n")
+    assert CliRunner().invoke(cli.app, ["diagnose", path, str(tmp_path / "bad.csv")]).exit_code == 2
+    assert CliRunner().invoke(cli.app, ["diagnose", str(tmp_path)]).exit_code == 1
+    with pytest.raises(DataError):
+        gatework.diagnose(run, tmp_path / "bad.csv")
