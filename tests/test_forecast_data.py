@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import gatework
 from gatework import cli
 from gatework.data.panel import inspect_panel, read_panel
+from gatework.data.readers import read_table
 from gatework.errors import DataError, OptionError
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.classical import classical
@@ -236,6 +237,20 @@ def test_check_names_each_fault(fault: str, tmp_path: Path) -> None:
     found = call("check", "forecast", written(tmp_path / "sales.csv", rows), *COLUMN_FLAGS, code=code).stdout
     assert text in found
     assert "sales.csv" in found or "series" in found
+
+
+def test_empty_cells_at_the_end_of_rows_are_no_short_rows(tmp_path: Path) -> None:
+    """Read in one go where each line has all its fields; the same table as row by row (with a quote somewhere)."""
+    rows = [[day(k), "a", "" if k % 3 == 0 else str(k)] for k in range(20)]
+    plain = read_table(written(tmp_path / "plain.csv", rows)).frame
+    rows[1][1] = '"a"'
+    assert read_table(written(tmp_path / "quoted.csv", rows)).frame.fill_null("").equals(plain.fill_null(""))
+    rows[4].pop()
+    with pytest.raises(DataError, match="line 6"):
+        read_table(written(tmp_path / "short.csv", rows))
+    rows[1][1] = "a"
+    with pytest.raises(DataError, match="line 6"):
+        read_table(written(tmp_path / "short.csv", rows))
 
 
 def test_check_names_all_faults_at_once(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def read_delimited(
     quoted = delimiter != "\t" or _quoted_tabs(text)
     frame = _fast(text, delimiter, quoted)
     first = frame.row(0) if frame is not None and frame.height else ()
-    if frame is None or _suspicious(frame):
+    if frame is None or (_suspicious(frame) and not _whole(text, delimiter, frame)):
         records = list(_records(text, source, delimiter, quoted))
         lines, rows = _even(records, source, bad_rows)
         frame = pl.DataFrame(list(zip(*rows, strict=True)), schema=[f"column_{i + 1}" for i in range(len(rows[0]))])
@@ -108,6 +108,15 @@ def _fast(text: str, delimiter: str, quoted: bool) -> pl.DataFrame | None:
 def _suspicious(frame: pl.DataFrame) -> bool:
     """polars fills short rows with nulls: a null in the last column may be one, so these files are read row by row."""
     return frame.to_series(frame.width - 1).null_count() > 0
+
+
+def _whole(text: str, delimiter: str, frame: pl.DataFrame) -> bool:
+    """Whether each line of a text without quotes has all its fields: then nulls are empty cells, not short rows."""
+    if '"' in text or "\r" in text.replace("\r\n", ""):
+        return False
+    lines = pl.Series(text.split("\n"), dtype=pl.String)
+    counts = lines.filter(lines.str.strip_chars("\r") != "").str.count_matches(delimiter, literal=True)
+    return len(counts) == frame.height and bool((counts == frame.width - 1).all())
 
 
 def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:

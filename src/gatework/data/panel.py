@@ -220,7 +220,10 @@ def find_columns(
     taken = {series, *target, *others}
     time = time or next((name for name in table.columns if name not in taken and _reads_as_times(table, name)), None)
     if time is None:
-        raise DataError(f"{table.source} has no column of dates (it has {listed(table.columns)}); name it: time=COLUMN")
+        raise DataError(
+            f"{table.source} has no column of dates (it has {listed(table.columns)}); name it: "
+            "time=COLUMN, or add a column of step numbers (1, 2, 3, ...) where there are no dates"
+        )
     free = [name for name in table.columns if name not in {time, *taken}]
     targets = list(target) or [name for name in free if _is_numeric(table, name)]
     if not targets:

@@ -4,9 +4,11 @@
     model = Forecaster(time="date", target=("units",), horizon=28).fit(frame)
     model.predict()                                           # the next 28 steps of each series, with quantiles
 
-Which file to open: options.py (every choice), series.py (the data side), parts.py (training, validation, test),
-windows.py (what the model sees), model.py (the network), task.py (how they meet the training loop), intervals.py,
-measures.py (errors), baselines.py, results.py (for the report), estimator.py (scikit-learn's shape).
+Which file to open: options.py (every choice); series.py (the data side), parts.py (training, validation, test),
+windows.py (what the model sees), kept.py (what a run keeps of the data); model.py and decoding.py (the network),
+task.py (how they meet the training loop), intervals.py; measures.py (errors), baselines.py, ridge.py, classical.py,
+backtest.py, results.py (for the report); estimator.py (scikit-learn's shape). Tables become series in `gatework.data`:
+panel.py, grid.py, covariates.py.
 """
 
 from __future__ import annotations
