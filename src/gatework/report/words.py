@@ -65,7 +65,7 @@ def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | Non
     if not rows:
         return ["No loss was recorded."]
     if results and results.get("train") and results.get("valid"):
-        return [_measured_gap(results["train"], results["valid"], results["metric"]["name"]), *_course(rows)]
+        return [_measured_gap(results["train"], results["valid"], results["metric"]["name"]), *_course(rows, results)]
     return [_distance(rows[-1]), *_course(rows)]
 
 
@@ -101,7 +101,7 @@ def _distance(row: Mapping[str, float]) -> str:
     return f"{opening}: a gap of {number(valid - train)}; the model knows its training rows better than new ones."
 
 
-def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
+def _course(rows: Sequence[Mapping[str, float]], results: Mapping[str, Any] | None = None) -> list[str]:
     if len(rows) < 2:
         return ["One validation is too few to tell whether more training would help."]
     losses = [row["valid_loss"] for row in rows]
@@ -116,6 +116,8 @@ def _course(rows: Sequence[Mapping[str, float]]) -> list[str]:
     text = f"The validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
     if rise <= max(CLOSE * abs(losses[lowest]), wavering):
         return [f"{text} and hardly moved after it: neither over- nor underfitting; more epochs would bring little."]
+    if results and results["valid"]["loss"] <= results["train"]["loss"]:
+        return [f"{text} and rose by {number(rise)} after it: more epochs would not help."]
     return [
         f"{text} and rose by {number(rise)} after it: the model began to learn its rows by heart (overfitting). More "
         "data or more dropout would help; more epochs would not."
