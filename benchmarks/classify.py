@@ -35,16 +35,18 @@ from gatework.tasks.classify.measures import hard_measures
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
-CAREFUL: dict[str, Any] = {"spaces": True, "dropout": 0.6, "word_dropout": 0.2, "average": "ema", "average_decay": 0.99}
-TOKENIZED: dict[str, Any] = {**CAREFUL, "encoding": "latin-1", "format": "labelled", "epochs": 6}
+AVERAGED: dict[str, Any] = {"average": "ema", "average_decay": 0.99}
+CAREFUL: dict[str, Any] = {"spaces": True, "dropout": 0.6, "word_dropout": 0.2, **AVERAGED}
+TOKENIZED: dict[str, Any] = {**CAREFUL, "encoding": "latin-1", "format": "labelled"}
+REFIT: dict[str, Any] = {"refit": True, "keep": "last"}
 LONG: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, "subwords": 0, "max_length": 300, "epochs": 3}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "trec": TOKENIZED,
-    "sst2": TOKENIZED,
+    "trec": {**TOKENIZED, **REFIT, "epochs": 8},
+    "sst2": {**TOKENIZED, "epochs": 4},
     "sst2_phrases": {**CAREFUL, "epochs": 4},
     "imdb": LONG,
-    "sms": {"epochs": 6},
-    "japanese_vowels": {"dropout": 0.3},
+    "sms": {"epochs": 6, **AVERAGED},
+    "japanese_vowels": {"dropout": 0.3, "noise": 0.1, **AVERAGED, **REFIT},
 }
 Rows = list[dict[str, Any]]
 
