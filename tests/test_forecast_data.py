@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -108,7 +109,8 @@ def test_the_future_of_past_covariates_is_not_seen() -> None:
 
 def test_a_model_learns_from_what_is_known_ahead(tmp_path: Path) -> None:
     """Promotions are drawn anew each day: only who knows them ahead can forecast them."""
-    options = {**SMALL, **COLUMNS, "epochs": 15, "width": 8, "learning_rate": 0.02, "batch_size": 16, "dropout": 0.0}
+    options = {**SMALL, **COLUMNS, "epochs": 12, "width": 8, "learning_rate": 0.02, "batch_size": 16, "dropout": 0.0}
+    options |= {"classical": "none"}
     blind = gatework.Forecaster(**options).fit(shop(120))
     model = gatework.Forecaster(**options, future=("promotion",), static=("region",), out=str(tmp_path / "run"))
     model.fit(shop(120, ahead=4).with_columns(pl.lit(1).alias("unused")))
@@ -176,6 +178,22 @@ def test_faults_of_covariates_are_named() -> None:
         ForecastOptions(target=("units",), past=("units",))
     with pytest.raises(OptionError, match="series=COLUMN"):
         ForecastOptions(static=("region",))
+
+
+def test_pandas_indexes_and_periods_are_times() -> None:
+    values = np.arange(20.0)
+    months = pd.period_range("2024-01", periods=20, freq="M")
+    hours = pd.date_range("2024-03-30", periods=20, freq="h", tz="Europe/Berlin")
+    for frame, step, start in (
+        (pd.Series(values, index=months, name="units"), "1mo", datetime(2024, 1, 1)),
+        (pd.DataFrame({"units": values}, index=months.to_timestamp()), "1mo", datetime(2024, 1, 1)),
+        (pd.DataFrame({"month": months, "units": values}), "1mo", datetime(2024, 1, 1)),
+        (pd.DataFrame({"units": values}, index=hours.rename("when")), "1h", datetime(2024, 3, 29, 23)),
+    ):
+        panel = read_panel(frame)
+        assert (str(panel.frequency), panel.names) == (step, ("units",))
+        assert panel.frame()["time"][0] == start
+        np.testing.assert_array_equal(panel.values, values)
 
 
 def test_wide_tables_share_their_covariates() -> None:
@@ -380,6 +398,24 @@ def test_commands_with_covariates(tmp_path: Path) -> None:
     ]
     assert [row["time"] for row in rows] == table["time"].to_list()
     np.testing.assert_allclose([row["forecast"] for row in rows], table["forecast"].to_list(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("decoding", ["segments", "recursive", "attention"])
+def test_covariates_reach_every_decoder(decoding: str) -> None:
+    """With a validation and a test file of their own; what is known ahead changes the forecast, past the cut too."""
+    task = ForecastTask(ForecastOptions(**SMALL, **COLUMNS, **BESIDE, decoding=decoding))
+    parts = task.prepare(shop(60), shop(70, begin=60), shop(80, begin=70))
+    assert parts.test is not None
+    assert parts.test.cuts.min() == 70
+    torch.manual_seed(1)
+    model = task.build().eval()
+    for each in model.modules():
+        if isinstance(each, torch.nn.Linear):
+            torch.nn.init.normal_(each.weight)
+    batch, changed = (make_batch(parts.test, np.arange(3)) for _ in range(2))
+    changed.future[:, 0, -8:] += 1
+    with torch.no_grad():
+        assert (model(batch)[:, 0] != model(changed)[:, 0]).any()
 
 
 def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:

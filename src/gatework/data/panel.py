@@ -178,7 +178,7 @@ def inspect_panel(
     Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
     role (past, future, static) and the channels of a training that made them; options of `read_table`.
     """
-    table = read_table(source, **reading)
+    table = read_table(unindexed(source, time), **reading)
     covariates = covariates or {}
     ahead = bool(covariates.get("future"))
     if ahead and channels is not None:
@@ -202,6 +202,20 @@ def inspect_panel(
     if beside is not None:
         panel = replace(panel.cut_empty_ends() if ahead else panel, covariates=beside)
     return panel, [*found, *_described(data, panel, grid, frequency)]
+
+
+def unindexed(source: Any, time: str | None = None) -> Any:
+    """A pandas frame or series whose index is dates as a frame with a column of them; anything else as it is."""
+    if not hasattr(source, "iloc"):
+        return source
+    frame = source if hasattr(source, "columns") else source.to_frame(source.name or "value")
+    frame = frame.to_timestamp() if type(frame.index).__name__ == "PeriodIndex" else frame
+    periods = [name for name in frame.columns if str(frame[name].dtype).startswith("period")]
+    frame = frame.assign(**{name: frame[name].dt.to_timestamp() for name in periods}) if periods else frame
+    if type(frame.index).__name__ != "DatetimeIndex":
+        return frame
+    name = frame.index.name or time or "time"
+    return frame if name in frame.columns else frame.rename_axis(name).reset_index()
 
 
 def _with_targets(table: Table, targets: Sequence[str]) -> Table:

@@ -72,4 +72,4 @@ ISO = "%Y-%m-%d %H:%M:%S%.f"
 
 
 def _is_pandas(source: Source) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "iloc")
+    return hasattr(source, "iloc")
