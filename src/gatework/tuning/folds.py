@@ -55,7 +55,7 @@ def _labelled(task: Any, source: Source, count: int, hold_out: bool) -> list[Rou
     options = task.options
     rows = reading.read(source, options)
     if hold_out and options.test_share:
-        rows, _ = task._held_out(rows, options.test_share)
+        rows, _ = task.held_out(rows, options.test_share)
     if len(rows) < 2 * count:
         raise OptionError(f"{rows.source}: {len(rows)} rows are too few for {count} folds")
     pairs = _by_time(rows, options.time, count) if options.split == "time" else _by_label(rows, options, count)
@@ -114,7 +114,7 @@ def _series(task: Any, source: Source, count: int, hold_out: bool) -> list[Round
 
 
 def _text(task: Any, source: Source, count: int, hold_out: bool) -> list[Round]:
-    text = task._read(source)
+    text = task.read(source)
     if hold_out:
         text = text[: round(len(text) * (1 - task.options.test_share))]
     edges = [round(len(text) * part / count) for part in range(count + 1)]

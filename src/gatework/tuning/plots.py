@@ -94,7 +94,8 @@ def bars(weights: Mapping[str, float]) -> Picture:
 
     def paint(axes: Any) -> None:
         order = sorted(weights, key=lambda name: weights[name])
-        axes.barh(order, [weights[name] for name in order], color=OURS, height=0.6)
+        names = [name.replace("_", " ") for name in order]
+        axes.barh(names, [weights[name] for name in order], color=OURS, height=0.6)
         axes.set_xlabel("share")
         axes.grid(axis="y", visible=False)
 

@@ -59,7 +59,7 @@ def compared(found: Comparison, values: Any) -> str:
         return f"The search won: {both}. Changed: {changed}."
     if found.verdict == "worse":
         return f"The defaults win on held-out rows: {both}. What looked better on validation does not hold; keep them."
-    return f"No difference beyond the noise: {both}. The defaults are as good; the found settings do no harm."
+    return f"No difference beyond the noise: {both}. These rows and seeds cannot tell the two apart."
 
 
 def notes(search_folds: int, study: optuna.Study, found: Comparison | None, states: dict[str, int]) -> list[str]:
@@ -69,6 +69,8 @@ def notes(search_folds: int, study: optuna.Study, found: Comparison | None, stat
         "The search saw training and validation rows only. The best of many trials is partly lucky: that is why the "
         "finalists were trained anew with other seeds, and compared on rows that chose nothing.",
     ]
+    if found is not None:
+        lines.append("Noise means what other seeds change. Other test rows would change more, the fewer there are.")
     if found is not None and found.part == "valid":
         lines.append(
             "There are no test rows: winner and defaults were compared on the validation rows that also chose the "

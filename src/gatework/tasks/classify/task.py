@@ -104,16 +104,17 @@ class Classify(Task):
         if test is not None:
             others["test"] = reading.read(test, self.options)
         elif self.options.test_share:
-            train, others["test"] = self._held_out(train, self.options.test_share)
+            train, others["test"] = self.held_out(train, self.options.test_share)
         if valid is not None:
             others["valid"] = reading.read(valid, self.options)
         else:
             left = 1 - (self.options.test_share or 0) if test is None else 1
-            kept, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+            kept, others["valid"] = self.held_out(train, min(self.options.valid_share / left, 0.9))
             train = train if self.options.refit else kept
         return train, others
 
-    def _held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
+    def held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
+        """The rows without a share of them, and that share: by chance, by time or by group, as the options say."""
         options = self.options
         if options.split == "time":
             if rows.table is None:

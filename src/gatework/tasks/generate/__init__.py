@@ -53,7 +53,7 @@ class Generate(Task):
     # -- data -----------------------------------------------------------------------------------------------
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
-        text = self._read(source)
+        text = self.read(source)
         refuse(self._findings(text, source))
         train_text, valid_text, test_text = self._split(text, valid, test)
         if self.options.refit:
@@ -69,15 +69,16 @@ class Generate(Task):
 
     def check(self, source: Source) -> list[Finding]:
         try:
-            text = self._read(source)
+            text = self.read(source)
         except DataError as error:
             return [Finding("error", str(error))]
         return [*self._findings(text, source), Finding("note", f"{len(text):,} characters, {len(set(text))} different")]
 
     def examples(self, source: Source) -> Text:
-        return self._encode(self._read(source))
+        return self._encode(self.read(source))
 
-    def _read(self, source: Source) -> str:
+    def read(self, source: Source) -> str:
+        """The text of a file, of all files of a folder, or of a list of texts."""
         if isinstance(source, list | tuple):
             return "\n".join(source)
         path = Path(source)
@@ -104,8 +105,8 @@ class Generate(Task):
         """Train, validation and test text: the last part of the text is the test, the last of the rest validation."""
         end = len(text) if test is not None else round(len(text) * (1 - self.options.test_share))
         middle = end if valid is not None else end - max(round(end * self.options.valid_share), 2)
-        valid_text = text[middle:end] if valid is None else self._read(valid)
-        return text[:middle], valid_text, text[end:] if test is None else self._read(test)
+        valid_text = text[middle:end] if valid is None else self.read(valid)
+        return text[:middle], valid_text, text[end:] if test is None else self.read(test)
 
     def _encode(self, text: str) -> Text:
         ids = torch.from_numpy(self.tokens.encode(text))
@@ -230,7 +231,7 @@ class Generate(Task):
 
     def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A continuation of each line of a file, or of each text of a list."""
-        prompts = source if isinstance(source, list | tuple) else self._read(source).splitlines()
+        prompts = source if isinstance(source, list | tuple) else self.read(source).splitlines()
         length = self.options.sample_length
         return [{"prompt": prompt, "text": "".join(self.write(model, prompt, length))} for prompt in prompts]
 
