@@ -167,6 +167,10 @@ def write_co2(path: Path) -> None:
 
 
 SUN_CYCLE = 132  # months: eleven years
+SUNSPOTS = {
+    "season": SUN_CYCLE, "lookback": SUN_CYCLE, "horizon": 12, "valid_windows": 20, "test_windows": 20,
+    "scale": "last", "hidden_size": 32, "dropout": 0.3, "epochs": 5,
+}  # fmt: skip
 
 DEMOS = (
     Demo(
@@ -190,7 +194,7 @@ DEMOS = (
         "How many sunspots in the next twelve months? (monthly, 1749 to 1983)",
         "sunspots.csv",
         write_sunspots,
-        {"season": SUN_CYCLE, "lookback": 2 * SUN_CYCLE, "horizon": 12, "valid_windows": 5, "test_windows": 5},
+        SUNSPOTS,
         20,
     ),
     Demo(
