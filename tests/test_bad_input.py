@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from gatework import tasks
 from gatework.cli import app
+from gatework.commands.train import again
 from gatework.data.ngrams import character_grams
 from gatework.data.sequences import read_sequences
 from gatework.data.tokenizers import Words
@@ -72,3 +74,9 @@ def test_two_steps_at_the_same_time_are_told(tmp_path: Path) -> None:
     path.write_text("id,time,x,label\n1,0,0.5,a\n1,1,0.6,a\n2,1,0.1,b\n2,2,0.2,b\n")
     found = read_sequences(path, id="id", time="time", label="label")
     assert not [note for note in found.notes if "of another" in note], "the next sequence may begin at the same time"
+
+
+def test_the_command_to_go_on_can_be_pasted() -> None:
+    words = shlex.split(again("generate", Path("a b.txt"), Path("it's"), None, Path("$x.txt")))
+    expected = ["gatework", "train", "generate", "a b.txt", "--out", "it's", "--test", "$x.txt", "--resume"]
+    assert words == expected

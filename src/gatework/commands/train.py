@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,8 +56,8 @@ def train(
 
 def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | None) -> str:
     """The command that goes on with a training."""
-    others = [f"--{name} {path}" for name, path in (("valid", valid), ("test", test)) if path]
-    return " ".join([f"gatework train {task} {file} --out {out}", *others, "--resume"])
+    others = [word for name, path in (("valid", valid), ("test", test)) if path for word in (f"--{name}", str(path))]
+    return shlex.join(["gatework", "train", task, str(file), "--out", str(out), *others, "--resume"])
 
 
 def show(results: dict[str, Any], out: Path) -> None:
