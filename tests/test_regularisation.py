@@ -25,9 +25,10 @@ from gatework.tasks.recurrent import recurrent_stack
 from gatework.training.learner import Shard
 from gatework.training.optimizer import add_penalties
 from gatework.training.options import kinds
-from gatework.training.regularisation import STATES, RecurrentOptions
+from gatework.training.regularisation import RecurrentOptions
 
 I, H = 3, 40
+STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm")
 
 
 def ragged(lengths: tuple[int, ...] = (9, 1, 30), channels: int = 2) -> Ragged:
