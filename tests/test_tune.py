@@ -24,7 +24,7 @@ from gatework.cli import app
 from gatework.errors import DataError, OptionError, TrainingError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Shard
-from gatework.tuning import entry, finals, folds, locks, page, space, study, words
+from gatework.tuning import entry, finals, folds, locks, page, search, space, study, words
 from gatework.tuning.evaluate import LATE, Evaluator
 from gatework.tuning.folds import Round
 from gatework.tuning.space import Choices, Range
@@ -334,9 +334,17 @@ def test_kill_9_loses_the_running_trial_alone_and_two_workers_go_on(tmp_path: Pa
     assert list((out / "workers").iterdir()) == []
 
 
-def test_a_worker_that_fails_ends_the_others_with_its_words(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="the toy is broken"):
-        tuned(tmp_path / "out", options={"kind_of": "fail", "wait": 0.05}, workers=2, trials=500)
+def test_a_worker_that_fails_answers_with_its_words() -> None:
+    class Answers(list[Any]):
+        put = list.append
+
+    def fail() -> None:
+        raise TrainingError("the toy is broken")
+
+    answers = Answers()
+    with pytest.raises(SystemExit) as ended_with:
+        search._answering(answers, fail, ())
+    assert ended_with.value.code == 1 and answers == [("error", "the toy is broken")]
 
 
 def test_a_dead_process_is_known_by_its_lock(tmp_path: Path) -> None:
