@@ -19,7 +19,7 @@ import gatework
 from gatework import cells, cli, tasks
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.explanation import opened, subject_of
-from gatework.explanation.attribution import baselines, from_baseline, integrated_gradients, occlude, windows_of
+from gatework.explanation.attribution import Attribution, baselines, integrated_gradients, occlude, smooth, windows_of
 from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
 from gatework.explanation.shares import NGrams
@@ -112,7 +112,8 @@ def subject(run: jobs.Trained, **given: Any) -> Any:
 def test_attributions_are_the_integral_of_the_gradient(name: str, request: pytest.FixtureRequest) -> None:
     """Against 2,000 midpoints of autograd's gradients; the network must be all of the model but its exact parts."""
     made = subject(request.getfixturevalue(name), **EXAMPLES[name])
-    found = from_baseline(made, *baselines(made)[0], 64)
+    name_of, baseline = baselines(made)[0]
+    found = Attribution.of(made, name_of, baseline, smooth(made, baseline, 64), 64)
     total, way = torch.zeros_like(made.entry, dtype=torch.float64), made.entry - made.baseline
     for place in ((torch.arange(2000) + 0.5) / 2000).split(500):
         points = (made.baseline + place.view(-1, 1, 1) * way).requires_grad_(True)
@@ -121,7 +122,11 @@ def test_attributions_are_the_integral_of_the_gradient(name: str, request: pytes
     np.testing.assert_allclose(found.channels, brute, atol=0.01 * np.abs(brute).max())
     assert found.error < 0.01 and integrated_gradients(made).error <= found.error
     np.testing.assert_allclose(sum(found.parts.values()), found.steps, atol=1e-9)
-    whole = float(made.score(made.entry.unsqueeze(0))[0].detach()) + sum(v.sum() for v in made.exact.values()) + made.constant
+    whole = (
+        float(made.score(made.entry.unsqueeze(0))[0].detach())
+        + sum(v.sum() for v in made.exact.values())
+        + made.constant
+    )
     assert whole == pytest.approx(found.output, abs=1e-4)
 
 

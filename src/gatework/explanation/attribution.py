@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from gatework.explanation.subject import ROWS, Subject
+from gatework.explanation.watershed import across
 
 STEPS = 64  # points of the path at which gradients are taken
+LONG = 100  # steps from which on the input's own mean comes first
 GOOD = 0.002  # an error that is small enough not to look for another baseline
 MOST_WINDOWS = {"text": 160, "sequence": 48, "series": 48}  # windows that are taken away, one after another
 FLOOR = 0.05  # a difference below it is not worth a relative error
@@ -23,6 +25,7 @@ class Attribution:
 
     `steps` (T,) add up to `output - start`, where `start` is the output at the `baseline`; `parts` divide them among
     the parts of the model. `error` is how far they are from adding up, as a part of the difference (of 0.05 at least).
+    `jumps` is the change of the output at watersheds of the path, which is divided by the direction of the gradient.
     """
 
     steps: np.ndarray
@@ -33,6 +36,21 @@ class Attribution:
     error: float
     points: int
     baseline: str
+    jumps: float = 0.0
+
+    @classmethod
+    def of(
+        cls, subject: Subject, name: str, baseline: Tensor, channels: np.ndarray, points: int, jumps: float = 0.0
+    ) -> Attribution:
+        """The network's integrals (T, I) with the parts of the model that the subject attributes itself."""
+        linear, exact = (sum(each.values(), np.zeros(len(subject))) for each in (subject.linear, subject.exact))
+        parts = {"network": channels.sum(1) - linear, **subject.linear, **subject.exact}
+        steps = channels.sum(1) + exact
+        output = float(subject.whole() @ subject.contrast.numpy())
+        with torch.no_grad():
+            start = float(subject.score(baseline.unsqueeze(0))[0]) + subject.constant
+        error = abs(float(steps.sum()) - (output - start)) / max(abs(output - start), FLOOR)
+        return cls(steps, channels, parts, output, start, error, points, name, jumps)
 
     @property
     def difference(self) -> float:
@@ -58,47 +76,46 @@ def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
     """Attributions of the explained output, the whole model's, to the T steps.
 
     A recurrent network can tip over at one place of a path, as at a watershed, and no sum of gradients then adds up to
-    the difference. So the path begins at the first baseline from which it does not, or at the one with the least error.
+    the difference. So the path begins at the first baseline from which it does not; if there is none, the watershed is
+    looked for (`watershed.py`).
     """
     best: Attribution | None = None
     for name, baseline in baselines(subject):
-        found = from_baseline(subject, name, baseline, points)
+        found = Attribution.of(subject, name, baseline, smooth(subject, baseline, points), points)
         best = found if best is None or found.error < best.error else best
         if best.error <= GOOD:
-            break
+            return best
+    for name, baseline in baselines(subject)[:1]:
+        channels, jumps = across(subject, baseline, points)
+        found = Attribution.of(subject, name, baseline, channels, points, jumps)
+        best = found if best is None or found.error < best.error else best
     assert best is not None
     return best
 
 
 def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
-    """What a path may begin at: nothing at every step; the input's own mean at every step; zeros."""
-    found = [(subject.words.absent, subject.baseline)]
+    """What a path may begin at: nothing at every step; the input's own mean at every step (first, if it is long);
+    zeros."""
+    first = (subject.words.absent, subject.baseline)
     own = subject.entry.mean(0, keepdim=True).expand_as(subject.entry)
-    others = [(f"the mean of this {subject.words.what}", own)] if len(subject) > 2 else []
-    for name, other in [*others, ("zeros", torch.zeros_like(own))]:
+    means = [(f"the mean of this {subject.words.what}", own)] if len(subject) > 2 else []
+    found: list[tuple[str, Tensor]] = []
+    for name, other in [*means, first] if len(subject) > LONG else [first, *means, ("zeros", torch.zeros_like(own))]:
         if not any(torch.allclose(other, known, atol=1e-6) for _, known in found):
             found.append((name, other))
     return found
 
 
-def from_baseline(subject: Subject, name: str, baseline: Tensor, points: int) -> Attribution:
-    """The integral by Gauss-Legendre points; parts beside the network are attributed exactly, by the subject."""
+def smooth(subject: Subject, baseline: Tensor, points: int) -> np.ndarray:
+    """The integral (T, I) by Gauss-Legendre points over the whole path."""
     from captum.attr import IntegratedGradients
 
-    method, start = IntegratedGradients(subject.score), baseline.unsqueeze(0)
     rows = max(min(points, ROWS // len(subject)), 1)
-    found = method.attribute(
-        subject.entry.unsqueeze(0), start, n_steps=points, method="gausslegendre", internal_batch_size=rows
-    )
-    channels = found[0].detach().double().numpy()
-    linear, exact = (sum(each.values(), np.zeros(len(subject))) for each in (subject.linear, subject.exact))
-    parts = {"network": channels.sum(1) - linear, **subject.linear, **subject.exact}
-    steps = channels.sum(1) + exact
-    output = float(subject.whole() @ subject.contrast.numpy())
-    with torch.no_grad():
-        begun = float(subject.score(start)[0]) + subject.constant
-    error = abs(float(steps.sum()) - (output - begun)) / max(abs(output - begun), FLOOR)
-    return Attribution(steps, channels, parts, output, begun, error, points, name)
+    found = IntegratedGradients(subject.score).attribute(
+        subject.entry.unsqueeze(0), baseline.unsqueeze(0), n_steps=points, method="gausslegendre",
+        internal_batch_size=rows,
+    )  # fmt: skip
+    return found[0].detach().double().numpy()
 
 
 def windows_of(subject: Subject, width: int | None = None) -> list[tuple[int, int]]:

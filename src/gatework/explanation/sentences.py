@@ -179,7 +179,13 @@ def complete(attribution: Attribution) -> str:
     rough = "" if attribution.error <= RELIABLE else "; take them as rough"
     error = f"{attribution.error:.2%}" if attribution.error >= 1e-4 else "less than 0.01%"
     counted = f"Attributions are counted from {attribution.baseline} at every step"
-    return f"{counted}; their sum misses the change of the output by {error} of it{rough}."
+    text = f"{counted}; their sum misses the change of the output by {error} of it{rough}."
+    if attribution.jumps:
+        text += (
+            f" A change of {attribution.jumps:+.3g} happens at once, where the network tips over between the empty "
+            "input and this one: it is divided among the steps by the direction of the gradient there."
+        )
+    return text
 
 
 def listed(parts: list[str]) -> str:
