@@ -95,7 +95,7 @@ def test_default_spaces_are_valid_and_near_the_defaults(task: str, kind: str | N
 
 
 def test_default_spaces_are_of_tasks() -> None:
-    assert {task for task, _ in KINDS} <= set(tasks.names())
+    assert {task for task, _ in KINDS} == set(tasks.names())
     assert {path.stem for path in space.SPACES.iterdir()} == {task for task, _ in KINDS}
 
 

@@ -11,7 +11,7 @@ from gatework.errors import OptionError
 if TYPE_CHECKING:
     from gatework.tasks.base import Task
 
-FRAME = ("base", "jobs", "estimator")  # what tasks are built with; everything else in this folder is one
+FRAME = ("base", "jobs", "estimator", "recurrent")  # what tasks are built with; everything else in this folder is one
 
 _ESTIMATORS = {
     "Forecaster": "forecast.estimator",
