@@ -12,9 +12,9 @@ from gatework.tasks.forecast.windows import Windows, filled, seasonal_scale, win
 MOST_WINDOWS = 60_000
 CHUNK = 4096
 HELD_OUT = 0.2  # of the training windows, the last of each series: strength and form are chosen on them
-STRENGTHS = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the mean of the diagonal
+STRENGTHS = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the mean of the diagonal
 POWERS = (0.5, 0.0, 1.0)
-FEW = 30  # windows below which nothing is chosen
+FEW = 10  # windows below which nothing is chosen
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _choice(train: Windows, truth: np.ndarray, forms: list[Form], squared: bool)
     """Form and strength with the least error on the end of the training part."""
     fit, held = _split(train)
     if len(fit) < FEW or not len(held):
-        return forms[-1], STRENGTHS[0], ""
+        return forms[-1], STRENGTHS[-2], ""
     scales, errors = _scales(train), {}
     for form in forms:
         found = np.zeros(len(STRENGTHS))
@@ -93,7 +93,7 @@ def _choice(train: Windows, truth: np.ndarray, forms: list[Form], squared: bool)
         errors |= {(form, strength): each for strength, each in zip(STRENGTHS, found, strict=True)}
     finite = {key: value for key, value in errors.items() if np.isfinite(value)}
     if not finite:
-        return forms[-1], STRENGTHS[0], ""
+        return forms[-1], STRENGTHS[-2], ""
     form, strength = min(finite, key=lambda key: finite[key])
     return form, strength, ", chosen on the last fifth of the training windows"
 
