@@ -213,7 +213,7 @@ def support_vectors(texts: np.ndarray, labels: np.ndarray, others: np.ndarray) -
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     model = LinearSVC().fit(vectorizer.fit_transform(texts), labels)
-    return model.predict(vectorizer.transform(others))
+    return np.asarray(model.predict(vectorizer.transform(others)))
 
 
 DATA: dict[str, Callable[..., dict[str, Any]]] = {

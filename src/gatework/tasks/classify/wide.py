@@ -94,7 +94,7 @@ def _one_class(features, mine: np.ndarray, options: ClassifyOptions) -> tuple[np
     with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # products are sparse: others would but spin
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough for an offset
         model.fit(weighed, mine)
-    return model.coef_[0] * ratios, float(model.intercept_[0])
+    return np.asarray(model.coef_)[0] * ratios, float(np.asarray(model.intercept_)[0])
 
 
 def log_ratios(features, mine: np.ndarray) -> np.ndarray:
