@@ -43,6 +43,8 @@ def ahead(shown: Sequence[Mapping[str, Any]]) -> Picture:
                 at.set_title(_short(str(each["series"])), loc="left", parse_math=False)
             if at is not rows[0]:
                 at.get_legend().remove()
+            elif len(shown) > 1:  # above the title
+                at.get_legend().set_bbox_to_anchor((0, 1.1), transform=at.transAxes)
 
     return picture("forecast", caption, paint, (SIZE[0], SIZE[1] * (0.35 + 0.65 * len(shown))), rows=len(shown))
 

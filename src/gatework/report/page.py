@@ -50,13 +50,15 @@ def percent(value: float) -> str:
 def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Everything that the templates show, by name."""
     data, course = results["data"], results.get("training", {})
+    compared = None if before is None else beside_training(results, before)
+    verdict = results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"]))
     return {
         "task": run.task,
         "run": str(run.path),
-        "before": None if before is None else beside_training(results, before),
+        "before": compared,
         "source": Path(str(data["source"])).name,
         "created": run.config["created"],
-        "verdict": results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"])),
+        "verdict": compared if compared and not results["baselines"] else verdict,
         "won": won(results),
         "result": result_table(results),
         "bars": bars(results),
@@ -90,13 +92,13 @@ def telling(value: Any) -> bool:
 def beside_training(results: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     """The watched metric of an evaluation beside what it was after the training, in a sentence."""
     name = results["metric"]["name"]
+    shown = words.named(name)[0].upper() + words.named(name)[1:]
     if not before:
-        return f"{words.named(name)} is {words.number(results['test'][name])}; the training itself has not finished."
+        return f"{shown} is {words.number(results['test'][name])}; the training itself has not finished."
     (where, then), now = last_part(before), results["test"][name]
     part = {"valid": "validation", "test": "test"}[where]
     return (
-        f"{words.named(name)} is {words.number(now)} here; after the training it was {words.number(then[name])} on the "
-        f"{part} part."
+        f"{shown} is {words.number(now)} here; after the training it was {words.number(then[name])} on the {part} part."
     )
 
 
