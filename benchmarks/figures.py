@@ -33,8 +33,9 @@ JOBS = {
     "sst2_phrases": [f"{HERE / 'classify.py'} sst2_phrases --seeds 1"],
     "sms": [f"{HERE / 'classify.py'} sms --seeds 1"],
     "japanese_vowels": [f"{HERE / 'classify.py'} japanese_vowels --seeds 1 2 3"],
-    "imdb": [f"{HERE / 'classify.py'} imdb --seeds 1"],
+    "imdb": [f"{HERE / 'classify.py'} imdb_reading imdb --seeds 1"],
     "generate_speed": [f"{HERE / 'generate_speed.py'}"],
+    "explain": [f"{HERE / 'explain.py'}"],
     "shakespeare": [
         f"{HERE / 'shakespeare.py'} --minutes 1 --seeds 1 2 3",
         f"{HERE / 'shakespeare.py'} --minutes 20 --seeds 1",
