@@ -67,10 +67,10 @@ def history(trials: Sequence[FrozenTrial], metric: Metric) -> Picture:
         values = [float(t.value or 0.0) for t in done]
         sofar = [best(values[: place + 1]) for place in range(len(done))]
         axes.step([t.number for t in done], sofar, where="post", color=OURS, label="best so far")
-        for trial in done:
-            if DEFAULTS in trial.user_attrs:
-                axes.axhline(trial.value, color=OTHER, linestyle="--", linewidth=1.2, label="defaults")
-        _limits(axes, values, metric)
+        own = [float(trial.value or 0.0) for trial in done if DEFAULTS in trial.user_attrs]
+        for value in own:
+            axes.axhline(value, color=OTHER, linestyle="--", linewidth=1.2, label="defaults")
+        _limits(axes, values, own, metric)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="trial", ylabel=f"{named(metric.name)} (validation)")
         axes.figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -78,12 +78,13 @@ def history(trials: Sequence[FrozenTrial], metric: Metric) -> Picture:
     return picture("history", "Every trial in the order in which they began; the line is the best so far", paint)
 
 
-def _limits(axes: Any, values: Sequence[float], metric: Metric) -> None:
-    """The good half of the values fills the picture; what went very wrong lies outside."""
+def _limits(axes: Any, values: Sequence[float], own: Sequence[float], metric: Metric) -> None:
+    """The defaults and the good half of the values fill the picture; what went very wrong lies outside."""
     ordered = sorted(values, reverse=metric.higher)
     best, middle, worst = ordered[0], ordered[len(ordered) // 2], ordered[-1]
     edge = best + 3 * (middle - best)
     outer = edge if abs(edge - best) < abs(worst - best) else worst
+    outer = (min if metric.higher else max)([outer, *own])
     margin = 0.08 * abs(outer - best) or 0.01 * abs(best) or 0.01
     low, high = sorted((best, outer))
     axes.set_ylim(low - margin, high + margin)
