@@ -40,7 +40,7 @@ CHANGES: dict[str, Any] = {"scale": "last", "loss": "mape", "epochs": 10}
 HOURLY = {**COMMON, **SEGMENTS, "horizon": 48, "season": 24, "lookback": 336, "epochs": 12}
 SETTINGS: dict[str, dict[str, Any]] = {
     "m4_hourly": HOURLY,
-    "m4_hourly_ensemble": {**HOURLY, "ensemble": 5},
+    "m4_hourly_ensemble": {**HOURLY, "ensemble": 3},
     "m4_weekly": {
         **COMMON, **SEGMENTS, "horizon": 13, "season": 1, "lookback": 156, "segment": 13, "scale": "last", "epochs": 8,
         "windows": 10_000,
