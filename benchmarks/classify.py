@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sst2_phrases": {**CAREFUL, "epochs": 4},
     "imdb": LONG,
     "sms": {"epochs": 6, **AVERAGED},
-    "japanese_vowels": {"dropout": 0.3, "noise": 0.1, **AVERAGED, **REFIT},
+    "japanese_vowels": {"dropout": 0.3, "jitter": 0.1, **AVERAGED, **REFIT},
 }
 Rows = list[dict[str, Any]]
 
