@@ -132,9 +132,9 @@ MEASURES = [
         ratio("onnxruntime"), min, 2.5,
     ),
     Measure(f"{STREAM}, H >= 256, share of read bandwidth", of("step", H=256), rate("share of GB/s"), min, 0.75, 0.9),
-    Measure("memory of fwd+bwd: torch's over ours, least", of("memory"), ratio("torch"), min, 1),
+    Measure("memory of fwd+bwd: torch's over ours, least", of("peak-memory"), ratio("torch"), min, 1),
     Measure(
-        "memory with recompute, of torch's, most", of("memory"), fact("with recompute, of torch's"), max, None, 0.5,
+        "memory with recompute, of torch's, most", of("peak-memory"), fact("with recompute, of torch's"), max, None, 0.5,
         True,
     ),
     Measure("first use, compiled, seconds", of("first-use", "all"), median, max, 1, 0.4, True),

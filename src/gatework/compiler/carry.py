@@ -86,7 +86,7 @@ def _sigmoid(graph: Graph, index: int) -> tuple[str, int] | None:
         inside = _sigmoid(graph, node.args[1])
         return inside and (inside[0], -inside[1])
     key = _bias(graph, node.args[0]) if node.op == "sigmoid" else None
-    return key and (key, 1)
+    return None if key is None else (key, 1)
 
 
 def _bias(graph: Graph, index: int) -> str | None:

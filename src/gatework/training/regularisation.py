@@ -8,7 +8,7 @@ from typing import Any
 from gatework.training.options import TrainingOptions, option
 
 PANEL = "regularisation"
-STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm")  # what a recurrent layer takes by these names
+STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "chrono")  # what a recurrent layer takes by these names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,10 @@ class RecurrentOptions(TrainingOptions):
     hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)
     layers: int = option(1, "layers on top of each other", panel="model", low=1)
     layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model")
+
+    chrono: int | None = option(
+        None, "longest dependency in steps: gates start so as to keep it (Tallec & Ollivier 2018)", panel="model", low=3
+    )
 
     dropout: float = option(0.0, "dropout of inputs and outputs", panel=PANEL, low=0, high=0.99)
     recurrent_dropout: float = option(

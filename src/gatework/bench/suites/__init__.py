@@ -47,7 +47,7 @@ SUITES = {
         _suite("layer-norm", "shapes threads dtype", "the layer-norm LSTM against a loop in torch, and the plain LSTM"),
         _suite("variants", "shapes threads dtype", "other cells and wrappers: time per multiply-add beside the LSTM"),
         _suite("step", "shapes threads dtype peers", "one step of a stream against peers and the read bandwidth"),
-        _suite("memory", "cell shapes dtype", "peak memory of forward+backward"),
+        _suite("peak-memory", "cell shapes dtype", "peak memory of forward+backward"),
         _suite("first-use", "cell dtype", "how long a cell takes to compile, and to load from the disk cache"),
         _suite("layers", "shapes threads dtype", "the torch layers against torch.nn's"),
         _suite("keras", "shapes threads peer_python", "the Keras layers against Keras' own"),

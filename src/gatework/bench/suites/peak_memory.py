@@ -23,7 +23,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         facts = {"with recompute": samples[RECOMPUTE].median / samples[OURS].median}
         if "torch" in samples:
             facts["with recompute, of torch's"] = samples[RECOMPUTE].median / samples["torch"].median
-        words = ("memory", "forward+backward", str(shape), processors())
+        words = ("peak-memory", "forward+backward", str(shape), processors())
         yield Row(*words, samples, unit="bytes", aside=(RECOMPUTE,), facts=facts)
 
 

@@ -1,0 +1,144 @@
+"""Longer and longer until it fails: which length each model reaches on each test."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from gatework import cells
+from gatework.bench.memory import tasks
+from gatework.bench.memory.models import TRANSFORMER
+from gatework.bench.memory.speed import seconds_a_step
+from gatework.bench.memory.tasks import Test
+from gatework.bench.memory.training import MOST, Trial, trial
+from gatework.compiler import params
+from gatework.errors import OptionError
+
+MODELS = ("lstm", "gru", "rnn", TRANSFORMER)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What to measure.
+
+    models     cells by name, and "transformer"
+    tests      names of tests
+    lengths    instead of the tests' own; tried in ascending order until one fails
+    seeds      how many trainings decide, by their median: with the seeds 1, 2, ...
+    chrono     gates start for memories as long as the sequence, where a test asks for it
+    minutes    no training begins later than this
+
+    Raises OptionError for names that there are not, and numbers that make no sense.
+    """
+
+    models: tuple[str, ...] = MODELS
+    tests: tuple[str, ...] = tuple(tasks.TESTS)
+    lengths: tuple[int, ...] | None = None
+    seeds: int = 3
+    chrono: bool = True
+    minutes: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in self.tests:
+            test = tasks.get(name)
+            if test.counts and self.lengths:
+                raise OptionError(f"--lengths: {name} is learned up to n = 10 and read at every n; leave lengths away")
+            if any(length < test.least for length in self.lengths or ()):
+                raise OptionError(f"--lengths {min(self.lengths or ())}: {name} begins at length {test.least}")
+        for name in self.models:
+            _check_model(name)
+        if self.seeds < 1 or not self.minutes > 0:
+            raise OptionError(
+                f"seeds={self.seeds}, minutes={self.minutes}; give at least 1 seed and more than 0 minutes"
+            )
+
+
+def _check_model(name: str) -> None:
+    if name == TRANSFORMER:
+        return
+    graph = cells.get(name).graph
+    widths = set(params.symbols(graph)) - {"H", graph.inputs[0].width, "heads"}
+    if widths or len(graph.inputs) > 1:
+        raise OptionError(f"--cell {name}: the tests give a cell x alone and one size; {name} asks for more")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a model reached on a test. `longest` is 0 if it failed at once; `fails` is None if nothing failed."""
+
+    test: str
+    model: str
+    longest: int
+    fails: int | None
+    score: float
+    step: float
+    trials: tuple[Trial, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(asked: Asked, say: Say = lambda line: None) -> Iterable[Reached]:
+    """A result for each test and model, as it is measured; none for what did not begin in time."""
+    until = time.monotonic() + 60 * asked.minutes
+    for name in asked.tests:
+        for model in asked.models:
+            with one_thread():
+                found = climb(tasks.get(name), model, asked, until, say)
+            if found is not None:
+                yield found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work as small as this is done soonest by one thread, and then to the same bits everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def climb(test: Test, model: str, asked: Asked, until: float, say: Say) -> Reached | None:
+    """Up the lengths until the median of the seeds fails, or time is up."""
+    longest, fails, score, done = 0, None, float("nan"), []
+    for length in sorted(asked.lengths or test.lengths):
+        made = at_length(test, model, length, asked, until, say)
+        if made is None:
+            say(f"{test.name} {model}: the time is up at length {length}; give more --minutes")
+            break
+        done += made
+        score = statistics.median(each.score for each in made)
+        if not test.passes(score):
+            fails = length
+            break
+        longest = length
+    if not done:
+        return None
+    if test.counts:
+        longest, fails = int(score), None if score >= MOST else int(score) + 1
+    step = seconds_a_step(test, model, longest or done[-1].length)
+    return Reached(test.name, model, longest, fails, score, step, tuple(done))
+
+
+def at_length(test: Test, model: str, length: int, asked: Asked, until: float, say: Say) -> Sequence[Trial] | None:
+    """A training for each seed; None if time is up before the last has begun."""
+    made = []
+    for seed in range(1, asked.seeds + 1):
+        if time.monotonic() > until:
+            return None
+        found = trial(test, model, length, seed, asked.chrono)
+        made.append(found)
+        say(
+            f"{test.name} {model} length {length} seed {seed}: {test.measured} {found.score:.4g}, "
+            f"{'passed' if found.passed else 'failed'} after {found.steps} steps, {found.seconds:.0f} s"
+        )
+    return made
