@@ -25,6 +25,7 @@ from gatework.explanation.memory import all_values, half_life, layers_of, reach_
 from gatework.explanation.shares import NGrams
 from gatework.explanation.subject import Seen, recurrent_layers
 from gatework.explanation.tokens import units_of
+from gatework.explanation.watershed import across
 from gatework.layers.parts import part_of
 from gatework.tasks import jobs
 
@@ -122,11 +123,8 @@ def test_attributions_are_the_integral_of_the_gradient(name: str, request: pytes
     np.testing.assert_allclose(found.channels, brute, atol=0.01 * np.abs(brute).max())
     assert found.error < 0.01 and integrated_gradients(made).error <= found.error
     np.testing.assert_allclose(sum(found.parts.values()), found.steps, atol=1e-9)
-    whole = (
-        float(made.score(made.entry.unsqueeze(0))[0].detach())
-        + sum(v.sum() for v in made.exact.values())
-        + made.constant
-    )
+    beside = made.constant + sum(each.sum() for each in made.exact.values())
+    whole = float(made.score(made.entry.unsqueeze(0))[0].detach()) + beside
     assert whole == pytest.approx(found.output, abs=1e-4)
 
 
@@ -144,6 +142,34 @@ def test_the_explained_output_is_what_the_model_predicts(name: str, request: pyt
         assert first.probability == pytest.approx(rows[0], rel=1e-5)
     assert found.cut.lengths[-1] == len(found) and found.cut.shown[-1] == pytest.approx(found.probability, abs=1e-4)
     assert [layer.values[layer.states[0].name].shape[0] for layer in found.layers] == [len(found)] * len(found.layers)
+
+
+class Leap:
+    """An output that leaps by 6 at one place of the path; the larger `steep`, the more suddenly."""
+
+    entry = torch.tensor([[1.0], [3.0], [0.0]])
+
+    def __init__(self, steep: float):
+        self.steep = steep
+
+    def score(self, entries: torch.Tensor) -> torch.Tensor:
+        total, second = entries.double().sum((1, 2)), entries[:, 1, 0].double()
+        return 3 * torch.tanh(self.steep * (total - 1.3)) + second**2
+
+    def __len__(self) -> int:
+        return len(self.entry)
+
+
+def test_a_path_over_a_watershed_adds_up() -> None:
+    """The leap belongs to the steps that lead over the border, in proportion to what they add."""
+    channels, _ = across(Leap(2e4), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    assert channels.sum() == pytest.approx(15, rel=0.01)
+    np.testing.assert_allclose(channels[:, 0], [1.5, 13.5, 0], rtol=0.01)
+
+
+def test_a_leap_that_no_gradient_shows_is_not_divided() -> None:
+    channels, jumps = across(Leap(1e7), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    assert jumps == 0 and channels.sum() == pytest.approx(9, rel=0.01), "the missing 6 are then told as an error"
 
 
 def test_occlusion_is_the_model_without_the_word(words: jobs.Trained) -> None:

@@ -18,6 +18,7 @@ FIRST = 8  # pieces of equal length to begin with
 AT_ONCE = 2  # pieces that are halved before looking again
 NARROW = 2.0**-11  # a piece that is shorter and still does not add up lies on a watershed
 NARROWEST = 2.0**-16  # pieces are not halved further
+STEEP = 10.0  # times the mean slope of the path: where the gradient is steeper, its direction is that of the change
 
 
 def across(subject: Subject, baseline: Tensor, points: int) -> tuple[np.ndarray, float]:
@@ -35,7 +36,9 @@ def across(subject: Subject, baseline: Tensor, points: int) -> tuple[np.ndarray,
     found = torch.cat(parts).detach().numpy()
     sums, changes = found.sum((1, 2)), np.diff(values)
     missed = np.abs(sums - changes)
-    steep = (np.diff(ends) <= NARROW) & (missed > 1e-3 * np.abs(changes).sum()) & (sums * changes > 0)
+    whole, widths = np.abs(changes).sum(), np.diff(ends)
+    shown = (sums * changes > 0) & (np.abs(sums) > STEEP * whole * widths)
+    steep = (widths <= NARROW) & (missed > 1e-3 * whole) & shown
     found[steep] *= (changes[steep] / sums[steep])[:, None, None]
     return found.sum(0), float(changes[steep].sum())
 
