@@ -23,6 +23,14 @@ from types import MappingProxyType
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+MEMORY = "-m gatework bench memory"
+FORMS = " ".join(
+    f"--cell {name}"
+    for name in (
+        "lstm", "lstm_tanh_product", "lstm_candidate_output", "lstm_second_map", "lstm_1997", "lstm_peephole",
+        "lstm_coupled", "rnn", "rnn_sigmoid",
+    )
+)  # fmt: skip
 JOBS = {
     "kernels": [
         f"-m gatework bench all --json {RESULTS / 'all.json'}",
@@ -36,6 +44,13 @@ JOBS = {
     "imdb": [f"{HERE / 'classify.py'} imdb_reading imdb --seeds 1"],
     "generate_speed": [f"{HERE / 'generate_speed.py'}"],
     "explain": [f"{HERE / 'explain.py'}"],
+    "memory": [
+        f"{MEMORY} --cell lstm --task adding --lengths 200,600 --seeds 5 --json {RESULTS / 'memory_adding.json'}",
+        f"{MEMORY} --cell lstm --task reber --lengths 5 --seeds 5 --json {RESULTS / 'memory_reber.json'}",
+        f"{MEMORY} --cell lstm_peephole --task anbn --task anbncn --seeds 5 --json {RESULTS / 'memory_counting.json'}",
+        f"{MEMORY} {FORMS} --task adding --lengths 20,50,200 --seeds 1 --json {RESULTS / 'memory_forms_adding.json'}",
+        f"{MEMORY} {FORMS} --task digits --lengths 64 --seeds 1 --json {RESULTS / 'memory_forms_digits.json'}",
+    ],
     "shakespeare": [
         f"{HERE / 'shakespeare.py'} --minutes 1 --seeds 1 2 3",
         f"{HERE / 'shakespeare.py'} --minutes 20 --seeds 1",
