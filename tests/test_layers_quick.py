@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import gatework
+from gatework import cells
+from gatework.compiler.params import symbols
 from gatework.layers import recurrent
 from gatework.layers.errors import LayerError
 
@@ -142,3 +144,14 @@ def test_errors_are_those_of_the_ordinary_way() -> None:
             layer(torch.zeros(3, 2, I))
         layer.weight_hh_l0 = nn.Parameter(torch.zeros(4 * H, H, dtype=torch.float64))
         assert isinstance(layer(torch.zeros(3, 2, I))[0], Tensor)
+
+
+@pytest.mark.parametrize("name", [name for name in cells.names() if len(cells.get(name).graph.inputs) == 1])
+def test_every_cell_infers_what_it_trains(name: str) -> None:
+    """Some cells of two stages keep the history of a state that is not the output."""
+    torch.manual_seed(0)
+    sizes = {symbol: 2 for symbol in symbols(cells.get(name).graph) if symbol not in ("I", "H")}
+    layer = gatework.Recurrent(name, 8, 8, sizes=sizes)
+    for steps, batch in ((1, 1), (1, 4), (6, 3), (300, 2)):
+        ordinary, quick = both(layer, torch.randn(steps, batch, 8))
+        assert_close(quick, ordinary)

@@ -46,7 +46,14 @@ def made(layer: Any, input: Tensor) -> Stack | None:
         return None
     steps, batch = (input.shape[1], input.shape[0]) if layer.batch_first else (input.shape[0], input.shape[1])
     program = layer.binding(0).program(input.dtype)
-    return Stack(layer, steps, batch, input.dtype) if isinstance(program, Program) else None
+    known = isinstance(program, Program) and carries(program)
+    return Stack(layer, steps, batch, input.dtype) if known else None
+
+
+def carries(program: Program) -> bool:
+    """Whether all states but the first, whose history is the output, are carried in place; some cells of two stages
+    keep the history of others too."""
+    return all(f"state:{state.name}" in program.inference.slots for state in program.graph.states[1:])
 
 
 class Stack:
