@@ -45,7 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sst2": {**TOKENIZED, "epochs": 4},
     "sst2_phrases": {**CAREFUL, "epochs": 4},
     "imdb": LONG,
-    "sms": {"epochs": 6, **AVERAGED},
+    "sms": {"epochs": 6, "class_weights": "balanced", "ngram_strength": 100.0, **AVERAGED},
     "japanese_vowels": {"dropout": 0.3, "jitter": 0.1, **AVERAGED, **REFIT},
 }
 Rows = list[dict[str, Any]]
@@ -80,11 +80,13 @@ def parsed() -> argparse.Namespace:
 def summary(rows: Rows) -> dict[str, Any]:
     """Median and spread over the seeds, and the best baseline by accuracy."""
     accuracies = [row["test"]["accuracy"] for row in rows]
+    mcc = statistics.median(row["test"]["mcc"] for row in rows)
     best = max((b for row in rows for b in row["baselines"]), key=lambda b: b["metrics"]["accuracy"])
     seconds = statistics.median(row["seconds"] for row in rows)
     text = (
         f"accuracy {statistics.median(accuracies):.4f} (from {min(accuracies):.4f} to {max(accuracies):.4f}), "
-        f"best baseline {best['metrics']['accuracy']:.4f} ({best['name']}), {seconds:.0f} s of training"
+        f"MCC {mcc:.4f}, best baseline {best['metrics']['accuracy']:.4f}, MCC {best['metrics']['mcc']:.4f} "
+        f"({best['name']}), {seconds:.0f} s of training"
     )
     return {"median_accuracy": statistics.median(accuracies), "best_baseline": best, "summary": text}
 
@@ -187,12 +189,16 @@ def japanese_vowels(data: Path, seed: int, settings: dict, arguments: argparse.N
 
 
 def sms(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Five stratified folds, exact twins in one; accuracy and MCC over all messages, each predicted once."""
+    """Five stratified folds, exact twins in one; accuracy and MCC over all messages, each predicted once.
+
+    The settings were chosen by five folds inside the training part of seed 1's first fold, so that fold's test part is
+    the only one that took no part in the choice; `folds` shows it beside the others.
+    """
     table = read_table(data / "sms_spam" / "SMSSpamCollection", bad_rows="join")
     labels, texts = np.array(table.frame.to_series(0)), np.array(table.frame.to_series(1))
     options = ClassifyOptions(**settings, seed=seed).with_settings(arguments.set)
     ours, theirs = np.zeros(len(texts), int), np.zeros(len(texts), int)
-    seconds = 0.0
+    truth, parts, seconds = (labels == "spam").astype(int), [], 0.0
     for train, test in folds(len(texts), 5, labels=labels, groups=texts, seed=seed):
         given = {"text": texts[train].tolist(), "label": labels[train].tolist()}
         with tempfile.TemporaryDirectory() as folder:
@@ -200,11 +206,12 @@ def sms(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) ->
             ours[test] = [row["label"] == "spam" for row in run.predict(texts[test].tolist())]
             seconds += run.run.results()["training"]["seconds"]
         theirs[test] = support_vectors(texts[train], labels[train], texts[test]) == "spam"
-    truth = (labels == "spam").astype(int)
+        both = {"test": ours, "baseline": theirs}
+        parts.append({name: hard_measures(each[test], truth[test], 2) for name, each in both.items()})
     baseline = {"name": "TF-IDF bigrams + linear SVM", "metrics": hard_measures(theirs, truth, 2), "note": "same folds"}
     test_measures = hard_measures(ours, truth, 2)
     print(f"seed {seed}: {test_measures} against {baseline['metrics']}", flush=True)
-    return {"seed": seed, "seconds": seconds, "test": test_measures, "baselines": [baseline]}
+    return {"seed": seed, "seconds": seconds, "test": test_measures, "baselines": [baseline], "folds": parts}
 
 
 def support_vectors(texts: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
