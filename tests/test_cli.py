@@ -60,6 +60,15 @@ def test_version() -> None:
     assert (result.exit_code, result.stdout) == (0, f"gatework {gatework.__version__}\n")
 
 
+def test_help_of_a_task_groups_its_options() -> None:
+    text = CliRunner().invoke(cli.app, ["train", "classify", "--help"]).stdout
+    headings = [line.rstrip(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings == ["Arguments", "Options", "Data", "Text", "Model", "Loss", "Regularisation", "Training"]
+    regularisation = text.split("Regularisation:")[1].split("Training:")[0]
+    assert "--zoneout" in regularisation and "--epochs" not in regularisation
+    assert "[yes]" in text.split("--nan-guard /")[1].split("--save-every")[0]
+
+
 def test_help_lists_every_command_whole() -> None:
     lines = CliRunner().invoke(cli.app, ["--help"]).stdout.split("Commands:")[1].strip().splitlines()
     assert not [line for line in lines if line.endswith("...")], "the first sentence of a command's help is too long"

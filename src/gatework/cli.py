@@ -20,17 +20,17 @@ from gatework.extras import explained
 # The modules of gatework.commands, in the order in which `gatework --help` lists them.
 COMMANDS = (
     "demo",
+    "check",
     "train",
     "evaluate",
     "predict",
     "generate",
     "explain",
     "diagnose",
-    "check",
     "tune",
     "validate",
-    "bench",
     "cells",
+    "bench",
 )
 
 BAD_USE = (CellError, DataError, OptionError, ShapeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -44,6 +44,9 @@ def main() -> None:
 
 class Commands(TyperGroup):
     """All commands; what they raise reaches the user as one message and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]
 
     def invoke(self, ctx: Any) -> Any:
         try:

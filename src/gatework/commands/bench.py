@@ -63,7 +63,7 @@ def bench(
         Path | None, typer.Option(metavar="PICTURE.svg", rich_help_panel=MEMORY, help="Draw the lengths reached.")
     ] = None,
 ) -> None:
-    """Measure speed and memory against peers, or (memory) how long cells remember.
+    """Measure speed against peers, or how long cells remember.
 
     A line for each thing measured: median and deviation of our time, then each peer's and how many times faster we are,
     with the error of the ratio. Contestants run in turns.

@@ -21,7 +21,10 @@ def diagnose(
     out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/diagnose.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON; write no page.")] = False,
 ) -> None:
-    """Find vanishing and exploding gradients, stuck gates, over- and underfitting, with the option to change."""
+    """Say what is wrong with a training, and what to change.
+
+    Vanishing and exploding gradients, stuck gates, over- and underfitting; the option to change is named.
+    """
     from gatework.diagnosis import diagnose as diagnosed
 
     found = diagnosed(run, file)

@@ -27,7 +27,10 @@ def explain(
     out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/explain.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all arrays as JSON; write no page.")] = False,
 ) -> None:
-    """Show why a model answers as it does: one page, with sentences on the screen."""
+    """Show why a model answers as it does.
+
+    A page with all figures; on the screen the sentences that sum them up.
+    """
     from gatework.explanation import explain as explained
 
     found = explained(run, text, row=row, source=file, series=series, target=target, step=step, window=window)

@@ -10,12 +10,29 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Task
 
 SETTINGS = "settings"
+PANELS = ("data", "text", "model", "loss", "regularisation", "training", "results")  # the order of their headings
+
+
+class Grouped(TyperCommand):
+    """A command whose help lists the task's options under the headings of their panels, its own options first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        records: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                argument = param.param_type_name == "argument"
+                panel = "arguments" if argument else getattr(param, "rich_help_panel", None) or "options"
+                records.setdefault(panel, []).append(record)
+        for panel in ("arguments", "options", *PANELS):
+            if panel in records:
+                with formatter.section(panel.capitalize()):
+                    formatter.write_dl(records[panel])
 
 
 def per_task(action: Callable[..., None]) -> type[TyperGroup]:
@@ -40,8 +57,9 @@ def per_task(action: Callable[..., None]) -> type[TyperGroup]:
 
 
 def _command(task: type[Task], action: Callable[..., None]) -> Any:
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(task.name, help=f"{inspect.getdoc(action)}\n\n{_first_line(task)}")(_filled(task, action))
+    text = f"{inspect.getdoc(action)}\n\n{_first_line(task)}"
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(task.name, cls=Grouped, help=text, short_help=_first_line(task))(_filled(task, action))
     return typer.main.get_command(app)
 
 
@@ -72,8 +90,8 @@ def _flag(field: dataclasses.Field[Any]) -> inspect.Parameter:
     kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
     spelled = field.name.replace("_", "-")
     names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
-    text = field.metadata["help"] + _choices(field) + _default(field)
-    annotation = Annotated[kind | None, typer.Option(names, help=text, show_default=False)]
+    text, panel = field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
+    annotation = Annotated[kind | None, typer.Option(names, help=text, show_default=False, rich_help_panel=panel)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
@@ -84,7 +102,9 @@ def _choices(field: dataclasses.Field[Any]) -> str:
 
 def _default(field: dataclasses.Field[Any]) -> str:
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    return "" if default in (None, "") or isinstance(default, bool) else f" [{default}]"
+    if isinstance(default, bool):
+        return " [yes]" if default else " [no]"
+    return "" if default in (None, "") else f" [{default}]"
 
 
 @contextmanager

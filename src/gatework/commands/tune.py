@@ -11,7 +11,7 @@ from gatework.commands import jobs
 from gatework.errors import OptionError
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-HELP = "Search for good settings: a run with the best of them, and a page on what the search was worth."
+HELP = "Search for good settings, and train with the best of them."
 
 
 def register(app: typer.Typer) -> None:

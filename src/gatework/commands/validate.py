@@ -10,7 +10,7 @@ import typer
 
 from gatework.commands import jobs
 
-HELP = "Cross-validate: how good settings are on data they did not learn from, with mean and spread."
+HELP = "Cross-validate settings: mean and spread over folds."
 
 
 def register(app: typer.Typer) -> None:
