@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def invoke(*words: object, input: str | None = None) -> Result:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small classifier of texts with n-grams of words and of characters."""
     folder = tmp_path_factory.mktemp("texts")
     rows = [{"text": f"{'good' if n % 2 else 'bad'} film {n}", "label": "ab"[n % 2]} for n in range(60)]
@@ -74,6 +73,43 @@ def test_two_steps_at_the_same_time_are_told(tmp_path: Path) -> None:
     path.write_text("id,time,x,label\n1,0,0.5,a\n1,1,0.6,a\n2,1,0.1,b\n2,2,0.2,b\n")
     found = read_sequences(path, id="id", time="time", label="label")
     assert not [note for note in found.notes if "of another" in note], "the next sequence may begin at the same time"
+
+
+def test_a_text_of_a_million_characters_beside_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    rows = [f"{'x ' * 500_000 if n == 7 else '' if n == 4 else f'word {n}'},{'ab'[n % 2]}" for n in range(40)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    result = invoke("check", "classify", path)
+    assert result.exit_code == 0, result.output
+    assert "line 6, column 'text': the text is empty" in result.stdout
+    assert "line 9, column 'text': the text has 1,000,000 characters" in result.stdout
+
+
+def test_check_tells_bad_values_and_too_few_rows_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    path.write_text("id,t,x,label\n" + "".join(f"{n},0,{'inf' if n == 3 else n},{'ab'[n % 2]}\n" for n in range(6)))
+    result = invoke("check", "classify", path, "--id", "id", "--time", "t")
+    assert result.exit_code == 2
+    assert "line 5 (id '3'), 'x': inf" in result.stdout and "rows are too few to hold out" in result.stdout
+
+
+def test_repeats_that_leave_nothing_to_hold_out_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("text,label\n" + "good,a\nbad,b\n" * 20)
+    result = invoke("train", "classify", path, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "40 rows of 2 distinct inputs, repeats kept together, are too few to hold out 10%" in result.stderr
+
+
+def test_answers_for_sequences_name_their_ids(tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    rows = [f"{name},{t},{n + t},{'ab'[n % 2]}\n" for n, name in enumerate(f"s{n}" for n in range(24)) for t in (0, 1)]
+    path.write_text("id,t,x,label\n" + "".join(reversed(rows)))
+    given = ("--id", "id", "--time", "t", "--epochs", 1, "--hidden-size", 4, "--quiet")
+    trained = invoke("train", "classify", path, "--out", tmp_path / "run", *given)
+    assert trained.exit_code == 0, trained.output
+    answers = [json.loads(line) for line in invoke("predict", tmp_path / "run", path, "--json").stdout.splitlines()]
+    assert [row["id"] for row in answers] == [f"s{n}" for n in reversed(range(24))]
 
 
 def test_the_command_to_go_on_can_be_pasted() -> None:

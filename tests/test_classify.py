@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from gatework import cli
 from gatework.data.ragged import Ragged
 from gatework.data.tokenizers import Words
-from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, SequenceClassifier, TextClassifier, measures, wide
 from gatework.tasks.classify.examples import Examples, make_batch
@@ -391,7 +391,7 @@ def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
     assert called("evaluate", run, bad).exit_code == 2
     answer = called("predict", run, "--json", text="good not bad\n")
     assert json.loads(answer.stdout.splitlines()[0])["label"] in ("pos", "neg")
-    with pytest.raises(FileFormatError):
+    with pytest.raises(OptionError, match="is a run of 'classify', not of 'generate'"):
         jobs.load(run, "generate")
 
 

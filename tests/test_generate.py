@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.errors import DataError, OptionError
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling, tokens
 from gatework.tasks.generate.counts import Counts, best_share, mixed
@@ -404,8 +404,8 @@ def test_bad_texts_are_named_and_nothing_is_written(tmp_path: Path, content: byt
         (("train", "generate", "nowhere.txt"), 2, "nowhere.txt: no such file"),
         (("train", "generat", "a.txt"), 2, "did you mean 'generate'"),
         (("train", "generate", "a.txt", "--set", "epoch=3"), 2, "did you mean 'epochs'"),
-        (("generate", "nowhere"), 1, "nowhere is no run folder"),
-        (("evaluate", "nowhere"), 1, "nowhere is no run folder"),
+        (("generate", "nowhere"), 2, "nowhere is no run folder"),
+        (("evaluate", "nowhere"), 2, "nowhere is no run folder"),
     ],
 )
 def test_bad_use_is_one_message(words: tuple[str, ...], code: int, message: str) -> None:
@@ -420,7 +420,7 @@ def test_a_model_file_cut_short_is_refused(run: Path) -> None:
     result = invoke("generate", run)
     path.write_bytes(data)
     assert (result.exit_code, "cut short" in result.stderr) == (1, True)
-    with pytest.raises(FileFormatError, match="a run of 'generate', not of 'classify'"):
+    with pytest.raises(OptionError, match="a run of 'generate', not of 'classify'"):
         jobs.load(run, "classify")
 
 

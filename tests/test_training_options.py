@@ -63,4 +63,5 @@ def test_wrong_types_in_python_are_refused() -> None:
     with pytest.raises(OptionError, match="'epochs' takes int, not True"):
         Some(epochs=True)
     with pytest.raises(OptionError, match="several values"):
-        Some(words="ab")  # pyright: ignore[reportArgumentType]
+        Some(words=3)  # pyright: ignore[reportArgumentType]
+    assert Some(words="one").words == ("one",)  # pyright: ignore[reportArgumentType]

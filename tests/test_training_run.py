@@ -94,9 +94,9 @@ def test_weights_of_another_run_are_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_other_folders_tasks_and_versions_are_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="is no run folder"):
+    with pytest.raises(OptionError, match="is no run folder"):
         Run.open(tmp_path / "nothing")
-    with pytest.raises(FileFormatError, match="a run of 'line', not of 'generate'"):
+    with pytest.raises(OptionError, match="a run of 'line', not of 'generate'"):
         Run.open(run.path, "generate")
     with pytest.raises(OptionError, match="already holds a run"):
         new_run(run.path)

@@ -13,6 +13,8 @@ import polars as pl
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # texts of a million characters
+
 DELIMITERS = ",\t;|"
 BAD_ROWS = ("refuse", "skip", "join")
 
@@ -121,7 +123,6 @@ def _whole(text: str, delimiter: str, frame: pl.DataFrame) -> bool:
 
 def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
     """(line on which it starts, fields) of every row that is not blank."""
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=False)
     line = 1
@@ -180,7 +181,6 @@ def _quoted_tabs(text: str) -> bool:
     rows have the same number of fields."""
     if not (text.startswith('"') or '\t"' in text or '\n"' in text):
         return False
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     try:
         widths = {len(fields) for fields in itertools.islice(reader, 1000) if fields}

@@ -24,7 +24,7 @@ TIME_NAMES = ("time", "step", "timestamp", "t", "date", "ds", "index")
 @dataclass(frozen=True)
 class Sequences:
     """n sequences of C channels: `values` is Ragged float32 [N, C]; `where(i, step)` says where a step of
-    sequence i stands in the source."""
+    sequence i stands in the source; `ids` names them where the source does."""
 
     values: Ragged
     labels: pl.Series
@@ -32,6 +32,7 @@ class Sequences:
     source: str
     where: Callable[[int, int], str]
     notes: tuple[str, ...] = ()
+    ids: pl.Series | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -219,7 +220,7 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
         *(_repeated_times(table, ids, time) if time is not None else ()),
     )
     where = lambda i, step: f"{table.where(int(starts[i]) + step)} (id {ids[int(starts[i])]!r})"  # noqa: E731
-    return Sequences(ragged, labels, channels, table.source, where, notes)
+    return Sequences(ragged, labels, channels, table.source, where, notes, ids.gather(starts))
 
 
 def _repeated_times(table: Table, ids: pl.Series, time: str) -> list[str]:

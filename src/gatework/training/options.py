@@ -190,7 +190,8 @@ def checked(cls: type[Options], key: str, value: Any) -> Any:
     if value is None and optional:
         return None
     if many:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        value = (value,) if isinstance(value, str) else value  # target="units"
+        if not isinstance(value, Iterable):
             raise OptionError(f"option {field.name!r} takes several values, not {value!r}")
         return tuple(_in_range(field, _typed(field.name, kind, each)) for each in value)
     return _in_range(field, _typed(field.name, kind, value))

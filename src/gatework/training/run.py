@@ -75,14 +75,14 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path, task: str | None = None) -> Self:
-        """An existing run, verified; a FileFormatError says what is wrong with it."""
+        """An existing run, verified; a FileFormatError says how it is damaged, an OptionError if it is another's."""
         path = Path(path)
         if not path.is_dir():
-            raise FileFormatError(f"{path} is no run folder; gatework train makes one")
+            raise OptionError(f"{path} is no run folder; gatework train makes one")
         config = read_json(path / CONFIG, "the folder is no run, or an incomplete copy of one")
         _verify(path / CONFIG, config)
         if task is not None and config["task"] != task:
-            raise FileFormatError(f"{path} is a run of {config['task']!r}, not of {task!r}")
+            raise OptionError(f"{path} is a run of {config['task']!r}, not of {task!r}")
         return cls(path, config)
 
     @property

@@ -76,8 +76,9 @@ class TextClassifier(_Classifier):
 class SequenceClassifier(_Classifier):
     """Classifies numeric sequences of several channels and different lengths.
 
-        model = SequenceClassifier(hidden_size=64).fit([np.zeros((29, 12)), np.ones((7, 12))] * 20, ["a", "b"] * 20)
-        model.predict([np.zeros((9, 12))])                       # (1,)
+        waves = [np.sin(np.arange(20 + n)[:, None] * [1, 2] / (2 + n % 2)) for n in range(40)]    # [T, C], T varies
+        model = SequenceClassifier(hidden_size=64).fit(waves, ["slow", "fast"] * 20)
+        model.predict([waves[0][:9]])                            # (1,)
 
     X is a list of n arrays [T, C] (or [T]), or one array [n, T, C]; or a path to a .ts or csv file with labels.
     """

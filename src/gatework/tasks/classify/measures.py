@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,13 @@ def measures(probabilities: np.ndarray, predicted: np.ndarray, labels: np.ndarra
     from sklearn.metrics import matthews_corrcoef
 
     right = probabilities[np.arange(len(labels)), labels]
+    with warnings.catch_warnings():  # of a single class, whose coefficient is 0
+        warnings.simplefilter("ignore", UserWarning)
+        mcc = float(matthews_corrcoef(labels, predicted))
     return {
         "accuracy": float((predicted == labels).mean()),
         "macro_f1": float(np.mean([row["f1"] for row in class_table(predicted, labels, _names(probabilities))])),
-        "mcc": float(matthews_corrcoef(labels, predicted)),
+        "mcc": mcc,
         "loss": float(-np.log(np.maximum(right, 1e-12)).mean()),
         "calibration_error": calibration(probabilities, predicted, labels)["error"],
     }

@@ -173,7 +173,8 @@ def take(rows: Rows, chosen: np.ndarray) -> Rows:
     if sequences is not None:
         whole = sequences
         where = lambda i, step: whole.where(int(chosen[i]), step)  # noqa: E731
-        sequences = replace(whole, values=whole.values.take(chosen), labels=whole.labels[chosen], where=where)
+        ids = None if whole.ids is None else whole.ids[chosen]
+        sequences = replace(whole, values=whole.values.take(chosen), labels=whole.labels[chosen], where=where, ids=ids)
     table = None if rows.table is None else rows.table.take(chosen)
     place = lambda row: rows.where(int(chosen[row]))  # noqa: E731
     return replace(rows, labels=rows.labels[chosen], texts=texts, sequences=sequences, table=table, where=place)

@@ -115,7 +115,7 @@ class Classify(Task):
 
     def held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
         """The rows without a share of them, and that share: by chance, by time or by group, as the options say."""
-        options = self.options
+        options, among = self.options, ""
         if options.split == "time":
             if rows.table is None:
                 raise DataError(f"{rows.source}: split=time needs a table with the column {options.time!r}")
@@ -124,10 +124,13 @@ class Classify(Task):
             groups = rows.groups(options.group if options.split == "group" else None)
             labels = rows.labels.to_list()
             kept, held = split_rows(len(rows), share, labels=labels, groups=groups, seed=options.seed)
+            kinds = len(np.unique(groups))
+            what = "groups, each kept whole," if options.split == "group" else "distinct inputs, repeats kept together,"
+            among = f" of {kinds} {what}" if kinds < len(rows) else ""
         if not len(held) or not len(kept):
             raise DataError(
-                f"{rows.source}: {len(rows)} rows are too few to hold out {share:.0%} of them; add rows, or give files "
-                "for the other parts (valid=, test=)"
+                f"{rows.source}: {len(rows)} rows{among} are too few to hold out {share:.0%} of them; add rows, or "
+                "give files for the other parts (valid=, test=)"
             )
         return reading.take(rows, kept), reading.take(rows, held)
 
@@ -161,7 +164,10 @@ class Classify(Task):
     def _try_split(self, rows: Rows) -> list[Finding]:
         if len(rows) < 2 or rows.labels.n_unique() < 2:
             return []
-        train, others = self._parts(rows, None, None)
+        try:
+            train, others = self._parts(rows, None, None)
+        except GateworkError as error:
+            return [Finding("error", str(error))]
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
         counts = rows.labels.drop_nulls().value_counts(sort=True)
         shown = ", ".join(f"{label!r} {count:,}" for label, count in counts.head(12).rows())
@@ -295,21 +301,31 @@ class Classify(Task):
         }
 
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
-        """{"label", "confidence", "probabilities"} of each row; labels in the source are not read."""
-        probabilities, predicted = self.probabilities(model, source)
-        names = self.encoder.classes
+        """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence that has one.
+
+        Labels in the source are not read.
+        """
+        rows = self._unlabelled(source)
+        probabilities, predicted = self.probabilities(model, rows)
+        names, ids = self.encoder.classes, rows.sequences.ids if rows.sequences is not None else None
+        heads = [{}] * len(rows) if ids is None else [{"id": each} for each in ids]
         return [
             {
+                **head,
                 "label": names[k],
                 "confidence": round(float(row[k]), 6),
                 "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=True)},
             }
-            for k, row in zip(predicted, probabilities, strict=True)
+            for head, k, row in zip(heads, predicted, probabilities, strict=True)
         ]
 
-    def probabilities(self, model: nn.Module, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
+    def _unlabelled(self, source: Source) -> Rows:
         rows = reading.read(source, self.options, labelled=False)
         refuse(reading.check_inputs(rows, self.options))
+        return rows
+
+    def probabilities(self, model: nn.Module, source: Source | Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
+        rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():
             return self._judged(model, self._encoded(rows))
