@@ -152,6 +152,7 @@ def test_what_curves_say() -> None:
     under = curve([3, 2, 1], [3, 2, 1])
     assert under.level == "problem" and under.setting == "--set epochs=6"
     assert curve([2, 1.999], [2, 2.0]).setting == "--set learning_rate=0.003"
+    assert curve([3, 2, 1.5], [3, 2, 1.5], epochs=1234).setting == "--set epochs=2468"
     assert curve([2, 1, 0.2], [2, 0.99, 1.0]).level == "hint"
     assert curve([2, 1, 0.9], [2, 1, 1.01]).level == "good"
     assert "too few" in curve([2], [2]).what and "too few" in curve([float("nan")] * 3, [1, 1, 1]).what

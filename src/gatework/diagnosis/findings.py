@@ -120,7 +120,9 @@ def _known(value: Any) -> bool:
 
 def _set(options: Mapping[str, Any], name: str, factor: float) -> str:
     value = options.get(name)
-    return f"--set {name}={value * factor:.3g}" if isinstance(value, int | float) and value else ""
+    if not value or not isinstance(value, int | float):
+        return ""
+    return f"--set {name}={round(value * factor) if isinstance(value, int) else f'{value * factor:.3g}'}"
 
 
 def _epochs(options: Mapping[str, Any]) -> tuple[str, str]:
@@ -148,8 +150,8 @@ def _longer(options: Mapping[str, Any]) -> tuple[str, str]:
         return "take a cell whose state is carried by a gate", "--set cell=lstm"
     if options.get("pooling") == "last":
         return "let every step reach the answer", "--set pooling=max"
-    if "lookback" in options:
-        return "if older steps matter, make the network see them nearer", _set(options, "lookback", 0.5)
+    if options.get("decoding", "segments") != "segments":
+        return "if older steps matter, bring them nearer: read several as one", "--set decoding=segments"
     return "if older steps matter, try a cell that forgets less", "--set cell=lstm_1997"
 
 
