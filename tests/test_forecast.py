@@ -252,6 +252,13 @@ def test_inputs_end_at_the_cut_and_parts_are_apart() -> None:
     assert (again.truth > batch.truth + 100).all()
 
 
+def test_the_calendar_is_told_unless_it_is_left_out() -> None:
+    told, silent = (ForecastTask(ForecastOptions(**SMALL, series="store", calendar=given)) for given in (True, False))
+    there, none = (make_batch(task.prepare(sales(80)).test, np.arange(3)) for task in (told, silent))
+    assert (there.inputs.shape[2], none.inputs.shape[2]) == (6, 2)  # sine and cosine of the places in week and year
+    torch.testing.assert_close(there.inputs[:, :, :2], none.inputs)
+
+
 def test_a_window_does_not_know_its_unit() -> None:
     """Scaling per window: another unit and level give the same inputs."""
     frame = sales()

@@ -27,6 +27,9 @@ class ForecastOptions(NumericOptions):
     format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
+    calendar: bool = option(
+        True, "tell the model hour, weekday and season, as far as the steps show them", panel="data"
+    )
     transform: str = option(
         "none",
         "what the model works on in place of the values: logarithms (log), steps between points as its input "

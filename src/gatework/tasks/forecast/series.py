@@ -89,7 +89,7 @@ class SeriesTask(Task):
         assert options.lookback and options.horizon and options.season
         size = (options.lookback, options.horizon, options.season)
         kind = options.transform
-        return Shape(*size, kind.startswith("log"), kind.endswith("difference"), options.unit)
+        return Shape(*size, kind.startswith("log"), kind.endswith("difference"), options.unit, options.calendar)
 
     def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
         """Windows of training, validation and test, where these have no source of their own."""

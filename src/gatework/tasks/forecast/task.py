@@ -116,7 +116,8 @@ class ForecastTask(SeriesTask):
         windows, options = parts.last[1], self.options
         found = self.simple(windows)
         if len(parts.train):
-            values, note = ridge(parts.train, windows, options.seed, options.loss == "mse")
+            squared = options.loss == "mse" or self.metric.name in ("mse", "rmse")
+            values, note = ridge(parts.train, windows, options.seed, squared)
             found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
         if options.classical != "none":
             each = classical(windows, options.classical, options.classical_seconds, options.seed)

@@ -23,7 +23,8 @@ SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 @dataclass(frozen=True)
 class Shape:
     """Lookback L, horizon h, season m; whether logarithms are forecast, and seen as differences; the unit of values
-    counted from a window's last one, where windows are not scaled by their own deviation."""
+    counted from a window's last one, where windows are not scaled by their own deviation; whether the model is told
+    hour, weekday and season."""
 
     lookback: int
     horizon: int
@@ -31,6 +32,7 @@ class Shape:
     log: bool = False
     difference: bool = False
     unit: float | None = None
+    calendar: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndar
     inside = (steps >= 0) & (steps < panel.lengths[owners])
     values[inside] = panel.values
     marks = np.zeros((len(values), 0), np.float32)
-    if panel.frequency.kind != "number":
+    if shape.calendar and panel.frequency.kind != "number":
         marks = calendar(panel.frequency.times(panel.starts[owners], steps), panel.frequency)
     extra = panel.covariates
     if extra is None:
