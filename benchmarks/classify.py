@@ -39,11 +39,21 @@ AVERAGED: dict[str, Any] = {"average": "ema", "average_decay": 0.99}
 CAREFUL: dict[str, Any] = {"spaces": True, "dropout": 0.6, "word_dropout": 0.2, **AVERAGED}
 TOKENIZED: dict[str, Any] = {**CAREFUL, "encoding": "latin-1", "format": "labelled"}
 REFIT: dict[str, Any] = {"refit": True, "keep": "last"}
+PHRASES: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 64,
+    "pooling": "last",
+    "word_dropout": 0.4,
+    "recurrent_dropout": 0.3,
+    "weight_decay": 0.05,
+    "average_decay": 0.999,
+    "ngram_share": 0.2,
+}
 LONG: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, "subwords": 0, "max_length": 300, "epochs": 3}
 SETTINGS: dict[str, dict[str, Any]] = {
     "trec": {**TOKENIZED, **REFIT, "epochs": 8},
     "sst2": {**TOKENIZED, "epochs": 4},
-    "sst2_phrases": {**CAREFUL, "epochs": 4},
+    "sst2_phrases": {**CAREFUL, **PHRASES},
     "imdb": LONG,
     "sms": {"epochs": 6, "class_weights": "balanced", "ngram_strength": 100.0, **AVERAGED},
     "japanese_vowels": {"dropout": 0.3, "jitter": 0.1, **AVERAGED, **REFIT},
