@@ -268,6 +268,7 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
         (["memory", "--seeds", "0"], "at least 1 seed"),
         (["memory", "--threads", "2"], "'memory' does not use threads"),
         (["grid", "--seeds", "2"], "'grid' does not use seeds"),
+        (["grid", "--task", "copy"], "'grid' does not use task"),
         (["memory", "--out", "a.doc"], "a picture's name ends with"),
     ],
 )

@@ -79,7 +79,14 @@ def bench(
         refuse(suite, [name for name, value in kernels.items() if value is not None])
         run_memory(asked | ({"models": tuple(cell)} if cell else {}), json_path, out)
         return
-    refuse(suite, [*asked, *(["out"] if out else []), *(["a second cell"] if len(cell or ()) > 1 else [])])
+    refuse(
+        suite,
+        [
+            *("task" if name == "tests" else name for name in asked),
+            *(["out"] if out else []),
+            *(["a second cell"] if len(cell or ()) > 1 else []),
+        ],
+    )
     from gatework.bench.settings import Settings, shapes_of
 
     settings = Settings(

@@ -8,7 +8,8 @@ from typing import Any
 from gatework.training.options import TrainingOptions, option
 
 PANEL = "regularisation"
-STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "chrono")  # what a recurrent layer takes by these names
+# What a recurrent layer takes by these names.
+STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "chrono")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,11 +69,13 @@ class Cached:
     def step(self, x: Tensor) -> Tensor:
         units = self.model.enter.out_features
         hidden = self.model.enter(x) + places(self.steps + 1, units)[-1].to(x)
-        for number, layer in enumerate(self.model.encoder.layers):
+        layers: Any = self.model.encoder.layers
+        for number, layer in enumerate(layers):
             hidden = hidden + self._attend(number, layer, layer.norm1(hidden))
             hidden = hidden + layer.linear2(functional.relu(layer.linear1(layer.norm2(hidden))))
         self.steps += 1
-        return self.model.head(self.model.encoder.norm(hidden))
+        norm = self.model.encoder.norm
+        return self.model.head(hidden if norm is None else norm(hidden))
 
     def _attend(self, number: int, layer: Any, hidden: Tensor) -> Tensor:
         own = layer.self_attn

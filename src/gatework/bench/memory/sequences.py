@@ -88,7 +88,7 @@ def digits(length: int, rows: int, random: np.random.Generator, test: bool = Fal
 def _digits(test: bool) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    pixels, classes = load_digits(return_X_y=True)
+    pixels, classes = map(np.asarray, load_digits(return_X_y=True))
     chosen = (np.arange(len(classes)) % 5 == 0) == test
     return (pixels[chosen] / 16).astype(np.float32), classes[chosen].astype(np.int64)
 

@@ -14,6 +14,7 @@ from gatework import runtime
 from gatework.bench.memory.models import Cached, CellNet, Transformer
 from gatework.bench.memory.tasks import Test
 from gatework.bench.memory.training import network
+from gatework.runtime.program import Program
 from gatework.runtime.stream import Stream
 
 CALLS = 300
@@ -30,10 +31,12 @@ def seconds_a_step(test: Test, model: str, length: int) -> float:
 
 
 def _stream(net: Any, x: np.ndarray) -> Callable[[], Any]:
-    """A step of the recurrent layer and of the linear one on top."""
+    """A step of the recurrent layer and of the linear one on top; of torch modules where there is no kernel."""
     assert isinstance(net, CellNet)
     layer = net.recurrent.eval()
     program = runtime.program(layer.graph, layer.layer_sizes(0), "float32")
+    if not isinstance(program, Program):
+        return torch.inference_mode()(lambda: net(torch.from_numpy(x)[None]))
     stream = Stream(program, layer.weights(0), batch=1)
     weight, bias = (p.detach().numpy() for p in (net.head.weight, net.head.bias))
     return lambda: stream.step(x) @ weight.T + bias
