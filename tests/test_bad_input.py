@@ -101,6 +101,15 @@ def test_repeats_that_leave_nothing_to_hold_out_are_named(tmp_path: Path) -> Non
     assert "40 rows of 2 distinct inputs, repeats kept together, are too few to hold out 10%" in result.stderr
 
 
+def test_delimiters_are_one_character_or_tab(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("text\tlabel\n" + "".join(f"word {n}\t{'ab'[n % 2]}\n" for n in range(40)))
+    for given in ("tab", "\\t", "\t"):
+        assert invoke("check", "classify", path, "--delimiter", given).exit_code == 0
+    result = invoke("check", "classify", path, "--delimiter", ";;")
+    assert result.exit_code == 2 and "delimiter=';;': one character" in result.output
+
+
 def test_answers_for_sequences_name_their_ids(tmp_path: Path) -> None:
     path = tmp_path / "steps.csv"
     rows = [f"{name},{t},{n + t},{'ab'[n % 2]}\n" for n, name in enumerate(f"s{n}" for n in range(24)) for t in (0, 1)]

@@ -39,7 +39,9 @@ def read_delimited(
     """
     if bad_rows not in BAD_ROWS:
         raise OptionError(f"bad_rows cannot be {bad_rows!r}; there are: {', '.join(BAD_ROWS)}")
-    delimiter = delimiter or find_delimiter(text)
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter) or find_delimiter(text)
+    if len(delimiter.encode()) != 1:
+        raise OptionError(f"delimiter={delimiter!r}: one character of ASCII stands between fields, such as ; or tab")
     quoted = delimiter != "\t" or _quoted_tabs(text)
     frame = _fast(text, delimiter, quoted)
     first = frame.row(0) if frame is not None and frame.height else ()
