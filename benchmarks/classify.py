@@ -6,7 +6,8 @@
 
 The folder (or GATEWORK_DATA) holds sentence_cls/, sst_trees/, imdb/, sms_spam/ and aeon_tsc/. Choices were made on
 training data alone (a held-out share of it, or the published development part); the test part is read once per seed.
-The recorded run of imdb is `--seeds 2`. Each data set's results go to benchmarks/results/classify_NAME.json with settings, machine, versions and commit.
+Each data set's results go to benchmarks/results/classify_NAME.json with settings, machine, versions and commit.
+The recorded run of imdb is `--seeds 2`; imdb() says why.
 """
 
 from __future__ import annotations

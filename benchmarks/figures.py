@@ -38,10 +38,10 @@ JOBS = {
     ],
     "trec": [f"{HERE / 'classify.py'} trec --seeds 1 2 3"],
     "sst2": [f"{HERE / 'classify.py'} sst2 --seeds 1 2 3"],
-    "sst2_phrases": [f"{HERE / 'classify.py'} sst2_phrases --seeds 1"],
-    "sms": [f"{HERE / 'classify.py'} sms --seeds 1"],
+    "sst2_phrases": [f"{HERE / 'classify.py'} sst2_phrases --seeds 1 2 3"],
+    "sms": [f"{HERE / 'classify.py'} sms --seeds 1 2 3"],
     "japanese_vowels": [f"{HERE / 'classify.py'} japanese_vowels --seeds 1 2 3"],
-    "imdb": [f"{HERE / 'classify.py'} imdb_reading imdb --seeds 1"],
+    "imdb": [f"{HERE / 'classify.py'} imdb_reading imdb --seeds 2"],
     "generate_speed": [f"{HERE / 'generate_speed.py'}"],
     "explain": [f"{HERE / 'explain.py'}"],
     "memory": [
