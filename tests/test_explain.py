@@ -411,6 +411,6 @@ def test_the_command(words: jobs.Trained, sales: jobs.Trained, tmp_path: Path) -
     values = json.loads(printed.output)
     assert len(values["attribution"]["steps"]) == 3 and values["layers"][0]["states"][1]["half_life"]
     assert CliRunner().invoke(cli.app, ["explain", run, "--text", ""]).exit_code == 2
-    assert CliRunner().invoke(cli.app, ["explain", str(tmp_path / "none"), "--text", "a"]).exit_code == 1
+    assert CliRunner().invoke(cli.app, ["explain", str(tmp_path / "none"), "--text", "a"]).exit_code == 2
     done = CliRunner().invoke(cli.app, ["explain", str(sales.run.path), "--series", "shop 1"])
     assert done.exit_code == 0 and (sales.run.path / "explain.html").exists()

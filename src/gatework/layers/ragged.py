@@ -7,7 +7,7 @@ what its real steps cost.
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gatework.layers.errors import LayerError
+from gatework.runtime.lazy import lazy
 from gatework.runtime.rows import Rows
 
 
@@ -37,7 +38,7 @@ class Rectangle:
         """(N, w) to rows in the order in which the reversed direction visits them (a rectangle's rows say it alone)."""
         return flat
 
-    @cached_property
+    @lazy
     def times(self) -> np.ndarray:
         """(N,) the step of each row."""
         return np.repeat(np.arange(self.steps), self.batch)
@@ -67,7 +68,7 @@ class Packed:
     def rows(self, reverse: bool = False) -> Rows:
         return self._rows
 
-    @cached_property
+    @lazy
     def _rows(self) -> Rows:
         return Rows.packed(self.counts, self.batch)
 
@@ -77,16 +78,16 @@ class Packed:
     def unsort(self, values: Tensor) -> Tensor:
         return values if self.order is None else values.index_select(0, self._index(np.argsort(self.order), values))
 
-    @cached_property
+    @lazy
     def times(self) -> np.ndarray:
         return np.repeat(np.arange(self.steps), self.counts)
 
-    @cached_property
+    @lazy
     def places(self) -> np.ndarray:
         """(N,) which sequence, in sorted order, a row belongs to."""
         return np.arange(self.size) - self.offsets[self.times]
 
-    @cached_property
+    @lazy
     def lengths(self) -> np.ndarray:
         """(B,) lengths in sorted order."""
         return (self.counts[:, None] > np.arange(self.batch)[None, :]).sum(0)
@@ -100,7 +101,7 @@ class Packed:
     def flip(self, flat: Tensor) -> Tensor:
         return flat.index_select(0, self._index(self.flipped, flat))
 
-    @cached_property
+    @lazy
     def flipped(self) -> np.ndarray:
         """(N,) for each row, the row of the same sequence as far from its end as this is from its beginning."""
         return self.offsets[self.lengths[self.places] - 1 - self.times] + self.places

@@ -18,6 +18,7 @@ from gatework.backends.llvm.isa import ISAS, Isa
 from gatework.compiler.debug import debug, wanted
 from gatework.errors import KernelError
 from gatework.runtime import cache
+from gatework.runtime.lazy import lazy
 
 
 @functools.cache
@@ -104,14 +105,17 @@ class Code:
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(image))
         self.engine.finalize_object()
         self.known: dict[str, Any] = {}
+        self.addresses: dict[str, int] = {}
 
     def __getitem__(self, name: str) -> int:
-        address = self.engine.get_function_address(name)
+        if name not in self.addresses:  # asking LLVM takes its lock, which a child forked meanwhile would wait for
+            self.addresses[name] = self.engine.get_function_address(name)
+        address = self.addresses[name]
         if not address:
             raise KernelError(f"the compiled code has no function {name!r}; delete {cache.directory()} and try again")
         return address
 
-    @functools.cached_property
+    @lazy
     def execute(self) -> Any:
         """The function that runs a job's share of one thread: (job, thread)."""
         return self.function("execute", ctypes.c_void_p, ctypes.c_int64)

@@ -21,6 +21,7 @@ from gatework.compiler.plan_backward import plan_backward
 from gatework.runtime import threads
 from gatework.runtime.call import Call, Weights
 from gatework.runtime.kernel import Kernel
+from gatework.runtime.lazy import lazy
 from gatework.runtime.memory import Pool, aligned_zeros
 from gatework.runtime.rows import Rows
 from gatework.runtime.script import Mode, Script, Writer
@@ -78,24 +79,24 @@ class Program:
         _living.add(self)
 
     # ---- machine code, when first needed
-    @functools.cached_property
+    @lazy
     def inference(self) -> Kernel:
         return Kernel(self.graph, {"forward": plan_forward(self.graph, train=False)}, self.isa, self.scalar)
 
-    @functools.cached_property
+    @lazy
     def saved(self) -> tuple[int, ...]:
         return choose_saved(self.derivative)
 
-    @functools.cached_property
+    @lazy
     def derivative(self) -> Any:
         return differentiate(self.graph)
 
-    @functools.cached_property
+    @lazy
     def training(self) -> Kernel:
         plan = plan_forward(self.graph, train=True, saved=() if self.recompute else self.saved)
         return Kernel(self.graph, {"forward": plan}, self.isa, self.scalar)
 
-    @functools.cached_property
+    @lazy
     def backprop(self) -> Kernel:
         plans = {"backward": plan_backward(self.derivative, self.saved, local=self.recompute)}
         if self.recompute and self.saved:
@@ -204,7 +205,7 @@ class Program:
         return 1 if symbol == SCALAR else self.sizes[symbol]
 
     # ---- what calls look up
-    @functools.cached_property
+    @lazy
     def saved_columns(self) -> dict[int, int]:
         """Where each saved value begins in a row."""
         found, column = {}, 0
@@ -213,11 +214,11 @@ class Program:
             column += self.width(self.graph.nodes[node].width)
         return found
 
-    @functools.cached_property
+    @lazy
     def saved_width(self) -> int:
         return sum(self.width(self.graph.nodes[n].width) for n in self.saved)
 
-    @functools.cached_property
+    @lazy
     def sunk(self) -> set[str]:
         """Inputs whose gradient is a product after the loop: made only if it is needed."""
         return {p.stores[0].access.array.split(":")[1] for p in self.backprop.plans["backward"].products}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatework.errors import ShapeError
+from gatework.runtime.lazy import lazy
 
 MOST = 1 << 40  # no layout is larger; products of its numbers stay below 64 bits
 
@@ -49,12 +49,12 @@ class Rows(_Fields):
         counts = _whole_numbers("counts", counts)
         return cls(counts, np.cumsum(counts) - counts, batch)
 
-    @cached_property
+    @lazy
     def size(self) -> int:
         """N, the number of rows."""
         return int(self.counts.sum())
 
-    @cached_property
+    @lazy
     def key(self) -> tuple:
         """What tells one layout from another."""
         steps = len(self.counts)
@@ -64,7 +64,7 @@ class Rows(_Fields):
                 return steps, int(self.counts[0]), self.batch, step
         return self.batch, self.counts.tobytes(), self.offsets.tobytes()
 
-    @cached_property
+    @lazy
     def last_steps(self) -> np.ndarray:
         """For each sequence the flat row of its last step, -1 if it has none."""
         lengths = np.searchsorted(-self.counts, -np.arange(self.batch), side="left")
