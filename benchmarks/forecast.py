@@ -4,11 +4,12 @@
     python benchmarks/forecast.py m4_hourly m4_weekly --seeds 1 2 3
     python benchmarks/forecast.py etth1                                 # four horizons, a file each
 
-The folder (or GATEWORK_DATA) holds m4/, ett/ and tourism/. Network settings were chosen on the windows before the test
-part; lookback, logarithms and scaling of M4 and tourism were found with linear models whose test errors were seen, too;
-those of ETTh1 are the published ones of SegRNN. Results go to benchmarks/results/forecast_NAME.json: medians and spread over the seeds, the
-baselines of the same runs, whether the figure is reached (it counts only where it beats every baseline), settings,
-machine and versions. The figures of M4 are those of its organisers; MAPE is as in Athanasopoulos et al. 2011.
+The folder (or GATEWORK_DATA) holds m4/, ett/ and tourism/. Network settings were chosen on the windows before the
+test part; lookback, logarithms and scaling of M4 and tourism were found with linear models whose test errors were
+seen, too; those of ETTh1 are the published ones of SegRNN. Results go to benchmarks/results/forecast_NAME.json:
+medians and spread over the seeds, the baselines of the same runs, whether the figure is reached (it counts only where
+it beats every baseline), settings, machine and versions. The figures of M4 are those of its organisers; MAPE is as in
+Athanasopoulos et al. 2011.
 """
 
 from __future__ import annotations

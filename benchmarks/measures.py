@@ -134,8 +134,8 @@ MEASURES = [
     Measure(f"{STREAM}, H >= 256, share of read bandwidth", of("step", H=256), rate("share of GB/s"), min, 0.75, 0.9),
     Measure("memory of fwd+bwd: torch's over ours, least", of("peak-memory"), ratio("torch"), min, 1),
     Measure(
-        "memory with recompute, of torch's, most", of("peak-memory"), fact("with recompute, of torch's"), max, None, 0.5,
-        True,
+        "memory with recompute, of torch's, most",
+        of("peak-memory"), fact("with recompute, of torch's"), max, None, 0.5, True,
     ),
     Measure("first use, compiled, seconds", of("first-use", "all"), median, max, 1, 0.4, True),
     Measure("first use, from the disk cache, seconds", of("first-use", "from"), median, max, 0.05, 0.01, True),
