@@ -183,6 +183,7 @@ def _replica(rank: int, port: int, path: str) -> None:
     model(data)[0].square().mean().backward()
     if rank == 0:
         torch.save([p.grad for p in model.parameters()], path)
+    torch.distributed.barrier()  # gloo aborts where one process leaves while the other still talks
     torch.distributed.destroy_process_group()
 
 

@@ -184,6 +184,14 @@ def test_a_second_ctrl_c_acts_at_once_and_an_echo_does_not(monkeypatch: pytest.M
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_signal_that_comes_too_late_for_a_block_is_for_the_one_around() -> None:
+    with Interrupts() as around:
+        with Interrupts() as inside:
+            signal.raise_signal(signal.SIGINT)
+        assert inside.wanted and around.wanted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_the_rate_finder_proposes_a_rate_that_learns_and_touches_nothing() -> None:
     model, learner = fresh(), Line()
     before, state = model.linear.weight.detach().clone(), torch.get_rng_state()

@@ -31,7 +31,11 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        around = [getattr(handler, "__self__", None) for handler in self._before.values()]
         self._restore()
+        for block in around if self.wanted else ():  # a signal that came too late for this block is for the one around
+            if isinstance(block, Interrupts):
+                block.wanted, block._asked_at = True, self._asked_at
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self._asked_at = self._asked_at or time.monotonic()
