@@ -27,8 +27,8 @@ MEMORY = "-m gatework bench memory"
 FORMS = " ".join(
     f"--cell {name}"
     for name in (
-        "lstm", "lstm_tanh_product", "lstm_candidate_output", "lstm_second_map", "lstm_candidate_gate", "lstm_1997", "lstm_peephole",
-        "lstm_coupled", "rnn", "rnn_sigmoid",
+        "lstm", "lstm_tanh_product", "lstm_candidate_output", "lstm_second_map", "lstm_candidate_gate", "lstm_1997",
+        "lstm_peephole", "lstm_coupled", "rnn", "rnn_sigmoid",
     )
 )  # fmt: skip
 JOBS = {
