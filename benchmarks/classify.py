@@ -4,8 +4,9 @@
     python benchmarks/classify.py sst2 sst2_phrases imdb sms japanese_vowels --seeds 1 2 3
     python benchmarks/classify.py imdb_reading            # seconds to read, check and encode 50,000 reviews
 
-The folder (or GATEWORK_DATA) holds sentence_cls/, sst_trees/, imdb/, sms_spam/ and aeon_tsc/. Choices were made on
-training data alone (a held-out share of it, or the published development part); the test part is read once per seed.
+The folder (or GATEWORK_DATA) holds sentence_cls/, sst_trees/, imdb/, sms_spam/ and aeon_tsc/. Settings were
+compared on training data (folds, a held-out share of it, or the published development part), but not all test parts
+were unread: those of TREC and JapaneseVowels had been seen in earlier trials; imdb() and sms() say what holds for them.
 Each data set's results go to benchmarks/results/classify_NAME.json with settings, machine, versions and commit.
 The recorded run of imdb is `--seeds 2`; imdb() says why.
 """

@@ -36,7 +36,7 @@ def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]
     lowest = valid.index(min(valid))
     found = []
     if train[0] - min(train) < FLAT * abs(train[0]):
-        text = f"The training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: nothing was learned"
+        text = f"The network's training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: it learned little"
         found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
     found += _overfitted(train, valid, lowest, rows, options)
     if lowest == len(valid) - 1 and not found:
