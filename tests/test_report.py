@@ -271,3 +271,12 @@ def test_every_cell_has_its_equations() -> None:
 
 def test_a_picture_of_equations_fails_softly() -> None:
     assert equations.image("a &= \\begin{cases}1\\end{cases}") is None
+
+
+def test_all_pages_have_one_head() -> None:
+    """No page opens a document of its own: the policy that forbids scripts is written once."""
+    own = Path(report.__file__).parents[1].glob("*/templates/*.html")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in own}
+    assert [name for name, text in texts.items() if "<head>" in text] == ["base.html"]
+    pages = {name for name, text in texts.items() if text.startswith('{% extends "base.html" %}')}
+    assert pages == {"page.html", "tune.html", "explain.html", "diagnose.html"}

@@ -8,27 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.report.picture import FAINT, OTHER, OURS
+from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.diagnosis import Diagnosis
 
 COLOURS = (OURS, OTHER, "#1c8a4b", FAINT, "#7a4fb5", "#b53f5c")
-LEVELS = {"problem": "lost", "hint": "none", "good": "won"}
+LEVELS = {"problem": WON[False], "hint": WON[None], "good": WON[True]}
 MOST = 40  # parameters in the table
 
 
 def render(found: Diagnosis) -> str:
     """The whole page as text."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    from gatework.report import words
-
-    folders = [PackageLoader(name, "templates") for name in ("gatework.diagnosis", "gatework.report")]
-    jinja = Environment(
-        loader=ChoiceLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    jinja.filters |= {"number": words.number}
-    return jinja.get_template("diagnose.html").render(**page(found))
+    return template("diagnose.html", "gatework.diagnosis").render(**page(found))
 
 
 def page(found: Diagnosis) -> dict[str, Any]:
@@ -39,7 +31,7 @@ def page(found: Diagnosis) -> dict[str, Any]:
         "run": Path(found.run).name,
         "task": found.task,
         "verdict": f"{count} found" if problems else "No problem found",
-        "level": "lost" if problems else "won",
+        "judged": WON[not problems],
         "problems": problems,
         "others": [each for each in found.findings if each.level != "problem"],
         "levels": LEVELS,

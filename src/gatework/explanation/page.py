@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.explanation import pictures
+from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.explanation.memory import Layer
@@ -18,23 +19,9 @@ MOST_UNITS = 256  # rows of a heat map; of more units those that move most are s
 HEIGHTS = ((24, 9), (48, 6), (96, 4), (160, 3), (MOST_UNITS, 2))  # up to so many units: pixels of a row
 
 
-def environment() -> Any:
-    """The templates of this page and of its neighbours, in the look of the reports."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    from gatework.report import words
-
-    folders = [PackageLoader(name, "templates") for name in ("gatework.explanation", "gatework.report")]
-    jinja = Environment(
-        loader=ChoiceLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    jinja.filters |= {"number": words.number, "signed": lambda value: f"{value:+.3g}"}
-    return jinja
-
-
 def render(found: Explanation) -> str:
     """The whole page as text."""
-    return environment().get_template("explain.html").render(**page(found))
+    return template("explain.html", "gatework.explanation").render(**page(found))
 
 
 def page(found: Explanation) -> dict[str, Any]:
@@ -47,6 +34,7 @@ def page(found: Explanation) -> dict[str, Any]:
         "task": found.task,
         "source": found.source,
         "verdict": found.sentences[0],
+        "judged": WON[None],
         "sentences": found.sentences[1:],
         "words": found.words,
         "tokens": tokens(found, found.attribution.steps) if text else None,

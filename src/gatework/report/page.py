@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.report import equations, forecast_words, words
 from gatework.report.plots import Picture
+from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.training.run import Run
@@ -30,21 +31,10 @@ def render(
     run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture], before: Mapping[str, Any] | None = None
 ) -> str:
     """The whole page as text; where it is about an evaluation, `before` are the results of the training, if any."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("gatework.report", "templates")
-    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain}
-    jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}
-    jinja.globals |= {"calibrated": words.calibrated, "legend": equations.LEGEND, "forecast_words": forecast_words}
-    names = [f"{run.task}.html", "other.html"]
-    return jinja.get_template("page.html").render(
-        **page(run, results, before), pictures=pictures, own=jinja.select_template(names), sections=results["sections"]
-    )
-
-
-def percent(value: float) -> str:
-    return f"{value:.1%}"
+    return template("page.html").render(
+        **page(run, results, before), pictures=pictures, sections=results["sections"],
+        calibrated=words.calibrated, legend=equations.LEGEND, forecast_words=forecast_words,
+    )  # fmt: skip
 
 
 def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -59,7 +49,7 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
         "source": Path(str(data["source"])).name,
         "created": run.config["created"],
         "verdict": compared if compared and not results["baselines"] else verdict,
-        "won": won(results),
+        "judged": WON[won(results)],
         "result": result_table(results),
         "bars": bars(results),
         "asked": asked(run),

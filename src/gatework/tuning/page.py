@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatework.report import words as report_words
+from gatework.report.templating import WON, template
 from gatework.tuning import plots, words
 from gatework.tuning import study as studies
 
@@ -25,18 +26,11 @@ ENDS = {"complete": "trials complete", "pruned": "ended early", "failed": "faile
 
 def render(search: Search, study: optuna.Study, best: FrozenTrial, found: Comparison | None, verdict: str) -> str:
     """The whole page as text."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    loader = ChoiceLoader(
-        [PackageLoader("gatework.tuning", "templates"), PackageLoader("gatework.report", "templates")]
-    )
-    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters |= {"number": report_words.number, "named": report_words.named, "plain": report_words.plain}
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    return jinja.get_template("tune.html").render(
+    return template("tune.html", "gatework.tuning").render(
         **page(search, study, trials, best, found),
         verdict=verdict,
-        won={"better": True, "worse": False}.get(found.verdict if found else ""),
+        judged=WON[{"better": True, "worse": False}.get(found.verdict if found else "")],
         pictures=plots.draw(trials, search.space, search.metric),
     )
 

@@ -1,0 +1,35 @@
+"""The look that all pages share: one way to their templates, with one set of filters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatework.report import words
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+WON = {True: "won", False: "lost", None: "none"}  # the colour of a verdict
+
+
+def template(name: str, package: str = "gatework.report") -> Template:
+    """A page's template out of a package's folder `templates`; it extends base.html, as all do.
+
+    template("tune.html", "gatework.tuning").render(verdict="...", judged="won")
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    packages = dict.fromkeys([package, "gatework.report"])
+    loader = ChoiceLoader([PackageLoader(each, "templates") for each in packages])
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
+    jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}
+    return jinja.get_template(name)
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3g}"
