@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -60,7 +61,8 @@ def show_backtest(run: Path, file: Path | None, windows: int, as_json: bool) -> 
 
     if file is None:
         raise OptionError("--windows trains anew on a file: gatework evaluate RUN FILE --windows 3")
-    rows = backtest(load(run, "forecast").task.options, file, windows)  # pyright: ignore[reportArgumentType]
+    options = dataclasses.replace(load(run, "forecast").task.options, unit=None)  # measured anew at each date
+    rows = backtest(options, file, windows)  # pyright: ignore[reportArgumentType]
     if as_json:
         typer.echo("\n".join(json.dumps(row) for row in rows))
         return

@@ -104,6 +104,30 @@ class Panel:
         names = pl.Series("series", list(self.names), pl.String).gather(owners)
         return pl.DataFrame({"series": names, "time": times, "value": self.values})
 
+    def take(self, numbers: Sequence[int] | np.ndarray) -> Panel:
+        """Some of the series, in the order of their numbers; one may come several times."""
+        numbers = np.asarray(numbers, np.int64)
+        names = tuple(self.names[s] for s in numbers)
+        panel = replace(self.with_series([self.series(s) for s in numbers], self.starts[numbers]), names=names)
+        if self.covariates is None:
+            return panel
+        beside = self.covariates.with_parts([self.covariates.part(s) for s in numbers], self.covariates.static[numbers])
+        return replace(panel, covariates=beside)
+
+    def renewed(self, later: Panel) -> tuple[Panel, np.ndarray]:
+        """These series as `later` has them where it does, then those it has beyond; and the number of each there, or
+        -1."""
+        there = {name: number for number, name in enumerate(later.names)}
+        names = [*self.names, *(name for name in later.names if name not in set(self.names))]
+        both = replace(self.with_series([*self, *later], np.concatenate([self.starts, later.starts])),
+                       names=self.names + later.names)  # fmt: skip
+        old, new = self.covariates, later.covariates
+        if old is not None and new is not None:
+            parts = [each.part(s) for each, panel in ((old, self), (new, later)) for s in range(len(panel))]
+            both = replace(both, covariates=new.with_parts(parts, np.concatenate([old.static, new.static])))
+        numbers = np.array([there.get(name, -1) for name in names], np.int64)
+        return both.take(np.where(numbers >= 0, len(self) + numbers, np.arange(len(names)))), numbers
+
     def followed_by(self, later: Panel) -> tuple[Panel, np.ndarray]:
         """The series of `later` with what this panel knows before (or between) them, and where this panel ended.
 

@@ -31,7 +31,7 @@ def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dic
     panel, found = ForecastTask(options).inspected(source)
     refuse(found)
     assert panel is not None
-    chosen = replace(options, **settled(panel, options), test_windows=1)
+    chosen = replace(options, **settled(panel, options) | {"unit": options.unit}, test_windows=1)
     assert chosen.horizon
     rows = []
     for origin in range(1, windows + 1):

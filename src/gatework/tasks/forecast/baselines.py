@@ -6,12 +6,24 @@ import numpy as np
 
 from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
 
+SEASONS = 3  # in which a value at the same place of the season is looked for
 CRITICAL = 1.645  # the 90% point of the test for a season, as in M4's code
 
 
 def naive(past: np.ndarray, horizon: int) -> np.ndarray:
     """The last value, again and again: past [n, L] -> [n, h]."""
     return np.repeat(filled(past)[:, -1:], horizon, axis=1)
+
+
+def ends(windows: Windows, most: int) -> np.ndarray:
+    """[n, most]: the last values of each history, NaN before its start."""
+    if most == windows.shape.lookback:
+        return windows.past(np.arange(len(windows)))
+    result = np.full((len(windows), most), np.nan)
+    for row in range(len(windows)):
+        values = windows.history(row)[-most:]
+        result[row, most - len(values) :] = values
+    return result
 
 
 def drift(windows: Windows) -> np.ndarray:
@@ -28,9 +40,9 @@ def drift(windows: Windows) -> np.ndarray:
 
 
 def all_naive(windows: Windows) -> dict[str, np.ndarray]:
-    """Forecasts [n, h] by name."""
-    past = windows.past(np.arange(len(windows)))
+    """Forecasts [n, h] by name, from all that is known before each cut, also where the model's window is shorter."""
     horizon = windows.shape.horizon
+    past = ends(windows, max(windows.shape.lookback, SEASONS * windows.shape.season))
     return {
         "naive": naive(past, horizon),
         "seasonal naive": seasonal_naive(past, horizon, windows.shape.season),

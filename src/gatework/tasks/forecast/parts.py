@@ -77,9 +77,18 @@ def up_to(train: Windows, valid: Windows) -> Windows:
     """The training windows and all between them and the end of the validation part, series by series."""
     end = np.full(len(valid.panel), -1)
     np.maximum.at(end, valid.owners, valid.cuts)
+    known = train.cuts + _begun_before(train.panel, valid.panel)[train.owners]
     last = np.full(len(valid.panel), -1)
-    np.maximum.at(last, train.owners, train.cuts)
+    np.maximum.at(last, train.owners, known)
     more = [np.arange(last[s] + 1, end[s] + 1) if last[s] >= 0 else NOWHERE for s in range(len(end))]
     owners = np.concatenate([train.owners, np.repeat(np.arange(len(end)), [len(each) for each in more])])
-    cuts = np.concatenate([train.cuts, *more])
+    cuts = np.concatenate([known, *more])
     return replace(valid, owners=owners, cuts=cuts, scales=np.full(len(owners), np.nan))
+
+
+def _begun_before(panel: Panel, longer: Panel) -> np.ndarray:
+    """How many steps earlier each series of a panel begins in another one that holds the same and more."""
+    same = longer.starts[: len(panel)]
+    return (
+        np.zeros(len(panel), np.int64) if (same == panel.starts).all() else panel.frequency.steps(same, panel.starts)[0]
+    )

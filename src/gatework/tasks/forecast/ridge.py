@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.tasks.forecast.windows import Windows, filled, seasonal_scale, window_scale
+from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive, seasonal_scale, window_scale
 
 MOST_WINDOWS = 60_000
 CHUNK = 4096
 HELD_OUT = 0.2  # of the training windows, the last of each series: strength and form are chosen on them
 STRENGTHS = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the mean of the diagonal
-POWERS = (0.5, 0.0, 1.0)
+DIVIDED = {0.5: ", divided by the root of its deviation", 0.0: "", 1.0: ", divided by its deviation"}  # power: words
+POWERS = tuple(DIVIDED)
 FEW = 10  # windows below which nothing is chosen
 
 
@@ -30,7 +31,7 @@ class Form:
     def read(self, windows: Windows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs [n, L], and center and scale [n, 1] of each window."""
         past = filled(windows.past(rows))
-        past = np.log(past) if self.log else past
+        past = np.log(np.where(past > 0, past, 1.0)) if self.log else past
         center, scale = (each[:, None] for each in window_scale(past))
         scale = scale**self.power
         return (past - center) / scale, center, scale
@@ -44,8 +45,8 @@ class Form:
         return np.exp(values) if self.log else values
 
     def __str__(self) -> str:
-        parts = ["logarithms"] * self.log + [f"over deviation^{self.power:g}"] * bool(self.power)
-        return ", ".join(["windows less their mean", *parts])
+        values = "logarithms of values" if self.log else "values"
+        return f"{values} less their window's mean{DIVIDED[self.power]}"
 
 
 def ridge(train: Windows, windows: Windows, seed: int, squared: bool = False) -> tuple[np.ndarray, str]:
@@ -58,21 +59,33 @@ def ridge(train: Windows, windows: Windows, seed: int, squared: bool = False) ->
     truth = train.truth()
     whole = np.flatnonzero(~np.isnan(truth).any(axis=1))
     train, truth = (train.take(whole), truth[whole]) if len(whole) else (train, np.nan_to_num(truth))
-    form, strength, chosen = _choice(train, truth, _forms(train, windows, squared), squared)
+    form, strength, chosen = _choice(train, truth, _forms(train, squared), squared)
     weights = _solved(form, train, truth, np.arange(len(train)), [strength])[0]
     every = np.arange(len(windows))
     result = np.concatenate([form.forecast(windows, rows, weights) for rows in _chunks(every)])
-    note = f"{windows.shape.lookback} lags, {len(train):,} windows; {form}; strength {strength:g}{chosen}"
+    if form.log:
+        result = _without_logarithm(windows, result)
+    note = f"one linear map for all series, from {windows.shape.lookback} lags ({form}), "
+    note += f"fitted to {len(train):,} windows with a penalty of {strength:g}{chosen}"
     return result, note
 
 
-def _forms(train: Windows, windows: Windows, squared: bool) -> list[Form]:
+def _forms(train: Windows, squared: bool) -> list[Form]:
     """All there are, logarithms only where every value has one; what least squares minimises where that is measured."""
     if squared:
         return [Form(False, 0.0)]
-    positive = all(np.nanmin(part.values, initial=np.inf) > 0 for part in (train, windows))
-    known = all((~np.isnan(part.past(np.arange(len(part))))).any(axis=1).all() for part in (train, windows))
+    past = train.past(np.arange(len(train)))
+    positive = all(np.nanmin(values, initial=np.inf) > 0 for values in (past, train.truth()))
+    known = (~np.isnan(past)).any(axis=1).all()
     return [Form(log, power) for log in ((True, False) if positive and known else (False,)) for power in POWERS]
+
+
+def _without_logarithm(windows: Windows, forecasts: np.ndarray) -> np.ndarray:
+    """The seasonal naive forecast in place of those from values of 0 or less, where the training part has none."""
+    past = windows.past(np.arange(len(windows)))
+    odd = np.flatnonzero(np.nanmin(past, axis=1, initial=np.inf) <= 0)
+    forecasts[odd] = seasonal_naive(past[odd], windows.shape.horizon, windows.shape.season)
+    return forecasts
 
 
 def _choice(train: Windows, truth: np.ndarray, forms: list[Form], squared: bool) -> tuple[Form, float, str]:
@@ -95,7 +108,7 @@ def _choice(train: Windows, truth: np.ndarray, forms: list[Form], squared: bool)
     if not finite:
         return forms[-1], STRENGTHS[-2], ""
     form, strength = min(finite, key=lambda key: finite[key])
-    return form, strength, ", chosen on the last fifth of the training windows"
+    return form, strength, "; scaling and penalty were chosen on the last fifth of these windows"
 
 
 def _scales(train: Windows) -> np.ndarray:

@@ -13,7 +13,7 @@ from gatework.data.covariates import Channel
 from gatework.data.finding import Finding, refuse
 from gatework.data.panel import Panel, inspect_panel, shown_time
 from gatework.data.table import listed
-from gatework.errors import DataError, GateworkError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
@@ -43,6 +43,11 @@ class SeriesTask(Task):
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
+        if valid is not None and test is None and self.options.test_windows:
+            raise OptionError(
+                "the validation part lies behind the test part, which is the end of the training data: give test data "
+                "of a later time too (--test), or test_windows=0"
+            )
         self.channels = None
         panel, found = self.inspected(source)
         refuse(found)
@@ -58,7 +63,7 @@ class SeriesTask(Task):
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
             if later is not None:
-                whole, parts[name] = self._later(whole, later)
+                whole, parts[name] = self._later(whole, later, union=True)
         self._remember(whole)
         self._train, self._valid = parts["train"], parts["valid"]
         return Parts(parts["train"], parts["valid"], parts.get("test"))
@@ -116,13 +121,17 @@ class SeriesTask(Task):
             )
         return found, parts
 
-    def _later(self, panel: Panel, source: Source) -> tuple[Panel, Windows]:
-        """Another source's series behind what is known of them, and windows over what is new."""
+    def _later(self, panel: Panel, source: Source, union: bool = False) -> tuple[Panel, Windows]:
+        """Another source's series behind what is known of them, and windows over what is new; with `union`, the series
+        that the source has not are there too."""
         later, found = self.inspected(source, str(panel.frequency))
         refuse(found)
         assert later is not None
         self._warn(panel, later, found)
         joined, ends = panel.followed_by(later)
+        if union:
+            joined, numbers = panel.renewed(joined)
+            ends = np.where(numbers >= 0, ends[numbers], joined.lengths)
         if self.shape().log:
             positive(joined)
         horizon = self.shape().horizon

@@ -117,7 +117,8 @@ class ForecastTask(SeriesTask):
         found = self.simple(windows)
         if len(parts.train):
             squared = options.loss == "mse" or self.metric.name in ("mse", "rmse")
-            values, note = ridge(parts.train, windows, options.seed, squared)
+            learned = up_to(parts.train, parts.valid) if options.refit and parts.test is not None else parts.train
+            values, note = ridge(learned, windows, options.seed, squared)
             found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
         if options.classical != "none":
             each = classical(windows, options.classical, options.classical_seconds, options.seed)

@@ -1,0 +1,154 @@
+"""Forecasts learn nothing of the test part: with other values there, all that is fitted has the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from gatework.errors import OptionError
+from gatework.tasks import jobs
+from gatework.tasks.base import Parts
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, parts
+from gatework.tasks.forecast.backtest import backtest
+from gatework.tasks.forecast.classical import classical
+from gatework.tasks.forecast.ridge import ridge
+
+START, DAYS, HORIZON = datetime(2024, 1, 1), 70, 4
+SMALL: dict[str, Any] = {
+    "time": "day", "target": ("units",), "series": "store", "horizon": HORIZON, "season": 7, "lookback": 14,
+    "epochs": 3, "hidden_size": 6, "width": 3, "past": ("visitors",), "future": ("price",), "classical_seconds": 1e9,
+}  # fmt: skip
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "changes, both parts learned": {"scale": "last", "refit": 1, "keep": "last", "test_windows": 2},
+    "logarithms": {"transform": "log", "cell": "gru", "decoding": "recursive", "average": "ema"},
+    "no map": {"linear": "none", "decoding": "segments", "ensemble": 2, "valid_windows": 2, "jitter": 0.1},
+}
+
+
+def sales(test: int = 0, begin: int = 0, days: int = DAYS, stores: int = 3) -> pl.DataFrame:
+    """Sales above 0; those of the last `test` days, and visitors and prices there, are others, some of them below 0."""
+    values, others = (np.random.default_rng(seed).uniform(5, 9, (3, stores, 400)) for seed in (1, 2))
+    values[:, :, days - test : days] = 100 * others[:, :, days - test : days] - 600
+    rows = [
+        (f"store {s}", START + timedelta(days=day), *map(float, values[:, s, day]))
+        for s in range(stores)
+        for day in range(begin, days)
+    ]
+    return pl.DataFrame(rows, schema=["store", "day", "units", "visitors", "price"], orient="row")
+
+
+def trained(frame: pl.DataFrame, folder: Path, **options: Any) -> tuple[jobs.Trained, Parts]:
+    """A run, and its parts again."""
+    task = ForecastTask(ForecastOptions(**{**SMALL, **options}))
+    again = ForecastTask(ForecastOptions(**{**SMALL, **options}))
+    return jobs.train(task, frame, out=folder, quiet=True), again.prepare(frame)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_that_is_fitted_ignores_the_test_part(way: str, tmp_path: Path) -> None:
+    options = WAYS[way]
+    # logarithms refuse values below 0 wherever they stand
+    shift = pl.col("units").abs() + 1 if way == "logarithms" else pl.col("units")
+    days = HORIZON * options.get("test_windows", 1)
+    first, second = (
+        trained(sales(test).with_columns(units=shift), tmp_path / str(test), **options)[0] for test in (0, days)
+    )
+    assert first.run.results()["test"] != second.run.results()["test"]
+    for name, tensor in first.model.state_dict().items():  # weights, and the intervals' adjustment
+        assert torch.equal(tensor, second.model.state_dict()[name]), name
+    left, right = (each.run.results() for each in (first, second))
+    for key in ("train", "valid"):
+        assert left[key] == right[key], key
+    strip = [[{k: v for k, v in row.items() if k != "seconds"} for row in each["history"]] for each in (left, right)]
+    assert strip[0] == strip[1]
+    assert first.task.options == second.task.options
+    assert first.task.channels == second.task.channels  # type: ignore[attr-defined]
+    notes = [[(each["name"], each["note"]) for each in results["baselines"]] for results in (left, right)]
+    assert notes[0] == notes[1]
+
+
+def test_forecasts_of_the_test_part_see_nothing_of_it(tmp_path: Path) -> None:
+    """Of the network and of every baseline: prices are known ahead, all else of the test part is not."""
+    frame, other = sales(), sales(HORIZON)
+    other = other.with_columns(frame["price"])
+    found = []
+    for name, each in (("a", frame), ("b", other)):
+        run, made = trained(each, tmp_path / name)
+        windows = made.test
+        assert isinstance(run.task, ForecastTask)
+        with torch.no_grad():
+            forecasts = {"network": run.task.forecasts(run.model, windows)}
+        forecasts |= baselines.all_naive(windows) | {"Naive2": baselines.naive2(windows)}
+        forecasts |= {"ridge": ridge(made.train, windows, 1)[0], "theta": classical(windows, "theta", 1e9, 1).forecasts}
+        found.append(forecasts | {"scales": windows.scales})
+    for name, values in found[0].items():
+        assert np.array_equal(values, found[1][name]), name
+
+
+def test_baselines_see_what_the_network_sees(tmp_path: Path) -> None:
+    """With refit the network learns the validation part too, and so does ridge on lags: its forecasts move with it."""
+    quiet = sales()
+    late = pl.col("day") >= START + timedelta(days=DAYS - 2 * HORIZON)
+    loud = quiet.with_columns(units=pl.when(late).then(pl.col("units") * 3).otherwise("units"))
+    moved = []
+    for options in ({}, {"refit": 1, "keep": "last"}):
+        runs = [trained(frame, tmp_path / f"{len(options)}{k}", **options)[0] for k, frame in enumerate((quiet, loud))]
+        notes = [{each["name"]: each["note"] for each in run.run.results()["baselines"]} for run in runs]
+        moved.append(int(notes[0]["ridge on lags"].split("fitted to ")[1].split(" ")[0]))
+    assert moved[1] == moved[0] + 3 * HORIZON  # windows with targets up to the end of the validation part
+
+
+def test_the_seasonal_naive_forecast_looks_back_beyond_a_short_window() -> None:
+    panel_of = ForecastTask(ForecastOptions(**{**SMALL, "lookback": 3}))
+    windows = panel_of.prepare(sales()).test
+    found = baselines.all_naive(windows)["seasonal naive"]
+    for row in range(len(windows)):
+        np.testing.assert_array_equal(found[row], windows.history(row)[-7 : -7 + HORIZON])
+
+
+def test_an_earlier_origin_knows_nothing_of_later_values() -> None:
+    options = ForecastOptions(**{**SMALL, "epochs": 1, "scale": "last", "classical": "none"})
+    changed = {"origin": 2}
+    tables = [
+        [row for row in backtest(options, frame, 2) if row["origin"] == changed["origin"]]
+        for frame in (sales(), sales(HORIZON))
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_validation_behind_the_test_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="test_windows=0"):
+        ForecastTask(ForecastOptions(**SMALL)).prepare(sales(), valid=sales(begin=60, days=90))
+    later = sales(begin=60, days=90)
+    made = ForecastTask(replace(ForecastOptions(**SMALL), test_windows=0)).prepare(sales(), valid=later)
+    assert made.test is None and made.valid.cuts.min() == DAYS
+
+
+def test_series_without_later_rows_are_kept_and_later_rows_may_come_in_any_order() -> None:
+    """Validation and test in files of their own, in which a series lacks, one is new and the order is another."""
+    later = sales(begin=DAYS, days=DAYS + 12)
+    valid = later.filter((pl.col("store") != "store 0") & (pl.col("day") < START + timedelta(days=DAYS + 4)))
+    new = sales(stores=1, days=DAYS + 12).with_columns(store=pl.lit("store 9"))
+    test = later.filter((pl.col("store") != "store 1") & (pl.col("day") >= START + timedelta(days=DAYS + 4)))
+    task = ForecastTask(ForecastOptions(**{**SMALL, "refit": 1, "keep": "last"}))
+    with pytest.warns(UserWarning, match="not in the training data"):
+        made = task.prepare(
+            sales(), valid=valid.sort("store", "day", descending=[True, False]), test=pl.concat([test, new])
+        )
+    assert task.last.names == ("store 0", "store 1", "store 2", "store 9")
+    assert sorted(set(made.valid.owners.tolist())) == [1, 2] and sorted(set(made.test.owners.tolist())) == [0, 2, 3]
+    both = parts.up_to(made.train, made.valid)
+    units = sales(days=DAYS + 12).partition_by("store", as_dict=True)
+    for row in range(len(both)):
+        name, cut = both.panel.names[both.owners[row]], both.cuts[row]
+        known = units[(name,)]["units"].to_numpy()
+        np.testing.assert_array_equal(both.history(row), known[:cut])
+    assert (both.owners == 0).sum() == (made.train.owners == 0).sum()
