@@ -19,49 +19,54 @@ def register(app: typer.Typer) -> None:
 
 
 NAMES = "machine, grid, cells, ragged, layer-norm, variants, step, peak-memory, first-use, layers, keras"
-MEMORY = "Of the memory tests"
 SHAPES = "T100B32I128H128,..."
 
 
+def _memory(text: str, **others: Any) -> Any:
+    return typer.Option(help=text, rich_help_panel="Of the memory tests", **others)
+
+
+Suite = Annotated[str, typer.Argument(help=f"What to measure: {NAMES}; or all. Or memory.")]
+Cells = Annotated[
+    list[str] | None, typer.Option(help="Which cell, instead of the suite's own; memory: again and again.")
+]
+Shapes = Annotated[str | None, typer.Option(metavar=SHAPES, help="Steps, rows, inputs and units, likewise.")]
+Threads = Annotated[str | None, typer.Option(metavar="1,2", help="Numbers of threads: one, and all.")]
+Peers = Annotated[
+    str | None, typer.Option(metavar="torch,onnxruntime,jax", help='Whom to measure along; "" for nobody.')
+]
+PeerPython = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BACKEND=PYTHON", help="keras: the Python of an environment with another backend."),
+]
+JsonPath = Annotated[
+    Path | None, typer.Option("--json", metavar="PATH", help="Write machine, commit, versions and all raw times.")
+]
+Tests = Annotated[list[str] | None, _memory("adding, copy, order, reber, anbn, anbncn, digits; again and again.")]
+Lengths = Annotated[str | None, _memory("Tried until one fails.", metavar="50,100")]
+Seeds = Annotated[int | None, _memory("Trainings that decide by their median [3].")]
+Chrono = Annotated[bool | None, _memory("Gates start for memories as long as the test [yes].")]
+Minutes = Annotated[float | None, _memory("No training begins later than this [30].")]
+Picture = Annotated[Path | None, _memory("Draw the lengths reached.", metavar="PICTURE.svg")]
+
+
 def bench(
-    suite: Annotated[str, typer.Argument(help=f"What to measure: {NAMES}; or all. Or memory.")] = "grid",
-    cell: Annotated[
-        list[str] | None, typer.Option(help="Which cell, instead of the suite's own; memory: again and again.")
-    ] = None,
-    shapes: Annotated[str | None, typer.Option(metavar=SHAPES, help="Steps, rows, inputs and units, likewise.")] = None,
-    threads: Annotated[str | None, typer.Option(metavar="1,2", help="Numbers of threads: one, and all.")] = None,
+    suite: Suite = "grid",
+    cell: Cells = None,
+    shapes: Shapes = None,
+    threads: Threads = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
-    peers: Annotated[
-        str | None, typer.Option(metavar="torch,onnxruntime,jax", help='Whom to measure along; "" for nobody.')
-    ] = None,
+    peers: Peers = None,
     runs: Annotated[int, typer.Option(min=3, help="The fewest runs of anything.")] = 10,
     seconds: Annotated[float, typer.Option(help="How long each contestant is timed about.")] = 0.5,
-    peer_python: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BACKEND=PYTHON", help="keras: the Python of an environment with another backend."),
-    ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write machine, commit, versions and all raw times.")
-    ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(rich_help_panel=MEMORY, help="adding, copy, order, reber, anbn, anbncn, digits; again and again."),
-    ] = None,
-    lengths: Annotated[
-        str | None, typer.Option(metavar="50,100", rich_help_panel=MEMORY, help="Tried until one fails.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(rich_help_panel=MEMORY, help="Trainings that decide by their median [3].")
-    ] = None,
-    chrono: Annotated[
-        bool | None, typer.Option(rich_help_panel=MEMORY, help="Gates start for memories as long as the test [yes].")
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(rich_help_panel=MEMORY, help="No training begins later than this [30].")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="PICTURE.svg", rich_help_panel=MEMORY, help="Draw the lengths reached.")
-    ] = None,
+    peer_python: PeerPython = None,
+    json_path: JsonPath = None,
+    task: Tests = None,
+    lengths: Lengths = None,
+    seeds: Seeds = None,
+    chrono: Chrono = None,
+    minutes: Minutes = None,
+    out: Picture = None,
 ) -> None:
     """Measure speed against peers, or how long cells remember.
 
@@ -71,44 +76,38 @@ def bench(
     memory: the classic tests of memory for cells (lstm, gru, rnn and transformer, or each --cell), longer and longer
     until one fails, and the time of a step in a stream. See docs/memory.md.
     """
-    given = {"seeds": seeds, "chrono": chrono, "minutes": minutes, "lengths": numbers(lengths, "--lengths")}
-    asked = {name: value for name, value in given.items() if value is not None}
-    asked |= {"tests": tuple(task)} if task else {}
+    kernels = {"shapes": shapes, "threads": threads, "dtype": dtype, "peers": peers, "peer-python": peer_python}
+    memory = {"task": task, "lengths": lengths, "seeds": seeds, "chrono": chrono, "minutes": minutes, "out": out}
     if suite == "memory":
-        kernels = {"shapes": shapes, "threads": threads, "dtype": dtype, "peers": peers, "peer-python": peer_python}
-        refuse(suite, [name for name, value in kernels.items() if value is not None])
-        run_memory(asked | ({"models": tuple(cell)} if cell else {}), json_path, out)
+        refuse(suite, kernels)
+        asked = {"lengths": numbers(lengths, "--lengths"), "seeds": seeds, "chrono": chrono, "minutes": minutes}
+        asked |= {"models": several(cell), "tests": several(task)}
+        run_memory(asked, json_path, out)
         return
-    refuse(
-        suite,
-        [
-            *("task" if name == "tests" else name for name in asked),
-            *(["out"] if out else []),
-            *(["a second cell"] if len(cell or ()) > 1 else []),
-        ],
-    )
+    refuse(suite, {**memory, "a second cell": (cell or [])[1:] or None})
     from gatework.bench.settings import Settings, shapes_of
 
     settings = Settings(
         cell=cell[0] if cell else None, dtype=dtype, runs=runs, seconds=seconds, threads=numbers(threads),
-        peers=words(peers),
-        shapes=shapes_of(shapes) if shapes else None, peer_python=pairs(peer_python),
+        peers=words(peers), shapes=shapes_of(shapes) if shapes else None, peer_python=pairs(peer_python),
     )  # fmt: skip
     run(suite, settings, json_path)
 
 
-def refuse(suite: str, names: list[str]) -> None:
+def refuse(suite: str, given: dict[str, Any]) -> None:
+    """Options that a suite would not use, where they were given."""
     from gatework.errors import OptionError
 
-    if names:
+    if names := [name for name, value in given.items() if value is not None]:
         raise OptionError(f"the suite {suite!r} does not use {', '.join(names)}; see `gatework bench --help`")
 
 
 def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None) -> None:
+    """The tests of memory, with what was given and the defaults of the rest."""
     from gatework.bench import machine, memory
     from gatework.bench.memory import picture, table
 
-    asked = memory.Asked(**given)
+    asked = memory.Asked(**{name: value for name, value in given.items() if value is not None})
     if out is not None:
         picture.check(out)
     described = machine.describe()
@@ -152,6 +151,10 @@ def write(path: Path, described: dict[str, Any], suite: str, settings: Settings,
 def write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def several(given: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(given) if given else None
 
 
 def words(text: str | None) -> tuple[str, ...] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ BAD_DATA = 2
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(typer.Typer(cls=jobs.per_task(check), no_args_is_help=True, help=HELP), name="check")
+    jobs.register(app, check, HELP)
 
 
 HELP = "Check data before any training: what is wrong, and where."
@@ -25,8 +24,8 @@ def check(
     task: Any,
     given: dict[str, Any],
     *,
-    file: Annotated[Path, typer.Argument(help="The data: a file, or a folder of files.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    file: jobs.Data,
+    settings: jobs.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per finding.")] = False,
 ) -> None:
     """Check data for a task; exit code 2 where a training would refuse it."""

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gatework.commands.jobs import INTERRUPTED
+
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
 
@@ -102,7 +104,7 @@ def train(task: str, data: Path, out: Path, options: dict[str, Any], quiet: bool
     kind = tasks.get(task)
     trained = jobs.train(kind(kind.Options.of(options)), data, out=out, quiet=quiet)
     if trained.interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
     return trained
 
 

@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +16,17 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from gatework.tasks.base import Task
 
-SETTINGS = "settings"
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 PANELS = ("data", "text", "model", "loss", "regularisation", "training", "results")  # the order of their headings
+
+
+# What these commands have in common.
+DATA = typer.Argument(help="The data: a file, or a folder of files.")
+Data = Annotated[Path, DATA]
+Valid = Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")]
+Test = Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")]
 
 
 class Grouped(TyperCommand):
@@ -33,6 +43,11 @@ class Grouped(TyperCommand):
             if panel in records:
                 with formatter.section(panel.capitalize()):
                     formatter.write_dl(records[panel])
+
+
+def register(app: typer.Typer, action: Callable[..., None], text: str) -> None:
+    """Adds `action` as a group, with one command for each task, under its own name."""
+    app.add_typer(typer.Typer(cls=per_task(action), no_args_is_help=True, help=text), name=action.__name__)
 
 
 def per_task(action: Callable[..., None]) -> type[TyperGroup]:

@@ -10,11 +10,9 @@ import typer
 
 from gatework.commands import jobs
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(typer.Typer(cls=jobs.per_task(train), no_args_is_help=True, help=HELP), name="train")
+    jobs.register(app, train, HELP)
 
 
 HELP = "Train a model on your data: a run folder with everything in it."
@@ -24,13 +22,13 @@ def train(
     task: Any,
     given: dict[str, Any],
     *,
-    file: Annotated[Path, typer.Argument(help="The data: a file, or a folder of files.")],
+    file: jobs.Data,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/NAME-OF-FILE")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    valid: jobs.Valid = None,
+    test: jobs.Test = None,
+    settings: jobs.Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the run folder.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")] = False,
+    quiet: jobs.Quiet = False,
 ) -> None:
     """Train a model; the result stands beside simple baselines."""
     from gatework import report
@@ -45,7 +43,7 @@ def train(
         if trained.leads:
             command = again(task.name, file, out, valid, test)
             typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(jobs.INTERRUPTED)
     if trained.leads:
         results = trained.run.results()
         for note in [] if quiet else results["data"].get("notes") or []:

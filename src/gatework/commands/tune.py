@@ -10,24 +10,23 @@ import typer
 from gatework.commands import jobs
 from gatework.errors import OptionError
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 HELP = "Search for good settings, and train with the best of them."
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(typer.Typer(cls=jobs.per_task(tune), no_args_is_help=True, help=HELP), name="tune")
+    jobs.register(app, tune, HELP)
 
 
 def tune(
     task: Any,
     given: dict[str, Any],
     *,
-    file: Annotated[Path | None, typer.Argument(help="The data: a file, or a folder of files.")] = None,
+    file: Annotated[Path | None, jobs.DATA] = None,
     out: Annotated[
         Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME-OF-FILE-tuned")
     ] = None,
-    valid: Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")] = None,
+    valid: jobs.Valid = None,
+    test: jobs.Test = None,
     trials: Annotated[
         int | None, typer.Option(help="Trials in all.", show_default="20 without --minutes; grid: all points")
     ] = None,
@@ -48,8 +47,8 @@ def tune(
     ] = None,
     only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
     show_space: Annotated[bool, typer.Option("--show-space", help="Print the default space as TOML.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")] = False,
+    settings: jobs.Settings = None,
+    quiet: jobs.Quiet = False,
 ) -> None:
     """Search for good settings; the same command goes on with a search that was ended or killed.
 
@@ -74,5 +73,5 @@ def tune(
     typer.echo(f"{tuned.verdict}\npage: {out / entry.PAGE}" if tuned.rows else tuned.verdict)
     if tuned.interrupted:
         typer.echo("interrupted; the same command goes on with the search", err=True)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(jobs.INTERRUPTED)
     typer.echo(f"run: {out / entry.BEST}")

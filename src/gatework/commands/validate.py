@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,16 +13,16 @@ HELP = "Cross-validate settings: mean and spread over folds."
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(typer.Typer(cls=jobs.per_task(validate), no_args_is_help=True, help=HELP), name="validate")
+    jobs.register(app, validate, HELP)
 
 
 def validate(
     task: Any,
     given: dict[str, Any],
     *,
-    file: Annotated[Path, typer.Argument(help="The data: a file, or a folder of files.")],
+    file: jobs.Data,
     folds: Annotated[int, typer.Option(help="Rounds; each row is tested in one of them.")] = 5,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")] = None,
+    settings: jobs.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train once per fold and measure each on its fold; series are cut at a rolling origin."""
