@@ -332,8 +332,9 @@ def test_predict_goes_on_from_the_end(fitted: gatework.Forecaster) -> None:
     levels = frame.select(pl.selectors.starts_with("q")).to_numpy()
     assert (np.diff(levels, axis=1) >= 0).all()
     assert fitted.predict(2)["time"].n_unique() == 2
-    with pytest.raises(OptionError, match="horizon=5"):
-        fitted.predict(5)
+    assert fitted.predict(2).equals(frame.filter(pl.int_range(pl.len()) % 4 < 2))
+    with pytest.raises(OptionError, match="1 or more, not 0"):
+        fitted.predict(0)
 
 
 def test_a_loaded_run_forecasts_the_same(fitted: gatework.Forecaster) -> None:

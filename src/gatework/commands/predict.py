@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from gatework.commands.jobs import spoken_warnings
+from gatework.errors import OptionError
 
 
 def register(app: typer.Typer) -> None:
@@ -20,17 +21,23 @@ def register(app: typer.Typer) -> None:
 def predict(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     file: Annotated[Path | None, typer.Argument(help="The data; without it, lines from standard input.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Forecasts: so many steps, also beyond those that the model was trained for.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, not a table.")] = False,
 ) -> None:
     """Answer for each row of a file, or line of input."""
     from gatework.tasks.jobs import load
 
     trained = load(run)
+    if horizon is not None and trained.task.name != "forecast":
+        raise OptionError(f"--horizon is of forecasts; {run} holds a run of the task {trained.task.name!r}")
     lines = trained.task.reads_lines and file is None
     if file is None and not lines:
         typer.echo(trained.task.origin(), err=True)
     with spoken_warnings():
-        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file)
+        how = {} if horizon is None else {"horizon": horizon}
+        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file, **how)
     write(rows, as_json, "\t" if trained.task.reads_lines else ",")
 
 

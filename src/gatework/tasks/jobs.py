@@ -73,9 +73,9 @@ class Trained:
         }
 
     @torch.no_grad()
-    def predict(self, source: Source) -> list[dict[str, Any]]:
-        """One answer per row of the source."""
-        return self.task.predict(self.model, source)
+    def predict(self, source: Source, **how: Any) -> list[dict[str, Any]]:
+        """One answer per row of the source; `how` is what the task's own `predict` takes beside it."""
+        return self.task.predict(self.model, source, **how)
 
     def _repr_html_(self) -> str:
         return self.run._repr_html_()

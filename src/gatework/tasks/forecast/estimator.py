@@ -20,6 +20,7 @@ class Forecaster(Estimator):
         frame = pl.DataFrame({"date": days, "store": names, "units": sold})     # a row per day and store
         model = Forecaster(time="date", target=("units",), series="store", horizon=28).fit(frame)
         model.predict(7)                       # [stores * 7 rows]: series, time, forecast, q0.05 ... q0.95
+        model.predict(56)                      # beyond the horizon, with a warning: forecasts are fed back
         model.backtest(frame, windows=3)       # the errors of models trained at three earlier dates
         model.score(later)                     # minus the MASE on later rows
 
@@ -37,16 +38,14 @@ class Forecaster(Estimator):
         return self._fit(X)
 
     def predict(self, h: int | None = None, X: Source | None = None) -> Any:
-        """The next `h` steps (at most the horizon) of each series, after the rows of `X` where they are given.
+        """The next `h` steps of each series (by default the horizon), after the rows of `X` where they are given.
 
-        The frame is a pandas one where `fit` got one.
+        More than the horizon is an extrapolation, of which a warning tells: forecasts are fed back, and quantiles are
+        those of sampled paths. The frame is a pandas one where `fit` got one.
         """
-        trained = self._fitted()
-        horizon = trained.task.options.horizon  # pyright: ignore[reportAttributeAccessIssue]
-        if h is not None and not 1 <= h <= horizon:
-            raise OptionError(f"h must lie in [1, {horizon}], not {h}; for more steps fit with horizon={h}")
-        rows = trained.predict(X)
-        frame = pl.DataFrame([row for place, row in enumerate(rows) if place % horizon < (h or horizon)])
+        if h is not None and h < 1:
+            raise OptionError(f"h must be 1 or more, not {h}")
+        frame = pl.DataFrame(self._fitted().predict(X, horizon=h))
         if frame.height and frame["time"].dtype == pl.String:
             whole = pl.col("time").str.len_chars() == len("2024-01-31")
             times = pl.when(whole).then(pl.col("time") + " 00:00:00").otherwise(pl.col("time"))

@@ -195,13 +195,25 @@ class SeriesTask(Task):
         chosen = {"season": self.options.season, "lookback": self.options.lookback, "horizon": self.options.horizon}
         return {**facts, **chosen, "notes": self.notes}
 
-    def _continued(self, source: Source) -> Panel:
-        """What predict goes on from: the ends that the run kept, with the rows of a source where there is one."""
+    def _continued(self, source: Source, steps: int) -> Panel:
+        """What predict goes on from: the ends that the run kept, with the rows of a source where there is one; with
+        what must be known of so many steps ahead."""
         panel = self.last if source is None else self._extended(source)
-        if not panel.lengths.any():
+        empty = [panel.names[number] for number in np.flatnonzero(panel.lengths == 0)]
+        if len(empty) == len(panel):
             raise DataError("no series has a value to go on from; give rows with the target filled in")
-        self._refuse_unknown_ahead(panel)
+        if empty:
+            what = f"{len(empty):,} series have no value to go on from and are not forecast: {listed(empty, 5)}"
+            warnings.warn(what, stacklevel=3)
+            panel = panel.take(np.flatnonzero(panel.lengths))
+        self._refuse_unknown_ahead(panel, self._whole_segments(steps))
         return panel
+
+    def _whole_segments(self, steps: int) -> int:
+        """Up to which step a forecast of `steps` reads what is known ahead."""
+        options, shape = self.options, self.shape()
+        size = min(options.segment or shape.season, shape.lookback) if options.decoding == "segments" else 1
+        return min(-(-steps // size) * size, shape.horizon) if steps < shape.horizon else steps
 
     def _extended(self, source: Source) -> Panel:
         later, found = self.inspected(source, str(self.last.frequency))
@@ -228,9 +240,9 @@ class SeriesTask(Task):
         extra = panel.covariates
         return extra is None or not extra.lacking(number, int(panel.lengths[number]), self.shape().horizon)
 
-    def _refuse_unknown_ahead(self, panel: Panel) -> None:
+    def _refuse_unknown_ahead(self, panel: Panel, horizon: int) -> None:
         """An error that names series, times and columns where what is known ahead is not there."""
-        columns, horizon, extra = self.options.future, self.shape().horizon, panel.covariates
+        columns, extra = self.options.future, panel.covariates
         if extra is None:
             return
         numbers = np.flatnonzero(panel.lengths)

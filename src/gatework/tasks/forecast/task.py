@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from gatework.data.augment import Augmentation
 from gatework.data.panel import Panel, shown_time
+from gatework.errors import OptionError
 from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
 from gatework.tasks.forecast.classical import classical
+from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
@@ -154,16 +157,37 @@ class ForecastTask(SeriesTask):
         cuts = [np.array([n]) if there else NOWHERE for n, there in zip(panel.lengths, chosen, strict=True)]
         return make_windows(panel, self.shape(), cuts, scales=False)
 
-    def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
-        """The next steps of each series: after what the run knows (None), or after new rows of a source."""
-        windows = self._ahead(panel := self._continued(source))
-        forecasts = self.forecasts(model, windows)
+    def predict(self, model: nn.Module, source: Source, horizon: int | None = None) -> list[dict[str, Any]]:
+        """The next steps of each series: after what the run knows (None), or after new rows of a source.
+
+        As many as the model was trained for, or `horizon`; of more it warns, see `further`.
+        """
+        assert self.options.horizon
+        steps = self.options.horizon if horizon is None else horizon
+        if steps < 1:
+            raise OptionError(f"horizon must be 1 or more, not {steps}")
+        panel = self._continued(source, steps)
+        forecasts = self._next(model, panel, steps)
         names = ["forecast", *(f"q{level:g}" for level in self.options.quantiles)]
         rows = []
-        for number, cut, values in zip(windows.owners, windows.cuts, forecasts, strict=True):
-            times = panel.times(number, cut + np.arange(len(values)))
+        for number, values in enumerate(forecasts):
+            times = panel.times(number, panel.lengths[number] + np.arange(len(values)))
             first = [{"series": panel.names[number], "time": shown_time(time, panel.dates)} for time in times]
             rows += [
                 head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(first, values, strict=True)
             ]
         return rows
+
+    def _next(self, model: nn.Module, panel: Panel, steps: int) -> np.ndarray:
+        """[S, steps, 1 + Q] after the end of each series."""
+        trained, options = self.shape().horizon, self.options
+
+        def forecast(known: Panel) -> np.ndarray:
+            cuts = [np.array([length]) for length in known.lengths]
+            return self.forecasts(model, make_windows(known, self.shape(), cuts, scales=False))
+
+        if steps <= trained:
+            return forecast(panel)[:, :steps]
+        warnings.warn(beyond(trained, steps, bool(options.quantiles)), stacklevel=4)
+        panel = panel.ends(self.shape().lookback)
+        return further(forecast, panel, steps, options.quantiles, self.shape().log, options.seed)
