@@ -28,7 +28,13 @@ from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 VOCABULARY, BATCH, LENGTH = 65, 64, 128
-SIZES: dict[str, Any] = {"hidden_size": 512, "layers": 2, "length": LENGTH, "batch_size": BATCH, "ngrams": 0}
+SIZES: dict[str, Any] = {
+    "hidden_size": 512,
+    "layers": 2,
+    "sequence_length": LENGTH,
+    "batch_size": BATCH,
+    "ngram_length": 0,
+}
 OURS = "gatework"
 
 

@@ -99,7 +99,7 @@ JOBS: dict[str, tuple[str, Callable[[int], Parts], dict[str, Any], dict[str, tup
     "characters": (
         "generate",
         characters,
-        {"hidden_size": 64, "epochs": 20, "length": 32, "batch_size": 16, "sample_length": 1},
+        {"hidden_size": 64, "epochs": 20, "sequence_length": 32, "batch_size": 16, "sample_length": 1},
         {**STATES, **WORDS},
     ),
 }  # fmt: skip

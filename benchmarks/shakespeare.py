@@ -36,9 +36,12 @@ SHARED = {
     "epochs": 1000,
 }
 SETTINGS: dict[int, dict[str, Any]] = {
-    1: {"hidden_size": 256, "length": 64, "batch_size": 32, "learning_rate": 0.012, "dropout": 0.0, "time_limit": 58.0},
+    1: {
+        "hidden_size": 256, "sequence_length": 64, "batch_size": 32, "learning_rate": 0.012, "dropout": 0.0,
+        "time_limit": 58.0,
+    },
     20: {
-        "hidden_size": 512, "length": 128, "batch_size": 32, "learning_rate": 6e-3, "dropout": 0.3,
+        "hidden_size": 512, "sequence_length": 128, "batch_size": 32, "learning_rate": 6e-3, "dropout": 0.3,
         "recurrent_dropout": 0.1, "average": "ema", "ngram_share": 0.2, "time_limit": 1190.0,
     },
 }  # fmt: skip

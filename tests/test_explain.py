@@ -89,7 +89,7 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
     out = tmp_path_factory.mktemp("book") / "run"
-    small = {"hidden_size": 12, "length": 16, "batch_size": 4, "epochs": 3, "sample_length": 5}
+    small = {"hidden_size": 12, "sequence_length": 16, "batch_size": 4, "epochs": 3, "sample_length": 5}
     return trained("generate", ["the cat sat on the mat. a dog ran to the cat. " * 40], out, **small)
 
 

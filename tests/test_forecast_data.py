@@ -425,14 +425,14 @@ def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
     model = gatework.Forecaster(**options, out=str(tmp_path / "run")).fit(frame)
     table = model.backtest(frame, windows=2)
     assert table["until"].unique(maintain_order=True).to_list() == ["2024-03-06", "2024-03-02"]
-    output = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--windows", "2", "--json").stdout
+    output = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2", "--json").stdout
     again = pl.DataFrame([json.loads(line) for line in output.splitlines()], infer_schema_length=None)
     assert again.equals(table)
     assert (
         "trained on what was known up to 2024-03-02"
-        in call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--windows", "2").stdout
+        in call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2").stdout
     )
-    call("evaluate", str(tmp_path / "run"), "--windows", "2", code=2)
+    call("evaluate", str(tmp_path / "run"), "--backtest", "2", code=2)
     alone = gatework.Forecaster(**options).fit(frame.filter(pl.col("day") < START + timedelta(days=66)))
     mae = table.filter((pl.col("origin") == 2) & (pl.col("method") == "model"))["mae"].item()
     assert mae == pytest.approx(alone.trained_.run.results()["test"]["mae"])

@@ -28,12 +28,12 @@ from gatework.training.learner import Shard
 
 ANIMALS, THINGS = ("cat", "dog", "hen"), ("mat", "hat", "log")
 TEXT = "".join(f"{a} sat on the {b}, and the {b} sat on {a}.\n" for a in ANIMALS for b in THINGS)
-SMALL: dict[str, Any] = {"hidden_size": 8, "length": 8, "batch_size": 4, "epochs": 2, "sample_length": 8}
+SMALL: dict[str, Any] = {"hidden_size": 8, "sequence_length": 8, "batch_size": 4, "epochs": 2, "sample_length": 8}
 
 
 def model_for(vocabulary: int, counts: Counts | None = None, **options: Any) -> LanguageModel:
     torch.manual_seed(3)
-    return LanguageModel(vocabulary, GenerateOptions(**{"hidden_size": 6, "ngrams": 0, **options}), counts)
+    return LanguageModel(vocabulary, GenerateOptions(**{"hidden_size": 6, "ngram_length": 0, **options}), counts)
 
 
 # -- units ----------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_measuring_in_streams_is_reading_in_one() -> None:
 def test_what_a_reader_expects_is_the_mixture_that_is_measured() -> None:
     ids = torch.randint(0, 5, (600,), generator=torch.Generator().manual_seed(0))
     counts = Counts.of(ids[100:500].numpy(), 3, 5)
-    model = model_for(5, counts, ngrams=3, ngram_share=0.3).eval()
+    model = model_for(5, counts, ngram_length=3, ngram_share=0.3).eval()
     reader, found = sampling.Reader(model), []
     with torch.no_grad():
         for unit, target in itertools.pairwise(ids):
@@ -152,7 +152,7 @@ def test_the_share_of_the_counts_is_the_one_that_costs_least() -> None:
 
 def test_counts_are_saved_with_the_model_whatever_their_size() -> None:
     counts = Counts.of(np.random.default_rng(0).choice(4, 500), 3, 4)
-    model, empty = model_for(4, counts, ngrams=3, ngram_share=0.4), model_for(4, ngrams=3)
+    model, empty = model_for(4, counts, ngram_length=3, ngram_share=0.4), model_for(4, ngram_length=3)
     empty.load_state_dict(model.state_dict())
     text = torch.tensor([0, 1, 2, 3, 3, 2])
     assert torch.equal(empty.counts.nats(text), counts.nats(text))  # type: ignore[union-attr]
@@ -240,7 +240,7 @@ def test_the_compressor_profits_from_what_it_has_read() -> None:
 
 @pytest.mark.parametrize("orders", [0, 2])
 def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model(orders: int) -> None:
-    model = model_for(9, ngrams=orders).eval()
+    model = model_for(9, ngram_length=orders).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     ids = torch.tensor([1, 2, 3, 4] * 100)
     still = dynamic.dynamic_nats(model, ids, 0.0)
@@ -382,13 +382,13 @@ def test_a_finished_run_is_not_overwritten_and_can_be_lengthened(run: Path, book
         (b"a" * 500, "repeats one character"),
         (b"caf\xe9 " * 100, "line 1"),
         (b"abc\nde\0f" * 100, "line 2 holds a NUL"),
-        (TEXT.encode()[:150], "too few for sequences of length=500"),
+        (TEXT.encode()[:150], "too few for sequence_length=500"),
     ],
 )
 def test_bad_texts_are_named_and_nothing_is_written(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
-    result = invoke("train", "generate", path, "--out", tmp_path / "run", "--length", 500)
+    result = invoke("train", "generate", path, "--out", tmp_path / "run", "--sequence-length", 500)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert "bad.txt" in result.stderr or "too few" in message

@@ -296,7 +296,7 @@ def test_the_gap_is_measured_in_evaluation_mode_on_training_examples() -> None:
     seen = task.some(parts.train, len(parts.valid))
     assert len(seen) == len(parts.valid)
     assert all(any(np.array_equal(row, each) for each in parts.train.inputs) for row in seen.inputs)
-    book = Generate(GenerateOptions(unit="words"))
+    book = Generate(GenerateOptions(tokenizer="words"))
     parts = book.prepare([" ".join(f"one {n} two;" for n in range(200))])
     seen = book.some(parts.train, len(parts.valid))
     assert torch.equal(seen.ids, parts.train.ids[-len(parts.valid) :])

@@ -64,7 +64,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Run:
     text = "".join(f"the <b>cat</b> {n} sat & sat on the <i>mat</i>.\n" for n in range(60))
     kind = tasks.get("generate")
-    small = {"hidden_size": 8, "length": 8, "batch_size": 4, "epochs": 2, "sample_length": 20, "dynamic": True}
+    small = {"hidden_size": 8, "sequence_length": 8, "batch_size": 4, "epochs": 2, "sample_length": 20, "dynamic": True}
     out = tmp_path_factory.mktemp("generated") / "run"
     trained = jobs.train(kind(kind.Options.of(small)), [text], out=out, quiet=True)
     report.write(trained.run)

@@ -106,7 +106,7 @@ def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
 
 
 def test_the_rate_is_found_and_recorded(tmp_path: Path) -> None:
-    options = GenerateOptions(find_rate=True, hidden_size=8, length=8, batch_size=4, epochs=1, sample_length=3)
+    options = GenerateOptions(find_rate=True, hidden_size=8, sequence_length=8, batch_size=4, epochs=1, sample_length=3)
     text = "the cat sat on the mat, the dog sat on the cat. " * 20
     trained = jobs.train(Generate(options), [text], out=tmp_path / "run", quiet=True)
     assert trained.run.options["find_rate"] is False

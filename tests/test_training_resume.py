@@ -33,8 +33,8 @@ class Killer(Callback):
             os.kill(os.getpid(), getattr(signal, how))
 
 options = GenerateOptions(
-    hidden_size=8, length=8, batch_size=batch, epochs=3, dropout=0.2, weight_drop=0.2, average="ema", save_every=0.0,
-    test_share=0.1, valid_share=0.1, sample_length=5, threads=1,
+    hidden_size=8, sequence_length=8, batch_size=batch, epochs=3, dropout=0.2, weight_drop=0.2, average="ema",
+    save_every=0.0, test_share=0.1, valid_share=0.1, sample_length=5, threads=1,
 )
 trained = jobs.train(Generate(options), [Path(sys.argv[6]).read_text()], out=out, resume=resume, quiet=True,
                      callbacks=[Killer()])

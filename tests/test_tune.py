@@ -366,7 +366,8 @@ def test_ctrl_c_ends_with_what_there_is(tmp_path: Path) -> None:
     book.write_text(SOURCES["generate"][0])
     out = tmp_path / "out"
     words_ = ["tune", "generate", str(book), "--out", str(out), "--only", "--search", "learning_rate=0.001..0.1 log",
-              "--hidden-size=4", "--length=8", "--epochs=1", "--sample-length=5", "--trials=100000"]  # fmt: skip
+              "--hidden-size=4", "--sequence-length=8", "--epochs=1", "--sample-length=5",
+              "--trials=100000"]  # fmt: skip
     command = [sys.executable, "-c", "from gatework.cli import main; main()", *words_]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while ended(out / "journal.jsonl") < 2 and process.poll() is None:
@@ -446,7 +447,7 @@ def test_folds_of_series_roll_and_never_look_ahead() -> None:
 def test_folds_of_a_text_cover_it() -> None:
     kind = tasks.get("generate")
     source = ["".join(chr(97 + k % 26) for k in range(1000))]
-    ready = Evaluator(kind, [Round(source)]).ready(kind.Options(length=8))
+    ready = Evaluator(kind, [Round(source)]).ready(kind.Options(sequence_length=8))
     rounds = folds.make_rounds(ready.task, source, 4)
     assert "".join(each.valid[0] for each in rounds) == source[0]
     assert rounds[1].source == [source[0][:250], source[0][500:]]

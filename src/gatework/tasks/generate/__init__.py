@@ -58,7 +58,7 @@ class Generate(Task):
         train_text, valid_text, test_text = self._split(text, valid, test)
         if self.options.refit:
             train_text += valid_text
-        self.tokens = tokens.fit(self.options.unit, train_text, self.options.vocabulary)
+        self.tokens = tokens.fit(self.options.tokenizer, train_text, self.options.vocabulary)
         self.texts = (train_text, test_text or valid_text)
         train, valid_part = self._encode(train_text), self._encode(valid_text)
         self._must_fill(train)
@@ -111,14 +111,14 @@ class Generate(Task):
     def _encode(self, text: str) -> Text:
         ids = torch.from_numpy(self.tokens.encode(text))
         if len(ids) < 2:
-            raise DataError(f"a text of {len(ids)} {self.options.unit} is too short to measure; give at least 2")
+            raise DataError(f"a text of {len(ids)} {self.options.tokenizer} is too short to measure; give at least 2")
         return Text(ids, len(text) - len(self.tokens.decode(ids[:1].tolist())))
 
     def _must_fill(self, train: Text) -> None:
-        if len(train.ids) < 2 * self.options.length:
+        if len(train.ids) < 2 * self.options.sequence_length:
             raise DataError(
-                f"the training part holds {len(train.ids)} {self.options.unit}, too few for sequences of "
-                f"length={self.options.length}; give more text or a smaller length"
+                f"the training part holds {len(train.ids)} {self.options.tokenizer}, too few for "
+                f"sequence_length={self.options.sequence_length}; give more text or a smaller one"
             )
 
     def assets(self) -> dict[str, str]:
@@ -131,7 +131,7 @@ class Generate(Task):
         _, last = parts.last
         unknown = self.tokens.unseen(self.texts[1])
         return {
-            "unit": self.options.unit, "vocabulary": self.tokens.size,
+            "unit": self.options.tokenizer, "vocabulary": self.tokens.size,
             "characters": {"train": parts.train.characters, "valid": parts.valid.characters, "last": last.characters},
             "units": {"train": len(parts.train.ids), "valid": len(parts.valid.ids), "last": len(last.ids)},
             "streams": self._streams(parts.train, Shard()),
@@ -148,11 +148,11 @@ class Generate(Task):
         if self.options.batch_size % shard.world:
             raise OptionError(f"batch_size={self.options.batch_size} does not divide among {shard.world} processes")
         return Streams(
-            examples.ids, self._streams(examples, shard), self.options.length, epoch, self.options.seed, shard
+            examples.ids, self._streams(examples, shard), self.options.sequence_length, epoch, self.options.seed, shard
         )
 
     def _streams(self, examples: Text, shard: Shard) -> int:
-        return stream_count(len(examples.ids), self.options.batch_size, self.options.length, shard.world)
+        return stream_count(len(examples.ids), self.options.batch_size, self.options.sequence_length, shard.world)
 
     def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:  # pyright: ignore[reportIncompatibleMethodOverride]
         logits, states = model(batch.inputs, carry)

@@ -13,16 +13,16 @@ from gatework.training.regularisation import RecurrentOptions
 class GenerateOptions(RecurrentOptions):
     """Options of a text generator; the defaults suit a book or two on a small machine."""
 
-    unit: str = option("characters", "what the text is cut into", panel="data", choices=("characters", "bpe", "words"))
+    tokenizer: str = option("characters", "units of the text", panel="data", choices=("characters", "bpe", "words"))
     vocabulary: int = option(5000, "largest number of BPE or word units", panel="data", low=300)
     encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data")
     test_share: float = option(0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5)
     valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
     refit: bool = option(False, "choices are made: learn the validation part too; needs keep=last", panel="data")
 
-    ngrams: int | None = option(
+    ngram_length: int | None = option(
         None,
-        "units of the longest n-gram, whose counts are mixed into the network's distribution; 0: the network alone; "
+        "longest n-gram of those whose counts are mixed into the network's distribution; 0: the network alone; "
         "none: 7 for characters, 3 for words and BPE",
         panel="model",
         low=0,
@@ -50,7 +50,7 @@ class GenerateOptions(RecurrentOptions):
     weight_decay: float = option(
         0.1, "what matrices lose per step, times the rate", panel="regularisation", low=0
     )  # on one book, 0.03 nats better than none
-    length: int = option(64, "steps through which gradients flow (T)", panel="training", low=1)
+    sequence_length: int = option(64, "steps through which gradients flow (T)", panel="training", low=1)
     batch_size: int = option(32, "streams read side by side (B)", panel="training", low=1)
     learning_rate: float = option(5e-3, "step size at the schedule's top", panel="training", low=0)
     patience: int = option(3, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
@@ -61,12 +61,12 @@ class GenerateOptions(RecurrentOptions):
     @property
     def embedding_units(self) -> int:
         """Units of the embedding, where 0 was chosen too."""
-        return self.embedding_size or min(self.hidden_size, 32 if self.unit == "characters" else 128)
+        return self.embedding_size or min(self.hidden_size, 32 if self.tokenizer == "characters" else 128)
 
     @property
     def orders(self) -> int:
         """Orders of the counted n-grams."""
-        return {"characters": 7}.get(self.unit, 3) if self.ngrams is None else self.ngrams
+        return {"characters": 7}.get(self.tokenizer, 3) if self.ngram_length is None else self.ngram_length
 
     def validate(self) -> None:
         super().validate()
