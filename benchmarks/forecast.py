@@ -36,7 +36,7 @@ from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {"time": "time", "target": ("value",), "series": "series", "frequency": "1i"}
-COMMON: dict[str, Any] = {"transform": "log", "average": "ema", "keep": "last", "refit": 2}
+COMMON: dict[str, Any] = {"transform": "log", "average": "ema", "keep": "last", "refit_epochs": 2}
 SEGMENTS: dict[str, Any] = {"decoding": "segments", "cell": "gru", "hidden_size": 128, "dropout": 0.3}
 CHANGES: dict[str, Any] = {"scale": "last", "loss": "mape", "epochs": 10}
 HOURLY = {**COMMON, **SEGMENTS, "horizon": 48, "season": 24, "lookback": 336, "epochs": 12}

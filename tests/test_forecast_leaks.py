@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "changes, both parts learned": {"scale": "last", "refit": 1, "keep": "last", "test_windows": 2},
+    "changes, both parts learned": {"scale": "last", "refit_epochs": 1, "keep": "last", "test_windows": 2},
     "logarithms": {"transform": "log", "cell": "gru", "decoding": "recursive", "average": "ema"},
     "no map": {"linear": "none", "decoding": "segments", "ensemble": 2, "valid_windows": 2, "jitter": 0.1},
 }
@@ -94,12 +94,12 @@ def test_forecasts_of_the_test_part_see_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_baselines_see_what_the_network_sees(tmp_path: Path) -> None:
-    """With refit the network learns the validation part too, and so does ridge on lags: its forecasts move with it."""
+    """With refit_epochs the network learns the validation part too, and so does ridge on lags: its forecasts move."""
     quiet = sales()
     late = pl.col("day") >= START + timedelta(days=DAYS - 2 * HORIZON)
     loud = quiet.with_columns(units=pl.when(late).then(pl.col("units") * 3).otherwise("units"))
     moved = []
-    for options in ({}, {"refit": 1, "keep": "last"}):
+    for options in ({}, {"refit_epochs": 1, "keep": "last"}):
         runs = [trained(frame, tmp_path / f"{len(options)}{k}", **options)[0] for k, frame in enumerate((quiet, loud))]
         notes = [{each["name"]: each["note"] for each in run.run.results()["baselines"]} for run in runs]
         moved.append(int(notes[0]["ridge on lags"].split("fitted to ")[1].split(" ")[0]))
@@ -138,7 +138,7 @@ def test_series_without_later_rows_are_kept_and_later_rows_may_come_in_any_order
     valid = later.filter((pl.col("store") != "store 0") & (pl.col("day") < START + timedelta(days=DAYS + 4)))
     new = sales(stores=1, days=DAYS + 12).with_columns(store=pl.lit("store 9"))
     test = later.filter((pl.col("store") != "store 1") & (pl.col("day") >= START + timedelta(days=DAYS + 4)))
-    task = ForecastTask(ForecastOptions(**{**SMALL, "refit": 1, "keep": "last"}))
+    task = ForecastTask(ForecastOptions(**{**SMALL, "refit_epochs": 1, "keep": "last"}))
     with pytest.warns(UserWarning, match="not in the training data"):
         made = task.prepare(
             sales(), valid=valid.sort("store", "day", descending=[True, False]), test=pl.concat([test, new])

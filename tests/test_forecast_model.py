@@ -227,7 +227,7 @@ def test_wide_windows_are_stretched_more_than_narrow_ones() -> None:
 
 
 def test_refit_learns_up_to_the_end_of_validation_and_keeps_the_intervals(tmp_path: Path) -> None:
-    options = ForecastOptions(**{**SMALL, "epochs": 3, "refit": 1, "keep": "last"})
+    options = ForecastOptions(**{**SMALL, "epochs": 3, "refit_epochs": 1, "keep": "last"})
     task: Any = ForecastTask(options)
     seen: list[Any] = []
     task.measure = _watched(task.measure, seen)
@@ -258,7 +258,7 @@ def _watched(measure: Any, seen: list[Any]) -> Any:
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"refit": 1}, "keep=last"),
+        ({"refit_epochs": 1}, "keep=last"),
         ({"segment": 4}, "decoding=segments"),
         ({"cell": "gru_d", "decoding": "segments"}, "another decoding"),
         ({"loss": "mape"}, "transform=log"),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from gatework.tasks.base import Task
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-PANELS = ("data", "text", "model", "loss", "regularisation", "training", "results")  # the order of their headings
+# The order of their headings
+PANELS = ("data", "text", "model", "loss", "regularisation", "training", "baselines", "results")
 
 
 # What these commands have in common.

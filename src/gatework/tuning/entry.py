@@ -156,8 +156,9 @@ def _base(kind: type[Task], options: Mapping[str, Any] | TrainingOptions | None)
         base, given = kind.Options.of(options or {}), set(options or ())
     if base.find_rate:
         raise OptionError("find_rate=true has no place in a search: it chooses the rate itself; leave it out")
-    if getattr(base, "refit", 0):
-        raise OptionError("refit learns the validation part, on which settings are chosen; leave it out of the search")
+    for name in ("refit", "refit_epochs"):
+        if getattr(base, name, 0):
+            raise OptionError(f"{name} learns the validation part, on which settings are chosen; leave it out")
     return base, given
 
 

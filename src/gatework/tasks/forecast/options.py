@@ -84,16 +84,22 @@ class ForecastOptions(NumericOptions):
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
 
     classical: str = option(
-        "theta", "classical method beside the model", panel="loss", choices=("theta", "ets", "none")
+        "theta",
+        "classical forecast of each series that the model is measured against: dynamic optimised theta, exponential "
+        "smoothing (ets), or none",
+        panel="baselines",
+        choices=("theta", "ets", "none"),
     )
-    classical_seconds: float = option(20.0, "most time for the classical method", panel="loss", low=0)
+    classical_seconds: float = option(
+        20.0, "most seconds for it; series that get no turn are left out", panel="baselines", low=0
+    )
     loss: str = option(
         "mae",
         "error of the point forecast in the model's units; mape: as a share of the truth (transform=log)",
         panel="loss",
         choices=("mae", "mse", "mape"),
     )
-    refit: int = option(
+    refit_epochs: int = option(
         0,
         "last epochs that learn the validation part too, once it has set the intervals; needs keep=last",
         panel="training",
@@ -119,10 +125,10 @@ class ForecastOptions(NumericOptions):
             )
 
     def _refuse_what_cannot_act(self) -> None:
-        if self.refit and (self.keep != "last" or self.patience or self.refit >= self.epochs):
+        if self.refit_epochs and (self.keep != "last" or self.patience or self.refit_epochs >= self.epochs):
             raise OptionError(
-                f"refit={self.refit} learns the validation part, which then can choose nothing: add keep=last "
-                f"patience=0 and more epochs than {self.refit}"
+                f"refit_epochs={self.refit_epochs} learns the validation part, which then can choose nothing: add "
+                f"keep=last patience=0 and more epochs than {self.refit_epochs}"
             )
         if self.segment and self.decoding != "segments":
             raise OptionError(f"segment={self.segment} is of decoding=segments, not of decoding={self.decoding}")

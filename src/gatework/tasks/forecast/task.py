@@ -48,7 +48,7 @@ class ForecastTask(SeriesTask):
 
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
         options, changes = self.options, Augmentation.of(self.options)
-        self._late = options.refit > 0 and epoch >= options.epochs - options.refit
+        self._late = options.refit_epochs > 0 and epoch >= options.epochs - options.refit_epochs
         if self._late and examples is self._train and self._valid is not None:
             examples = up_to(examples, self._valid)
         return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
@@ -120,7 +120,9 @@ class ForecastTask(SeriesTask):
         found = self.simple(windows)
         if len(parts.train):
             squared = options.loss == "mse" or self.metric.name in ("mse", "rmse")
-            learned = up_to(parts.train, parts.valid) if options.refit and parts.test is not None else parts.train
+            learned = (
+                up_to(parts.train, parts.valid) if options.refit_epochs and parts.test is not None else parts.train
+            )
             values, note = ridge(learned, windows, options.seed, squared)
             found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
         if options.classical != "none":
