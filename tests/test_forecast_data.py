@@ -426,12 +426,20 @@ def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
     table = model.backtest(frame, windows=2)
     assert table["until"].unique(maintain_order=True).to_list() == ["2024-03-06", "2024-03-02"]
     output = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2", "--json").stdout
-    again = pl.DataFrame([json.loads(line) for line in output.splitlines()], infer_schema_length=None)
-    assert again.equals(table)
-    assert (
-        "trained on what was known up to 2024-03-02"
-        in call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2").stdout
-    )
+    *lines, last = [json.loads(line) for line in output.splitlines()]
+    assert pl.DataFrame(lines, infer_schema_length=None).equals(table)
+    shown = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2").stdout
+    assert "trained on what was known up to 2024-03-02" in shown
+    means = {row["method"]: row for row in last["summary"]}
+    for method, row in means.items():
+        errors = table.filter(pl.col("method") == method)["mase"]
+        assert (row["mase"], row["mase_spread"], row["origins"]) == pytest.approx((errors.mean(), errors.std(), 2))
+    assert pl.DataFrame(last["summary"], infer_schema_length=None).equals(model.backtest_)
+    kept = json.loads((tmp_path / "run" / "backtest.json").read_text())
+    assert kept["rows"] == lines and kept["summary"] == last["summary"] and kept["verdict"] in shown
+    assert "mean over 2 origins" in shown and "spread (standard deviation) over 2 origins" in shown
+    best = min((row["mase"], name) for name, row in means.items() if name != "model")
+    assert f"{best[0]:.3f} ± {means[best[1]]['mase_spread']:.3f} of the best baseline, {best[1]}" in kept["verdict"]
     call("evaluate", str(tmp_path / "run"), "--backtest", "2", code=2)
     alone = gatework.Forecaster(**options).fit(frame.filter(pl.col("day") < START + timedelta(days=66)))
     mae = table.filter((pl.col("origin") == 2) & (pl.col("method") == "model"))["mae"].item()

@@ -6,9 +6,9 @@
 
 Which file to open: options.py (every choice); series.py (the data side), parts.py (training, validation, test),
 windows.py (what the model sees), kept.py (what a run keeps of the data); model.py and decoding.py (the network),
-task.py (how they meet the training loop), intervals.py; measures.py (errors), baselines.py, ridge.py, classical.py,
-backtest.py, results.py (for the report); estimator.py (scikit-learn's shape). Tables become series in `gatework.data`:
-panel.py, grid.py, covariates.py.
+task.py (how they meet the training loop), intervals.py, further.py (beyond the horizon); measures.py (errors),
+baselines.py, ridge.py, classical.py, backtest.py, results.py (for the report); estimator.py (scikit-learn's shape).
+Tables become series in `gatework.data`: panel.py, grid.py, covariates.py.
 """
 
 from __future__ import annotations

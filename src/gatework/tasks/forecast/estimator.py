@@ -9,7 +9,7 @@ import polars as pl
 from gatework.errors import OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.estimator import Estimator
-from gatework.tasks.forecast.backtest import backtest
+from gatework.tasks.forecast.backtest import backtest, summary
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.task import ForecastTask
 
@@ -22,6 +22,7 @@ class Forecaster(Estimator):
         model.predict(7)                       # [stores * 7 rows]: series, time, forecast, q0.05 ... q0.95
         model.predict(56)                      # beyond the horizon, with a warning: forecasts are fed back
         model.backtest(frame, windows=3)       # the errors of models trained at three earlier dates
+        model.backtest_                        # their mean and spread, a row for each method
         model.score(later)                     # minus the MASE on later rows
 
     Polars and pandas frames, mappings of columns and paths are read alike; what comes back is of `fit`'s kind.
@@ -55,12 +56,15 @@ class Forecaster(Estimator):
     def backtest(self, X: Source, windows: int = 3) -> Any:
         """Errors over earlier origins: for each, a model trained on what was known then, beside the baselines.
 
-        A frame with a row per origin and method; see `gatework.tasks.forecast.backtest`. The estimator stays as it is.
+        A frame with a row per origin and method. What is fitted stays as it is; `backtest_` keeps a frame with the mean
+        and the spread over the origins of each method, see `gatework.tasks.forecast.backtest.summary`.
         """
         options = self._options()
         assert isinstance(options, ForecastOptions)
-        frame = pl.DataFrame(backtest(options, X, windows), infer_schema_length=None)
-        return frame.to_pandas() if _is_pandas(X) else frame
+        rows = backtest(options, X, windows)
+        frames = [pl.DataFrame(each, infer_schema_length=None) for each in (rows, summary(rows))]
+        table, self.backtest_ = [frame.to_pandas() if _is_pandas(X) else frame for frame in frames]
+        return table
 
     def score(self, X: Source, y: None = None) -> float:
         """Minus the MASE on later rows: higher is better."""

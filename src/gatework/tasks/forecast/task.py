@@ -120,9 +120,8 @@ class ForecastTask(SeriesTask):
         found = self.simple(windows)
         if len(parts.train):
             squared = options.loss == "mse" or self.metric.name in ("mse", "rmse")
-            learned = (
-                up_to(parts.train, parts.valid) if options.refit_epochs and parts.test is not None else parts.train
-            )
+            both = options.refit_epochs and parts.test is not None  # what the network learned
+            learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
             found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
         if options.classical != "none":
