@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from typing import Any
 
@@ -389,8 +390,11 @@ def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
     settings = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     assert called("train", "classify", reviews, "--out", run, "--quiet", *settings).exit_code == 0
     assert called("evaluate", run, bad).exit_code == 2
-    answer = called("predict", run, "--json", text="good not bad\n")
-    assert json.loads(answer.stdout.splitlines()[0])["label"] in ("pos", "neg")
+    (answer,) = map(json.loads, called("predict", run, "--json", text="good not bad\n").stdout.splitlines())
+    (row,) = pl.read_csv(io.StringIO(called("predict", run, text="good not bad\n").stdout)).to_dicts()
+    shares = {f"p_{label}": pytest.approx(value) for label, value in answer["probabilities"].items()}
+    assert row == {"label": answer["label"], "confidence": pytest.approx(answer["confidence"]), **shares}
+    assert list(row) == ["label", "confidence", "p_neg", "p_pos"]
     with pytest.raises(OptionError, match="is a run of 'classify', not of 'generate'"):
         jobs.load(run, "generate")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
+from gatework.commands import predict
 from gatework.errors import DataError, FileFormatError, KernelError, OptionError
 
 FAILURES = [
@@ -72,3 +77,19 @@ def test_help_of_a_task_groups_its_options() -> None:
 def test_help_lists_every_command_whole() -> None:
     lines = CliRunner().invoke(cli.app, ["--help"]).stdout.split("Commands:")[1].strip().splitlines()
     assert not [line for line in lines if line.endswith("...")], "the first sentence of a command's help is too long"
+
+
+def test_answers_are_csv_that_a_table_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """Commas, quotes and line breaks are quoted, numbers are not cut, every label has a column; JSON holds the same."""
+    answers = [
+        {"label": 'a "b", c', "confidence": 0.75, "probabilities": {'a "b", c': 0.75, "d": 0.25}},
+        {"label": "d", "confidence": 1 / 3, "probabilities": {'a "b", c': 1 - 1 / 3, "d": 1 / 3}},
+    ]
+    predict.write(answers, as_json=False)
+    header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert header == ["label", "confidence", 'p_a "b", c', "p_d"]
+    assert rows == [['a "b", c', "0.75", "0.75", "0.25"], ["d", "0.333333", "0.666667", "0.333333"]]
+    predict.write([{"forecast": 12_345_678.25, "text": "two\nlines", "none": None, "nan": float("nan")}], as_json=False)
+    assert capsys.readouterr().out == 'forecast,text,none,nan\n12345678.2,"two\nlines",,nan\n'
+    predict.write(answers, as_json=True)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == answers
