@@ -19,13 +19,13 @@ import gatework
 from gatework import cells, cli, tasks
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.explanation import opened, subject_of
-from gatework.explanation.attribution import Attribution, baselines, integrated_gradients, occlude, smooth, windows_of
+from gatework.explanation.attribution import Attribution, baselines, integrated_gradients, occlude, windows_of
 from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
+from gatework.explanation.path import integral, pieces
 from gatework.explanation.shares import NGrams
 from gatework.explanation.subject import Seen, recurrent_layers
 from gatework.explanation.tokens import units_of
-from gatework.explanation.watershed import across
 from gatework.layers.parts import part_of
 from gatework.tasks import jobs
 
@@ -114,7 +114,7 @@ def test_attributions_are_the_integral_of_the_gradient(name: str, request: pytes
     """Against 2,000 midpoints of autograd's gradients; the network must be all of the model but its exact parts."""
     made = subject(request.getfixturevalue(name), **EXAMPLES[name])
     name_of, baseline = baselines(made)[0]
-    found = Attribution.of(made, name_of, baseline, smooth(made, baseline, 64), 64)
+    found = Attribution.of(made, name_of, baseline)
     total, way = torch.zeros_like(made.entry, dtype=torch.float64), made.entry - made.baseline
     for place in ((torch.arange(2000) + 0.5) / 2000).split(500):
         points = (made.baseline + place.view(-1, 1, 1) * way).requires_grad_(True)
@@ -160,16 +160,30 @@ class Leap:
         return len(self.entry)
 
 
-def test_a_path_over_a_watershed_adds_up() -> None:
-    """The leap belongs to the steps that lead over the border, in proportion to what they add."""
-    channels, _ = across(Leap(2e4), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
-    assert channels.sum() == pytest.approx(15, rel=0.01)
+@pytest.mark.parametrize("steep", [20, 2e3, 2e4])
+def test_a_path_over_a_watershed_adds_up(steep: float) -> None:
+    """The leap belongs to the steps that lead over the border, in proportion to what they add; nothing is scaled."""
+    channels, leap = integral(Leap(steep), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    assert leap == 0 and channels.sum() == pytest.approx(15, rel=0.002)
+    np.testing.assert_allclose(channels[:, 0], [1.5, 13.5, 0], rtol=0.002)
+
+
+def test_a_leap_too_steep_to_follow_is_divided_and_told() -> None:
+    channels, leap = integral(Leap(1e6), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    assert leap == pytest.approx(6, rel=0.01)
     np.testing.assert_allclose(channels[:, 0], [1.5, 13.5, 0], rtol=0.01)
 
 
-def test_a_leap_that_no_gradient_shows_is_not_divided() -> None:
-    channels, jumps = across(Leap(1e7), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
-    assert jumps == 0 and channels.sum() == pytest.approx(9, rel=0.01), "the missing 6 are then told as an error"
+def test_a_leap_that_no_gradient_shows_is_not_made_up() -> None:
+    channels, leap = integral(Leap(1e9), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    assert leap == 0 and channels.sum() == pytest.approx(9, rel=0.01), "the missing 6 are then told as an error"
+
+
+def test_pieces_are_narrow_where_the_output_bends_and_no_more_than_asked_for() -> None:
+    ends = pieces(lambda places: np.tanh(1e3 * (places - 0.3)), 32)
+    assert len(ends) == 33 and ends[0] == 0 and ends[-1] == 1 and (np.diff(ends) > 0).all()
+    assert np.mean(np.abs(ends - 0.3) < 0.01) > 0.4
+    assert [len(pieces(np.sin, count)) for count in (1, 2, 3, 7)] == [2, 3, 4, 8]
 
 
 def test_occlusion_is_the_model_without_the_word(words: jobs.Trained) -> None:
@@ -394,6 +408,12 @@ def test_a_page_stands_alone(name: str, request: pytest.FixtureRequest, tmp_path
     radios = [each for tag, each in parsed.tags if tag == "input"]
     assert len(radios) >= 3 * len(found.layers) and sum("checked" in each for each in radios) == len(found.layers)
     assert len(found.sentences) >= 6
+
+
+def test_explaining_leaves_the_model_as_it_was(words: jobs.Trained) -> None:
+    before = [each.requires_grad for each in words.model.parameters()]
+    gatework.explain(words, text="superb")
+    assert all(before) and before == [each.requires_grad for each in words.model.parameters()]
 
 
 def test_a_text_cannot_become_html(words: jobs.Trained, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Why a trained model answers as it does: attributions, gates and states over time, memory; as arrays and as a page.
 
 Which file to open: subject.py (what is explained; classified.py, written.py and forecast.py make one of each task's
-inputs, tokens.py and shares.py help), attribution.py, memory.py, sentences.py, result.py, page.py.
+inputs, tokens.py and shares.py help), attribution.py, path.py, memory.py, sentences.py, result.py, page.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gatework.explanation.attribution import integrated_gradients, occlude
 from gatework.explanation.memory import cut_off, layers_of
 from gatework.explanation.result import Explanation
 from gatework.explanation.sentences import sentences
-from gatework.explanation.subject import Subject, recurrent_layers
+from gatework.explanation.subject import Subject, fixed, recurrent_layers
 
 __all__ = ["Explanation", "explain"]
 
@@ -53,8 +53,9 @@ def explain(
     subject = subject_of(trained, given)
     if window is not None and window < 1:
         raise OptionError(f"window must be at least 1 step, not {window}")
-    attribution, occlusion = integrated_gradients(subject), occlude(subject, window)
-    layers, cut = layers_of(recurrent_layers(subject)), cut_off(subject)
+    with fixed(subject.model):
+        attribution, occlusion = integrated_gradients(subject), occlude(subject, window)
+        layers, cut = layers_of(recurrent_layers(subject)), cut_off(subject)
     shown = float(subject.shown(subject.whole()[None])[0])
     values = getattr(subject, "values", None)
     return Explanation(

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.explanation.subject import ROWS, Subject
-from gatework.explanation.watershed import across
+from gatework.explanation.path import integral
+from gatework.explanation.subject import Subject
 
 STEPS = 64  # points of the path at which gradients are taken
 LONG = 100  # steps from which on the input's own mean comes first
-GOOD = 0.002  # an error that is small enough not to look for another baseline
+RELIABLE = 0.01  # an error that is small enough not to look for another baseline
 MOST_WINDOWS = {"text": 160, "sequence": 48, "series": 48}  # windows that are taken away, one after another
 FLOOR = 0.05  # a difference below it is not worth a relative error
 
@@ -25,7 +25,7 @@ class Attribution:
 
     `steps` (T,) add up to `output - start`, where `start` is the output at the `baseline`; `parts` divide them among
     the parts of the model. `error` is how far they are from adding up, as a part of the difference (of 0.05 at least).
-    `jumps` is the change of the output at watersheds of the path, which is divided by the direction of the gradient.
+    `leap` is the part of the difference that happens at once, see path.py; 0 but for paths that a network tips over on.
     """
 
     steps: np.ndarray
@@ -36,13 +36,12 @@ class Attribution:
     error: float
     points: int
     baseline: str
-    jumps: float = 0.0
+    leap: float = 0.0
 
     @classmethod
-    def of(
-        cls, subject: Subject, name: str, baseline: Tensor, channels: np.ndarray, points: int, jumps: float = 0.0
-    ) -> Attribution:
-        """The network's integrals (T, I) with the parts of the model that the subject attributes itself."""
+    def of(cls, subject: Subject, name: str, baseline: Tensor, points: int = STEPS) -> Attribution:
+        """The network's integrals with the parts of the model that the subject attributes itself."""
+        channels, leap = integral(subject, baseline, points)
         linear, exact = (sum(each.values(), np.zeros(len(subject))) for each in (subject.linear, subject.exact))
         parts = {"network": channels.sum(1) - linear, **subject.linear, **subject.exact}
         steps = channels.sum(1) + exact
@@ -50,7 +49,7 @@ class Attribution:
         with torch.no_grad():
             start = float(subject.score(baseline.unsqueeze(0))[0]) + subject.constant
         error = abs(float(steps.sum()) - (output - start)) / max(abs(output - start), FLOOR)
-        return cls(steps, channels, parts, output, start, error, points, name, jumps)
+        return cls(steps, channels, parts, output, start, error, points, name, leap)
 
     @property
     def difference(self) -> float:
@@ -75,20 +74,14 @@ class Occlusion:
 def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
     """Attributions of the explained output, the whole model's, to the T steps.
 
-    A recurrent network can tip over at one place of a path, as at a watershed, and no sum of gradients then adds up to
-    the difference. So the path begins at the first baseline from which it does not; if there is none, the watershed is
-    looked for (`watershed.py`).
+    Counted from the first baseline, or from another if the sum misses the difference by more than 1% from there.
     """
     best: Attribution | None = None
     for name, baseline in baselines(subject):
-        found = Attribution.of(subject, name, baseline, smooth(subject, baseline, points), points)
+        found = Attribution.of(subject, name, baseline, points)
         best = found if best is None or found.error < best.error else best
-        if best.error <= GOOD:
-            return best
-    for name, baseline in baselines(subject)[:1]:
-        channels, jumps = across(subject, baseline, points)
-        found = Attribution.of(subject, name, baseline, channels, points, jumps)
-        best = found if best is None or found.error < best.error else best
+        if best.error <= RELIABLE:
+            break
     assert best is not None
     return best
 
@@ -104,18 +97,6 @@ def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
         if not any(torch.allclose(other, known, atol=1e-6) for _, known in found):
             found.append((name, other))
     return found
-
-
-def smooth(subject: Subject, baseline: Tensor, points: int) -> np.ndarray:
-    """The integral (T, I) by Gauss-Legendre points over the whole path."""
-    from captum.attr import IntegratedGradients
-
-    rows = max(min(points, ROWS // len(subject)), 1)
-    found = IntegratedGradients(subject.score).attribute(
-        subject.entry.unsqueeze(0), baseline.unsqueeze(0), n_steps=points, method="gausslegendre",
-        internal_batch_size=rows,
-    )  # fmt: skip
-    return found[0].detach().double().numpy()
 
 
 def windows_of(subject: Subject, width: int | None = None) -> list[tuple[int, int]]:

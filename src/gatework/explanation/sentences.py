@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatework.explanation.attribution import Attribution, Occlusion
+from gatework.explanation.attribution import RELIABLE, Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
 from gatework.explanation.subject import Subject
 
 NEAR = {"probability": 0.05, "forecast": 0.05}  # what counts as the same answer: of probability, of the window's spread
 NOTABLE = 0.1  # a part of all attributions below which a step is not named
-RELIABLE = 0.01
 MOST_NAMED = 3
 
 
@@ -180,10 +179,10 @@ def complete(attribution: Attribution) -> str:
     error = f"{attribution.error:.2%}" if attribution.error >= 1e-4 else "less than 0.01%"
     counted = f"Attributions are counted from {attribution.baseline} at every step"
     text = f"{counted}; their sum misses the change of the output by {error} of it{rough}."
-    if attribution.jumps:
+    if attribution.leap:
         text += (
-            f" A change of {attribution.jumps:+.3g} happens at once, where the network tips over between the empty "
-            "input and this one: it is divided among the steps by the direction of the gradient there."
+            f" A change of {attribution.leap:+.3g} happens at once, where the network tips over between there and this "
+            "input: it is divided among the steps by the direction of the gradient at that place."
         )
     return text
 

@@ -6,7 +6,8 @@ Letters: T steps, I units that the recurrent layers read, K outputs, S variants 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,19 @@ def recurrent_layers(subject: Subject) -> list[Seen]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+@contextmanager
+def fixed(model: nn.Module) -> Iterator[None]:
+    """While it lasts, no parameter takes a gradient: those of the input cost a third less."""
+    learning = [each for each in model.parameters() if each.requires_grad]
+    for each in learning:
+        each.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for each in learning:
+            each.requires_grad_(True)
 
 
 @torch.no_grad()
