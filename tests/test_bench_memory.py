@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from gatework.bench.memory import grammars, ladder, picture, sequences, speed, table, tasks, training
+from gatework.bench.memory import grammars, ladder, picture, results, sequences, speed, table, tasks, training
 from gatework.bench.memory.ladder import Asked, Reached
 from gatework.bench.memory.models import Cached, Transformer
 from gatework.bench.memory.sequences import Batch
@@ -162,6 +162,28 @@ def test_noise_is_taken_back_and_touches_the_recurrent_layer_alone() -> None:
         torch.testing.assert_close(value, before[name])
 
 
+@pytest.mark.parametrize("model", ["rnn", "lstm_second_map"])
+def test_cells_that_carry_nothing_on_start_with_orthogonal_matrices(model: str) -> None:
+    layer = training.network(tasks.get("adding"), model).recurrent
+    squares = [w.detach() for w in layer.parameters() if w.shape == (32, 32)]  # type: ignore[union-attr]
+    assert squares
+    for weight in squares:
+        torch.testing.assert_close(weight @ weight.T, torch.eye(32), atol=1e-5, rtol=0)
+    assert training.settings(tasks.get("adding"), model, True)["start"] == "orthogonal"
+    assert training.settings(tasks.get("adding"), "lstm", True)["start"] == "chrono"
+    assert training.settings(tasks.get("reber"), "lstm", True)["start"] == "uniform"
+
+
+def test_memories_last_as_long_as_what_is_to_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[int | None] = []
+    made = training.network
+    monkeypatch.setattr(training, "network", lambda test, model, chrono: asked_for.append(chrono) or made(test, model))
+    test = replace(tasks.get("copy"), steps=1)
+    training.trial(test, "gru", 5, seed=1)
+    training.trial(test, "gru", 5, seed=1, chrono=False)
+    assert asked_for == [15, None]
+
+
 @pytest.mark.parametrize(("model", "kept"), [("lstm", True), ("gru", True), ("rnn", False)])
 def test_chrono_starts_the_gates_of_cells_that_have_them(model: str, kept: bool) -> None:
     layer = training.network(tasks.get("adding"), model, 500).recurrent
@@ -206,14 +228,74 @@ def test_the_ladder_stops_at_the_first_length_that_fails(monkeypatch: pytest.Mon
         return training.Trial(test.name, model, length, seed, score, test.passes(score), 1, 0.0, 1)
 
     monkeypatch.setattr(ladder, "trial", fake)
-    (found,) = ladder.measure(Asked(models=("rnn",), tests=("adding",)))
+    (found,) = ladder.measure(Asked(models=("rnn", "rnn"), tests=("adding",), lengths=(100, 50, 200)))
     assert (found.longest, found.fails, found.score) == (50, 100, 0.5)
     assert asked_for == [50] * 3 + [100] * 3
     assert not list(ladder.measure(Asked(models=("rnn",), tests=("adding",), minutes=1e-9)))
 
 
+def test_trainings_of_an_earlier_run_are_not_done_again_and_their_time_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> training.Trial:
+        raise AssertionError("this training was known")
+
+    monkeypatch.setattr(ladder, "trial", never)
+    known = {ladder.Key("adding", "gru", 50, seed): passed(50, seed) for seed in (1, 2)}
+    asked = Asked(models=("gru",), tests=("adding",), lengths=(50,), seeds=2, minutes=1e-9, known=known)
+    (found,) = ladder.measure(asked)
+    assert (found.longest, found.fails, found.in_time) == (50, None, True)
+    assert found.trials == tuple(known.values())
+
+
+def test_a_ladder_that_time_ends_says_so_and_keeps_its_trainings() -> None:
+    known = {ladder.Key("adding", "gru", length, 1): passed(length, 1) for length in (50, 100)}
+    asked = Asked(models=("gru",), tests=("adding",), lengths=(50, 100), seeds=2, minutes=1e-9, known=known)
+    said: list[str] = []
+    (found,) = ladder.measure(asked, said.append)
+    assert (found.longest, found.fails, found.in_time, len(found.trials)) == (0, None, False, 1)
+    assert "the time is up at length 50" in said[0]
+    assert table.lines([found])[2].split("|")[3:6] == [" -           ", " time up  ", "             "]
+
+
+def passed(length: int, seed: int) -> training.Trial:
+    return training.Trial("adding", "gru", length, seed, 0.001, True, 400, 1.0, 3425)
+
+
+def test_a_file_is_taken_up_where_the_settings_are_the_same() -> None:
+    asked = Asked(models=("gru",), tests=("adding",))
+    found = Reached("adding", "gru", 50, None, float("nan"), 2e-6, (passed(50, 1),), False)
+    held = json.loads(json.dumps(results.content(asked, [found]) | {"machine": {"processor": "a"}}))
+    key = ladder.Key("adding", "gru", 50, 1)
+    assert held["rows"][0]["score"] is None
+    assert results.known(held, True) == {key: passed(50, 1)}
+    assert results.known(held, False) == {}  # gates start in another way
+    held["rows"][0]["settings"]["steps"] += 1
+    assert results.known(held, True) == {}
+    assert results.known({}, True) == {}
+
+
+def test_what_was_not_measured_again_stays_in_the_file() -> None:
+    asked = Asked(models=("gru",), tests=("adding",))
+    before = results.content(asked, [reached("adding", "gru", 50, None, 1.0), reached("order", "gru", 50, None, 1.0)])
+    after = results.content(asked, [reached("adding", "gru", 100, None, 1.0)], before | {"machine": {"processor": "a"}})
+    assert [(row["test"], row["longest"]) for row in after["rows"]] == [("adding", 100), ("order", 50)]
+    assert after["resumed"] == [{"processor": "a"}]
+
+
 def reached(test: str, model: str, longest: int, fails: int | None, step: float) -> Reached:
     return Reached(test, model, longest, fails, 0.5, step, ())
+
+
+def test_the_table_says_who_reaches_farthest_and_what_a_step_costs() -> None:
+    own = [reached("copy", "transformer", 200, None, 9e-5), reached("copy", "gru", 10, 50, 2e-6)]
+    assert "transformer longest, 200 or more." in table.words(own)[0]
+    own.append(reached("copy", "rnn", 10, 50, 2e-6))
+    assert "45.0 times as much for transformer." in table.words(own)[0]
+    cells = [reached("copy", "lstm", 10, 50, 2.1e-6), own[2]]
+    assert table.words(cells)[0].endswith(
+        "lstm and rnn longest, 10. Up to 10 the plain RNN is enough, but a step of the others costs no more."
+    )
+    nobody = [reached("copy", "lstm", 0, 2, 2e-6)]
+    assert "nobody passes" in table.words(nobody)[0]
 
 
 def test_the_table_says_when_the_plain_network_is_the_answer() -> None:
@@ -221,10 +303,10 @@ def test_the_table_says_when_the_plain_network_is_the_answer() -> None:
     lines = table.lines(own)
     assert lines[2].split("|")[3:5] == [" 200         ", " 400      "]
     assert "lstm longest, 200." in table.words(own)[0]
-    assert "Up to 50 the plain RNN is enough: where latency counts, take it" in table.words(own)[0]
-    assert "2.0 times for lstm" in table.words(own)[0]
+    assert "Up to 50 the plain RNN is enough where latency counts" in table.words(own)[0]
+    assert "2.0 times as much for lstm" in table.words(own)[0]
     failing = [own[0], reached("adding", "rnn", 0, 50, 2e-6)]
-    assert "its cheaper step buys nothing" in table.words(failing)[0]
+    assert "where latency counts it is no answer" in table.words(failing)[0]
 
 
 @pytest.mark.parametrize("name", ["a.svg", "deep/b.png"])
@@ -254,6 +336,10 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
     assert row["longest"] == 6
     assert row["trials"][0]["seed"] == 1
     assert paths[1].read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    again = run(*words, "--json", str(paths[0]), "--resume")
+    assert again.exit_code == 0, again.output
+    assert "seed 1:" not in again.output  # it was known
+    assert json.loads(paths[0].read_text(encoding="utf-8"))["rows"][0]["trials"] == row["trials"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +351,11 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
         (["memory", "--lengths", "5", "--task", "digits"], "digits begins at length 64"),
         (["memory", "--lengths", "5", "--task", "anbn"], "leave lengths away"),
         (["memory", "--lengths", "five"], "--lengths 'five': write whole numbers"),
+        (["memory", "--lengths", ","], "nothing is named"),
         (["memory", "--seeds", "0"], "at least 1 seed"),
+        (["memory", "--resume"], "name the file of the earlier run with --json"),
+        (["memory", "--resume", "--json", str(Path(__file__))], "is no result of `gatework bench memory`"),
+        (["grid", "--resume"], "'grid' does not use resume"),
         (["memory", "--threads", "2"], "'memory' does not use threads"),
         (["grid", "--seeds", "2"], "'grid' does not use seeds"),
         (["grid", "--task", "copy"], "'grid' does not use task"),

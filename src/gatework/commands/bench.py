@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +48,12 @@ Seeds = Annotated[int | None, _memory("Trainings that decide by their median [3]
 Chrono = Annotated[bool | None, _memory("Gates start for memories as long as the test [yes].")]
 Minutes = Annotated[float | None, _memory("No training begins later than this [30].")]
 Picture = Annotated[Path | None, _memory("Draw the lengths reached.", metavar="PICTURE.svg")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Keep the trainings that the --json file holds.", rich_help_panel="Of the memory tests"
+    ),
+]
 
 
 def bench(
@@ -67,6 +73,7 @@ def bench(
     chrono: Chrono = None,
     minutes: Minutes = None,
     out: Picture = None,
+    resume: Resume = False,
 ) -> None:
     """Measure speed against peers, or how long cells remember.
 
@@ -74,15 +81,17 @@ def bench(
     with the error of the ratio. Contestants run in turns.
 
     memory: the classic tests of memory for cells (lstm, gru, rnn and transformer, or each --cell), longer and longer
-    until one fails, and the time of a step in a stream. See docs/memory.md.
+    until one fails, and the time of a step in a stream. Its JSON is written after each cell, and a run that ended early
+    goes on with --resume. See docs/memory.md.
     """
     kernels = {"shapes": shapes, "threads": threads, "dtype": dtype, "peers": peers, "peer-python": peer_python}
     memory = {"task": task, "lengths": lengths, "seeds": seeds, "chrono": chrono, "minutes": minutes, "out": out}
+    memory["resume"] = resume or None
     if suite == "memory":
         refuse(suite, kernels)
         asked = {"lengths": numbers(lengths, "--lengths"), "seeds": seeds, "chrono": chrono, "minutes": minutes}
         asked |= {"models": several(cell), "tests": several(task)}
-        run_memory(asked, json_path, out)
+        run_memory(asked, json_path, out, resume)
         return
     refuse(suite, {**memory, "a second cell": (cell or [])[1:] or None})
     from gatework.bench.settings import Settings, shapes_of
@@ -102,12 +111,17 @@ def refuse(suite: str, given: dict[str, Any]) -> None:
         raise OptionError(f"the suite {suite!r} does not use {', '.join(names)}; see `gatework bench --help`")
 
 
-def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None) -> None:
+def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None, resume: bool) -> None:
     """The tests of memory, with what was given and the defaults of the rest."""
     from gatework.bench import machine, memory
-    from gatework.bench.memory import picture, table
+    from gatework.bench.memory import picture, results, table
+    from gatework.errors import OptionError
 
+    if resume and json_path is None:
+        raise OptionError("--resume: name the file of the earlier run with --json")
     asked = memory.Asked(**{name: value for name, value in given.items() if value is not None})
+    earlier = results.earlier(json_path) if resume and json_path is not None else {}
+    asked = replace(asked, known=results.known(earlier, asked.chrono))
     if out is not None:
         picture.check(out)
     described = machine.describe()
@@ -116,8 +130,7 @@ def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None) 
     for reached in memory.measure(asked, typer.echo):
         found.append(reached)
         if json_path is not None:
-            rows = [each.to_dict() for each in found]
-            write_json(json_path, {"machine": described, "suite": "memory", "asked": asdict(asked), "rows": rows})
+            write_json(json_path, {"machine": described} | results.content(asked, found, earlier))
     typer.echo("\n".join(["", *table.lines(found), "", *table.words(found)]))
     if out is not None and found:
         picture.draw(found, out)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 
@@ -24,6 +24,15 @@ MODELS = ("lstm", "gru", "rnn", TRANSFORMER)
 Say = Callable[[str], None]
 
 
+class Key(NamedTuple):
+    """What a training is known by; with the same settings it always ends the same."""
+
+    test: str
+    model: str
+    length: int
+    seed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What to measure.
@@ -34,6 +43,7 @@ class Asked:
     seeds      how many trainings decide, by their median: with the seeds 1, 2, ...
     chrono     gates start for memories as long as the sequence, where a test asks for it
     minutes    no training begins later than this
+    known      trainings of an earlier run, which are not done again
 
     Raises OptionError for names that there are not, and numbers that make no sense.
     """
@@ -44,8 +54,11 @@ class Asked:
     seeds: int = 3
     chrono: bool = True
     minutes: float = 30.0
+    known: Mapping[Key, Trial] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if self.lengths == ():
+            raise OptionError("lengths: nothing is named; give numbers such as 50,100, or leave it away")
         for name in self.tests:
             test = tasks.get(name)
             if test.counts and self.lengths:
@@ -71,7 +84,14 @@ def _check_model(name: str) -> None:
 
 @dataclass(frozen=True)
 class Reached:
-    """What a model reached on a test. `longest` is 0 if it failed at once; `fails` is None if nothing failed."""
+    """What a model reached on a test.
+
+    longest    the last length that passed; 0 if it failed at once
+    fails      the length that failed; None if nothing failed
+    score      at the last length, the median of the seeds
+    step       seconds that one more step of a stream takes
+    in_time    False if time was up before a length failed or all were tried
+    """
 
     test: str
     model: str
@@ -80,16 +100,17 @@ class Reached:
     score: float
     step: float
     trials: tuple[Trial, ...]
+    in_time: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def measure(asked: Asked, say: Say = lambda line: None) -> Iterable[Reached]:
+def measure(asked: Asked, say: Say = lambda line: None) -> Iterator[Reached]:
     """A result for each test and model, as it is measured; none for what did not begin in time."""
     until = time.monotonic() + 60 * asked.minutes
-    for name in asked.tests:
-        for model in asked.models:
+    for name in dict.fromkeys(asked.tests):
+        for model in dict.fromkeys(asked.models):
             with one_thread():
                 found = climb(tasks.get(name), model, asked, until, say)
             if found is not None:
@@ -109,13 +130,15 @@ def one_thread() -> Iterator[None]:
 
 def climb(test: Test, model: str, asked: Asked, until: float, say: Say) -> Reached | None:
     """Up the lengths until the median of the seeds fails, or time is up."""
-    longest, fails, score, done = 0, None, float("nan"), []
-    for length in sorted(asked.lengths or test.lengths):
+    lengths = sorted(set(asked.lengths or test.lengths))
+    longest, fails, score, in_time, done = 0, None, float("nan"), True, []
+    for length in lengths:
         made = at_length(test, model, length, asked, until, say)
-        if made is None:
-            say(f"{test.name} {model}: the time is up at length {length}; give more --minutes")
-            break
         done += made
+        if len(made) < asked.seeds:
+            say(f"{test.name} {model}: the time is up at length {length}; give more --minutes")
+            in_time = False
+            break
         score = statistics.median(each.score for each in made)
         if not test.passes(score):
             fails = length
@@ -123,22 +146,30 @@ def climb(test: Test, model: str, asked: Asked, until: float, say: Say) -> Reach
         longest = length
     if not done:
         return None
-    if test.counts:
+    if test.counts and in_time:
         longest, fails = int(score), None if score >= MOST else int(score) + 1
-    step = seconds_a_step(test, model, longest or done[-1].length)
-    return Reached(test.name, model, longest, fails, score, step, tuple(done))
+    step = seconds_a_step(test, model, MOST if test.counts else lengths[-1])
+    return Reached(test.name, model, longest, fails, score, step, tuple(done), in_time)
 
 
-def at_length(test: Test, model: str, length: int, asked: Asked, until: float, say: Say) -> Sequence[Trial] | None:
-    """A training for each seed; None if time is up before the last has begun."""
+def at_length(test: Test, model: str, length: int, asked: Asked, until: float, say: Say) -> Sequence[Trial]:
+    """A training for each seed; fewer if time is up before the last has begun."""
     made = []
     for seed in range(1, asked.seeds + 1):
-        if time.monotonic() > until:
-            return None
-        found = trial(test, model, length, seed, asked.chrono)
+        found = asked.known.get(Key(test.name, model, length, seed))
+        if found is None:
+            if time.monotonic() > until:
+                break
+            found = trial(test, model, length, seed, asked.chrono)
+            say(line(test, found))
         made.append(found)
-        say(
-            f"{test.name} {model} length {length} seed {seed}: {test.measured} {found.score:.4g}, "
-            f"{'passed' if found.passed else 'failed'} after {found.steps} steps, {found.seconds:.0f} s"
-        )
     return made
+
+
+def line(test: Test, found: Trial) -> str:
+    """One training, for people who wait."""
+    said = "passed" if found.passed else "failed"
+    return (
+        f"{test.name} {found.model} length {found.length} seed {found.seed}: {test.measured} {found.score:.4g}, "
+        f"{said} after {found.steps} steps, {found.seconds:.0f} s"
+    )

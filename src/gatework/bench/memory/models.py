@@ -12,7 +12,7 @@ from torch.nn import functional
 from gatework.layers import Recurrent
 
 TRANSFORMER = "transformer"
-HEADS, DEPTH = 4, 2
+HEADS, DEPTH = 2, 2
 
 
 class CellNet(nn.Module):
@@ -29,8 +29,11 @@ class CellNet(nn.Module):
 
 
 class Transformer(nn.Module):
-    """torch.nn.TransformerEncoder that sees the past: (T, B, I) to (T, B, K). Two layers, four heads, sinusoids for
-    places (Vaswani et al., NIPS 2017, section 3.5)."""
+    """torch.nn.TransformerEncoder that sees the past: (T, B, I) to (T, B, K).
+
+    Two layers, two heads, sinusoids for places (Vaswani et al., NIPS 2017, section 3.5). If the last answer alone is
+    asked for, the upper layer makes no other.
+    """
 
     def __init__(self, inputs: int, units: int, outputs: int):
         super().__init__()
@@ -41,10 +44,27 @@ class Transformer(nn.Module):
 
     def forward(self, inputs: Tensor, last: bool = False) -> Tensor:
         steps = len(inputs)
-        entered = self.enter(inputs) + places(steps, self.enter.out_features).to(inputs)[:, None]
+        hidden = self.enter(inputs) + places(steps, self.enter.out_features).to(inputs)[:, None]
         past = nn.Transformer.generate_square_subsequent_mask(steps, dtype=inputs.dtype)
-        hidden = self.encoder(entered, past, is_causal=True)
-        return self.head(hidden[-1] if last else hidden)
+        layers: Any = self.encoder.layers
+        for layer in layers if not last else layers[:-1]:
+            hidden = layer(hidden, past, is_causal=True)
+        if last:
+            hidden = self._top(layers[-1], hidden)
+        norm = self.encoder.norm
+        return self.head(hidden if norm is None else norm(hidden))
+
+    @staticmethod
+    def _top(layer: Any, hidden: Tensor) -> Tensor:
+        """The last step's answer, (B, units), of all steps (T, B, units)."""
+        seen = layer.norm1(hidden)
+        mixed = hidden[-1] + layer.self_attn(seen[-1:], seen, seen, need_weights=False)[0][0]
+        return mixed + perceptron(layer, mixed)
+
+
+def perceptron(layer: Any, hidden: Tensor) -> Tensor:
+    """What a layer adds to each step by itself."""
+    return layer.linear2(functional.relu(layer.linear1(layer.norm2(hidden))))
 
 
 def places(steps: int, units: int) -> Tensor:
@@ -72,7 +92,7 @@ class Cached:
         layers: Any = self.model.encoder.layers
         for number, layer in enumerate(layers):
             hidden = hidden + self._attend(number, layer, layer.norm1(hidden))
-            hidden = hidden + layer.linear2(functional.relu(layer.linear1(layer.norm2(hidden))))
+            hidden = hidden + perceptron(layer, hidden)
         self.steps += 1
         norm = self.model.encoder.norm
         return self.model.head(hidden if norm is None else norm(hidden))

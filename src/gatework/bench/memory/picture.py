@@ -42,7 +42,7 @@ def draw(found: Sequence[Reached], path: Path) -> None:
 
 
 def paint(panel: Any, name: str, own: Sequence[Reached]) -> None:
-    """Bars to the last length that is right; an arrow where none failed; the cost of a step beside each name."""
+    """Bars to the last length that is right, grey where none failed; the cost of a step beside each name."""
     own = own[::-1]
     lengths = [each.longest for each in own]
     panel.barh(range(len(own)), lengths, color=[PASSED if each.fails else OPEN for each in own], height=0.6)
@@ -50,7 +50,11 @@ def paint(panel: Any, name: str, own: Sequence[Reached]) -> None:
     panel.set_yticks(range(len(own)), labels, fontsize=8)
     right = max([*lengths, *(each.fails or 0 for each in own), 1])
     for place, each in enumerate(own):
-        said = f"fails at {each.fails}" if each.fails else f"{each.longest}, none failed"
+        said = (
+            f"fails at {each.fails}"
+            if each.fails
+            else f"{each.longest}, {'none failed' if each.in_time else 'time up'}"
+        )
         panel.text(each.longest + 0.02 * right, place, said, va="center", fontsize=7.5)
     panel.set_xlim(0, 1.45 * right)
     panel.set_title(f"{name}: {tasks.get(name).says}", fontsize=9, loc="left")

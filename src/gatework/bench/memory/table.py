@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 from gatework.bench.memory import tasks
 from gatework.bench.memory.ladder import Reached
 from gatework.bench.memory.training import MOST
 
 PLAIN = "rnn"
+SAME = 1.1  # steps that differ by less are said to cost the same
 HEAD = ("test", "model", "right up to", "fails at", "score there", "us a step")
 
 
@@ -25,9 +27,16 @@ def lines(found: Sequence[Reached]) -> list[str]:
 def cells_of(each: Reached) -> tuple[str, ...]:
     test = tasks.get(each.test)
     reached = str(each.longest) if each.longest else "-"
-    more = f"> {MOST if test.counts else each.longest}"
-    score = "" if test.counts else f"{each.score:.4f}" if test.kind == "number" else f"{100 * each.score:.1f}%"
-    return each.test, each.model, reached, str(each.fails) if each.fails else more, score, f"{1e6 * each.step:.1f}"
+    score = f"{each.score:.4f}" if test.kind == "number" else f"{100 * each.score:.1f}%"
+    score = "" if test.counts or math.isnan(each.score) else score
+    return each.test, each.model, reached, ended(each), score, f"{1e6 * each.step:.1f}"
+
+
+def ended(each: Reached) -> str:
+    """The length that failed, or why there is none."""
+    if each.fails:
+        return str(each.fails)
+    return f"> {MOST if tasks.get(each.test).counts else each.longest}" if each.in_time else "time up"
 
 
 def words(found: Sequence[Reached]) -> list[str]:
@@ -35,25 +44,35 @@ def words(found: Sequence[Reached]) -> list[str]:
     said = []
     for name in dict.fromkeys(each.test for each in found):
         own = [each for each in found if each.test == name]
-        best = max(own, key=lambda each: (each.longest, -each.step))
+        best = max(own, key=lambda each: each.longest)
         says = tasks.get(name).says
         if not best.longest:
             said.append(f"{name} ({says}): nobody passes at the shortest length.")
             continue
-        equal = " and ".join(each.model for each in own if each.longest == best.longest)
-        more = "" if best.fails else " or more"
-        said.append(f"{name} ({says}): {equal} longest, {best.longest}{more}.{latency(own)}")
+        equal = [each for each in own if each.longest == best.longest]
+        more = "" if all(each.fails for each in equal) else " or more"
+        said.append(
+            f"{name} ({says}): {listed(each.model for each in equal)} longest, {best.longest}{more}{latency(own)}"
+        )
     return said
+
+
+def listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def latency(own: Sequence[Reached]) -> str:
     """Whether the plain network is the answer where every microsecond counts."""
     plain = next((each for each in own if each.model == PLAIN), None)
-    others = [each for each in own if each.model != PLAIN and each.longest]
     if plain is None:
-        return ""
+        return "."
     if not plain.longest:
-        return " The plain RNN fails at once, so its cheaper step buys nothing."
-    slower = [f"{each.step / plain.step:.1f} times for {each.model}" for each in others if each.step > plain.step]
-    cheaper = f", whose step costs {', '.join(slower)}" if slower else ""
-    return f" Up to {plain.longest} the plain RNN is enough: where latency counts, take it before the others{cheaper}."
+        return ". The plain RNN fails at the shortest length: where latency counts it is no answer."
+    others = [each for each in own if each.model != PLAIN and each.longest]
+    dearer = [each for each in others if each.step > SAME * plain.step]
+    if others and not dearer:
+        return f". Up to {plain.longest} the plain RNN is enough, but a step of the others costs no more."
+    costs = listed(f"{each.step / plain.step:.1f} times as much for {each.model}" for each in dearer) if dearer else ""
+    cheaper = f": a step costs {costs}" if costs else ""
+    return f". Up to {plain.longest} the plain RNN is enough where latency counts{cheaper}."

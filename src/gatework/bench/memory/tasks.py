@@ -32,7 +32,8 @@ class Test:
     goal      the score that passes: a mean squared error below it, a share of right answers or an n of at least it
     noise     on the recurrent weights while they are trained
     falling   the rate falls to 0 over all steps; else it stays and training stops when fresh sequences go well
-    chrono    gates that keep a state start for memories as long as the sequence
+    chrono    gates that keep a state start for memories as long as what is remembered
+    lag       steps over which something is remembered, beyond the length
     least     the shortest length that makes sense
     """
 
@@ -50,11 +51,12 @@ class Test:
     counts: bool = False
     units: int = 32
     rows: int = 32
-    steps: int = 2000
+    steps: int = 4000
     rate: float = 0.01
     noise: float = 0.0
     falling: bool = False
     chrono: bool = False
+    lag: int = 0
     least: int = 1
 
     def loss(self, answers: Tensor, batch: Batch) -> Tensor:
@@ -125,11 +127,12 @@ TESTS = {
     for test in (
         Test(
             name="adding", says="the sum of two marked numbers", inputs=2, outputs=1, kind="number", goal=0.01,
-            lengths=(50, 100, 200, 400, 600), least=2, chrono=True, **_same(sequences.adding),
+            lengths=(20, 50, 100, 200, 400, 600), least=2, chrono=True, **_same(sequences.adding),
         ),
         Test(
             name="copy", says="ten symbols, said again after a pause", inputs=10, outputs=8, kind="classes", goal=0.99,
-            lengths=(2, 10, 50), chrono=True, last=False, **_same(sequences.copy),
+            lengths=(2, 10, 50, 100, 200), units=64, steps=6000, chrono=True, lag=sequences.COPIED, last=False,
+            **_same(sequences.copy),
         ),
         Test(
             name="order", says="the order of two symbols among distractors", inputs=8, outputs=4, kind="classes",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +16,15 @@ from torch import Tensor, nn
 from gatework import cells
 from gatework.bench.memory.models import TRANSFORMER, CellNet, Transformer
 from gatework.bench.memory.tasks import Test, reach
-from gatework.compiler.carry import gates
+from gatework.compiler.carry import factors, gates
 
 CLIP = 1.0
 EVERY = 50  # steps between two looks at fresh sequences
 LOOKED_AT, EXAM = 256, 1000  # sequences
 MARGIN = 0.6  # a training stops when the error is below this part of what the goal allows
 MOST = 200  # the largest n that counting tests are read for
-GENTLER = {"rnn": 0.3, "rnn_relu": 0.3, "rnn_sigmoid": 0.3, TRANSFORMER: 0.2}  # of the rate, for what needs less
-FEWER = 4  # times fewer steps for the Transformer, each of which costs several of a cell's
+GENTLER = {"rnn": 0.5, "rnn_relu": 0.5, "rnn_sigmoid": 0.5, TRANSFORMER: 0.2}  # of the rate, for what needs less
+FEWER = 2  # times fewer steps for the Transformer, each of which costs several of a cell's
 LEAST = 16  # units of a Transformer
 WARM_UP = 100  # steps over which a rate that falls later rises first
 
@@ -49,9 +50,7 @@ def trial(test: Test, model: str, length: int, seed: int, chrono: bool = True) -
     trial(tasks.get("adding"), "gru", 200, seed=1)          # Trial(..., score=0.0042, passed=True, steps=400, ...)
     """
     torch.manual_seed(seed)
-    net = network(test, model, length if chrono and test.chrono else None)
-    fewer = FEWER if model == TRANSFORMER else 1
-    own = replace(test, rate=test.rate * GENTLER.get(model, 1.0), steps=test.steps // fewer)
+    net, own = network(test, model, length + test.lag if chrono and test.chrono else None), planned(test, model)
     began = time.perf_counter()
     steps = train(own, net, length, np.random.default_rng([seed, length]))
     seconds = time.perf_counter() - began
@@ -60,12 +59,43 @@ def trial(test: Test, model: str, length: int, seed: int, chrono: bool = True) -
     return Trial(test.name, model, length, seed, found, test.passes(found), steps, seconds, size)
 
 
+def planned(test: Test, model: str) -> Test:
+    """The test with the rate and the number of steps that a model gets."""
+    fewer = FEWER if model == TRANSFORMER else 1
+    return replace(test, rate=test.rate * GENTLER.get(model, 1.0), steps=test.steps // fewer)
+
+
+def settings(test: Test, model: str, chrono: bool) -> dict[str, Any]:
+    """How a model is trained on a test, for the record."""
+    own = planned(test, model)
+    named = {name: getattr(own, name) for name in ("units", "rows", "steps", "rate", "noise", "falling")}
+    start = "uniform"
+    if model != TRANSFORMER and not carries(model):
+        start = "orthogonal"
+    elif model != TRANSFORMER and chrono and test.chrono and gates(cells.get(model).graph):
+        start = "chrono"
+    return named | {"start": start}
+
+
 def network(test: Test, model: str, chrono: int | None = None) -> nn.Module:
-    """The cell of that name, or the Transformer, in the size that the test asks for."""
+    """The cell of that name, or the Transformer, in the size that the test asks for.
+
+    A cell whose state passes through a function at every step starts with orthogonal matrices (Saxe, McClelland &
+    Ganguli, ICLR 2014; as Keras starts it): from small random ones a plain RNN hardly begins to learn.
+    """
     if model == TRANSFORMER:
         return Transformer(test.inputs, max(test.units, LEAST), test.outputs)
     start = {"chrono": max(chrono, 3)} if chrono and gates(cells.get(model).graph) else {}
-    return CellNet(model, test.inputs, test.units, test.outputs, **start)
+    net = CellNet(model, test.inputs, test.units, test.outputs, **start)
+    for weight in [] if carries(model) else net.recurrent.parameters():
+        if weight.shape == (test.units, test.units):
+            nn.init.orthogonal_(weight)
+    return net
+
+
+def carries(cell: str) -> bool:
+    """Whether a cell has a state that is carried on linearly, as the LSTM's c and the GRU's h."""
+    return any(factor is not None for factor in factors(cells.get(cell).graph)[1].values())
 
 
 def train(test: Test, net: nn.Module, length: int, random: np.random.Generator) -> int:
