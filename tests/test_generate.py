@@ -7,9 +7,11 @@ import io
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,12 +324,19 @@ def run(book: Path) -> Path:
     assert result.exit_code == 0, result.output
     assert "nats_per_character" in result.stdout
     assert "-gram" in result.stdout
-    assert "valid loss" in result.stderr
+    assert re.search(r"epoch 2/2  network: train loss \S+  valid \S+  model: valid loss", result.stderr)
     return out
 
 
-def test_a_run_holds_its_results_beside_the_baselines(run: Path) -> None:
+def test_a_run_holds_its_results_beside_the_baselines(run: Path, book: Path) -> None:
     results = json.loads((run / "results.json").read_text())
+    assert results["valid"]["network_loss"] > results["valid"]["loss"], "the counts help"
+    trained = jobs.load(run)
+    trained.model.share.fill_(0)
+    parts = trained.task.prepare(book)
+    with torch.no_grad():
+        alone = trained.task.measure(trained.model, replace(parts.valid))  # a copy: nothing is chosen on it
+    assert alone["loss"] == pytest.approx(results["valid"]["network_loss"])
     assert [baseline["name"] for baseline in results["baselines"]][1] == "xz"
     assert results["test"]["bits_per_character"] == pytest.approx(results["test"]["nats_per_character"] / math.log(2))
     assert results["test"]["loss"] == pytest.approx(results["test"]["nats_per_character"])  # units are characters

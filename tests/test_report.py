@@ -258,6 +258,15 @@ def test_the_gap_is_between_what_was_measured_alike() -> None:
     assert words.gap(rows, {"train": None, "valid": None})[0] == words.gap(rows)[0], "of runs before it was measured"
 
 
+def test_curves_of_losses_compare_like_with_like() -> None:
+    """Where the model is more than its network, both curves of training are the network's, and say so."""
+    row = {"epoch": 1.0, "train_loss": 2.0, "valid_loss": 1.0}
+    plain, mixed = plots.loss_curves([row]), plots.loss_curves([{**row, "valid_network_loss": 2.5}])
+    assert "network" not in plain.caption and "of the network" in mixed.caption and "as it answers" in mixed.caption
+    assert mixed.svg.count(b'id="line2d_') > plain.svg.count(b'id="line2d_')
+    assert "a gap of 0.5" in words.gap([{**row, "valid_network_loss": 2.5}])[0]
+
+
 def test_every_cell_has_its_equations() -> None:
     from gatework import cells
 

@@ -92,6 +92,9 @@ def test_curves_show_losses_and_the_watched_metric() -> None:
     history = [{"epoch": 1.0, "train_loss": 2.0, "valid_loss": 2.1, "valid_accuracy": 0.5}]
     assert console.curves_svg(history, "accuracy").count('id="axes_') == 2
     assert console.curves_svg(history, "loss").count('id="axes_') == 1
+    mixed = [{**history[0], "valid_network_loss": 1.9}]
+    lines = [console.curves_svg(rows, "loss").count("line2d_") for rows in (history, mixed)]
+    assert lines[0] < lines[1]
 
 
 def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.diagnosis.gates import Gate
+from gatework.training.learner import like_training
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
@@ -33,28 +34,34 @@ def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]
     if len(rows) < 2:
         return [Finding("hint", f"{len(rows)} epochs with losses are too few to judge the curves", *_epochs(options))]
     train, valid = ([row[key] for row in rows] for key in ("train_loss", "valid_loss"))
+    alone = [like_training(row) for row in rows]
     lowest = valid.index(min(valid))
     found = []
     if train[0] - min(train) < FLAT * abs(train[0]):
         text = f"The network's training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: it learned little"
         found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
-    found += _overfitted(train, valid, lowest, rows, options)
+    found += _overfitted(valid, lowest, rows, options) or _apart(train, alone, options)
     if lowest == len(valid) - 1 and not found:
         text = f"The validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): underfitted"
         found.append(Finding("problem", text, *_epochs(options)))
     return found or [Finding("good", f"No over- or underfitting to speak of: validation loss {min(valid):.4g}")]
 
 
-def _overfitted(train: list[float], valid: list[float], lowest: int, rows: Any, options: Any) -> list[Finding]:
-    rise, gap = valid[-1] - valid[lowest], valid[-1] - train[-1]
-    if rise > RISE * abs(valid[lowest]):
-        epoch = rows[lowest]["epoch"]
-        text = f"Overfitted: the validation loss was lowest in epoch {epoch:.0f} ({valid[lowest]:.4g}) and rose to "
-        return [Finding("problem", text + f"{valid[-1]:.4g}", "drop more units, or give more data", _more(options))]
-    if gap > GAP * abs(valid[-1]) and lowest < len(valid) - 1:
-        text = f"The gap between training ({train[-1]:.4g}) and validation ({valid[-1]:.4g}) is large, and no longer "
-        return [Finding("hint", text + "closes: the model knows its rows by heart", "drop more units", _more(options))]
-    return []
+def _overfitted(valid: list[float], lowest: int, rows: Any, options: Any) -> list[Finding]:
+    if valid[-1] - valid[lowest] <= RISE * abs(valid[lowest]):
+        return []
+    epoch = rows[lowest]["epoch"]
+    text = f"Overfitted: the validation loss was lowest in epoch {epoch:.0f} ({valid[lowest]:.4g}) and rose to "
+    return [Finding("problem", text + f"{valid[-1]:.4g}", "drop more units, or give more data", _more(options))]
+
+
+def _apart(train: list[float], valid: list[float], options: Any) -> list[Finding]:
+    """Whether the network knows its rows far better than others; both losses are its own."""
+    if valid[-1] - train[-1] <= GAP * abs(valid[-1]) or min(valid) == valid[-1]:
+        return []
+    text = f"The gap between the network's training ({train[-1]:.4g}) and validation loss ({valid[-1]:.4g}) is large, "
+    text += "and no longer closes: it knows its rows by heart"
+    return [Finding("hint", text, "drop more units", _more(options))]
 
 
 def of_norms(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatework.report import plots
 from gatework.report.picture import FAINT, OTHER, OURS
 from gatework.report.templating import WON, template
 
@@ -36,25 +37,11 @@ def page(found: Diagnosis) -> dict[str, Any]:
         "others": [each for each in found.findings if each.level != "problem"],
         "levels": LEVELS,
         "data": found.data,
-        "loss": loss_curves(found.history) if len(found.history) > 1 else None,
+        "loss": plots.loss_curves(found.history) if len(found.history) > 1 else None,
         "gradients": gradient_curves(found.gradients) if found.gradients else None,
         "gates": gate_rows(found),
         "parameters": sorted(found.parameters.items(), key=lambda each: -each[1][0])[:MOST],
     }
-
-
-def loss_curves(history: list[dict[str, float]]) -> str:
-    from gatework.explanation.pictures import drawn
-
-    def paint(axes: Any) -> None:
-        epochs = [row.get("epoch", number) for number, row in enumerate(history)]
-        for key, color in (("train_loss", OURS), ("valid_loss", OTHER)):
-            values = [row.get(key, np.nan) for row in history]
-            axes.plot(epochs, values, color=color, marker="o", markersize=3.5, label=key.replace("_", " "))
-        axes.set(xlabel="epoch", ylabel="loss")
-        axes.legend(frameon=False)
-
-    return drawn(paint)
 
 
 def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:

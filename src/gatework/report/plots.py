@@ -9,6 +9,7 @@ from typing import Any
 from gatework.report import forecast_plots
 from gatework.report.picture import FAINT, OTHER, OURS, Picture, picture
 from gatework.report.words import named
+from gatework.training.learner import NETWORK_LOSS, like_training
 
 MOST_NAMES = 30  # classes whose names fit beside a matrix
 
@@ -36,16 +37,24 @@ def series(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
 
 
 def loss_curves(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Training and validation loss by epoch. They are not measured alike, so the gap is told in words (`words.gap`)."""
+    """Training and validation loss by epoch: the network's, and the model's validation loss where that is another.
+
+    Dropout is on in training alone; the gap without it is told in words (`words.gap`).
+    """
+    alone = any(f"valid_{NETWORK_LOSS}" in row for row in history)
+    name = "network, " if alone else ""
 
     def paint(axes: Any) -> None:
-        epochs, train, valid = (series(history, key) for key in ("epoch", "train_loss", "valid_loss"))
-        axes.plot(epochs, train, color=OURS, marker="o", markersize=3.5, label="training")
-        axes.plot(epochs, valid, color=OTHER, marker="o", markersize=3.5, label="validation")
+        epochs, valid = series(history, "epoch"), [like_training(row) for row in history]
+        axes.plot(epochs, series(history, "train_loss"), "o-", color=OURS, markersize=3.5, label=f"{name}training")
+        axes.plot(epochs, valid, "o-", color=OTHER, markersize=3.5, label=f"{name}validation")
+        if alone:
+            axes.plot(epochs, series(history, "valid_loss"), "--", color=FAINT, label="model, validation")
         axes.set_ylabel("loss")
         _by_epoch(axes)
 
-    caption = "Loss by epoch: training while it learns (with dropout, without n-grams), validation as the model answers"
+    caption = f"Loss by epoch{' of the network' if alone else ''}: training (a mean over the epoch, with dropout) and "
+    caption += "validation; dashed, that of the model as it answers" if alone else "validation"
     return picture("loss", caption, paint)
 
 

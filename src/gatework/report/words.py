@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gatework.training.learner import like_training
+
 NAMES = {
     "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
     "mse": "MSE", "owa": "OWA", "msis": "MSIS", "wql": "WQL", "sha256": "SHA-256", "ngrams": "n-grams",
@@ -61,7 +63,7 @@ def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | Non
 
     With `results` the distance is between what was measured on both in evaluation mode, else between the curves.
     """
-    rows = [row for row in history if _finite(row.get("train_loss")) and _finite(row.get("valid_loss"))]
+    rows = [row for row in history if _finite(row.get("train_loss")) and _finite(like_training(row))]
     if not rows:
         return ["No loss was recorded."]
     if results and results.get("train") and results.get("valid"):
@@ -89,7 +91,7 @@ def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric
 
 
 def _distance(row: Mapping[str, float]) -> str:
-    train, valid = row["train_loss"], row["valid_loss"]
+    train, valid = row["train_loss"], like_training(row)
     opening = f"In the last epoch the loss is {number(train)} on the training part and {number(valid)} on validation"
     if abs(valid - train) <= CLOSE * abs(valid):
         return f"{opening}: no gap to speak of."

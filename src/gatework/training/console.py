@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gatework.training.callbacks import Callback
+from gatework.training.learner import NETWORK_LOSS
 
 if TYPE_CHECKING:
     from gatework.training.trainer import Trainer
@@ -31,13 +32,20 @@ def in_notebook() -> bool:
 
 
 def summary(trainer: Trainer, row: dict[str, float]) -> str:
-    """One line on a validation: `epoch 3/20  train 1.602  valid loss 1.701  accuracy 0.53  12 s  best`."""
+    """One line on a validation: `epoch 3/20  train loss 1.602  valid loss 1.701  accuracy 0.53  12 s  best`.
+
+    Where a model is more than its network: `epoch 3/20  network: train loss 1.602  valid 1.721  model: valid loss 1.554
+    ...`.
+    """
     watched = trainer.learner.metric.name
     names = dict.fromkeys(["loss", watched])
     measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
     best = "  best" if trainer.progress.waited == 0 else ""
     epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
-    return f"{epoch}  train loss {row['train_loss']:.4g}  valid {measured}  {row['seconds']:.0f} s{best}"
+    losses = f"train loss {row['train_loss']:.4g}  "
+    if (alone := row.get(f"valid_{NETWORK_LOSS}")) is not None:
+        losses = f"network: {losses}valid {alone:.4g}  model: "
+    return f"{epoch}  {losses}valid {measured}  {row['seconds']:.0f} s{best}"
 
 
 class Events(Callback):
@@ -137,7 +145,8 @@ def curves_svg(history: list[dict[str, float]], watched: str) -> str:
     """The learning curves of some history as SVG text: the losses, and the watched metric beside them."""
     from matplotlib.figure import Figure
 
-    names = [["train_loss", "valid_loss"]] + ([[f"valid_{watched}"]] if watched != "loss" else [])
+    losses = [key for key in ("train_loss", f"valid_{NETWORK_LOSS}", "valid_loss") if key in history[-1]]
+    names = [losses] + ([[f"valid_{watched}"]] if watched != "loss" else [])
     figure = Figure(figsize=(4 * len(names), 2.6), layout="constrained")
     for axes, keys in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key in keys:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+
+NETWORK_LOSS = "network_loss"  # a metric: what training makes small, of the network alone, with dropout off
+
+
+def like_training(row: Mapping[str, Any]) -> float:
+    """The validation loss of a row of the history that is measured as its training loss is.
+
+    That is the network's own, where a model is more than its network (n-grams) or is measured by another loss than it
+    is trained with; else the model's. NaN where there is neither.
+    """
+    value = row.get(f"valid_{NETWORK_LOSS}", row.get("valid_loss"))
+    return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)

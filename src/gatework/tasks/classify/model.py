@@ -61,10 +61,16 @@ class Classifier(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The network's logits; out of training averaged with the n-gram model's, where the batch brings them."""
-        logits = self.output(self.dropout(self._pool(batch, *self._read(batch))))
-        if self.training or batch.offsets is None:
-            return logits
-        return torch.lerp(logits, batch.offsets, self.options.ngram_share)
+        logits = self.network(batch)
+        return logits if self.training else self.mixed(logits, batch)
+
+    def network(self, batch: Batch) -> Tensor:
+        """The network's logits alone: what is trained."""
+        return self.output(self.dropout(self._pool(batch, *self._read(batch))))
+
+    def mixed(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The network's logits averaged with the n-gram model's, where the batch brings them."""
+        return logits if batch.offsets is None else torch.lerp(logits, batch.offsets, self.options.ngram_share)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Outputs [N, H] of the last layer and the states [layers * directions, B, H] at the ends."""

@@ -26,6 +26,7 @@ from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_dec
 from gatework.tasks.classify.model import Classifier
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows
+from gatework.training.learner import NETWORK_LOSS
 
 STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
 EVALUATION_BATCH = 256
@@ -241,32 +242,48 @@ class Classify(Task):
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard, changes)
 
     def loss(self, model: nn.Module, batch: Batch, carry: dict[str, Tensor]) -> Step:
-        logits = model(batch)
-        options = self.options
-        loss = cross_entropy(logits, batch.labels, self._weights, options.label_smoothing, options.focal)
-        return Step(loss, len(batch.labels))
+        return Step(self._loss(model(batch), batch.labels), len(batch.labels))
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, self._weights, self.options.label_smoothing, self.options.focal)
 
     # -- results --------------------------------------------------------------------------------------------
 
     def logits(self, model: nn.Module, examples: Examples) -> np.ndarray:
         """[n, K], in the order of the examples."""
-        result = np.zeros((len(examples), len(self.encoder.classes)), np.float32)
+        return self._logits(model, examples)[0]
+
+    def _logits(self, model: nn.Module, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """[n, K] of the model and of its network alone, in the order of the examples."""
+        assert isinstance(model, Classifier)
+        whole, alone = np.zeros((2, len(examples), len(self.encoder.classes)), np.float32)
         order = np.argsort(examples.inputs.lengths, kind="stable")
         for start in range(0, len(order), EVALUATION_BATCH):
             batch, rows = make_batch(examples, order[start : start + EVALUATION_BATCH])
-            result[rows] = model(batch).numpy()
-        return result
+            logits = model.network(batch)
+            whole[rows], alone[rows] = model.mixed(logits, batch).numpy(), logits.numpy()
+        return whole, alone
 
-    def _judged(self, model: nn.Module, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    def _judged(self, model: nn.Module, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [n, K] and predicted classes [n]."""
-        logits = self.logits(model, examples)
         return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
 
     def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
-        """With `tune_threshold`, measuring on the validation part also sets the decision, which is saved with it."""
-        if self.options.tune_threshold and examples is self._valid:
-            model.decision.copy_(torch.from_numpy(tuned_decision(self.logits(model, examples), examples.labels)))  # type: ignore[operator]
-        return measures.measures(*self._judged(model, examples), examples.labels)
+        """With `tune_threshold`, measuring on the validation part also sets the decision, which is saved with it.
+
+        There `network_loss` is told too, where "loss" is not what training makes small: the loss of training, with
+        dropout off.
+        """
+        logits, alone = self._logits(model, examples)
+        watched = examples is self._valid
+        if self.options.tune_threshold and watched:
+            model.decision.copy_(torch.from_numpy(tuned_decision(logits, examples.labels)))  # type: ignore[operator]
+        found = measures.measures(*self._judged(model, logits), examples.labels)
+        own = self._wide or self._weights is not None or self.options.label_smoothing or self.options.focal
+        if watched and own:
+            loss = self._loss(torch.from_numpy(alone), torch.from_numpy(examples.labels.astype(np.int64)))
+            found[NETWORK_LOSS] = float(loss)
+        return found
 
     def baselines(self, parts: Parts) -> list[Baseline]:
         return baselines(parts.train, parts.last[1], len(self.encoder.classes), self.options.spaces)
@@ -274,7 +291,7 @@ class Classify(Task):
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
         part, examples = parts.last
-        probabilities, predicted = self._judged(model, examples)
+        probabilities, predicted = self._judged(model, self.logits(model, examples))
         names = self.encoder.classes
         matrix = measures.confusion(predicted, examples.labels, len(names))
         return {
@@ -328,4 +345,4 @@ class Classify(Task):
         """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
         rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():
-            return self._judged(model, self._encoded(rows))
+            return self._judged(model, self.logits(model, self._encoded(rows)))

@@ -24,6 +24,7 @@ from gatework.tasks.generate.dynamic import dynamic_nats
 from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
+from gatework.training.learner import NETWORK_LOSS
 
 MEASURED_STREAMS = 32  # streams in which a text is measured, and the units each reads before it counts
 WARM_UP = 256
@@ -161,14 +162,18 @@ class Generate(Task):
     # -- results --------------------------------------------------------------------------------------------
 
     def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Measuring on the validation part also chooses the counts' share, which is saved with the weights."""
+        """Measuring on the validation part also chooses the counts' share, which is saved with the weights.
+
+        There `network_loss` is told too: nats per unit of the network alone, as in training but with dropout off.
+        """
         network = nats(model, examples.ids)
         if model.counts is None:
             return self._measures(float(network.sum()), examples)
         counted = model.counts.nats(examples.ids) if examples.counted is None else examples.counted
         if examples is self.held_out and self.options.ngram_share is None and not self.options.refit:
             model.share.fill_(best_share(network, counted))
-        return self._measures(float(mixed(network, counted, float(model.share)).sum()), examples)
+        found = self._measures(float(mixed(network, counted, float(model.share)).sum()), examples)
+        return found | ({NETWORK_LOSS: float(network.mean())} if examples is self.held_out else {})
 
     def _measures(self, total: float, examples: Text) -> dict[str, float]:
         """`loss` is nats per unit; a character costs what all units cost, over the characters."""
