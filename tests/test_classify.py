@@ -247,7 +247,8 @@ def test_a_run_holds_everything_and_moves(trained, reviews, tmp_path):
     try:
         again = jobs.load(tmp_path / "elsewhere")
         assert again.evaluate(reviews) == trained.evaluate(reviews)
-        assert again.predict(["good not bad", ""]) == trained.predict(["good not bad", ""])
+        with pytest.warns(UserWarning, match="text 2 without text"):
+            assert again.predict(["good not bad", ""]) == trained.predict(["good not bad", ""])
     finally:
         (tmp_path / "elsewhere").rename(trained.run.path)
 
@@ -417,6 +418,37 @@ def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
     assert list(row) == ["label", "confidence", "p_neg", "p_pos"]
     with pytest.raises(OptionError, match="is a run of 'classify', not of 'generate'"):
         jobs.load(run, "generate")
+
+
+def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys):
+    path, out = tmp_path / "new.csv", tmp_path / "answers.csv"
+    path.write_bytes("id,Text,label\n7,café good,x\n8,,y\n".encode("cp1252"))
+    reading = ("--set", "text=Text", "--set", "encoding=cp1252")
+    done = called("predict", trained.run.path, path, *reading, "--keep", "id,label", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "line 3 without text" in done.output
+    rows = pl.read_csv(out).to_dicts()
+    assert [list(row)[:3] for row in rows] == [["id", "label_given", "label"]] * 2
+    assert [(row["id"], row["label_given"]) for row in rows] == [(7, "x"), (8, "y")]
+    assert rows[0]["label"] == trained.predict(["café good"])[0]["label"]
+    refused = called("predict", trained.run.path, path, *reading, "--set", "epochs=3")
+    assert refused.exit_code == 2
+    assert "'epochs' says nothing of how a file is read" in refused.output
+    assert "no column 'Id'" in called("predict", trained.run.path, path, *reading, "--keep", "Id").output
+    assert "--horizon is of forecast" in called("predict", trained.run.path, path, "--horizon", "3").output
+
+
+def test_rows_with_bad_labels_are_left_out_when_asked(trained, reviews, tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_text(reviews.read_text() + "no label,\nof another,neutral\n")
+    kept = ClassifyOptions(**SMALL, bad_labels="skip")
+    notes = [finding.message for finding in jobs.check(Classify(kept), path)]
+    assert any("1 of" in note and "have no label, and are left out" in note for note in notes)
+    with pytest.raises(DataError, match="the label is empty"):
+        jobs.train(Classify(ClassifyOptions(**SMALL)), path, out=tmp_path / "none")
+    lenient = jobs.load(trained.run.path, reading=["bad_labels=skip"])
+    with pytest.warns(UserWarning, match="2 of .* rows have no label, or one that was never learned, and are left out"):
+        assert lenient.evaluate(path) == trained.evaluate(reviews)
 
 
 def test_two_runs_are_the_same(reviews):

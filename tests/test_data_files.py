@@ -102,7 +102,7 @@ FAULTS = {
     "blank.csv": (b" \n\n", "empty"),
     "latin.csv": (
         "text,label\ncafé,a\n".encode("latin-1"),
-        "line 2, character 4: byte 0xe9.*'café,a'.*--encoding cp1252",
+        "line 2, character 4: byte 0xe9.*'café,a'.*--set encoding=cp1252",
     ),
     "utf16.csv": ("text,label\ncafé,a\n".encode("utf-16-le"), "utf-16"),
     "long.csv": (b"text,label\na,b\nc,d,e\nf,g\n", "line 3: 3 field.*others have 2.*'c . d . e'.*quotes"),

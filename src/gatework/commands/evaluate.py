@@ -14,7 +14,6 @@ from gatework.commands import jobs
 from gatework.commands.train import show
 from gatework.errors import OptionError
 
-
 BACKTEST = "backtest.json"  # in the run folder
 
 
@@ -31,6 +30,7 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="The page to write.", show_default="evaluation-NAME.html in the run folder")
     ] = None,
+    reading: jobs.Reading = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON; a page is written only where --report names it.")
     ] = False,
@@ -47,7 +47,7 @@ def evaluate(
         results = Run.open(run).results()
         typer.echo(json.dumps(results, indent=2)) if as_json else show(results, run)
         return
-    trained = load(run)
+    trained = load(run, reading=reading or ())
     with jobs.spoken_warnings():
         if as_json and report is None:
             typer.echo(json.dumps(trained.evaluate(file)))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gatework.commands import jobs
+
 
 def register(app: typer.Typer) -> None:
     app.command()(explain)
@@ -24,6 +26,7 @@ def explain(
     step: Annotated[int | None, typer.Option(help="The step ahead (forecast); without it, the mean of all.")] = None,
     target: Annotated[str | None, typer.Option(help="The label or unit to explain, not the model's answer.")] = None,
     window: Annotated[int | None, typer.Option(help="Steps that are taken away at once.")] = None,
+    reading: jobs.Reading = None,
     out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/explain.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all arrays as JSON; write no page.")] = False,
 ) -> None:
@@ -32,8 +35,10 @@ def explain(
     A page with all figures; on the screen the sentences that sum them up.
     """
     from gatework.explanation import explain as explained
+    from gatework.tasks.jobs import load
 
-    found = explained(run, text, row=row, source=file, series=series, target=target, step=step, window=window)
+    trained = load(run, reading=reading or ())
+    found = explained(trained, text, row=row, source=file, series=series, target=target, step=step, window=window)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

@@ -27,6 +27,10 @@ Data = Annotated[Path, DATA]
 Valid = Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")]
 Test = Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")]
+Reading = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="How FILE is read, where it differs: text=Review encoding=cp1252."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")]
 
 

@@ -6,12 +6,14 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from gatework.commands.jobs import spoken_warnings
+from gatework.commands import jobs
 from gatework.errors import OptionError
+
+OF = {"horizon": "forecast", "keep": "classify"}  # the task whose `predict` knows the option
 
 
 def register(app: typer.Typer) -> None:
@@ -24,35 +26,48 @@ def predict(
     horizon: Annotated[
         int | None, typer.Option(help="Forecasts: so many steps, also beyond those that the model was trained for.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, not CSV.")] = False,
+    keep: Annotated[
+        str | None, typer.Option(help="Classes: columns of FILE before the answers, as id,message; or all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write, not the screen.")] = None,
+    reading: jobs.Reading = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, not CSV.")] = False,
 ) -> None:
     """Answer for each row of a file, or line of input.
 
-    CSV with a header. Of classes: label, confidence, and the probability of each label in a column p_LABEL. Of
-    forecasts: series, time, forecast, and a column for each quantile. Of texts: prompt and text.
+    CSV with a header, or with --json lines of JSON. Of classes: label, confidence, and the probability of each label
+    in a column p_LABEL. Of forecasts: series, time, forecast, and a column for each quantile. Of texts: prompt and
+    text.
     """
     from gatework.tasks.jobs import load
 
-    trained = load(run)
-    if horizon is not None and trained.task.name != "forecast":
-        raise OptionError(f"--horizon is of forecasts; {run} holds a run of the task {trained.task.name!r}")
+    trained = load(run, reading=reading or ())
+    how: dict[str, Any] = {"horizon": horizon, "keep": keep.split(",") if keep else None}
+    how = {name: value for name, value in how.items() if value is not None}
+    for name in how:
+        if trained.task.name != OF[name]:
+            raise OptionError(f"--{name} is of {OF[name]}; {run} holds a run of the task {trained.task.name!r}")
     lines = trained.task.reads_lines and file is None
     if file is None and not lines:
         typer.echo(trained.task.origin(), err=True)
-    with spoken_warnings():
-        how = {} if horizon is None else {"horizon": horizon}
+    with jobs.spoken_warnings():
         rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file, **how)
-    write(rows, as_json)
+    if out is None:
+        write(rows, as_json)
+        return
+    with out.open("w", encoding="utf-8", newline="") as target:
+        write(rows, as_json, target)
+    typer.echo(f"{len(rows)} answers: {out}", err=True)
 
 
-def write(rows: list[dict[str, Any]], as_json: bool) -> None:
+def write(rows: list[dict[str, Any]], as_json: bool, target: TextIO | None = None) -> None:
     """Rows as lines of JSON, or as CSV (RFC 4180 but for the line ends) with a header."""
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            print(json.dumps(row, ensure_ascii=False, default=str), file=target)
     elif rows:
         cells = [columns(row) for row in rows]
-        writer = csv.DictWriter(sys.stdout, list(cells[0]), lineterminator="\n")
+        writer = csv.DictWriter(target or sys.stdout, list(cells[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(cells)
 

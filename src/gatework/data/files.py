@@ -70,7 +70,7 @@ def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     return (
         f"{source}, line {number}, character {error.start - start + 1}: "
         f"byte 0x{data[error.start]:02x} is not {error.encoding}; "
-        f"read as {guess} it says {near!r}: pass encoding={guess!r} (--encoding {guess}) or save the file as UTF-8"
+        f"read as {guess} it says {near!r}: pass encoding={guess!r} (--set encoding={guess}) or save the file as UTF-8"
     )
 
 

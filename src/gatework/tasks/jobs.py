@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
 
 # What a resumed training may change; anything else would make it another training.
 CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tensorboard")
+# What may differ for each file that a trained run reads
+READING = (
+    "text", "label", "id", "time", "series", "target", "date_format", "format", "encoding", "delimiter", "header",
+    "bad_rows", "bad_labels",
+)  # fmt: skip
 
 
 @dataclass
@@ -127,11 +132,17 @@ def train(
     return trained
 
 
-def load(path: str | Path, task: str | None = None) -> Trained:
-    """A run folder's task and best weights, verified; `task` refuses a run of another task."""
+def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ()) -> Trained:
+    """A run folder's task and best weights, verified.
+
+    Args:
+        path: the run folder.
+        task: refuses a run of another task.
+        reading: "key=value" for options of the data that other files need: ["encoding=cp1252", "text=Review"].
+    """
     run = Run.open(path, task)
     kind = tasks.get(run.task)
-    loaded = kind(kind.Options.of(run.options))
+    loaded = kind(_reading(kind.Options.of(run.options), reading))
     loaded.restore(run.assets)
     model = loaded.build()
     try:
@@ -139,6 +150,18 @@ def load(path: str | Path, task: str | None = None) -> Trained:
     except RuntimeError as error:
         raise FileFormatError(f"the weights in {path} do not fit the model of its config: {error}") from error
     return Trained(run, loaded, model.eval())
+
+
+def _reading(options: Options, settings: Sequence[str]) -> Options:
+    """The options, with others of how a file is read; the rest belongs to the training that is over."""
+    there = [field.name for field in fields(options) if field.name in READING]
+    for text in settings:
+        name = text.partition("=")[0].strip().replace("-", "_")
+        if name not in there:
+            raise OptionError(
+                f"{name!r} says nothing of how a file is read; of a trained run there are: {', '.join(there)}"
+            )
+    return options.with_settings(settings)
 
 
 def check(task: Task, source: Source) -> list[Finding]:
@@ -252,4 +275,6 @@ def verdict(metric: Metric, measured: Mapping[str, float], baselines: Sequence[B
     against = f"{metric.name} {value:.4g} against {other:.4g} of the best baseline, {best.name} ({where})"
     if won:
         return f"The model wins: {against}."
-    return f"The baseline is as good or better: {against}. Prefer {best.name}, or give the model more data or training."
+    if value == other:
+        return f"No difference: {against}. The simpler method is enough."
+    return f"The baseline is better: {against}. Prefer {best.name}, or give the model more data or training."

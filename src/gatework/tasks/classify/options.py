@@ -26,6 +26,12 @@ class ClassifyOptions(NumericOptions):
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
     header: bool | None = option(None, "whether the first row names the columns", panel="data")
     bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"))
+    bad_labels: str = option(
+        "refuse",
+        "rows without a label, in measuring also those with one that was never learned",
+        panel="data",
+        choices=("refuse", "skip"),
+    )
     missing: str = option("refuse", "missing numbers in sequences", panel="data", choices=("refuse", "interpolate"))
     split: str = option("random", "how rows are held out", panel="data", choices=("random", "time", "group"))
     group: str | None = option(None, "column whose equal values stay together (--split group)", panel="data")

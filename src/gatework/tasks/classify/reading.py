@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,31 @@ class Rows:
         return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def read(source: Any, options: ClassifyOptions, labelled: bool = True) -> Rows:
-    """Rows of any source; `options.kind` must be known for sources that could be either."""
+def read(source: Any, options: ClassifyOptions, labelled: bool = True, known: Sequence[str] | None = None) -> Rows:
+    """Rows of any source; `options.kind` must be known for sources that could be either.
+
+    With `bad_labels="skip"`, rows without a label (or with none of those `known`) are left out, and a note says so.
+    """
     kind = kind_of(source, options)
-    return _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
+    rows = _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
+    return _with_labels(rows, known) if labelled and options.bad_labels == "skip" else rows
+
+
+def _with_labels(rows: Rows, known: Sequence[str] | None) -> Rows:
+    bad = rows.labels.is_null() | (rows.labels == "")
+    if known is not None:
+        bad |= ~rows.labels.is_in(list(known))
+    bad = bad.fill_null(True)
+    if not bad.any():
+        return rows
+    what = "no label" if known is None else "no label, or one that was never learned"
+    first = rows.where(int(bad.arg_true()[0]))
+    note = f"{int(bad.sum())} of {len(rows)} rows have {what}, and are left out (first: {first})"
+    left = take(rows, (~bad).arg_true().to_numpy())
+    if known is not None:
+        warnings.warn(note, stacklevel=4)
+        return left
+    return replace(left, notes=(*rows.notes, note))
 
 
 def kind_of(source: Any, options: ClassifyOptions) -> str:
@@ -164,6 +186,27 @@ def check_inputs(rows: Rows, options: ClassifyOptions, labels: pl.Series | None 
         return check_sequences(rows.sequences, options.missing)
     assert rows.texts is not None
     return checks.check_texts(rows.texts, rows.text_column, rows.where, labels)
+
+
+def warn_of_empty(rows: Rows) -> None:
+    """Says which of the rows to answer have no text: their answer is that of a text without words."""
+    if rows.texts is None:
+        return
+    empty = (rows.texts.is_null() | (rows.texts.str.strip_chars() == "")).arg_true()
+    if len(empty):
+        more = f", and {len(empty) - 1} more," if len(empty) > 1 else ""
+        where = rows.where(int(empty[0]))
+        warnings.warn(f"{where}{more} without text: the answer is that of a text without words", stacklevel=4)
+
+
+def kept(rows: Rows, names: Sequence[str], taken: Sequence[str]) -> list[dict[str, Any]]:
+    """The cells of the named columns ("all": of every one), row by row; `taken` are names that answers have."""
+    if rows.table is None:
+        raise DataError(f"keep names columns of a table, but {rows.source} is none; leave it out")
+    columns = rows.table.columns if list(names) == ["all"] else names
+    called = {name: f"{name}_given" if name in taken else name for name in columns}
+    cells = [rows.table.column(name).to_list() for name in columns]
+    return [dict(zip(called.values(), row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def take(rows: Rows, chosen: np.ndarray) -> Rows:

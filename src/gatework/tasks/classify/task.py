@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,7 @@ class Classify(Task):
 
     def examples(self, source: Source) -> Examples:
         """Labelled rows of another source."""
-        rows = reading.read(source, self.options)
+        rows = reading.read(source, self.options, known=self.encoder.classes)
         refuse(reading.check_rows(rows, self.options, self.encoder.classes))
         return self._encoded(rows)
 
@@ -317,15 +317,19 @@ class Classify(Task):
             "notes": self.notes,
         }
 
-    def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
+    def predict(self, model: nn.Module, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
         """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence that has one.
 
-        Labels in the source are not read.
+        Labels in the source are not read. `keep` names columns of a table that come back before each answer ("all":
+        every one); one called as an answer's column is, comes back as NAME_given.
         """
         rows = self._unlabelled(source)
+        reading.warn_of_empty(rows)
         probabilities, predicted = self.probabilities(model, rows)
         names, ids = self.encoder.classes, rows.sequences.ids if rows.sequences is not None else None
         heads = [{}] * len(rows) if ids is None else [{"id": each} for each in ids]
+        if keep:
+            heads = reading.kept(rows, keep, ("label", "confidence", "probabilities"))
         return [
             {
                 **head,
