@@ -23,7 +23,7 @@ from gatework.training.console import watcher
 from gatework.training.files import hash_files, sha256
 from gatework.training.finder import find_rate
 from gatework.training.learner import Shard
-from gatework.training.options import Options
+from gatework.training.options import Options, TrainingOptions
 from gatework.training.run import Run
 from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
 
@@ -58,13 +58,13 @@ class Trained:
     @torch.no_grad()
     def evaluate(self, source: Source) -> dict[str, float]:
         """The task's metrics on other data."""
-        return self.task.measure(self.model, self.task.examples(source))
+        return self._measured(self.task.examples(source))
 
     @torch.no_grad()
     def assessed(self, source: Source) -> dict[str, Any]:
         """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
         examples = self.task.examples(source)
-        measured, simple = self.task.measure(self.model, examples), self.task.simple(examples)
+        measured, simple = self._measured(examples), self.task.simple(examples)
         return {
             "task": self.task.name,
             "metric": vars(self.task.metric),
@@ -81,6 +81,9 @@ class Trained:
     def predict(self, source: Source, **how: Any) -> list[dict[str, Any]]:
         """One answer per row of the source; `how` is what the task's own `predict` takes beside it."""
         return self.task.predict(self.model, source, **how)
+
+    def _measured(self, examples: Any) -> dict[str, float]:
+        return self.task.measure(self.model, examples) | self.task.final_measures(self.model, examples)
 
     def _repr_html_(self) -> str:
         return self.run._repr_html_()
@@ -152,7 +155,7 @@ def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ())
     return Trained(run, loaded, model.eval())
 
 
-def _reading(options: Options, settings: Sequence[str]) -> Options:
+def _reading(options: TrainingOptions, settings: Sequence[str]) -> TrainingOptions:
     """The options, with others of how a file is read; the rest belongs to the training that is over."""
     there = [field.name for field in fields(options) if field.name in READING]
     for text in settings:
@@ -240,7 +243,8 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
     measured = {"train": task.measure(model, seen), "valid": task.measure(model, parts.valid), "test": None}
     if parts.test is not None:
         measured["test"] = task.measure(model, parts.test)
-    where, _ = parts.last
+    where, last = parts.last
+    measured[where] = {**(measured[where] or {}), **task.final_measures(model, last)}
     return {
         "task": task.name,
         "metric": vars(task.metric),
@@ -249,7 +253,7 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
         "history": trainer.progress.history,
         **measured,
         "baselines": [vars(baseline) for baseline in baselines],
-        "verdict": verdict(task.metric, measured[where] or {}, baselines, where),
+        "verdict": verdict(task.metric, measured[where], baselines, where),
         "sections": task.sections(model, parts),
     }
 
