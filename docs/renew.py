@@ -16,8 +16,8 @@ from typing import Any
 from typer.main import get_command
 
 from gatework import cells
-from gatework.backends.latex import latex
 from gatework.cli import app
+from gatework.compiler.latex import latex
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "gatework"

@@ -19,6 +19,7 @@ SEES = {
     "backends": ("compiler",),
     "runtime": ("backends", "compiler"),
     "layers": ("runtime", "backends", "cells", "compiler"),
+    "verification": ("runtime", "backends", "cells", "compiler"),
     "keras": ("layers", "runtime", "backends", "cells", "compiler"),
     "data": (),
     "training": ("data",),

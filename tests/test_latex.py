@@ -8,8 +8,8 @@ import pytest
 from expecttest import assert_expected_inline
 
 from gatework import cell, cells, mean, sqrt, tanh, var, where
-from gatework.backends.latex import equations, latex
 from gatework.compiler.ir import Graph, Input, Node, State
+from gatework.compiler.latex import equations, latex
 from gatework.compiler.wrappers import hold, zoneout
 
 
@@ -114,3 +114,16 @@ def test_a_graph_that_doubles_does_not_explode() -> None:
     nodes += [Node("mul", (k, k), None, "H") for k in range(2, 202)]
     graph = Graph("doubling", tuple(nodes), (Input("x", "H"),), (State("h", "H"),), (), (), (len(nodes) - 1,))
     assert len(equations(graph)) < 20_000
+
+
+def test_a_cell_shows_its_own_equations() -> None:
+    """As text, as LaTeX, in a notebook; and its repr is one line."""
+
+    @cell
+    def own(x, h, W):
+        return tanh(W.n(h, x) + W.p * h)
+
+    assert own.equations() == equations(own.graph) == "h = tanh(W_n·[h₋, x] + b_n + p⊙h₋)"
+    assert own.latex() == latex(own.graph)
+    assert own._repr_latex_() == f"$$\n{own.latex()}\n$$"
+    assert repr(own) == "<cell own: input x, state h, map n, vector p>"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from gatework.layers import GRU, LSTM, RNN, Recurrent, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
     from gatework.tuning import cross_validate, tune
+    from gatework.verification import reference, verify
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ __all__ = [
     "maximum",
     "mean",
     "minimum",
+    "reference",
     "relu",
     "runtime",
     "save",
@@ -88,6 +90,7 @@ __all__ = [
     "tanh",
     "tune",
     "var",
+    "verify",
     "where",
 ]
 
@@ -102,6 +105,7 @@ _HOMES = {
     "gatework.layers": ("GRU", "LSTM", "RNN", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
     "gatework.tuning": ("cross_validate", "tune"),
+    "gatework.verification": ("reference", "verify"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

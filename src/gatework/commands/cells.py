@@ -28,7 +28,7 @@ def cells(
     Of one cell: where it comes from, its equations as text and as LaTeX, its parameters and its cost per step.
     """
     from gatework import cells as registry
-    from gatework.backends.latex import latex
+    from gatework.compiler.latex import latex
     from gatework.errors import OptionError
 
     if name is None and only_latex:
@@ -56,8 +56,8 @@ def opening(cell: Cell) -> str:
 
 
 def page(cell: Cell, inputs: int, units: int) -> str:
-    from gatework.backends.latex import equations, latex
     from gatework.compiler import params
+    from gatework.compiler.latex import equations, latex
 
     sizes = sizes_of(cell, inputs, units)
     shown = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())

@@ -19,10 +19,10 @@ import difflib
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from gatework.compiler import ir
+from gatework.compiler import ir, latex
 from gatework.compiler.ops import (
     abs,
     exp,
@@ -79,18 +79,47 @@ __all__ = [
 PERS = ("step", "sequence", "call")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cell:
-    """A cell: its graph, and the function that it was traced from. Calling it inside another cell inlines it."""
+    """A cell: its graph, and the function that it was traced from. Calling it inside another cell inlines it.
+
+    >>> cells.get("lstm")
+    <cell lstm: input x, states h, c, maps f, i, g, o>
+    >>> print(cells.get("rnn").equations())
+    h = tanh(W_h·[h₋, x] + b_h)
+    """
 
     name: str
     graph: ir.Graph
     function: Callable[..., Any]
     doc: str = ""
-    source: str = field(default="", repr=False)
+    source: str = ""
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
+
+    def __repr__(self) -> str:
+        g = self.graph
+        kinds = {"input": g.inputs, "state": g.states, "map": g.maps, "vector": g.vectors}
+        said = [f"{kind}{'s' * (len(of) > 1)} {', '.join(x.name for x in of)}" for kind, of in kinds.items() if of]
+        return f"<cell {self.name}: {', '.join(said)}>"
+
+    def equations(self) -> str:
+        """The equations as text, one line each, read off the graph; `h₋` is the state before the step."""
+        return latex.equations(self.graph)
+
+    def latex(self) -> str:
+        r"""The equations as a LaTeX `aligned` environment, with time as an index; a notebook shows a cell so.
+
+        >>> print(cells.get("rnn").latex())
+        \begin{aligned}
+          h_{t} &= \tanh\left(W_{h}\,[h_{t-1}; x_{t}] + b_{h}\right)
+        \end{aligned}
+        """
+        return latex.latex(self.graph)
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex()}\n$$"
 
     def wrapped(self, name: str, wrapper: Callable[..., ir.Graph], doc: str = "", **options: Any) -> Cell:
         """This cell with a wrapper applied, as a cell of its own: `lstm.wrapped("layer_norm_lstm", layer_norm)`."""

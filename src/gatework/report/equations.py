@@ -39,7 +39,7 @@ class CellPage:
 def of(name: Any) -> CellPage | None:
     """The equations of a cell that the registry knows; None for others."""
     from gatework import cells
-    from gatework.backends import latex
+    from gatework.compiler import latex
 
     try:
         cell = cells.get(str(name))
