@@ -22,7 +22,7 @@ MOST_LABELS, MOST_CELLS = 30, 25  # classes listed, and classes of a confusion m
 SHOWN = {"labels", "notes", "source", "sha256"}  # facts of the data with a place of their own
 OWN_SECTIONS = {
     "classify": {"part", "classes", "confusion", "most_confused", "calibration", "worst"},
-    "generate": {"samples", "cell", "counts", "dynamic_evaluation"},
+    "generate": {"samples", "cell", "counts"},
     "forecast": {"part", "interval", "naive", "by_horizon", "series", "residuals", "next"},
 }
 

@@ -109,6 +109,10 @@ class Task(ABC):
     def measure(self, model: nn.Module, examples: Any) -> dict[str, float]:
         """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept."""
 
+    def final_measures(self, model: nn.Module, examples: Any) -> dict[str, float]:
+        """Further metrics that take too long for every epoch: told once, at the end of a training or of new data."""
+        return {}
+
     @abstractmethod
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source."""

@@ -181,6 +181,13 @@ class Generate(Task):
         perplexity = float(torch.tensor(each, dtype=torch.float64).exp())
         return {"loss": each, "perplexity": perplexity, **baselines.per_character(total, examples.characters)}
 
+    def final_measures(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """With `dynamic`, what a character costs a model that learns on as it reads."""
+        if not self.options.dynamic:
+            return {}
+        total = dynamic_nats(model, examples.ids, self.options.dynamic_rate)
+        return {f"dynamic_{name}": value for name, value in baselines.per_character(total, examples.characters).items()}
+
     def some(self, examples: Text, count: int) -> Text:
         """The last units of a text, read as if nothing stood before them."""
         last = slice(-max(count, 2), None)
@@ -210,9 +217,6 @@ class Generate(Task):
             found["counts"] = {
                 "longest": model.counts.orders, "share": float(model.share), "network_alone": alone,
             }  # fmt: skip
-        if self.options.dynamic:
-            total = dynamic_nats(model, last.ids, self.options.dynamic_rate)
-            found["dynamic_evaluation"] = self._measures(total, last)
         return found
 
     def write(
