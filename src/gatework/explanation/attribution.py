@@ -13,7 +13,6 @@ from gatework.explanation.path import integral
 from gatework.explanation.subject import Subject
 
 STEPS = 64  # points of the path at which gradients are taken
-LONG = 100  # steps from which on the input's own mean comes first
 RELIABLE = 0.01  # an error that is small enough not to look for another baseline
 MOST_WINDOWS = {"text": 160, "sequence": 48, "series": 48}  # windows that are taken away, one after another
 FLOOR = 0.05  # a difference below it is not worth a relative error
@@ -87,13 +86,11 @@ def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
 
 
 def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
-    """What a path may begin at: nothing at every step; the input's own mean at every step (first, if it is long);
-    zeros."""
-    first = (subject.words.absent, subject.baseline)
+    """What a path may begin at: nothing at every step; the input's own mean at every step; zeros."""
     own = subject.entry.mean(0, keepdim=True).expand_as(subject.entry)
     means = [(f"the mean of this {subject.words.what}", own)] if len(subject) > 2 else []
     found: list[tuple[str, Tensor]] = []
-    for name, other in [*means, first] if len(subject) > LONG else [first, *means, ("zeros", torch.zeros_like(own))]:
+    for name, other in [(subject.words.absent, subject.baseline), *means, ("zeros", torch.zeros_like(own))]:
         if not any(torch.allclose(other, known, atol=1e-6) for _, known in found):
             found.append((name, other))
     return found
