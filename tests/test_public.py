@@ -16,10 +16,10 @@ from sources import PACKAGE, tree
 
 
 def test_the_list_is_sorted() -> None:
-    assert gatework.__all__ == sorted(set(gatework.__all__))
+    assert list(gatework._PUBLIC) == sorted(set(gatework._PUBLIC))
 
 
-@pytest.mark.parametrize("name", gatework.__all__)
+@pytest.mark.parametrize("name", gatework._PUBLIC)
 def test_every_name_has_a_docstring_with_an_example(name: str) -> None:
     doc = inspect.getdoc(getattr(gatework, name)) or ""
     assert shown(name) in doc, f"gatework.{name}: the docstring shows no use of it, {shown(name)!r}:\n{doc}"
@@ -33,7 +33,29 @@ def shown(name: str) -> str:
 
 
 def test_dir_lists_the_names() -> None:
-    assert set(gatework.__all__) <= set(dir(gatework))
+    assert set(gatework._PUBLIC) <= set(dir(gatework))
+
+
+STAR = """
+import sys
+for package in {missing!r}:
+    sys.modules[package] = None
+max_before = max
+from gatework import *
+assert max is max_before and not sys.modules.get("keras") and "keras" not in globals()
+print(*sorted(set(globals()) & set(sys.modules["gatework"]._PUBLIC)))
+"""
+
+
+@pytest.mark.parametrize("missing", [(), ("torch", "polars", "sklearn", "keras"), ("polars", "sklearn", "pandas")])
+def test_a_star_gives_what_is_installed_and_not_keras(missing: tuple[str, ...]) -> None:
+    """In a fresh process, without some packages: no error, no builtin replaced, all names that need none of them."""
+    run = subprocess.run([sys.executable, "-c", STAR.format(missing=missing)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    names = set(run.stdout.split())
+    assert {"cell", "cells", "errors", "runtime", "sigmoid", "where"} <= names
+    assert ("LSTM" in names and "explain" in names) == ("torch" not in missing)
+    assert ("TextClassifier" in names and "tune" in names) == (not missing)
 
 
 def test_unknown_names_are_refused() -> None:
@@ -45,7 +67,7 @@ def test_type_checkers_see_the_same_names() -> None:
     """What stands under `if TYPE_CHECKING` is what `__getattr__` loads, from the same module."""
     block = next(n for n in tree(PACKAGE / "__init__.py").body if isinstance(n, ast.If))
     seen = {(a.name, n.module) for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
-    homes = {(name, gatework._HOME.get(name, "gatework")) for name in gatework.__all__}
+    homes = {(name, gatework._HOME.get(name, "gatework")) for name in gatework._PUBLIC}
     assert seen == homes - {("errors", "gatework")}
 
 

@@ -9,7 +9,10 @@ The names below are loaded when they are first used: `import gatework` loads nei
 
 from __future__ import annotations
 
+import builtins
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gatework import errors
@@ -110,8 +113,36 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
+# What the modules import: without these packages, their names are explained when they are used.
+_NEEDS = {
+    "gatework.diagnosis": ("torch",),
+    "gatework.explanation": ("torch",),
+    "gatework.layers": ("torch",),
+    "gatework.tasks": ("torch", "sklearn", "polars"),
+    "gatework.tuning": ("torch", "polars"),
+}
+_PUBLIC = tuple(__all__)
+
+
+def _starred(name: str) -> bool:
+    needed = _NEEDS.get(_HOME.get(name, ""), ())
+    return name != "keras" and not hasattr(builtins, name) and all(map(_installed, needed))
+
+
+def _installed(package: str) -> bool:
+    return sys.modules[package] is not None if package in sys.modules else find_spec(package) is not None
+
+
+# `from gatework import *` fetches every name of `__all__` at once; Python knows no lazy way. So when the program runs,
+# the list holds what can be had: no names of packages that are not installed; not `keras`, which would import Keras and
+# refuse any other backend than torch (`import gatework.keras` is the way); and not `abs`, `max` and `sum`, which would
+# take the place of Python's own, as they do not in numpy's star either.
+if not TYPE_CHECKING:
+    __all__ = [name for name in _PUBLIC if _starred(name)]
+
+
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'gatework' has no attribute {name!r}")
     try:
         value = getattr(import_module(_HOME[name]), name) if name in _HOME else import_module(f"gatework.{name}")
@@ -122,4 +153,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*_PUBLIC, "__version__"]
