@@ -294,7 +294,7 @@ def test_faults_of_later_rows(tmp_path: Path) -> None:
     trained = call("train", "forecast", path, *COLUMN_FLAGS[:6], *flags, "--out", run)
     assert "note: " in trained.stderr
     unseen = call("predict", run, written(tmp_path / "new.csv", rows_of("a", "c", days=44)), "--json")
-    assert "1 series were not in the training data: c; they are forecast from these rows alone" in unseen.stderr
+    assert "1 series not in the training data: c; forecast from these rows alone" in unseen.stderr
     shown = [json.loads(line) for line in unseen.stdout.splitlines()]
     assert [(row["series"], row["time"]) for row in shown][3:5] == [("a", day(47)), ("c", day(44))]
     weekly = written(tmp_path / "weekly.csv", [[day(40 + 7 * k), "a", "3"] for k in range(5)])

@@ -133,7 +133,7 @@ def test_segments_need_what_is_known_of_the_whole_segment() -> None:
 def test_series_without_a_value_are_named(fitted: gatework.Forecaster) -> None:
     rows = sales(ahead=4).filter(pl.col("units").is_null())
     more = pl.concat([rows, rows.filter(pl.col("store") == "store 0").with_columns(store=pl.lit("store 9"))])
-    text = "1 series have no value to go on from and are not forecast: store 9"
+    text = "1 series without a value to go on from, not forecast: store 9"
     with pytest.warns(UserWarning, match="not in the training"), pytest.warns(UserWarning, match=text):
         assert fitted.predict(4, more)["series"].unique().len() == 3
 

@@ -139,7 +139,8 @@ def test_series_without_later_rows_are_kept_and_later_rows_may_come_in_any_order
     new = sales(stores=1, days=DAYS + 12).with_columns(store=pl.lit("store 9"))
     test = later.filter((pl.col("store") != "store 1") & (pl.col("day") >= START + timedelta(days=DAYS + 4)))
     task = ForecastTask(ForecastOptions(**{**SMALL, "refit_epochs": 1, "keep": "last"}))
-    with pytest.warns(UserWarning, match="not in the training data"):
+    new_one, gap = "not in the training data: store 9", "the most in 'store 0': 4 steps"
+    with pytest.warns(UserWarning, match=new_one), pytest.warns(UserWarning, match=gap):
         made = task.prepare(
             sales(), valid=valid.sort("store", "day", descending=[True, False]), test=pl.concat([test, new])
         )

@@ -10,6 +10,7 @@ import polars as pl
 
 from gatework.data.finding import Finding
 from gatework.data.grid import Rows
+from gatework.data.numerals import read_numbers
 from gatework.data.table import Table, listed
 from gatework.errors import DataError
 
@@ -134,7 +135,7 @@ def _column(
     column = table.column(name)
     if column.dtype.is_temporal():
         raise DataError(f"{table.source}, column {name!r} holds dates; a {role} column is numbers or categories")
-    numeric = _is_number(column) if known is None else known[0].label is None
+    numeric = _is_number(column, table.format.get("delimiter")) if known is None else known[0].label is None
     if numeric:
         values = table.numbers(name).to_numpy()[:, None]
         channels = known or [Channel(name, role)]
@@ -152,11 +153,11 @@ def _column(
     return channels, values, _strange(table, name, texts, labels)
 
 
-def _is_number(column: pl.Series) -> bool:
+def _is_number(column: pl.Series, delimiter: str | None) -> bool:
     if column.dtype != pl.String:
         return True
-    filled = column.str.strip_chars().replace("", None).drop_nulls()
-    return not len(filled) or filled.cast(pl.Float64, strict=False).null_count() <= len(filled) // 10
+    found = read_numbers(column, delimiter)
+    return int(found.bad.sum()) <= int((~found.absent).sum()) // 10
 
 
 def infinite(table: Table, name: str, values: np.ndarray) -> list[Finding]:

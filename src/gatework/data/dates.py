@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -10,20 +10,54 @@ import polars as pl
 from gatework.data.finding import Finding
 from gatework.data.table import Table
 
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
-HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S%.f")
+DAYS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y",
+    "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y",
+)  # fmt: skip
+HOURS = (
+    "", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p",
+)  # fmt: skip
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
-FORMATS = (*ZONED, *(day + hour for day in DAYS for hour in HOURS))
-MONTH = r"^\d{4}-\d{2}$"  # a month alone is read as its first day
+FORMATS = (*ZONED, *(day + hour for day in DAYS for hour in HOURS), "%G-W%V-%u")
+# Longer stretches are read as their first day: what they look like, and that day
+MONTH_NAMES = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+STRETCHES = (
+    (r"^(\d{4})[-/](\d{2})$", "${1}-${2}-01"),  # a month
+    (r"^(\d{2})[/.](\d{4})$", "${2}-${1}-01"),
+    (rf"(?i)^({MONTH_NAMES})[a-z]*[-. ]+(\d{{4}})$", "01 ${1} ${2}"),
+    (rf"(?i)^(\d{{4}})[-. ]+({MONTH_NAMES})[a-z]*$", "01 ${2} ${1}"),
+    (r"(?i)^(\d{4})[-/ ]?W(\d{2})$", "${1}-W${2}-1"),  # an ISO week
+)
+QUARTERS = (r"(?i)^(\d{4})[-/ ]?Q([1-4])$", r"(?i)^Q([1-4])[-/ ]?(\d{4})$")
+EPOCHS = ((10**9, 4 * 10**9, 10**6, "seconds"), (10**12, 4 * 10**12, 1000, "milliseconds"))  # from, to, microseconds
+TIMES = (
+    r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqW][1-4]|^[Qq][1-4].?\d{4}$"
+    rf"|(?i:{MONTH_NAMES}[a-z]*[-. ]+\d{{4}}|\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}})"
+)  # what a column that was not named must look like
+NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
+EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
 SAMPLE = 1_000
+MOST_CELLS = 3  # that an error shows
 
 
-def read_times(table: Table, name: str) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
-    """Times of all rows, which could be read, whether they are dates (microseconds since 1970, UTC where a zone is
-    known), and findings."""
+class Times(NamedTuple):
+    """Times of all rows, which of them could be read, whether they are dates (microseconds since 1970, UTC where a zone
+    is known), findings, and the format of dates written as text."""
+
+    times: np.ndarray
+    good: np.ndarray
+    dates: bool
+    found: list[Finding]
+    shape: str | None = None
+
+
+def read_times(table: Table, name: str, shape: str | None = None) -> Times:
+    """A column as times; `shape` is the format to try before others, such as the one of the training data."""
     column = table.column(name)
     if column.dtype.is_temporal():
         return _temporal(table, name, column)
+    if (whole := _whole(column)) is not None and (epoch := _epoch(whole)):
+        return _since_1970(table, name, column, whole, *epoch)
     if column.dtype != pl.String:
         whole = column.cast(pl.Float64)
         bad = (whole.is_null() | whole.is_nan() | (whole != whole.round(0))).fill_null(True)
@@ -34,27 +68,73 @@ def read_times(table: Table, name: str) -> tuple[np.ndarray, np.ndarray, bool, l
     numbers = text.cast(pl.Int64, strict=False)
     if not numbers.null_count() and not _compact_dates(numbers):
         return _finished(table, name, column, numbers, numbers.is_null(), "whole numbers", False)
-    text = pl.select(pl.when(text.str.contains(MONTH)).then(text + "-01").otherwise(text)).to_series()
-    shape, rivals = guess(text)
-    parsed = _parse(text, shape)
-    result = _finished(
-        table, name, column, parsed.dt.epoch("us"), parsed.is_null(), f"the format {shape} of most rows", True
-    )
-    return *result[:3], [*_ambiguous(table, name, shape, rivals), *_zoned(table, shape), *result[3]]
+    text = _first_days(text)
+    found, rivals = guess(text, shape)
+    parsed = _parse(text, found)
+    none = parsed.null_count() == len(parsed)
+    how = f"a date, such as {EXAMPLES}" if none else f"the format {found} of most rows"
+    result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), how, True)
+    more = [] if shape == found else _ambiguous(table, name, found, rivals)
+    return result._replace(found=[*more, *_zoned(table, found), *result.found], shape=found)
 
 
-def guess(text: pl.Series) -> tuple[str, list[str]]:
-    """The format that reads most of a sample, and others that read as many."""
+def reads_as_times(column: pl.Series, numeric: bool) -> bool:
+    """Whether a column that nobody named looks like times; a numeric one only by a name such as "year"."""
+    if column.dtype.is_temporal():
+        return True
+    if numeric:
+        return column.name.strip().lower() in NAMES and _whole(column.head(SAMPLE)) is not None
+    return column.dtype == pl.String and bool(column.drop_nulls().head(20).str.contains(TIMES).any())
+
+
+def _whole(column: pl.Series) -> pl.Series | None:
+    """Whole numbers, also where they are text; None where one is none."""
+    if column.dtype != pl.String and not column.dtype.is_integer():
+        return None
+    whole = (column.str.strip_chars() if column.dtype == pl.String else column).cast(pl.Int64, strict=False)
+    return None if whole.null_count() else whole
+
+
+def _epoch(whole: pl.Series) -> tuple[int, str] | None:
+    """Numbers that count from 1970: how many microseconds each is, and what they are called."""
+    units = [(each, word) for low, high, each, word in EPOCHS if len(whole) and whole.is_between(low, high).all()]
+    return units[0] if units else None
+
+
+def _since_1970(table: Table, name: str, column: pl.Series, whole: pl.Series, each: int, unit: str) -> Times:
+    note = f"{table.source}, column {name!r}: {column[0]} is read as {unit} since 1970, in UTC"
+    result = _finished(table, name, column, whole * each, whole.is_null(), "", True)
+    return result._replace(found=[Finding("note", note, column=name)])
+
+
+def _first_days(text: pl.Series) -> pl.Series:
+    """Months, quarters and weeks as their first days."""
+    for shape, day in STRETCHES:
+        text = text.str.replace(shape, day)
+    for shape, year in zip(QUARTERS, (1, 2), strict=True):
+        parts = text.str.extract_groups(shape).struct.unnest()
+        year, quarter = parts[f"{year}"], parts[f"{3 - year}"].cast(pl.Int64)
+        months = pl.select(pl.format("{}-{}-01", year, (3 * quarter - 2).cast(pl.String).str.zfill(2))).to_series()
+        text = pl.select(pl.when(quarter.is_not_null()).then(months).otherwise(text)).to_series()
+    return text
+
+
+def guess(text: pl.Series, known: str | None = None) -> tuple[str, list[str]]:
+    """The format that reads most of a sample, and others that read as many; `known` before any that reads no more."""
     step = max(len(text) // SAMPLE, 1)
     sample = text.gather_every(step)
     read = {shape: len(sample) - _parse(sample, shape).null_count() for shape in FORMATS}
     most = max(read.values())
     best = [shape for shape in FORMATS if read[shape] == most]
+    if known and _parse(sample, known).null_count() <= len(sample) - most:
+        return known, best
     return best[0], best[1:]
 
 
 def _parse(text: pl.Series, shape: str) -> pl.Series:
     parsed = text.str.to_datetime(shape, strict=False, time_unit="us")
+    if "%Y" in shape:  # which would take the 24 of 31/12/24 for the year 24
+        parsed = pl.select(pl.when(parsed.dt.year() >= 1000).then(parsed)).to_series()
     return parsed.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in shape else parsed
 
 
@@ -63,7 +143,7 @@ def _compact_dates(numbers: pl.Series) -> bool:
     return bool(numbers.is_between(19_000_101, 21_001_231).all())
 
 
-def _temporal(table: Table, name: str, column: pl.Series) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
+def _temporal(table: Table, name: str, column: pl.Series) -> Times:
     found = []
     zone = getattr(column.dtype, "time_zone", None)
     if zone:
@@ -71,27 +151,29 @@ def _temporal(table: Table, name: str, column: pl.Series) -> tuple[np.ndarray, n
         found.append(Finding("note", f"{table.source}: times of zone {zone} are counted and shown in UTC", column=name))
     times = column.cast(pl.Datetime("us")).dt.epoch("us")
     result = _finished(table, name, column, times, times.is_null(), "dates", True)
-    return *result[:3], found + result[3]
+    return result._replace(found=found + result.found)
 
 
 def _finished(
     table: Table, name: str, column: pl.Series, times: pl.Series, bad: pl.Series, guessed: str, dates: bool
-) -> tuple[np.ndarray, np.ndarray, bool, list[Finding]]:
+) -> Times:
     """The numbers, and an error that names the first rows that could not be read."""
     rows = bad.arg_true().to_list()
     found = []
     if rows:
-        row, more = rows[0], f" ({len(rows)} such rows)" if len(rows) > 1 else ""
-        value = "an empty cell" if column[row] is None else repr(column[row])
-        message = f"{table.where(row)}, column {name!r}: {value} does not read as {guessed}{more}; "
+        row, cells = rows[0], ["an empty cell" if column[at] is None else repr(column[at]) for at in rows[:MOST_CELLS]]
+        others = ", ".join(f"{table.place_of(at)}: {cell}" for at, cell in zip(rows[1:], cells[1:], strict=False))
+        more = f" ({len(rows)} such rows; {others}{', ...' if len(rows) > MOST_CELLS else ''})" if others else ""
+        message = f"{table.where(row)}, column {name!r}: {cells[0]} does not read as {guessed}{more}; "
         found.append(Finding("error", message + "correct it or leave the row out", row, name))
-    return times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found
+    return Times(times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found)
 
 
 def _ambiguous(table: Table, name: str, shape: str, rivals: list[str]) -> list[Finding]:
     if shape.startswith("%m/%d") and any(rival.startswith("%d/%m") for rival in rivals):
         message = f"{table.source}, column {name!r}: read as month/day/year, but day/month/year would fit too; "
-        return [Finding("warning", message + "write dates as 2024-01-31 if that is wrong", column=name)]
+        hint = "if that is wrong, give date_format=%d/%m/%Y, or write dates as 2024-01-31"
+        return [Finding("warning", message + hint, column=name)]
     return []
 
 

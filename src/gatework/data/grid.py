@@ -76,8 +76,8 @@ def lay(data: Rows, frequency: str | None) -> tuple[Grid | None, list[Finding]]:
     lengths = np.zeros(len(data.names), np.int64)
     lengths[data.owners[lasts]] = steps[lasts] + 1
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    found += too_long(data, int(offsets[-1]), step)
-    if any(finding.level == "error" for finding in found):
+    found += (faults := too_long(data, int(offsets[-1]), step))
+    if faults or not exact.all() or _shared(data, steps).any():
         return None, found
     places = offsets[data.owners] + steps
     values = np.full(offsets[-1], np.nan)
@@ -130,7 +130,7 @@ def repeated(data: Rows) -> list[Finding]:
 
 def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency, how: str) -> list[Finding]:
     """An error where a row is between two steps, or shares its step with the row before."""
-    off = np.flatnonzero(~exact | np.concatenate([[False], data.same & (np.diff(places) == 0)]))
+    off = np.flatnonzero(~exact | _shared(data, places))
     if not len(off):
         return []
     row = int(data.rows[off[0]])
@@ -139,6 +139,11 @@ def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency,
         f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; bring all rows to one step"
     )
     return [Finding("error", message, row)]
+
+
+def _shared(data: Rows, places: np.ndarray) -> np.ndarray:
+    """[n] whether a row stands on the same step as the row before."""
+    return np.concatenate([[False], data.same & (np.diff(places) == 0)])
 
 
 def largest_gap(grid: Grid) -> list[Finding]:

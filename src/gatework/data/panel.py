@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from gatework.data.covariates import Channel, Covariates, encode, infinite, missing, static_of
-from gatework.data.dates import as_times, read_times, shown_time
+from gatework.data.dates import as_times, read_times, reads_as_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.grid import Grid, Rows, largest_gap, lay
+from gatework.data.numerals import read_numbers, thousands_or_not
 from gatework.data.readers import read_table
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
@@ -29,7 +30,8 @@ UNNAMED = "(no name)"  # the series of rows whose cell of the series column is e
 class Panel:
     """Series one after another: series s is `values[offsets[s]:offsets[s + 1]]`, from `starts[s]` on, NaN = missing.
 
-    `dates` says whether times are microseconds since 1970 (else plain numbers); `columns` were time, target, series.
+    `dates` says whether times are microseconds since 1970 (else plain numbers); `columns` were time, target, series;
+    `date_format` is how dates were written.
     """
 
     names: tuple[str, ...]
@@ -39,6 +41,7 @@ class Panel:
     frequency: Frequency
     dates: bool
     columns: tuple[str, tuple[str, ...], str | None] = ("time", ("value",), "series")
+    date_format: str | None = None
     notes: tuple[str, ...] = ()
     covariates: Covariates | None = None
 
@@ -195,9 +198,9 @@ def read_panel(source: Any, **options: Any) -> Panel:
 def inspect_panel(
     source: Any, *, time: str | None = None, target: Sequence[str] = (), series: str | None = None,
     frequency: str | None = None, covariates: Mapping[str, Sequence[str]] | None = None,
-    channels: Sequence[Channel] | None = None, **reading: Any,
+    channels: Sequence[Channel] | None = None, date_format: str | None = None, **reading: Any,
 ) -> tuple[Panel | None, list[Finding]]:  # fmt: skip
-    """The panel (None where a fault forbids it) and every finding.
+    """The panel (None where nothing can be laid on a grid; of no use where a finding is an error) and every finding.
 
     Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
     role (past, future, static) and the channels of a training that made them; options of `read_table`.
@@ -211,18 +214,19 @@ def inspect_panel(
     time, targets, series = find_columns(table, time, target, series, others)
     chosen = f"time is {time!r}, target is {listed(targets)}" + (f", series is {series!r}" if series else "")
     found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
-    times, good, dates, more = read_times(table, time)
+    times = read_times(table, time, date_format)
     names, owners, unnamed = _owners(table, series, targets)
     values, odd = _values(table, targets)
     rows = np.tile(np.arange(len(table)), len(targets))
-    data = Rows(table, names, dates, owners, np.tile(times, len(targets)), rows, values)
-    grid, faults = lay(data.only(np.tile(good, len(targets))), frequency)
-    found += [*more, *unnamed, *odd, *faults]
+    data = Rows(table, names, times.dates, owners, np.tile(times.times, len(targets)), rows, values)
+    grid, faults = lay(data.only(np.tile(times.good, len(targets))), frequency)
+    found += [*times.found, *unnamed, *odd, *faults]
     more, beside = _beside(table, covariates, channels, grid, bool(np.isnan(values).all()))
     found += more
-    if grid is None or any(finding.level == "error" for finding in found):
+    if grid is None:
         return None, found
-    panel = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, dates, (time, tuple(targets), series))
+    columns = (time, tuple(targets), series)
+    panel = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
     if beside is not None:
         panel = replace(panel.cut_empty_ends() if ahead else panel, covariates=beside)
     return panel, [*found, *_described(data, panel, grid, frequency)]
@@ -265,7 +269,9 @@ def find_columns(
     free = [name for name in table.columns if name not in {time, *taken}]
     targets = list(target) or [name for name in free if _is_numeric(table, name)]
     if not targets:
-        raise DataError(f"{table.source} has no column of numbers beside {time!r}; name it: target=COLUMN")
+        raise DataError(
+            f"{table.source} has no column of numbers beside {time!r}{_samples(table, free)}; name it: target=COLUMN"
+        )
     if series is not None and len(targets) > 1:
         raise OptionError(
             f"with series={series!r} the target is one column, not {listed(targets)}; name it: target=COLUMN"
@@ -273,21 +279,23 @@ def find_columns(
     return time, targets, series
 
 
+def _samples(table: Table, names: Sequence[str]) -> str:
+    """What the columns hold instead, by their first values."""
+    cells = [(name, table.column(name).drop_nulls().head(1)) for name in names]
+    return f" ({listed([f'{name} holds {cell[0]!r}' for name, cell in cells if len(cell)], 4)})" if names else ""
+
+
 def _reads_as_times(table: Table, name: str) -> bool:
-    column = table.column(name)
-    if column.dtype.is_temporal():
-        return True
-    if column.dtype != pl.String or _is_numeric(table, name):
-        return False
-    return bool(column.head(20).str.contains(r"\d{4}.?\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}").any())
+    return reads_as_times(table.column(name), _is_numeric(table, name))
 
 
 def _is_numeric(table: Table, name: str) -> bool:
     column = table.column(name).head(1000)
     if column.dtype != pl.String:
         return column.dtype.is_numeric()
-    filled = column.str.strip_chars().replace("", None).drop_nulls()
-    return len(filled) > 0 and filled.cast(pl.Float64, strict=False).null_count() <= len(filled) // 10
+    found = read_numbers(column, table.format.get("delimiter"))
+    filled = int((~found.absent).sum())
+    return filled > 0 and int(found.bad.sum()) <= filled // 10
 
 
 def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple[str, ...], np.ndarray, list[Finding]]:
@@ -312,12 +320,27 @@ def _values(table: Table, targets: list[str]) -> tuple[np.ndarray, list[Finding]
     for name in targets:
         try:
             values = table.numbers(name).to_numpy()
-            found += infinite(table, name, values)
+            found += [*_read_as(table, name), *infinite(table, name, values)]
         except DataError as error:
             values = table.column(name).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
             found += [Finding("error", str(error), column=name), *infinite(table, name, values)]
-        parts.append(values)
+        parts.append(np.where(np.isinf(values), np.nan, values))
     return np.concatenate(parts), found
+
+
+def _read_as(table: Table, name: str) -> list[Finding]:
+    """A note of numbers that are not written plainly, a warning where they may mean something else."""
+    column = table.column(name)
+    if column.dtype != pl.String:
+        return []
+    note = read_numbers(column, table.format.get("delimiter")).note
+    if note:
+        return [Finding("note", f"{table.source}, column {name!r}: {note}, and the others alike", column=name)]
+    cell = thousands_or_not(column) if table.format.get("delimiter") == ";" else None
+    if cell is None:
+        return []
+    message = f"{table.source}, column {name!r}: {cell!r} is read as {float(cell):g}; if the point separates thousands"
+    return [Finding("warning", f"{message}, write the numbers without it", column=name)]
 
 
 def _beside(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
+from gatework.data.numerals import read_numbers
 from gatework.data.suggest import did_you_mean
 from gatework.errors import DataError
 
@@ -41,7 +42,11 @@ class Table:
 
     def where(self, row: int) -> str:
         """Source and place of a row of this table, for messages."""
-        return f"{self.source}, {self.place(int(row if self.rows is None else self.rows[row]))}"
+        return f"{self.source}, {self.place_of(row)}"
+
+    def place_of(self, row: int) -> str:
+        """Where a row of this table stands in its source."""
+        return self.place(int(row if self.rows is None else self.rows[row]))
 
     def column(self, name: str) -> pl.Series:
         """A column by name; the error for a missing one lists those that exist."""
@@ -58,14 +63,15 @@ class Table:
         return series.cast(pl.String)
 
     def numbers(self, name: str) -> pl.Series:
-        """A column as float64; missing values are NaN; what else is no number is refused by row and value."""
+        """A column as float64; missing values are NaN; what else is no number is refused by row and value.
+
+        Decimal commas and separators of thousands are understood; see `read_numbers`.
+        """
         series = self.column(name)
         if series.dtype != pl.String:
             return series.cast(pl.Float64).fill_null(float("nan"))
-        text = series.str.strip_chars().fill_null("")
-        absent = text.str.to_lowercase().is_in(["", "na", "nan", "null", "none", "?"])
-        values = text.cast(pl.Float64, strict=False)
-        bad = (values.is_null() & ~absent).arg_true()
+        found = read_numbers(series, self.format.get("delimiter"))
+        bad = found.bad.arg_true()
         if len(bad):
             row = int(bad[0])
             more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
@@ -73,7 +79,7 @@ class Table:
                 f"{self.where(row)}, column {name!r}: {series[row]!r} is not a number{more}; correct it, leave it "
                 "empty if the value is missing, or leave the column out"
             )
-        return values.fill_null(float("nan"))
+        return found.values.fill_null(float("nan"))
 
     def times(self, name: str) -> pl.Series:
         """A column to sort by: numbers if all are numbers, dates as they are; ISO dates as text sort rightly too."""

@@ -24,6 +24,9 @@ class ForecastOptions(NumericOptions):
     )
     static: tuple[str, ...] = option((), "columns that say something of each series, such as its region", panel="data")
     frequency: str | None = option(None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data")
+    date_format: str | None = option(
+        None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data"
+    )
     format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")

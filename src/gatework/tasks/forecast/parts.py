@@ -23,10 +23,29 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     season = options.season or panel.frequency.season
     horizon = options.horizon or max(min(season if season > 1 else 12, longest // 5), 1)
     room = longest - horizon * (options.valid_windows + options.test_windows + 1)
-    lookback = options.lookback or max(min(max(3 * season, horizon, 8), room), 2)
+    lookback = options.lookback or max(min(usual(season, horizon), room if season <= room else room // 2), 2)
     columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
     unit = options.unit or (mean_change(panel, options, horizon) if options.scale == "last" else None)
+    if panel.date_format:
+        columns["date_format"] = panel.date_format
     return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit}
+
+
+def usual(season: int, horizon: int) -> int:
+    """The lookback where there is enough data."""
+    return max(3 * season, horizon, 8)
+
+
+def reduced(panel: Panel, options: ForecastOptions) -> list[Finding]:
+    """A note where the model sees less than usual, as the series are short; `options` are settled."""
+    assert options.season and options.horizon and options.lookback
+    if options.lookback >= options.season:
+        return []
+    message = (
+        f"the longest series has {int(panel.lengths.max()):,} points: the model sees {options.lookback} at a time, "
+    )
+    message += f"less than a season of {options.season}, and cannot learn what repeats by it"
+    return [Finding("note", f"{message}; more data, or a shorter horizon than {options.horizon}, would help")]
 
 
 def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.parts import NOWHERE, origins, settled, short, with_truth
+from gatework.tasks.forecast.parts import NOWHERE, origins, reduced, settled, short, with_truth
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale
 
 MOST_LINES = 5  # of series that an error lists
@@ -59,6 +60,7 @@ class SeriesTask(Task):
         panel = self._scaled(panel, counts)
         more, parts = self._parts(panel, counts)
         refuse(more)
+        more += reduced(panel, self.options)
         self.notes = [finding.message for finding in found + more if finding.level != "error"]
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
@@ -73,7 +75,7 @@ class SeriesTask(Task):
         if isinstance(source, Panel):
             return source, []
         options = self.options
-        reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter")}
+        reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "date_format")}
         columns = {"time": options.time, "target": options.target, "series": options.series}
         extra = {"covariates": options.covariates, "channels": self.channels}
         return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
@@ -128,7 +130,7 @@ class SeriesTask(Task):
         refuse(found)
         assert later is not None
         self._warn(panel, later, found)
-        joined, ends = panel.followed_by(later)
+        joined, ends = followed(panel, later, source)
         if union:
             joined, numbers = panel.renewed(joined)
             ends = np.where(numbers >= 0, ends[numbers], joined.lengths)
@@ -143,7 +145,8 @@ class SeriesTask(Task):
         windows = with_truth(make_windows(joined, self.shape(), cuts, scales))
         if not len(windows):
             raise DataError(
-                f"no series goes on for a step after what the model knows (to {self._ends()}); give later rows"
+                f"{named(source)}: no series goes on for a step after what the model knows (to {self._ends()}); give "
+                "later rows"
             )
         return joined, windows
 
@@ -164,12 +167,13 @@ class SeriesTask(Task):
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
             panel, found = self.inspected(source)
-            if panel is None or any(finding.level == "error" for finding in found):
+            if panel is None:
                 return found
             self.options = replace(self.options, **settled(panel, self.options))
             if self.options.transform.startswith("log"):
                 positive(panel)
             more, parts = self._parts(panel, self._counts(False, False))
+            more += [] if any(each.level == "error" for each in more) else reduced(panel, self.options)
             shape = self.shape()
             chosen = f"season {shape.season}, lookback {shape.lookback}, horizon {shape.horizon}"
             sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
@@ -201,9 +205,11 @@ class SeriesTask(Task):
         panel = self.last if source is None else self._extended(source)
         empty = [panel.names[number] for number in np.flatnonzero(panel.lengths == 0)]
         if len(empty) == len(panel):
-            raise DataError("no series has a value to go on from; give rows with the target filled in")
+            raise DataError(
+                f"no series has a value to go on from ({listed(empty, 5)}); give rows with the target filled in"
+            )
         if empty:
-            what = f"{len(empty):,} series have no value to go on from and are not forecast: {listed(empty, 5)}"
+            what = f"{len(empty):,} series without a value to go on from, not forecast: {listed(empty, 5)}"
             warnings.warn(what, stacklevel=3)
             panel = panel.take(np.flatnonzero(panel.lengths))
         self._refuse_unknown_ahead(panel, self._whole_segments(steps))
@@ -220,7 +226,7 @@ class SeriesTask(Task):
         refuse(found)
         assert later is not None
         self._warn(self.last, later, found)
-        panel = self.last.followed_by(later)[0]
+        panel = followed(self.last, later, source)[0]
         if self.shape().log:
             positive(panel)
         return panel
@@ -230,9 +236,9 @@ class SeriesTask(Task):
         told = [finding.message for finding in found if finding.level == "warning" and finding.row is not None]
         unseen = [name for name in later.names if name not in set(known.names)]
         if unseen:
-            message = f"{len(unseen):,} series were not in the training data: {listed(unseen, 5)}"
-            told.append(f"{message}; they are forecast from these rows alone")
-        for each in told:
+            message = f"{len(unseen):,} series not in the training data: {listed(unseen, 5)}"
+            told.append(f"{message}; forecast from these rows alone")
+        for each in [*told, *between(known, later)]:
             warnings.warn(each, stacklevel=4)
 
     def _knows_ahead(self, panel: Panel, number: int) -> bool:
@@ -259,3 +265,36 @@ class SeriesTask(Task):
         lines += [f"  ... ({len(lacking):,} series in all)"] if len(lacking) > MOST_LINES else []
         needed = ", ".join(filter(None, (self.options.time, self.options.series, *columns)))
         raise DataError("\n".join([*lines, f"give rows with {needed} for these times, the target empty, in a file"]))
+
+
+def named(source: Source) -> str:
+    """A source in messages."""
+    return str(source) if isinstance(source, str | Path) else "the given rows"
+
+
+def followed(known: Panel, later: Panel, source: Source) -> tuple[Panel, np.ndarray]:
+    """`known.followed_by(later)`; an error also names the source."""
+    try:
+        return known.followed_by(later)
+    except DataError as error:
+        raise DataError(f"{named(source)}: {error}; write times as the training data has them") from None
+
+
+def between(known: Panel, later: Panel) -> list[str]:
+    """A warning where rows lack between the end of what is known and the first new ones."""
+    numbers = {name: number for number, name in enumerate(known.names)}
+    gaps: dict[str, int] = {}
+    for place, name in enumerate(later.names):
+        number = numbers.get(name, -1)
+        if number >= 0 and known.lengths[number]:
+            steps, _ = known.frequency.steps(known.starts[number : number + 1], later.starts[place : place + 1])
+            gaps[name] = int(steps[0] - known.lengths[number])
+    wide = {name: gap for name, gap in gaps.items() if gap > 0}
+    if not wide:
+        return []
+    name = max(wide, key=lambda each: wide[each])
+    first = known.times(numbers[name], known.lengths[numbers[name] : numbers[name] + 1])[0]
+    return [
+        f"{len(wide):,} series with rows missing between what the model knows and these rows, the most in {name!r}: "
+        f"{wide[name]:,} steps of {known.frequency} from {shown_time(first, known.dates)} on; they count as missing"
+    ]
