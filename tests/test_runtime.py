@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -370,6 +371,26 @@ def test_code_for_aarch64_is_assembled(name: str, scalar: str) -> None:
     if cpu.host()[0] and sys.platform == "linux":
         assert image[:4] == b"\x7fELF" and int.from_bytes(image[18:20], "little") == 183, "not code for AArch64"
     assert len(image) > 1000
+
+
+AVX512 = re.compile(
+    r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]|\{1to|\t(vpternlog|vrndscale|vpermt2|vpmullq|vmovdq[ua](8|16|32|64)\b)"
+    r"|\tv(insert|extract|broadcast)[if]\d+x|\tvcvt\w*u(qq|dq)|\tvp(abs|min|max|sra)u?q\b|\tvpandn?[dq]\b"
+)
+
+
+@pytest.mark.skipif("avx2" not in HERE, reason="needs a processor with AVX2")
+@pytest.mark.parametrize("name", ["skylake-avx512", "znver4"])
+@pytest.mark.parametrize("scalar", ["float", "double"])
+def test_code_for_avx2_holds_nothing_of_avx512(name: str, scalar: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a virtual machine that hides AVX-512 and keeps the processor's name."""
+    monkeypatch.setattr(cpu, "host", lambda: (name, {}))
+    isa = ISAS["avx2"]
+    machine = cpu.target_machine(isa)
+    text = cpu.tuned(kernel._library_text(isa, scalar), isa)
+    lines = machine.emit_assembly(cpu.optimised(text, machine)).splitlines()
+    assert f'"tune-cpu"="{name}"' in text and any("vfmadd" in line for line in lines)
+    assert [line for line in lines if AVX512.search(line)] == []
 
 
 # ---- looking inside

@@ -66,17 +66,27 @@ def best_isa(forced: str | None = None) -> Isa:
 
 
 def target_machine(isa: Isa, jit: bool = True) -> Any:
-    """LLVM's code generator for an instruction set: tuned for this machine's processor where the features allow."""
+    """LLVM's code generator for an instruction set. It names no processor, as LLVM would add all that this can do: a
+    virtual machine may hide some of it, and GATEWORK_ISA asks for less."""
     llvm = binding()
     if isa.triple == "aarch64" and not supported(isa):
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
         return llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine(features=isa.features, opt=2)
-    cpu = "x86-64" if isa.name == "sse2" else host()[0]
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=cpu if isa.triple == "x86_64" else "", features=isa.features, opt=2, jit=jit
-    )
+    cpu = "x86-64" if isa.triple == "x86_64" else ""
+    return target.create_target_machine(cpu=cpu, features=isa.features, opt=2, jit=jit)
+
+
+def tuned(text: str, isa: Isa) -> str:
+    """IR for this machine's processor: scheduled for it and, if it can, with prefetches for writing. Neither changes a
+    result."""
+    if isa.triple != "x86_64" or isa.name == "sse2":
+        return text
+    name, features = host()
+    more = isa.features + ",+prfchw" * bool(features.get("prfchw"))
+    said = isa.attributes.replace(isa.features, more)
+    return text.replace(isa.attributes, f'{said} "tune-cpu"="{name}"')
 
 
 def optimised(text: str, machine: Any) -> Any:
@@ -154,6 +164,6 @@ def load(name: str, key: str, isa: Isa, text: Callable[[], str]) -> Code:
 def compile_object(text: str, isa: Isa) -> bytes:
     debug("ir", lambda: text)
     machine = target_machine(isa)
-    parsed = optimised(text, machine)
+    parsed = optimised(tuned(text, isa), machine)
     debug("asm", lambda: machine.emit_assembly(parsed))
     return machine.emit_object(parsed)
