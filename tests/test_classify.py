@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 from typing import Any
 
@@ -347,6 +348,41 @@ def test_batches_depend_on_seed_and_epoch_and_are_shared_out():
     assert len(halves[0]) == len(halves[1])
     assert sum(len(batch.labels) for batch in whole) == 18
     assert {tuple(rows) for rows in task.batches(examples, 1, Shard()).rows} != {tuple(rows) for rows in whole.rows}
+
+
+@pytest.mark.parametrize(
+    ("options", "level", "words"),
+    [
+        ({"stop": ("xx",)}, "error", "xx"),
+        ({"stem": "klingon"}, "error", "klingon"),
+        ({"vectors": "none.txt"}, "error", "none.txt"),
+        ({"vectors": "v.txt", "embedding_size": 4}, "error", "vectors of 5 numbers, but embedding_size=4"),
+        ({"vectors": "v.txt"}, "note", "2 of 10 words have a pretrained vector"),
+        ({"stop": ("en",)}, "warning", " training texts are stop words alone (first: "),
+        ({"stem": "english"}, "note", "the vocabulary has 9 units"),
+        ({}, "note", "the vocabulary has 10 units"),
+    ],
+)
+def test_check_tries_what_the_options_make_of_words(tmp_path, monkeypatch, options, level, words):
+    """An option acts in a check too; what it would refuse in a training is an error beside the other findings."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v.txt").write_text("film 1 2 3 4 5\nsinger -1 -2 -3 -4 -5\n")
+    pairs = itertools.product(("the", "of", "film", "films", "singer", "song", "red", "blue"), repeat=2)
+    rows = [f"{' '.join(pair)},{'ab'[n % 2]}" for n, pair in enumerate(pairs)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows]))
+    task = Classify(ClassifyOptions(**{"embedding_size": 5, **options}))
+    found = jobs.check(task, tmp_path / "a.csv")
+    assert any(each.level == level and words in each.message for each in found), found
+    assert any("would split into" in each.message for each in found)
+
+
+def test_options_of_words_are_refused_for_numbers(tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("id,t,x,label\n" + "".join(f"{n},0,{n},{'ab'[n % 2]}\n" for n in range(40)))
+    task = Classify(ClassifyOptions(id="id", time="t", stop=("en",), stem="english"))
+    with pytest.raises(OptionError, match="stop and stem works on texts"):
+        task.prepare(path)
+    assert [each.level for each in jobs.check(task, path)] == ["error"]
 
 
 def test_pretrained_vectors_are_used_and_can_stay(reviews, tmp_path):

@@ -15,6 +15,7 @@ from gatework.data.augment import Augmentation
 from gatework.data.checks import check_overlap
 from gatework.data.finding import Finding, refuse
 from gatework.data.splits import split_by_time, split_rows
+from gatework.data.tokenizers import EMPTY
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
@@ -94,6 +95,9 @@ class Classify(Task):
             )
         if not texts and self.options.word_dropout:
             raise OptionError("word_dropout works on texts, but the rows are numeric sequences; take jitter")
+        words = [name for name in ("stop", "stem", "spaces", "vectors") if getattr(self.options, name)]
+        if not texts and words:
+            raise OptionError(f"{' and '.join(words)} works on texts, but the rows are numeric sequences; leave it out")
         return 0.1 if texts and self.options.word_dropout is None else self.options.word_dropout or 0.0
 
     def _parts(self, rows: Rows, valid: Source | None, test: Source | None) -> tuple[Rows, dict[str, Rows]]:
@@ -158,21 +162,43 @@ class Classify(Task):
                 Finding("note", f"{rows.source}: {len(rows):,} rows"),
                 *(Finding("note", note) for note in rows.notes),
             ]
-            return [*notes, *reading.check_rows(rows, self.options), *self._try_split(rows)]
+            return [*notes, *reading.check_rows(rows, self.options), *self._try_parts(rows)]
         except GateworkError as error:
             return [Finding("error", str(error))]
 
-    def _try_split(self, rows: Rows) -> list[Finding]:
+    def _try_parts(self, rows: Rows) -> list[Finding]:
+        """What would be held out of the rows, and what would be learned of the words of the rest."""
         if len(rows) < 2 or rows.labels.n_unique() < 2:
             return []
+        found: list[Finding] = []
         try:
             train, others = self._parts(rows, None, None)
+            found += self._split_notes(rows, train, others)
+            return found + (self._word_notes(train) if train.texts is not None else [])
         except GateworkError as error:
-            return [Finding("error", str(error))]
+            return [*found, Finding("error", str(error))]
+
+    def _split_notes(self, rows: Rows, train: Rows, others: dict[str, Rows]) -> list[Finding]:
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
         counts = rows.labels.drop_nulls().value_counts(sort=True)
         shown = ", ".join(f"{label!r} {count:,}" for label, count in counts.head(12).rows())
         return [Finding("note", f"would split into {sizes}"), Finding("note", f"labels: {shown}")]
+
+    def _word_notes(self, train: Rows) -> list[Finding]:
+        """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
+        assert train.texts is not None
+        self.encoder = Encoder(self.options, "texts", class_names(train.labels))
+        inputs, _ = self.encoder.fit(train)
+        assert self.encoder.tokenizer is not None
+        told = [Finding("note", f"the vocabulary has {len(self.encoder.tokenizer):,} units")]
+        written = (train.texts.fill_null("").str.strip_chars() != "").to_numpy()
+        lost = np.flatnonzero((inputs.values[inputs.offsets[:-1]] == EMPTY) & written)
+        if self.options.stop and len(lost):
+            text = f"{len(lost):,} training texts are stop words alone (first: {train.where(int(lost[0]))})"
+            told.append(Finding("warning", text))
+        if self.options.vectors:
+            told.append(Finding("note", _vector_note(self._vectors()[1])))
+        return told
 
     def _fit(self, rows: Rows) -> Examples:
         """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
@@ -229,13 +255,24 @@ class Classify(Task):
         return model
 
     def _use_vectors(self, model: Classifier) -> None:
-        """Known words start from the file's vectors, scaled to the deviation of the others."""
-        assert self.encoder.tokenizer is not None and model.embedding is not None and self.options.vectors
-        vectors, found = read_vectors(self.options.vectors, self.encoder.tokenizer.vocabulary)
-        self.notes.append(f"{found.sum():,} of {len(found):,} words have a pretrained vector")
+        """Known words start from the file's vectors."""
+        assert model.embedding is not None
+        vectors, found = self._vectors()
+        self.notes.append(_vector_note(found))
         with torch.no_grad():
             model.embedding.weight[torch.from_numpy(found)] = torch.from_numpy(vectors[found])
         model.embedding.weight.requires_grad_(not self.options.freeze_vectors)
+
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors [V, I] of the vocabulary, and which of its words the file has."""
+        assert self.encoder.tokenizer is not None and self.options.vectors
+        vectors, found = read_vectors(self.options.vectors, self.encoder.tokenizer.vocabulary)
+        if vectors.shape[1] != self.options.embedding_size:
+            raise OptionError(
+                f"{self.options.vectors} holds vectors of {vectors.shape[1]} numbers, but "
+                f"embedding_size={self.options.embedding_size}; add embedding_size={vectors.shape[1]}"
+            )
+        return vectors, found
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
         changes = Augmentation.of(self.options)
@@ -350,3 +387,7 @@ class Classify(Task):
         rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():
             return self._judged(model, self.logits(model, self._encoded(rows)))
+
+
+def _vector_note(found: np.ndarray) -> str:
+    return f"{found.sum():,} of {len(found):,} words have a pretrained vector"
