@@ -103,6 +103,34 @@ def test_attention_looks_back_at_every_step() -> None:
     assert (inputs.grad[:, :, 0].abs().amax(1) > 0).all()
 
 
+@pytest.mark.parametrize("scale", ["deviation", "last"])
+def test_a_network_may_correct_the_last_value(scale: str) -> None:
+    frame = table().with_columns(pl.when(pl.col("t") == 40).then(None).otherwise("y").alias("y"))
+    task, parts = prepared(frame, base="last", linear="none", scale=scale)
+    windows = parts.train.take(np.flatnonzero(parts.train.cuts == 41))  # the last value is not known
+    expected = baselines.all_naive(windows)["naive"]
+    assert not np.allclose(expected, baselines.all_naive(windows)["seasonal naive"])
+    with torch.no_grad():
+        found = task.forecasts(task.build().eval(), windows)[:, :, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_segments_read_what_is_static_once_each() -> None:
+    """Of any length, and also where the window is filled up in front and the horizon behind."""
+    frame = table().with_columns(kind=pl.col("s"))
+    task, parts = prepared(frame, decoding="segments", segment=4, static=("kind",))
+    model, batch = _stirred(task.build().eval()), some(task, parts)
+    decoder = model.members[0]
+    changing, future = (each - 3 for each in parts.train.channels[:2])
+    assert decoder.read.in_features == 4 * changing + 3
+    assert decoder.future.in_features == 4 * future + 3
+    own = batch.future[:, 0, -3:]
+    assert (decoder.cut(batch.inputs.transpose(0, 1), front=2)[:, :, -3:] == own[:, None]).all()
+    assert (decoder.cut(batch.future, back=3)[:, :, -3:] == own[:, None]).all()
+    other = changed(batch, future=torch.cat([batch.future[:, :, :-3], own.roll(1, 1)[:, None].expand(-1, 5, -1)], 2))
+    assert ((model(other) - model(batch)).abs().amax((0, 2)) > 1e-4).all()
+
+
 @pytest.mark.parametrize("segment", [1, 3, 4, 10])
 def test_segments_of_any_length_fill_horizon_and_window(segment: int) -> None:
     task, parts = prepared(decoding="segments", segment=segment)

@@ -72,7 +72,7 @@ class SeriesForecast(Subject):
         self.baseline = torch.full_like(self.entry, float(np.nanmean(scaled)))
         numbered = np.full(len(self.windows.values), np.nan)
         numbered[places[:back]] = np.where(np.isnan(past), np.nan, np.arange(back))
-        plain = Shape(back, self.shape.horizon, self.shape.season)
+        plain = Shape(back, self.shape.horizon, self.shape.season, base=self.shape.base)
         coded = make_batch(replace(self.windows, values=numbered, shape=plain), ONE)
         where = lambda part: (part[0] * coded.scale[0] + coded.center[0]).round().long()  # noqa: E731
         self.read = {"filled": where(coded.window), "base": where(coded.base), "lags": where(coded.future[:, :, 1])}

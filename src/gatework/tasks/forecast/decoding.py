@@ -1,7 +1,8 @@
 """From a window to corrections of its steps ahead: four ways to decode, each an encoder with its own end.
 
-Each is built with (options, shape, channels, outputs) and called with (batch, start): `start` [B, h] is the forecast to
-be corrected, the result is [B, h, outputs]. A fresh one corrects nothing, as its last map starts at 0.
+Each is built with (options, shape, channels, outputs), channels as `Windows.channels` counts them, and called with
+(batch, start): `start` [B, h] is the forecast to be corrected, the result is [B, h, outputs]. A fresh one corrects
+nothing, as its last map starts at 0.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def time_since(mask: Tensor) -> Tensor:
 class Direct(nn.Module):
     """All steps at once from the encoder's last output, each with what is known of it ahead."""
 
-    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         self.encoder = Encoder(channels[0], options)
         self.dropout = nn.Dropout(options.dropout)
@@ -65,40 +66,42 @@ class Direct(nn.Module):
 
 class Segments(nn.Module):
     """Segments of several steps are read as one and forecast as one, all from the same last state (Lin et al. 2023,
-    "SegRNN", section 3: segment-wise iterations and parallel multi-step forecasting with position embeddings)."""
+    "SegRNN", section 3: segment-wise iterations and parallel multi-step forecasting with position embeddings).
 
-    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+    What is static is read once a segment; where it says which series it is, its map holds the paper's channel vectors.
+    """
+
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         self.length = min(options.segment or shape.season, shape.lookback)
         self.count = -(-shape.horizon // self.length)
-        hidden = options.hidden_size
-        self.read = nn.Linear(channels[0] * self.length, hidden)
+        hidden, self.static = options.hidden_size, channels[2]
+        self.read = nn.Linear((channels[0] - self.static) * self.length + self.static, hidden)
         self.encoder = Encoder(hidden, options)
         self.position = nn.Parameter(torch.randn(self.count, hidden) * 0.1)
-        self.future = nn.Linear(channels[1] * self.length, hidden)
+        self.future = nn.Linear((channels[1] - self.static) * self.length + self.static, hidden)
         self.dropout = nn.Dropout(options.dropout)
         self.outputs = silent(nn.Linear(hidden, self.length * outputs))
 
     def forward(self, batch: Batch, start: Tensor) -> Tensor:
         rows, horizon = start.shape
-        inputs = batch.inputs.transpose(0, 1)
-        inputs = functional.pad(inputs, (0, 0, -inputs.shape[1] % self.length, 0))
-        read = torch.relu(self.read(self.cut(inputs))).transpose(0, 1)
-        _, states = self.encoder(read)
-        future = functional.pad(batch.future, (0, 0, 0, self.count * self.length - horizon))
-        asked = self.future(self.cut(future)) + self.position
+        read = self.cut(batch.inputs.transpose(0, 1), front=-len(batch.inputs) % self.length)
+        _, states = self.encoder(torch.relu(self.read(read)).transpose(0, 1))
+        asked = self.future(self.cut(batch.future, back=-horizon % self.length)) + self.position
         result, _ = self.encoder(asked.reshape(1, rows * self.count, -1), repeated(states, self.count))
         return self.outputs(self.dropout(result[0])).reshape(rows, self.count * self.length, -1)[:, :horizon]
 
-    def cut(self, values: Tensor) -> Tensor:
-        """(B, n * length, C) -> (B, n, length * C)."""
-        return values.unflatten(1, (-1, self.length)).flatten(2)
+    def cut(self, values: Tensor, front: int = 0, back: int = 0) -> Tensor:
+        """(B, T, C + S), of which S are static, with padding -> (B, n, length * C + S)."""
+        changing = values.shape[2] - self.static
+        parts = functional.pad(values[:, :, :changing], (0, 0, front, back)).unflatten(1, (-1, self.length)).flatten(2)
+        return torch.cat([parts, values[:, :1, changing:].expand(-1, parts.shape[1], -1)], 2)
 
 
 class Recursive(nn.Module):
     """One step ahead, fed back as if it had been seen (covariates that are not known ahead are 0 there)."""
 
-    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         self.encoder = Encoder(channels[0], options)
         self.unknown = channels[0] - channels[1]
@@ -128,7 +131,7 @@ class Attention(nn.Module):
     """A second recurrent layer runs over what is known ahead and looks back at every step of the window (Luong, Pham &
     Manning 2015, section 3.1: global attention, general score)."""
 
-    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int], outputs: int):
+    def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         hidden = options.hidden_size
         self.encoder = Encoder(channels[0], options)

@@ -15,7 +15,7 @@ ROUNDS = 8  # of reweighting towards absolute errors
 
 @torch.no_grad()
 def solve(linear: nn.Linear, windows: Windows, options: ForecastOptions) -> None:
-    """Sets a linear map from scaled windows to errors of the seasonal naive forecast, by ridge regression.
+    """Sets a linear map from scaled windows to errors of the naive forecast that is corrected, by ridge regression.
 
     With loss "mae" the rows are weighted by 1 / error and solved again, a few times: this goes towards the least
     absolute errors (Schlossmacher 1973), which a few wild windows cannot spoil.

@@ -11,17 +11,19 @@ from gatework.tasks.forecast.windows import Batch, Shape
 
 
 class Forecast(nn.Module):
-    """Corrections of the seasonal naive forecast by a linear map, and of both by networks whose last maps start at 0.
+    """Corrections of a naive forecast (`options.base`) by a linear map, and of both by networks whose last maps start
+    at 0.
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
-    over the members of an ensemble. `adjustment` [h, Q] makes intervals honest; see `intervals.conformal`. `settled` is
+    over the members of an ensemble. `spread` is where the quantiles start from, beside the point forecast. `adjustment` [h, Q] makes intervals honest; see `intervals.conformal`. `settled` is
     1 once the validation part is learned too, from when on it can judge no more.
     """
 
     adjustment: Tensor
     settled: Tensor
+    spread: Tensor
 
-    def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int):
+    def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0):
         super().__init__()
         outputs = 1 + len(options.quantiles)
         kind = DECODERS[options.decoding]
@@ -29,17 +31,24 @@ class Forecast(nn.Module):
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        self.members = nn.ModuleList(kind(options, shape, (inputs, future), outputs) for _ in range(options.ensemble))
+        self.members = nn.ModuleList(
+            kind(options, shape, (inputs, future, static), outputs) for _ in range(options.ensemble)
+        )
         self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
         self.register_buffer("settled", torch.zeros(()))
+        self.register_buffer("spread", torch.zeros(shape.horizon, outputs))
 
     def forward(self, batch: Batch) -> Tensor:
         return self.each(batch).mean(0)
 
     def each(self, batch: Batch) -> Tensor:
         """[E, B, h, 1 + Q]: what each member says."""
-        start = batch.base if self.linear is None else batch.base + self.linear(batch.window)
-        return torch.stack([member(batch, start) for member in self.members]) + start.unsqueeze(2)
+        start = self.start(batch)
+        return torch.stack([member(batch, start) for member in self.members]) + start.unsqueeze(2) + self.spread
+
+    def start(self, batch: Batch) -> Tensor:
+        """[B, h]: the forecast that the members correct."""
+        return batch.base if self.linear is None else batch.base + self.linear(batch.window)
 
 
 def forecast_loss(outputs: Tensor, batch: Batch, levels: Tensor, kind: str) -> Tensor:

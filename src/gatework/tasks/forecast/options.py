@@ -81,6 +81,13 @@ class ForecastOptions(NumericOptions):
         panel="model",
         choices=("solved", "fixed", "learned", "none"),
     )
+    base: str = option(
+        "season",
+        "forecast that the model corrects: the value a season before (season), or the window's last value (last), "
+        "which leaves less noise to undo where linear=none",
+        panel="model",
+        choices=("season", "last"),
+    )
     ridge: float = option(1.0, "penalty on the squared weights of the solved linear map", panel="model", low=0)
     quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
     interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)

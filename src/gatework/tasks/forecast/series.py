@@ -96,7 +96,8 @@ class SeriesTask(Task):
         assert options.lookback and options.horizon and options.season
         size = (options.lookback, options.horizon, options.season)
         kind = options.transform
-        return Shape(*size, kind.startswith("log"), kind.endswith("difference"), options.unit, options.calendar)
+        ways = (options.unit, options.calendar, options.base)
+        return Shape(*size, kind.startswith("log"), kind.endswith("difference"), *ways)
 
     def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
         """Windows of training, validation and test, where these have no source of their own."""

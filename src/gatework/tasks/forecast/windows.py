@@ -24,7 +24,8 @@ SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 class Shape:
     """Lookback L, horizon h, season m; whether logarithms are forecast, and seen as differences; the unit of values
     counted from a window's last one, where windows are not scaled by their own deviation; whether the model is told
-    hour, weekday and season."""
+    hour, weekday and season; the forecast that it corrects: "season" is the seasonal naive one, "last" the last
+    value."""
 
     lookback: int
     horizon: int
@@ -33,6 +34,7 @@ class Shape:
     difference: bool = False
     unit: float | None = None
     calendar: bool = True
+    base: str = "season"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Windows:
         return len(self.owners)
 
     @property
-    def channels(self) -> tuple[int, int]:
-        """How many channels `Batch.inputs` and `Batch.future` have."""
-        known = 2 + self.calendar.shape[1] + self.static.shape[1]
-        return known + self.seen.shape[1], known
+    def channels(self) -> tuple[int, int, int]:
+        """How many channels `Batch.inputs` and `Batch.future` have, and how many at the end of both are static."""
+        static = self.static.shape[1]
+        known = 2 + self.calendar.shape[1] + static
+        return known + self.seen.shape[1], known, static
 
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
@@ -185,7 +188,7 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     whole = (values - center[:, None]) / scale[:, None]
     whole = changes.windows(whole, shape.lookback, random_generator()) if changes else whole
     scaled, truth = whole[:, : shape.lookback], whole[:, shape.lookback :]
-    base = seasonal_naive(scaled, shape.horizon, shape.season)
+    base = seasonal_naive(scaled, shape.horizon, shape.season if shape.base == "season" else 1)
     marks = _marks(windows, rows, places)
     seen = windows.seen[places[:, : shape.lookback]]
     lags = _season_before(filled(scaled), shape)
