@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.testing import assert_close
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
@@ -159,6 +159,38 @@ def test_weights_go_both_ways(kind: str) -> None:
     assert not ours["rnn"].training
     ours["rnn"].weight_ih_l0.data.zero_()
     assert model["rnn"].weight_ih_l0.any(), "the copy shares memory with the original"
+
+
+class Tied(nn.Module):
+    """An embedding whose weight is the output's too, and one LSTM in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.rnn, self.out = nn.Embedding(10, 4), nn.LSTM(4, 4, batch_first=True), nn.Linear(4, 10)
+        self.again, self.out.weight = self.rnn, self.embed.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.again(self.rnn(self.embed(x))[0])[0])
+
+
+def test_copies_share_what_the_model_shares_and_nothing_with_it() -> None:
+    model, calls = Tied(), []
+    model.rnn.bias_hh_l0.requires_grad_(False)
+    model.rnn.register_forward_hook(lambda *_: calls.append("rnn"))
+    ours = from_torch(model)
+    x = torch.tensor([[1, 2, 3]])
+    assert_close(ours(x), model(x))
+    for copied, kind in ((ours, gatework.LSTM), (to_torch(ours), nn.LSTM)):
+        assert type(copied.rnn) is kind and copied.again is copied.rnn
+        assert copied.out.weight is copied.embed.weight is not model.embed.weight
+        assert len(list(copied.parameters())) == len(list(model.parameters()))
+        assert not copied.rnn.bias_hh_l0.requires_grad and copied.rnn.weight_hh_l0.requires_grad
+        calls.clear()
+        copied.out.register_forward_hook(lambda *_: calls.append("out"))
+        model(x)
+        assert calls == ["rnn", "rnn"], "a hook of the copy ran for the original"
+        copied(x)
+        assert calls[2:] == ["rnn", "rnn", "out"], "the copy lost a hook"
 
 
 def test_a_layer_with_options_of_its_own_does_not_become_torchs() -> None:

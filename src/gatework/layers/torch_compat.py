@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from torch import Tensor, nn
@@ -176,9 +176,10 @@ def from_torch(model: nn.Module) -> nn.Module:
     """A copy of a torch model in which every nn.LSTM, nn.GRU and nn.RNN is gatework's, with the same weights.
 
     >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
+
+    What the model shares, its copy shares too: tied weights, a layer in two places.
     """
-    pairs: dict[Any, Any] = {old: (new, names) for old, new, names in _PAIRS}
-    return _swapped(model, lambda m: pairs.get(type(m)))
+    return _swapped(model, {old: (new, names) for old, new, names in _PAIRS})
 
 
 def to_torch(model: nn.Module) -> nn.Module:
@@ -186,29 +187,26 @@ def to_torch(model: nn.Module) -> nn.Module:
 
     Raises OptionError where a layer uses options that torch.nn's layers do not have.
     """
-    pairs: dict[Any, Any] = {new: (old, names) for old, new, names in _PAIRS}
-    return _swapped(model, lambda m: pairs.get(type(m)))
+    return _swapped(model, {new: (old, names) for old, new, names in _PAIRS})
 
 
-def _swapped(model: nn.Module, pair: Callable[[nn.Module], Any]) -> nn.Module:
-    found = pair(model)
-    if found is not None:
-        return _rebuilt(model, *found)
-    model = copy.copy(model)
-    model._modules = {n: None if m is None else _swapped(m, pair) for n, m in model._modules.items()}
-    model._parameters = {n: copy.deepcopy(p) for n, p in model._parameters.items()}
-    model._buffers = {n: copy.deepcopy(b) for n, b in model._buffers.items()}
-    return model
+def _swapped(model: nn.Module, pairs: Mapping[Any, Any]) -> nn.Module:
+    model = copy.deepcopy(model)
+    made = {m: _rebuilt(m, *pairs[type(m)]) for m in model.modules() if type(m) in pairs}
+    for parent in list(model.modules()):
+        parent._modules.update({name: made[m] for name, m in parent._modules.items() if m in made})
+    return made.get(model, model)
 
 
 def _rebuilt(layer: Any, kind: Any, names: tuple[str, ...]) -> nn.Module:
-    first = next(layer.parameters())
-    new = kind(**{n: getattr(layer, n) for n in names}, device=first.device, dtype=first.dtype)
+    """A layer of another kind over the very parameters of this one, with its hooks."""
+    new = kind(**{n: getattr(layer, n) for n in names}, device="meta")
     more = sorted(set(layer.state_dict()) - set(new.state_dict()))
     own = [n for n in ("recurrent_dropout", "weight_drop", "zoneout") if getattr(layer, n, None)]
     if more or own:
         raise OptionError(f"torch.nn's {kind.__name__} has no {', '.join(own) or more[0]}; the layer cannot become one")
-    new.load_state_dict(layer.state_dict())
-    for name, parameter in new.named_parameters():
-        parameter.requires_grad_(getattr(layer, name).requires_grad)
+    for name, parameter in layer.named_parameters(remove_duplicate=False):
+        setattr(new, name, parameter)
+    new.__dict__.update({name: value for name, value in vars(layer).items() if "_hook" in name})
+    new.flatten_parameters()
     return new.train(layer.training)
