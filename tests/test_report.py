@@ -237,6 +237,8 @@ def curve(train: list[float], valid: list[float]) -> str:
 
 def test_what_curves_say() -> None:
     assert "still falling" in curve([3, 2, 1.0], [3, 2, 1.0]) and "no gap" in curve([3, 2, 1.0], [3, 2, 1.0])
+    assert "hardly moved in the last" in curve([3, 2, 0.5, 0.44, 0.43, 0.43], [3, 2, 0.5, 0.44, 0.43, 0.429])
+    assert "hardly moved in the last" in curve([2, 1e-4, 1.1e-5, 1e-5], [2, 1e-4, 1.1e-5, 1e-5])
     overfitted = curve([2, 1, 0.1], [2, 1, 1.5])
     assert "a gap of 1.4" in overfitted and "lowest in epoch 2 and rose by 0.5" in overfitted
     assert "hardly moved" in curve([2, 1, 0.9], [2, 1, 1.01])

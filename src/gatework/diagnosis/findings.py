@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.diagnosis.gates import Gate
-from gatework.training.learner import like_training
+from gatework.training.learner import like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
@@ -41,7 +41,7 @@ def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]
         text = f"The network's training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: it learned little"
         found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
     found += _overfitted(valid, lowest, rows, options) or _apart(train, alone, options)
-    if lowest == len(valid) - 1 and not found:
+    if still_falling(valid) and not found:
         text = f"The validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): underfitted"
         found.append(Finding("problem", text, *_epochs(options)))
     return found or [Finding("good", f"No over- or underfitting to speak of: validation loss {min(valid):.4g}")]

@@ -22,6 +22,16 @@ def like_training(row: Mapping[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
+def still_falling(losses: Sequence[float]) -> bool:
+    """Whether the last quarter of the validations made a difference, so that more of them might.
+
+    It did where it took at least 2% off the last loss, and as much of the whole fall: a loss that ends near zero, or
+    creeps at the end of a schedule, has arrived.
+    """
+    fall = losses[-1 - max(len(losses) // 4, 1)] - losses[-1]
+    return losses[-1] == min(losses) and fall >= 0.02 * max(abs(losses[-1]), max(losses) - losses[-1])
+
+
 @dataclass(frozen=True)
 class Metric:
     """What validation watches: a key of the task's metrics, and which way is better."""
