@@ -1,4 +1,5 @@
-"""Keras' recurrent layers on gatework's kernels: `LSTM`, `GRU`, `SimpleRNN`, and the ways between them and Keras' own.
+"""Keras' recurrent layers on gatework's kernels: `LSTM`, `GRU`, `SimpleRNN`, the ways between them and Keras' own, and
+`Recurrent` for any cell.
 
     import os; os.environ["KERAS_BACKEND"] = "torch"       # before the first import of keras
     import keras, gatework.keras
@@ -35,5 +36,6 @@ if _keras.backend.backend() != "torch":
 
 from gatework.keras.convert import from_keras, load_model, to_keras, to_torch  # noqa: E402
 from gatework.keras.layers import GRU, LSTM, SimpleRNN  # noqa: E402
+from gatework.keras.recurrent import Recurrent  # noqa: E402
 
-__all__ = ["GRU", "LSTM", "SimpleRNN", "from_keras", "load_model", "to_keras", "to_torch"]
+__all__ = ["GRU", "LSTM", "Recurrent", "SimpleRNN", "from_keras", "load_model", "to_keras", "to_torch"]

@@ -10,7 +10,8 @@ import keras
 
 from gatework.errors import OptionError
 from gatework.keras.graphs import binding, graph
-from gatework.keras.layers import GRU, LSTM, Fused, SimpleRNN
+from gatework.keras.layers import GRU, LSTM, Fused, SimpleRNN, tensor
+from gatework.keras.recurrent import Recurrent as CellLayer
 from gatework.layers.parameters import parameter_name
 from gatework.layers.recurrent import Recurrent
 
@@ -25,8 +26,14 @@ def to_keras(model: Any) -> Any:
 
     The new model has the old one's weights, compile options, optimiser and random state; the old one stays as it is.
     Models that are subclasses of keras.Model have to describe themselves by get_config. Raises OptionError for one that
-    keeps layers of gatework where its configuration does not reach.
+    keeps layers of gatework where its configuration does not reach, or has a `Recurrent`, which Keras does not know.
     """
+    for layer in model._flatten_layers():
+        if isinstance(layer, CellLayer):
+            raise OptionError(
+                f"Keras has no layer for the cell {layer.step.graph.name!r} of {layer.name!r}; save the model as it "
+                "is, and load it where gatework is installed, or use gatework.keras.to_torch for the layer"
+            )
     return _converted(model, _plain, tuple(NAMES.values()))
 
 
@@ -63,11 +70,22 @@ def to_torch(layer: Any) -> Recurrent:
     )
     if reason or not layer.built:
         raise OptionError(f"{layer.name!r} cannot become a torch module: {reason or 'build the layer first'}")
+    if isinstance(layer, CellLayer):
+        return _module_of_cell(layer)
     inputs, units = layer.cell.kernel.shape[0], layer.cell.units
     made, parameters = graph(layer._form()), [p.detach() for p in layer._parameters_in_order()]
     module = Recurrent(made, inputs, units, batch_first=True, dtype=parameters[0].dtype)
     weights = binding(layer._form(), inputs, units).weights(parameters)
     module.load_state_dict({f"{parameter_name(made, key)}_l0": value for key, value in weights.items()})
+    return module
+
+
+def _module_of_cell(layer: CellLayer) -> Recurrent:
+    step, weights = layer.step, {v.name: tensor(v).detach() for v in layer.step.ordered}
+    data, dtype = step.graph.inputs[0].width, next(iter(weights.values())).dtype
+    sizes = {name: size for name, size in step.sizes if name not in ("H", data)}
+    module = Recurrent(step.graph, dict(step.sizes)[data], step.units, sizes=sizes, batch_first=True, dtype=dtype)
+    module.load_state_dict({f"{name}_l0": value for name, value in weights.items()})
     return module
 
 

@@ -24,10 +24,14 @@ class Fused(keras.layers.RNN):
         """The last output, the outputs, and the last states; Keras calls it from `call`."""
         mask = _two_axes(mask, sequences)
         if self._reason(sequences, mask):
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return self.own_loop(sequences, initial_state, mask, training)
         states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         call, inputs = self._prepared(sequences, states, training)
         return loop(call, inputs, mask)  # pyright: ignore[reportCallIssue]
+
+    def own_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+        """Keras' loop, step by step."""
+        return super().inner_loop(sequences, initial_state, mask, training)
 
     def describe(self) -> str:
         """What runs, and why.
@@ -39,14 +43,29 @@ class Fused(keras.layers.RNN):
             return f"Keras' own loop: {reason}"
         if not self.built:
             return "a kernel; which one is known once the layer is built"
+        return self.described()
+
+    def described(self) -> str:
+        """What a built layer's kernel says of itself."""
         cell: Any = self.cell
-        kernel = _tensor(cell.kernel)
+        kernel = tensor(cell.kernel)
         return binding(self._form(), len(kernel), cell.units).program(inside(kernel.dtype)).describe()
 
     # --- what there is no kernel for ---------------------------------------------------------------------------------
 
     def _reason(self, inputs: Tensor | None = None, mask: Any = None) -> str:
         """Why Keras' own loop has to run; empty if a kernel can."""
+        found = self.reason_of_form()
+        if found:
+            return found
+        if torch.compiler.is_exporting() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
+            return "the layer is being exported or transformed"
+        if inputs is not None and inputs.device.type != "cpu":
+            return f"there is no kernel for the device {inputs.device.type}"
+        return "" if mask is None or mask.dim() == 2 else "the mask differs between units"
+
+    def reason_of_form(self) -> str:
+        """The same, of what the layer's arguments say."""
         cell: Any = self.cell
         for name in ("activation", "recurrent_activation"):
             function = getattr(cell, name, None)
@@ -55,11 +74,7 @@ class Fused(keras.layers.RNN):
         for name in ("dropout", "recurrent_dropout"):
             if getattr(cell, name) == 1.0:
                 return f"Keras alone knows what {name}=1 means"
-        if torch.compiler.is_exporting() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
-            return "the layer is being exported or transformed"
-        if inputs is not None and inputs.device.type != "cpu":
-            return f"there is no kernel for the device {inputs.device.type}"
-        return "" if mask is None or mask.dim() == 2 else "the mask differs between units"
+        return ""
 
     # --- what the kernel is given ------------------------------------------------------------------------------------
 
@@ -72,9 +87,9 @@ class Fused(keras.layers.RNN):
     def _parameters_in_order(self) -> list[Tensor]:
         """The binding's parameters: the kernels transposed, the rows of the bias."""
         cell: Any = self.cell
-        found = [_tensor(cell.kernel).t(), _tensor(cell.recurrent_kernel).t()]
+        found = [tensor(cell.kernel).t(), tensor(cell.recurrent_kernel).t()]
         if cell.use_bias:
-            bias = _tensor(cell.bias)
+            bias = tensor(cell.bias)
             found += bias.unbind(0) if bias.dim() == 2 else [bias]
         dtype = inside(found[0].dtype)
         return [p.to(dtype) for p in found]
@@ -105,7 +120,7 @@ class Fused(keras.layers.RNN):
         return form, drops, inputs
 
 
-def _tensor(value: Any) -> Tensor:
+def tensor(value: Any) -> Tensor:
     return keras.ops.convert_to_tensor(value)  # type: ignore[return-value]
 
 
@@ -118,7 +133,7 @@ def _two_axes(mask: Any, inputs: Tensor) -> Tensor | None:
     mask = mask[0] if isinstance(mask, (list, tuple)) else mask
     if mask is None:
         return None
-    mask = _tensor(mask).to(torch.bool)
+    mask = tensor(mask).to(torch.bool)
     mask = mask.squeeze(-1) if mask.dim() == 3 and mask.shape[-1] == 1 else mask
     return mask.expand(inputs.shape[:2]) if mask.dim() == 2 else mask
 

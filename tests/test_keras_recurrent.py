@@ -1,0 +1,173 @@
+"""gatework.keras.Recurrent: any cell as a Keras layer, against the reference and against Keras' loop over its step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import gatework.keras
+from compare import assert_all_close, assert_close
+from gatework import cell, cells, sigmoid, tanh
+from gatework.errors import OptionError
+
+pytestmark = [pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+
+B, T, F, U = 4, 6, 5, 4
+rng = np.random.default_rng(3)
+X = torch.from_numpy(rng.standard_normal((B, T, F)).astype("float32"))
+MASKS = {
+    "none": None,
+    "right": torch.from_numpy(np.arange(T)[None, :] < np.array([4, 6, 0, 1])[:, None]),
+    "holes": torch.from_numpy(rng.random((B, T)) < 0.6),
+}
+
+
+@cell(start={"c": 0.5})
+def own(x, h, c, W):
+    f = sigmoid(W.f(h, x))
+    c = f * c + (1 - f) * tanh(W.g(x))
+    return W.p + c * tanh(W.o(h, x)), c
+
+
+def layer_of(name: Any, **arguments: Any) -> Any:
+    """A built layer with random weights, biases too."""
+    layer = gatework.keras.Recurrent(name, U, **arguments)
+    layer.build(X.shape)
+    values = np.random.default_rng(1)
+    for variable in layer.trainable_weights:
+        variable.assign(values.standard_normal(variable.shape) * 0.5)
+    return layer
+
+
+def results(call: Any, layer: Any, mask: Any) -> dict[str, torch.Tensor]:
+    """Outputs, states, and the gradients of input and weights."""
+    x = X.clone().requires_grad_()
+    found = call(x, mask)
+    found = [f for f in found if f is not None]
+    loss: Any = sum((o * torch.from_numpy(np.random.default_rng(2).standard_normal(o.shape)).to(o)).sum() for o in found)
+    leaves = [x, *(v.value for v in layer.trainable_weights)]
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    zero = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, leaves, strict=True)]
+    return {f"result {k}": o.detach() for k, o in enumerate(found)} | {f"gradient {k}": g for k, g in enumerate(zero)}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", [own, "slstm", "lstm_peephole"], ids=str)
+def test_the_kernel_gives_what_keras_loop_over_the_reference_gives(name: Any, mask: str) -> None:
+    sizes = {"heads": 2} if name == "slstm" else {}
+    for every, backwards, zeros in ((False, False, False), (True, True, False), (True, False, True)):
+        layer = layer_of(name, sizes=sizes, return_state=True, return_sequences=every, go_backwards=backwards,
+                         zero_output_for_mask=zeros)  # fmt: skip
+        assert "Keras' own" not in layer.describe() and "float32" in layer.describe()
+        plain = keras.layers.RNN(layer.cell, return_state=True, return_sequences=every, go_backwards=backwards,
+                                 zero_output_for_mask=zeros)  # fmt: skip
+        want, got = (results(lambda x, m, r=run: r(x, mask=m), layer, MASKS[mask]) for run in (plain, layer))
+        assert_all_close(got, want, T, loosen=2.0)
+
+
+def test_it_computes_what_gateworks_torch_layer_computes() -> None:
+    layer = layer_of("mgu", return_sequences=True, use_bias=False)
+    twin = gatework.keras.to_torch(layer)
+    assert [v.name for v in layer.weights][:2] == ["weight_f_h", "weight_f_x"]
+    assert_close(twin(X)[0], layer(X), T)
+
+
+def test_every_weight_starts_with_numbers_of_its_own() -> None:
+    """An initializer of Keras gives the same numbers at every call: the gates would stay equal for ever."""
+    for initializer in ("glorot_uniform", keras.initializers.GlorotUniform(seed=3)):
+        layer = gatework.keras.Recurrent("lstm", U, kernel_initializer=initializer)
+        layer.build((None, None, F))
+        kernels = {v.name: np.asarray(v.value.detach()) for v in layer.weights}
+        assert not np.allclose(kernels["weight_f_x"], kernels["weight_i_x"])
+        assert_close(kernels["weight_f_h"] @ kernels["weight_f_h"].T, np.eye(U, dtype="float32"), 4)
+        assert not np.allclose(kernels["weight_f_h"], kernels["weight_i_h"])
+    heads = gatework.keras.Recurrent("slstm", U, sizes={"heads": 2})
+    heads.build((None, None, F))
+    blocks = np.asarray(next(v for v in heads.weights if v.name == "weight_f_h").value.detach())
+    assert blocks.shape == (2, 2, 2) and not np.allclose(blocks[0], blocks[1])
+    start = gatework.keras.Recurrent("lstm_layer_norm", U)
+    start.build((None, None, F))
+    assert float(next(v for v in start.weights if "gain" in v.name).value.detach().min()) == 1.0
+
+
+def test_stateful_layers_go_on_and_begin_anew_as_the_cell_says() -> None:
+    layer, whole = layer_of(own, stateful=True, return_sequences=True), layer_of(own, return_sequences=True)
+    want = whole(X)
+    halves = torch.cat([layer(X[:, :3]), layer(X[:, 3:])], 1)
+    assert_close(halves, want, T)
+    layer.reset_state()
+    assert_close(layer(X), want, T)
+    start = [torch.full((B, U), 0.2), torch.full((B, U), 0.1)]
+    assert not np.allclose(whole(X, initial_state=start).detach(), want.detach())
+
+
+def test_dropout_draws_one_mask_a_call() -> None:
+    """The same for every step; none in evaluation; the kernel's and the loop's are the same for a seed."""
+    layer = layer_of("mgu", dropout=0.4, recurrent_dropout=0.5, seed=5, return_sequences=True)
+    assert torch.equal(layer(X), layer(X))
+    first, second = layer(X, training=True), layer(X, training=True)
+    assert not torch.equal(first, second)
+    slow = layer_of("mgu", dropout=0.4, recurrent_dropout=0.5, seed=5, return_sequences=True)
+    units = torch.ones(B, T, U, dtype=torch.bool)  # a mask for each unit runs Keras' loop
+    assert_close(slow(X, mask=units, training=True), first, T)
+    assert not slow.cell.drops
+    ones = gatework.keras.Recurrent("rnn", 50, dropout=0.5, kernel_initializer="ones", recurrent_initializer="zeros")
+    values = torch.atanh(ones(torch.full((8, 3, 1), 0.1), training=True)[:, 0].double())
+    assert set(np.round(values.detach().numpy(), 4)) <= {0.0, 0.2}
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_models_save_and_load_without_the_cells_function(bidirectional: bool, tmp_path: Path) -> None:
+    layer = gatework.keras.Recurrent(own, U, dropout=0.1, kernel_regularizer="l2", name="mine")
+    made: Any = keras.Sequential([
+        keras.layers.Input((T, F)), keras.layers.Bidirectional(layer) if bidirectional else layer,
+        keras.layers.Dense(2),
+    ])  # fmt: skip
+    made.compile(keras.optimizers.Adam(0.05), "mse")
+    x, y = X.numpy(), np.ones((B, 2), "float32")
+    history = made.fit(x, y, epochs=25, verbose=0).history["loss"]
+    assert history[-1] < 0.7 * history[0]
+    made.save(tmp_path / "own.keras")
+    again: Any = keras.models.load_model(tmp_path / "own.keras")
+    assert_close(again.predict(x, verbose=0).astype("float32"), made.predict(x, verbose=0), T)
+    read = again.layers[0].forward_layer if bidirectional else again.layers[0]
+    assert type(read) is gatework.keras.Recurrent and read.cell.graph == own.graph
+    assert layer.get_config() == type(layer).from_config(layer.get_config()).get_config()
+
+
+def test_symbolic_and_exported_calls() -> None:
+    made = keras.Sequential([keras.layers.Input((T, F)), gatework.keras.Recurrent("mgu", U, return_sequences=True)])
+    assert made.output_shape == (None, T, U)
+    with torch.no_grad():
+        exported = torch.export.export(made, (X,), strict=False)
+        assert_close(exported.module()(X), made(X), T)
+
+
+def test_narrow_types_and_float64() -> None:
+    for dtype in ("mixed_bfloat16", "float64"):
+        layer = layer_of("slstm", sizes={"heads": 2}, dtype=dtype)
+        found = layer(X)
+        assert str(found.dtype).removeprefix("torch.") == layer.compute_dtype
+        want = layer_of("slstm", sizes={"heads": 2})(X)
+        assert_close(found.float(), want, T, loosen=1 if dtype == "float64" else 3000)
+
+
+def test_what_a_keras_layer_cannot_be_made_of() -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"cell": "gru_d"}, "reads one input, but gru_d reads"),
+        ({"cell": "lstm_projected"}, "needs a size for 'P'"),
+        ({"cell": "mgu", "sizes": {"Q": 3}}, "no size 'Q'"),
+        ({"cell": "mgu", "dropout": 1.0}, "dropout is a rate from 0 to below 1"),
+    ]
+    for arguments, said in wrong:
+        with pytest.raises(OptionError, match=said):
+            gatework.keras.Recurrent(units=U, **arguments)
+    made = keras.Sequential([keras.layers.Input((T, F)), gatework.keras.Recurrent("mgu", U)])
+    with pytest.raises(OptionError, match="Keras has no layer for the cell 'mgu'"):
+        gatework.keras.to_keras(made)
+    assert cells.get("mgu").graph == gatework.keras.from_keras(made).layers[0].cell.graph
