@@ -3,6 +3,8 @@
     python benchmarks/explain.py
 
 - completeness: how far integrated gradients (64 points) miss the change of the output, of max(change, 0.05);
+- distance: how far their steps are from those of 1,024 points, as a part of the sum of absolute attributions (up to 10
+  inputs of each model, of up to 100 steps), because what adds up may still be wrong;
 - planted evidence: texts of filler words with one decisive word, on new texts: how often that word is found first;
 - time: explaining an input of 500 steps, after the model is loaded.
 
@@ -28,7 +30,8 @@ import polars as pl
 import gatework
 from gatework import tasks
 from gatework.data.embedded import digits, manual, sentences
-from gatework.explanation import Explanation
+from gatework.explanation import Explanation, subject_of
+from gatework.explanation.attribution import Attribution, baselines
 from gatework.tasks import jobs
 from gatework.training.environment import environment
 
@@ -125,8 +128,21 @@ def completeness(found: dict[str, list[Explanation]]) -> dict[str, Any]:
             "share_within_1_percent": float(np.mean(np.array(errors) <= 0.01)),
             "share_within_0.2_percent": float(np.mean(np.array(errors) <= 0.002)),
             "other_baselines": sum(one.attribution.baseline != one.words.absent for one in each),
+            "leaps": sum(bool(one.attribution.leap) for one in each),
         }  # fmt: skip
     return result
+
+
+def distances(run: jobs.Trained, given: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of 64 points from many, on the same path."""
+    found = []
+    for one in given[:: max(len(given) // 10, 1)][:10]:
+        subject = subject_of(run, {**dict.fromkeys(("text", "row", "source", "series", "target", "step")), **one})
+        if len(subject) <= 100:
+            name, baseline = baselines(subject)[0]
+            few, many = (Attribution.of(subject, name, baseline, points).steps for points in (64, 1024))
+            found.append(float(np.abs(few - many).sum() / np.abs(many).sum()))
+    return {"inputs": len(found), "median": statistics.median(found), "largest": max(found)} if found else {"inputs": 0}
 
 
 def evidence(run: jobs.Trained, count: int = 200) -> dict[str, Any]:
@@ -170,16 +186,16 @@ def main() -> None:
         folder = Path(place)
         source = sources(folder)
         runs = {name: trained(name, source[name], folder) for name in SETTINGS}
-        found = {
-            name: [gatework.explain(run, **one) for one in examples(name, source[name])] for name, run in runs.items()
-        }
+        given = {name: list(examples(name, source[name])) for name in runs}
+        found = {name: [gatework.explain(run, **one) for one in given[name]] for name, run in runs.items()}
         result = {
             "benchmark": "explain", "settings": SETTINGS, "seed": SEED, "completeness": completeness(found),
+            "distance": {name: distances(run, given[name]) for name, run in runs.items()},
             "planted": evidence(runs["planted"]), "times": times(runs, source, folder),
         }  # fmt: skip
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     RESULTS.write_text(json.dumps({**result, "commit": commit.stdout.strip(), **environment()}, indent=2) + "\n")
-    for name in ("completeness", "planted", "times"):
+    for name in ("completeness", "distance", "planted", "times"):
         print(name, json.dumps(result[name], indent=1))
 
 

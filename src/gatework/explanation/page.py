@@ -38,6 +38,7 @@ def page(found: Explanation) -> dict[str, Any]:
         "sentences": found.sentences[1:],
         "words": found.words,
         "tokens": tokens(found, found.attribution.steps) if text else None,
+        "space": " " if found.words.unit == "word" else "",
         "without": tokens(found, found.occlusion.per_step(len(found))) if text else None,
         "curve": None if text and len(found) < 60 else pictures.steps_curve(found),
         "table": table(found),
@@ -56,9 +57,8 @@ def page(found: Explanation) -> dict[str, Any]:
 def tokens(found: Explanation, values: np.ndarray) -> list[tuple[str, str, float, float]]:
     """Each unit of a text with its value, as shown: text, "for" or "against", strength 0 to 1, value."""
     most = float(np.abs(values).max()) or 1.0
-    space = " " if found.words.unit == "word" else ""
     return [
-        (visible(step) + space, "for" if value > 0 else "against", round(abs(value) / most, 3), float(value))
+        (visible(step), "for" if value > 0 else "against", round(abs(value) / most, 3), float(value))
         for step, value in zip(found.steps, values, strict=True)
     ]
 

@@ -46,12 +46,12 @@ def steps_curve(found: Explanation) -> str:
                 panel.plot(steps, values, linewidth=1.2, label=name, color=None if name else OURS)
             panel.set_ylabel("as read")
             if len(found.channels) > 1:
-                panel.legend(frameon=False, ncols=4, fontsize=8, loc="upper left")
+                above_it(panel, 8)
         below.bar(steps, found.attribution.steps, width=1.0, color=OURS, label="integrated gradients")
         below.step(steps, taken, where="mid", color=OTHER, linewidth=1.2, label="fall when taken away")
         below.axhline(0, color=FAINT, linewidth=0.8)
         below.set(xlabel=f"{found.words.unit}", ylabel="contribution")
-        below.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+        above_it(below, 2)
 
     rows = 1 if found.series is None else 2
     return drawn(paint, (WIDE[0], WIDE[1] * (0.4 + 0.8 * rows)), rows)
@@ -82,7 +82,7 @@ def reach_curve(layers: list[Layer]) -> str:
             axes.plot(np.arange(1, len(values) + 1), values, color=color, linewidth=1.2, label=layer.name)
         log_scale(axes)
         axes.set(xlabel="step t", ylabel="|| d h_T / d x_t ||")
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        above_it(axes, 2)
 
     return drawn(paint)
 
@@ -98,9 +98,14 @@ def life_curve(layers: list[Layer]) -> str:
             axes.plot(np.arange(1, len(ordered) + 1), ordered, color=color, linewidth=1.4, label=name)
         log_scale(axes)
         axes.set(xlabel="units, the most forgetful first", ylabel="half-life in steps")
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        above_it(axes, 2)
 
     return drawn(paint)
+
+
+def above_it(axes: Any, columns: int) -> None:
+    """A legend above the picture, where it hides nothing."""
+    axes.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def log_scale(axes: Any) -> None:

@@ -26,7 +26,7 @@ def sentences(
 def said(subject: Subject, shown: float) -> str:
     if subject.task == "forecast":
         return f"The {subject.words.shown} is {shown:.4g}."
-    start = "The model answers" if subject.task == "classify" else "The likeliest next unit is"
+    start = "The model answers" if subject.task == "classify" else f"The likeliest next {subject.words.unit} is"
     other = "" if subject.answer == subject.spoken else f"; explained is {subject.spoken!r}"
     return f"{start} {subject.answer!r}{other}: {subject.words.shown} {shown:.1%}."
 
@@ -54,13 +54,15 @@ def carried(subject: Subject, attribution: Attribution) -> str:
         return "No step contributes anything: the answer does not depend on this input."
     order = np.argsort(-np.abs(attribution.steps))
     named = [i for i in order[:MOST_NAMED] if abs(attribution.steps[i]) >= NOTABLE * total]
+    most = int(np.searchsorted(np.cumsum(np.abs(attribution.steps[order])), total / 2)) + 1
+    spread = f"half of all attribution is spread over {most} of {len(subject)}"
     if not named:
-        most = int(np.searchsorted(np.cumsum(np.abs(attribution.steps[order])), total / 2)) + 1
-        unit = subject.words.unit
-        return f"No single {unit} stands out: half of all attribution is spread over {most} of {len(subject)}."
+        return f"No single {subject.words.unit} stands out: {spread}."
     parts = [f"{name(subject, i, i + 1)} {attribution.steps[i]:+.3g}" for i in named]
     share = np.abs(attribution.steps[named]).sum() / total
     noun = subject.words.output
+    if share < 0.5:
+        return f"By integrated gradients, what moves {noun} most is {listed(parts)}, {share:.0%} of all; {spread}."
     return f"By integrated gradients, {noun} rests on {listed(parts)}: {share:.0%} of all attribution."
 
 
@@ -80,8 +82,8 @@ def divided(subject: Subject, attribution: Attribution) -> str:
     if len(attribution.parts) < 2:
         return ""
     sums = {part: float(values.sum()) for part, values in attribution.parts.items()}
-    parts = [f"the {part} {value:+.3g}" for part, value in sums.items()]
-    return f"Of the change from an empty input ({attribution.difference:+.3g}), the steps owe {listed(parts)}."
+    parts = [f"{value:+.3g} by the {part}" for part, value in sums.items()]
+    return f"The change from an empty input, {attribution.difference:+.3g}, is made up of {listed(parts)}."
 
 
 def how_far_back(subject: Subject, cut: Cut) -> str:
@@ -90,11 +92,10 @@ def how_far_back(subject: Subject, cut: Cut) -> str:
     if whole < 2:
         return ""
     near = tolerance(subject)
+    changed = cut_answer(subject, cut)
     first = next(k for k in range(len(cut.lengths)) if all(same_answer(subject, cut, near)[k:]))
     if first == len(cut.lengths) - 1:
-        return (
-            f"The answer needs more than the last {cut.lengths[-2]} of {whole} {units}: cut off there, it is another."
-        )
+        return f"The answer needs more than the last {cut.lengths[-2]} of {whole} {units}: with these alone, {changed}."
     last = f"the last {cut.lengths[first]}" if cut.lengths[first] > 1 else "the last one"
     margin = f"{near:.3g}" if subject.task == "forecast" else f"{100 * near:.0f} percentage points"
     made = f"The {'forecast' if subject.task == 'forecast' else 'decision'} is made by {last} of {whole} {units}"
@@ -102,6 +103,15 @@ def how_far_back(subject: Subject, cut: Cut) -> str:
         f"{made}: with nothing before them the answer is within {margin} of the one with the whole input, and it stays "
         "there when more is added."
     )
+
+
+def cut_answer(subject: Subject, cut: Cut) -> str:
+    """What the longest cut input leads to, beside what the whole one does."""
+    if subject.task == "forecast":
+        return f"it is {cut.shown[-2]:.4g} in place of {cut.shown[-1]:.4g}"
+    if cut.answers[-2] != cut.answers[-1]:
+        return f"it is {cut.answers[-2]!r}"
+    return f"the {subject.words.shown} is {cut.shown[-2]:.1%} in place of {cut.shown[-1]:.1%}"
 
 
 def tolerance(subject: Subject) -> float:
@@ -126,15 +136,18 @@ def remembered(layer: Layer) -> str:
     lives = {state.name: state.half_life for state in layer.states if state.half_life is not None}
     opening = f"{layer.name} ({layer.cell})"
     if not lives:
-        return f"{opening}: no state is carried on by a factor; its memory shows in the gradients alone."
-    return f"{opening}: {'; '.join(lived(name, half) for name, half in lives.items())}."
+        return f"Memory of {opening}: no state is carried on by a factor; it shows in the gradients alone."
+    return f"Memory of {opening}: {'; '.join(lived(name, half) for name, half in lives.items())}."
 
 
 def lived(name: str, half: np.ndarray) -> str:
     if not np.isfinite(half).any():
-        return f"{name} forgets nothing: its factor is never below 1"
+        return f"state {name} forgets nothing: its factor is never below 1"
     middle, longest = np.quantile(half, [0.5, 0.9], method="lower")
-    return f"half of {name} is gone after {steps(middle)} in the median unit, {steps(longest)} in the longest tenth"
+    return (
+        f"half of what state {name} holds is gone after {steps(middle)} in the median unit, after {steps(longest)} or "
+        "more in the tenth that keeps it longest"
+    )
 
 
 def steps(count: float) -> str:
