@@ -155,10 +155,14 @@ def test_what_curves_say() -> None:
     assert curve([3, 2, 1.5], [3, 2, 1.5], epochs=1234).setting == "--set epochs=2468"
     assert curve([2, 1, 0.2], [2, 0.99, 1.0]).level == "hint"
     assert curve([2, 1, 0.9], [2, 1, 1.01]).level == "good"
-    losses = {"train_loss": 0.2, "valid_loss": 0.1}
-    mixed = [{"epoch": 1.0, **losses, "valid_network_loss": 0.9}, {"epoch": 2.0, **losses, "valid_network_loss": 1.0}]
-    said = " ".join(each.what for each in findings.of_curves(mixed, OPTIONS))
-    assert "the network's training (0.2) and validation loss (1)" in said, "not the mixture's, which is lower"
+    for first, last, said in (
+        (0.98, 1.0, "The gap between the network's training (0.1) and validation loss (1)"),
+        (1.2, 0.3, "The network's validation loss was still falling at the end (1.2 to 0.3)"),
+        (0.3, 0.6, "Overfitted: the network's validation loss was lowest in epoch 1"),
+    ):
+        one = {"epoch": 1.0, "train_loss": 0.2, "valid_loss": 0.1, "valid_network_loss": first}
+        rows = [one, {**one, "epoch": 2.0, "train_loss": 0.1, "valid_network_loss": last}]
+        assert said in findings.of_curves(rows, OPTIONS)[0].what, "not the whole model's, which is lower and flat"
     assert "too few" in curve([2], [2]).what and "too few" in curve([float("nan")] * 3, [1, 1, 1]).what
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.diagnosis.gates import Gate
-from gatework.training.learner import like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
@@ -29,29 +29,29 @@ class Finding:
 
 
 def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:
-    """Over- and underfitting, from the losses of the epochs."""
+    """Over- and underfitting, from the losses of the epochs: the network's own, where it is not the whole model."""
     rows = [row for row in history if _known(row.get("train_loss")) and _known(row.get("valid_loss"))]
     if len(rows) < 2:
         return [Finding("hint", f"{len(rows)} epochs with losses are too few to judge the curves", *_epochs(options))]
-    train, valid = ([row[key] for row in rows] for key in ("train_loss", "valid_loss"))
-    alone = [like_training(row) for row in rows]
-    lowest = valid.index(min(valid))
+    train, valid = [row["train_loss"] for row in rows], [like_training(row) for row in rows]
+    whose = "network's " if any(f"valid_{NETWORK_LOSS}" in row for row in rows) else ""
     found = []
     if train[0] - min(train) < FLAT * abs(train[0]):
         text = f"The network's training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: it learned little"
         found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
-    found += _overfitted(valid, lowest, rows, options) or _apart(train, alone, options)
+    epoch = rows[valid.index(min(valid))]["epoch"]
+    found += _overfitted(valid, epoch, whose, options) or _apart(train, valid, options)
     if still_falling(valid) and not found:
-        text = f"The validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): underfitted"
-        found.append(Finding("problem", text, *_epochs(options)))
-    return found or [Finding("good", f"No over- or underfitting to speak of: validation loss {min(valid):.4g}")]
+        text = f"The {whose}validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): "
+        found.append(Finding("problem", f"{text}underfitted", *_epochs(options)))
+    return found or [Finding("good", f"No over- or underfitting to speak of: {whose}validation loss {min(valid):.4g}")]
 
 
-def _overfitted(valid: list[float], lowest: int, rows: Any, options: Any) -> list[Finding]:
-    if valid[-1] - valid[lowest] <= RISE * abs(valid[lowest]):
+def _overfitted(valid: list[float], epoch: float, whose: str, options: Any) -> list[Finding]:
+    lowest = min(valid)
+    if valid[-1] - lowest <= RISE * abs(lowest):
         return []
-    epoch = rows[lowest]["epoch"]
-    text = f"Overfitted: the validation loss was lowest in epoch {epoch:.0f} ({valid[lowest]:.4g}) and rose to "
+    text = f"Overfitted: the {whose}validation loss was lowest in epoch {epoch:.0f} ({lowest:.4g}) and rose to "
     return [Finding("problem", text + f"{valid[-1]:.4g}", "drop more units, or give more data", _more(options))]
 
 
