@@ -109,11 +109,12 @@ def above_it(axes: Any, columns: int) -> None:
 
 
 def log_scale(axes: Any) -> None:
-    """A vertical axis of powers of ten, written as plain numbers."""
+    """A vertical axis of powers of ten, and of their halves where there are few, written as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=6))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,), numticks=6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
