@@ -266,7 +266,9 @@ def test_curves_of_losses_compare_like_with_like() -> None:
     plain, mixed = plots.loss_curves([row]), plots.loss_curves([{**row, "valid_network_loss": 2.5}])
     assert "network" not in plain.caption and "of the network" in mixed.caption and "as it answers" in mixed.caption
     assert mixed.svg.count(b'id="line2d_') > plain.svg.count(b'id="line2d_')
-    assert "a gap of 0.5" in words.gap([{**row, "valid_network_loss": 2.5}])[0]
+    later = [{**row, "valid_network_loss": 2.5}, {**row, "epoch": 2.0, "valid_network_loss": 2.2}]
+    assert "a gap of 0.5" in words.gap(later[:1])[0]
+    assert "The network's validation loss was still falling" in words.gap(later)[1]
 
 
 def test_every_cell_has_its_equations() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from gatework.training.learner import like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
 NAMES = {
     "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
@@ -106,18 +106,19 @@ def _distance(row: Mapping[str, float]) -> str:
 def _course(rows: Sequence[Mapping[str, float]], results: Mapping[str, Any] | None = None) -> list[str]:
     if len(rows) < 2:
         return ["One validation is too few to tell whether more training would help."]
-    losses = [row["valid_loss"] for row in rows]
+    losses = [like_training(row) for row in rows]
+    whose = "network's " if any(f"valid_{NETWORK_LOSS}" in row for row in rows) else ""
     lowest = losses.index(min(losses))
     if still_falling(losses):
         return [
-            "The validation loss was still falling at the end: no overfitting yet, rather too little training "
+            f"The {whose}validation loss was still falling at the end: no overfitting yet, rather too little training "
             "(underfitting); more epochs may help."
         ]
     if lowest == len(rows) - 1:
-        return ["The validation loss hardly moved in the last epochs; more of them would bring little."]
+        return [f"The {whose}validation loss hardly moved in the last epochs; more of them would bring little."]
     rise = losses[-1] - losses[lowest]
     wavering = max((after - before for before, after in pairwise(losses[: lowest + 1])), default=0.0)
-    text = f"The validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
+    text = f"The {whose}validation loss was lowest in epoch {rows[lowest]['epoch']:.0f}"
     if rise <= max(CLOSE * abs(losses[lowest]), wavering):
         return [f"{text} and hardly moved after it: neither over- nor underfitting; more epochs would bring little."]
     if results and results["valid"]["loss"] <= results["train"]["loss"]:
