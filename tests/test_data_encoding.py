@@ -64,6 +64,45 @@ def test_splits_keep_groups_together_and_lose_no_row(rows, seed):
     assert all(not set(groups[train]) & set(groups[test]) for train, test in parts)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "share", "fewest", "most"),
+    [
+        ([30, *[1] * 70], 0.1, 8, 10),  # a large group ends nothing for the others
+        ([11, 9, 10, 12, 8, 10, 10, 11, 9, 10], 0.1, 8, 12),
+        ([30] * 4, 0.1, 30, 30),  # no group fits: the nearest
+        ([5, 50, 20, 45], 0.2, 20, 25),
+        ([3, 30, 30, 30], 0.2, 33, 33),  # with another group it comes nearer than with the one that fits
+        ([1] * 100, 0.2, 20, 20),
+    ],
+)
+def test_about_the_share_is_held_out_whatever_the_groups(sizes, share, fewest, most):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.arange(len(groups)) % 2  # of two labels, also where groups hold both
+    for seed in range(40):
+        for known in (None, labels):
+            held = split_rows(len(groups), share, labels=known, groups=groups, seed=seed)[1]
+            assert fewest <= len(held) <= most, (seed, len(held))
+
+
+def test_each_label_is_judged_though_most_of_its_rows_are_copies():
+    labels = np.array(["ham"] * 180 + ["spam"] * 20)
+    groups = [*range(180), *[180] * 12, *range(181, 189)]
+    for seed in range(40):
+        held = split_rows(200, 0.1, labels=labels, groups=groups, seed=seed)[1]
+        assert (labels[held] == "spam").sum() == 2
+
+
+def test_no_label_is_held_out_whole():
+    _, held = split_rows(50, 0.2, labels=[0] * 30 + [1] * 20, groups=[0] * 30 + [1] * 10 + [2] * 10)
+    assert sorted(held) in (list(range(30, 40)), list(range(40, 50)))
+
+
+def test_labels_that_a_part_never_judges_are_named():
+    (found,) = checks.check_absent(pl.Series(["a", "b"]), ["a", "b", "c"], "validation")
+    assert found.level == "warning" and "the validation part has no row with the label 'c'" in found.message
+    assert not checks.check_absent(pl.Series(["b", "a"]), ["a", "b"], "test")
+
+
 def test_splits_are_stratified_and_in_time():
     labels = np.array([0] * 80 + [1] * 20)
     _, held = split_rows(100, 0.2, labels=labels, seed=3)

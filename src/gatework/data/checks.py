@@ -36,6 +36,16 @@ def check_labels(labels: pl.Series, column: str, where: Where, source: str) -> l
     return found + _twins(names, column, source)
 
 
+def check_absent(labels: pl.Series, known: list[str], part: str) -> list[Finding]:
+    """Labels that are learned, but never judged."""
+    absent = sorted(set(known) - set(labels.drop_nulls()))
+    if not absent:
+        return []
+    more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+    text = f"the {part} part has no row with the label {', '.join(map(repr, absent[:5]))}{more}"
+    return [Finding("warning", f"{text}: how well it is told apart is not measured there; add rows")]
+
+
 def _twins(names: list[str], column: str, source: str) -> list[Finding]:
     folded: dict[str, list[str]] = {}
     for name in names:

@@ -9,6 +9,8 @@ import polars as pl
 
 from gatework.errors import OptionError
 
+NEAR = 0.1  # part of what is to be held out that may be wanting
+
 
 def split_rows(
     count: int,
@@ -22,23 +24,72 @@ def split_rows(
 
     Args:
         labels: each label's rows are divided in the same proportion (stratified).
-        groups: rows with equal values stay on one side.
+        groups: rows with equal values stay on one side. Groups of several labels are divided as one more label is;
+            where groups are larger than the share of their label, the labels concerned share what is held out.
 
     Example: `split_rows(10, 0.2, labels=[0] * 5 + [1] * 5)` holds out one row of each label.
     """
     if not 0 < share < 1:
         raise OptionError(f"the share held out must lie between 0 and 1, not {share}")
     first, members = _grouped(count, groups)
-    strata = np.zeros(len(first), np.int64) if labels is None else _codes(labels)[first]
-    held = np.zeros(len(first), bool)
+    strata = _strata(first, members, labels)
     order = np.random.default_rng(seed).permutation(len(first))
-    sizes = np.bincount(members, minlength=len(first))
-    for stratum in np.unique(strata):
-        mine = order[strata[order] == stratum]
-        reached = np.cumsum(sizes[mine])
-        held[mine[reached <= max(round(share * reached[-1]), 1 if len(mine) > 2 else 0)]] = True
+    held = _drawn(order, strata, np.bincount(members, minlength=len(first)), share)
     rows = np.arange(count)
     return rows[~held[members]], rows[held[members]]
+
+
+def _strata(first: np.ndarray, members: np.ndarray, labels: Sequence | np.ndarray | None) -> np.ndarray:
+    """The label of each group as a number; -1 for a group that has several."""
+    if labels is None:
+        return np.zeros(len(first), np.int64)
+    codes = _codes(labels)
+    strata = codes[first]
+    strata[members[codes != strata[members]]] = -1
+    return strata
+
+
+def _drawn(order: np.ndarray, strata: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
+    """Whether each group is held out."""
+    held = np.zeros(len(order), bool)
+    short: list[np.ndarray] = []
+    lacking = 0
+    for stratum in np.unique(strata):
+        mine = order[strata[order] == stratum]
+        wanted = max(round(share * sizes[mine].sum()), 1 if len(mine) > 2 else 0)
+        taken = _fitting(mine, sizes, wanted)
+        held[taken] = True
+        if 2 * (reached := sizes[taken].sum()) < wanted:
+            short.append(mine)
+            lacking += wanted - reached
+    spare = [mine for mine in short if len(mine) > 1] or ([] if held.any() else short)  # a lone group is learned
+    if spare:
+        _fill(held, order[np.isin(order, np.concatenate(spare))], sizes, lacking)
+    return held
+
+
+def _fitting(order: np.ndarray, sizes: np.ndarray, wanted: int) -> list[int]:
+    """Groups in their order; one that is too large ends it, or is passed over where much is still wanting."""
+    taken, left = [], wanted
+    for group in order.tolist():
+        if sizes[group] <= left:
+            taken.append(group)
+            left -= sizes[group]
+        elif left <= NEAR * wanted:
+            break
+    return taken
+
+
+def _fill(held: np.ndarray, order: np.ndarray, sizes: np.ndarray, wanted: int) -> None:
+    """Holds out more of these groups: those that fit, and a larger one if that comes nearer or there is no other."""
+    left = order[~held[order]]
+    taken = _fitting(left, sizes, wanted)
+    held[taken] = True
+    wanted -= sizes[taken].sum()
+    left = left[~held[left]]
+    if len(left) > 1:
+        nearest = left[np.argmin(np.abs(sizes[left] - wanted))]
+        held[nearest] = not held[order].any() or abs(sizes[nearest] - wanted) < wanted
 
 
 def folds(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.data.augment import Augmentation
-from gatework.data.checks import check_overlap
+from gatework.data.checks import check_absent, check_overlap
 from gatework.data.finding import Finding, refuse
 from gatework.data.splits import split_by_time, split_rows
 from gatework.data.tokenizers import EMPTY
@@ -31,6 +31,7 @@ from gatework.training.learner import NETWORK_LOSS
 
 STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
 EVALUATION_BATCH = 256
+PARTS = {"valid": "validation", "test": "test"}
 
 
 class Classify(Task):
@@ -147,7 +148,7 @@ class Classify(Task):
                 Finding("error", f"{train.source}: the training part has the one label {known[0]!r}; split otherwise")
             )
         for name, rows in others.items():
-            found += reading.check_rows(rows, self.options, known)
+            found += reading.check_rows(rows, self.options, known) + check_absent(rows.labels, known, PARTS[name])
             learned = name == "valid" and self.options.refit
             if train.texts is not None and rows.texts is not None and not learned:
                 found += check_overlap(train.texts, rows.texts, rows.where, name)
@@ -182,7 +183,9 @@ class Classify(Task):
         sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
         counts = rows.labels.drop_nulls().value_counts(sort=True)
         shown = ", ".join(f"{label!r} {count:,}" for label, count in counts.head(12).rows())
-        return [Finding("note", f"would split into {sizes}"), Finding("note", f"labels: {shown}")]
+        known = class_names(train.labels)
+        absent = [each for name, part in others.items() for each in check_absent(part.labels, known, PARTS[name])]
+        return [Finding("note", f"would split into {sizes}"), Finding("note", f"labels: {shown}"), *absent]
 
     def _word_notes(self, train: Rows) -> list[Finding]:
         """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
