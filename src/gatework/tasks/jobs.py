@@ -173,12 +173,11 @@ def check(task: Task, source: Source) -> list[Finding]:
 
 
 def fingerprint(source: Any) -> str:
-    """A SHA-256 of the data: of the files' names and bytes, or of the rows in memory."""
+    """A SHA-256 of the data: of the files' places and bytes, or of the rows in memory."""
     if hasattr(source, "fingerprint"):  # series that were read before
         return source.fingerprint()
     if isinstance(source, str | Path):
-        path = Path(source)
-        return hash_files(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else hash_files([path])
+        return hash_files(Path(source))
     if hasattr(source, "columns"):  # polars and pandas frames
         source = {str(name): list(source[name]) for name in source.columns}
     return sha256(json.dumps(source, default=_plain).encode())
@@ -188,10 +187,13 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def _origin(*sources: Source | None) -> dict[str, str]:
-    given = [source for source in sources if source is not None]
-    prints = [fingerprint(source) for source in given]
-    return {"sha256": prints[0] if len(prints) == 1 else sha256("".join(prints).encode()), "source": _name(given[0])}
+def _origin(source: Source, *others: Source | None) -> dict[str, str]:
+    """Whence the data is; `others` are valid and test, each of which has its own place in the checksum."""
+    digest = fingerprint(source)
+    if any(other is not None for other in others):
+        beside = [None if other is None else fingerprint(other) for other in others]
+        digest = sha256(json.dumps([digest, *beside]).encode())
+    return {"sha256": digest, "source": _name(source)}
 
 
 def _name(source: Source) -> str:

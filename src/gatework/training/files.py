@@ -9,7 +9,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +116,14 @@ def _size(path: Path) -> str:
     return f"{path.stat().st_size:,} bytes"
 
 
-def hash_files(paths: Iterable[Path]) -> str:
-    """One SHA-256 over the names and contents of files."""
+def hash_files(path: Path) -> str:
+    """One SHA-256 over the name and content of a file, or of each file in a folder with its place there."""
+    files = {path.name: path}
+    if path.is_dir():
+        files = {each.relative_to(path).as_posix(): each for each in path.rglob("*") if each.is_file()}
     digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode())
-        with open(path, "rb") as file:
+    for name, each in sorted(files.items()):
+        digest.update(name.encode())
+        with open(each, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

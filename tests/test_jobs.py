@@ -1,0 +1,39 @@
+"""What `jobs.train` promises around a training: data that changed is seen, and the process stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatework.errors import OptionError
+from gatework.tasks import jobs
+from toy import Toy, ToyOptions
+
+ROWS, OTHERS = [0.5, -1.0, 2.0, 0.25, 1.5, -0.5, 1.0, 3.0], [1.0, 2.0]
+
+
+def trained(out: Path, epochs: int = 1, threads: int = 0, **how: Any) -> jobs.Trained:
+    return jobs.train(Toy(ToyOptions(epochs=epochs, threads=threads)), ROWS, out=out, quiet=True, **how)
+
+
+def test_a_run_goes_on_with_the_same_parts_alone(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    trained(out, test=OTHERS)
+    assert len(trained(out, 2, test=OTHERS, resume=True).run.history()) == 2
+    for parts in ({"valid": OTHERS}, {"test": OTHERS, "valid": OTHERS}, {"test": OTHERS[::-1]}, {}):
+        with pytest.raises(OptionError, match="the data changed"):
+            trained(out, 3, **parts, resume=True)
+
+
+def test_a_file_that_moves_within_a_folder_is_other_data(tmp_path: Path) -> None:
+    for place in ("neg/a.txt", "pos/b.txt", "pos/c.txt"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(f"review {place[-5]}")
+    before = jobs.fingerprint(tmp_path)
+    moved = (tmp_path / "pos/b.txt").rename(tmp_path / "neg/b.txt")
+    assert jobs.fingerprint(tmp_path) != before
+    moved.rename(tmp_path / "pos/b.txt")
+    assert jobs.fingerprint(tmp_path) == before
+    assert jobs.fingerprint(tmp_path / "neg/a.txt") != jobs.fingerprint(tmp_path / "pos/b.txt")
