@@ -114,7 +114,7 @@ def refuse(suite: str, given: dict[str, Any]) -> None:
 def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None, resume: bool) -> None:
     """The tests of memory, with what was given and the defaults of the rest."""
     from gatework.bench import machine, memory
-    from gatework.bench.memory import picture, results, table
+    from gatework.bench.memory import picture, results, speed, table
     from gatework.errors import OptionError
 
     if resume and json_path is None:
@@ -131,7 +131,12 @@ def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None, 
         found.append(reached)
         if json_path is not None:
             write_json(json_path, {"machine": described} | results.content(asked, found, earlier))
-    typer.echo("\n".join(["", *table.lines(found), "", *table.words(found)]))
+    with memory.one_thread():
+        steps = speed.sizes(asked.models)
+    typer.echo("\n".join(["", *table.lines(found), "", *table.words(found), "", *table.sizes(steps)]))
+    if json_path is not None:
+        content = results.content(asked, found, earlier)
+        write_json(json_path, {"machine": described} | content | {"steps": steps})
     if out is not None and found:
         picture.draw(found, out)
 

@@ -6,6 +6,6 @@ print("\n".join(table.lines(list(measure(Asked(models=("lstm", "rnn"), tests=("a
 
 from __future__ import annotations
 
-from gatework.bench.memory.ladder import Asked, Reached, measure
+from gatework.bench.memory.ladder import Asked, Reached, measure, one_thread
 
-__all__ = ["Asked", "Reached", "measure"]
+__all__ = ["Asked", "Reached", "measure", "one_thread"]

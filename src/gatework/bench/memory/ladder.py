@@ -6,8 +6,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -101,9 +101,6 @@ class Reached:
     step: float
     trials: tuple[Trial, ...]
     in_time: bool = True
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def measure(asked: Asked, say: Say = lambda line: None) -> Iterator[Reached]:

@@ -12,7 +12,8 @@ from gatework.bench.memory.ladder import Reached
 from gatework.errors import OptionError
 
 FORMATS = (".svg", ".png", ".pdf")
-PASSED, OPEN = "#1f5fbf", "#8a93a0"
+FAILED, OPEN = "#8fb3e6", "#1f5fbf"
+SAME = {"svg.fonttype": "none", "svg.hashsalt": "gatework"}  # text stays text; the same results give the same file
 COLUMNS = 2
 
 
@@ -24,6 +25,7 @@ def check(path: Path) -> None:
 
 def draw(found: Sequence[Reached], path: Path) -> None:
     """Write the picture; its kind is that of the name."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(each.test for each in found))
@@ -36,16 +38,18 @@ def draw(found: Sequence[Reached], path: Path) -> None:
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:].lower(), dpi=150)
+    kind = path.suffix[1:].lower()
+    with rc_context(SAME):
+        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.getvalue())
 
 
 def paint(panel: Any, name: str, own: Sequence[Reached]) -> None:
-    """Bars to the last length that is right, grey where none failed; the cost of a step beside each name."""
+    """Bars to the last length that is right, dark where none failed; the cost of a step beside each name."""
     own = own[::-1]
     lengths = [each.longest for each in own]
-    panel.barh(range(len(own)), lengths, color=[PASSED if each.fails else OPEN for each in own], height=0.6)
+    panel.barh(range(len(own)), lengths, color=[FAILED if each.fails else OPEN for each in own], height=0.6)
     labels = [f"{each.model}  {1e6 * each.step:.0f} µs" for each in own]
     panel.set_yticks(range(len(own)), labels, fontsize=8)
     right = max([*lengths, *(each.fails or 0 for each in own), 1])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from gatework import runtime
+from gatework.bench.memory import tasks
 from gatework.bench.memory.models import Cached, CellNet, Transformer
 from gatework.bench.memory.tasks import Test
 from gatework.bench.memory.training import network
@@ -18,6 +20,19 @@ from gatework.runtime.program import Program
 from gatework.runtime.stream import Stream
 
 CALLS = 300
+SIZES = (32, 128, 512)  # units
+
+
+def sizes(models: Sequence[str], kept: int = 200) -> dict[str, dict[int, float]]:
+    """Seconds of one step of each model by its units: what a stream costs where 32 units are not enough.
+
+    A Transformer has kept the keys and values of `kept` steps.
+
+    >>> sizes(("lstm", "rnn"))["rnn"][512]
+    1.9e-05
+    """
+    test = tasks.get("adding")
+    return {model: {n: seconds_a_step(replace(test, units=n), model, kept) for n in SIZES} for model in models}
 
 
 def seconds_a_step(test: Test, model: str, length: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gatework.bench.memory import tasks
 from gatework.bench.memory.ladder import Reached
@@ -16,8 +16,18 @@ HEAD = ("test", "model", "right up to", "fails at", "score there", "us a step")
 
 def lines(found: Sequence[Reached]) -> list[str]:
     """Lines of a table in Markdown: one for each test and model."""
-    rows = [HEAD, *(cells_of(each) for each in found)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
+    return aligned([HEAD, *(cells_of(each) for each in found)])
+
+
+def sizes(steps: Mapping[str, Mapping[int, float]]) -> list[str]:
+    """Lines of a table of microseconds: what a step of each model costs at each size."""
+    units = next(iter(steps.values()), {})
+    rows = [(model, *(f"{1e6 * each:.1f}" for each in found.values())) for model, found in steps.items()]
+    return aligned([("us a step", *(f"{n} units" for n in units)), *rows])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
@@ -58,6 +68,7 @@ def words(found: Sequence[Reached]) -> list[str]:
 
 
 def listed(names: Iterable[str]) -> str:
+    """In words: a, b and c."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -70,9 +81,9 @@ def latency(own: Sequence[Reached]) -> str:
     if not plain.longest:
         return ". The plain RNN fails at the shortest length: where latency counts it is no answer."
     others = [each for each in own if each.model != PLAIN and each.longest]
-    dearer = [each for each in others if each.step > SAME * plain.step]
-    if others and not dearer:
-        return f". Up to {plain.longest} the plain RNN is enough, but a step of the others costs no more."
-    costs = listed(f"{each.step / plain.step:.1f} times as much for {each.model}" for each in dearer) if dearer else ""
-    cheaper = f": a step costs {costs}" if costs else ""
-    return f". Up to {plain.longest} the plain RNN is enough where latency counts{cheaper}."
+    dear = [each for each in others if each.step > SAME * plain.step]
+    same = [each.model for each in others if each not in dear]
+    costs = [f"{each.step / plain.step:.1f} times as much for {each.model}" for each in dear]
+    costs = [f"no less for {listed(same)}", *costs] if same else costs
+    counts = f" Where latency counts: a step costs {', '.join(costs)}." if costs else ""
+    return f". Up to {plain.longest} the plain RNN is enough.{counts}"

@@ -30,7 +30,7 @@ class Test:
     last      answers are asked at the last step alone
     lengths   tried one after the other until one fails; counting tests are trained once and read for every length
     goal      the score that passes: a mean squared error below it, a share of right answers or an n of at least it
-    noise     on the recurrent weights while they are trained
+    noise     on the recurrent weights while LSTMs are trained (see `training.planned`)
     falling   the rate falls to 0 over all steps; else it stays and training stops when fresh sequences go well
     chrono    gates that keep a state start for memories as long as what is remembered
     lag       steps over which something is remembered, beyond the length
