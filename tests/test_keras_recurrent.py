@@ -49,7 +49,9 @@ def results(call: Any, layer: Any, mask: Any) -> dict[str, torch.Tensor]:
     x = X.clone().requires_grad_()
     found = call(x, mask)
     found = [f for f in found if f is not None]
-    loss: Any = sum((o * torch.from_numpy(np.random.default_rng(2).standard_normal(o.shape)).to(o)).sum() for o in found)
+    loss: Any = sum(
+        (o * torch.from_numpy(np.random.default_rng(2).standard_normal(o.shape)).to(o)).sum() for o in found
+    )
     leaves = [x, *(v.value for v in layer.trainable_weights)]
     gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
     zero = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, leaves, strict=True)]

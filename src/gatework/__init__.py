@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     )
     from gatework.diagnosis import diagnose
     from gatework.explanation import explain
-    from gatework.layers import GRU, LSTM, RNN, Recurrent, save
+    from gatework.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
     from gatework.tuning import cross_validate, tune
     from gatework.verification import reference, verify
@@ -56,8 +56,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Forecaster",
     "GRU",
+    "GRUCell",
     "LSTM",
+    "LSTMCell",
     "RNN",
+    "RNNCell",
     "Recurrent",
     "SequenceClassifier",
     "TextClassifier",
@@ -105,7 +108,7 @@ _HOMES = {
     ),
     "gatework.diagnosis": ("diagnose",),
     "gatework.explanation": ("explain",),
-    "gatework.layers": ("GRU", "LSTM", "RNN", "Recurrent", "save"),
+    "gatework.layers": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
     "gatework.tuning": ("cross_validate", "tune"),
     "gatework.verification": ("reference", "verify"),

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.errors import OptionError
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Options, Recurrent
+from gatework.layers.steps import GRUCell, LSTMCell, RNNCell
 
 
 class _Compat(Recurrent):
@@ -165,15 +166,19 @@ class RNN(_OneState):
 
 
 _SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-_PAIRS: tuple[tuple[type[nn.Module], type[_Compat], tuple[str, ...]], ...] = (
+_STEP = ("input_size", "hidden_size", "bias")
+_PAIRS: tuple[tuple[type[nn.Module], type[nn.Module], tuple[str, ...]], ...] = (
     (nn.LSTM, LSTM, (*_SHARED, "proj_size")),
     (nn.GRU, GRU, _SHARED),
     (nn.RNN, RNN, (*_SHARED, "nonlinearity")),
+    (nn.LSTMCell, LSTMCell, _STEP),
+    (nn.GRUCell, GRUCell, _STEP),
+    (nn.RNNCell, RNNCell, (*_STEP, "nonlinearity")),
 )
 
 
 def from_torch(model: nn.Module) -> nn.Module:
-    """A copy of a torch model in which every nn.LSTM, nn.GRU and nn.RNN is gatework's, with the same weights.
+    """A copy of a torch model whose nn.LSTM, nn.GRU, nn.RNN and their cells are gatework's, with the same weights.
 
     >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
 
@@ -183,7 +188,7 @@ def from_torch(model: nn.Module) -> nn.Module:
 
 
 def to_torch(model: nn.Module) -> nn.Module:
-    """A copy of a model in which every gatework.LSTM, GRU and RNN is torch.nn's, with the same weights.
+    """A copy of a model whose gatework.LSTM, GRU, RNN and their cells are torch.nn's, with the same weights.
 
     Raises OptionError where a layer uses options that torch.nn's layers do not have.
     """
@@ -208,5 +213,6 @@ def _rebuilt(layer: Any, kind: Any, names: tuple[str, ...]) -> nn.Module:
     for name, parameter in layer.named_parameters(remove_duplicate=False):
         setattr(new, name, parameter)
     new.__dict__.update({name: value for name, value in vars(layer).items() if "_hook" in name})
-    new.flatten_parameters()
+    if isinstance(new, nn.RNNBase):
+        new.flatten_parameters()
     return new.train(layer.training)
