@@ -59,12 +59,11 @@ def _drawn(order: np.ndarray, strata: np.ndarray, sizes: np.ndarray, share: floa
         wanted = max(round(share * sizes[mine].sum()), 1 if len(mine) > 2 else 0)
         taken = _fitting(mine, sizes, wanted)
         held[taken] = True
-        if 2 * (reached := sizes[taken].sum()) < wanted:
+        if len(mine) > 1 and 2 * (reached := sizes[taken].sum()) < wanted:  # a lone group is learned
             short.append(mine)
             lacking += wanted - reached
-    spare = [mine for mine in short if len(mine) > 1] or ([] if held.any() else short)  # a lone group is learned
-    if spare:
-        _fill(held, order[np.isin(order, np.concatenate(spare))], sizes, lacking)
+    if short:
+        _fill(held, order[np.isin(order, np.concatenate(short))], sizes, lacking)
     return held
 
 
