@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import io
 import itertools
 import json
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -425,6 +428,24 @@ def test_sequences_of_any_length_and_labels_of_any_type_are_learned():
         model.predict([np.array([[0.0, 1.0], [1.0, np.nan]])])
     with pytest.raises(DataError, match="trained on channel 1, channel 2"):
         model.predict([np.zeros((4, 3))])
+
+
+@pytest.mark.parametrize("kind", [TextClassifier, SequenceClassifier])
+def test_fitted_estimators_are_pickled_and_copied(kind, tmp_path):
+    rows, labels = corpus(60) if kind is TextClassifier else waves(60)
+    model = kind(**SMALL).fit(rows, labels)
+    expected, folder = model.predict_proba(rows), model.trained_.run.path
+    pickled, copied = pickle.loads(pickle.dumps(model)), deepcopy(model)
+    del model
+    gc.collect()
+    copied.save(tmp_path / "saved")  # the temporary folder goes with the last copy
+    for other in (pickled, copied, kind.load(tmp_path / "saved")):
+        assert (other.predict_proba(rows) == expected).all()
+    del copied, other
+    gc.collect()
+    assert not folder.exists()
+    with pytest.raises(OptionError, match="save before pickling"):
+        pickled.save(tmp_path / "again")
 
 
 # -- the command line -----------------------------------------------------------------------------------------

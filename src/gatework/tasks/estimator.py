@@ -25,8 +25,9 @@ class Estimator(BaseEstimator):
 
         gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
 
-    `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator, unless
-    `save` copies it. `quiet` is true, as scikit-learn's estimators are.
+    `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator and its
+    copies, unless `save` copies it. A pickle holds the model without the folder. `quiet` is true, as scikit-learn's
+    estimators are.
     """
 
     Task: ClassVar[type[Task]]
@@ -58,14 +59,11 @@ class Estimator(BaseEstimator):
 
     def _fit(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Self:
         """Trains and sets `trained_`."""
-        if self.out is None:
-            folder = tempfile.mkdtemp(prefix="gatework-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            out = Path(folder) / "run"
-        else:
-            out = Path(self.out)
+        folder = _Temporary() if self.out is None else None
+        out = folder.path / "run" if folder else Path(str(self.out))
         task = self.Task(self._options())  # pyright: ignore[reportArgumentType]
         self.trained_ = jobs.train(task, source, valid=valid, test=test, out=out, quiet=self.quiet)
+        self.trained_.run.folder = folder
         return self
 
     def _fitted(self) -> jobs.Trained:
@@ -77,7 +75,13 @@ class Estimator(BaseEstimator):
         """Copies the run folder; `load` takes it from there, on another machine too."""
         if Path(path).exists():
             raise OptionError(f"{path} exists; choose another folder")
-        shutil.copytree(self._fitted().run.path, path)
+        there = self._fitted().run.path
+        if not there.exists():
+            raise OptionError(
+                f"the run folder {there} is gone: a temporary one goes with the estimator that was fitted and its "
+                "copies, but a pickle does not hold it; fit with out=, or call save before pickling"
+            )
+        shutil.copytree(there, path)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes the page about the training, by default report.html in the run folder; gives its path."""
@@ -104,3 +108,14 @@ class Estimator(BaseEstimator):
     def _repr_html_(self) -> str:
         inner = self.trained_._repr_html_() if hasattr(self, "trained_") else "not fitted"
         return f"<div><code>{html.escape(repr(self))}</code><br>{inner}</div>"
+
+
+class _Temporary:
+    """A folder that goes with the last run that holds it; copies of a run share it, a pickle only knows its path."""
+
+    def __init__(self):
+        self.path = Path(tempfile.mkdtemp(prefix="gatework-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self

@@ -39,6 +39,7 @@ class Run:
 
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path, self.config = path, config
+        self.folder: Any = None  # what removes a temporary folder when no run needs it any more
 
     # -- making and opening ---------------------------------------------------------------------------------
 

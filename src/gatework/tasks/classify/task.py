@@ -54,6 +54,9 @@ class Classify(Task):
         self._valid: Examples | None = None
         self._weights: Tensor | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_valid": None}  # copies and pickles hold what was learned, not the data
+
     # -- data -----------------------------------------------------------------------------------------------
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
