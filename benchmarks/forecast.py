@@ -64,7 +64,8 @@ ETT: dict[str, Any] = {
     "quantiles": (), "lookback": 96, "season": 24, "learning_rate": 0.002, "batch_size": 1024, "windows": 60_000,
     "epochs": 8, "classical": "none",
 }  # fmt: skip
-SOONER = {"etth1_336": {"epochs": 5}, "etth1_720": {"epochs": 5}}  # as good on the validation months
+# Cheaper, and about as good on the validation months
+CHEAPER: dict[str, dict[str, Any]] = {"etth1_336": {"epochs": 5}, "etth1_720": {"segment": 48}}
 # What each is judged by, what it shall reach, and what we aim at; all are better when they are smaller
 FIGURES = {
     "m4_hourly": ("owa", 0.58, 0.48),
@@ -282,7 +283,7 @@ def run_etth1(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, 
     known = frame[: BORDERS[0]]
     frame = frame.with_columns((pl.col(c) - known[c].mean()) / known[c].std(ddof=0) for c in channels)
     frame = frame.unpivot(channels, index="date", variable_name="series").with_columns(channel=pl.col("series"))
-    chosen = {**ETT, **SOONER.get(name, {}), "horizon": int(name.split("_")[1]), "seed": seed}
+    chosen = {**ETT, **CHEAPER.get(name, {}), "horizon": int(name.split("_")[1]), "seed": seed}
     options = ForecastOptions.of(chosen)
     options = options.with_settings(arguments.set)
     with tempfile.TemporaryDirectory() as folder:
