@@ -145,6 +145,38 @@ def curve(train: list[float], valid: list[float], **more: Any) -> findings.Findi
     return findings.of_curves(rows, OPTIONS | more)[0]
 
 
+def results(own: float, *others: float, higher: bool = True) -> dict[str, Any]:
+    rows = [{"name": f"number {n}", "metrics": {"score": value}} for n, value in enumerate(others)]
+    return {"metric": {"name": "score", "higher": higher}, "valid": {"score": own}, "test": None, "baselines": rows}
+
+
+def test_a_model_that_learned_nothing_is_told_which_setting_is_odd() -> None:
+    usual = {"learning_rate": 0.002, "hidden_size": 128, "epochs": None}
+    odd = OPTIONS | {"learning_rate": 10.0, "hidden_size": 1}
+    (found,) = findings.of_standing(results(0.17, 0.8, 0.17), odd, usual)
+    assert "0.17 against 0.17 of number 1" in found.what
+    assert found.setting == "--set learning_rate=0.002 --set hidden_size=128"
+    assert findings.of_standing(results(0.3, 0.8, 0.17), odd, usual) == []
+    assert findings.of_standing(results(2.0, 1.0, 3.0, higher=False), odd, usual) == []
+    (plain,) = findings.of_standing(results(3.0, 1.0, 3.0, higher=False), OPTIONS | {"hidden_size": 128}, usual)
+    assert plain.setting == "" and "look at the data" in plain.advice
+    assert findings.of_standing({}, odd, usual) == [] == findings.of_standing(results(0.1), odd, usual)
+
+
+def test_advice_leads_back_to_what_is_usual() -> None:
+    rows = [{"epoch": n + 1.0, "train_loss": 9.0, "valid_loss": 9.0, "gradient_norm": 300.0} for n in range(2)]
+    for usual, setting in ({"learning_rate": 1e-3}, "--set learning_rate=0.001"), ({}, "--set learning_rate=30"):
+        assert findings.of_curves(rows, OPTIONS | {"learning_rate": 10.0}, usual)[0].setting == setting
+    exploded = findings.of_norms(rows, OPTIONS | {"learning_rate": 10.0}, {"learning_rate": 1e-3})
+    assert exploded[0].setting == "--set learning_rate=0.001"
+    falling = [{"epoch": n + 1.0, "train_loss": 3.0 - n, "valid_loss": 3.0 - n} for n in range(2)]
+    for more, usual, setting in (
+        ({"epochs": 2}, {"epochs": 20}, "--set epochs=20"), ({"epochs": 2}, {"epochs": None}, "--set epochs=10"),
+        ({"epochs": 2, "time_limit": 9.0}, {}, "--set epochs=4"), ({"time_limit": 9.0}, {}, "--set time_limit=27"),
+    ):  # fmt: skip
+        assert findings.of_curves(falling, OPTIONS | more, usual)[0].setting == setting
+
+
 def test_what_curves_say() -> None:
     over = curve([2, 1, 0.1], [2, 1, 1.5])
     assert over.level == "problem" and "epoch 2" in over.what and over.setting == "--set dropout=0.3"
@@ -204,7 +236,7 @@ def test_a_vanishing_gradient_is_found(run: jobs.Trained) -> None:
     found = gatework.diagnose(run)
     assert found.data.startswith("the validation part of") and list(found.gradients) == ["recurrent"]
     (problem,) = [each for each in found.findings if "vanishes" in each.what]
-    assert problem.setting == "--set cell=lstm" and "of 40 steps" in problem.what
+    assert problem.setting == "--set pooling=max" and "of 40 steps" in problem.what
     assert all(np.isfinite(norm) for pair in found.parameters.values() for norm in pair)
     assert all(each.grad is None for each in run.model.parameters())
     assert str(found).startswith("problem:")
@@ -230,9 +262,9 @@ def test_without_data_the_curves_are_judged(run: jobs.Trained, tmp_path: Path) -
 def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
     path, page = str(run.run.path), tmp_path / "page.html"
     done = CliRunner().invoke(cli.app, ["diagnose", path, "--out", str(page)])
-    assert done.exit_code == 0 and "--set cell=lstm" in done.output
+    assert done.exit_code == 0 and "--set pooling=max" in done.output
     html = page.read_text()
-    assert "--set cell=lstm" in html and "<script" not in html and "default-src 'none'" in html
+    assert "--set pooling=max" in html and "<script" not in html and "default-src 'none'" in html
     values = json.loads(CliRunner().invoke(cli.app, ["diagnose", path, "--json"]).output)
     assert len(values["gradients"]["recurrent"]["h"]) == 40 and values["findings"]
     (tmp_path / "bad.csv").write_text("id,step,value,label\n1,0,1.0,c\n")

@@ -74,7 +74,10 @@ def diagnose(run: Any, source: Any = None) -> Diagnosis:
     """
     trained = opened(run)
     options, history = trained.run.options, trained.run.history()
-    found = findings.of_curves(history, options) + findings.of_norms(history, options)
+    usual = type(trained.task.options)().to_dict()
+    standing = findings.of_standing(results_of(trained.run), options, usual)
+    curves = [each for each in findings.of_curves(history, options, usual) if not standing or each.level != "good"]
+    found = [*standing, *curves, *findings.of_norms(history, options, usual)]
     examples, data = examples_of(trained, source)
     gradients, parameters, gates = ({}, {}, []) if examples is None else measured(trained, examples)
     for name, states in gradients.items():
@@ -84,6 +87,11 @@ def diagnose(run: Any, source: Any = None) -> Diagnosis:
         text = "Gradients over time and gates were not looked at: the run keeps no data"
         found.append(Finding("hint", text, f"name a file: gatework diagnose {trained.run.path} FILE"))
     return Diagnosis(str(trained.run.path), trained.run.task, found, history, gradients, parameters, gates, data)
+
+
+def results_of(run: Any) -> dict[str, Any]:
+    """What the run measured; nothing where its training did not come to an end."""
+    return run.results() if run.finished else {}
 
 
 def examples_of(trained: Any, source: Any) -> tuple[Any, str]:

@@ -16,6 +16,9 @@ FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; r
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
 MANY = 0.2  # share of a gate's units
 BIG = 100.0  # a gradient's norm
+FEW = 10  # epochs that a training has at least, where the task settles their number
+BARELY = 0.02  # better than a baseline by a smaller part of it counts as no better
+UNUSUAL = {"learning_rate": (0.1, 10.0), "hidden_size": (0.2, None), "epochs": (0.4, None)}  # parts of the default
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,61 @@ class Finding:
     setting: str = ""
 
 
-def of_curves(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:
+def of_standing(
+    results: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
+) -> list[Finding]:  # fmt: skip
+    """Whether the model is no better than the weakest of its baselines, and which settings are far from the usual."""
+    metric = results.get("metric") or {"name": "", "higher": True}
+    own = (results.get("test") or results.get("valid") or {}).get(metric["name"])
+    others = [(each["metrics"].get(metric["name"]), each["name"]) for each in results.get("baselines") or []]
+    others = [(value, name) for value, name in others if _known(value)]
+    if not others or not isinstance(own, int | float):
+        return []
+    value, name = (min if metric["higher"] else max)(others)
+    gain = (own - value) * (1 if metric["higher"] else -1)
+    if gain > BARELY * abs(value):
+        return []
+    text = f"The model is no better than the weakest baseline: {metric['name']} {own:.4g} against {value:.4g} of {name}"
+    return [Finding("problem", text, *_as_usual(options, usual))]
+
+
+def _as_usual(options: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, str]:
+    """Defaults in place of settings that are far from them."""
+    odd = [name for name in UNUSUAL if _far(name, options, usual)]
+    if not odd:
+        return "if nothing else here says why, look at the data: gatework check names rows that are wrong", ""
+    said = " and ".join(f"{name}={options[name]:g}" for name in odd)
+    return f"go back to the default, {said} is far from it", " ".join(f"--set {name}={usual[name]:g}" for name in odd)
+
+
+def _far(name: str, options: Mapping[str, Any], usual: Mapping[str, Any]) -> int:
+    """-1 where a setting is far below its default, 1 where it is far above, else 0."""
+    value, default = options.get(name), usual.get(name)
+    if not isinstance(value, int | float) or not isinstance(default, int | float) or not default:
+        return 0
+    low, high = UNUSUAL[name]
+    return -1 if value <= low * default else 1 if high is not None and value >= high * default else 0
+
+
+def of_curves(
+    history: Sequence[Mapping[str, float]], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
+) -> list[Finding]:  # fmt: skip
     """Over- and underfitting, from the losses of the epochs: the network's own, where it is not the whole model."""
     rows = [row for row in history if _known(row.get("train_loss")) and _known(row.get("valid_loss"))]
     if len(rows) < 2:
-        return [Finding("hint", f"{len(rows)} epochs with losses are too few to judge the curves", *_epochs(options))]
+        text = f"{len(rows) or 'No'} epoch{'s' if not rows else ''} with losses: too few to judge the curves"
+        return [Finding("hint", text, *_epochs(options, len(history), usual or {}))]
     train, valid = [row["train_loss"] for row in rows], [like_training(row) for row in rows]
     whose = "network's " if any(f"valid_{NETWORK_LOSS}" in row for row in rows) else ""
     found = []
     if train[0] - min(train) < FLAT * abs(train[0]):
         text = f"The network's training loss hardly fell, from {train[0]:.4g} to {min(train):.4g}: it learned little"
-        found.append(Finding("problem", text, "take larger steps", _set(options, "learning_rate", 3.0)))
+        found.append(Finding("problem", text, *_other_steps(options, usual or {})))
     epoch = rows[valid.index(min(valid))]["epoch"]
     found += _overfitted(valid, epoch, whose, options) or _apart(train, valid, options)
     if still_falling(valid) and not found:
         text = f"The {whose}validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): "
-        found.append(Finding("problem", f"{text}underfitted", *_epochs(options)))
+        found.append(Finding("problem", f"{text}underfitted", *_epochs(options, len(history), usual or {})))
     return found or [Finding("good", f"No over- or underfitting to speak of: {whose}validation loss {min(valid):.4g}")]
 
 
@@ -64,7 +106,9 @@ def _apart(train: list[float], valid: list[float], options: Any) -> list[Finding
     return [Finding("hint", text, "drop more units", _more(options))]
 
 
-def of_norms(history: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> list[Finding]:
+def of_norms(
+    history: Sequence[Mapping[str, float]], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
+) -> list[Finding]:  # fmt: skip
     """What the norms that the training wrote down say of exploding gradients; no data is needed."""
     norms = [row["gradient_norm"] for row in history if _known(row.get("gradient_norm"))]
     if not norms:
@@ -72,7 +116,8 @@ def of_norms(history: Sequence[Mapping[str, float]], options: Mapping[str, Any])
     clip = options.get("clip") or math.inf
     text = f"the norm of the gradient was {np.median(norms):.3g} in the median epoch, {max(norms):.3g} at most"
     if max(norms) > BIG:
-        return [Finding("problem", f"Exploding gradients in training: {text}", *_smaller(options))]
+        advice = _other_steps(options, usual or {}) if _far("learning_rate", options, usual or {}) > 0 else None
+        return [Finding("problem", f"Exploding gradients in training: {text}", *(advice or _smaller(options)))]
     clipped = f" (clipped at {clip:g})" if max(norms) > clip else ""
     return [Finding("good", f"Gradients stayed finite in training: {text}{clipped}")]
 
@@ -132,8 +177,19 @@ def _set(options: Mapping[str, Any], name: str, factor: float) -> str:
     return f"--set {name}={round(value * factor) if isinstance(value, int) else f'{value * factor:.3g}'}"
 
 
-def _epochs(options: Mapping[str, Any]) -> tuple[str, str]:
-    return "train longer", _set(options, "epochs", 2)
+def _epochs(options: Mapping[str, Any], done: int, usual: Mapping[str, Any]) -> tuple[str, str]:
+    """More epochs, the default at least; more time, where it was that which ended the training."""
+    if options.get("time_limit") and done < options["epochs"]:
+        return "the time limit ended the training; give it more", _set(options, "time_limit", 3)
+    least = (usual["epochs"] or FEW) if "epochs" in usual else 0
+    return "train longer", f"--set epochs={max(2 * options['epochs'], least)}"
+
+
+def _other_steps(options: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, str]:
+    """Smaller steps where they are far larger than by default, else larger ones."""
+    if _far("learning_rate", options, usual) > 0:
+        return "take smaller steps", f"--set learning_rate={usual['learning_rate']:g}"
+    return "take larger steps", _set(options, "learning_rate", 3.0)
 
 
 def _more(options: Mapping[str, Any]) -> str:
@@ -153,10 +209,10 @@ def _smaller(options: Mapping[str, Any]) -> tuple[str, str]:
 
 def _longer(options: Mapping[str, Any]) -> tuple[str, str]:
     """What carries gradients further: a cell with a gate, pooling over steps, a shorter input."""
+    if options.get("pooling") == "last":  # on 250 steps this helps at once, where a cell with a gate does not
+        return "let every step reach the answer", "--set pooling=max"
     if str(options.get("cell", "")).startswith(("rnn", "lstm_candidate", "lstm_second")):
         return "take a cell whose state is carried by a gate", "--set cell=lstm"
-    if options.get("pooling") == "last":
-        return "let every step reach the answer", "--set pooling=max"
     if options.get("decoding", "segments") != "segments":
         return "if older steps matter, bring them nearer: read several as one", "--set decoding=segments"
     return "if older steps matter, try a cell that forgets less", "--set cell=lstm_1997"
