@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from torch import nn
 import gatework
 from gatework import runtime
 from gatework.errors import FileFormatError, OptionError, ShapeError
+from gatework.training import files
 
 T, B, I, H = 7, 3, 4, 5
 LAYERS: dict[str, Callable[[], Any]] = {
@@ -190,8 +193,86 @@ def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(FileFormatError):
             runtime.load(path)
-    with pytest.raises(FileNotFoundError):
+
+
+def test_what_is_no_saved_layer_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"missing\.safetensors: there is no such file"):
         runtime.load(tmp_path / "missing.safetensors")
+    with pytest.raises(FileFormatError, match="this is a folder; name the file"):
+        runtime.load(tmp_path)
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"a folder of a trained run; .*\.load\(FOLDER\)"):
+        runtime.load(tmp_path)
+    files.write_tensors(tmp_path / "best.safetensors", {"weight": torch.zeros(2)}, {"epoch": 1})
+    with pytest.raises(FileFormatError, match=r"the weights of a trained run; .*trained_\.model.*docs/serving\.md"):
+        runtime.load(tmp_path / "best.safetensors")
+
+
+def test_what_cannot_be_saved_says_what_to_do(tmp_path: Path) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = gatework.LSTM(I, H)
+
+    path = tmp_path / "x.safetensors"
+    wrong: list[tuple[Any, str]] = [
+        (Model(), r"not Model; save what is in it: gatework\.save\(model\.rnn, path\)"),
+        (nn.LSTM(I, H), "not LSTM; use gatework.layers.from_torch"),
+        (nn.ModuleDict({"a": gatework.LSTM(I, H)}), r"not ModuleDict; .*model\.a"),
+        (nn.Sequential(nn.Linear(I, H)), "not Linear"),
+        (3, "not int"),
+        ([], "the list is empty"),
+    ]
+    for layer, said in wrong:
+        with pytest.raises(OptionError, match=said):
+            gatework.save(layer, path)
+    with pytest.raises(OptionError, match=r"x\.safetensors cannot be written: there is no folder .*nowhere"):
+        gatework.save(gatework.LSTM(I, H), tmp_path / "nowhere" / "x.safetensors")
+    with pytest.raises(OptionError, match="is a folder; name a file"):
+        gatework.save(gatework.LSTM(I, H), tmp_path)
+
+
+def test_a_step_of_a_list(tmp_path: Path, x: np.ndarray) -> None:
+    _, path = saved("lstm", tmp_path)
+    runner, other = runtime.load(path), runtime.load(path)
+    assert_allclose(runner.step(x[0].tolist()), other.step(x[0]))  # pyright: ignore[reportArgumentType]
+    assert_allclose(runner.step(x[1].tolist()), other.step(x[1]))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ShapeError, match=r"a step takes \(B, 4\); got \(4,\)"):
+        runner.step([0.0] * I)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", ["stack", "options", "both ways"])
+def test_a_runner_is_copied_and_pickled_with_its_states(name: str, tmp_path: Path, x: np.ndarray) -> None:
+    _, path = saved(name, tmp_path)
+    runner = runtime.load(path)
+    runner.run(x[:3]) if name == "both ways" else [runner.step(each) for each in x[:3]]
+    copies = [copy.deepcopy(runner), pickle.loads(pickle.dumps(runner))]
+    want = runner.run(x[3:])
+    for made in copies:
+        assert_allclose(made.run(x[3:]), want, rtol=0)
+
+
+def test_streams_come_and_go(tmp_path: Path, x: np.ndarray) -> None:
+    """Each stream gives what it gives alone, whoever is beside it."""
+    _, path = saved("options", tmp_path)
+    runner, alone = runtime.load(path), [runtime.load(path) for _ in range(4)]
+    runner.step(x[0])
+    for k in range(3):
+        alone[k].step(x[0, [k]])
+    runner.keep([2, 0], new=1)
+    inputs = x[1]
+    got = runner.step(inputs)
+    for row, k in enumerate((2, 0, 3)):
+        assert_allclose(got[[row]], alone[k].step(inputs[[row]]), rtol=1e-6)
+    runner.keep([])
+    assert runner.batch == 0
+    runner.keep([], new=3)
+    assert_allclose(runner.step(x[0]), runtime.load(path).step(x[0]), rtol=0)
+    with pytest.raises(ShapeError, match="there are 3 streams, numbered from 0; got 3"):
+        runner.keep([0, 3])
+    both = runtime.load(saved("both ways", tmp_path)[1])
+    with pytest.raises(ShapeError, match="both directions has no streams to keep"):
+        both.keep([0])
 
 
 def test_no_change_of_a_byte_does_more_than_fail(tmp_path: Path, x: np.ndarray) -> None:
@@ -206,7 +287,7 @@ def test_no_change_of_a_byte_does_more_than_fail(tmp_path: Path, x: np.ndarray) 
             content[draw.randrange(8 + header)] = draw.randrange(256)
         path.write_bytes(content)
         try:
-            runtime.saved.read(path)
+            runtime.saved.read(path)  # pyright: ignore[reportAttributeAccessIssue]
             loaded += 1
         except FileFormatError:
             pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from torch import nn
@@ -21,16 +22,30 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
         runner = gatework.runtime.load("model.safetensors")      # numpy alone
 
     The file is safetensors; its metadata holds the cells' equations. What is saved is the layer in evaluation. Raises
-    OptionError for a module that is not a gatework layer (`gatework.layers.from_torch` makes them of torch's).
+    OptionError for a module that is not a gatework layer (`gatework.layers.from_torch` makes them of torch's), and
+    where there is no such folder.
     """
-    modules: list[Any] = [layer] if isinstance(layer, Recurrent) else list(layer)
+    several = isinstance(layer, nn.Sequential | nn.ModuleList) or not isinstance(layer, nn.Module | Real)
+    modules: list[Any] = list(layer) if several else [layer]  # type: ignore[arg-type]
+    if not modules:
+        raise OptionError("there is no layer to save: the list is empty")
     for module in modules:
         if not isinstance(module, Recurrent):
             raise OptionError(
-                f"only gatework's layers can be saved so, not {type(module).__name__}; use gatework.layers.from_torch "
-                "for torch's recurrent layers, and save other modules' weights with safetensors"
+                f"only gatework's layers can be saved so, not {type(module).__name__}; {_instead(module)}"
             )
     saved.write([entry for module in modules for entry in _entries(module)], path)
+
+
+def _instead(module: Any) -> str:
+    """What to do with something else: save the layers in it, or make one of torch's."""
+    inside = module.named_modules() if isinstance(module, nn.Module) else ()
+    found = [name for name, part in inside if isinstance(part, Recurrent)]
+    if found:
+        return f"save what is in it: gatework.save(model.{found[0]}, path), and other modules' weights with safetensors"
+    return (
+        "use gatework.layers.from_torch for torch's recurrent layers, and save other modules' weights with safetensors"
+    )
 
 
 def _entries(module: Recurrent) -> list[saved.Layer]:

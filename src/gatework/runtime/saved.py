@@ -21,7 +21,7 @@ import numpy as np
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.serial import decode, encode
-from gatework.errors import FileFormatError, GateworkError, ShapeError
+from gatework.errors import FileFormatError, GateworkError, OptionError, ShapeError
 from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
 from gatework.runtime.select import program
@@ -29,6 +29,10 @@ from gatework.runtime.stream import Stream
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
+LOADS_RUNS = (
+    "gatework.TextClassifier.load(FOLDER), or the estimator of another job, loads a run, and "
+    "gatework.save(estimator.trained_.model..., PATH) writes its recurrent layers for this: see docs/serving.md"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
             tensors |= {f"{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
             tensors |= {f"{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
     metadata = {"gatework": json.dumps({"version": VERSION, "layers": said})}
+    if not Path(path).parent.is_dir():
+        raise OptionError(f"{os.fspath(path)} cannot be written: there is no folder {Path(path).parent}; make it first")
+    if Path(path).is_dir():
+        raise OptionError(f"{os.fspath(path)} is a folder; name a file in it")
     part = Path(f"{os.fspath(path)}.part")
     part.write_bytes(save(tensors, metadata))
     part.replace(path)
@@ -83,6 +91,8 @@ def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.nda
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
+    if not Path(path).is_file():
+        raise FileFormatError(f"{name}: {_missing(Path(path))}")
     with open(path, "rb") as file:
         header = int.from_bytes(file.read(8), "little")
     if header > HEADER_BYTES:
@@ -91,9 +101,10 @@ def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.nda
         )
     try:
         with safe_open(name, "numpy") as file:
-            text = (file.metadata() or {}).get("gatework")
+            metadata = file.metadata() or {}
+            text = metadata.get("gatework")
             if text is None:
-                raise FileFormatError(f"{name} was not written by gatework.save: its metadata has no entry 'gatework'")
+                raise FileFormatError(f"{name} was not written by gatework.save: {_foreign(metadata)}")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         said = json.loads(text)
     except (SafetensorError, ValueError, TypeError, RecursionError) as error:
@@ -109,6 +120,20 @@ def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.nda
     if not isinstance(layers, list) or not 0 < len(layers) <= LAYERS:
         raise FileFormatError(f"{name} must describe 1 to {LAYERS} layers")
     return layers, tensors
+
+
+def _missing(path: Path) -> str:
+    """What stands there instead of a file."""
+    if (path / "config.json").is_file():
+        return f"this is a folder of a trained run; {LOADS_RUNS}"
+    return "this is a folder; name the file that gatework.save wrote" if path.is_dir() else "there is no such file"
+
+
+def _foreign(metadata: Mapping[str, str]) -> str:
+    """What wrote the file, as its metadata tell, and what reads it."""
+    if {"about", "sha256"} <= set(metadata):
+        return f"it holds the weights of a trained run; {LOADS_RUNS}"
+    return "its metadata has no entry 'gatework'"
 
 
 def _layer(k: int, entry: Any, tensors: Mapping[str, np.ndarray]) -> Layer:
@@ -183,13 +208,16 @@ def load(path: str | os.PathLike[str]) -> Runner:
         ys = runner.run(xs)           # (T, B, I) to (T, B, H), going on from the states
         runner.reset()
 
-    Raises FileFormatError for a file that is damaged, foreign, or asks for something unsafe.
+    Raises FileFormatError for a file that is missing, damaged, foreign, or asks for something unsafe.
     """
     return Runner(read(path))
 
 
 class Runner:
-    """A loaded stack with the states of B streams; see `load`."""
+    """A loaded stack with the states of B streams; see `load`.
+
+    Copies and pickles hold layers and states. A runner belongs to one thread at a time; several may run side by side.
+    """
 
     def __init__(self, layers: list[Layer]):
         self.layers = layers
@@ -229,6 +257,35 @@ class Runner:
             [self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers
         ]  # fmt: skip
 
+    def keep(self, rows: Any, new: int = 0) -> None:
+        """Go on with these streams, in this order, and begin `new` more after them: for streams that come and go.
+
+            runner.keep([0, 2], new=1)            # of 3 streams the middle one ends, another begins: it is number 2
+
+        Where streams change often, as in a server, a fixed number of places is faster: `reset(rows=[1])` begins a
+        stream anew in place, and packs no weights for another number of rows.
+        """
+        self._check_one_way("streams to keep")
+        self._leave_streams()
+        chosen, count = np.asarray(rows, np.int64).reshape(-1), self.batch or 0
+        odd = chosen[(chosen < 0) | (chosen >= count)]
+        if len(odd):
+            raise ShapeError(f"there are {count} streams, numbered from 0; got {odd[0]}")
+        kept, layers = self._states, self.layers
+        self.reset(len(chosen) + new)
+        for k in range(len(layers) if len(chosen) else 0):
+            for name, values in self._states[k][0].items():
+                values[: len(chosen)] = kept[k][0][name][chosen]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the layers and the states, without machine code."""
+        self._leave_streams()
+        return {"layers": self.layers, "batch": self.batch, "states": self._states}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["layers"])
+        self.batch, self._states = state["batch"], state["states"]
+
     def _start(self, layer: Layer, d: int, batch: int) -> dict[str, np.ndarray]:
         found = {}
         for s in layer.graph.states:
@@ -239,7 +296,8 @@ class Runner:
 
     @property
     def state(self) -> States:
-        """The states of each layer, {name: (B, w)}, as copies. Assign the same form to set them."""
+        """The states of each layer, {name: (B, w)}, as copies. Assign the same form to set them, with as many rows as
+        there shall be streams; see `keep`, too."""
         self._check_one_way("state")
         self._leave_streams()
         return [{name: values.copy() for name, values in layer[0].items()} for layer in self._states]
@@ -263,7 +321,8 @@ class Runner:
 
     def step(self, x: np.ndarray, **inputs: Any) -> np.ndarray:
         """One step of every stream: (B, I) to (B, H). The cell's other inputs are keywords."""
-        fits = self._streaming and getattr(x, "shape", None) == self._streams[0].shape
+        x = np.asarray(x)
+        fits = self._streaming and x.shape == self._streams[0].shape
         if fits or (self._streamable and not inputs and self._enter_streams(x)):
             for stream in self._streams:
                 x = stream.step(x)
