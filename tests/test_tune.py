@@ -202,11 +202,13 @@ def test_a_search_finds_better_settings_and_leaves_run_and_page(tmp_path: Path) 
 
 
 def test_where_nothing_beats_the_defaults_the_page_says_so(tmp_path: Path) -> None:
-    found = tuned(tmp_path / "out", options={"shift": 0.3}, space={"shift": "1..2"}, trials=4)
+    threads, generator = torch.get_num_threads(), torch.get_rng_state()
+    found = tuned(tmp_path / "out", options={"shift": 0.3, "threads": threads + 1}, space={"shift": "1..2"}, trials=4)
     assert "shift" not in found.study.trials[0].params  # outside the space, and tried all the same
     assert found.verdict.startswith("The defaults win: ") and "no trial was better" in found.verdict
     assert found.changed == {} and found.run is not None and found.run.options["shift"] == 0.3
     assert "The default settings stand" in (tmp_path / "out" / "tune.html").read_text()
+    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), generator)
 
 
 def test_the_same_call_goes_on_and_others_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gatework.tasks.base import Baseline, Finding, Learner, Metric, Parts, Sourc
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import watcher
+from gatework.training.environment import contained
 from gatework.training.files import hash_files, sha256
 from gatework.training.finder import find_rate
 from gatework.training.learner import Shard
@@ -89,6 +90,7 @@ class Trained:
         return self.run._repr_html_()
 
 
+@contained()
 def train(
     task: Task,
     source: Source,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -23,6 +25,19 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Around a training: torch's generator and threads, which are one for the whole process, are then as before."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _version(name: str) -> str | None:

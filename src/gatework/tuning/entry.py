@@ -17,6 +17,7 @@ from gatework import report, tasks
 from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Source, Task
+from gatework.training.environment import contained
 from gatework.training.files import write_bytes, write_json
 from gatework.training.options import TrainingOptions, known_names
 from gatework.training.run import CONFIG, RESULTS, Run
@@ -61,6 +62,7 @@ class Tuned:
         return pl.DataFrame(flat, infer_schema_length=None, strict=False)
 
 
+@contained()
 def tune(
     task: str | type[Task],
     source: Source,
