@@ -24,6 +24,7 @@ from types import MappingProxyType
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 MEMORY = "-m gatework bench memory"
+COMPARED = "--cell lstm --cell gru --cell rnn --cell transformer"
 FORMS = " ".join(
     f"--cell {name}"
     for name in (
@@ -48,8 +49,8 @@ JOBS = {
         f"{MEMORY} --cell lstm --task adding --lengths 200,600 --seeds 5 --json {RESULTS / 'memory_adding.json'}",
         f"{MEMORY} --cell lstm --task reber --lengths 5 --seeds 5 --json {RESULTS / 'memory_reber.json'}",
         f"{MEMORY} --cell lstm_peephole --task anbn --task anbncn --seeds 5 --json {RESULTS / 'memory_counting.json'}",
-        f"{MEMORY} {FORMS} --task adding --lengths 20,50,200 --seeds 1 --json {RESULTS / 'memory_forms_adding.json'}",
-        f"{MEMORY} {FORMS} --task digits --lengths 64 --seeds 1 --json {RESULTS / 'memory_forms_digits.json'}",
+        f"{MEMORY} {FORMS} --task adding --lengths 20,50,200 --seeds 3 --json {RESULTS / 'memory_forms_adding.json'}",
+        f"{MEMORY} {FORMS} --task digits --lengths 64 --seeds 3 --json {RESULTS / 'memory_forms_digits.json'}",
     ],
     "shakespeare": [
         f"{HERE / 'shakespeare.py'} --minutes 1 --seeds 1 2 3",

@@ -13,7 +13,10 @@ from gatework.errors import OptionError
 
 FORMATS = (".svg", ".png", ".pdf")
 FAILED, OPEN = "#8fb3e6", "#1f5fbf"
-SAME = {"svg.fonttype": "none", "svg.hashsalt": "gatework"}  # text stays text; the same results give the same file
+SAME: dict[Any, str] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gatework",
+}  # text stays text; the same results give the same file
 COLUMNS = 2
 
 
