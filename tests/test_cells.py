@@ -12,10 +12,10 @@ import torch
 
 from cases import Case, case, sizes_of
 from compare import assert_all_close, assert_close
-from gatework import cells
+from gatework import cell, cells, tanh
 from gatework.backends.reference import run, run_backward
 from gatework.compiler.ir import SCALAR
-from gatework.compiler.params import cost, count, shapes
+from gatework.compiler.params import check_sizes, cost, count, shapes
 from gatework.errors import CellError, OptionError, ShapeError
 from oracles import ORACLES, sequence
 
@@ -281,6 +281,45 @@ def test_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         cells.use("clashing_cells")
     for module in ("own_cells", "clashing_cells"):
         sys.modules.pop(module, None)
+
+
+def test_a_package_that_is_not_there_says_where_python_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWORK_CELLS", "mycells")
+    with pytest.raises(OptionError, match=r"'mycells', .*cannot be imported.*PYTHONPATH=\."):
+        cells.get("lstm")
+    with pytest.raises(OptionError, match=r"'mycells\.inner'"):
+        cells.use("mycells.inner")
+
+
+def test_a_module_whose_own_import_fails_is_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "failing_cells.py").write_text("import nowhere_at_all", encoding="utf-8")
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        cells.use("failing_cells")
+
+
+def test_what_is_no_cell_says_how_to_make_one() -> None:
+    def mine(x, h, W):
+        return tanh(W.f(h, x))
+
+    with pytest.raises(OptionError, match=r"'mine' is a function, not a cell: decorate it, @gatework\.cell"):
+        cells.get(mine)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match="GATEWORK_CELLS=package"):
+        cells.get("nothing_like_it")
+
+
+def test_a_forgotten_state_in_the_return_is_explained() -> None:
+    @cell
+    def bad(x, h, c, W):
+        return tanh(W.a(h, x))
+
+    with pytest.raises(OptionError, match=r"needs a size for 'h'.*h is an input, as 1 new value is returned for "
+                       r"\(x, h, c\).*return its new value too"):  # fmt: skip
+        check_sizes(bad.graph, {"H": 4})
+    with pytest.raises(OptionError, match=r"needs a size for 'P': sizes=\{'P': 16\}$"):
+        check_sizes(cells.get("lstm_projected").graph, {"H": 4})
 
 
 def test_a_cell_is_not_changed_by_its_name() -> None:

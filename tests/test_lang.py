@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import cProfile
+import importlib
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -360,6 +362,15 @@ def private(x, h, W):
     return h * W._p
 
 
+def in_place(x, h, W):
+    h[0] = 1
+    return tanh(W.f(h, x))
+
+
+def shifted(x, h, W):
+    return tanh(W.f(h << 1, x))
+
+
 REFUSED = [
     (if_on_a_symbol, "if h > 0:", "gatework.where"),
     (numpy_function, "np.tanh(W.f(h, x))", "gatework.tanh"),
@@ -389,6 +400,8 @@ REFUSED = [
     (assigned, "W.f = 2", "cannot be assigned"),
     (called_namespace, "W(h, x)", "W.f(h, x)"),
     (private, "h * W._p", "underscore"),
+    (in_place, "h[0] = 1", "cannot be changed in place: write a new value"),
+    (shifted, "h << 1", "unsupported operand"),
 ]
 
 
@@ -458,3 +471,16 @@ def test_no_profile_hook_is_left_behind() -> None:
     with pytest.raises(CellError):
         cell(if_on_a_symbol)
     assert sys.getprofile() is before
+
+
+def test_a_reloaded_module_shows_its_new_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "edited_cells.py"
+    opening = "from gatework import cell, tanh\n\n\n@cell\ndef edited(x, h, W):\n"
+    path.write_text(opening + "    return tanh(W.f(h, x) @ h)\n", encoding="utf-8")
+    with pytest.raises(CellError, match=r"return tanh\(W.f\(h, x\) @ h\)"):
+        importlib.import_module("edited_cells")
+    path.write_text(opening + "    return tanh(W.longer(h, x) @ h)\n", encoding="utf-8")
+    importlib.invalidate_caches()
+    with pytest.raises(CellError, match=r"return tanh\(W.longer\(h, x\) @ h\)"):
+        importlib.import_module("edited_cells")

@@ -33,12 +33,17 @@ def get(name: str | Cell) -> Cell:
     """The cell of that name; a Cell is given back as it is. Raises OptionError with the nearest names."""
     if isinstance(name, Cell):
         return name
+    if callable(name):
+        raise OptionError(f"{getattr(name, '__name__', name)!r} is a function, not a cell: decorate it, @gatework.cell")
     cell = one(str(name), packages())
     if cell is None:
         known = found(packages())
         near = difflib.get_close_matches(str(name), known, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known))}."
-        raise OptionError(f"there is no cell {name!r}; {hint} A package of your own is added by cells.use('package')")
+        raise OptionError(
+            f"there is no cell {name!r}; {hint} A package of your own is added by cells.use('package'), or before the "
+            "start by the environment variable GATEWORK_CELLS=package"
+        )
     return cell
 
 
@@ -81,6 +86,14 @@ def found(searched: tuple[str, ...]) -> dict[str, Cell]:
 
 
 def modules(package: str) -> list[str]:
-    path = getattr(import_module(package), "__path__", None)
+    try:
+        path = getattr(import_module(package), "__path__", None)
+    except ModuleNotFoundError as error:
+        if not f"{package}.".startswith(f"{error.name}."):
+            raise
+        raise OptionError(
+            f"the package {package!r}, named for its cells, cannot be imported: Python looks for it in its path alone. "
+            "For one in the current folder set PYTHONPATH=."
+        ) from error
     own = [] if package == __name__ else [package]
     return own + [f"{package}.{m.name}" for m in pkgutil.iter_modules(path or [])]

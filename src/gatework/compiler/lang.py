@@ -219,7 +219,9 @@ class Options:
         symbols += [trace.state(n, self.start.get(n, 0.0)) for n in states]
         try:
             returned = trace.call(function, *symbols, Namespace(trace))
-        except (NameError, AttributeError) as error:
+        except CellError:
+            raise
+        except (NameError, AttributeError, TypeError) as error:
             raise CellError(trace.at_error(str(error), error)) from error
         return trace, results_of(trace, returned, inputs + states)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from gatework.compiler.ir import SCALAR, Graph, Map
-from gatework.errors import ShapeError
+from gatework.errors import OptionError, ShapeError
 
 
 def size(sizes: Mapping[str, int], symbol: str) -> int:
@@ -28,6 +28,34 @@ def symbols(graph: Graph) -> tuple[str, ...]:
         widths += [m.width, *m.operands]
     blocked = ["heads"] if any(any(m.blocked) for m in graph.maps) else []
     return tuple(w for w in dict.fromkeys([*widths, *blocked]) if w != SCALAR)
+
+
+def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """Refuse, as options of a layer, sizes that the graph does not know and those that are missing. The width of the
+    first input is the layer's own to know.
+
+    >>> check_sizes(cells.get("lstm").graph, {"H": 4})
+    """
+    known, data = symbols(graph), graph.inputs[0].width
+    odd = [name for name in sizes if name not in (*known, "H", "heads")]
+    if odd:
+        raise OptionError(f"{graph.name} has no size {odd[0]!r}; it has {', '.join(known)}")
+    missing = [w for w in known if w not in (*sizes, data, "heads")]
+    if missing:
+        raise OptionError(f"{graph.name} needs a size for {missing[0]!r}: {_wanted(graph, missing[0])}")
+
+
+def _wanted(graph: Graph, symbol: str) -> str:
+    """What to give for a width; an input with a width of its own may have been meant as a state."""
+    advice = f"sizes={{{symbol!r}: 16}}"
+    if symbol not in [i.name for i in graph.inputs]:
+        return advice
+    count, names = len(graph.states), ", ".join(leaf.name for leaf in (*graph.inputs, *graph.states))
+    returned = "1 new value is returned" if count == 1 else f"{count} new values are returned"
+    return (
+        f"{advice}. {symbol} is an input, as {returned} for ({names}): the last are the states. If {symbol} is a "
+        "state, return its new value too"
+    )
 
 
 def shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:

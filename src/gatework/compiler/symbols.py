@@ -26,6 +26,10 @@ NOT_FOR_SYMBOLS = {
     "__len__": "a value of the cell has no length while the cell is defined: its width is a symbol",
     "__iter__": "a value of the cell cannot be iterated over: write equations over whole vectors",
     "__getitem__": "a value of the cell cannot be indexed: give each part a map of its own, W.name(...)",
+    "__setitem__": "a value of the cell cannot be changed in place: write a new value, as in "
+    "h = gatework.where(condition, 1.0, h)",
+    "__delitem__": "a value of the cell cannot be changed in place: write a new value",
+    "__contains__": "a value of the cell holds no items to look for",
     "__matmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
     "__rmatmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
     "__eq__": "values of a cell cannot be compared with == or !=: use < <= > >=, which give 1.0 or 0.0",

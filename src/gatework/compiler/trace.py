@@ -220,6 +220,7 @@ class Trace:
         return self.located(message, (places[-1].filename, places[-1].lineno or 0) if places else self.place)
 
     def located(self, message: str, place: tuple[str, int]) -> str:
+        linecache.checkcache(place[0])  # a module that was reloaded has other lines
         line = linecache.getline(*place).strip()
         return f"{message}\n  {place[0]}:{place[1]}, in {self.code.co_name}" + (f"\n    {line}" if line else "")
 

@@ -151,19 +151,12 @@ class RecurrentCell(keras.layers.Layer):
 
 def check(graph: Graph, sizes: Mapping[str, int], rates: Mapping[str, float]) -> None:
     """Refuse what a Keras layer cannot be made of."""
-    data = graph.inputs[0].width
     if len(graph.inputs) > 1:
         others = ", ".join(i.name for i in graph.inputs[1:])
         raise OptionError(
             f"a Keras layer reads one input, but {graph.name} reads {others} too; gatework.Recurrent takes those"
         )
-    known = params.symbols(graph)
-    odd = [name for name in sizes if name not in (*known, "H", "heads")]
-    if odd:
-        raise OptionError(f"{graph.name} has no size {odd[0]!r}; it has {', '.join(known)}")
-    missing = [w for w in known if w not in (*sizes, data, "heads")]
-    if missing:
-        raise OptionError(f"{graph.name} needs a size for {missing[0]!r}: sizes={{{missing[0]!r}: 16}}")
+    params.check_sizes(graph, sizes)
     for name, rate in rates.items():
         if not 0 <= rate < 1:
             raise OptionError(f"{name} is a rate from 0 to below 1; got {rate!r}")
