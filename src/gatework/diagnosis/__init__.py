@@ -82,7 +82,7 @@ def diagnose(run: Any, source: Any = None) -> Diagnosis:
     gradients, parameters, gates = ({}, {}, []) if examples is None else measured(trained, examples)
     for name, states in gradients.items():
         found += [findings.of_time(name, state, back, options) for state, back in states.items()]
-    found += findings.of_parameters(parameters, options) + findings.of_gates(gates, options)
+    found += findings.of_parameters(parameters, options) + findings.of_gates(gates, options, usual)
     if examples is None:
         text = "Gradients over time and gates were not looked at: the run keeps no data"
         found.append(Finding("hint", text, f"name a file: gatework diagnose {trained.run.path} FILE"))
@@ -107,7 +107,11 @@ def examples_of(trained: Any, source: Any) -> tuple[Any, str]:
     if same:
         fresh = type(trained.task)(trained.task.options)
         return fresh.prepare(path).valid, f"the validation part of {path}"
-    return (None, "") if source is None else (trained.task.examples(source), str(source))
+    return (
+        (None, "")
+        if source is None
+        else (trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given")
+    )
 
 
 def measured(

@@ -14,6 +14,7 @@ from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
+SATURATED = 0.9  # share of a gate's values
 MANY = 0.2  # share of a gate's units
 BIG = 100.0  # a gradient's norm
 FEW = 10  # epochs that a training has at least, where the task settles their number
@@ -145,10 +146,20 @@ def of_time(name: str, state: str, back: np.ndarray, options: Mapping[str, Any])
     return Finding("good", f"{where}: over {steps} steps the gradient keeps {end / most:.1%} of its largest norm")
 
 
-def of_gates(gates: Sequence[Gate], options: Mapping[str, Any]) -> list[Finding]:
-    """Gates of which many units never move."""
+def of_gates(
+    gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
+) -> list[Finding]:  # fmt: skip
+    """Gates of which many units never move, or are nothing but open or closed."""
     found = []
     for gate in gates:
+        ends = float((gate.closed + gate.open).mean())
+        if ends >= SATURATED:
+            text = f"{gate.part}, gate {gate.name}: {ends:.0%} of its values are below 0.01 or above 0.99, "
+            advice = "take smaller steps, so that weights stay small"
+            far = _far("learning_rate", options, usual or {}) > 0
+            steps = _other_steps(options, usual or {})[1] if far else _set(options, "learning_rate", 0.3)
+            found.append(Finding("problem", f"{text}where hardly a gradient passes: saturated", advice, steps))
+            continue
         for share, side in ((gate.stuck_closed, "closed (below 0.01)"), (gate.stuck_open, "open (above 0.99)")):
             if share >= MANY:
                 text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are all but always {side}"

@@ -46,7 +46,7 @@ def page(found: Diagnosis) -> dict[str, Any]:
 
 def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
     """Norms over the steps back from the end, on a logarithmic scale."""
-    from gatework.explanation.pictures import drawn, log_scale
+    from gatework.explanation.pictures import above_it, drawn, log_scale
 
     def paint(axes: Any) -> None:
         lines = [(f"{name}: {state}", back) for name, states in gradients.items() for state, back in states.items()]
@@ -54,7 +54,7 @@ def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
             axes.plot(np.arange(len(back)), np.where(back > 0, back, np.nan), color=color, linewidth=1.3, label=name)
         log_scale(axes)
         axes.set(xlabel="steps back from the last that is read", ylabel="|| d loss / d state ||")
-        axes.legend(frameon=False, fontsize=8)
+        above_it(axes, 2)
 
     return drawn(paint)
 

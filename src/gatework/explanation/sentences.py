@@ -35,7 +35,9 @@ def name(subject: Subject, start: int, stop: int) -> str:
     """A window of steps as people would point at it."""
     if subject.words.what == "text":
         return repr(joined(subject, start, stop)) + f" ({place(subject, start, stop)})"
-    return place(subject, start, stop) if subject.words.what == "sequence" else subject.steps[start]
+    if subject.words.what == "sequence":
+        return place(subject, start, stop)
+    return subject.steps[start] + (f" to {subject.steps[stop - 1]}" if stop > start + 1 else "")
 
 
 def joined(subject: Subject, start: int, stop: int) -> str:
@@ -100,7 +102,7 @@ def how_far_back(subject: Subject, cut: Cut) -> str:
     margin = f"{near:.3g}" if subject.task == "forecast" else f"{100 * near:.0f} percentage points"
     made = f"The {'forecast' if subject.task == 'forecast' else 'decision'} is made by {last} of {whole} {units}"
     return (
-        f"{made}: with nothing before them the answer is within {margin} of the one with the whole input, and it stays "
+        f"{made}: with nothing before them it is within {margin} of the one with the whole input, and it stays "
         "there when more is added."
     )
 
