@@ -134,6 +134,6 @@ def test_ctrl_c_on_the_command_line(tmp_path: Path, book: Path) -> None:
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
     assert "Go on with: gatework train generate" in stderr
-    assert "epoch 1/100000  train loss" in stderr
+    assert "epoch 1/100000  network: train loss" in stderr
     assert "Traceback" not in stderr
     assert (out / "training.safetensors").exists()

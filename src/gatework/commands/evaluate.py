@@ -37,7 +37,7 @@ def evaluate(
 ) -> None:
     """Measure a trained model on other data; a page shows the result."""
     from gatework.report import evaluation
-    from gatework.tasks.jobs import load
+    from gatework.tasks.jobs import LEARNED, load
     from gatework.training.run import Run
 
     if backtest is not None:
@@ -48,6 +48,8 @@ def evaluate(
         typer.echo(json.dumps(results, indent=2)) if as_json else show(results, run)
         return
     trained = load(run, reading=reading or ())
+    if trained.learned_from(file):
+        typer.echo(f"note: {LEARNED}", err=True)
     with jobs.spoken_warnings():
         if as_json and report is None:
             typer.echo(json.dumps(trained.evaluate(file)))

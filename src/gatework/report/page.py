@@ -42,14 +42,15 @@ def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None 
     data, course = results["data"], results.get("training", {})
     compared = None if before is None else beside_training(results, before)
     verdict = results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"]))
+    unrivalled = compared and not results["baselines"]
     return {
         "task": run.task,
         "run": str(run.path),
         "before": compared,
         "source": Path(str(data["source"])).name,
         "created": run.config["created"],
-        "verdict": compared if compared and not results["baselines"] else verdict,
-        "judged": WON[won(results)],
+        "verdict": " ".join(filter(None, (results.get("caution"), compared if unrivalled else verdict))),
+        "judged": WON[None if results.get("caution") else won(results)],
         "result": result_table(results),
         "bars": bars(results),
         "asked": asked(run),

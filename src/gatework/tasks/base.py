@@ -57,6 +57,7 @@ class Task(ABC):
     name: ClassVar[str]
     Options: ClassVar[type[TrainingOptions]]
     metric: ClassVar[Metric]
+    learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
 
     def __init__(self, options: TrainingOptions):

@@ -30,6 +30,7 @@ from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
 
 # What a resumed training may change; anything else would make it another training.
 CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tensorboard")
+LEARNED = "The model learned from this very data: the figures do not say how good it is on other data."
 # What may differ for each file that a trained run reads
 READING = (
     "text", "label", "id", "time", "series", "target", "date_format", "format", "encoding", "delimiter", "header",
@@ -75,8 +76,14 @@ class Trained:
             "test": measured,
             "baselines": [vars(baseline) for baseline in simple],
             "verdict": verdict(self.task.metric, measured, simple, Path(_name(source)).name),
+            "caution": LEARNED if self.learned_from(source) else "",
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
         }
+
+    def learned_from(self, source: Source) -> bool:
+        """Whether this is the data of the training itself, so that figures on it say little of new data."""
+        trained_on = self.run.config["data"]
+        return self.task.learns_all and trained_on.get("train_sha256", trained_on["sha256"]) == fingerprint(source)
 
     @torch.no_grad()
     def predict(self, source: Source, **how: Any) -> list[dict[str, Any]]:
@@ -191,11 +198,12 @@ def _plain(value: Any) -> Any:
 
 def _origin(source: Source, *others: Source | None) -> dict[str, str]:
     """Whence the data is; `others` are valid and test, each of which has its own place in the checksum."""
-    digest = fingerprint(source)
+    digest, apart = fingerprint(source), {}
     if any(other is not None for other in others):
         beside = [None if other is None else fingerprint(other) for other in others]
+        apart = {"train_sha256": digest}
         digest = sha256(json.dumps([digest, *beside]).encode())
-    return {"sha256": digest, "source": _name(source)}
+    return {"sha256": digest, "source": _name(source), **apart}
 
 
 def _name(source: Source) -> str:

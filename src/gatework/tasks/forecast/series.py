@@ -30,7 +30,7 @@ class SeriesTask(Task):
     name = "forecast"
     Options = ForecastOptions
     metric = Metric("mase", higher=False)
-    reads_lines = False
+    reads_lines, learns_all = False, False
     options: ForecastOptions  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, options: ForecastOptions):
