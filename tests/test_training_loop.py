@@ -140,6 +140,7 @@ def test_the_guard_gives_up_with_advice() -> None:
 def test_without_the_guard_a_nan_stays() -> None:
     trainer = trained(learner=Line(poison=(3,)), nan_guard=False)
     assert math.isnan(trainer.progress.history[-1]["valid_loss"])
+    assert not trainer.guard.good  # no weights are copied for it
 
 
 def test_a_callback_sees_gradients_and_may_stop() -> None:

@@ -106,7 +106,8 @@ class Trainer:
     # -- one step -------------------------------------------------------------------------------------------
 
     def _step(self, batch: Any) -> None:
-        self.guard.before_step(self.progress)
+        if self.options.nan_guard:
+            self.guard.before_step(self.progress)
         step = self.learner.loss(self.model, batch, self.carry)
         self.optimizer.zero_grad()
         step.loss.backward()
