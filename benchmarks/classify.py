@@ -18,7 +18,6 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -81,7 +80,7 @@ def main() -> None:
         result = {"benchmark": name, **(imdb_reading(arguments.data) if name == READING else measured(name, arguments))}
         target = (arguments.out or RESULTS) / f"classify_{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps({**result, "commit": commit(), **environment()}, indent=2) + "\n")
+        target.write_text(json.dumps({**result, **environment()}, indent=2) + "\n")
         print(f"{name}: {result['summary']}; {target}", flush=True)
 
 
@@ -261,11 +260,6 @@ DATA: dict[str, Callable[..., dict[str, Any]]] = {
     "sms": sms,
     "japanese_vowels": japanese_vowels,
 }
-
-
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ import csv
 import json
 import os
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from gatework.tasks import jobs
 from gatework.tasks.base import Metric
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows
-from gatework.training.environment import environment
+from gatework.training.environment import commit, environment
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {"time": "time", "target": ("value",), "series": "series", "frequency": "1i"}
@@ -175,11 +174,6 @@ def outcome(seed: int, trained: jobs.Trained, options: ForecastOptions) -> dict[
     kept = {key: results[key] for key in ("test", "valid", "baselines", "verdict")}
     seconds = results["training"]["seconds"]
     return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, "options": options.to_dict()}
-
-
-def commit() -> str:
-    command = ["git", "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def measured_by(kind: type[ForecastTask], metric: str) -> type[ForecastTask]:

@@ -18,7 +18,6 @@ import csv
 import io
 import json
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -120,7 +119,7 @@ def main() -> None:
     for name in given.names or JOBS:
         began = time.monotonic()
         found = compared(name, given.seeds, stored[name]["rows"][:-1] if given.again else None)
-        about = {"wall_seconds": round(time.monotonic() - began), "commit": commit(), **environment()}
+        about = {"wall_seconds": round(time.monotonic() - began), **environment()}
         stored[name] = {**found, **about}
         given.out.write_text(json.dumps({key: stored[key] for key in JOBS if key in stored}, indent=1) + "\n")
         print(table(name, stored[name]), flush=True)
@@ -216,11 +215,6 @@ def table(name: str, found: dict[str, Any]) -> str:
     return "\n".join(
         [*lines, f"\n{spread}; the best simple method, {best['name']}, has {best['metrics'][metric]:.3f}.\n"]
     )
-
-
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
 
 
 if __name__ == "__main__":

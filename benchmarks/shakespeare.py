@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def main() -> None:
     result = {
         "benchmark": "tiny shakespeare", "minutes": arguments.minutes, "settings": settings, "set": arguments.set,
         "median_nats_per_character": statistics.median(nats), "spread": max(nats) - min(nats), "seeds": rows,
-        "commit": commit(), **environment(),
+        **environment(),
     }  # fmt: skip
     target = arguments.out or RESULTS / f"shakespeare_{arguments.minutes}.json"
     target.write_text(json.dumps(result, indent=2) + "\n")
@@ -81,11 +80,6 @@ def measure(path: Path, seed: int, settings: dict[str, Any], changes: list[str])
         results = trained.run.results()
     kept = {key: results[key] for key in ("valid", "test", "training", "baselines", "verdict")}
     return {"seed": seed, **kept, "counts": results["sections"].get("counts")}
-
-
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
 
 
 if __name__ == "__main__":

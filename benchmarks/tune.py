@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from classify import commit
 from forecast import BORDERS, Ett
 
 import gatework
@@ -50,7 +49,7 @@ def main() -> None:
         result = {
             "benchmark": f"tune {name}", "minutes": arguments.minutes, "workers": arguments.workers, **summary(tuned),
             "seconds": round(time.perf_counter() - began, 1), "options": tuned.options.to_dict(),
-            "trials": tuned.rows, "commit": commit(), **environment(),
+            "trials": tuned.rows, **environment(),
         }  # fmt: skip
         target = (arguments.out or RESULTS) / f"tune_{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,14 +6,17 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from gatework.bench import machine
 from gatework.errors import FileFormatError, OptionError, TrainingError
 from gatework.training import files
+from gatework.training.environment import commit
 from gatework.training.files import read_tensors, write_bytes, write_tensors
 from gatework.training.options import TrainingOptions
 from gatework.training.run import Run
@@ -31,6 +34,15 @@ def run(tmp_path: Path) -> Run:
     run = new_run(tmp_path / "run")
     Trainer(Line(), fresh(), TrainingOptions(epochs=2), run).fit()
     return run
+
+
+def test_a_run_says_which_code_it_is_from(run: Run) -> None:
+    assert run.config["environment"]["commit"] == machine.describe()["commit"] == commit()
+    commit.cache_clear()
+    root = Path(__file__).parents[1]
+    git = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    asked = subprocess.run(git, capture_output=True, text=True, check=False) if (root / ".git").exists() else None
+    assert (commit() or "").rstrip("+") == (asked.stdout.strip() if asked else ""), "an installed package has none"
 
 
 def test_a_run_is_moved_and_opened(run: Run, tmp_path: Path) -> None:

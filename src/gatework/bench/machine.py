@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import gatework
 from gatework.bench.settings import processors
 from gatework.runtime import cpu
+from gatework.training.environment import commit
 
 LIBRARIES = ("numpy", "llvmlite", "torch", "onnxruntime", "jax", "keras")
 VARIABLES = ("OMP_", "MKL_", "KMP_", "GATEWORK_", "XLA_", "ONEDNN_", "DNNL_")
@@ -85,19 +85,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def commit() -> str | None:
-    """The commit of a checkout, with "+" if files differ from it; None for an installed package."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return None
-    try:
-        name = _git(root, "rev-parse", "HEAD")
-        return name + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "src") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,20 +1,23 @@
-"""What a result depends on besides data and options: versions, machine, threads; recorded in every run."""
+"""What a result depends on besides data and options: versions, commit, machine, threads; recorded in every run."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("gatework", "torch", "numpy", "llvmlite", "safetensors", "tokenizers", "polars", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
-    """Python, packages, processor and threads of this process, as JSON-able values."""
+    """Python, packages, commit, processor and threads of this process, as JSON-able values."""
     import torch
 
     return {
@@ -23,8 +26,26 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "commit": commit(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+@cache
+def commit() -> str | None:
+    """The commit of a checkout, with "+" if files differ from it; None for an installed package."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        name = _git(root, "rev-parse", "HEAD")
+        return name + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
