@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gatework import cells
-from gatework.runtime import cache, cpu
+from gatework.runtime import cache, cpu, kernel
 from kernel_check import HERE, Pair, Setting, same
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
@@ -36,6 +36,8 @@ def put(folder: Path) -> Path:
 
 
 def outputs() -> np.ndarray:
+    """Of a program that finds no kernel in memory."""
+    kernel.kernels.cache_clear()
     return Pair(cells.get("mgu").graph, Setting(T=3, B=2)).forward().history["h"]
 
 
@@ -239,6 +241,7 @@ def test_processes_that_compile_the_same_cell(folder: Path) -> None:
 
 
 def test_instruction_sets_do_not_share_entries(folder: Path) -> None:
+    kernel.kernels.cache_clear()
     for isa in HERE:
         Pair(cells.get("mgu").graph, Setting(T=1, B=1, isa=isa)).forward(train=False)
     assert len([p for p in folder.iterdir() if p.name.startswith("mgu")]) == len(HERE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 import time
 import weakref
@@ -104,6 +105,64 @@ def test_kernels_go_with_their_layer() -> None:
     del layer
     gc.collect()
     assert binding() is None
+
+
+def test_memory_goes_with_its_layer() -> None:
+    layer = gatework.LSTM(I, 9)
+    layer(torch.randn(3, 2, I))[0].sum().backward()
+    program = weakref.ref(layer.binding(0).program(torch.float32))
+    assert program() is gatework.runtime.program(layer.graph, layer.layer_sizes(0), "float32")
+    del layer
+    gc.collect()
+    assert program() is None
+
+
+def test_weights_are_packed_once_for_all_shapes() -> None:
+    layer = gatework.LSTM(I, 9)
+    binding, program = layer.binding(0), layer.binding(0).program(torch.float32)
+    for steps in range(1, 12):
+        x = torch.randn(steps, 3, I)
+        with torch.no_grad():
+            layer(x)
+        layer(x, lengths=torch.tensor([steps, 1, 1]))[0].sum().backward()
+    assert len(program.scripts) > 20
+    assert len(binding.kept) == 1, "a copy of the weights for every shape"
+    assert len(program.panels) <= 4, "packed weights for every shape"
+
+
+def test_layers_of_one_shape_and_both_directions_keep_their_weights_packed() -> None:
+    layer = gatework.LSTM(9, 9, num_layers=3).eval()
+    with torch.no_grad():
+        for steps in (2, 3, 2, 3):
+            layer(torch.randn(steps, 1, 9))
+    stacks = list(layer._stacks.values())
+    kept = {id(run.kept): run.kept for stack in stacks for run in stack.runs}
+    assert len(stacks) == 2 and len(kept) == 3
+    assert all(k.ready for k in kept.values()), "layers pack over each other's weights"
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_working_memory_that_grows_leaves_nothing_behind(grad: bool) -> None:
+    layer, short, long = gatework.LSTM(I, 10 + grad), torch.randn(4, 2, I), torch.randn(40, 2, I)
+    program = layer.binding(0).program(torch.float32)
+    with torch.set_grad_enabled(grad):
+        want = layer(short)[0]
+        old = weakref.ref(program.buffers["hoisted:0"])
+        layer(long)
+        assert old() is None
+        assert torch.equal(layer(short)[0], want), "a prepared call writes where its memory was"
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_very_large_working_memory_is_given_back(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["gatework.runtime.program"], "BUFFER_BYTES", 60_000)
+    layer, x = gatework.LSTM(I, 12 + grad), torch.randn(400, 2, I)
+    program = layer.binding(0).program(torch.float32)
+    with torch.set_grad_enabled(grad):
+        first = layer(x)[0]
+        assert not program.buffers
+        assert torch.equal(layer(x)[0], first) and torch.equal(layer(x[:2])[0], first[:2])
+        assert program.buffers, "small memory is given back too"
 
 
 @pytest.mark.parametrize("options", [

@@ -23,6 +23,7 @@ from gatework.compiler.plan_backward import plan_backward
 from gatework.errors import DataError, GateworkError, KernelError, OptionError, ShapeError
 from gatework.runtime import cpu, kernel, select
 from gatework.runtime.interpreted import Interpreted
+from gatework.runtime.memory import Pool, Recent
 from gatework.runtime.rows import Rows
 from kernel_check import HERE, Pair, Setting, same
 
@@ -245,6 +246,31 @@ def test_the_check_can_be_switched_on_from_outside() -> None:
     assert found.returncode == 1 and "input 'x' is nan at [1, 1]" in found.stderr
 
 
+# ---- memory
+
+
+def test_what_was_made_last_is_bounded_in_number_and_bytes() -> None:
+    recent = Recent(3, 100)
+    for k in range(5):
+        assert recent.keep(k, str(k)) == str(k)
+    assert list(recent) == [2, 3, 4]
+    recent.keep("big", np.zeros(10))
+    recent.keep("bigger", np.zeros(12))
+    assert list(recent) == ["bigger"], "the oldest go until the bytes fit"
+    recent.keep("huge", np.zeros(1000))
+    assert list(recent) == ["huge"], "the newest stays, however large"
+
+
+def test_spare_blocks_are_bounded_in_number_and_bytes() -> None:
+    pool = Pool(np.dtype(np.float64), most=2, most_bytes=7 << 20)
+    blocks = [pool.take((n << 17, 1)) for n in (2, 3, 4)]
+    del blocks
+    assert sum(b.nbytes for b in pool.spare) < 8 << 20 and len(pool.spare) <= 2
+    del pool.spare[:]
+    pool.take((9 << 17, 1))
+    assert not pool.spare, "a block over the bound is kept"
+
+
 # ---- machines
 
 
@@ -253,7 +279,7 @@ def fresh() -> Any:
     """Nothing is remembered of this machine, before and after."""
 
     def forget() -> None:
-        select._program.cache_clear()
+        select._programs.clear()
         cpu.best_isa.cache_clear()
 
     forget()

@@ -16,8 +16,10 @@ from gatework.compiler.ir import Graph
 from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared
 from gatework.runtime import checks
+from gatework.runtime.memory import Recent
 from gatework.runtime.program import Program
 
+PREPARED_BYTES, KEPT_BYTES = 64 << 20, 256 << 20
 DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
@@ -47,7 +49,7 @@ class Binding:
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
         self._programs: dict[torch.dtype, Any] = {}
         self.turned = turned
-        self.prepared: dict[tuple, Any] = {}
+        self.prepared, self.kept = Recent(64, PREPARED_BYTES), Recent(16, KEPT_BYTES)
         said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
         self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
         _RECIPES.setdefault(self.key, (graph, sizes, declared, recompute, turned))

@@ -18,11 +18,11 @@ from torch import Tensor
 from gatework.layers.binding import Binding
 from gatework.runtime import bound, threads
 from gatework.runtime.bound import Bound
+from gatework.runtime.memory import aligned_zeros
 from gatework.runtime.rows import Rows
 
 Tensors = Sequence[Tensor | None]
 KEEP_PACKED_ROWS = 256
-PREPARED = 64
 
 _memcmp = (ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)).memcmp
 _memcmp.argtypes, _memcmp.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
@@ -77,6 +77,7 @@ class Prepared:
         self.own_starts = [torch.full((rows.batch, w), s.start, dtype=self.dtype) for s, w in states]
         self.saved = table.saved
         self.one_thread: Any = None
+        self.nbytes = sum(s.nbytes for s in self.own_starts) + table.script.nbytes
 
     def starts(self, tensors: Tensors) -> list[Tensor]:
         first = self.binding.first_start
@@ -140,10 +141,11 @@ class Forward(Prepared):
             saved = torch.from_numpy(self.program.pool.take((self.rows.size, self.saved_width))) if self.saved else None
             self.point_saved(saved)
             if self.packed is not None:
-                complete = self.packed.run(tensors[self.binding.first_param :])  # type: ignore[arg-type]
+                params: list[Tensor] = tensors[self.binding.first_param :]  # type: ignore[assignment]
+                complete = self.packed.run(params, kept_of(self.binding, self.bound, params))
             else:
                 alive += self.point_weights(tensors)
-                complete = self.bound.run() >= 0
+                complete = self.bound.run()
         if not complete:
             return self.alone(tensors)(tensors, rates, room)
         for k, history in enumerate(histories):
@@ -183,22 +185,38 @@ class Forward(Prepared):
 
 
 class Packed:
-    """Weights that stay packed from call to call. A parameter can change without a trace (through `.data`), so each
-    call compares all of them with a copy, which costs less than packing; for calls of few rows."""
+    """A prepared call whose weights stay packed from call to call."""
 
     def __init__(self, forward: Forward):
         self.bound, self.places = forward.bound, forward.places
-        self.version, self.addresses = -1, [0]
-        self.copies: list[tuple[int, int]] = []
-        self.kept: list[Tensor] = []
+        self.word = self.bound.address["packed"]
+        self.pointed: list[int] = []
 
-    def run(self, params: Sequence[Tensor]) -> bool:
+    def run(self, params: Sequence[Tensor], kept: Kept) -> bool:
         """Run; False, and nothing has run, if threads are missing."""
         addresses = [p.data_ptr() for p in params]
-        if self.addresses != addresses or not self.same(addresses):
-            self.take(params, addresses)
-        self.version = self.bound.run(self.version)
-        return self.version >= 0
+        if kept.addresses != addresses or not kept.same(addresses):
+            kept.take(params, addresses, self.places)
+        if self.pointed is not kept.sources:
+            self.pointed = kept.sources
+            self.bound.table[self.word] = kept.place
+            self.places.point(self.bound.table, kept.sources)
+        kept.ready = self.bound.run(kept.ready)
+        return kept.ready
+
+
+class Kept:
+    """The packed weights of one direction, for calls of few rows of any shape. A parameter can change without a trace
+    (through `.data`), so each call compares all of them with a copy, which costs less than packing."""
+
+    def __init__(self, table: Bound):
+        self.memory = aligned_zeros(table.script.packed, table.program.dtype)
+        self.place = self.memory.ctypes.data
+        self.nbytes = 2 * self.memory.nbytes
+        self.ready, self.addresses = False, [0]
+        self.sources: list[int] = []  # addresses of parameters and of sums
+        self.copies: list[tuple[int, int]] = []
+        self.tensors: list[Tensor] = []
 
     def same(self, addresses: Sequence[int]) -> bool:
         for address, (copy, size) in zip(addresses, self.copies, strict=True):
@@ -206,12 +224,18 @@ class Packed:
                 return False
         return True
 
-    def take(self, params: Sequence[Tensor], addresses: list[int]) -> None:
-        copies, sums = [p.detach().clone() for p in params], self.places.added([p.detach() for p in params])
-        self.kept = [*copies, *sums]
+    def take(self, params: Sequence[Tensor], addresses: list[int], places: Places) -> None:
+        copies, sums = [p.detach().clone() for p in params], places.added([p.detach() for p in params])
+        self.ready, self.addresses = False, addresses
+        self.sources = [*addresses, *(s.data_ptr() for s in sums)]
         self.copies = [(c.data_ptr(), c.numel() * c.element_size()) for c in copies]
-        self.version, self.addresses = -1, addresses
-        self.places.point(self.bound.table, [*addresses, *(s.data_ptr() for s in sums)])
+        self.tensors = [*copies, *sums]
+
+
+def kept_of(binding: Binding, table: Bound, params: Sequence[Tensor]) -> Kept:
+    """Where the packed weights of these parameters stay, for all calls that pack them in the same way."""
+    key = (id(table.program), table.script.panels, params[0].data_ptr())
+    return binding.kept.get(key) or binding.kept.keep(key, Kept(table))
 
 
 class Backward(Prepared):
@@ -249,7 +273,7 @@ class Backward(Prepared):
             running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
             inputs = [self.point_input(*wish) for wish in self.wanted]
             weights = [None] * self.params if grads is None else grads.point(self.bound.table)
-            complete = self.bound.run() >= 0
+            complete = self.bound.run()
         if not complete:
             return self.alone(saved.tensors)(saved, d_histories, d_finals, rates)
         found = [tensor if wanted else None for tensor, (_, wanted, *_) in zip(inputs, self.wanted, strict=True)]
@@ -337,11 +361,9 @@ def prepared(binding: Binding, kind: Any, rows: Rows, tensors: Tensors) -> Any:
     key = (kind, tensors[0].dtype, rows.key, threads.get_threads())  # type: ignore[union-attr]
     found = binding.prepared.get(key)
     if found is None:
-        if len(binding.prepared) >= PREPARED:
-            binding.prepared.pop(next(iter(binding.prepared)))
         if isinstance(kind, str):
             found = Forward(binding, rows, kind == "train", key[3], tensors)
         else:
             found = Backward(binding, rows, kind, key[3], tensors)
-        binding.prepared[key] = found
+        binding.prepared.keep(key, found)
     return found

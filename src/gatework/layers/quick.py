@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.layers.direct import Forward, Packed
+from gatework.layers.direct import Forward, Packed, kept_of
 from gatework.layers.ragged import Rectangle
 from gatework.runtime import threads
 from gatework.runtime.program import Program
 
-SHAPES = 32
 _unwatched = torch._C._len_torch_dispatch_stack
 _transformed = torch._C._are_functorch_transforms_active
 _autocast = torch._C._is_any_autocast_enabled
@@ -30,9 +29,7 @@ def quick(layer: Any, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ..
     key = (input.shape, input.dtype, layer.training, threads.get_threads())
     stack = layer._stacks.get(key, False)
     if stack is False:
-        stack = layer._stacks[key] = made(layer, input)
-        if len(layer._stacks) > SHAPES:
-            layer._stacks.pop(next(iter(layer._stacks)))
+        stack = layer._stacks.keep(key, made(layer, input))
     return stack(input, states) if stack else None
 
 
@@ -67,6 +64,7 @@ class Stack:
         self.widths, self.output = binding.widths, binding.widths[0] * layer.directions
         self.runs = [Direction(self, k) for k in range(self.depth * self.directions)]
         self.shapes = [(len(self.runs), batch, w) for w in self.widths]
+        self.nbytes = sum(run.forward.nbytes for run in self.runs)
 
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         x = input.transpose(0, 1) if self.swap else input
@@ -106,7 +104,7 @@ class Direction:
         rows = Rectangle(stack.steps, stack.batch).rows(d == 1)
         self.forward = Forward(binding, rows, False, threads.get_threads(), tensors)
         bound = self.bound = self.forward.bound
-        self.packed = Packed(self.forward)
+        self.packed, self.kept = Packed(self.forward), kept_of(binding, bound, layer._params(k))
         self.table, self.program = bound.table, self.forward.program
         self.input = bound.address[f"input:{binding.steps[0]}"]
         bound.lay(f"history:{binding.output}", stack.output)
@@ -133,7 +131,7 @@ class Direction:
                     copy(place, start, size)
                     table[carried_word] = place
             params = self.layer._params(k)
-            if not self.readable(params) or not self.packed.run(params):
+            if not self.readable(params) or not self.packed.run(params, self.kept):
                 return False
         for s, (_, carried_word, _, size) in enumerate(self.states):
             if carried_word is None:

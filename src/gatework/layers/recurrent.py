@@ -23,6 +23,7 @@ from gatework.layers.dispatch import autocasts, describe, run
 from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
+from gatework.runtime.memory import Recent
 
 States = Any
 NORM = ("of", "over", "state", "eps")
@@ -145,13 +146,7 @@ class Recurrent(nn.Module):
         if (self.forget_bias is not None or self.chrono is not None) and not gates(self.graph):
             why = "has no sigmoid gate that keeps a state" if self.bias else "has bias=False"
             raise OptionError(f"forget_bias and chrono set a gate's bias, but {self.graph.name} {why}; leave them away")
-        known = params.symbols(self.graph)
-        odd = [name for name in self.sizes if name not in (*known, "H", "heads")]
-        if odd:
-            raise OptionError(f"{self.graph.name} has no size {odd[0]!r}; it has {', '.join(known)}")
-        missing = [w for w in known if w not in (*self.sizes, self._data.width, "heads")]
-        if missing:
-            raise OptionError(f"{self.graph.name} needs a size for {missing[0]!r}: sizes={{{missing[0]!r}: 16}}")
+        params.check_sizes(self.graph, self.sizes)
         deep = self.num_layers > 1 and any(i.width == self._data.width for i in self.graph.inputs[1:])
         if deep and self.input_size != self.output_size * self.directions:
             raise OptionError(
@@ -247,7 +242,7 @@ class Recurrent(nn.Module):
 
     def _forget_kernels(self) -> None:
         self._bindings: dict[tuple, Binding] = {}
-        self._stacks: dict[tuple, Any] = {}
+        self._stacks = Recent(32, 64 << 20)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_bindings", "_stacks")}

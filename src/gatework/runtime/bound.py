@@ -31,8 +31,8 @@ class Bound:
         self.program, self.kernel = program, kernel
         with program.lock:
             self.script = script = program._script(kernel, rows, kind, write, count)
-            self.table = array("q", template(program, kernel, rows, script))
-            self.alive = script.alive
+            self.filled, self.seen = template(program, kernel, rows, script), program.memory_version
+        self.rows, self.table = rows, array("q", self.filled)
         self.place = self.table.buffer_info()[0]
         self.address = {name: int(Slot.WORDS) * slot for name, slot in kernel.slots.items()}
         self.execute = kernel.library.function("execute", ctypes.c_void_p, ctypes.c_int64)
@@ -63,26 +63,33 @@ class Bound:
         if word is not None:
             self.table[word + 1], self.table[word + 2] = row, column
 
-    def run(self, packed_as: int = -1) -> int:
-        """Run; gives the version of the packed weights. If that is `packed_as`, they are those of an earlier call,
-        known to be the same, and are not packed again. -1, and nothing has run, if threads were missing."""
+    def run(self, packed: bool = False) -> bool:
+        """Run; `packed`: the panels that the table names hold the weights already. False, and nothing has run, if
+        threads were missing."""
         script, program, job = self.script, self.program, self.script.job
-        skipped = 1 if packed_as >= 0 and script.packed_version == packed_as else 0
-        if not skipped:
-            program.version += 1
+        if self.seen != program.memory_version:
+            self._follow()
+        if not packed:
+            script.panels.version = -1  # type: ignore[union-attr]
         job[Job.slots] = self.place
-        job[Job.commands] = script.address + 8 * (script.first + 2 * skipped)
-        job[Job.count] = len(script.commands) - skipped
+        job[Job.commands] = script.address + 8 * (script.first + 2 * packed)
+        job[Job.count] = len(script.commands) - packed
         job[Job.threads] = script.threads
         if script.threads == 1:
             self.execute(self.job_address, 0)
         elif not threads.run(self.kernel.library, job, script.threads):
-            script.packed_version = -1
-            return -1
+            return False
         program.last = script.why
-        if not skipped:
-            script.packed_version = program.version
-        return script.packed_version
+        program.tidy()
+        return True
+
+    def _follow(self) -> None:
+        """The program's working memory has moved."""
+        now = template(self.program, self.kernel, self.rows, self.script)
+        for word, (old, new) in enumerate(zip(self.filled, now, strict=True)):
+            if old != new:
+                self.table[word] = new
+        self.filled, self.seen = now, self.program.memory_version
 
 
 def forward(program: Program, rows: Rows, train: bool, count: int) -> Bound:

@@ -1,8 +1,8 @@
 """One call of a program: whose arrays go into which slot of the table that machine code reads.
 
-What does not change from call to call (working memory, constants, default starts) stands in a template that belongs
-to the
-script; weights are looked at once and then known again by identity. So a call costs a few microseconds beside its work.
+What does not change from call to call (working memory, constants, default starts) stands in a template that belongs to
+the script; weights are looked at once and then known again by identity. So a call costs a few microseconds beside its
+work.
 """
 
 from __future__ import annotations
@@ -249,14 +249,18 @@ class Call:
         table = array("q", template(program, self.kernel, self.rows, script))
         for at, address, row, column in self.entries:
             table[at], table[at + 1], table[at + 2] = address, row, column
-        skipped = 1 if skip_packing and script.packed_version == program.version else 0
+        panels: Any = script.panels
+        skipped = 1 if skip_packing and panels.version == program.version else 0
+        if not skipped:
+            panels.version = -1
         job = script.job
         job[Job.slots] = table.buffer_info()[0]
         job[Job.commands] = script.address + 8 * (script.first + 2 * skipped)
         job[Job.count] = len(script.commands) - skipped
         job[Job.threads] = script.threads
         complete = threads.run(self.kernel.library, job, script.threads)
-        script.packed_version = program.version if complete else -1
+        if complete:
+            panels.version = program.version
         return complete
 
 
@@ -277,9 +281,8 @@ def _fill_template(program: Program, kernel: Kernel, rows: Rows, script: Script,
     call = Call(program, kernel, rows)
     if own_memory:
         call.buffer = lambda name, elements: aligned_zeros(elements, program.dtype)
-    if script.memory is None:
-        script.memory = aligned_zeros(script.packed, program.dtype)
-    call.put("packed", script.memory, 0)
+    shared = script.panels
+    call.put("packed", aligned_zeros(script.packed, program.dtype) if shared is None else shared.memory, 0)
     call.put("scratch", call.buffer("scratch", script.scratch * script.threads), 0)
     call.put("ones", program.constant(1.0, (1,)), 0)
     call.put("sums", call.buffer("sums", script.sums), 0)
@@ -300,7 +303,7 @@ def _fill_template(program: Program, kernel: Kernel, rows: Rows, script: Script,
     table = array("q", bytes(8 * WORDS * len(kernel.slots)))
     for at, address, row, column in call.entries:
         table[at], table[at + 1], table[at + 2] = address, row, column
-    script.alive = call.alive
+    script.alive = call.alive if own_memory else []  # what is shared, the program holds
     return table
 
 

@@ -1,8 +1,7 @@
 """A cell's machine code, and the shapes that its stages take for given sizes.
 
-A stage of G products is computed for a *chunk* of units at a time: U vectors of units for each product, so that G
-times U
-vectors of accumulators fill the registers. Each operand's products with neighbouring columns make one *piece*, whose
+A stage of G products is computed for a *chunk* of units at a time: U vectors of units for each product, so that G times
+U vectors of accumulators fill the registers. Each operand's products with neighbouring columns make one *piece*, whose
 weights lie packed as [chunk][input][columns x U vectors], in the order in which the inner loop reads them.
 """
 
@@ -12,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatework.backends.llvm import drivers, tiles
 from gatework.backends.llvm.emit import module
@@ -21,9 +20,12 @@ from gatework.backends.llvm.isa import Isa
 from gatework.compiler.debug import debug
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import size
-from gatework.compiler.plan import Plan, Stage, Term
+from gatework.compiler.pipeline import differentiate
+from gatework.compiler.plan import Plan, Stage, Term, choose_saved, plan_forward, plan_replay
+from gatework.compiler.plan_backward import plan_backward
 from gatework.compiler.show_plan import plan_text
 from gatework.runtime import cpu
+from gatework.runtime.lazy import lazy
 
 
 @functools.cache
@@ -66,6 +68,43 @@ class Kernel:
 
     def address(self, plan: str, stage: int) -> int:
         return self.code[f"{plan}_{stage}"]
+
+
+class Kernels:
+    """A cell's machine code for all sizes, compiled when first needed."""
+
+    def __init__(self, graph: Graph, isa: Isa, scalar: str, recompute: bool):
+        self.graph, self.isa, self.scalar, self.recompute = graph, isa, scalar, recompute
+
+    @lazy
+    def inference(self) -> Kernel:
+        return Kernel(self.graph, {"forward": plan_forward(self.graph, train=False)}, self.isa, self.scalar)
+
+    @lazy
+    def saved(self) -> tuple[int, ...]:
+        return choose_saved(self.derivative)
+
+    @lazy
+    def derivative(self) -> Any:
+        return differentiate(self.graph)
+
+    @lazy
+    def training(self) -> Kernel:
+        plan = plan_forward(self.graph, train=True, saved=() if self.recompute else self.saved)
+        return Kernel(self.graph, {"forward": plan}, self.isa, self.scalar)
+
+    @lazy
+    def backprop(self) -> Kernel:
+        plans = {"backward": plan_backward(self.derivative, self.saved, local=self.recompute)}
+        if self.recompute and self.saved:
+            plans["replay"] = plan_replay(self.graph, self.saved)
+        return Kernel(self.graph, plans, self.isa, self.scalar)
+
+
+@functools.lru_cache(maxsize=64)
+def kernels(graph: Graph, isa: Isa, scalar: str, recompute: bool) -> Kernels:
+    """The kernels of a cell, which all programs of any sizes share."""
+    return Kernels(graph, isa, scalar, recompute)
 
 
 def _safe(name: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import mmap
 import weakref
+from typing import Any
 
 import numpy as np
 
 LARGE_PAGE = 2 << 20
+SPARE_BYTES = 512 << 20
 
 
 def aligned_zeros(elements: int, dtype: np.dtype) -> np.ndarray:
@@ -31,11 +33,30 @@ def _advise(pages: mmap.mmap) -> None:
         pages.madvise(mmap.MADV_HUGEPAGE)
 
 
+class Recent(dict):
+    """What was made last, by key: at most so many things and, as far as they say their `nbytes`, so many bytes. The
+    newest stays in any case. Nothing is locked, as a forked child could wait for ever."""
+
+    def __init__(self, most: int, most_bytes: int):
+        super().__init__()
+        self.most, self.most_bytes = most, most_bytes
+
+    def keep(self, key: Any, value: Any) -> Any:
+        """The value, which now stands under its key."""
+        self[key] = value
+        total = sum(getattr(each, "nbytes", 0) for each in list(self.values()))
+        for old in list(self)[:-1]:
+            if len(self) <= self.most and total <= self.most_bytes:
+                break
+            total -= getattr(self.pop(old, None), "nbytes", 0)
+        return value
+
+
 class Pool:
     """Large arrays that come back when the last view of them is gone: the system need not clear their pages again."""
 
-    def __init__(self, dtype: np.dtype, most: int = 4):
-        self.dtype, self.most = dtype, most
+    def __init__(self, dtype: np.dtype, most: int = 4, most_bytes: int = SPARE_BYTES):
+        self.dtype, self.most, self.most_bytes = dtype, most, most_bytes
         self.spare: list[np.ndarray] = []
 
     def take(self, shape: tuple[int, int]) -> np.ndarray:
@@ -55,5 +76,6 @@ class Pool:
         return aligned_zeros(count, self.dtype)
 
     def _back(self, block: np.ndarray) -> None:
-        if len(self.spare) < self.most:
-            self.spare.append(block)
+        self.spare.append(block)
+        while len(self.spare) > self.most or sum(b.nbytes for b in self.spare) > self.most_bytes:
+            self.spare.pop(0)

@@ -15,23 +15,21 @@ import numpy as np
 from gatework.backends.llvm.isa import Isa
 from gatework.compiler.ir import SCALAR, Graph
 from gatework.compiler.params import cost, shapes, size
-from gatework.compiler.pipeline import differentiate
-from gatework.compiler.plan import choose_saved, plan_forward, plan_replay
-from gatework.compiler.plan_backward import plan_backward
 from gatework.runtime import threads
 from gatework.runtime.call import Call, Weights
-from gatework.runtime.kernel import Kernel
+from gatework.runtime.kernel import Kernel, kernels
 from gatework.runtime.lazy import lazy
-from gatework.runtime.memory import Pool, aligned_zeros
+from gatework.runtime.memory import Pool, Recent, aligned_zeros
 from gatework.runtime.rows import Rows
-from gatework.runtime.script import Mode, Script, Writer
+from gatework.runtime.script import Mode, Panels, Script, Writer
 
 Arrays = Mapping[str, Any]
 SCALARS = {"float32": "float", "float64": "double"}
 CHUNK_ROWS, CHUNK_BYTES = 512, 2 << 20
 WORTH_A_TEAM = 400_000
 WORTH_A_MEETING = 16_000
-SCRIPTS = 64
+SCRIPTS, SCRIPT_BYTES = 64, 64 << 20
+BUFFER_BYTES = 256 << 20  # what a program keeps of its working memory between calls
 
 
 @dataclass
@@ -63,15 +61,17 @@ class Program:
         self.graph, self.sizes, self.dtype, self.isa = graph, dict(sizes), np.dtype(dtype), isa
         self.recompute = recompute
         self.scalar = SCALARS[self.dtype.name]
+        self.kernels = kernels(graph, isa, self.scalar, recompute)
         self.shapes = shapes(graph, sizes)
         self.work = cost(graph, sizes)
         self.lock = threading.Lock()
         self.version = 0
-        self.scripts: dict[tuple, Script] = {}
+        self.scripts = Recent(SCRIPTS, SCRIPT_BYTES)
+        self.panels: weakref.WeakValueDictionary[tuple, Panels] = weakref.WeakValueDictionary()
         self.buffers: dict[str, np.ndarray] = {}
         self.pool = Pool(self.dtype)
         self.constants: dict[tuple, np.ndarray] = {}
-        self.memory_version = 0
+        self.memory_version = self.held = 0
         self.bound: Weights | None = None
         self.states = {s.name: s for s in graph.states}
         self.rests = {f"start_{s.name}": s.start for s in graph.states}
@@ -81,27 +81,19 @@ class Program:
     # ---- machine code, when first needed
     @lazy
     def inference(self) -> Kernel:
-        return Kernel(self.graph, {"forward": plan_forward(self.graph, train=False)}, self.isa, self.scalar)
-
-    @lazy
-    def saved(self) -> tuple[int, ...]:
-        return choose_saved(self.derivative)
-
-    @lazy
-    def derivative(self) -> Any:
-        return differentiate(self.graph)
+        return self.kernels.inference
 
     @lazy
     def training(self) -> Kernel:
-        plan = plan_forward(self.graph, train=True, saved=() if self.recompute else self.saved)
-        return Kernel(self.graph, {"forward": plan}, self.isa, self.scalar)
+        return self.kernels.training
 
     @lazy
     def backprop(self) -> Kernel:
-        plans = {"backward": plan_backward(self.derivative, self.saved, local=self.recompute)}
-        if self.recompute and self.saved:
-            plans["replay"] = plan_replay(self.graph, self.saved)
-        return Kernel(self.graph, plans, self.isa, self.scalar)
+        return self.kernels.backprop
+
+    @lazy
+    def saved(self) -> tuple[int, ...]:
+        return self.kernels.saved
 
     def describe(self) -> str:
         """Which kernel, instruction set and threads the last call used, and why.
@@ -169,6 +161,7 @@ class Program:
         if not call.run(script, same_weights):
             script = self._script(call.kernel, call.rows, kind, write, 1)
             call.run(script, same_weights)
+        self.tidy()
 
     def _script(self, kernel: Kernel, rows: Rows, kind: Any, write: Callable, count: int) -> Script:
         key = (id(kernel), kind, rows.key, count)
@@ -179,11 +172,18 @@ class Program:
             write(writer)
             script = writer.finish()
             script.why = why
-            if len(self.scripts) >= SCRIPTS:
-                self.scripts.pop(next(iter(self.scripts)))
-            self.scripts[key] = script
+            script.panels = self._panels(kernel, script)
+            self.scripts.keep(key, script)
         self.last = script.why
         return script
+
+    def _panels(self, kernel: Kernel, script: Script) -> Panels:
+        """Where a script packs weights: the same for all layouts of rows that pack them in the same way."""
+        key = (id(kernel), *script.layout)
+        found = self.panels.get(key)
+        if found is None:
+            found = self.panels[key] = Panels(script.packed, self.dtype)
+        return found
 
     def buffer(self, name: str, elements: int) -> np.ndarray:
         """Working memory that is kept from call to call; zero when new, aligned to cache lines."""
@@ -191,7 +191,15 @@ class Program:
         if found is None or found.size < elements:
             found = self.buffers[name] = aligned_zeros(elements, self.dtype)
             self.memory_version += 1
+            self.held = sum(b.nbytes for b in self.buffers.values())
         return found
+
+    def tidy(self) -> None:
+        """After a call: very large working memory goes back to the system."""
+        if self.held > BUFFER_BYTES:
+            self.buffers.clear()
+            self.held = 0
+            self.memory_version += 1
 
     def constant(self, value: float, shape: tuple[int, ...]) -> np.ndarray:
         """An array that is only read."""
@@ -228,11 +236,9 @@ _living: weakref.WeakSet[Program] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """In a child, no thread is left that could open a lock or finish the packing of weights."""
+    """In a child, no thread is left that could open a lock."""
     for program in list(_living):
         program.lock = threading.Lock()
-        for script in program.scripts.values():
-            script.packed_version = -1
 
 
 if hasattr(os, "register_at_fork"):

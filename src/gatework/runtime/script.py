@@ -60,13 +60,24 @@ class Script:
     hoisted: dict[str, int] = field(default_factory=dict)
     chunk_rows: int = 0
     why: str = ""
-    memory: np.ndarray | None = None
     template: Any = None
     memory_version: int = -1
     address: int = 0
     alive: list[Any] = field(default_factory=list)
     job: np.ndarray = field(default_factory=lambda: aligned_zeros(Job.WORDS, np.dtype(np.int64)))
-    packed_version: int = -1
+    layout: tuple = ()
+    panels: Panels | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.table.nbytes
+
+
+class Panels:
+    """Room for packed weights, and the version of the program's weights that it holds (-1: none)."""
+
+    def __init__(self, elements: int, dtype: np.dtype):
+        self.memory, self.version = aligned_zeros(elements, dtype), -1
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class Writer:
         self.script.first = self.arena.block(commands)
         self.script.table = self.arena.finish()
         self.script.address = self.script.table.ctypes.data
+        self.script.layout = (self.script.packed, *self.packing)
         return self.script
 
     def command(self, name: str, argument: Ref) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,30 +19,36 @@ from gatework.runtime.program import SCALARS, Program
 def program(
     graph: Graph, sizes: Mapping[str, int], dtype: Any = np.float32, recompute: bool = False
 ) -> Program | Interpreted:
-    """A cell for given sizes and type, ready to run forward and backward; the same arguments give the same object.
+    """A cell for given sizes and type, ready to run forward and backward; the same arguments give the same object, as
+    long as somebody holds it. Its working memory goes with it.
 
         p = gatework.runtime.program(cells.get("lstm").graph, {"I": 3, "H": 4}, "float32")
         p.forward(Rows.rectangle(10, 2), {"x": x}, {}, weights).history["h"]        # (20, 4)
 
-    `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA`
-    forces an
-    instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError for
-    a type other than float32 and float64.
+    `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA` forces
+    an instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError
+    for a type other than float32 and float64.
     """
     name = np.dtype(dtype).name
     if name not in SCALARS:
         raise ShapeError(f"kernels compute in float32 or float64, not {name}; convert the input")
-    return _program(graph, tuple(sorted(sizes.items())), name, bool(recompute), os.environ.get("GATEWORK_ISA"))
+    return _made(graph, sizes, name, bool(recompute), os.environ.get("GATEWORK_ISA"))
 
 
-@functools.lru_cache(maxsize=32)
-def _program(graph: Graph, sizes: tuple, dtype: str, recompute: bool, forced: str | None) -> Program | Interpreted:
+_programs: weakref.WeakValueDictionary[tuple, Program] = weakref.WeakValueDictionary()
+
+
+def _made(
+    graph: Graph, sizes: Mapping[str, int], dtype: str, recompute: bool, forced: str | None
+) -> Program | Interpreted:
     if forced == "reference":
-        return Interpreted(graph, dict(sizes), dtype, "GATEWORK_ISA=reference")
+        return Interpreted(graph, sizes, dtype, "GATEWORK_ISA=reference")
     try:
         isa = cpu.best_isa(forced)
     except KernelError as error:
         if forced:
             raise OptionError(str(error)) from error
-        return Interpreted(graph, dict(sizes), dtype, str(error))
-    return Program(graph, dict(sizes), dtype, isa, recompute)
+        return Interpreted(graph, sizes, dtype, str(error))
+    key = (graph, tuple(sorted(sizes.items())), dtype, recompute, isa)
+    found = _programs.get(key)
+    return found if found is not None else _programs.setdefault(key, Program(graph, sizes, dtype, isa, recompute))
