@@ -133,7 +133,7 @@ def test_stuck_gates_are_counted_also_without_a_name() -> None:
     assert [each.level for each in found] == ["problem", "problem"] and found[0].setting == "--set hidden_size=4"
     switching = Gate("layer", "f", np.full(4, 0.5), np.full(4, 0.45))
     (found,) = findings.of_gates([switching], OPTIONS | {"learning_rate": 10.0}, {"learning_rate": 1e-3})
-    assert "95% of its values" in found.what and found.setting == "--set learning_rate=0.001"
+    assert "(layer f): 95% or more" in found.what and found.setting == "--set learning_rate=0.001"
     fine = Gate("layer", "f", np.zeros(4), np.zeros(4))
     assert findings.of_gates([fine], OPTIONS)[0].level == "good"
 

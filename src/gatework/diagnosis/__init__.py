@@ -107,11 +107,9 @@ def examples_of(trained: Any, source: Any) -> tuple[Any, str]:
     if same:
         fresh = type(trained.task)(trained.task.options)
         return fresh.prepare(path).valid, f"the validation part of {path}"
-    return (
-        (None, "")
-        if source is None
-        else (trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given")
-    )
+    if source is None:
+        return None, ""
+    return trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given"
 
 
 def measured(

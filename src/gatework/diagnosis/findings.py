@@ -150,21 +150,32 @@ def of_gates(
     gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
 ) -> list[Finding]:  # fmt: skip
     """Gates of which many units never move, or are nothing but open or closed."""
-    found = []
+    full = [gate for gate in gates if _ends(gate) >= SATURATED]
+    found = [_saturated(full, options, usual or {})] if full else []
     for gate in gates:
-        ends = float((gate.closed + gate.open).mean())
-        if ends >= SATURATED:
-            text = f"{gate.part}, gate {gate.name}: {ends:.0%} of its values are below 0.01 or above 0.99, "
-            advice = "take smaller steps, so that weights stay small"
-            far = _far("learning_rate", options, usual or {}) > 0
-            steps = _other_steps(options, usual or {})[1] if far else _set(options, "learning_rate", 0.3)
-            found.append(Finding("problem", f"{text}where hardly a gradient passes: saturated", advice, steps))
+        if any(gate is each for each in full):
             continue
         for share, side in ((gate.stuck_closed, "closed (below 0.01)"), (gate.stuck_open, "open (above 0.99)")):
             if share >= MANY:
                 text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are all but always {side}"
                 found.append(Finding("problem", text, "use fewer units, or smaller weights", _fewer(options)))
     return found or ([Finding("good", f"None of the {len(gates)} gates is stuck open or closed")] if gates else [])
+
+
+def _ends(gate: Gate) -> float:
+    """Share of a gate's values that are at one of its ends."""
+    return float((gate.closed + gate.open).mean())
+
+
+def _saturated(gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any]) -> Finding:
+    least = min(_ends(gate) for gate in gates)
+    named = ", ".join(f"{gate.part} {gate.name}" for gate in gates)
+    text = (
+        f"Saturated gates ({named}): {least:.0%} or more of their values are below 0.01 or above 0.99, where hardly a "
+    )
+    far = _far("learning_rate", options, usual) > 0
+    setting = _other_steps(options, usual)[1] if far else _set(options, "learning_rate", 0.3)
+    return Finding("problem", f"{text}gradient passes", "take smaller steps, so that weights stay small", setting)
 
 
 def of_parameters(norms: Mapping[str, tuple[float, float]], options: Mapping[str, Any]) -> list[Finding]:

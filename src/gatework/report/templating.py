@@ -32,4 +32,4 @@ def percent(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    return f"{value:+.3g}"
+    return f"{value:+.3g}" if value else "0"
