@@ -22,7 +22,8 @@ from gatework import cells
 from sources import PACKAGE, ROOT, files, module, tree
 
 DOCUMENTS = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.name != "CHANGELOG.md"]
-RUNNING = [ROOT / "README.md"]
+SERVING = ROOT / "docs" / "serving.md"
+RUNNING = [ROOT / "README.md", SERVING]
 
 _spec = importlib.util.spec_from_file_location("renew", ROOT / "docs" / "renew.py")
 assert _spec is not None
@@ -147,6 +148,11 @@ def test_architecture_has_one_line_for_every_file() -> None:
 def test_every_file_says_what_it_is_for() -> None:
     silent = [module(p) for p in files() if p.stat().st_size and not 15 <= len(renew.first_sentence(p)) <= 200]
     assert not silent, f"the first sentence of the docstring must say what the file is for: {silent}"
+
+
+def test_every_environment_variable_is_told() -> None:
+    read = {name for path in files() for name in re.findall(r"\bGATEWORK_[A-Z]+\b", path.read_text(encoding="utf-8"))}
+    assert read == {name for name in ticked(SERVING) if name.startswith("GATEWORK_")}
 
 
 @cache
