@@ -234,8 +234,8 @@ def test_a_fresh_model_is_the_seasonal_naive_forecast() -> None:
     with torch.no_grad():
         forecasts = task.forecasts(task.build().eval(), windows)
     naive = baselines.all_naive(windows)["seasonal naive"]
-    for output in range(forecasts.shape[2]):
-        np.testing.assert_allclose(forecasts[:, :, output], naive, rtol=1e-5)
+    np.testing.assert_allclose(forecasts[:, :, 0], naive, rtol=1e-5)
+    assert (forecasts[:, :, 1] < naive).all() and (forecasts[:, :, -1] > naive).all()
 
 
 def test_inputs_end_at_the_cut_and_parts_are_apart() -> None:
@@ -294,6 +294,26 @@ def test_conformal_intervals_cover() -> None:
         covered = measures.coverage(wide[:, step, 0], wide[:, step, 2], fresh[:, step])
         assert covered == pytest.approx(0.9, abs=0.02)
     assert (wide[:, :, 1] == 0).all()
+
+
+def test_quantiles_start_from_the_errors_of_the_training_part() -> None:
+    """Of a random walk forecast by its last value: as wide as the root of the step, and right before any training."""
+    walk = np.cumsum(np.random.default_rng(7).normal(size=3000))
+    options = ForecastOptions(time="t", horizon=4, season=1, lookback=8, linear="learned", scale="last", unit=1.0)
+    task = ForecastTask(options)
+    task.prepare({"t": np.arange(3000), "y": walk})
+    start = task.build().spread.numpy()
+    assert (start[:, 0] == 0).all()
+    np.testing.assert_allclose(start[:, 1], -1.645 * np.sqrt([1, 2, 3, 4]), rtol=0.08)
+    np.testing.assert_allclose(start[:, -1], 1.645 * np.sqrt([1, 2, 3, 4]), rtol=0.08)
+
+
+def test_few_validation_windows_never_narrow_an_interval() -> None:
+    truth, levels = np.zeros((3, 2)), (0.05, 0.5, 0.95)
+    wide = np.broadcast_to(np.array([-1.0, 0.0, 1.0]), (3, 2, 3))
+    assert (conformal(wide, truth, levels) == 1).all()
+    many = np.broadcast_to(np.array([-1.0, 0.0, 1.0]), (30, 2, 3))
+    assert (conformal(many, np.zeros((30, 2)), levels)[:, 0] < 0.01).all()
 
 
 def test_short_series_are_counted_and_forecast_all_the_same() -> None:

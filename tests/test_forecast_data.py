@@ -349,7 +349,7 @@ def test_ridge_takes_a_stronger_hand_with_noise() -> None:
     strengths = []
     for values in (noise, wave):
         train, test = (windows_of(values, Shape(20, 2, 1), cuts) for cuts in (np.arange(20, 86), np.array([88])))
-        strengths.append(float(ridge(train, test, 1)[1].split("penalty of ")[1].split(";")[0]))
+        strengths.append(float(ridge(train, test, 1)[1].split("penalty of ")[1].split(" ")[0].strip(";")))
     assert strengths[0] > strengths[1]
 
 

@@ -15,9 +15,11 @@ WHICH = {"only": "The series", "best": "The series with the smallest error", "me
 
 def draw(sections: Mapping[str, Any]) -> dict[str, Picture]:
     """All pictures that a forecast's sections have the numbers for, by name."""
-    made = {f"series_{each['which']}": beside_truth(each) for each in sections["series"]}
+    share = sections["interval"] and f"{sections['interval']['share']:.0%} interval"
+    shown = [{**each, "interval": share} for each in sections["series"]]
+    made = {f"series_{each['which']}": beside_truth(each) for each in shown}
     if sections.get("next"):
-        made["forecast"] = ahead(sections["next"])
+        made["forecast"] = ahead([{**each, "interval": share} for each in sections["next"]])
     made["horizon"] = by_horizon(sections["by_horizon"], sections["naive"])
     if sections["residuals"]["calendar"]:
         made["calendar"] = by_calendar(**sections["residuals"]["calendar"])
@@ -66,7 +68,7 @@ def _series(axes: Any, series: Mapping[str, Any]) -> None:
         here = slice(begin, end)
         if "lower" in series:
             low, high = _floats(series["lower"])[here], _floats(series["upper"])[here]
-            label = "interval" if not number else None
+            label = series.get("interval", "interval") if not number else None
             axes.fill_between(times[here], low, high, color=OURS, alpha=0.18, linewidth=0, label=label)
             if end - begin == 1:
                 axes.vlines(times[here], low, high, color=OURS, alpha=0.4)
@@ -113,6 +115,7 @@ def by_horizon(rows: Sequence[Mapping[str, Any]], naive: str) -> Picture:
             axes.plot(steps, values, color=color, marker=point, markersize=3.5, label=label)
         axes.set(xlabel="steps ahead", ylabel="MASE")
         axes.set_ylim(bottom=0)
+        axes.set_xlim(0.5, len(rows) + 0.5)  # there is no step 0
         _whole_numbers(axes)
         axes.legend(frameon=False)
 

@@ -66,7 +66,7 @@ def _lean(lean: float | None, mean: float | None) -> str:
 def _lasting(persistence: float | None) -> str:
     if persistence is None:
         return ""
-    opening = f"Errors of neighbouring steps of one forecast correlate at {persistence:.2f}"
+    opening = f"Errors of neighbouring steps of one forecast correlate at {round(persistence, 2) + 0.0:.2f}"
     if persistence < LASTS:
         return f"{opening}: a miss says little about the next one."
     return f"{opening}: a miss tends to last for some steps, as is usual for forecasts made from one point."

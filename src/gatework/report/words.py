@@ -11,12 +11,12 @@ from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
 NAMES = {
     "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
-    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "wql": "WQL", "sha256": "SHA-256", "ngrams": "n-grams",
+    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "mape": "MAPE", "wql": "WQL", "sha256": "SHA-256", "ngrams": "n-grams",
 }  # fmt: skip
 HIGHER = {"accuracy", "macro_f1", "mcc", "f1", "precision", "recall"}
 LOWER = {
     "loss", "perplexity", "nats_per_character", "bits_per_character", "calibration_error",
-    "mase", "smape", "rmse", "mae", "mse", "owa", "msis", "wql",
+    "mase", "smape", "mape", "rmse", "mae", "mse", "owa", "msis", "wql",
 }  # fmt: skip
 CLOSE = 0.05  # a gap of losses, as a part of the validation loss, that is not worth a word
 

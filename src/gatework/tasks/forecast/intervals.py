@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import torch
+
+from gatework.tasks.forecast.windows import Batch, Windows, make_batch
 
 ENOUGH = 200  # validation windows from which on intervals are adjusted for each step ahead on its own
+FEW = 20  # validation windows below which intervals are widened, never narrowed: chance could have made them look wide
+MOST = 5_000  # training windows that quantiles start from
 FLOOR = 1e-4  # of a window's scale: half of the least width that is stretched
+
+
+@torch.no_grad()
+def spread(
+    start: Callable[[Batch], torch.Tensor], windows: Windows, levels: tuple[float, ...], seed: int
+) -> np.ndarray:
+    """[h, 1 + Q] quantiles of a starting forecast's errors on training windows, for each step ahead; 0 for the point.
+
+    A network that has learned little yet has these intervals, not the width that its first steps happened to give.
+    """
+    rows = np.random.default_rng(seed).permutation(len(windows))[:MOST]
+    batch = make_batch(windows, rows)
+    errors = (batch.truth - start(batch)).numpy().astype(np.float64)
+    result = np.zeros((errors.shape[1], 1 + len(levels)), np.float32)
+    for step, here in enumerate(errors.T):
+        known = here[np.isfinite(here)]
+        if len(known) and levels:
+            result[step, 1:] = np.quantile(known, levels)
+    return result
 
 
 def conformal(quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
@@ -25,6 +51,7 @@ def conformal(quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...
             middle, half = _middle(quantiles[:, steps, low], quantiles[:, steps, high])
             scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half + FLOOR)
             factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low])
+            factor = max(factor, 1.0) if n < FEW else factor
             result[np.ix_(steps, [low, high])] = factor
     return result
 

@@ -15,8 +15,9 @@ class Forecast(nn.Module):
     at 0.
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
-    over the members of an ensemble. `spread` is where the quantiles start from, beside the point forecast. `adjustment` [h, Q] makes intervals honest; see `intervals.conformal`. `settled` is
-    1 once the validation part is learned too, from when on it can judge no more.
+    over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `adjustment`
+    [h, Q] makes intervals honest; see `intervals`. `settled` is 1 once the validation part is learned too, from when on
+    it can judge no more.
     """
 
     adjustment: Tensor

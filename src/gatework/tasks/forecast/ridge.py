@@ -65,8 +65,7 @@ def ridge(train: Windows, windows: Windows, seed: int, squared: bool = False) ->
     result = np.concatenate([form.forecast(windows, rows, weights) for rows in _chunks(every)])
     if form.log:
         result = _without_logarithm(windows, result)
-    note = f"one linear map for all series, from {windows.shape.lookback} lags ({form}), "
-    note += f"fitted to {len(train):,} windows with a penalty of {strength:g}{chosen}"
+    note = f"{windows.shape.lookback} lags: {form}; penalty of {strength:g}{chosen}; fitted to {len(train):,} windows"
     return result, note
 
 
@@ -108,7 +107,7 @@ def _choice(train: Windows, truth: np.ndarray, forms: list[Form], squared: bool)
     if not finite:
         return forms[-1], STRENGTHS[-2], ""
     form, strength = min(finite, key=lambda key: finite[key])
-    return form, strength, "; scaling and penalty were chosen on the last fifth of these windows"
+    return form, strength, " (scaling and penalty chosen on the last fifth)"
 
 
 def _scales(train: Windows) -> np.ndarray:

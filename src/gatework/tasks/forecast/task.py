@@ -16,7 +16,7 @@ from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.further import beyond, further
-from gatework.tasks.forecast.intervals import conformal, stretched
+from gatework.tasks.forecast.intervals import conformal, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.options import ForecastOptions
@@ -26,6 +26,7 @@ from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batches, Windows, make_batch, make_windows
 
 EVALUATION_BATCH = 512
+FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -44,7 +45,15 @@ class ForecastTask(SeriesTask):
         model = Forecast(self.options, self.shape(), *channels)
         if model.linear is not None and self.options.linear != "learned" and self._train is not None:
             solve(model.linear, self._train, self.options)
+        if self._train is not None and 0 < self._steps(self._train) < FEW_STEPS:
+            found = spread(model.start, self._train, self.options.quantiles, self.options.seed)
+            model.spread.copy_(torch.from_numpy(found))
         return model
+
+    def _steps(self, examples: Windows) -> int:
+        """Of a whole training."""
+        options = self.options
+        return -(-min(len(examples), options.windows) // options.batch_size) * max(options.epochs, 1)
 
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
         options, changes = self.options, Augmentation.of(self.options)
