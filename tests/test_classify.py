@@ -424,7 +424,7 @@ def test_sequences_of_any_length_and_labels_of_any_type_are_learned():
     assert scores.min() > 0.8  # both channels look alike; only their order in time tells
     model.fit(rows, labels)
     assert model.predict(rows).dtype.kind == "i"
-    with pytest.raises(DataError, match="sequence 0, step 1, 'channel 2': nan"):
+    with pytest.raises(DataError, match="sequence 1, step 2, 'channel 2': nan"):
         model.predict([np.array([[0.0, 1.0], [1.0, np.nan]])])
     with pytest.raises(DataError, match="trained on channel 1, channel 2"):
         model.predict([np.zeros((4, 3))])

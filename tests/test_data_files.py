@@ -191,9 +191,9 @@ def test_bad_values_in_sequences_are_found_with_place():
     arrays = [np.zeros((3, 2)), np.array([[1, 2], [np.nan, 3]]), np.zeros((0, 2)), np.full((1, 2), np.inf)]
     found = check_sequences(read_sequences(arrays))
     messages = " ".join(finding.message for finding in found if finding.level == "error")
-    assert "sequence 1, step 1, 'channel 1': nan" in messages
-    assert "sequence 3, step 0, 'channel 1': inf" in messages
+    assert "sequence 2, step 2, 'channel 1': nan" in messages
+    assert "sequence 4, step 1, 'channel 1': inf" in messages
     assert "sequence 3 has no steps" in messages
     assert [f.level for f in check_sequences(read_sequences(arrays[:2]), "interpolate")] == ["note"]
-    with pytest.raises(DataError, match="sequence 1 has 3 channels, sequence 0 has 2"):
+    with pytest.raises(DataError, match="sequence 2 has 3 channels, sequence 1 has 2"):
         read_sequences([np.zeros((2, 2)), np.zeros((2, 3))])

@@ -77,12 +77,12 @@ def read_sequences(
 
 def from_arrays(arrays: Sequence | np.ndarray, labels: Sequence | None = None) -> Sequences:
     """Sequences [T, C] (or [T], one channel) in memory."""
-    rows = [_matrix(array, i) for i, array in enumerate(arrays)]
+    rows = [_matrix(array, number) for number, array in enumerate(arrays, 1)]
     widths = {row.shape[1] for row in rows}
     if len(widths) > 1:
         odd = next(i for i, row in enumerate(rows) if row.shape[1] != rows[0].shape[1])
         raise DataError(
-            f"sequence {odd} has {rows[odd].shape[1]} channels, sequence 0 has {rows[0].shape[1]}: "
+            f"sequence {odd + 1} has {rows[odd].shape[1]} channels, sequence 1 has {rows[0].shape[1]}: "
             "all need the same number; sequences are arrays [steps, channels]"
         )
     if not rows:
@@ -91,19 +91,19 @@ def from_arrays(arrays: Sequence | np.ndarray, labels: Sequence | None = None) -
     if len(names) != len(rows):
         raise DataError(f"{len(rows)} sequences but {len(names)} labels; give one label a sequence")
     channels = tuple(f"channel {i + 1}" for i in range(rows[0].shape[1]))
-    where = lambda i, step: f"sequence {i}, step {step}"  # noqa: E731
+    where = lambda i, step: f"sequence {i + 1}, step {step + 1}"  # noqa: E731
     return Sequences(Ragged.of(rows), pl.Series("label", names, pl.String), channels, "the given arrays", where)
 
 
-def _matrix(array: Any, index: int) -> np.ndarray:
+def _matrix(array: Any, number: int) -> np.ndarray:
     try:
         values = np.asarray(array, np.float32)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"sequence {index} is not an array of numbers ({error}); sequences are [steps, channels]"
+            f"sequence {number} is not an array of numbers ({error}); sequences are [steps, channels]"
         ) from None
     if values.ndim not in (1, 2):
-        raise DataError(f"sequence {index} has shape {values.shape}; sequences are arrays [steps, channels] or [steps]")
+        raise DataError(f"sequence {number} has shape {values.shape}; sequences are [steps, channels] or [steps]")
     return (
         values.reshape(len(values), -1)
         if values.size
