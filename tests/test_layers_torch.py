@@ -327,3 +327,11 @@ def test_copies_and_pickles(kind: str) -> None:
         twin.weight_hh_l0.data.add_(1.0)
         assert not torch.equal(twin(x)[0], expected)
     assert torch.equal(layer(x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("LSTM", {}), ("GRU", {}), ("RNN", {}), ("RNN", {"nonlinearity": "relu"})]
+)
+def test_the_mode_is_torchs(kind: str, options: dict) -> None:
+    theirs, ours = twins(kind, 3, 4, **options)
+    assert ours.mode == theirs.mode

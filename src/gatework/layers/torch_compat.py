@@ -67,6 +67,11 @@ class _Compat(Recurrent):
         return {name: value for name, value in super().__getstate__().items() if name != "_torchs"}
 
     @property
+    def mode(self) -> str:
+        """What torch.nn calls the cell: "LSTM", "GRU", "RNN_TANH" or "RNN_RELU"."""
+        return f"RNN_{self.__dict__['nonlinearity'].upper()}" if self.twin is nn.RNN else self.twin.__name__
+
+    @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch.nn's layers list them."""
         return [self._params(k) for k in range(len(self._names))]
@@ -83,6 +88,11 @@ class LSTM(_Compat):
     torch.nn.LSTM. Those that only this layer has are keywords; see `Recurrent` for the ones not named here:
 
         peephole       the gates see the cell (Gers & Schmidhuber 2000)
+
+    It is no subclass of torch.nn.LSTM, whose internals (flat weights for cuDNN, TorchScript) it does not have. So code
+    that asks `isinstance(module, nn.LSTM)`, to start weights for example, must ask for gatework.LSTM too, and
+    torch.ao.quantization finds the layer only after `gatework.layers.to_torch(model)`. The names of parameters are the
+    same: code that goes by `named_parameters()` needs no change.
     """
 
     twin = nn.LSTM
