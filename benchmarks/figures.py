@@ -24,6 +24,7 @@ from types import MappingProxyType
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 MEMORY = "-m gatework bench memory"
+PICTURE = HERE.parent / "docs" / "memory.svg"
 COMPARED = "--cell lstm --cell gru --cell rnn --cell transformer"
 FORMS = " ".join(
     f"--cell {name}"
@@ -46,6 +47,7 @@ JOBS = {
     "generate_speed": [f"{HERE / 'generate_speed.py'}"],
     "explain": [f"{HERE / 'explain.py'}"],
     "memory": [
+        f"{MEMORY} {COMPARED} --seeds 1 --minutes 120 --json {RESULTS / 'memory_table.json'} --out {PICTURE}",
         f"{MEMORY} --cell lstm --task adding --lengths 200,600 --seeds 5 --json {RESULTS / 'memory_adding.json'}",
         f"{MEMORY} --cell lstm --task reber --lengths 5 --seeds 5 --json {RESULTS / 'memory_reber.json'}",
         f"{MEMORY} --cell lstm_peephole --task anbn --task anbncn --seeds 5 --json {RESULTS / 'memory_counting.json'}",

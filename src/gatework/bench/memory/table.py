@@ -37,7 +37,7 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def cells_of(each: Reached) -> tuple[str, ...]:
     test = tasks.get(each.test)
     reached = str(each.longest) if each.longest else "-"
-    score = f"{each.score:.4f}" if test.kind == "number" else f"{100 * each.score:.1f}%"
+    score = f"{each.score:.4f}" if test.kind == "number" else f"{100 * each.score:.2f}%"
     score = "" if test.counts or math.isnan(each.score) else score
     return each.test, each.model, reached, ended(each), score, f"{1e6 * each.step:.1f}"
 

@@ -127,7 +127,7 @@ TESTS = {
     for test in (
         Test(
             name="adding", says="the sum of two marked numbers", inputs=2, outputs=1, kind="number", goal=0.01,
-            lengths=(20, 50, 100, 200, 400), least=2, chrono=True, **_same(sequences.adding),
+            lengths=(20, 50, 100, 200, 400, 600), least=2, chrono=True, **_same(sequences.adding),
         ),
         Test(
             name="copy", says="ten symbols, said again after a pause", inputs=10, outputs=8, kind="classes", goal=0.99,
