@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import keras
@@ -12,6 +14,7 @@ import torch
 
 import gatework.keras
 from compare import assert_all_close
+from gatework.keras import graphs
 from gatework.keras.activations import ACTIVATIONS
 
 KINDS = ("LSTM", "GRU", "SimpleRNN")
@@ -213,3 +216,14 @@ def test_one_sequence_and_one_step() -> None:
     for kind in KINDS:
         want, got = (layer(X[:1, :1]) for layer in pair(kind, return_sequences=True))
         assert_all_close({"": got}, {"": want})
+
+
+def test_kernels_go_with_their_layer() -> None:
+    layer = gatework.keras.LSTM(17)
+    layer(X)
+    programs = [weakref.ref(p) for own in graphs._bindings[layer].values() for p in own._programs.values()]
+    assert programs and all(p() is not None for p in programs)
+    del layer
+    gc.collect()  # the layer, whose end lets go of its kernels
+    gc.collect()
+    assert all(p() is None for p in programs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 import gatework
+from gatework.layers.binding import known
 
 D = torch.float64
 KINDS = ["LSTM", "GRU", "RNN"]
@@ -81,6 +83,15 @@ def test_compiles_with_lengths_resets_and_masks(x: Tensor) -> None:
         assert not found[0][1].any()
         grads = torch.autograd.grad(loss_of(found), list(layer.parameters()))
         assert all(g.isfinite().all() for g in grads)
+
+
+def test_the_operator_runs_on_a_living_layers_own_kernels() -> None:
+    layer = gatework.LSTM(3, 4)
+    key = layer.binding(0).key
+    assert known(key) is layer.binding(0)
+    del layer
+    gc.collect()
+    assert known(key) is known(key)
 
 
 def test_functional_call_and_function_transforms(x: Tensor) -> None:

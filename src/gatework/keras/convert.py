@@ -75,7 +75,7 @@ def to_torch(layer: Any) -> Recurrent:
     inputs, units = layer.cell.kernel.shape[0], layer.cell.units
     made, parameters = graph(layer._form()), [p.detach() for p in layer._parameters_in_order()]
     module = Recurrent(made, inputs, units, batch_first=True, dtype=parameters[0].dtype)
-    weights = binding(layer._form(), inputs, units).weights(parameters)
+    weights = binding(layer, layer._form(), inputs, units).weights(parameters)
     module.load_state_dict({f"{parameter_name(made, key)}_l0": value for key, value in weights.items()})
     return module
 

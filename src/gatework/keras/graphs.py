@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from gatework import cells
 from gatework.compiler.edit import Edit
@@ -39,10 +40,16 @@ def graph(form: Form) -> Graph:
     return InputDropout(made, "map").finish() if form.drop_inputs else made
 
 
-@lru_cache(maxsize=256)
-def binding(form: Form, inputs: int, units: int) -> Binding:
-    """The graph with its sizes, over the parameters that `declared` names."""
-    return Binding(graph(form), {"I": inputs, "H": units}, declared(form, inputs, units), turned=(0, 1))
+_bindings: WeakKeyDictionary[Any, dict[tuple, Binding]] = WeakKeyDictionary()  # their memory goes with the layer
+
+
+def binding(layer: Any, form: Form, inputs: int, units: int) -> Binding:
+    """A layer's graph with its sizes, over the parameters that `declared` names."""
+    own, key = _bindings.setdefault(layer, {}), (form, inputs, units)
+    if key not in own:
+        sizes = {"I": inputs, "H": units}
+        own[key] = Binding(graph(form), sizes, declared(form, inputs, units), turned=(0, 1))
+    return own[key]
 
 
 def declared(form: Form, inputs: int, units: int) -> Declared:

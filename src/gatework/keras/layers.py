@@ -49,7 +49,7 @@ class Fused(keras.layers.RNN):
         """What a built layer's kernel says of itself."""
         cell: Any = self.cell
         kernel = tensor(cell.kernel)
-        return binding(self._form(), len(kernel), cell.units).program(inside(kernel.dtype)).describe()
+        return binding(self, self._form(), len(kernel), cell.units).program(inside(kernel.dtype)).describe()
 
     # --- what there is no kernel for ---------------------------------------------------------------------------------
 
@@ -101,8 +101,9 @@ class Fused(keras.layers.RNN):
         form, drops, inputs = self._dropped(inputs.to(dtype), states, training)
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
-            binding(form, parameters[0].shape[1], self.cell.units), starts, {n: d.to(dtype) for n, d in drops.items()},
-            parameters, self.go_backwards, self.return_sequences, self.zero_output_for_mask,
+            binding(self, form, parameters[0].shape[1], self.cell.units), starts,
+            {n: d.to(dtype) for n, d in drops.items()}, parameters, self.go_backwards, self.return_sequences,
+            self.zero_output_for_mask,
         )  # fmt: skip
         return call, inputs
 

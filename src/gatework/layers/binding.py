@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +53,7 @@ class Binding:
         said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
         self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
         _RECIPES.setdefault(self.key, (graph, sizes, declared, recompute, turned))
+        _living.setdefault(self.key, self)
 
     def size(self, width: str) -> int:
         return 1 if width == "1" else self.sizes[width]
@@ -110,9 +111,11 @@ def to_numpy(tensor: Tensor) -> np.ndarray:
 
 
 _RECIPES: dict[str, tuple] = {}  # not bindings, which would hold kernels and memory of layers that are gone
+_living: weakref.WeakValueDictionary[str, Binding] = weakref.WeakValueDictionary()
+_called = Recent(16, PREPARED_BYTES)  # those that compiled code calls whose layer is gone
 
 
-@functools.lru_cache(maxsize=64)
 def known(key: str) -> Binding:
-    """A binding that has this key."""
-    return Binding(*_RECIPES[key])
+    """A binding that has this key: a layer's own, as long as there is one."""
+    found = _living.get(key) or _called.get(key)
+    return found or _called.keep(key, Binding(*_RECIPES[key]))
