@@ -15,6 +15,7 @@ from gatework.data.table import Table, listed
 from gatework.errors import DataError
 
 MOST_LABELS = 50  # a category is a channel for each of its values; more would drown the series itself
+LARGEST = 1e100  # the squares of larger numbers leave the range of numbers
 
 
 @dataclass(frozen=True)
@@ -161,12 +162,16 @@ def _is_number(column: pl.Series, delimiter: str | None) -> bool:
 
 
 def infinite(table: Table, name: str, values: np.ndarray) -> list[Finding]:
-    bad = np.flatnonzero(np.isinf(values))
+    """Values that are infinite, or that sums of squares would make so."""
+    bad = np.flatnonzero(np.abs(values) > LARGEST)
     if not len(bad):
         return []
     row = int(bad[0])
-    message = f"{table.where(row)}, column {name!r}: {values[row]} is infinite ({len(bad)} such values); "
-    return [Finding("error", message + "leave it empty if the value is missing", row, name)]
+    endless = np.isinf(values[row])
+    what = "infinite" if endless else "too large to reckon with"
+    advice = "leave it empty if the value is missing" if endless else "choose a larger unit"
+    message = f"{table.where(row)}, column {name!r}: {values[row]} is {what} ({len(bad)} such values); {advice}"
+    return [Finding("error", message, row, name)]
 
 
 def _strange(table: Table, name: str, texts: pl.Series, labels: list[str]) -> list[Finding]:
