@@ -236,7 +236,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
 
 
 def test_a_vanishing_gradient_is_found(run: jobs.Trained) -> None:
+    generator = torch.get_rng_state()
     found = gatework.diagnose(run)
+    assert torch.equal(torch.get_rng_state(), generator)
     assert found.data.startswith("the validation part of") and list(found.gradients) == ["recurrent"]
     (problem,) = [each for each in found.findings if "vanishes" in each.what]
     assert problem.setting == "--set pooling=max" and "of 40 steps" in problem.what

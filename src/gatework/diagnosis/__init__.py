@@ -18,6 +18,7 @@ from gatework.diagnosis.gates import Gate, gates_of
 from gatework.diagnosis.watch import watched
 from gatework.explanation import opened
 from gatework.explanation.result import plain
+from gatework.training.environment import contained
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -112,6 +113,7 @@ def examples_of(trained: Any, source: Any) -> tuple[Any, str]:
     return trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given"
 
 
+@contained()
 def measured(
     trained: Any, examples: Any
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[float, float]], list[Gate]]:
