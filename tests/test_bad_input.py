@@ -83,6 +83,9 @@ def test_a_text_of_a_million_characters_beside_an_empty_one(tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     assert "line 6, column 'text': the text is empty" in result.stdout
     assert "line 9, column 'text': the text has 1,000,000 characters" in result.stdout
+    *found, last = result.stdout.splitlines()
+    assert last == "2 warnings: a training can begin, but look at them first"
+    assert [line.partition(":")[0] for line in found] == ["warning"] * 2 + ["note"] * (len(found) - 2)
 
 
 def test_check_tells_bad_values_and_too_few_rows_at_once(tmp_path: Path) -> None:
@@ -91,6 +94,9 @@ def test_check_tells_bad_values_and_too_few_rows_at_once(tmp_path: Path) -> None
     result = invoke("check", "classify", path, "--id", "id", "--time", "t")
     assert result.exit_code == 2
     assert "line 5 (id '3'), 'x': inf" in result.stdout and "rows are too few to hold out" in result.stdout
+    *found, last = result.stdout.splitlines()
+    assert last == "2 errors: correct the errors, then train"
+    assert [line.partition(":")[0] for line in found][:3] == ["error", "error", "note"]
 
 
 def test_repeats_that_leave_nothing_to_hold_out_are_named(tmp_path: Path) -> None:

@@ -459,11 +459,13 @@ def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
     checked = called("check", "classify", reviews)
     assert checked.exit_code == 0
     assert "text is column 'review', label is column 'mood'" in checked.stdout
+    assert checked.stdout.splitlines()[-1] == "nothing stands in the way of training"
     bad = tmp_path / "bad.csv"
     bad.write_bytes("review,mood\ncafé,pos\n".encode("latin-1"))
     refused = called("check", "classify", bad)
     assert refused.exit_code == 2
     assert "line 2, character 4: byte 0xe9" in refused.output
+    assert refused.stdout.splitlines()[-1] == "1 error: correct the error, then train"
     run = tmp_path / "run"
     settings = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     assert called("train", "classify", reviews, "--out", run, "--quiet", *settings).exit_code == 0

@@ -56,9 +56,21 @@ def test_frames_and_columns_in_memory_give_the_same_rows():
 
 def test_a_row_knows_its_line_past_line_breaks_and_after_a_choice(tmp_path):
     table = read_table(as_file(tmp_path, "csv"))
-    assert [table.where(i).rsplit(" ", 1)[1] for i in range(4)] == ["2", "3", "4", "6"]
-    assert table.take([3, 0]).where(0).endswith("line 6")
+    assert [table.place_of(i) for i in range(4)] == ["line 2", "line 3", "line 4", "line 6 (row 5 in a spreadsheet)"]
+    assert table.take([3, 0]).where(0).endswith("line 6 (row 5 in a spreadsheet)")
     assert table.take([3, 0]).take([1]).where(0).endswith("line 2")
+
+
+def test_a_blank_line_is_a_row_of_a_spreadsheet_a_line_break_in_a_cell_is_not(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('text,label\n\n"two\nlines",a\n"",b\nlast,a\n')
+    table = read_table(path)
+    assert [table.place_of(i) for i in range(3)] == ["line 3"] + [
+        f"line {line} (row {line - 1} in a spreadsheet)" for line in (5, 6)
+    ]
+    path.write_text('text,label\n"two\nlines",a\nb\nc,a\n')
+    with pytest.raises(DataError, match=r"rows.csv, line 4 \(row 3 in a spreadsheet\): 1 field"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(("delimiter"), [",", ";", "\t", "|"])

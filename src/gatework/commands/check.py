@@ -28,11 +28,16 @@ def check(
     settings: jobs.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per finding.")] = False,
 ) -> None:
-    """Check data for a task; exit code 2 where a training would refuse it."""
-    findings = task(jobs.options(task, given, settings or [], {})).check(file)
+    """Check data for a task; exit code 2 where a training would refuse it.
+
+    Errors come first, then warnings and notes; the last line says what they come to.
+    """
+    from gatework.data.finding import in_order, outcome
+
+    findings = in_order(task(jobs.options(task, given, settings or [], {})).check(file))
     for finding in findings:
         typer.echo(json.dumps(dataclasses.asdict(finding)) if as_json else f"{finding.level}: {finding.message}")
+    if not as_json:
+        typer.echo(outcome(findings))
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(BAD_DATA)
-    if not findings:
-        typer.echo("nothing wrong was found")

@@ -123,24 +123,29 @@ def _whole(text: str, delimiter: str, frame: pl.DataFrame) -> bool:
     return len(counts) == frame.height and bool((counts == frame.width - 1).all())
 
 
-def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """(line on which it starts, fields) of every row that is not blank."""
+def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[str, list[str]]]:
+    """(where it starts, fields) of every row that is not blank; see `_start`."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=False)
     line = 1
     try:
-        for fields in reader:
+        for row, fields in enumerate(reader, 1):
             if fields and (len(fields) > 1 or fields[0].strip()):
-                yield line, fields
+                yield _start(line, row), fields
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{source}, line {reader.line_num}: {error}; correct the quotes of this line") from None
 
 
-def _even(records: list[tuple[int, list[str]]], source: str, bad_rows: str) -> tuple[list[int], list[tuple]]:
+def _start(line: int, row: int) -> str:
+    """Its line; below cells of several lines a spreadsheet counts otherwise, then its row there too."""
+    return f"line {line}" if line == row else f"line {line} (row {row} in a spreadsheet)"
+
+
+def _even(records: list[tuple[str, list[str]]], source: str, bad_rows: str) -> tuple[list[str], list[tuple]]:
     """Rows of one width; what to do with the others is `bad_rows`."""
     width = _usual([len(fields) for _, fields in records])
-    lines: list[int] = []
+    lines: list[str] = []
     rows: list[list[str]] = []
     bad = []
     for line, fields in records:
@@ -156,13 +161,14 @@ def _even(records: list[tuple[int, list[str]]], source: str, bad_rows: str) -> t
     return lines, [tuple(cell if cell else None for cell in row) for row in rows]
 
 
-def _uneven(bad: list[tuple[int, list[str]]], width: int, source: str) -> str:
+def _uneven(bad: list[tuple[str, list[str]]], width: int, source: str) -> str:
     line, fields = bad[0]
     shown = " | ".join(fields)[:60]
-    more = f" ({len(bad)} such lines: {', '.join(str(line) for line, _ in bad[:5])}{' ...' if len(bad) > 5 else ''})"
+    some = ", ".join(line.removeprefix("line ") for line, _ in bad[:5]) + (" ..." if len(bad) > 5 else "")
+    more = f" ({len(bad)} such lines: {some})"
     advice = "put quotes around a field that holds the delimiter" if len(fields) > width else "complete the line"
     return (
-        f"{source}, line {line}: {len(fields)} field(s) where the others have {width}: {shown!r}"
+        f"{source}, {line}: {len(fields)} field(s) where the others have {width}: {shown!r}"
         f"{more if len(bad) > 1 else ''}; {advice}, or pass bad_rows='skip' to leave such lines out"
         f"{', bad_rows=join to append them to the row above' if len(fields) == 1 else ''}"
     )
@@ -191,8 +197,8 @@ def _quoted_tabs(text: str) -> bool:
     return len(widths) == 1
 
 
-def _lines(lines: list[int]) -> Callable[[int], str]:
-    return lambda row: f"line {lines[row]}"
+def _lines(lines: list[str]) -> Callable[[int], str]:
+    return lambda row: lines[row]
 
 
 def _counted(text: str, source: str, height: int, delimiter: str, quoted: bool) -> Callable[[int], str]:
@@ -200,4 +206,4 @@ def _counted(text: str, source: str, height: int, delimiter: str, quoted: bool) 
     if text.count("\n") + (not text.endswith("\n")) == height:
         return lambda row: f"line {row + 1}"
     records = lambda: _records(text, source, delimiter, quoted)  # noqa: E731
-    return lambda row: f"line {next(itertools.islice(records(), row, None), (0,))[0]}"
+    return lambda row: next(itertools.islice(records(), row, None), ("line 0",))[0]

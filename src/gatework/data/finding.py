@@ -1,10 +1,12 @@
-"""One fact that a check of data reports."""
+"""What a check of data reports: single facts, their order, and what they come to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from gatework.errors import DataError
+
+LEVELS = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,28 @@ class Finding:
     message: str
     row: int | None = None
     column: str | None = None
+
+
+def in_order(findings: list[Finding]) -> list[Finding]:
+    """Errors, then warnings, then notes; each as they were found."""
+    return sorted(findings, key=lambda found: LEVELS.index(found.level))
+
+
+def outcome(findings: list[Finding]) -> str:
+    """What they come to: "1 error, 2 warnings: correct the error, then train"."""
+    counts = {level: sum(found.level == level for found in findings) for level in LEVELS}
+    told = ", ".join(f"{n} {_plural(level, n)}" for level, n in counts.items() if n and level != "note")
+    if counts["error"]:
+        return f"{told}: correct the {_plural('error', counts['error'])}, then train"
+    return (
+        f"{told}: a training can begin, but look at {'it' if counts['warning'] == 1 else 'them'} first"
+        if told
+        else "nothing stands in the way of training"
+    )
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def refuse(findings: list[Finding]) -> None:
