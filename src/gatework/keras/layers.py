@@ -11,6 +11,7 @@ from torch import Tensor
 from gatework.keras.activations import name_of
 from gatework.keras.graphs import Form, binding, masks
 from gatework.keras.loop import Call, inside, loop
+from gatework.layers.dispatch import transformed
 
 registered = keras.saving.register_keras_serializable("gatework")
 
@@ -25,9 +26,14 @@ class Fused(keras.layers.RNN):
         mask = _two_axes(mask, sequences)
         if self._reason(sequences, mask):
             return self.own_loop(sequences, initial_state, mask, training)
+        return self._kernels_loop(sequences, initial_state, mask, training)  # pyright: ignore[reportCallIssue]
+
+    @torch.compiler.disable
+    def _kernels_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+        """All that torch.compile need not look into."""
         states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         call, inputs = self._prepared(sequences, states, training)
-        return loop(call, inputs, mask)  # pyright: ignore[reportCallIssue]
+        return loop(call, inputs, mask)
 
     def own_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
         """Keras' loop, step by step."""
@@ -58,7 +64,7 @@ class Fused(keras.layers.RNN):
         found = self.reason_of_form()
         if found:
             return found
-        if torch.compiler.is_exporting() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
+        if torch.compiler.is_exporting() or torch._C._is_tracing() or transformed():
             return "the layer is being exported or transformed"
         if inputs is not None and inputs.device.type != "cpu":
             return f"there is no kernel for the device {inputs.device.type}"

@@ -38,7 +38,6 @@ class Call(NamedTuple):
         return recurrence(self.binding, rows, False, {}, [flat, *batch, *self.parameters])
 
 
-@torch.compiler.disable
 def loop(call: Call, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The last output (B, u), the outputs (B, T, u), and the last states, of inputs (B, T, F) and a mask (B, T)."""
     if mask is None or bool(mask.all()):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import torch
@@ -23,12 +23,16 @@ from gatework.layers.binding import Binding
 from gatework.layers.parameters import parameter_name, separate
 from gatework.layers.variants import without_bias
 
+_bindings: WeakKeyDictionary[Any, dict[tuple, Binding]] = WeakKeyDictionary()  # their memory goes with the layer
 
-@lru_cache(maxsize=256)
-def bound(graph: Graph, sizes: tuple[tuple[str, int], ...], drops: bool) -> Binding:
+
+def bound(step: RecurrentCell, drops: bool) -> Binding:
     """The cell with its sizes, over one parameter for each weight; with masks of its states if `drops`."""
-    made = recurrent_dropout(graph, per="state") if drops else graph
-    return Binding(made, dict(sizes), separate(graph, dict(sizes)))
+    own, sizes = _bindings.setdefault(step, {}), dict(step.sizes)
+    if (drops, step.sizes) not in own:
+        made = recurrent_dropout(step.graph, per="state") if drops else step.graph
+        own[drops, step.sizes] = Binding(made, sizes, separate(step.graph, sizes))
+    return own[drops, step.sizes]
 
 
 def graph_of(cell: str | Cell | Graph) -> Graph:
@@ -115,7 +119,7 @@ class RecurrentCell(keras.layers.Layer):
         dtype = inside(inputs.dtype)
         names = [s.name for s in self.graph.states]
         start = {n: s.to(dtype) for n, s in zip(names, states, strict=True)}
-        made = bound(self.graph, self.sizes, bool(self.drops))
+        made = bound(self, bool(self.drops))
         weights = made.weights(self.parameters_in_order(dtype))
         given = {self.graph.inputs[0].name: inputs.to(dtype)[None], **self.drops}
         final = reference.run(made.graph, made.sizes, given, start, weights).final
@@ -127,7 +131,7 @@ class RecurrentCell(keras.layers.Layer):
 
     def masks(self, rows: Tensor) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Masks of dropout for a call: (B, F) of the inputs or None, and those of the states by name."""
-        made, widths = bound(self.graph, self.sizes, bool(self.recurrent_dropout)), dict(self.sizes)
+        made, widths = bound(self, bool(self.recurrent_dropout)), dict(self.sizes)
         drops = [i for i in made.graph.inputs if i.name.startswith("drop_")] if self.recurrent_dropout else []
         inputs = self.mask(rows, rows.shape[1], self.dropout) if self.dropout else None
         return inputs, {i.name: self.mask(rows, params.size(widths, i.width), self.recurrent_dropout) for i in drops}
@@ -235,7 +239,7 @@ class Recurrent(Fused):
 
     def described(self) -> str:
         dtype = inside(tensor(self.step.ordered[0]).dtype)
-        return bound(self.step.graph, self.step.sizes, False).program(dtype).describe()
+        return bound(self.step, False).program(dtype).describe()
 
     def reason_of_form(self) -> str:
         return ""
@@ -243,7 +247,7 @@ class Recurrent(Fused):
     def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
         step, dtype = self.step, inside(inputs.dtype)
         inputs, drops = self.dropped(inputs.to(dtype), training)
-        made = bound(step.graph, step.sizes, bool(drops))
+        made = bound(step, bool(drops))
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
             made, starts, {n: d.to(dtype) for n, d in drops.items()}, step.parameters_in_order(dtype),

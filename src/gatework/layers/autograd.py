@@ -62,11 +62,13 @@ def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -
     return [histories[0], *finals, *(histories[1:] if every else ())], Saved(tensors, histories, block)
 
 
+@torch.compiler.disable  # else a compiled training step that calls Keras' layers traces what follows, to no end
 def backward(binding: Binding, setting: Setting, saved: Saved, grads: Tensors, needs: Sequence[bool]) -> list:
     """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
     rows, every, rates, _ = setting
     states, params = len(binding.states), binding.first_param
     given = [g if g is None or (g.stride(1) == 1 and g.stride(0) > 0) else g.contiguous() for g in grads]
+    given = [g if g is None else g.resolve_neg() for g in given]
     finals = [None if g is None else g.contiguous() for g in given[1 : 1 + states]]
     d_histories = [given[0], *(given[1 + states :] if every else [None] * (states - 1))]
     need = {n for n, needed in zip((*binding.steps, *binding.sequences), needs, strict=False) if needed}
@@ -97,7 +99,7 @@ class _Recurrence(torch.autograd.Function):
         else:
             states = len(binding.states)
             histories = [kept[len(needs)], *kept[len(needs) + 1 + states :]]
-            found = backward(binding, setting, Saved(tensors, histories, block), grads, needs)
+            found: Any = backward(binding, setting, Saved(tensors, histories, block), grads, needs)
         return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 

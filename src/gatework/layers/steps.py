@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,14 @@ from gatework.layers.variants import without_bias
 ROWS = 16  # measured: for fewer, what surrounds the kernel costs more than it saves
 
 
-@lru_cache(maxsize=64)
-def bound(cell: str, inputs: int, units: int, bias: bool) -> Binding:
+_bindings: WeakKeyDictionary[Any, Binding] = WeakKeyDictionary()  # their memory goes with the module
+
+
+def bound(step: _Step) -> Binding:
     """A cell's step over torch's four parameters."""
-    graph, sizes = cells.get(cell).graph, {"I": inputs, "H": units}
-    graph = graph if bias else without_bias(graph)
-    return Binding(graph, sizes, as_torch(cell, graph, sizes))
+    graph, sizes = cells.get(step.kind).graph, {"I": step.input_size, "H": step.hidden_size}
+    graph = graph if step.bias else without_bias(graph)
+    return Binding(graph, sizes, as_torch(step.kind, graph, sizes))
 
 
 class _Step(nn.RNNCellBase):
@@ -35,7 +37,9 @@ class _Step(nn.RNNCellBase):
 
     @property
     def binding(self) -> Binding:
-        return bound(self.kind, self.input_size, self.hidden_size, self.bias)
+        if self not in _bindings:
+            _bindings[self] = bound(self)
+        return _bindings[self]
 
     def describe(self) -> str:
         """What runs, and why: "from 16 rows on: lstm float32, avx512: 1 thread; else torch's own step"."""
