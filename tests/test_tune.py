@@ -439,11 +439,22 @@ def test_folds_of_series_roll_and_never_look_ahead() -> None:
     kind = tasks.get("forecast")
     ready = Evaluator(kind, [Round(source)]).ready(kind.Options(horizon=4, season=7))
     rounds = folds.make_rounds(ready.task, source, 3, hold_out=True)
-    assert [each.source.height for each in rounds] == [60 - 4 - 8, 60 - 4 - 4, 60 - 4]
+    assert [int(each.source.lengths[0]) for each in rounds] == [60 - 4 - 8, 60 - 4 - 4, 60 - 4]
     last = [Evaluator(kind, [each]).ready(kind.Options()).parts for each in rounds]
     assert [int(parts.valid.cuts[0]) for parts in last] == [44, 48, 52]
     assert all(parts.test is None or len(parts.test) == 0 for parts in last)
     assert [int(parts.train.cuts.max()) + 4 for parts in last] == [44, 48, 52]
+
+
+def test_folds_of_series_keep_covariates_and_scale_them_anew() -> None:
+    kind = tasks.get("forecast")
+    source = {**SOURCES["forecast"], "price": [float(k) for k in range(60)]}
+    options = kind.Options(horizon=4, season=7, future=("price",))
+    ready = Evaluator(kind, [Round(source)]).ready(options)
+    rounds = folds.make_rounds(ready.task, source, 2)
+    scaled = [Evaluator(kind, [each]).ready(options).task.channels[0] for each in rounds]
+    assert [channel.column for channel in scaled] == ["price", "price"]
+    assert [channel.shift for channel in scaled] == [pytest.approx((n - 1) / 2) for n in (52, 56)]
 
 
 def test_folds_of_a_text_cover_it() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.covariates import Channel, Covariates, encode, infinite, missing, static_of
-from gatework.data.dates import as_times, read_times, reads_as_times, shown_time
+from gatework.data.dates import read_times, reads_as_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.grid import Grid, Rows, largest_gap, lay
@@ -98,14 +98,6 @@ class Panel:
     def without_last(self, steps: int) -> Panel:
         """Each series without its last steps."""
         return self.with_series([part[: max(len(part) - steps, 0)] for part in self])
-
-    def frame(self) -> pl.DataFrame:
-        """As a long table: series, time, value."""
-        owners = np.repeat(np.arange(len(self)), self.lengths)
-        steps = np.arange(len(self.values)) - self.offsets[owners]
-        times = as_times(self.frequency.times(self.starts[owners], steps), self.dates)
-        names = pl.Series("series", list(self.names), pl.String).gather(owners)
-        return pl.DataFrame({"series": names, "time": times, "value": self.values})
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> Panel:
         """Some of the series, in the order of their numbers; one may come several times."""

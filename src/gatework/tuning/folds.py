@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatework.data.panel import read_panel
+from gatework.data.finding import refuse
 from gatework.data.splits import folds
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source, Task
@@ -101,16 +101,13 @@ def _as_given(options: Any) -> dict[str, Any]:
 
 def _series(task: Any, source: Source, count: int, hold_out: bool) -> list[Round]:
     options = task.options
-    columns = {name: getattr(options, name) for name in ("time", "target", "series", "frequency")}
-    reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter")}
-    panel = read_panel(source, **columns, **reading)
+    panel, found = type(task)(options).inspected(source)  # a new task: what this one learned scales no covariate
+    refuse(found)
     last = options.horizon * options.test_windows if hold_out else 0
     step = options.horizon * options.valid_windows
     settled = {name: getattr(options, name) for name in ("season", "horizon", "lookback")}
-    names = {"time": "time", "target": ("value",), "series": "series", "frequency": str(panel.frequency)}
-    changes = {**dict.fromkeys(reading), **settled, **names, "test_windows": 0}
     cuts = [last + step * back for back in reversed(range(count))]
-    return [Round(panel.without_last(cut).frame(), None, None, changes) for cut in cuts]
+    return [Round(panel.without_last(cut), None, None, {**settled, "test_windows": 0}) for cut in cuts]
 
 
 def _text(task: Any, source: Source, count: int, hold_out: bool) -> list[Round]:
