@@ -14,6 +14,7 @@ from gatework.tasks.generate import Generate, GenerateOptions
 from gatework.training import console
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.options import TrainingOptions
+from gatework.training.run import Run
 from gatework.training.trainer import Trainer
 from learners import Line, fresh
 
@@ -39,6 +40,18 @@ def test_a_line_per_validation_and_the_guard_speaks_up(
     assert re.search(" ".join(LINE.split()), text)
     assert text.count("warning: at step 4 of epoch 1") == 1
     assert "stopped: all 2 epochs done" in text
+
+
+@pytest.mark.parametrize("watcher", [console.Lines, console.Bar, console.Curves])
+def test_what_was_noted_of_the_data_comes_before_the_first_epoch(
+    watcher: type[Callback], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython.display", Kernel())
+    data = {"notes": ["text is column 'review'", "[bold] is no markup"]}
+    run = Run.create(tmp_path / "run", task="none", options={}, data=data, assets={})
+    Trainer(Line(), fresh(), TrainingOptions(epochs=1), run, callbacks=[watcher()]).fit()
+    told = capsys.readouterr().err
+    assert told.splitlines()[:2] == [f"note: {note}" for note in data["notes"]] and told.count("note: ") == 2
 
 
 def test_long_epochs_say_something(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,10 +45,7 @@ def train(
             typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
         raise typer.Exit(jobs.INTERRUPTED)
     if trained.leads:
-        results = trained.run.results()
-        for note in [] if quiet else results["data"].get("notes") or []:
-            typer.echo(f"note: {note}", err=True)
-        show(results, out)
+        show(trained.run.results(), out)
         typer.echo(f"report: {report.write(trained.run)}")
 
 

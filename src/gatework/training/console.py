@@ -49,13 +49,15 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
 
 
 class Events(Callback):
-    """Passes on what the guard has to say, as soon as it says it."""
+    """Tells what was noted of the data before the first step, and what the guard has to say as soon as it says it."""
 
     def __init__(self) -> None:
         self.told = 0
 
     def started(self, trainer: Trainer) -> None:
         self.told = len(trainer.progress.events)
+        for note in (trainer.run.config["data"].get("notes") or []) if trainer.run else []:
+            self.say(f"note: {note}")
 
     def stepped(self, trainer: Trainer) -> None:
         for event in trainer.progress.events[self.told :]:
@@ -97,10 +99,10 @@ class Bar(Events):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        super().started(trainer)
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self.row = self.bar.add_task("training", total=None)
+        super().started(trainer)
         self.bar.start()
 
     def stepped(self, trainer: Trainer) -> None:
