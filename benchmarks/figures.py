@@ -48,6 +48,7 @@ JOBS = {
     "explain": [f"{HERE / 'explain.py'}"],
     "memory": [
         f"{MEMORY} {COMPARED} --seeds 1 --minutes 120 --json {RESULTS / 'memory_table.json'} --out {PICTURE}",
+        f"{MEMORY} --cell lstm --cell gru --cell rnn --seeds 3 --json {RESULTS / 'memory_cells.json'}",
         f"{MEMORY} --cell lstm --task adding --lengths 200,600 --seeds 5 --json {RESULTS / 'memory_adding.json'}",
         f"{MEMORY} --cell lstm --task reber --lengths 5 --seeds 5 --json {RESULTS / 'memory_reber.json'}",
         f"{MEMORY} --cell lstm_peephole --task anbn --task anbncn --seeds 5 --json {RESULTS / 'memory_counting.json'}",
