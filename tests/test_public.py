@@ -6,10 +6,12 @@ import ast
 import inspect
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import gatework
+import gatework.layers
 from gatework.errors import MissingExtraError
 from gatework.extras import explained
 from sources import PACKAGE, tree
@@ -56,6 +58,13 @@ def test_a_star_gives_what_is_installed_and_not_keras(missing: tuple[str, ...]) 
     assert {"cell", "cells", "errors", "runtime", "sigmoid", "where"} <= names
     assert ("LSTM" in names and "explain" in names) == ("torch" not in missing)
     assert ("TextClassifier" in names and "tune" in names) == (not missing)
+
+
+@pytest.mark.parametrize("part", [gatework.cells, gatework.keras, gatework.layers, gatework.runtime])
+def test_dir_of_a_part_lists_its_names_alone(part: ModuleType) -> None:
+    """So that completion in a notebook shows what is for use, and every name is there."""
+    assert dir(part) == sorted(part.__all__)
+    assert all(getattr(part, name, None) is not None for name in part.__all__)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -21,6 +21,11 @@ from gatework.errors import CellError, OptionError
 
 __all__ = ["get", "names", "use"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _used: list[str] = []
 
 

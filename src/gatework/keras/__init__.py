@@ -39,3 +39,7 @@ from gatework.keras.layers import GRU, LSTM, SimpleRNN  # noqa: E402
 from gatework.keras.recurrent import Recurrent  # noqa: E402
 
 __all__ = ["GRU", "LSTM", "Recurrent", "SimpleRNN", "from_keras", "load_model", "to_keras", "to_torch"]
+
+
+def __dir__() -> list[str]:
+    return __all__

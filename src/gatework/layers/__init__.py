@@ -8,3 +8,7 @@ from gatework.layers.steps import GRUCell, LSTMCell, RNNCell
 from gatework.layers.torch_compat import GRU, LSTM, RNN, from_torch, to_torch
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "Recurrent", "from_torch", "save", "to_torch"]
+
+
+def __dir__() -> list[str]:
+    return __all__

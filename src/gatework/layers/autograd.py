@@ -99,7 +99,8 @@ class _Recurrence(torch.autograd.Function):
         else:
             states = len(binding.states)
             histories = [kept[len(needs)], *kept[len(needs) + 1 + states :]]
-            found: Any = backward(binding, setting, Saved(tensors, histories, block), grads, needs)
+            saved = Saved(tensors, histories, block)
+            found = backward(binding, setting, saved, grads, needs)  # pyright: ignore[reportCallIssue]
         return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
@@ -180,7 +181,7 @@ def _op_backward(
     _, saved = forward(call.binding, setting, entered, train=True)
     states = len(call.binding.states)
     inner = [call.pack(g) if k == 0 or k > states else call.batch.sort(g) for k, g in enumerate(grads)]
-    found = call.left(backward(call.binding, setting, saved, inner, needs))
+    found = call.left(backward(call.binding, setting, saved, inner, needs))  # pyright: ignore[reportCallIssue]
     zero = [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
     return [f for f, n in zip(zero, needs, strict=True) if n]
 

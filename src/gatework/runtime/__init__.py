@@ -16,3 +16,7 @@ from gatework.runtime.stream import Stream
 from gatework.runtime.threads import get_threads, set_threads
 
 __all__ = ["Rows", "Stream", "check_finite", "get_threads", "load", "program", "set_threads"]
+
+
+def __dir__() -> list[str]:
+    return __all__
