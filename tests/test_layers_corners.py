@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
+import pickle
 import sys
 import threading
 import time
@@ -163,6 +165,67 @@ def test_very_large_working_memory_is_given_back(grad: bool, monkeypatch: pytest
         assert not program.buffers
         assert torch.equal(layer(x)[0], first) and torch.equal(layer(x[:2])[0], first[:2])
         assert program.buffers, "small memory is given back too"
+
+
+def test_options_changed_later_act_on_other_devices_too() -> None:
+    layer, x = gatework.LSTM(I, H, device="meta"), torch.zeros(6, 2, I, device="meta")
+    assert layer(x)[1][0].shape == (1, 2, H)
+    layer.batch_first = True
+    assert layer(x)[1][0].shape == (1, 6, H)
+
+
+@pytest.mark.parametrize("name", ["dropout", "recurrent_dropout", "weight_drop"])
+@pytest.mark.parametrize("value", [True, "0.5", -0.1, 1.5, float("nan"), None])
+def test_what_is_no_rate_is_refused_at_once_and_later(name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=f"{name} is a probability between 0 and 1; got"):
+        gatework.Recurrent("lstm", I, H, **{name: value})
+    layer = gatework.LSTM(I, H)
+    with pytest.raises(OptionError, match=f"{name} is a probability"):
+        setattr(layer, name, value)
+    assert getattr(layer, name) == 0
+
+
+def test_zoneout_is_set_as_a_whole() -> None:
+    layer = gatework.LSTM(I, H, zoneout={"h": 0.1})
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        layer.zoneout["h"] = 0.9
+    with pytest.raises(OptionError, match="zoneout of h is a probability"):
+        layer.zoneout = 1.5
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert again.zoneout == {"h": 0.1} and "zoneout={'h': 0.1}" in repr(again)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_tensors_that_are_stored_negated(grad: bool) -> None:
+    layer, x, h = gatework.LSTM(I, H, bidirectional=True), torch.randn(3, 2, I), torch.randn(2, 2, H)
+    minus = torch._neg_view
+    with torch.set_grad_enabled(grad):
+        want = layer(-x, (-h, -h))[0]
+        assert torch.equal(layer(minus(x), (-h, -h))[0], want)
+        assert torch.equal(layer(-x, (minus(h), -h))[0], want)
+        with torch.no_grad():
+            for p in list(layer.parameters()):
+                p.neg_()
+            want = layer(x)[0]
+            for name, p in list(layer.named_parameters()):
+                setattr(layer, name, torch.nn.Parameter(minus(p.detach().neg())))
+        assert torch.equal(layer(x)[0], want)
+
+
+def test_gradients_that_are_stored_negated() -> None:
+    layer, x = gatework.LSTM(I, H), torch.randn(3, 2, I, requires_grad=True)
+    g = torch.randn(3, 2, H)
+    (want,) = torch.autograd.grad(layer(x)[0], x, -g)
+    (got,) = torch.autograd.grad(layer(x)[0], x, torch._neg_view(g))
+    assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested:UserWarning")
+def test_nested_tensors_are_refused(grad: bool) -> None:
+    x = torch.nested.nested_tensor([torch.zeros(3, I), torch.zeros(2, I)])
+    with torch.set_grad_enabled(grad), pytest.raises(LayerError, match="nested tensor; give a padded one with lengths"):
+        gatework.LSTM(I, H)(x)
 
 
 @pytest.mark.parametrize("options", [

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 import gatework
 from gatework.layers.binding import known
+from gatework.layers.errors import LayerError
 
 D = torch.float64
 KINDS = ["LSTM", "GRU", "RNN"]
@@ -86,7 +88,7 @@ def test_compiles_with_lengths_resets_and_masks(x: Tensor) -> None:
 
 
 def test_the_operator_runs_on_a_living_layers_own_kernels() -> None:
-    layer = gatework.LSTM(3, 4)
+    layer = gatework.LSTM(3, 47)
     key = layer.binding(0).key
     assert known(key) is layer.binding(0)
     del layer
@@ -104,6 +106,31 @@ def test_functional_call_and_function_transforms(x: Tensor) -> None:
     grads = torch.func.grad(lambda p: loss_of(torch.func.functional_call(layer, p, (x,))))(other)
     expected = torch.autograd.grad(loss_of(twin(x)), list(twin.parameters()))
     assert_close(tuple(grads[n] for n, _ in twin.named_parameters()), expected)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+def test_forward_mode_keeps_tangents(frozen: bool, grad: bool, x: Tensor) -> None:
+    layer = gatework.LSTM(x.shape[2], 4, bidirectional=True).double().requires_grad_(not frozen)
+    x, along = x.detach().double(), torch.randn(x.shape, dtype=torch.float64)
+    with torch.set_grad_enabled(grad), forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, along))[0]).tangent
+    step = 1e-6
+    assert_close(tangent, (layer(x + step * along)[0] - layer(x - step * along)[0]) / (2 * step), atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tracing_is_refused(grad: bool, x: Tensor) -> None:
+    with torch.set_grad_enabled(grad), pytest.raises(LayerError, match=r"trace gatework\.layers\.to_torch"):
+        torch.jit.trace(gatework.LSTM(x.shape[2], 4), x.detach())
+
+
+def test_vmap_over_torchs_layers(x: Tensor) -> None:
+    layer, xs = gatework.LSTM(x.shape[2], 4, dtype=x.dtype), torch.stack([x.detach(), 2 * x.detach()])
+    found = torch.vmap(lambda each: layer(each)[0])(xs)
+    assert_close(found, torch.stack([layer(each)[0] for each in xs]))
 
 
 def test_gradients_in_evaluation_and_frozen_parts(x: Tensor) -> None:

@@ -67,12 +67,13 @@ class Binding:
         return found
 
     def checked(self, tensors: Sequence[Any]) -> list[Any]:
-        """The tensors, contiguous; refuses parameters that are not what the layer was built with."""
+        """The tensors as kernels read them, contiguous and with their signs; refuses parameters that are not what the
+        layer was built with."""
         params = tensors[self.first_param :]
         self.check_parameters(params)
-        tensors = [t if t is None or t.is_contiguous() else t.contiguous() for t in tensors]
+        tensors = [t if t is None else t.resolve_neg() if t.is_contiguous() else t.contiguous() for t in tensors]
         for p in self.turned:
-            given = params[p]
+            given = params[p].resolve_neg()
             tensors[self.first_param + p] = given if given.t().is_contiguous() else given.t().contiguous().t()
         return tensors
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,6 +22,11 @@ from gatework.layers.ragged import Packed
 
 def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bool, inputs: Mapping[str, Any]) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
+    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
+        raise LayerError(
+            "torch.jit.trace cannot record what our kernels do; trace gatework.layers.to_torch(model) instead, or use "
+            "torch.export, torch.compile or gatework.save"
+        )
     layer._check_input(input)
     entry = enter(input, layer.batch_first, lengths, traced())
     call = Call(layer, entry, states, reset, every, inputs)
@@ -33,6 +39,11 @@ def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bo
 def traced() -> bool:
     """Whether a compiler, or a mode that looks at every operation, is at work."""
     return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is at work, which kernels do not know."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def autocasts(device: torch.device) -> bool:
@@ -143,9 +154,8 @@ class Call:
         return joined(whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
 
     def compiled(self, data: Tensor) -> bool:
-        """Whether our kernels run, not the operator or (other devices, torch.func) the reference."""
-        watched = isinstance(self.entry, TracedEntry) or torch._C._are_functorch_transforms_active()
-        return not watched and data.device.type == "cpu"
+        """Whether our kernels run, not the operator or (other devices, torch.func, forward mode) the reference."""
+        return not isinstance(self.entry, TracedEntry) and not transformed() and data.device.type == "cpu"
 
     def direction(self, depth: int, d: int, data: Tensor, room: Tensor | None = None) -> Tensor:
         layer, k = self.layer, depth * self.layer.directions + d

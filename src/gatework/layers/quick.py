@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gatework.layers.direct import Forward, Packed, kept_of
 from gatework.layers.ragged import Rectangle
@@ -20,11 +21,14 @@ from gatework.runtime.program import Program
 _unwatched = torch._C._len_torch_dispatch_stack
 _transformed = torch._C._are_functorch_transforms_active
 _autocast = torch._C._is_any_autocast_enabled
+_traced = torch._C._get_tracing_state
 
 
 def quick(layer: Any, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Output and last states, or None if the call is not of the kind that this file is for."""
     if torch.is_grad_enabled() or type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
+        return None
+    if _traced() is not None or forward_ad._current_level >= 0 or input.is_nested:
         return None
     key = (input.shape, input.dtype, layer.training, threads.get_threads())
     stack = layer._stacks.get(key, False)
@@ -53,6 +57,11 @@ def carries(program: Program) -> bool:
     return all(f"state:{state.name}" in program.inference.slots for state in program.graph.states[1:])
 
 
+def lies(tensor: Tensor) -> bool:
+    """Whether a tensor's values lie in memory as they are, in order."""
+    return tensor.is_contiguous() and tensor.is_cpu and not tensor.is_neg()
+
+
 class Stack:
     """All layers and directions over T steps of B sequences."""
 
@@ -69,7 +78,7 @@ class Stack:
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         x = input.transpose(0, 1) if self.swap else input
         starts = () if states is None else (states,) if type(states) is Tensor else states
-        if not (x.is_contiguous() and x.is_cpu) or (states is not None and not self.fit(starts)):
+        if not lies(x) or (states is not None and not self.fit(starts)):
             return None
         finals = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
         given = [s.data_ptr() for s in starts]
@@ -88,7 +97,7 @@ class Stack:
         for start, shape in zip(starts, self.shapes, strict=True):
             if type(start) is not Tensor or start.shape != shape or start.dtype != self.dtype:
                 return False
-            if not (start.is_contiguous() and start.is_cpu):
+            if not lies(start):
                 return False
         return True
 
@@ -142,7 +151,7 @@ class Direction:
         """Whether the kernel reads these parameters where they lie."""
         dtype = self.forward.dtype
         for p, shape in zip(params, self.forward.binding.param_shapes, strict=True):
-            if p.shape != shape or p.dtype is not dtype or not p.is_contiguous() or not p.is_cpu:
+            if p.shape != shape or p.dtype is not dtype or not lies(p):
                 return False
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import torch
@@ -29,6 +30,15 @@ States = Any
 NORM = ("of", "over", "state", "eps")
 LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "weight_drop", "zoneout", "recompute")
 FIXED = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "layer_norm", "learn_initial_state")
+
+
+RATES = ("dropout", "recurrent_dropout", "weight_drop")
+
+
+def _rate(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:  # type: ignore[operator]
+        raise OptionError(f"{name} is a probability between 0 and 1; got {value!r}")
+    return float(value)
 
 
 class Options(TypedDict, total=False):
@@ -76,7 +86,8 @@ class Recurrent(nn.Module):
                         Jozefowicz et al., ICML 2015, use 1)
         chrono          the longest dependency in steps: biases start so that units forget over 1 to `chrono` steps
                         (Tallec & Ollivier, ICLR 2018); for every cell with a sigmoid gate that keeps a state
-        device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32
+        device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32. Autocast does
+                        not reach the recurrence: outputs have the input's type
 
     Raises OptionError for options that do not fit the cell.
     """
@@ -91,7 +102,7 @@ class Recurrent(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per
         self.weight_drop = weight_drop
         self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
@@ -117,7 +128,7 @@ class Recurrent(nn.Module):
             raise OptionError(f"layer_norm is True, False or options of {', '.join(NORM)}; got {layer_norm!r}")
         return dict(layer_norm)
 
-    def _rates(self, zoneout: float | Mapping[str, float]) -> dict[str, float]:
+    def _rates(self, zoneout: float | Mapping[str, float]) -> Mapping[str, float]:
         states = [s.name for s in self.graph.states]
         rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(states, zoneout)
         unknown = [name for name in rates if name not in states]
@@ -126,7 +137,7 @@ class Recurrent(nn.Module):
         wrong = [rate for rate in rates.values() if isinstance(rate, bool) or not isinstance(rate, Real)]
         if wrong:
             raise OptionError(f"zoneout is a rate between 0 and 1, or one for each state; got {zoneout!r}")
-        return {name: float(rate) for name, rate in rates.items() if rate}
+        return MappingProxyType({s: _rate(f"zoneout of {s}", rate) for s, rate in rates.items() if rate})
 
     def _check_options(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
@@ -135,10 +146,6 @@ class Recurrent(nn.Module):
                 raise OptionError(f"{name} must be a whole number of at least 1; got {value!r}")
         if self.recurrent_dropout_per not in ("state", "map"):
             raise OptionError(f'recurrent_dropout_per is "state" or "map"; got {self.recurrent_dropout_per!r}')
-        rates = {n: getattr(self, n) for n in ("dropout", "recurrent_dropout", "weight_drop")}
-        for name, rate in {**rates, **{f"zoneout of {s}": r for s, r in self.zoneout.items()}}.items():
-            if not 0 <= rate <= 1:
-                raise OptionError(f"{name} is a probability between 0 and 1; got {rate!r}")
         if self.weight_drop and not params.state_matrices(self.graph):
             raise OptionError(f"weight_drop means nothing for {self.graph.name}: no matrix multiplies a state")
         if self.forget_bias is not None and self.chrono is not None:
@@ -236,8 +243,9 @@ class Recurrent(nn.Module):
         if name in FIXED and "_stacks" in self.__dict__ and value != getattr(self, name):
             raise OptionError(f"{name}={value!r}: a layer keeps its {name}; make a new layer with it")
         if name in LATER and "_stacks" in self.__dict__:
-            self._forget_kernels()
             value = self._rates(value) if name == "zoneout" else value
+            self._forget_kernels()
+        value = _rate(name, value) if name in RATES else value
         super().__setattr__(name, value)
 
     def _forget_kernels(self) -> None:
@@ -245,10 +253,11 @@ class Recurrent(nn.Module):
         self._stacks = Recent(32, 64 << 20)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_bindings", "_stacks")}
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_bindings", "_stacks")}
+        return {**kept, "zoneout": dict(self.zoneout)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__({**state, "zoneout": MappingProxyType(state["zoneout"])})
         self._forget_kernels()
 
     def binding(self, layer: int, reset: bool = False, every: bool = False) -> Binding:
@@ -339,6 +348,9 @@ class Recurrent(nn.Module):
                 f"input must be a tensor or PackedSequence, not {type(input).__name__}: torch.as_tensor(x)"
             )
         data = input.data if isinstance(input, PackedSequence) else input
+        if data.is_nested or data.layout is not torch.strided:
+            kind = "nested" if data.is_nested else str(data.layout).removeprefix("torch.")
+            raise LayerError(f"input is a {kind} tensor; give a padded one with lengths=, or a PackedSequence")
         if not isinstance(input, PackedSequence) and data.dim() not in (2, 3):
             raise LayerError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {data.dim()}D instead")
         if isinstance(input, PackedSequence) and data.dim() != 2:
@@ -376,4 +388,5 @@ class Recurrent(nn.Module):
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         defaults |= {"recurrent_dropout": 0.0, "weight_drop": 0.0, "zoneout": {}}
         defaults |= {"layer_norm": False, "learn_initial_state": False}
-        return ", ".join(said + [f"{n}={getattr(self, n)}" for n, d in defaults.items() if getattr(self, n) != d])
+        present = {n: getattr(self, n) for n in defaults} | {"zoneout": dict(self.zoneout)}
+        return ", ".join(said + [f"{n}={present[n]}" for n, d in defaults.items() if present[n] != d])

@@ -25,7 +25,7 @@ class _Compat(Recurrent):
     def __init__(self, cell: str, arguments: dict[str, Any], **options: Unpack[Options]):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
         self.twin(**arguments, device="meta")  # its checks and warnings, without memory
-        self.__dict__["arguments"] = dict(arguments)
+        self.__dict__["arguments"] = tuple(arguments)
         proj_size = arguments.pop("proj_size", 0)
         nonlinearity = arguments.pop("nonlinearity", None)
         self.__dict__.update(proj_size=proj_size, cell_name=cell)
@@ -43,8 +43,9 @@ class _Compat(Recurrent):
     ) -> Any:  # fmt: skip
         """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
         asked = lengths is not None or reset is not None or return_all or inputs
-        known = isinstance(input, Tensor | PackedSequence)  # else the error below
-        if known and not asked and input.data.device.type != "cpu" and self.native:
+        given = input.data if isinstance(input, PackedSequence) else input
+        elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
+        if elsewhere and not asked and self.native:
             output, last = self.torchs_layer()(input, states)
             return output, last if isinstance(last, tuple) else (last,)
         return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
@@ -58,10 +59,15 @@ class _Compat(Recurrent):
     def torchs_layer(self) -> nn.RNNBase:
         """torch's layer over these very parameters."""
         if "_torchs" not in self.__dict__:
-            self.__dict__["_torchs"] = self.twin(**self.__dict__["arguments"], device="meta")
+            present = {name: getattr(self, name) for name in self.__dict__["arguments"]}
+            self.__dict__["_torchs"] = self.twin(**present, device="meta")
         layer: nn.RNNBase = self.__dict__["_torchs"]
         layer._parameters = self._parameters
         return layer.train(self.training)
+
+    def _forget_kernels(self) -> None:
+        super()._forget_kernels()
+        self.__dict__.pop("_torchs", None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_torchs"}
