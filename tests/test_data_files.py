@@ -135,6 +135,18 @@ def test_faults_of_files_are_named_with_their_line(tmp_path, name):
         read_table(write(tmp_path / name, data))
 
 
+@pytest.mark.parametrize("text", ["a text", "It was good. Really. ", "so long a text " * 50])
+def test_a_text_in_place_of_a_path_is_told_to_stand_in_a_list(text):
+    with pytest.raises(DataError, match=rf"file.*; for one text pass a list: \['{text[:30]}"):
+        read_table(text)
+
+
+def test_a_missing_file_is_no_text(tmp_path):
+    with pytest.raises(DataError) as told:
+        read_table(tmp_path / "my reviews.csv")
+    assert str(told.value) == f"{tmp_path}/my reviews.csv: no such file"
+
+
 def test_missing_files_columns_and_options_say_what_is_near(tmp_path):
     path = write(tmp_path / "reviews.csv", "review,mood\na b,c\n")
     with pytest.raises(DataError, match=r"no such file; did you mean 'reviews.csv'"):

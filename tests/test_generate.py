@@ -427,6 +427,12 @@ def test_bad_use_is_one_message(words: tuple[str, ...], code: int, message: str)
     assert (result.exit_code, message in result.stderr) == (code, True), result.output
 
 
+def test_a_text_in_place_of_a_path_is_told_to_stand_in_a_list() -> None:
+    for text in ("once upon a time", "once upon a time " * 100):
+        with pytest.raises(DataError, match="for one text pass a list: .'once upon a time"):
+            Generate(GenerateOptions()).read(text)
+
+
 def test_a_model_file_cut_short_is_refused(run: Path) -> None:
     path = run / "best.safetensors"
     data = path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -18,8 +19,7 @@ def read_bytes(path: str | Path) -> bytes:
     Raises: DataError if the file is missing (with the nearest name beside it), a folder, unreadable, damaged or empty.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file{_neighbour(path)}")
+    must_exist(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file")
     try:
@@ -33,6 +33,16 @@ def read_bytes(path: str | Path) -> bytes:
     if not data.strip():
         raise DataError(f"{path} is empty ({len(data)} bytes); give a file with at least one row")
     return data
+
+
+def must_exist(path: Path) -> None:
+    """Raises a DataError where there is neither file nor folder, also for a text that is no path at all."""
+    try:
+        missing = "" if path.exists() else f"{path}: no such file{_neighbour(path)}"
+    except OSError as error:
+        missing = f"{_start(path)}: not the name of a file ({error.strerror})"
+    if missing:
+        raise DataError(missing + _meant_as_text(path))
 
 
 def read_text(path: str | Path, encoding: str | None = None) -> str:
@@ -79,6 +89,17 @@ def _reads(line: bytes, encoding: str) -> bool:
         return bool(line.decode(encoding)) or True
     except UnicodeDecodeError:
         return False
+
+
+def _meant_as_text(path: Path) -> str:
+    """What to do where the name reads like a sentence: it has blanks, and does not end as names of files do."""
+    if " " not in str(path).strip() or re.fullmatch(r"\.\w+", path.suffix):
+        return ""
+    return f"; for one text pass a list: [{_start(path)!r}]"
+
+
+def _start(path: Path) -> str:
+    return str(path) if len(str(path)) <= 60 else f"{str(path)[:59]}…"
 
 
 def _neighbour(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from gatework.data.delimited import read_delimited
-from gatework.data.files import decode, read_bytes, read_text
+from gatework.data.files import decode, must_exist, read_bytes, read_text
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -49,6 +49,7 @@ def read_table(
     if not isinstance(source, str | Path):
         return _from_memory(source)
     path = Path(source)
+    must_exist(path)
     if path.is_dir():
         return _read_folder(path, encoding)
     data = read_bytes(path)

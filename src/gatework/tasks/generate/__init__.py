@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.data.files import read_text
+from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
@@ -83,6 +83,7 @@ class Generate(Task):
         if isinstance(source, list | tuple):
             return "\n".join(source)
         path = Path(source)
+        must_exist(path)
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         if not files:
             raise DataError(f"{path} is a folder without files; name a text file or a folder of them")
