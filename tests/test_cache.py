@@ -95,13 +95,35 @@ def test_an_entry_that_others_may_touch_is_ignored(folder: Path, mode: int) -> N
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o755, 0o770, 0o777])
-def test_a_folder_that_others_may_enter_is_not_used(folder: Path, mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o775, 0o770, 0o702, 0o777])
+def test_a_folder_that_others_may_write_is_not_used_and_said(
+    folder: Path, mode: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("GATEWORK_DEBUG", "compile")
     path = put(folder)
     folder.chmod(mode)
     assert cache.read("cell", "key") is None
     assert not cache.write("cell", "other", b"new")
     assert list(folder.iterdir()) == [path]
+    assert f"others may write {folder}: chmod go-w" in capsys.readouterr().err
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o755, 0o711, 0o750])
+def test_a_folder_that_others_may_only_read_is_used(folder: Path, mode: int) -> None:
+    put(folder)
+    folder.chmod(mode)
+    assert cache.read("cell", "key") == b"machine code"
+    assert cache.write("cell", "other", b"new") and cache.read("cell", "other") == b"new"
+
+
+def test_the_oldest_entries_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_BYTES", 250)
+    for k, key in enumerate(("second", "first", "third")):
+        assert cache.write("cell", key, bytes(68))
+        os.utime(folder / f"cell-{key}.o", (0, 10 * k if key != "first" else -1))
+    assert len(list(folder.iterdir())) == 2
+    assert cache.read("cell", "first") is None and cache.read("cell", "third") == bytes(68)
 
 
 @posix

@@ -473,6 +473,18 @@ def test_a_stream_gives_what_the_sequence_gives(name: str, batch: int) -> None:
         same(values, done.final[state], state)
 
 
+def test_a_stream_takes_a_row_for_each(pair: Pair) -> None:
+    stream, row = runtime.Stream(pair.program, pair.weights, 4), np.ones(7)
+    with pytest.raises(ShapeError, match=r"input is \(7,\); it must be \(4, 7\)"):
+        stream.step(row)
+    with pytest.raises(ShapeError, match="input is complex128; it must be real"):
+        stream.step(np.ones((4, 7), complex))
+    one = runtime.Stream(pair.program, pair.weights, 1)
+    first = one.step(row).copy()
+    one.reset()
+    same(one.step(row[None]), first, "one row")
+
+
 def test_streams_do_not_touch_each_other(pair: Pair) -> None:
     other = {k: 2 * v for k, v in pair.weights.items()}
     one, two = (runtime.Stream(pair.program, w, 5) for w in (pair.weights, other))

@@ -1,9 +1,8 @@
 """From a graph to stages: what is computed together, where every value lives, what is saved and what computed again.
 
 A step runs as a list of *stages*. One stage makes, for one width of units, all products whose operands are ready, and
-then
-the elementwise work that follows, on accumulators that never leave the core. A product of a value that was only just
-computed needs that value for *all* units, so it starts a new stage; so does a reduction over units.
+then the elementwise work that follows, on accumulators that never leave the core. A product of a value that was only
+just computed needs that value for *all* units, so it starts a new stage; so does a reduction over units.
 
     Access      where a value can be read: an array and how its rows are found
     Section     products of one operand with neighbouring columns of a stage

@@ -125,12 +125,6 @@ def to_keras(cell: str, weights: Arrays) -> list[np.ndarray]:
     return [x.T, h.T, np.stack([first, second]) if cell == "gru" else first]
 
 
-def from_onnx(cell: str, w: np.ndarray, r: np.ndarray, b: np.ndarray | None = None) -> Arrays:
-    """W (G*H, I), R (G*H, H), B (2*G*H,) of one direction, to ours."""
-    first, second = (None, None) if b is None else np.split(b, 2)
-    return unstack(cell, "onnx", Stacked(w, r, first, second))
-
-
 def to_onnx(cell: str, weights: Arrays) -> list[np.ndarray]:
     """Ours to ONNX's list of W, R and, where there is one, B; a leading axis for directions is the caller's to add."""
     x, h, first, second = stack(cell, "onnx", weights)

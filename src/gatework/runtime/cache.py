@@ -1,20 +1,26 @@
-"""Compiled code on disk, in a directory that its owner alone can read and write.
+"""Compiled code on disk, in a directory that its owner alone can write.
 
 An entry is `NAME-KEY.o`: 32 bytes of SHA-256 over the rest, then the object file. One that is damaged, or does not
-belong to
-the user alone, is ignored and made again. Entries appear by renaming, so processes that write the same one do not meet.
-`GATEWORK_CACHE` names another directory; empty, nothing is cached. A disk that is full or read-only is no error.
+belong to the user alone, is ignored and made again. Entries appear by renaming, so processes that write the same one do
+not meet; the oldest go when there are too many. `GATEWORK_CACHE` names another directory; empty, nothing is cached. A
+disk that is full or read-only is no error. `GATEWORK_DEBUG=compile` says why nothing is cached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from gatework.compiler.debug import debug
+
+MOST_BYTES = 256 << 20
 
 
 def directory() -> Path | None:
@@ -49,11 +55,11 @@ def generator() -> str:
 def read(name: str, key: str) -> bytes | None:
     """An entry's object file, or None if there is none that can be trusted."""
     folder = directory()
-    if folder is None or not _private(folder, directory=True):
+    if folder is None or not _own(folder, stat.S_ISDIR, 0o022):
         return None
     path = folder / f"{name}-{key}.o"
     try:
-        if not _private(path, directory=False):
+        if not _own(path, stat.S_ISREG, 0o077):
             return None
         data = path.read_bytes()
     except OSError:
@@ -68,10 +74,13 @@ def write(name: str, key: str, image: bytes) -> bool:
         return False
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _private(folder, directory=True):
+        if not _own(folder, stat.S_ISDIR, 0o022):
+            debug("compile", lambda: f"gatework: nothing is cached, as others may write {folder}: chmod go-w {folder}")
             return False
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-")
-    except OSError:
+    except OSError as error:
+        reason = str(error)
+        debug("compile", lambda: f"gatework: nothing is cached in {folder}: {reason}")
         return False
     try:
         with os.fdopen(handle, "wb") as file:
@@ -80,16 +89,28 @@ def write(name: str, key: str, image: bytes) -> bool:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         return False
+    _prune(folder)
     return True
 
 
-def _private(path: Path, directory: bool) -> bool:
-    """Is this the user's own file or folder, not a link, which nobody else may write (or, for a file, read)?"""
+def _prune(folder: Path) -> None:
+    """Delete the entries that were written first, until the rest is small enough."""
+    with contextlib.suppress(OSError):  # another process may be at it too
+        found = sorted((p.stat().st_mtime, p.stat().st_size, p) for p in folder.glob("*-*.o") if not p.is_symlink())
+        total = sum(size for _, size, _ in found)
+        for _, size, path in found:
+            if total <= MOST_BYTES:
+                break
+            path.unlink()
+            total -= size
+
+
+def _own(path: Path, kind: Callable[[int], bool], forbidden: int) -> bool:
+    """Is this the user's own file or folder, not a link, and does its mode forbid others so much?"""
     try:
         status = path.lstat()
     except OSError:
         return False
-    right_kind = stat.S_ISDIR(status.st_mode) if directory else stat.S_ISREG(status.st_mode)
-    if not right_kind or not hasattr(os, "getuid"):
-        return right_kind
-    return status.st_uid == os.getuid() and not status.st_mode & 0o077
+    if not kind(status.st_mode) or not hasattr(os, "getuid"):
+        return kind(status.st_mode)
+    return status.st_uid == os.getuid() and not status.st_mode & forbidden

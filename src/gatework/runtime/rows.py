@@ -106,6 +106,5 @@ def _check(counts: np.ndarray, offsets: np.ndarray, batch: int) -> None:
     if not ((offsets == ends - counts).all() or (offsets == ends[-1] - ends).all()):
         raise ShapeError(
             f"Rows: offsets {offsets[:8].tolist()} must follow one another without gaps, from 0 on or (reversed) back "
-            f"to 0, "
-            f"for counts {counts[:8].tolist()}; Rows.packed(counts, batch) makes them"
+            f"to 0, for counts {counts[:8].tolist()}; Rows.packed(counts, batch) makes them"
         )

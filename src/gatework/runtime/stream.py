@@ -22,14 +22,16 @@ Arrays = Mapping[str, Any]
 class Stream:
     """A program bound to weights, states and buffers for B independent streams.
 
-        stream = program.stream(weights, batch=1)
-        y = stream.step(x)              # x (B, I), y (B, H); y is the stream's own buffer, valid until the next step
-        but one
+    >>> program = gatework.runtime.program(gatework.cells.get("lstm").graph, {"I": 3, "H": 4})
+    >>> weights = {key: np.zeros(shape, np.float32) for key, shape in program.shapes.items()}
+    >>> stream = Stream(program, weights, batch=2)
+    >>> stream.step(np.ones((2, 3))).shape              # (B, I) to (B, H)
+    (2, 4)
 
-    The weights are packed once: call `stream.bind(weights)` after they have changed. `stream.inputs[name]` are the
-    buffers of
-    all inputs, (B, w); `step(x)` fills the first and leaves the others as they are. Nothing is shared between streams
-    except the code, so each may run in a thread of its own; one stream must not be stepped by two threads at once.
+    What `step` gives is the stream's own buffer, valid until the next step but one. The weights are packed once: call
+    `stream.bind(weights)` after they have changed. `stream.inputs[name]` are the buffers of all inputs, (B, w);
+    `step(x)` fills the first and leaves the others as they are. Nothing is shared between streams except the code, so
+    each may run in a thread of its own; one stream must not be stepped by two threads at once.
     """
 
     def __init__(self, program: Program, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None):
@@ -102,8 +104,10 @@ class Stream:
     # ---- stepping
     def step(self, x: np.ndarray) -> np.ndarray:
         """The next output (B, H) for the next input (B, I), or (I,) for one stream."""
-        if x.shape != self.shape and x.shape != self.shape[1:]:
+        if x.shape != self.shape and (self.batch > 1 or x.shape != self.shape[1:]):
             raise ShapeError(f"{self.program.graph.name}: a step's input is {x.shape}; it must be {self.shape}")
+        if x.dtype.kind == "c":
+            raise ShapeError(f"{self.program.graph.name}: a step's input is {x.dtype}; it must be real")
         self._first[...] = x
         turn = self._next
         self._next = 1 - turn

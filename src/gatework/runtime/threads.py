@@ -1,9 +1,8 @@
 """Who runs a job's threads: this thread alone, torch's own OpenMP team, or a pool of ours.
 
 In a process that has torch, its workers still spin after an operation of torch; a second pool would find no core. So
-jobs
-go to the same team, through the `GOMP_parallel` of the library that torch loaded. Elsewhere a pool of Python threads
-waits; each runs machine code without the interpreter's lock.
+jobs go to the same team, through the `GOMP_parallel` of the library that torch loaded. Elsewhere a pool of Python
+threads waits; each runs machine code without the interpreter's lock.
 """
 
 from __future__ import annotations

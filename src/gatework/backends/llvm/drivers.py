@@ -11,7 +11,6 @@ from .isa import Isa
 from .layout import ARGUMENTS, Command, Job, OuterWord, SectionWord, Segment, Slot, StageWord, Steps
 
 EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 9
-TILE_TYPES = ("ptr", "i64", "ptr", "i64", "ptr", "i64", "ptr", "i64")
 
 
 def library(isa: Isa, scalar: str) -> str:

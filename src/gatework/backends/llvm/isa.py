@@ -1,9 +1,8 @@
 """What the printer of LLVM IR must know of an instruction set: vector width, registers, tile shapes.
 
 A *tile* is R rows x V vectors of accumulators held in registers while the loop over k runs. With 32 vector registers
-the
-best shape is 6 x 4 (24 accumulators, 4 weights, 1 broadcast, 3 spare); with 16 it is 6 x 2. One to three rows go better
-with twice the vectors: a multiply-add takes four cycles, so that many chains must run side by side.
+the best shape is 6 x 4 (24 accumulators, 4 weights, 1 broadcast, 3 spare); with 16 it is 6 x 2. One to three rows go
+better with twice the vectors: a multiply-add takes four cycles, so that many chains must run side by side.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class Command(IntEnum):
 
 class Job(IntEnum):
     """What the threads are given. Each takes a ticket as its number; `team_size` asks OpenMP how many came (0: as
-    wanted),
-    and if not all did, nothing runs and `refused` is set. The barrier's two counters have cache lines of their own."""
+    wanted), and if not all did, nothing runs and `refused` is set. The barrier's two counters have cache lines of their
+    own."""
 
     slots = 0
     commands = 1

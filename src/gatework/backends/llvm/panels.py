@@ -1,9 +1,8 @@
 """Matrices into panels, and gradients out of them.
 
 A panel holds a weight matrix as the inner loop reads it: [chunk of units][input][units of the chunk]. Squares of as
-many
-units as inputs as a vector has lanes are turned in registers; where units lie side by side in the matrix already, or
-heads cut a square, elements go one by one or in whole vectors.
+many units as inputs as a vector has lanes are turned in registers; where units lie side by side in the matrix already,
+or heads cut a square, elements go one by one or in whole vectors.
 """
 
 from __future__ import annotations
