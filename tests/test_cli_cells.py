@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from gatework import cells
 from gatework.cli import app
+from gatework.commands.cells import listing
 from gatework.compiler import params
 
 
@@ -18,6 +19,14 @@ def run(*arguments: str, code: int = 0) -> str:
 
 def test_every_cell_is_listed_on_a_line_of_its_own() -> None:
     assert [line.split()[0] for line in run().splitlines()] == cells.names()
+
+
+def test_the_list_is_cut_at_the_width_of_a_terminal_and_whole_elsewhere() -> None:
+    known = [cells.get(name) for name in cells.names()]
+    whole = [" ".join(cell.doc.partition("\n\n")[0].split()) for cell in known]
+    assert all(line.endswith(source) for line, source in zip(run().splitlines(), whole, strict=True))
+    lines = listing(known, 60).splitlines()
+    assert max(map(len, lines)) <= 60 and any(line.endswith("…") for line in lines)
 
 
 @pytest.mark.parametrize("name", cells.names())

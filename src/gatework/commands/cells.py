@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,25 +36,30 @@ def cells(
     if name is None and only_latex:
         raise OptionError("--latex shows one cell; name it: gatework cells lstm --latex")
     if name is None:
-        typer.echo(listing([registry.get(known) for known in registry.names()]))
+        wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        typer.echo(listing([registry.get(known) for known in registry.names()], wide))
     elif only_latex:
         typer.echo(latex(registry.get(name).graph))
     else:
         typer.echo(page(registry.get(name), input_size, hidden_size))
 
 
-def listing(known: list[Cell]) -> str:
-    """One line for each cell: its name, its states, where it comes from."""
+def listing(known: list[Cell], width: int | None = None) -> str:
+    """One line for each cell: its name, its states, where it comes from; cut at `width` characters, if given."""
     wide = max(len(c.name) for c in known)
     states = [", ".join(s.name for s in c.graph.states) for c in known]
     column = max(map(len, states))
-    return "\n".join(f"{c.name:{wide}}  {s:{column}}  {opening(c)}" for c, s in zip(known, states, strict=True))
+    lines = [f"{c.name:{wide}}  {s:{column}}  {opening(c)}" for c, s in zip(known, states, strict=True)]
+    return "\n".join(cut(line, width) for line in lines)
 
 
 def opening(cell: Cell) -> str:
-    """The first line of what the cell says of itself, cut at 80 characters."""
-    line = cell.doc.partition("\n")[0]
-    return line if len(line) <= 80 else line[:79].rstrip() + "…"
+    """The first paragraph of what the cell says of itself, on one line."""
+    return " ".join(cell.doc.partition("\n\n")[0].split())
+
+
+def cut(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
 def page(cell: Cell, inputs: int, units: int) -> str:
