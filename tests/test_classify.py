@@ -483,6 +483,10 @@ def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys)
     path, out = tmp_path / "new.csv", tmp_path / "answers.csv"
     path.write_bytes("id,Text,label\n7,café good,x\n8,,y\n".encode("cp1252"))
     reading = ("--set", "text=Text", "--set", "encoding=cp1252")
+    for command in ("predict", "evaluate"):
+        asked = called(command, trained.run.path, path, "--set", "encoding=cp1252")
+        assert asked.exit_code == 2
+        assert "it has id, Text, label; name the one that is meant: text=Text (in a command: --set" in asked.stderr
     done = called("predict", trained.run.path, path, *reading, "--keep", "id,label", "--out", out)
     assert done.exit_code == 0, done.output
     assert "line 3 without text" in done.output

@@ -151,8 +151,10 @@ def test_missing_files_columns_and_options_say_what_is_near(tmp_path):
     path = write(tmp_path / "reviews.csv", "review,mood\na b,c\n")
     with pytest.raises(DataError, match=r"no such file; did you mean 'reviews.csv'"):
         read_table(tmp_path / "review.csv")
-    with pytest.raises(DataError, match=r"it has review, mood; did you mean 'review'"):
+    with pytest.raises(DataError, match=r"it has review, mood; did you mean 'review'\? Then say text=review \(in a"):
         infer_columns(read_table(path), text="reviw")
+    with pytest.raises(DataError, match=r"name the one that is meant: label=COLUMN \(in a command: --set label=COL"):
+        infer_columns(read_table(path), label="stars")
     with pytest.raises(OptionError, match="format cannot be 'xls'"):
         read_table(path, format="xls")
     with pytest.raises(DataError, match="Python knows no encoding called 'utf-9'"):

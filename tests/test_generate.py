@@ -429,7 +429,7 @@ def test_bad_use_is_one_message(words: tuple[str, ...], code: int, message: str)
 
 def test_a_text_in_place_of_a_path_is_told_to_stand_in_a_list() -> None:
     for text in ("once upon a time", "once upon a time " * 100):
-        with pytest.raises(DataError, match="for one text pass a list: .'once upon a time"):
+        with pytest.raises(DataError, match=r"for one text pass a list: .'once upon a time"):
             Generate(GenerateOptions()).read(text)
 
 

@@ -248,9 +248,9 @@ def find_columns(
     table: Table, time: str | None, target: Sequence[str], series: str | None, others: Sequence[str] = ()
 ) -> tuple[str, list[str], str | None]:
     """The columns by name, those not named by what they hold: the first that reads as times, and all other numbers."""
-    for name in (time, series, *target):
+    for role, name in (("time", time), ("series", series), *(("target", name) for name in target)):
         if name is not None:
-            table.column(name)
+            table.column(name, role)
     taken = {series, *target, *others}
     time = time or next((name for name in table.columns if name not in taken and _reads_as_times(table, name)), None)
     if time is None:

@@ -221,9 +221,10 @@ def infer_columns(table: Table, text: str | None = None, label: str | None = Non
     A column's name decides, else its content: the text is the column with the longest average, the label that with the
     fewest different values.
     """
-    for name in (text, label):
-        if name is not None:
-            table.column(name)
+    if text is not None:
+        _text_column(table, text)
+    if label is not None:
+        table.column(label, "label", _named_like(table, LABEL_NAMES, {text}) or "")
     text = text or _named_like(table, TEXT_NAMES, {label}) or _longest(table, {label})
     label = label or _named_like(table, LABEL_NAMES, {text}) or _fewest(table, {text})
     if label is None:
@@ -239,8 +240,14 @@ def infer_text(table: Table, text: str | None = None) -> str:
     if text is not None and text in table.columns:
         return text
     if text is not None and table.columns != ["text"]:
-        table.column(text)
+        _text_column(table, text)
     return _named_like(table, TEXT_NAMES, set()) or _longest(table, set())
+
+
+def _text_column(table: Table, name: str) -> None:
+    """Refuses a name that is not there, with the likeliest one in its place."""
+    if name not in table.columns:
+        table.column(name, "text", _named_like(table, TEXT_NAMES, set()) or _longest(table, set()))
 
 
 def _named_like(table: Table, names: tuple[str, ...], taken: set) -> str | None:

@@ -234,6 +234,9 @@ def _repeated_times(table: Table, ids: pl.Series, time: str) -> list[str]:
 
 
 def _sorted(table: Table, id: str, time: str | None) -> Table:
+    for role, name in (("id", id), ("time", time)):
+        if name is not None:
+            table.column(name, role)
     first = {each: i for i, each in reversed(list(enumerate(table.strings(id).to_list())))}
     if None in first:
         raise DataError(f"{table.where(first[None])}, column {id!r}: the id is empty; fill it in or delete the row")

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.numerals import read_numbers
-from gatework.data.suggest import did_you_mean
+from gatework.data.suggest import did_you_mean, nearest
 from gatework.errors import DataError
 
 
@@ -48,12 +48,19 @@ class Table:
         """Where a row of this table stands in its source."""
         return self.place(int(row if self.rows is None else self.rows[row]))
 
-    def column(self, name: str) -> pl.Series:
-        """A column by name; the error for a missing one lists those that exist."""
+    def column(self, name: str, role: str = "", guess: str = "") -> pl.Series:
+        """A column by name. The error for a missing one lists those that exist and, where the column's `role` is given
+        ("text"), says how another is named for it: the nearest name, else `guess`."""
         if name not in self.columns:
-            have = listed(self.columns)
-            raise DataError(f"{self.source} has no column {name!r}: it has {have}{did_you_mean(name, self.columns)}")
+            advice = self._advice(name, role, guess) if role else did_you_mean(name, self.columns)
+            raise DataError(f"{self.source} has no column {name!r}: it has {listed(self.columns)}{advice}")
         return self.frame[name]
+
+    def _advice(self, name: str, role: str, guess: str) -> str:
+        near = did_you_mean(name, self.columns)
+        other = f"{role}={nearest(name, self.columns) or guess or 'COLUMN'}"
+        opening = f"{near} Then say" if near else "; name the one that is meant:"
+        return f"{opening} {other} (in a command: --set {other})"
 
     def strings(self, name: str) -> pl.Series:
         """A column as text; missing values stay null, whole floats lose their ".0"."""
