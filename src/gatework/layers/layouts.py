@@ -1,4 +1,4 @@
-"""Gate orders and weight layouts of torch, Keras and ONNX: the one table, and the ways between them and ours.
+"""Gate orders and weight layouts of torch, Keras and ONNX: the one table, and the ways from ours to them.
 
 Ours: one matrix for each gate and operand, (H, H) or (H, I), and one bias for each map, by key: "f.0", "f.1", "f.bias".
 
@@ -85,44 +85,11 @@ def stack(cell: str, form: str, weights: Arrays) -> Stacked:
     return Stacked(x, h, np.concatenate([weights[g.bias_x] for g in order]), np.concatenate(second))
 
 
-def unstack(cell: str, form: str, stacked: Stacked) -> Arrays:
-    """A format's order to our weights: two biases of one map are added."""
-    order, weights = gates(cell, form), {}
-    for k, gate in enumerate(order):
-        block = slice(k * len(stacked.x) // len(order), (k + 1) * len(stacked.x) // len(order))
-        weights[gate.x], weights[gate.h] = stacked.x[block], stacked.h[block]
-        for key, bias in ((gate.bias_x, stacked.bias_x), (gate.bias_h, stacked.bias_h)):
-            if bias is not None:
-                weights[key] = weights[key] + bias[block] if key in weights else bias[block]
-    return weights
-
-
-def from_torch(cell: str, arrays: Arrays) -> Arrays:
-    """{"weight_ih": (4H, I), "weight_hh", "bias_ih", "bias_hh", "weight_hr"} of one layer and direction, to ours."""
-    parts = [arrays.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    weights = unstack(cell, "torch", Stacked(*parts))  # type: ignore[arg-type]
-    return weights | ({"p.0": arrays["weight_hr"]} if "weight_hr" in arrays else {})
-
-
 def to_torch(cell: str, weights: Arrays) -> Arrays:
     """Ours to torch's, by the same names."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     found = {n: a for n, a in zip(names, stack(cell, "torch", weights), strict=True) if a is not None}
     return found | ({"weight_hr": weights["p.0"]} if "p.0" in weights else {})
-
-
-def from_keras(cell: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray | None = None) -> Arrays:
-    """kernel (I, G*H), recurrent (H, G*H), bias (G*H,) or (2, G*H), to ours."""
-    first, second = (None, None) if bias is None else (bias, None) if bias.ndim == 1 else (bias[0], bias[1])
-    return unstack(cell, "keras", Stacked(kernel.T, recurrent.T, first, second))
-
-
-def to_keras(cell: str, weights: Arrays) -> list[np.ndarray]:
-    """Ours to Keras' list of kernel, recurrent kernel and, where there is one, bias."""
-    x, h, first, second = stack(cell, "keras", weights)
-    if first is None or second is None:
-        return [x.T, h.T]
-    return [x.T, h.T, np.stack([first, second]) if cell == "gru" else first]
 
 
 def to_onnx(cell: str, weights: Arrays) -> list[np.ndarray]:
