@@ -100,7 +100,8 @@ def verify(
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Verification:
-    """Check a cell by numbers: its derivative against differences, its kernels against the reference, both ways.
+    """Check a cell by numbers: its derivative by inputs and weights against differences, its kernels against the
+    reference, forward and backward.
 
     >>> gatework.verify("gru").ok
     True
