@@ -57,11 +57,6 @@ def carries(program: Program) -> bool:
     return all(f"state:{state.name}" in program.inference.slots for state in program.graph.states[1:])
 
 
-def lies(tensor: Tensor) -> bool:
-    """Whether a tensor's values lie in memory as they are, in order."""
-    return tensor.is_contiguous() and tensor.is_cpu and not tensor.is_neg()
-
-
 class Stack:
     """All layers and directions over T steps of B sequences."""
 
@@ -78,7 +73,7 @@ class Stack:
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         x = input.transpose(0, 1) if self.swap else input
         starts = () if states is None else (states,) if type(states) is Tensor else states
-        if not lies(x) or (states is not None and not self.fit(starts)):
+        if not (x.is_contiguous() and x.is_cpu) or x.is_neg() or (states is not None and not self.fit(starts)):
             return None
         finals = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
         given = [s.data_ptr() for s in starts]
@@ -97,7 +92,7 @@ class Stack:
         for start, shape in zip(starts, self.shapes, strict=True):
             if type(start) is not Tensor or start.shape != shape or start.dtype != self.dtype:
                 return False
-            if not lies(start):
+            if not (start.is_contiguous() and start.is_cpu) or start.is_neg():
                 return False
         return True
 
@@ -151,7 +146,7 @@ class Direction:
         """Whether the kernel reads these parameters where they lie."""
         dtype = self.forward.dtype
         for p, shape in zip(params, self.forward.binding.param_shapes, strict=True):
-            if p.shape != shape or p.dtype is not dtype or not lies(p):
+            if p.shape != shape or p.dtype is not dtype or not (p.is_contiguous() and p.is_cpu) or p.is_neg():
                 return False
         return True
 
