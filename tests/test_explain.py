@@ -13,16 +13,25 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from markupsafe import escape
 from typer.testing import CliRunner
 
 import gatework
 from gatework import cells, cli, tasks
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.explanation import opened, subject_of
-from gatework.explanation.attribution import Attribution, baselines, integrated_gradients, occlude, windows_of
+from gatework.explanation.attribution import (
+    Attribution,
+    Occlusion,
+    baselines,
+    integrated_gradients,
+    occlude,
+    windows_of,
+)
 from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
 from gatework.explanation.path import integral, pieces
+from gatework.explanation.sentences import percentages, taken_away
 from gatework.explanation.shares import NGrams
 from gatework.explanation.subject import Seen, recurrent_layers
 from gatework.explanation.tokens import units_of
@@ -345,7 +354,7 @@ def test_the_past_cut_off_is_a_shorter_input(words: jobs.Trained, waves: jobs.Tr
     ("name", "given", "message"),
     [
         ("words", {"text": "  "}, "the text is empty"),
-        ("words", {}, "either a text or a row"),
+        ("words", {}, "either a text or a row of a file: --text TEXT or FILE --row 3; in Python text=... or source="),
         ("words", {"text": "a", "row": 1}, "either a text or a row"),
         ("words", {"row": 9, "source": ["a", "b"]}, "rows 1 to 2; there is no row 9"),
         ("words", {"row": 0, "source": ["a", "b"]}, "there is no row 0"),
@@ -353,9 +362,9 @@ def test_the_past_cut_off_is_a_shorter_input(words: jobs.Trained, waves: jobs.Tr
         ("words", {"text": "a", "target": "god"}, "did you mean 'good'"),
         ("words", {"text": "a", "series": "x"}, "series means nothing for a run of 'classify'"),
         ("words", {"text": "a", "window": 0}, "window must be at least 1"),
-        ("waves", {"text": "a"}, "numeric sequences, not texts"),
+        ("waves", {"text": "a"}, "numeric sequences, not texts; give a row of a file: FILE --row 3"),
         ("sales", {"text": "a"}, "text means nothing"),
-        ("sales", {}, "choose one"),
+        ("sales", {}, "choose one with --series"),
         ("sales", {"series": "shop"}, "did you mean 'shop"),
         ("sales", {"series": "new"}, "has 1 points, but the model looks at 14"),
         ("sales", {"series": "shop 0", "step": 5}, "steps 1 to 4"),
@@ -407,7 +416,36 @@ def test_a_page_stands_alone(name: str, request: pytest.FixtureRequest, tmp_path
     assert maps == sum(len(layer.values) for layer in found.layers)
     radios = [each for tag, each in parsed.tags if tag == "input"]
     assert len(radios) >= 3 * len(found.layers) and sum("checked" in each for each in radios) == len(found.layers)
-    assert len(found.sentences) >= 6
+    assert len(found.sentences) >= 6 and all(str(escape(each)) in html for each in found.sentences)
+    assert (
+        html.index("In short: ")
+        < html.index("By integrated")
+        < html.index("In more detail")
+        < html.index("half of what")
+    )
+
+
+def test_what_everybody_reads_is_said_without_numbers(words: jobs.Trained) -> None:
+    found = gatework.explain(words, text="the superb film was in that")
+    assert found.answer == "good" and found.sentences[1] == "In short: what speaks for it most is 'superb' (word 2)."
+    assert gatework.explain(words, text="the superb", target="bad").sentences[1].startswith("In short: what speaks ag")
+
+
+def test_a_small_change_of_a_probability_is_seen(words: jobs.Trained) -> None:
+    assert percentages(0.75, 0.25) == ("75.0%", "25.0%")
+    assert percentages(0.99999, 0.9996) == ("100.00%", "99.96%")
+    assert percentages(1.0, 1.0 - 1e-12) == ("100.0%", "100.0%")
+    made = subject(words, text="superb film")
+    told = taken_away(made, Occlusion([(0, 1), (1, 2)], np.array([9.0, 0.1]), np.array([0.999998, 1.0]), 1), 1 - 1e-9)
+    assert "goes from 100.0000% to 99.9998%" in told
+    told = taken_away(made, Occlusion([(0, 2)], np.array([1e-9]), np.array([1.0]), 2), 1.0)
+    assert "the probability of 'good' stays at 100.0% (" in told
+
+
+def test_a_row_of_a_file_is_named_by_the_file_alone(words: jobs.Trained, tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("text,label\na superb film,good\n")
+    assert gatework.explain(words, row=1, source=path).source == "new.csv, line 2"
 
 
 def test_explaining_leaves_the_model_as_it_was(words: jobs.Trained) -> None:

@@ -20,11 +20,19 @@ def explain(
     file: Annotated[
         Path | None, typer.Argument(help="Data of --row or --series; without it, what the run learned from or keeps.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="The text (classify), or the text that goes on (generate).")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The text itself (not a column): to classify, or (generate) to go on from.")
+    ] = None,
     row: Annotated[int | None, typer.Option(help="The row of FILE, counted from 1 (classify).")] = None,
-    series: Annotated[str | None, typer.Option(help="The series (forecast); not needed where there is one.")] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(help="The name of one series (not of a column); not needed where there is one (forecast)."),
+    ] = None,
     step: Annotated[int | None, typer.Option(help="The step ahead (forecast); without it, the mean of all.")] = None,
-    target: Annotated[str | None, typer.Option(help="The label or unit to explain, not the model's answer.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="A label, or unit of text, to explain in place of the model's answer (not a column)."),
+    ] = None,
     window: Annotated[int | None, typer.Option(help="Steps that are taken away at once.")] = None,
     reading: jobs.Reading = None,
     out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/explain.html")] = None,

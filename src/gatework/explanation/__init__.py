@@ -21,6 +21,8 @@ from gatework.explanation.subject import Subject, fixed, recurrent_layers
 
 __all__ = ["Explanation", "explain"]
 
+A_ROW = "FILE --row 3"
+
 
 def explain(
     run: Any, text: str | None = None, *, row: int | None = None, source: Any = None, series: str | None = None,
@@ -98,9 +100,11 @@ def _of_classify(trained: Any, text: str | None, row: int | None, source: Any, t
 
     kind = trained.task.encoder.kind
     if text is not None and kind != "texts":
-        raise OptionError("the run classifies numeric sequences, not texts; give a row of a file")
+        raise OptionError(f"the run classifies numeric sequences, not texts; give a row of a file: {A_ROW}")
     if (text is None) == (row is None):
-        raise OptionError("give either a text or a row of a file" if kind == "texts" else "give a row of a file")
+        either = f"either a text or a row of a file: --text TEXT or {A_ROW}; in Python text=... or "
+        alone = f"a row of a file: {A_ROW}; in Python "
+        raise OptionError(f"give {either if kind == 'texts' else alone}source=..., row=3")
     if text is not None:
         return Text(trained, text, shortened(text), target)
     return text_row(trained, trained_on(trained) if source is None else source, int(row or 0), target)
@@ -110,7 +114,9 @@ def _of_generate(trained: Any, text: str | None, target: str | None) -> Subject:
     from gatework.explanation.written import NextUnit
 
     if text is None:
-        raise OptionError("a run of 'generate' has no labels; give a text whose next unit is to be explained")
+        raise OptionError(
+            "a run of 'generate' has no labels; give a text whose next unit is to be explained: --text TEXT"
+        )
     return NextUnit(trained, text, target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ class Sequence(Classified):
 
     def __init__(self, trained: Any, rows: Any, row: int, target: str | None = None):
         super().__init__(trained, target)
-        self.source = rows.where(row)
+        self.source = named(rows, row)
         refuse(reading.check_inputs(reading.take(rows, np.array([row])), self.classifier.options))
         inputs, _ = self.classifier.encoder.inputs(reading.take(rows, np.array([row])))
         self.values = np.asarray(rows.sequences.values[row], np.float64)
@@ -193,4 +194,9 @@ def text_row(trained: Any, source: Any, row: int, target: str | None) -> Classif
     where = rows.where(row - 1)
     if not text.strip():
         raise DataError(f"{where} is empty; choose a row with a text")
-    return Text(trained, text, where, target)
+    return Text(trained, text, named(rows, row - 1), target)
+
+
+def named(rows: reading.Rows, row: int) -> str:
+    """Where a row stands, for titles: by the file's name, not its path."""
+    return Path(rows.source).name + rows.where(row).removeprefix(rows.source)

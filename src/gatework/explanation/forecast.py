@@ -49,7 +49,9 @@ class SeriesForecast(Subject):
         if series is None and len(panel) == 1:
             return 0
         if series is None:
-            raise DataError(f"the run knows {len(panel):,} series; choose one{known_names('', panel.names[:20])}")
+            raise DataError(
+                f"the run knows {len(panel):,} series; choose one with --series{known_names('', panel.names[:20])}"
+            )
         if series not in panel.names:
             raise DataError(f"there is no series {series!r}{known_names(series, panel.names)}")
         return panel.names.index(series)

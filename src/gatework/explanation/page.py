@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.explanation import pictures
+from gatework.explanation.sentences import FIRST
 from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def page(found: Explanation) -> dict[str, Any]:
         "source": found.source,
         "verdict": found.sentences[0],
         "judged": WON[None],
-        "sentences": found.sentences[1:],
+        "first": found.sentences[1:FIRST],
+        "more": found.sentences[FIRST:],
         "words": found.words,
         "tokens": tokens(found, found.attribution.steps) if text else None,
         "space": " " if found.words.unit == "word" else "",

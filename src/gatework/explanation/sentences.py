@@ -11,13 +11,16 @@ from gatework.explanation.subject import Subject
 NEAR = {"probability": 0.05, "forecast": 0.05}  # what counts as the same answer: of probability, of the window's spread
 NOTABLE = 0.1  # a part of all attributions below which a step is not named
 MOST_NAMED = 3
+FIRST = 4  # sentences that everybody should read
+DIGITS = range(1, 7)  # after the point of a percentage
 
 
 def sentences(
     subject: Subject, shown: float, attribution: Attribution, occlusion: Occlusion, layers: list[Layer], cut: Cut
 ) -> list[str]:  # fmt: skip
-    """In the order of the page: answer, steps, parts, memory, checks."""
-    texts = [said(subject, shown), carried(subject, attribution), taken_away(subject, occlusion, shown)]
+    """In the order of the page: answer, steps (`FIRST` sentences in all, never fewer), then parts, memory, checks."""
+    texts = [said(subject, shown), plainly(subject, attribution)]
+    texts += [carried(subject, attribution), taken_away(subject, occlusion, shown)]
     texts += [divided(subject, attribution), how_far_back(subject, cut), *(remembered(layer) for layer in layers)]
     texts += [faded(layers), agreement(attribution, occlusion), complete(attribution)]
     return [text for text in texts if text]
@@ -49,6 +52,19 @@ def place(subject: Subject, start: int, stop: int) -> str:
     return f"{unit} {start + 1}" if stop == start + 1 else f"{unit}s {start + 1} to {stop}"
 
 
+def plainly(subject: Subject, attribution: Attribution) -> str:
+    """What speaks for the answer and what against it, without a number."""
+    pro, contra = ("raises it", "lowers it") if subject.task == "forecast" else ("speaks for it", "speaks against it")
+    steps = attribution.steps
+    least = max(NOTABLE * float(np.abs(steps).sum()), 1e-12)
+    parts = []
+    for values, side in ((steps, pro), (-steps, contra)):
+        named = [int(i) for i in np.argsort(-values)[:MOST_NAMED] if values[i] >= least]
+        if named:
+            parts.append(f"what {side} most is {listed([name(subject, i, i + 1) for i in named])}")
+    return f"In short: {'; '.join(parts) or f'no single {subject.words.unit} decides'}."
+
+
 def carried(subject: Subject, attribution: Attribution) -> str:
     """Which steps speak most for the answer, and against it."""
     total = np.abs(attribution.steps).sum()
@@ -76,7 +92,16 @@ def taken_away(subject: Subject, occlusion: Occlusion, shown: float) -> str:
     if subject.task == "forecast":
         return f"{opening} {shown:.4g} to {occlusion.shown[best]:.4g}."
     change = f"{spoken.output} changes by {-occlusion.effect[best]:+.3g}"
-    return f"{opening} {shown:.1%} to {occlusion.shown[best]:.1%} ({change})."
+    before, after = percentages(shown, float(occlusion.shown[best]))
+    if before == after:
+        return f"{opening.removesuffix('goes from')}stays at {shown:.1%} ({change})."
+    return f"{opening} {before} to {after} ({change})."
+
+
+def percentages(first: float, second: float) -> tuple[str, str]:
+    """Both with one digit after the point, or as many as it takes to tell them apart."""
+    pairs = [(f"{first:.{digits}%}", f"{second:.{digits}%}") for digits in DIGITS]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 def divided(subject: Subject, attribution: Attribution) -> str:
@@ -113,7 +138,8 @@ def cut_answer(subject: Subject, cut: Cut) -> str:
         return f"it is {cut.shown[-2]:.4g} in place of {cut.shown[-1]:.4g}"
     if cut.answers[-2] != cut.answers[-1]:
         return f"it is {cut.answers[-2]!r}"
-    return f"the {subject.words.shown} is {cut.shown[-2]:.1%} in place of {cut.shown[-1]:.1%}"
+    short, whole = percentages(float(cut.shown[-2]), float(cut.shown[-1]))
+    return f"the {subject.words.shown} is {short} in place of {whole}"
 
 
 def tolerance(subject: Subject) -> float:

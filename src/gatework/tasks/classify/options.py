@@ -17,8 +17,8 @@ class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 
     kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS)
-    text: str | None = option(None, "column that holds the text", panel="data")
-    label: str | None = option(None, "column that holds the label", panel="data")
+    text: str | None = option(None, "name of the column that holds the text", panel="data")
+    label: str | None = option(None, "name of the column that holds the label", panel="data")
     id: str | None = option(None, "column that says which sequence a row belongs to", panel="data")
     time: str | None = option(None, "column that orders the rows of a sequence (or of --split time)", panel="data")
     format: str | None = option(None, "csv, tsv, jsonl, parquet, lines or labelled (label first)", panel="data")

@@ -16,8 +16,10 @@ class ForecastOptions(NumericOptions):
     """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
 
     time: str | None = option(None, "column of dates or step numbers", panel="data")
-    target: tuple[str, ...] = option((), "column to forecast; several: each is a series of its own", panel="data")
-    series: str | None = option(None, "column that says which series a row belongs to", panel="data")
+    target: tuple[str, ...] = option(
+        (), "name of the column to forecast; several: each is a series of its own", panel="data"
+    )
+    series: str | None = option(None, "name of the column that says which series a row belongs to", panel="data")
     past: tuple[str, ...] = option((), "columns known only up to now, such as visitors or temperature", panel="data")
     future: tuple[str, ...] = option(
         (), "columns known ahead, such as prices or holidays; predict needs rows with them", panel="data"
