@@ -432,6 +432,9 @@ def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
     assert pl.DataFrame(lines, infer_schema_length=None).equals(table)
     shown = call("evaluate", str(tmp_path / "run"), str(tmp_path / "sales.csv"), "--backtest", "2").stdout
     assert "trained on what was known up to 2024-03-02" in shown
+    frame.rename({COLUMNS["time"]: "when"}).write_csv(tmp_path / "renamed.csv")
+    other = (str(tmp_path / "run"), str(tmp_path / "renamed.csv"), "--backtest", "2", "--set", "time=when")
+    assert call("evaluate", *other).stdout == shown
     means = {row["method"]: row for row in last["summary"]}
     for method, row in means.items():
         errors = table.filter(pl.col("method") == method)["mase"]

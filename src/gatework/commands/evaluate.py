@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ def evaluate(
     from gatework.training.run import Run
 
     if backtest is not None:
-        show_backtest(run, file, backtest, as_json)
+        show_backtest(run, file, backtest, as_json, reading or ())
         return
     if file is None:
         results = Run.open(run).results()
@@ -59,7 +60,7 @@ def evaluate(
     typer.echo(f"report: {page}", err=as_json)
 
 
-def show_backtest(run: Path, file: Path | None, windows: int, as_json: bool) -> None:
+def show_backtest(run: Path, file: Path | None, windows: int, as_json: bool, reading: Sequence[str] = ()) -> None:
     """Errors at several earlier dates, of models with the run's options and of the baselines."""
     from gatework.tasks.forecast.backtest import backtest, summary, verdict
     from gatework.tasks.jobs import load
@@ -67,7 +68,7 @@ def show_backtest(run: Path, file: Path | None, windows: int, as_json: bool) -> 
 
     if file is None:
         raise OptionError("--backtest trains anew on a file: gatework evaluate RUN FILE --backtest 3")
-    options = dataclasses.replace(load(run, "forecast").task.options, unit=None)  # measured anew at each date
+    options = dataclasses.replace(load(run, "forecast", reading).task.options, unit=None)  # measured anew at each date
     rows = backtest(options, file, windows)  # pyright: ignore[reportArgumentType]
     found = {"summary": summary(rows), "verdict": verdict(rows)}
     write_json(run / BACKTEST, {"file": str(file), "windows": windows, "rows": rows, **found})
