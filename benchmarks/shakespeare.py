@@ -6,10 +6,11 @@
 The folder (or GATEWORK_DATA) holds tinyshakespeare/input.txt. Settings were chosen on the validation part alone, the
 last 5% of the first 90% (`--set refit=no keep=best` shows it). Those of twenty minutes are an extrapolation of trials
 of ten minutes on one thread (units, dropout, passes, nats: 256, 0.2, 57, 1.443; 384, 0.3, 14, 1.461; 512, 0.4, 14,
-1.468; two layers of 320, 0.3, 10, 1.469): many units for the many more passes that two threads make, and much dropout against learning them by heart. The
-figures are of models, and baselines, that then learned all of the 90%. A first run of twenty minutes with other
-settings, on one thread of a busy machine, had 1.418 on the test part. Training time is the whole of `fit`, validations
-included. The results go to benchmarks/results/shakespeare_MINUTES.json with machine, versions and commit.
+1.468; two layers of 320, 0.3, 10, 1.469): many units for the many more passes that two threads make, and much dropout
+against learning them by heart. The figures are of models, and baselines, that then learned all of the 90%. A first run
+of twenty minutes with other settings, on one thread of a busy machine, had 1.418 on the test part. Training time is the
+whole of `fit`, validations included. The results go to benchmarks/results/shakespeare_MINUTES.json with machine,
+versions and commit.
 """
 
 from __future__ import annotations
