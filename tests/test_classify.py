@@ -494,6 +494,10 @@ def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys)
     assert [list(row)[:3] for row in rows] == [["id", "label_given", "label"]] * 2
     assert [(row["id"], row["label_given"]) for row in rows] == [(7, "x"), (8, "y")]
     assert rows[0]["label"] == trained.predict(["café good"])[0]["label"]
+    same = called("predict", trained.run.path, path, *reading, "--out", path)
+    assert (same.exit_code, path.read_bytes()[:7]) == (2, b"id,Text")
+    assert "so that nothing is lost" in same.output
+    assert called("predict", trained.run.path, path, *reading, "--out", tmp_path / "new" / "a.csv").exit_code == 0
     refused = called("predict", trained.run.path, path, *reading, "--set", "epochs=3")
     assert refused.exit_code == 2
     assert "'epochs' says nothing of how a file is read" in refused.output

@@ -162,7 +162,7 @@ def test_a_run_without_results_is_refused(tmp_path: Path) -> None:
 def test_a_baseline_that_wins_is_said_and_marked(classified: Run) -> None:
     results = copy.deepcopy(classified.results())
     results["test"]["accuracy"], results["baselines"][1]["metrics"]["accuracy"] = 0.5, 0.75
-    results["verdict"] = "The baseline is as good or better: accuracy 0.5 against 0.75."
+    results["verdict"] = "The baseline is better: accuracy 0.5 against 0.75."
     text = redrawn(classified, results)
     assert page.won(results) is False and 'class="verdict lost"' in text and results["verdict"] in text
     rows = page.result_table(results)["rows"]

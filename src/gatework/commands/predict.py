@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -40,7 +41,10 @@ def predict(
     text.
     """
     from gatework.tasks.jobs import load
+    from gatework.training.files import write_bytes
 
+    if out is not None and file is not None and out.resolve() == file.resolve():
+        raise OptionError(f"--out {out} is the file to read; name another, so that nothing is lost")
     trained = load(run, reading=reading or ())
     how: dict[str, Any] = {"horizon": horizon, "keep": keep.split(",") if keep else None}
     how = {name: value for name, value in how.items() if value is not None}
@@ -55,8 +59,10 @@ def predict(
     if out is None:
         write(rows, as_json)
         return
-    with out.open("w", encoding="utf-8", newline="") as target:
-        write(rows, as_json, target)
+    answers = io.StringIO(newline="")
+    write(rows, as_json, answers)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, answers.getvalue().encode())
     typer.echo(f"{len(rows)} answers: {out}", err=True)
 
 

@@ -28,8 +28,8 @@ RANGE = re.compile(rf"({NUMBER})\s*\.\.\s*({NUMBER})(\s+log)?(?:\s+step\s+({NUMB
 # Options that do not vary: trials with other rows, another question or another learning set cannot be compared.
 QUESTION = (
     "text", "label", "id", "time", "target", "series", "frequency", "format", "encoding", "delimiter", "header",
-    "bad_rows", "split", "group", "kind", "valid_share", "test_share", "valid_windows", "test_windows", "horizon",
-    "season", "interval", "refit", "refit_epochs", "past", "future", "static", "classical", "classical_seconds",
+    "bad_rows", "bad_labels", "date_format", "split", "group", "kind", "valid_share", "test_share", "valid_windows",
+    "test_windows", "horizon", "season", "interval", "refit", "refit_epochs", "past", "future", "static", "classical", "classical_seconds",
 )  # fmt: skip
 COURSE = ("seed", "threads", "save_every", "tensorboard", "time_limit", "schedule_by", "find_rate")
 
