@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import as_times
+from gatework.data.dates import shown_time
 from gatework.data.frequency import Frequency, calendar
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.errors import DataError, OptionError
@@ -128,7 +128,7 @@ def test_offsets_count_in_utc_and_unclear_dates_are_warned_of() -> None:
         "y": [1, 2, 3],
     }
     panel = read_panel(zoned)
-    assert as_times(panel.starts[:1], panel.dates)[0] == datetime(2023, 12, 31, 23)
+    assert shown_time(panel.starts[0], panel.dates) == "2023-12-31 23:00:00"
     assert any("UTC" in note for note in panel.notes)
     unclear = messages({"t": ["01/02/2024", "01/03/2024"], "y": [1, 2]})
     assert any(level == "warning" and "day/month/year would fit too" in message for level, message in unclear)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import as_times
+from gatework.data.dates import shown_time
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.data.readers import read_table
 from gatework.errors import DataError, OptionError
@@ -193,7 +193,7 @@ def test_pandas_indexes_and_periods_are_times() -> None:
     ):
         panel = read_panel(frame)
         assert (str(panel.frequency), panel.names) == (step, ("units",))
-        assert as_times(panel.starts[:1], panel.dates)[0] == start
+        assert shown_time(panel.starts[0], panel.dates) == start.isoformat(sep=" ").removesuffix(" 00:00:00")
         np.testing.assert_array_equal(panel.values, values)
 
 

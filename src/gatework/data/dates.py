@@ -183,11 +183,6 @@ def _zoned(table: Table, shape: str) -> list[Finding]:
     )
 
 
-def as_times(times: np.ndarray, dates: bool) -> pl.Series:
-    """Whole numbers as a column of dates, or as they are."""
-    return pl.Series("time", times, pl.Int64).cast(pl.Datetime("us") if dates else pl.Int64)
-
-
 def shown_time(time: int, dates: bool) -> Any:
     """A time as JSON: an ISO date (with the hour where there is one), or the number."""
     if not dates:

@@ -29,7 +29,8 @@ RANGE = re.compile(rf"({NUMBER})\s*\.\.\s*({NUMBER})(\s+log)?(?:\s+step\s+({NUMB
 QUESTION = (
     "text", "label", "id", "time", "target", "series", "frequency", "format", "encoding", "delimiter", "header",
     "bad_rows", "bad_labels", "date_format", "split", "group", "kind", "valid_share", "test_share", "valid_windows",
-    "test_windows", "horizon", "season", "interval", "refit", "refit_epochs", "past", "future", "static", "classical", "classical_seconds",
+    "test_windows", "horizon", "season", "interval", "refit", "refit_epochs", "past", "future", "static",
+    "classical", "classical_seconds",
 )  # fmt: skip
 COURSE = ("seed", "threads", "save_every", "tensorboard", "time_limit", "schedule_by", "find_rate")
 
