@@ -229,7 +229,12 @@ def test_distributed_data_parallel_gives_the_gradient_of_the_whole_batch(tmp_pat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_replica, (port, str(tmp_path / "grads")), nprocs=2)
+    replicas = torch.multiprocessing.spawn(_replica, (port, str(tmp_path / "grads")), nprocs=2, join=False)
+    try:
+        assert any(replicas.join(timeout=60) for _ in replicas.processes)  # a call returns when one of them has ended
+    finally:
+        for process in replicas.processes:
+            process.kill()
     grads = torch.load(tmp_path / "grads", weights_only=True)
     layer = made()
     torch.manual_seed(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -173,14 +172,6 @@ def test_a_time_limit_validates_what_it_has() -> None:
     assert trainer.stopped == "time limit of 0.2 s reached"
     assert 0.2 <= trainer.progress.seconds < 2
     assert trainer.best
-
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Ctrl-C is heard, also where the tests were started in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_a_second_ctrl_c_acts_at_once_and_an_echo_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

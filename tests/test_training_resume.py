@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from children import child
 from gatework.training.files import read_tensors
 
 NUMBERS = ("one", "two", "three", "four")
@@ -50,11 +49,10 @@ def start(
 ) -> subprocess.CompletedProcess[str]:
     path = out.parent / "program.py"
     path.write_text(program)
-    words = [str(path), str(out), "resume" if resume else "new", str(at), how, "4", str(book)]
-    return subprocess.run(
-        [sys.executable, *launcher, *words],
-        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
+    words = [*launcher, str(path), str(out), "resume" if resume else "new", str(at), how, "4", str(book)]
+    with child(*words, OMP_NUM_THREADS="1") as process:
+        stdout, stderr = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +124,7 @@ def test_two_processes_train_as_one_and_resume(tmp_path: Path, book: Path) -> No
 def test_ctrl_c_on_the_command_line(tmp_path: Path, book: Path) -> None:
     out = tmp_path / "run"
     words = ["train", "generate", str(book), "--out", str(out), "--epochs=100000", "--patience=0", "--hidden-size=4"]
-    command = [sys.executable, "-c", "from gatework.cli import main; main()", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with child("-c", "from gatework.cli import main; main()", *words) as process:
         while not (out / "metrics.csv").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from typer.testing import CliRunner
 
 import gatework
+from children import child
 from gatework import tasks
 from gatework.cli import app
 from gatework.errors import DataError, OptionError, TrainingError
@@ -298,14 +299,11 @@ if __name__ == "__main__":
 """
 
 
-def start(tmp_path: Path, workers: int, wait: float) -> subprocess.Popen[str]:
+def start(tmp_path: Path, workers: int, wait: float) -> AbstractContextManager[subprocess.Popen[str]]:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
-    return subprocess.Popen(
-        [sys.executable, str(path), str(tmp_path / "out"), str(workers), str(wait)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    arguments = (str(path), str(tmp_path / "out"), str(workers), str(wait))
+    return child(*arguments, PYTHONPATH=str(Path(__file__).parent), OMP_NUM_THREADS="1")
 
 
 def ended(journal: Path) -> int:
@@ -357,7 +355,7 @@ def test_a_dead_process_is_known_by_its_lock(tmp_path: Path) -> None:
         "import os; from gatework.tuning import locks; from pathlib import Path\n"
         f"with locks.present(Path({str(tmp_path)!r})) as name: print(name, flush=True); os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     name = killed.stdout.strip()
     assert killed.returncode == -signal.SIGKILL and (tmp_path / "workers" / name).exists()
     assert not locks.alive(tmp_path, name)
@@ -370,8 +368,7 @@ def test_ctrl_c_ends_with_what_there_is(tmp_path: Path) -> None:
     words_ = ["tune", "generate", str(book), "--out", str(out), "--only", "--search", "learning_rate=0.001..0.1 log",
               "--hidden-size=4", "--sequence-length=8", "--epochs=1", "--sample-length=5",
               "--trials=100000"]  # fmt: skip
-    command = [sys.executable, "-c", "from gatework.cli import main; main()", *words_]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with child("-c", "from gatework.cli import main; main()", *words_) as process:
         while ended(out / "journal.jsonl") < 2 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

@@ -6,14 +6,19 @@ process with the whole batch, and a model may be called in any way (a DDP wrappe
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from gatework.training.learner import Shard
+
+PATIENCE = timedelta(seconds=10)  # for the others at the end of a program
 
 
 def join() -> Shard:
@@ -22,7 +27,16 @@ def join() -> Shard:
         return Shard()
     if not dist.is_initialized():
         dist.init_process_group("gloo")
+        atexit.register(_leave)
     return Shard(dist.get_rank(), dist.get_world_size())
+
+
+def _leave() -> None:
+    """Ends the group before Python ends: a thread of gloo's that meets a dying interpreter aborts the process."""
+    if dist.is_initialized():
+        with suppress(RuntimeError):  # another process died, so nobody is waited for
+            dist.monitored_barrier(timeout=PATIENCE)
+        dist.destroy_process_group()
 
 
 @torch.no_grad()
