@@ -283,3 +283,50 @@ def test_frames_of_both_kinds_give_the_same_and_come_back_as_they_went_in() -> N
     indexed = frame.filter(pl.col("shop") == "a").to_pandas().set_index("day")["units"]
     one = gatework.Forecaster(horizon=4, epochs=1, **small).fit(indexed)
     assert list(one.predict()["series"]) == ["units"] * 4
+
+
+# -- where series begin and end ---------------------------------------------------------------------------------
+
+
+def wide_rows(days: int = 60, begin: int = 0, end: int = 60) -> dict[str, Any]:
+    """Two columns, of which the second has no value before `begin` and from `end` on."""
+    values = [units(k) for k in range(days)]
+    return {"day": [START + timedelta(days=k) for k in range(days)], "a": values,
+            "b": [values[k] if begin <= k < end else None for k in range(days)]}  # fmt: skip
+
+
+def test_a_column_that_ends_early_is_forecast_from_its_own_last_value() -> None:
+    """Its window was empty, and the forecast about 0."""
+    small: dict[str, Any] = {"hidden_size": 4, "width": 2, "classical": "none", "season": 7, "lookback": 14}
+    model = gatework.Forecaster(horizon=4, epochs=1, **small).fit(wide_rows(end=40))
+    ahead = model.predict().filter(pl.col("series") == "b")
+    assert ahead["time"][0] == START + timedelta(days=40)
+    assert (ahead["forecast"] > 900).all()
+
+
+def test_wide_tables_begin_and_end_where_long_ones_do() -> None:
+    wide = wide_rows(begin=9, end=40)
+    frame = pl.DataFrame(wide).unpivot(["a", "b"], index="day", variable_name="shop", value_name="units")
+    long = read_panel(frame.drop_nulls(), series="shop", target=["units"])
+    panel, found = inspect_panel(wide)
+    assert panel is not None
+    np.testing.assert_array_equal(panel.values, long.values)
+    np.testing.assert_array_equal(panel.starts, long.starts)
+    told = " ".join(each.message for each in found)
+    assert "1 series end before the table does, their last rows have no value: b" in told
+    assert "missing values" not in told
+
+
+def test_rows_with_an_empty_target_at_the_end_are_no_test_part(tmp_path: Path) -> None:
+    rows = [[day(k), shop, units(k) if k < 50 else ""] for shop in "ab" for k in range(60)]
+    path = written(tmp_path / "sales.csv", rows)
+    call("train", "forecast", path, *COLUMNS, *SMALL, "--out", tmp_path / "run", "-q")
+    assert f"a,{day(50)}," in call("predict", tmp_path / "run").stdout
+
+
+def test_a_part_without_any_value_is_refused_by_check_and_train(tmp_path: Path) -> None:
+    rows = [[day(k), "a", "" if 52 <= k < 56 else units(k)] for k in range(60)]
+    path = written(tmp_path / "sales.csv", rows)
+    for command in (["check"], ["train", "--out", str(tmp_path / "run")]):
+        told = call(command[0], "forecast", path, *COLUMNS, *SMALL, *command[1:], code=2).output
+        assert "no window of the validation part has a value to forecast" in told

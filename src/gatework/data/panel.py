@@ -79,17 +79,22 @@ class Panel:
 
     def ends(self, most: int) -> Panel:
         """The last steps of each series, at most so many, with all covariates from there on."""
-        firsts = np.maximum(self.lengths - most, 0)
+        return self.between(np.maximum(self.lengths - most, 0), self.lengths)
+
+    def between(self, firsts: np.ndarray, ends: np.ndarray) -> Panel:
+        """Each series from a step on to before another one, with all covariates from there on."""
         starts = [self.times(s, firsts[s : s + 1])[0] for s in range(len(self))]
-        panel = self.with_series([part[first:] for part, first in zip(self, firsts, strict=True)], np.array(starts))
+        parts = [part[first:end] for part, first, end in zip(self, firsts, ends, strict=True)]
+        panel = self.with_series(parts, np.array(starts, np.int64))
         return panel if self.covariates is None else replace(panel, covariates=self.covariates.from_steps(firsts))
 
-    def cut_empty_ends(self) -> Panel:
-        """Without the missing values at the end of each series: rows that only say what is known ahead."""
-        known = [np.flatnonzero(~np.isnan(part)) for part in self]
-        return self.with_series(
-            [part[: each[-1] + 1 if len(each) else 0] for part, each in zip(self, known, strict=True)]
-        )
+    def known(self) -> tuple[np.ndarray, np.ndarray]:
+        """[S] the first step with a value of each series, and the step after its last one; 0 and 0 where there is
+        none."""
+        there = [np.flatnonzero(~np.isnan(part)) for part in self]
+        bounds = [(each[0], each[-1] + 1) if len(each) else (0, 0) for each in there]
+        firsts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+        return firsts, ends
 
     def scaled(self, ends: np.ndarray) -> Panel:
         """Covariates scaled by the first steps of each series, up to `ends` [S]."""
@@ -218,10 +223,32 @@ def inspect_panel(
     if grid is None:
         return None, found
     columns = (time, tuple(targets), series)
-    panel = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
-    if beside is not None:
-        panel = replace(panel.cut_empty_ends() if ahead else panel, covariates=beside)
-    return panel, [*found, *_described(data, panel, grid, frequency)]
+    whole = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
+    firsts, ends = whole.known()
+    firsts = firsts if channels is None else 0 * firsts  # later rows: what they tell of the time before counts too
+    panel = replace(whole, covariates=beside).between(firsts, ends)
+    filled = _rows_between(whole, grid, firsts, ends)
+    return panel, [*found, *_described(data, panel, filled, grid, frequency), *_beyond(whole, grid, ends, ahead)]
+
+
+def _rows_between(whole: Panel, grid: Grid, firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Which rows of a grid's data stand between two steps of their series."""
+    owners = grid.data.owners
+    steps = grid.places - whole.offsets[owners]
+    return (firsts[owners] <= steps) & (steps < ends[owners])
+
+
+def _beyond(whole: Panel, grid: Grid, ends: np.ndarray, ahead: bool) -> list[Finding]:
+    """A note of rows after their series' last value, where they are not there to say what is known ahead."""
+    after = grid.places - whole.offsets[grid.data.owners] >= ends[grid.data.owners]
+    numbers = np.unique(grid.data.owners[after & (ends[grid.data.owners] > 0)])
+    if ahead or not len(numbers):
+        return []
+    named = listed([whole.names[number] for number in numbers], 5)
+    message = f"{grid.data.table.source}: {len(numbers):,} series end before the table does, their last rows have no "
+        f"{grid.data.table.source}: {len(numbers):,} series end before the table does, as their last rows have no "
+    )
+    return [Finding("note", f"{message}value: {named}; each is forecast from its own last value on")]
 
 
 def unindexed(source: Any, time: str | None = None) -> Any:
@@ -354,15 +381,15 @@ def _beside(
     return found + more, Covariates(tuple(channels[c] for c in moving + fixed), laid, grid.offsets, static)
 
 
-def _described(data: Rows, panel: Panel, grid: Grid, given: str | None) -> list[Finding]:
-    """What was found: the step, gaps, missing values, constant series."""
+def _described(data: Rows, panel: Panel, inside: np.ndarray, grid: Grid, given: str | None) -> list[Finding]:
+    """What was found: the step, gaps, missing values, constant series; `inside` are the rows of `grid` that count."""
     how = "given" if given else "inferred"
     name = data.table.source
     found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency} ({how})")]
     absent = int(np.isnan(panel.values).sum())
     if absent:
-        empty = data.rows[np.isnan(data.values)]
-        gaps = max(absent - len(empty), 0)
+        empty = grid.data.rows[inside & np.isnan(grid.data.values)]
+        gaps = absent - len(empty)
         message = f"{name}: {absent:,} missing values ({gaps:,} of them gaps in time)"
         message += f", the first in {data.table.place(int(empty.min()))}" if len(empty) else ""
         found.append(Finding("warning", message + "; the model sees them as missing"))

@@ -22,6 +22,8 @@ from gatework.tasks.forecast.parts import NOWHERE, origins, reduced, settled, sh
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale
 
 MOST_LINES = 5  # of series that an error lists
+PARTS = {"train": "training", "valid": "validation", "test": "test"}
+NO_VALUE = "has a value to forecast and one to go on from; see the missing values, or choose other windows"
 
 
 class SeriesTask(Task):
@@ -118,11 +120,8 @@ class SeriesTask(Task):
                 cuts = [end - back if ok else NOWHERE for end, ok in zip(last, enough, strict=True)]
                 parts[name] = with_truth(make_windows(panel, shape, cuts))
             last = last - shape.horizon * count
-        if not len(parts["train"]) and enough.any():
-            found.append(
-                Finding("error", "no window of the training part has a value to forecast; see the missing values")
-            )
-        return found, parts
+        empty = [PARTS[name] for name, part in parts.items() if not len(part)] if enough.any() else []
+        return [*found, *(Finding("error", f"no window of the {name} part {NO_VALUE}") for name in empty)], parts
 
     def _later(self, panel: Panel, source: Source, union: bool = False) -> tuple[Panel, Windows]:
         """Another source's series behind what is known of them, and windows over what is new; with `union`, the series
