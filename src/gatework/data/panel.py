@@ -246,8 +246,6 @@ def _beyond(whole: Panel, grid: Grid, ends: np.ndarray, ahead: bool) -> list[Fin
         return []
     named = listed([whole.names[number] for number in numbers], 5)
     message = f"{grid.data.table.source}: {len(numbers):,} series end before the table does, their last rows have no "
-        f"{grid.data.table.source}: {len(numbers):,} series end before the table does, as their last rows have no "
-    )
     return [Finding("note", f"{message}value: {named}; each is forecast from its own last value on")]
 
 
