@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format docs bench figures clean
+.PHONY: help setup demo test lint format docs bench figures tables clean
 
 help:
 	@echo "make demo     trains on embedded data and says where the reports are"
@@ -14,7 +14,8 @@ help:
 	@echo "make lint     ruff and pyright"
 	@echo "make docs     renews docs/commands and the file tables of ARCHITECTURE.md"
 	@echo "make bench    the kernels against their peers on this machine"
-	@echo "make figures  every figure of the README, measured again"
+	@echo "make figures  every figure of the README, measured again: an hour on two cores"
+	@echo "make tables   the long tables of docs/, measured again: hours"
 
 setup: $(READY)
 
@@ -50,6 +51,9 @@ bench: $(READY)
 
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py
+
+tables: $(READY)
+	$(BIN)/python benchmarks/figures.py tables tune
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache
