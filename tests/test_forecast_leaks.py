@@ -153,3 +153,54 @@ def test_series_without_later_rows_are_kept_and_later_rows_may_come_in_any_order
         known = units[(name,)]["units"].to_numpy()
         np.testing.assert_array_equal(both.history(row), known[:cut])
     assert (both.owners == 0).sum() == (made.train.owners == 0).sum()
+
+
+# -- series that end at different dates -------------------------------------------------------------------------
+
+
+def uneven(later: float = 0.0) -> pl.DataFrame:
+    """Store 0 ends 20 days before the others; `later` is added to all values from the test part of split=date on."""
+    frame = sales().filter((pl.col("store") != "store 0") | (pl.col("day") < START + timedelta(days=DAYS - 20)))
+    after = pl.col("day") >= START + timedelta(days=DAYS - HORIZON)
+    return frame.with_columns(units=pl.when(after).then(pl.col("units") + later).otherwise(pl.col("units")))
+
+
+def times_of_truth(windows: Any) -> tuple[int, int]:
+    """The first and the last time that any window forecasts."""
+    panel, step = windows.panel, windows.shape.horizon
+    cuts = panel.frequency.times(panel.starts[windows.owners], windows.cuts)
+    ends = np.minimum(windows.cuts + step, panel.lengths[windows.owners]) - 1
+    return int(cuts.min()), int(panel.frequency.times(panel.starts[windows.owners], ends).max())
+
+
+def test_parts_of_one_date_do_not_overlap_in_time() -> None:
+    made = {}
+    for split in ("ends", "date"):
+        task = ForecastTask(ForecastOptions(**{**SMALL, "split": split}))
+        made[split] = task.prepare(uneven())
+        told = " ".join(task.notes)
+        assert ("from 2024-02-19 (store 0) to 2024-03-10 (store 1)" in told) == (split == "ends")
+        assert ("1 of 3 series end before the test part begins: store 0" in told) == (split == "date")
+    assert times_of_truth(made["ends"].train)[1] > times_of_truth(made["ends"].test)[0]  # what the caution is about
+    parts = made["date"]
+    assert times_of_truth(parts.train)[1] < times_of_truth(parts.valid)[0]
+    assert times_of_truth(parts.valid)[1] < times_of_truth(parts.test)[0]
+    assert set(parts.train.owners) == {0, 1, 2} and set(parts.test.owners) == {1, 2}
+
+
+def test_nothing_after_the_common_date_is_learned(tmp_path: Path) -> None:
+    runs = [trained(uneven(later), tmp_path / f"{later:g}", split="date", scale="last")[0] for later in (0.0, 50.0)]
+    weights = [run.model.state_dict() for run in runs]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_origins_of_one_date_are_that_date() -> None:
+    rows = backtest(ForecastOptions(**{**SMALL, "split": "date", "epochs": 1, "classical": "none"}), uneven(), 2)
+    until = {row["origin"]: row["until"] for row in rows}
+    assert until == {1: "2024-03-06", 2: "2024-03-02"}
+
+
+def test_series_that_end_together_need_no_caution() -> None:
+    task = ForecastTask(ForecastOptions(**SMALL))
+    task.prepare(sales())
+    assert "different dates" not in " ".join(task.notes)

@@ -100,10 +100,6 @@ class Panel:
         """Covariates scaled by the first steps of each series, up to `ends` [S]."""
         return self if self.covariates is None else replace(self, covariates=self.covariates.scaled(ends))
 
-    def without_last(self, steps: int) -> Panel:
-        """Each series without its last steps."""
-        return self.with_series([part[: max(len(part) - steps, 0)] for part in self])
-
     def take(self, numbers: Sequence[int] | np.ndarray) -> Panel:
         """Some of the series, in the order of their numbers; one may come several times."""
         numbers = np.asarray(numbers, np.int64)

@@ -100,6 +100,8 @@ def _as_given(options: Any) -> dict[str, Any]:
 
 
 def _series(task: Any, source: Source, count: int, hold_out: bool) -> list[Round]:
+    from gatework.tasks.forecast.parts import cut_before
+
     options = task.options
     panel, found = type(task)(options).inspected(source)  # a new task: what this one learned scales no covariate
     refuse(found)
@@ -107,7 +109,7 @@ def _series(task: Any, source: Source, count: int, hold_out: bool) -> list[Round
     step = options.horizon * options.valid_windows
     settled = {name: getattr(options, name) for name in ("season", "horizon", "lookback")}
     cuts = [last + step * back for back in reversed(range(count))]
-    return [Round(panel.without_last(cut), None, None, {**settled, "test_windows": 0}) for cut in cuts]
+    return [Round(cut_before(panel, options.split, cut), None, None, {**settled, "test_windows": 0}) for cut in cuts]
 
 
 def _text(task: Any, source: Source, count: int, hold_out: bool) -> list[Round]:

@@ -19,14 +19,15 @@ from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Source
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.parts import settled
+from gatework.tasks.forecast.parts import cut_before, settled
 from gatework.tasks.forecast.task import ForecastTask
 
 
 def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dict[str, Any]]:
     """A row for each origin and method: origin, until (the last time known), method, and every error.
 
-    Origin 1 is one horizon before the end of each series, origin 2 two, and so on (Tashman 2000). Each trains anew on
+    Origin 1 is one horizon before the end of each series (of all, with split=date), origin 2 two, and so on (Tashman
+    2000). Each trains anew on
     what was known then: nothing of the steps forecast has a say in weights, scaling, intervals or baselines. `summary`
     makes means of them.
     """
@@ -39,7 +40,7 @@ def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dic
     assert chosen.horizon
     rows = []
     for origin in range(1, windows + 1):
-        known = panel.without_last(chosen.horizon * (origin - 1))
+        known = cut_before(panel, chosen.split, chosen.horizon * (origin - 1))
         rows += [{"origin": origin, **row} for row in _at(chosen, known)]
     return rows
 

@@ -55,6 +55,12 @@ class ForecastOptions(NumericOptions):
         1, "last windows of each series for choosing weights and intervals", panel="data", low=1
     )
     test_windows: int = option(1, "windows after those, for the final result", panel="data", low=0)
+    split: str = option(
+        "ends",
+        "where validation and test begin: counted back from the end of each series, or at the same dates in all",
+        panel="data",
+        choices=("ends", "date"),
+    )
 
     horizon: int | None = option(None, "steps to forecast; none: one season", panel="model", low=1)
     season: int | None = option(None, "points in a season; none: by the frequency", panel="model", low=1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.data.finding import Finding
-from gatework.data.panel import Panel
+from gatework.data.panel import Panel, shown_time
 from gatework.data.table import listed
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Windows
@@ -48,12 +48,57 @@ def reduced(panel: Panel, options: ForecastOptions) -> list[Finding]:
     return [Finding("note", f"{message}; more data, or a shorter horizon than {options.horizon}, would help")]
 
 
+def finish(panel: Panel, split: str) -> np.ndarray:
+    """[S] where the data end, in steps of each series: at its own end, or (split="date") where the last one ends."""
+    there = np.flatnonzero(panel.lengths)
+    if split == "ends" or not len(there):
+        return panel.lengths
+    return panel.frequency.steps(panel.starts, np.full(len(panel), last_times(panel).max()))[0] + 1
+
+
+def last_times(panel: Panel) -> np.ndarray:
+    """The time of the last value of each series that has one."""
+    there = np.flatnonzero(panel.lengths)
+    return panel.frequency.times(panel.starts[there], panel.lengths[there] - 1)
+
+
+def cut_before(panel: Panel, split: str, steps: int) -> Panel:
+    """A panel as it was so many steps before its end."""
+    ends = np.clip(finish(panel, split) - steps, 0, panel.lengths)
+    return panel.with_series([part[:end] for part, end in zip(panel, ends, strict=True)])
+
+
+def uneven(panel: Panel, options: ForecastOptions, counts: dict[str, int]) -> list[Finding]:
+    """What one has to know of a test part of series that have dates and do not end on the same one."""
+    assert options.horizon
+    if not panel.dates or not counts["test"] or not panel.lengths.any():
+        return []
+    if options.split == "date":
+        return _untested(panel, options.horizon * counts["test"])
+    ends, there = last_times(panel), np.flatnonzero(panel.lengths)
+    (apart,), _ = panel.frequency.steps(ends.min(keepdims=True), ends.max(keepdims=True))
+    if apart <= options.horizon * counts["valid"]:
+        return []
+    first, last = (
+        f"{shown_time(int(ends[k]), True)} ({panel.names[there[k]]})" for k in (ends.argmin(), ends.argmax())
+    )
+    message = f"series end at different dates, from {first} to {last}, and each is tested on its own end: the model "
+    message += "learns from later days of some than those it is tested on in others"
+    return [Finding("warning", f"{message}; split=date cuts all at the same dates")]
+
+
+def _untested(panel: Panel, steps: int) -> list[Finding]:
+    """A note of the series that end before the last steps of the data begin."""
+    early = np.flatnonzero((panel.lengths > 0) & (panel.lengths <= finish(panel, "date") - steps))
+    message = f"{len(early):,} of {len(panel):,} series end before the test part begins: "
+    message += f"{listed([panel.names[s] for s in early], 5)}; they are learned from and forecast, not tested"
+    return [Finding("note", message)] if len(early) else []
+
+
 def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:
     """The mean absolute change over a horizon, or of logarithms, before what is held back; 1 where there is none."""
-    held = horizon * (options.valid_windows + options.test_windows)
     changes = [np.zeros(0)]
-    for values in panel:
-        known = values[: max(len(values) - held, 0)]
+    for known in cut_before(panel, options.split, horizon * (options.valid_windows + options.test_windows)):
         known = np.log(np.where(known > 0, known, np.nan)) if options.transform.startswith("log") else known
         changes.append(known[horizon:] - known[:-horizon])
     size = np.abs(np.concatenate(changes))

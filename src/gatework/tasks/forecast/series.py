@@ -18,7 +18,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.parts import NOWHERE, origins, reduced, settled, short, with_truth
+from gatework.tasks.forecast.parts import NOWHERE, finish, origins, reduced, settled, short, uneven, with_truth
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale
 
 MOST_LINES = 5  # of series that an error lists
@@ -84,7 +84,8 @@ class SeriesTask(Task):
 
     def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
         """Covariates scaled by the training part, which `channels` keeps."""
-        panel = panel.scaled(panel.lengths - self.shape().horizon * sum(counts.values()))
+        ends = finish(panel, self.options.split) - self.shape().horizon * sum(counts.values())
+        panel = panel.scaled(np.minimum(ends, panel.lengths))
         self.channels = panel.covariates and panel.covariates.channels
         return panel
 
@@ -103,21 +104,21 @@ class SeriesTask(Task):
 
     def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
         """Windows of training, validation and test, where these have no source of their own."""
-        shape = self.shape()
+        shape, last = self.shape(), finish(panel, self.options.split)
         first = max(min(shape.season, shape.lookback), 2)
         held = shape.horizon * sum(counts.values())
-        ends = panel.lengths - held
+        ends = np.minimum(last - held, panel.lengths)
         enough = ends >= first + shape.horizon
-        found = short(panel, enough, first + shape.horizon + held)
+        found = short(panel, enough, first + shape.horizon + held) + uneven(panel, self.options, counts)
         train = [
             np.arange(first, end - shape.horizon + 1) if ok else NOWHERE for end, ok in zip(ends, enough, strict=True)
         ]
         parts = {"train": with_truth(make_windows(panel, shape, train, scales=False))}
-        last = panel.lengths.copy()
         for name, count in counts.items():
             back = shape.horizon * np.arange(count, 0, -1)
             if count:
                 cuts = [end - back if ok else NOWHERE for end, ok in zip(last, enough, strict=True)]
+                cuts = [each[each < length] for each, length in zip(cuts, panel.lengths, strict=True)]
                 parts[name] = with_truth(make_windows(panel, shape, cuts))
             last = last - shape.horizon * count
         empty = [PARTS[name] for name, part in parts.items() if not len(part)] if enough.any() else []
