@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parametrizations
 from torch.testing import assert_close
 
 import gatework
 from gatework.errors import OptionError
+from gatework.layers import from_torch, to_torch
 from gatework.layers.errors import LayerError
 
 I, H = 5, 7
@@ -262,3 +264,60 @@ def test_reset_as_a_list_or_array() -> None:
 def test_two_options_for_one_bias_are_refused() -> None:
     with pytest.raises(OptionError, match="choose one of them"):
         gatework.LSTM(I, H, forget_bias=1.0, chrono=10)
+
+
+@pytest.mark.parametrize("norm", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_layers_with_parametrizations(norm: Any) -> None:
+    torch.manual_seed(0)
+    layer, x = gatework.LSTM(I, H), torch.randn(3, 2, I)
+    norm(layer, "weight_hh_l0").eval()
+    plain = torch.nn.LSTM(I, H)
+    with torch.no_grad():
+        for name, parameter in plain.named_parameters():
+            parameter.copy_(getattr(layer, name))
+    want = plain(x)[0]
+    assert_close(layer(x)[0], want)
+    with torch.no_grad():
+        assert_close(layer(x)[0], want)
+    layer(x)[0].sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in layer.parameters())
+    again = copy.deepcopy(layer)
+    assert_close(again(x)[0], want)
+    again.bias_ih_l0.data.add_(1)
+    assert_close(layer(x)[0], want)
+    assert not torch.equal(again(x)[0], want)
+
+
+@pytest.mark.parametrize(("convert", "kind"), [(from_torch, torch.nn.GRU), (to_torch, gatework.GRU)])
+def test_parametrizations_do_not_move_to_another_kind_of_layer(convert: Any, kind: Any) -> None:
+    model = torch.nn.ModuleDict({"reads": parametrizations.weight_norm(kind(I, H), "weight_hh_l0")})
+    with pytest.raises(OptionError, match=r"reads has parametrizations.*convert the model first"):
+        convert(model)
+    with pytest.raises(OptionError, match="only a torch module can be converted, not str"):
+        convert("model")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "mgu"])
+@pytest.mark.parametrize("grad", [True, False])
+def test_complex_numbers_are_refused(cell: str, grad: bool) -> None:
+    layer, x = gatework.Recurrent(cell, I, H, dtype=torch.complex64), torch.zeros(3, 2, I, dtype=torch.complex64)
+    with torch.set_grad_enabled(grad), pytest.raises(LayerError, match=r"no recurrence in torch\.complex64"):
+        layer(x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bidirectional": "no"}, "bidirectional is True or False; got 'no'"),
+        ({"recompute": 2}, "recompute is True or False"),
+        ({"sizes": 3}, "sizes gives numbers"),
+        ({"sizes": {"H": H + 1}}, "H is hidden_size"),
+        ({"forget_bias": "a"}, "forget_bias is a finite number"),
+        ({"forget_bias": float("nan")}, "forget_bias is a finite number"),
+        ({"chrono": "a"}, "give the longest dependency"),
+        ({"chrono": float("inf")}, "give the longest dependency"),
+    ],
+)
+def test_odd_values_of_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        gatework.Recurrent("mgu", I, H, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -34,6 +35,6 @@ def log_uniform(longest: int, units: int) -> Tensor:
     Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 3: b_f = log(u), b_i = -b_f; for a
     gate that keeps the state, as the GRU's z of torch, b_z = log(u).
     """
-    if isinstance(longest, bool) or longest < 3:
+    if isinstance(longest, bool) or not isinstance(longest, Real) or not 3 <= longest < math.inf:
         raise OptionError(f"chrono={longest!r}: give the longest dependency in steps, a number of at least 3")
     return torch.empty(units).uniform_(1, longest - 1).log_()

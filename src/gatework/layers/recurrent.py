@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from numbers import Real
 from types import MappingProxyType
@@ -28,10 +30,10 @@ from gatework.runtime.memory import Recent
 
 States = Any
 NORM = ("of", "over", "state", "eps")
+FLAGS = ("bias", "batch_first", "bidirectional", "learn_initial_state", "recompute")
 LATER = ("batch_first", "dropout", "recurrent_dropout", "recurrent_dropout_per", "weight_drop", "zoneout", "recompute")
+MADE = ("_bindings", "_stacks", "_torchs")
 FIXED = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "layer_norm", "learn_initial_state")
-
-
 RATES = ("dropout", "recurrent_dropout", "weight_drop")
 
 
@@ -112,7 +114,7 @@ class Recurrent(nn.Module):
         norm = self._norm(layer_norm)
         self.graph: Graph = graph if layer_norm is False else wrappers.layer_norm(graph, **norm)
         self.zoneout = self._rates(zoneout)
-        self.sizes = {"H": hidden_size, **(sizes or {})}
+        self.sizes = {"H": hidden_size, **self._sizes(sizes)}
         self._check_options()
         self._declare(device, dtype)
         self._forget_kernels()
@@ -127,6 +129,13 @@ class Recurrent(nn.Module):
         if not isinstance(layer_norm, Mapping) or set(layer_norm) - set(NORM):
             raise OptionError(f"layer_norm is True, False or options of {', '.join(NORM)}; got {layer_norm!r}")
         return dict(layer_norm)
+
+    def _sizes(self, given: Any) -> Mapping[str, int]:
+        if given is not None and not isinstance(given, Mapping):
+            raise OptionError(f'sizes gives numbers for width symbols, as in {{"heads": 4}}; got {given!r}')
+        if given and given.get("H", self.hidden_size) != self.hidden_size:
+            raise OptionError(f"H is hidden_size={self.hidden_size}, but sizes says {given['H']!r}; leave it out there")
+        return given or {}
 
     def _rates(self, zoneout: float | Mapping[str, float]) -> Mapping[str, float]:
         states = [s.name for s in self.graph.states]
@@ -150,7 +159,10 @@ class Recurrent(nn.Module):
             raise OptionError(f"weight_drop means nothing for {self.graph.name}: no matrix multiplies a state")
         if self.forget_bias is not None and self.chrono is not None:
             raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
-        if (self.forget_bias is not None or self.chrono is not None) and not gates(self.graph):
+        bias = self.forget_bias
+        if bias is not None and (not isinstance(bias, Real) or not math.isfinite(bias)):
+            raise OptionError(f"forget_bias is a finite number, as 1.0; got {bias!r}")
+        if (bias is not None or self.chrono is not None) and not gates(self.graph):
             why = "has no sigmoid gate that keeps a state" if self.bias else "has bias=False"
             raise OptionError(f"forget_bias and chrono set a gate's bias, but {self.graph.name} {why}; leave them away")
         params.check_sizes(self.graph, self.sizes)
@@ -240,6 +252,8 @@ class Recurrent(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """An option that is changed later acts from the next call on; the layer's shape is not one."""
+        if name in FLAGS and value not in (True, False):
+            raise OptionError(f"{name} is True or False; got {value!r}")
         if name in FIXED and "_stacks" in self.__dict__ and value != getattr(self, name):
             raise OptionError(f"{name}={value!r}: a layer keeps its {name}; make a new layer with it")
         if name in LATER and "_stacks" in self.__dict__:
@@ -253,8 +267,18 @@ class Recurrent(nn.Module):
         self._stacks = Recent(32, 64 << 20)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("_bindings", "_stacks")}
+        return self._kept()
+
+    def _kept(self) -> dict[str, Any]:
+        """What a copy of the layer is made from: all but what is made anew when it is needed."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in MADE}
         return {**kept, "zoneout": dict(self.zoneout)}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recurrent:
+        """Not by way of `__getstate__`, which torch forbids to layers with parametrizations (weight_norm)."""
+        made = memo[id(self)] = type(self).__new__(type(self))
+        made.__setstate__(copy.deepcopy(self._kept(), memo))
+        return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({**state, "zoneout": MappingProxyType(state["zoneout"])})
@@ -362,6 +386,8 @@ class Recurrent(nn.Module):
                 f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}){model}"
             )
+        if not dtype.is_floating_point:
+            raise LayerError(f"there is no recurrence in {dtype}; use real numbers: float32, float64, or narrower")
         if data.shape[-1] != self.input_size:
             raise LayerError(
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {data.shape[-1]}"

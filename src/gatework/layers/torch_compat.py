@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import OptionError
@@ -68,9 +69,6 @@ class _Compat(Recurrent):
     def _forget_kernels(self) -> None:
         super()._forget_kernels()
         self.__dict__.pop("_torchs", None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_torchs"}
 
     @property
     def mode(self) -> str:
@@ -198,7 +196,8 @@ def from_torch(model: nn.Module) -> nn.Module:
 
     >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
 
-    What the model shares, its copy shares too: tied weights, a layer in two places.
+    What the model shares, its copy shares too: tied weights, a layer in two places. Subclasses of torch's layers stay
+    as they are. Raises OptionError for layers with parametrizations (weight_norm): convert first, then parametrize.
     """
     return _swapped(model, {old: (new, names) for old, new, names in _PAIRS})
 
@@ -212,6 +211,14 @@ def to_torch(model: nn.Module) -> nn.Module:
 
 
 def _swapped(model: nn.Module, pairs: Mapping[Any, Any]) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise OptionError(f"only a torch module can be converted, not {type(model).__name__}")
+    for name, module in model.named_modules():
+        if parametrize.is_parametrized(module) and isinstance(module, tuple(pairs)):
+            raise OptionError(
+                f"{name or 'the layer'} has parametrizations, which a layer of another kind cannot take over: convert "
+                "the model first and parametrize then, or call torch.nn.utils.parametrize.remove_parametrizations"
+            )
     model = copy.deepcopy(model)
     made = {m: _rebuilt(m, *pairs[type(m)]) for m in model.modules() if type(m) in pairs}
     for parent in list(model.modules()):
