@@ -361,6 +361,21 @@ def test_a_dead_process_is_known_by_its_lock(tmp_path: Path) -> None:
     assert not locks.alive(tmp_path, name)
 
 
+def test_a_lock_that_was_swept_away_before_it_was_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, real = locks.FileLock(tmp_path / "lock"), locks._lock
+
+    def late(*arguments: Any) -> bool:
+        monkeypatch.setattr(locks, "_lock", real)
+        lock.path.unlink()  # what another process may do between our opening and our locking
+        return real(*arguments)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    with lock:
+        assert lock.path.exists() and not locks.FileLock(lock.path).acquire(wait=False)
+
+
 def test_ctrl_c_ends_with_what_there_is(tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_text(SOURCES["generate"][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -25,12 +26,22 @@ class FileLock:
 
     def acquire(self, wait: bool = True) -> bool:
         """Whether we hold it now; with `wait` always."""
-        file = open(self.path, "ab")  # noqa: SIM115 (open as long as we hold the lock)
-        if not _lock(file, wait):
+        while True:
+            file = open(self.path, "ab")  # noqa: SIM115 (open as long as we hold the lock)
+            if not _lock(file, wait):
+                file.close()
+                return False
+            if self._is(file):
+                self.file = file
+                return True
             file.close()
+
+    def _is(self, file: IO[bytes]) -> bool:
+        """Whether a file that was opened still stands in its place: another may have swept it away before the lock."""
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+        except FileNotFoundError:
             return False
-        self.file = file
-        return True
 
     def release(self) -> None:
         if self.file is not None:
