@@ -242,7 +242,7 @@ FAULTS: dict[str, tuple[Any, str, int]] = {
     "huge": (lambda r: r[5].__setitem__(2, "1e300"), "line 7, column 'units': 1e+300 is too large to reckon with", 2),
     "no values": (lambda r: [each.__setitem__(2, "") for each in r], "2 series with no or only one value: a, b", 2),
     "no name": (lambda r: r[5].__setitem__(1, ""), "line 7, column 'shop': empty (1 such rows)", 0),
-    "offsets": (lambda r: [each.__setitem__(0, each[0] + "T00:00:00+01:00") for each in r], "shown in UTC", 0),
+    "offsets": (lambda r: [each.__setitem__(0, each[0] + "T00:00:00+01:00") for each in r], "days of their own", 0),
     "one offset": (lambda r: r[5].__setitem__(0, r[5][0] + "T00:00+01:00"), "line 7, column 'day'", 2),
     "no rows": (lambda r: r.clear(), "holds a header and no rows", 2),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import read_times
+from gatework.data.dates import read_times, shown_time
 from gatework.data.numerals import read_numbers
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.data.table import Table
@@ -283,6 +283,57 @@ def test_frames_of_both_kinds_give_the_same_and_come_back_as_they_went_in() -> N
     indexed = frame.filter(pl.col("shop") == "a").to_pandas().set_index("day")["units"]
     one = gatework.Forecaster(horizon=4, epochs=1, **small).fit(indexed)
     assert list(one.predict()["series"]) == ["units"] * 4
+
+
+# -- time zones -------------------------------------------------------------------------------------------------
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def hours_of(count: int, begin: int = 0) -> list[datetime]:
+    """Hours of a zone whose clocks change on the way."""
+    start = datetime(2024, 3, 25, tzinfo=ZoneInfo("UTC"))
+    return [(start + timedelta(hours=begin + k)).astimezone(BERLIN) for k in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["text", "pandas"])
+def test_days_of_a_zone_stay_days_when_clocks_change(kind: str) -> None:
+    """In UTC they are 23 hours apart, which was refused as mixed frequencies."""
+    days = [datetime(2024, 3, 1 + k, tzinfo=BERLIN) for k in range(31)]
+    table: Any = {"day": [each.isoformat() for each in days], "units": [units(k) for k in range(31)]}
+    if kind == "pandas":
+        table = pl.DataFrame({**table, "day": pl.Series(days).dt.convert_time_zone("Europe/Berlin")}).to_pandas()
+    panel = read_panel(table)
+    assert (str(panel.frequency), len(panel.values), panel.zoned) == ("1d", 31, False)
+    assert shown_time(panel.starts[0], True) == "2024-03-01"
+    later = read_panel({"day": ["2024-04-01T00:00:00+02:00"], "units": [1.0]}, frequency="1d")
+    assert panel.followed_by(later)[1].tolist() == [31]
+
+
+def test_times_without_a_zone_do_not_go_on_from_times_with_one(tmp_path: Path) -> None:
+    """They were taken for UTC, and stood one or two hours too late."""
+    first = written(tmp_path / "a.csv", [[t.isoformat(), units(k)] for k, t in enumerate(hours_of(100))], "time,units")
+    with_zone, without = (
+        written(tmp_path / name, [[shape(t), units(k)] for k, t in enumerate(hours_of(20, 100))], "time,units")
+        for name, shape in (("b.csv", datetime.isoformat), ("c.csv", lambda t: t.replace(tzinfo=None).isoformat()))
+    )
+    call("train", "forecast", first, *SMALL, "--out", tmp_path / "run", "-q")
+    call("evaluate", tmp_path / "run", with_zone)
+    told = call("evaluate", tmp_path / "run", without, code=2).stderr
+    assert "c.csv: times have no offset or zone, those of the training data had one" in told
+    told = call("predict", tmp_path / "run", without, code=2).stderr
+    assert "write times as the training data has them (its forecasts are in UTC, +00:00)" in told
+
+
+def test_forecasts_of_hours_are_written_alike_and_say_their_zone() -> None:
+    small: dict[str, Any] = {"hidden_size": 4, "width": 2, "classical": "none", "season": 24, "lookback": 24}
+    table = {"time": [each.isoformat() for each in hours_of(120)], "units": [units(k) for k in range(120)]}
+    model = gatework.Forecaster(horizon=4, epochs=1, **small).fit(table)
+    assert model.trained_.predict(None)[0]["time"] == "2024-03-30 00:00:00+00:00"
+    assert model.predict()["time"].dtype == pl.Datetime("us", "UTC")
+    plain = {**table, "time": [each.replace(tzinfo=None) for each in hours_of(110)], "units": table["units"][:110]}
+    model = gatework.Forecaster(horizon=10, epochs=1, **small).fit(plain)
+    assert model.trained_.predict(None)[9]["time"] == "2024-03-30 00:00:00"
 
 
 # -- where series begin and end ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,26 +37,32 @@ TIMES = (
 )  # what a column that was not named must look like
 NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
 EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
+OFFSET = r"\s*(?:[zZ]|[+-]\d{2}:?\d{2})$"
 SAMPLE = 1_000
 MOST_CELLS = 3  # that an error shows
 
 
 class Times(NamedTuple):
     """Times of all rows, which of them could be read, whether they are dates (microseconds since 1970, UTC where a zone
-    is known), findings, and the format of dates written as text."""
+    is known), findings, the format of dates written as text, and whether a zone is known."""
 
     times: np.ndarray
     good: np.ndarray
     dates: bool
     found: list[Finding]
     shape: str | None = None
+    zoned: bool = False
 
 
-def read_times(table: Table, name: str, shape: str | None = None) -> Times:
-    """A column as times; `shape` is the format to try before others, such as the one of the training data."""
+def read_times(table: Table, name: str, shape: str | None = None, whole_days: bool | None = None) -> Times:
+    """A column as times; `shape` is the format to try before others, such as the one of the training data.
+
+    Times of a zone are counted in UTC, but days of a zone (at one hour of its clock all along) stay its days, as in
+    UTC they would be 23 or 25 hours apart when clocks change. `whole_days`: whether the step is known to be days.
+    """
     column = table.column(name)
     if column.dtype.is_temporal():
-        return _temporal(table, name, column)
+        return _temporal(table, name, column, whole_days)
     if (whole := _whole(column)) is not None and (epoch := _epoch(whole)):
         return _since_1970(table, name, column, whole, *epoch)
     if column.dtype != pl.String:
@@ -70,12 +77,15 @@ def read_times(table: Table, name: str, shape: str | None = None) -> Times:
         return _finished(table, name, column, numbers, numbers.is_null(), "whole numbers", False)
     text = _first_days(text)
     found, rivals = guess(text, shape)
-    parsed = _parse(text, found)
+    parsed, zoned, told = _parse(text, found), "z" in found, []
+    if zoned:
+        local = _parse(text.str.replace(OFFSET, ""), found.removesuffix("%#z"))
+        parsed, zoned, told = _of_zone(table, name, "with an offset", parsed, local, whole_days)
     none = parsed.null_count() == len(parsed)
     how = f"a date, such as {EXAMPLES}" if none else f"the format {found} of most rows"
     result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), how, True)
     more = [] if shape == found else _ambiguous(table, name, found, rivals)
-    return result._replace(found=[*more, *_zoned(table, found), *result.found], shape=found)
+    return result._replace(found=[*more, *told, *result.found], shape=found, zoned=zoned)
 
 
 def reads_as_times(column: pl.Series, numeric: bool) -> bool:
@@ -143,15 +153,27 @@ def _compact_dates(numbers: pl.Series) -> bool:
     return bool(numbers.is_between(19_000_101, 21_001_231).all())
 
 
-def _temporal(table: Table, name: str, column: pl.Series) -> Times:
-    found = []
-    zone = getattr(column.dtype, "time_zone", None)
-    if zone:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        found.append(Finding("note", f"{table.source}: times of zone {zone} are counted and shown in UTC", column=name))
+def _temporal(table: Table, name: str, column: pl.Series, whole_days: bool | None) -> Times:
+    zoned, told = False, []
+    if zone := getattr(column.dtype, "time_zone", None):
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        local = column.dt.replace_time_zone(None)
+        column, zoned, told = _of_zone(table, name, f"of zone {zone}", utc, local, whole_days)
     times = column.cast(pl.Datetime("us")).dt.epoch("us")
     result = _finished(table, name, column, times, times.is_null(), "dates", True)
-    return result._replace(found=found + result.found)
+    return result._replace(found=told + result.found, zoned=zoned)
+
+
+def _of_zone(
+    table: Table, name: str, kind: str, utc: pl.Series, local: pl.Series, whole_days: bool | None
+) -> tuple[pl.Series, bool, list[Finding]]:
+    """Times of a zone in UTC, or as its days; whether they still have a zone; and a note of what was done."""
+    hours = [each.drop_nulls().dt.time().unique().to_list() for each in (utc, local)]
+    midnight = hours[0] == [time(0)]
+    days = whole_days is not False and (midnight or len(hours[1]) == 1)
+    what = "stand at one hour of the day: they are days of their own zone" if days else "are counted and shown in UTC"
+    note = Finding("note", f"{table.source}: times {kind} {what}", column=name)
+    return local if days and not midnight else utc, not days, [note]
 
 
 def _finished(
@@ -177,15 +199,18 @@ def _ambiguous(table: Table, name: str, shape: str, rivals: list[str]) -> list[F
     return []
 
 
-def _zoned(table: Table, shape: str) -> list[Finding]:
-    return (
-        [Finding("note", f"{table.source}: times with an offset are counted and shown in UTC")] if "z" in shape else []
-    )
-
-
 def shown_time(time: int, dates: bool) -> Any:
     """A time as JSON: an ISO date (with the hour where there is one), or the number."""
     if not dates:
         return int(time)
     text = np.datetime64(int(time), "us").astype("datetime64[us]").item().isoformat(sep=" ")
     return text.removesuffix(" 00:00:00")
+
+
+def shown_times(times: np.ndarray, dates: bool, hours: bool, zoned: bool) -> list[Any]:
+    """Times of a table, all written alike: with their hours, and as UTC, or without."""
+    shown = [shown_time(int(each), dates) for each in times]
+    if not dates:
+        return shown
+    whole = [f"{each} 00:00:00" if hours and len(each) == len("2024-01-31") else each for each in shown]
+    return [f"{each}+00:00" for each in whole] if zoned else whole

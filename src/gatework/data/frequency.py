@@ -65,6 +65,11 @@ class Frequency:
         whole = DAY if self.every < DAY else WEEK if self.every < WEEK else 52 * WEEK
         return max(whole // self.every, 1)
 
+    @property
+    def whole_days(self) -> bool:
+        """Whether all points may stand at the same hour of the day."""
+        return self.kind in ("month", "business") or (self.kind == "time" and self.every % DAY == 0)
+
     def steps(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How many steps after `start` each time stands, and whether it is exactly on a step."""
         if self.kind == "business":

@@ -31,7 +31,7 @@ class Panel:
     """Series one after another: series s is `values[offsets[s]:offsets[s + 1]]`, from `starts[s]` on, NaN = missing.
 
     `dates` says whether times are microseconds since 1970 (else plain numbers); `columns` were time, target, series;
-    `date_format` is how dates were written.
+    `date_format` is how dates were written; `zoned` says that their zone is known, and they are in UTC.
     """
 
     names: tuple[str, ...]
@@ -44,6 +44,7 @@ class Panel:
     date_format: str | None = None
     notes: tuple[str, ...] = ()
     covariates: Covariates | None = None
+    zoned: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -207,7 +208,7 @@ def inspect_panel(
     time, targets, series = find_columns(table, time, target, series, others)
     chosen = f"time is {time!r}, target is {listed(targets)}" + (f", series is {series!r}" if series else "")
     found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
-    times = read_times(table, time, date_format)
+    times = read_times(table, time, date_format, Frequency.parse(frequency).whole_days if frequency else None)
     names, owners, unnamed = _owners(table, series, targets)
     values, odd = _values(table, targets)
     rows = np.tile(np.arange(len(table)), len(targets))
@@ -222,7 +223,7 @@ def inspect_panel(
     whole = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
     firsts, ends = whole.known()
     firsts = firsts if channels is None else 0 * firsts  # later rows: what they tell of the time before counts too
-    panel = replace(whole, covariates=beside).between(firsts, ends)
+    panel = replace(whole, covariates=beside, zoned=times.zoned).between(firsts, ends)
     filled = _rows_between(whole, grid, firsts, ends)
     return panel, [*found, *_described(data, panel, filled, grid, frequency), *_beyond(whole, grid, ends, ahead)]
 

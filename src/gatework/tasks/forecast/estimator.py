@@ -48,9 +48,11 @@ class Forecaster(Estimator):
             raise OptionError(f"h must be 1 or more, not {h}")
         frame = pl.DataFrame(self._fitted().predict(X, horizon=h))
         if frame.height and frame["time"].dtype == pl.String:
-            whole = pl.col("time").str.len_chars() == len("2024-01-31")
-            times = pl.when(whole).then(pl.col("time") + " 00:00:00").otherwise(pl.col("time"))
-            frame = frame.with_columns(time=times.str.to_datetime(ISO))
+            zoned = frame["time"][0].endswith(UTC)
+            times = pl.col("time").str.strip_suffix(UTC)
+            whole = times.str.len_chars() == len("2024-01-31")
+            times = pl.when(whole).then(times + " 00:00:00").otherwise(times).str.to_datetime(ISO)
+            frame = frame.with_columns(time=times.dt.replace_time_zone("UTC") if zoned else times)
         return frame.to_pandas() if getattr(self, "pandas_", False) else frame
 
     def backtest(self, X: Source, windows: int = 3) -> Any:
@@ -71,6 +73,7 @@ class Forecaster(Estimator):
         return -self._fitted().evaluate(X)["mase"]
 
 
+UTC = "+00:00"
 ISO = "%Y-%m-%d %H:%M:%S%.f"
 
 

@@ -27,7 +27,8 @@ def to_json(last: Panel, scales: np.ndarray) -> str:
     ]
     frequency = {"kind": last.frequency.kind, "every": last.frequency.every}
     channels = [] if last.covariates is None else [asdict(each) for each in last.covariates.channels]
-    return json.dumps({"frequency": frequency, "dates": last.dates, "channels": channels, "series": series})
+    kinds = {"frequency": frequency, "dates": last.dates, "zoned": last.zoned}
+    return json.dumps({**kinds, "channels": channels, "series": series})
 
 
 def from_json(text: str) -> tuple[Panel, np.ndarray]:
@@ -38,6 +39,7 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     starts = np.array([row["start"] for row in rows], np.int64)
     names = tuple(row["name"] for row in rows)
     empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, Frequency(**found["frequency"]), found["dates"])
+    empty = replace(empty, zoned=found.get("zoned", False))
     panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
     if not found.get("channels"):
         return panel, scales

@@ -275,6 +275,12 @@ def named(source: Source) -> str:
 
 def followed(known: Panel, later: Panel, source: Source) -> tuple[Panel, np.ndarray]:
     """`known.followed_by(later)`; an error also names the source."""
+    if known.zoned != later.zoned:
+        new, old = ("an offset or zone", "none") if later.zoned else ("no offset or zone", "one")
+        raise DataError(
+            f"{named(source)}: times have {new}, those of the training data had {old}: they could be hours apart; "
+            f"write times as the training data has them{' (its forecasts are in UTC, +00:00)' if known.zoned else ''}"
+        )
     try:
         return known.followed_by(later)
     except DataError as error:

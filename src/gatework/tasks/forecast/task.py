@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gatework.data.augment import Augmentation
-from gatework.data.panel import Panel, shown_time
+from gatework.data.dates import shown_times
+from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
@@ -182,7 +183,8 @@ class ForecastTask(SeriesTask):
         rows = []
         for number, values in enumerate(forecasts):
             times = panel.times(number, panel.lengths[number] + np.arange(len(values)))
-            first = [{"series": panel.names[number], "time": shown_time(time, panel.dates)} for time in times]
+            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, panel.zoned)
+            first = [{"series": panel.names[number], "time": time} for time in shown]
             rows += [
                 head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(first, values, strict=True)
             ]
