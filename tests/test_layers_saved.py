@@ -110,6 +110,14 @@ def test_wrong_calls_are_named(tmp_path: Path, x: np.ndarray) -> None:
         (lambda: runner.step(x[0, :2]), r"there are 3 streams, but the input has 2; call reset\(2\)"),
         (lambda: runner.run(x[..., :2]), r"must have shape \(T, B, 4\); got \(7, 3, 2\)"),
         (lambda: runner.step(x[0, :, :2]), r"a step takes \(B, 4\); got \(3, 2\)"),
+        (lambda: runner.run(x, decay=1.0), "no input 'decay'; further inputs: none"),
+        (lambda: runner.run(x + 1j), "real numbers; got complex64"),
+        (lambda: runner.step(x[0].astype(object)), "is object; it must be real"),
+        (lambda: runner.reset(-1), r"reset\(batch\) is a number of streams, 0 or more; got -1"),
+        (lambda: runner.reset(rows=[3]), "there are 3 streams, numbered from 0; got 3"),
+        (lambda: runner.reset(rows=[0.0]), "told by whole numbers, or by 3 booleans"),
+        (lambda: runner.reset(rows=[True, False]), "told by whole numbers, or by 3 booleans"),
+        (lambda: runner.keep([0], new=-1), r"keep\(new\) is a number of streams"),
         (lambda: setattr(runner, "state", runner.state[:1]), "a dict of states for each of 2 layers; got 1 entries"),
         (lambda: setattr(runner, "state", None), "for each of 2 layers; got None"),
         (lambda: setattr(runner, "state", [{"h": np.zeros((1, H))}] * 2), "the states of layer 0 must be"),
@@ -230,6 +238,11 @@ def test_what_cannot_be_saved_says_what_to_do(tmp_path: Path) -> None:
         gatework.save(gatework.LSTM(I, H), tmp_path / "nowhere" / "x.safetensors")
     with pytest.raises(OptionError, match="is a folder; name a file"):
         gatework.save(gatework.LSTM(I, H), tmp_path)
+    with pytest.raises(OptionError, match="no numbers yet, as its device is meta"):
+        gatework.save(gatework.LSTM(I, H, device="meta"), path)
+    with pytest.raises(OptionError, match="cannot be written: File name too long"):
+        gatework.save(gatework.LSTM(I, H), tmp_path / ("x" * 300))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_step_of_a_list(tmp_path: Path, x: np.ndarray) -> None:
@@ -239,6 +252,46 @@ def test_a_step_of_a_list(tmp_path: Path, x: np.ndarray) -> None:
     assert_allclose(runner.step(x[1].tolist()), other.step(x[1]))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ShapeError, match=r"a step takes \(B, 4\); got \(4,\)"):
         runner.step([0.0] * I)  # pyright: ignore[reportArgumentType]
+
+
+def test_no_streams_and_no_steps(tmp_path: Path, x: np.ndarray) -> None:
+    runner = runtime.load(saved("stack", tmp_path)[1])
+    assert runner.run(x[:, :0]).shape == (T, 0, 6)
+    assert runner.step(x[0, :0]).shape == (0, 6)
+    runner.reset(B)
+    first = runner.run(x[:3])
+    assert runner.run(x[:0]).shape == (0, B, 6)
+    assert_allclose(runner.run(x[3:])[-1], runtime.load(tmp_path / "layer.safetensors").run(x)[-1], rtol=1e-5)
+    runner.keep([True, False, True])
+    assert runner.batch == 2 and first.shape == (3, B, 6)
+    assert runtime.load(saved("both ways", tmp_path)[1]).run(x[:0]).shape == (0, B, 2 * H)
+
+
+def test_a_cell_with_inputs_of_every_kind(tmp_path: Path, x: np.ndarray) -> None:
+    @gatework.cell(per={"where": "sequence", "rate": "call"}, width={"gap": "1", "where": "P", "rate": "1"})
+    def told(x: Any, gap: Any, where: Any, rate: Any, h: Any, W: Any) -> Any:
+        return gatework.tanh(W.n(h, x, where)) * gatework.exp(-rate * gap)
+
+    torch.manual_seed(0)
+    draw = np.random.default_rng(1)
+    layer, path = gatework.Recurrent(told, I, H, sizes={"P": 2}), tmp_path / "told.safetensors"
+    gap, where = draw.random((T, B)).astype(np.float32), draw.random((B, 2)).astype(np.float32)
+    gatework.save(layer, path)
+    with torch.no_grad():
+        want = layer(torch.from_numpy(x), gap=torch.from_numpy(gap), where=torch.from_numpy(where), rate=0.3)[0]
+    runner = runtime.load(path)
+    assert_allclose(runner.run(x, gap=gap, where=where, rate=0.3), want, rtol=1e-5, atol=1e-6)
+    runner.reset()
+    steps = [runner.step(x[t], gap=gap[t, :, None], where=where, rate=0.3) for t in range(T)]
+    assert_allclose(np.stack(steps), want, rtol=1e-5, atol=1e-6)
+    for wrong, said in (
+        ({"gap": gap.T}, r"gap must have shape \(7, 3, 1\); got \(3, 7\)"),
+        ({"where": where.T}, "where"),
+    ):
+        with pytest.raises(ShapeError, match=said):
+            runner.run(x, **{"gap": gap, "where": where, "rate": 0.3, **wrong})
+    with pytest.raises(ShapeError, match="needs its input 'rate'"):
+        runner.run(x, gap=gap, where=where)
 
 
 @pytest.mark.parametrize("name", ["stack", "options", "both ways"])

@@ -34,6 +34,8 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
             raise OptionError(
                 f"only gatework's layers can be saved so, not {type(module).__name__}; {_instead(module)}"
             )
+        if any(p.is_meta for p in module.parameters()):
+            raise OptionError(f"{type(module).__name__} has no numbers yet, as its device is meta: to_empty, then load")
     saved.write([entry for module in modules for entry in _entries(module)], path)
 
 

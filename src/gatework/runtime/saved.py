@@ -8,11 +8,14 @@ the file's own size.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from gatework.errors import FileFormatError, GateworkError, OptionError, ShapeEr
 from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
 from gatework.runtime.select import program
-from gatework.runtime.stream import Stream
+from gatework.runtime.stream import REAL, Stream
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
@@ -67,11 +70,16 @@ def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
     metadata = {"gatework": json.dumps({"version": VERSION, "layers": said})}
     if not Path(path).parent.is_dir():
         raise OptionError(f"{os.fspath(path)} cannot be written: there is no folder {Path(path).parent}; make it first")
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise OptionError(f"{os.fspath(path)} is a folder; name a file in it")
-    part = Path(f"{os.fspath(path)}.part")
-    part.write_bytes(save(tensors, metadata))
-    part.replace(path)
+    part = Path(f"{os.fspath(path)}.{os.getpid()}.part")
+    try:
+        part.write_bytes(save(tensors, metadata))
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OptionError(f"{os.fspath(path)} cannot be written: {error.strerror}") from error
 
 
 def read(path: str | os.PathLike[str]) -> list[Layer]:
@@ -200,6 +208,12 @@ def _check_stack(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> None
 States = list[dict[str, np.ndarray]]
 
 
+def _count(what: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:  # type: ignore[operator]
+        raise ShapeError(f"{what} is a number of streams, 0 or more; got {value!r}")
+    return int(value)
+
+
 def load(path: str | os.PathLike[str]) -> Runner:
     """Load a layer or stack that `gatework.save` wrote; torch is not needed.
 
@@ -246,12 +260,13 @@ class Runner:
         if rows is not None:
             if batch is not None or self.batch is None:
                 raise ShapeError("reset(rows=...) is for streams that run already, without batch=")
+            rows = self._chosen(rows)
             for layer, states in zip(self.layers, self._states, strict=True):
                 for d, own in enumerate(states):
                     for name, start in self._start(layer, d, self.batch).items():
                         own[name][rows] = start[rows]
             return
-        self.batch = self.batch if batch is None else batch
+        self.batch = self.batch if batch is None else _count("reset(batch)", batch)
         count = self.batch
         self._states = [] if count is None else [
             [self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers
@@ -262,20 +277,29 @@ class Runner:
 
             runner.keep([0, 2], new=1)            # of 3 streams the middle one ends, another begins: it is number 2
 
+        `rows` are numbers of streams, or a boolean for each.
         Where streams change often, as in a server, a fixed number of places is faster: `reset(rows=[1])` begins a
         stream anew in place, and packs no weights for another number of rows.
         """
         self._check_one_way("streams to keep")
         self._leave_streams()
-        chosen, count = np.asarray(rows, np.int64).reshape(-1), self.batch or 0
-        odd = chosen[(chosen < 0) | (chosen >= count)]
-        if len(odd):
-            raise ShapeError(f"there are {count} streams, numbered from 0; got {odd[0]}")
-        kept, layers = self._states, self.layers
-        self.reset(len(chosen) + new)
+        chosen, kept, layers = self._chosen(rows), self._states, self.layers
+        self.reset(len(chosen) + _count("keep(new)", new))
         for k in range(len(layers) if len(chosen) else 0):
             for name, values in self._states[k][0].items():
                 values[: len(chosen)] = kept[k][0][name][chosen]
+
+    def _chosen(self, rows: Any) -> np.ndarray:
+        """Streams as numbers."""
+        count, given = self.batch or 0, np.asarray(rows).reshape(-1)
+        if given.dtype == bool and len(given) == count:
+            return np.flatnonzero(given)
+        if given.size and given.dtype.kind not in "iu":
+            raise ShapeError(f"streams are told by whole numbers, or by {count} booleans; got {rows!r:.60}")
+        odd = given[(given < 0) | (given >= count)]
+        if len(odd):
+            raise ShapeError(f"there are {count} streams, numbered from 0; got {odd[0]}")
+        return given.astype(np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy: the layers and the states, without machine code."""
@@ -360,7 +384,11 @@ class Runner:
     def run(self, sequence: np.ndarray, **inputs: Any) -> np.ndarray:
         """T steps of every stream: (T, B, I) to (T, B, H). A stack that runs both ways starts afresh at each call."""
         self._leave_streams()
-        data = np.ascontiguousarray(sequence, self.dtype)
+        known = {i.name for x in self.layers for i in x.graph.inputs[1:]}
+        odd = [name for name in inputs if name not in known]
+        if odd:
+            raise ShapeError(f"there is no input {odd[0]!r}; further inputs: {', '.join(sorted(known)) or 'none'}")
+        data = self._array(sequence, "the sequence")
         if data.ndim != 3 or data.shape[2] != self.input_size:
             raise ShapeError(f"the sequence must have shape (T, B, {self.input_size}); got {data.shape}")
         if any(len(x.weights) > 1 for x in self.layers) or self.batch is None:
@@ -370,10 +398,16 @@ class Runner:
                 f"there are {self.batch} streams, but the input has {data.shape[1]}; call reset({data.shape[1]})"
             )
         steps, batch = data.shape[:2]
-        flat = data.reshape(steps * batch, -1)
+        flat = data.reshape(steps * batch, data.shape[2])
         for k in range(len(self.layers)):
             flat = self._layer(k, flat, steps, inputs)
-        return flat.reshape(steps, batch, -1)
+        return flat.reshape(steps, batch, self.output_size)
+
+    def _array(self, values: Any, what: str) -> np.ndarray:
+        found = np.asarray(values)
+        if found.dtype.kind not in REAL:
+            raise ShapeError(f"{what} must hold real numbers; got {found.dtype}")
+        return np.ascontiguousarray(found, self.dtype)
 
     def _layer(self, k: int, flat: np.ndarray, steps: int, inputs: Mapping[str, Any]) -> np.ndarray:
         layer, outputs = self.layers[k], []
@@ -386,17 +420,19 @@ class Runner:
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1)
 
     def _others(self, layer: Layer, rows: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The cell's other inputs as rows."""
-        found = {}
+        """The cell's other inputs as rows; where the width is 1 its axis may be missing."""
+        found: dict[str, Any] = {}
         for item in layer.graph.inputs[1:]:
             if item.name not in inputs:
                 raise ShapeError(f"{layer.graph.name} needs its input {item.name!r}: run(x, {item.name}=...)")
-            value = inputs[item.name]
-            count = rows.size if item.per == "step" else rows.batch
-            width = size(layer.sizes, item.width)
-            found[item.name] = (
-                float(value) if item.per == "call" else np.ascontiguousarray(value, self.dtype).reshape(count, width)
-            )
+            if item.per == "call":
+                found[item.name] = float(inputs[item.name])
+                continue
+            value, width = self._array(inputs[item.name], item.name), size(layer.sizes, item.width)
+            lead = (len(rows.counts), rows.batch) if item.per == "step" else (rows.batch,)
+            if value.shape != (*lead, width) and (value.shape, width) != (lead, 1):
+                raise ShapeError(f"{item.name} must have shape {(*lead, width)}; got {value.shape}")
+            found[item.name] = value.reshape(math.prod(lead), width)
         return found
 
     def _check_one_way(self, what: str) -> None:

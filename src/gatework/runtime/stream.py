@@ -17,6 +17,7 @@ from gatework.runtime.rows import Rows
 from gatework.runtime.script import Writer
 
 Arrays = Mapping[str, Any]
+REAL = "fiub"  # numpy's kinds of numbers that a kernel's type can hold
 
 
 class Stream:
@@ -106,7 +107,7 @@ class Stream:
         """The next output (B, H) for the next input (B, I), or (I,) for one stream."""
         if x.shape != self.shape and (self.batch > 1 or x.shape != self.shape[1:]):
             raise ShapeError(f"{self.program.graph.name}: a step's input is {x.shape}; it must be {self.shape}")
-        if x.dtype.kind == "c":
+        if x.dtype.kind not in REAL:
             raise ShapeError(f"{self.program.graph.name}: a step's input is {x.dtype}; it must be real")
         self._first[...] = x
         turn = self._next

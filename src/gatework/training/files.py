@@ -5,6 +5,7 @@ A tensor file is a safetensors file whose header also holds `about` (JSON) and a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -30,7 +31,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         _write_through(beside, data)
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise _explained(error, path, len(data)) from error
 
 
