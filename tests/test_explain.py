@@ -31,6 +31,7 @@ from gatework.explanation.attribution import (
 from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
 from gatework.explanation.path import integral, pieces
+from gatework.explanation.pictures import drawn, log_scale
 from gatework.explanation.sentences import percentages, taken_away
 from gatework.explanation.shares import NGrams
 from gatework.explanation.subject import Seen, recurrent_layers
@@ -302,6 +303,25 @@ def test_half_lives() -> None:
     assert plain.states[0].factor is None
 
 
+def test_the_first_step_forgets_nothing_since_nothing_is_held_before_it() -> None:
+    """The stabiliser of slstm starts at -inf, so that its first factor is 0."""
+    both = layers_of([Seen("layer", layer_of("slstm", bidirectional=True), torch.randn(9, 1, 3))])
+    for layer, later in zip(both, (slice(1, None), slice(-1)), strict=True):
+        c = {state.name: state for state in layer.states}["c"]
+        assert c.factor is not None and c.half_life is not None and (c.factor.min(0) == 0).all()
+        np.testing.assert_allclose(c.half_life, np.log(0.5) / np.log(c.factor[later]).mean(0))
+
+
+def test_curves_are_drawn_also_of_values_that_have_no_logarithm() -> None:
+    for values in ([0.0, 0.0], [np.nan, np.nan], [0.9, 1.1], [1e-3, 1.0]):
+
+        def paint(axes: Any, values: list[float] = values) -> None:
+            axes.plot(values)
+            log_scale(axes)
+
+        assert drawn(paint).startswith("data:image/svg")
+
+
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"bidirectional": True, "num_layers": 2}])
 def test_reach_is_the_norm_of_the_jacobian(options: dict[str, Any]) -> None:
     layer, inputs = layer_of("lstm", **options), torch.randn(7, 1, 3)
@@ -472,3 +492,17 @@ def test_the_command(words: jobs.Trained, sales: jobs.Trained, tmp_path: Path) -
     assert CliRunner().invoke(cli.app, ["explain", str(tmp_path / "none"), "--text", "a"]).exit_code == 2
     done = CliRunner().invoke(cli.app, ["explain", str(sales.run.path), "--series", "shop 1"])
     assert done.exit_code == 0 and (sales.run.path / "explain.html").exists()
+
+
+def test_a_series_goes_on_with_the_rows_of_a_file(sales: jobs.Trained, tmp_path: Path) -> None:
+    """Also where other series of the run have too few values."""
+    rows = [("shop 1", f"2024-03-{31 + d}" if d < 1 else f"2024-04-{d:02}", 20.0 + d) for d in range(5)]
+    file = tmp_path / "later.csv"
+    pl.DataFrame([*rows, ("shop 9", "2024-04-01", 5.0)], schema=["shop", "day", "units"], orient="row").write_csv(file)
+    done = CliRunner().invoke(cli.app, ["explain", str(sales.run.path), str(file), "--series", "shop 1", "--json"])
+    assert done.exit_code == 0 and "warning: 1 series not in the training data: shop 9" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["steps"][-5:] == [row[1] for row in rows]
+    with pytest.warns(UserWarning, match="not in the training data"):
+        predicted = [row["forecast"] for row in sales.predict(file) if row["series"] == "shop 1"]
+    assert found["probability"] == pytest.approx(np.mean(predicted))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gatework.commands import jobs
+
 
 def register(app: typer.Typer) -> None:
     app.command()(diagnose)
@@ -27,7 +29,8 @@ def diagnose(
     """
     from gatework.diagnosis import diagnose as diagnosed
 
-    found = diagnosed(run, file)
+    with jobs.spoken_warnings():
+        found = diagnosed(run, file)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

@@ -46,7 +46,8 @@ def explain(
     from gatework.tasks.jobs import load
 
     trained = load(run, reading=reading or ())
-    found = explained(trained, text, row=row, source=file, series=series, target=target, step=step, window=window)
+    with jobs.spoken_warnings():
+        found = explained(trained, text, row=row, source=file, series=series, target=target, step=step, window=window)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

@@ -30,10 +30,11 @@ class SeriesForecast(Subject):
     def __init__(self, trained: Any, series: str | None, source: Any = None, step: int | None = None):
         self.model, self.job = trained.model, trained.task
         self.exact, self.contrast, self.step = {}, torch.ones(1, dtype=torch.float64), step
-        panel = self.job.last if source is None else self.job._continued(source)
-        number = self._number(panel, series)
+        panel = self.job.last if source is None else self.job._extended(source)
+        panel, number = panel.take(np.array([self._number(panel, series)])), 0
         self.shape = self.job.shape()
         self._must_fill(panel, number)
+        self.job._refuse_unknown_ahead(panel, self.shape.horizon)
         if step is not None and not 1 <= step <= self.shape.horizon:
             raise DataError(f"the run forecasts the steps 1 to {self.shape.horizon}; there is no step {step}")
         cuts = [np.array([n]) if s == number else ONE[:0] for s, n in enumerate(panel.lengths)]

@@ -23,7 +23,8 @@ PREFIX = "carry_"
 class State:
     """A state's memory. `factor` (T, H) is what multiplies its previous value at each step, None where that passes
     through a function or a matrix instead; `half_life` (H,) in steps: ln 0.5 / mean ln |factor|, infinite where nothing
-    is forgotten."""
+    is forgotten. The step that is read first does not count, where others follow: nothing is held before it, and cells
+    with a stabiliser that starts at -inf have a factor of 0 there."""
 
     name: str
     factor: np.ndarray | None
@@ -67,12 +68,12 @@ def ends_with(name: str, suffix: str) -> bool:
 def one_layer(
     name: str, graph: Graph, nodes: dict[str, int | None], values: dict[str, np.ndarray], reverse: bool, reach: Any
 ) -> Layer:  # fmt: skip
-    states = [state_of(graph, state.name, nodes[state.name], values) for state in graph.states]
+    states = [state_of(graph, state.name, nodes[state.name], values, reverse) for state in graph.states]
     shown = {key: value for key, value in values.items() if not key.startswith(PREFIX)}
     return Layer(name + (", backward" if reverse else ""), graph.name, reverse, shown, states, reach)
 
 
-def state_of(graph: Graph, name: str, node: int | None, values: dict[str, np.ndarray]) -> State:
+def state_of(graph: Graph, name: str, node: int | None, values: dict[str, np.ndarray], reverse: bool) -> State:
     if node is None:
         return State(name, None, None)
     like = values[name]
@@ -81,7 +82,8 @@ def state_of(graph: Graph, name: str, node: int | None, values: dict[str, np.nda
     if factor is None:
         return State(name, None, None)
     factor = np.broadcast_to(factor, like.shape)
-    return State(name, factor, half_life(factor))
+    later = factor[:-1] if reverse else factor[1:]
+    return State(name, factor, half_life(later if len(later) else factor))
 
 
 def half_life(factor: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gatework.explanation.result import Explanation
 
 LEVELS = 64  # shades of a heat map
+NARROW = 5.0  # the ratio of largest and smallest value below which no powers of ten are drawn
 WIDE, SMALL = (7.6, 2.6), (5.0, 2.9)  # inches
 BELOW, MIDDLE, ABOVE = (217, 114, 11), (255, 255, 255), (31, 95, 191)
 
@@ -109,9 +110,14 @@ def above_it(axes: Any, columns: int) -> None:
 
 
 def log_scale(axes: Any) -> None:
-    """A vertical axis of powers of ten, and of their halves where there are few, written as plain numbers."""
+    """A vertical axis of powers of ten, and of their halves where there are few, written as plain numbers; a plain axis
+    where the values differ little."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
+    values = np.concatenate([np.zeros(0), *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
+    known = values[values > 0]
+    if not len(known) or known.max() < NARROW * known.min():
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,), numticks=6))
