@@ -206,6 +206,30 @@ def test_wide_tables_share_their_covariates() -> None:
         np.testing.assert_array_equal(panel.covariates.part(number)[:, 0], np.arange(30) % 3)
 
 
+def test_wide_tables_tell_which_series_it_is(tmp_path: Path) -> None:
+    """As a long table with its names as a static column does; a series that is new later is none of them."""
+    days, rng = [START + timedelta(days=k) for k in range(60)], np.random.default_rng(3)
+    wide: dict[str, Any] = {"day": days, **{name: rng.normal(10, 1, 60) for name in "abc"}}
+    frame = pl.DataFrame(wide).unpivot(["a", "b", "c"], index="day", variable_name="shop", value_name="units")
+    small: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 4, "width": 2}
+    small |= {"classical": "none", "time": "day"}
+    named = frame.with_columns(name=pl.col("shop"))
+    long = gatework.Forecaster(target=("units",), series="shop", static=("name",), **small).fit(named)
+    both = gatework.Forecaster(identity=True, **small).fit(wide)
+    assert both.predict().equals(long.predict())
+    assert not both.predict().equals(gatework.Forecaster(**small).fit(wide).predict())
+    both.save(tmp_path / "run")
+    assert gatework.Forecaster.load(tmp_path / "run").predict().equals(both.predict())
+    assert both.predict(X={name: wide[name][-20:] for name in ("c", "day", "b", "a")}).equals(both.predict())
+    one = gatework.Forecaster(identity=True, target=("units",), series="shop", **small).fit(frame)
+    with pytest.warns(UserWarning, match="not in the training data: d"):
+        new = one.predict(X=frame.filter(pl.col("shop") == "a").with_columns(shop=pl.lit("d")))
+    assert new.filter(pl.col("series") == "d")["forecast"].is_finite().all()
+    many = {"day": days, **{f"s{k}": rng.normal(10, 1, 60) for k in range(101)}}
+    with pytest.raises(DataError, match="at most 100 series apart, and there are 101"):
+        gatework.Forecaster(identity=True, **small).fit(many)
+
+
 # -- bad input --------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from gatework.data.numerals import read_numbers
 from gatework.data.table import Table, listed
 from gatework.errors import DataError
 
+IDENTITY = "(series)"  # the column of channels that say which series it is
+MOST_SERIES = 100  # that are told apart by a channel each
 MOST_LABELS = 50  # a category is a channel for each of its values; more would drown the series itself
 LARGEST = 1e100  # the squares of larger numbers leave the range of numbers
 
@@ -90,6 +92,31 @@ class Covariates:
         channels += [_fitted(each, self.static[:, c]) for c, each in enumerate(self.channels[count:])]
         values, static = apply(channels[:count], self.values), apply(channels[count:], self.static)
         return replace(self, channels=tuple(channels), values=values, static=np.nan_to_num(static))
+
+
+def identified(
+    beside: Covariates | None, names: Sequence[str], offsets: np.ndarray, known: Sequence[Channel] | None
+) -> Covariates:
+    """Covariates with a static channel for each series: 1 in its own, 0 in all others. `known` are the channels of a
+    training; a series that was not in it has 0 in all."""
+    if known is None:
+        own = [Channel(IDENTITY, "static", name) for name in names]
+    else:
+        own = [each for each in known if each.column == IDENTITY]
+    static = np.array([[name == each.label for each in own] for name in names], np.float64).reshape(len(names), -1)
+    if beside is None:
+        return Covariates(tuple(own), np.zeros((int(offsets[-1]), 0)), offsets, static)
+    return replace(beside, channels=(*beside.channels, *own), static=np.concatenate([beside.static, static], axis=1))
+
+
+def too_many(source: str, names: Sequence[str]) -> list[Finding]:
+    """An error where there are more series than channels can tell apart."""
+    if len(names) <= MOST_SERIES:
+        return []
+    message = (
+        f"{source}: identity tells at most {MOST_SERIES} series apart, and there are {len(names):,}; leave it out, "
+    )
+    return [Finding("error", f"{message}or give static columns that say what each series is like")]
 
 
 def apply(channels: Sequence[Channel], values: np.ndarray) -> np.ndarray:

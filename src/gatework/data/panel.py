@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data.covariates import Channel, Covariates, encode, infinite, missing, static_of
+from gatework.data.covariates import Channel, Covariates, encode, identified, infinite, missing, static_of, too_many
 from gatework.data.dates import read_times, reads_as_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
@@ -192,12 +192,14 @@ def read_panel(source: Any, **options: Any) -> Panel:
 def inspect_panel(
     source: Any, *, time: str | None = None, target: Sequence[str] = (), series: str | None = None,
     frequency: str | None = None, covariates: Mapping[str, Sequence[str]] | None = None,
-    channels: Sequence[Channel] | None = None, date_format: str | None = None, **reading: Any,
+    channels: Sequence[Channel] | None = None, date_format: str | None = None, identity: bool = False,
+    **reading: Any,
 ) -> tuple[Panel | None, list[Finding]]:  # fmt: skip
     """The panel (None where nothing can be laid on a grid; of no use where a finding is an error) and every finding.
 
     Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
-    role (past, future, static) and the channels of a training that made them; options of `read_table`.
+    role (past, future, static) and the channels of a training that made them; whether the name of a series is one more
+    static column; options of `read_table`.
     """
     table = read_table(unindexed(source, time), **reading)
     covariates = covariates or {}
@@ -219,6 +221,9 @@ def inspect_panel(
     found += more
     if grid is None:
         return None, found
+    if identity:
+        found += too_many(table.source, names) if channels is None else []
+        beside = identified(beside, names, grid.offsets, channels)
     columns = (time, tuple(targets), series)
     whole = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
     firsts, ends = whole.known()

@@ -46,7 +46,7 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     channels = tuple(Channel(**each) for each in found["channels"])
     static = np.array([row["static"] for row in rows], np.float32)
     width = len(channels) - static.shape[1]
-    parts = [np.array(row["covariates"], np.float64).reshape(-1, width) for row in rows]
+    parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
     covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
     return replace(panel, covariates=covariates), scales
 

@@ -25,6 +25,9 @@ class ForecastOptions(NumericOptions):
         (), "columns known ahead, such as prices or holidays; predict needs rows with them", panel="data"
     )
     static: tuple[str, ...] = option((), "columns that say something of each series, such as its region", panel="data")
+    identity: bool = option(
+        False, "tell the model which of at most 100 series it is, as a static column of their names would", panel="data"
+    )
     frequency: str | None = option(None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data")
     date_format: str | None = option(
         None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data"

@@ -79,7 +79,7 @@ class SeriesTask(Task):
         options = self.options
         reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "date_format")}
         columns = {"time": options.time, "target": options.target, "series": options.series}
-        extra = {"covariates": options.covariates, "channels": self.channels}
+        extra = {"covariates": options.covariates, "channels": self.channels, "identity": options.identity}
         return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
 
     def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
