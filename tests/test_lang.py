@@ -7,6 +7,7 @@ import importlib
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,6 +239,20 @@ def test_functions_are_torchs_in_value_and_slope(name: str) -> None:
     assert_close(slope[0, 0], v.grad)
 
 
+@pytest.mark.parametrize("number", [np.float32(0.25), np.float64(0.25), np.array(0.25)])
+def test_numbers_of_numpy_are_numbers(number: Any) -> None:
+    def of(a: Any) -> Cell:
+        def same(x, h, W):
+            return a * h + (a + tanh(W.f(h, x))) - (a - h) / (a / (2 + abs(h))) + a ** (a < h) * (a >= x_of(W, x))
+
+        def x_of(W, x):
+            return W.g(x)
+
+        return cell(same)
+
+    assert of(number).equations() == of(0.25).equations()
+
+
 # -- what it refuses ------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +382,22 @@ def in_place(x, h, W):
     return tanh(W.f(h, x))
 
 
+def joined_conditions(x, h, W):
+    return where((h > 0) & (h < 1), h, W.f(x))
+
+
+def transposed(x, h, W):
+    return h * h.T + W.f(x)
+
+
+def method_of_a_value(x, h, W):
+    return W.f(h, x).tanh()
+
+
+def list_of_operands(x, h, W):
+    return W.f([h, x])
+
+
 def shifted(x, h, W):
     return tanh(W.f(h << 1, x))
 
@@ -376,7 +407,11 @@ REFUSED = [
     (numpy_function, "np.tanh(W.f(h, x))", "gatework.tanh"),
     (torch_function, "torch.tanh(W.f(h, x))", "gatework.tanh"),
     (math_function, "math.tanh(W.f(h, x))", "gatework.tanh"),
-    (array_operand, "np.ones(3) * h", "numpy.multiply"),
+    (array_operand, "np.ones(3) * h", "numpy.multiply with an array: a cell calculates with numbers"),
+    (joined_conditions, "(h > 0) & (h < 1)", "a * b for `and`"),
+    (transposed, "h * h.T", "no .T: it is one vector of units"),
+    (method_of_a_value, "W.f(h, x).tanh()", "write gatework.tanh(value)"),
+    (list_of_operands, "W.f([h, x])", "W.f([<value of the cell>, <value of the cell>]): the operands of a map"),
     (wrong_widths, "return f * h * x", "x has width I"),
     (map_without_effect, "f = sigmoid(W.f(h, x))", "W.f has no effect"),
     (vector_without_effect, "peep = W.p * h", "W.p has no effect"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
+from gatework.compiler import ops
 from gatework.compiler.ops import Value
 from gatework.errors import CellError
 
@@ -32,12 +34,23 @@ NOT_FOR_SYMBOLS = {
     "__contains__": "a value of the cell holds no items to look for",
     "__matmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
     "__rmatmul__": "matrices are learned maps: write W.name(h, x) instead of a @ b",
+    "__and__": "conditions are the numbers 1.0 and 0.0: write a * b for `and`, gatework.maximum(a, b) for `or`, 1 - a "
+    "for `not`",
     "__eq__": "values of a cell cannot be compared with == or !=: use < <= > >=, which give 1.0 or 0.0",
     "__mod__": "a value of the cell has no remainder (%)",
     "__floordiv__": "a value of the cell has no whole quotient (//)",
     "__int__": "a value of the cell is not a number yet",
 }
+for _name in ("__or__", "__xor__", "__invert__", "__rand__", "__ror__", "__rxor__"):
+    NOT_FOR_SYMBOLS[_name] = NOT_FOR_SYMBOLS["__and__"]
 NOT_FOR_SYMBOLS["__index__"] = NOT_FOR_SYMBOLS["__complex__"] = NOT_FOR_SYMBOLS["__int__"]
+
+
+OF_NUMPYS_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {  # np.sqrt(2) * h asks numpy first
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "power": operator.pow, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge,
+}  # fmt: skip
 
 
 class Symbol(Value):
@@ -57,17 +70,24 @@ class Symbol(Value):
     def refuse(self, message: str) -> NoReturn:
         raise CellError(self.trace.here(message))
 
+    def __repr__(self) -> str:
+        return "<value of the cell>"
+
     def __getattr__(self, name: str) -> NoReturn:
+        instead = f"write gatework.{name}(value)" if callable(getattr(ops, name, None)) else "it is one vector of units"
         raise AttributeError(
-            f"a value of the cell has no .{name}: write gatework.{name}(value), if there is one; "
-            "W, which names the parameters, is the last parameter of the function"
+            f"a value of the cell has no .{name}: {instead}; W, which names the parameters, is the last parameter of "
+            "the function"
         )
 
-    def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> NoReturn:
+    def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> Any:
         name = getattr(function, "__name__", str(function))
-        self.refuse(
-            f"numpy.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
-        )
+        known, others = OF_NUMPYS_NUMBERS.get(name), [a for a in args if not isinstance(a, Symbol)]
+        if known and all(getattr(a, "ndim", 1) == 0 for a in others):
+            return known(*(a if isinstance(a, Symbol) else a.item() for a in args))
+        instead = f"does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
+        of_array = "with an array: a cell calculates with numbers; W.name is a learned vector"
+        return self.refuse(f"numpy.{name} {of_array if known else instead}")
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> NoReturn:
