@@ -135,7 +135,8 @@ def test_stuck_gates_are_counted_also_without_a_name() -> None:
     (found,) = findings.of_gates([switching], OPTIONS | {"learning_rate": 10.0}, {"learning_rate": 1e-3})
     assert "(layer f): 95% or more" in found.what and found.setting == "--set learning_rate=0.001"
     fine = Gate("layer", "f", np.zeros(4), np.zeros(4))
-    assert findings.of_gates([fine], OPTIONS)[0].level == "good"
+    assert findings.of_gates([fine], OPTIONS)[0].what == "The only gate, f, is not stuck open or closed"
+    assert findings.of_gates([fine, fine], OPTIONS)[0].level == "good"
 
 
 # -- what numbers mean -------------------------------------------------------------------------------------------------
@@ -155,15 +156,36 @@ def results(own: float, *others: float, higher: bool = True) -> dict[str, Any]:
 
 def test_a_model_that_learned_nothing_is_told_which_setting_is_odd() -> None:
     usual = {"learning_rate": 0.002, "hidden_size": 128, "epochs": None}
-    odd = OPTIONS | {"learning_rate": 10.0, "hidden_size": 1}
+    odd = OPTIONS | {"learning_rate": 10.0, "hidden_size": 1, "epochs": 5}
     (found,) = findings.of_standing(results(0.17, 0.8, 0.17), odd, usual)
     assert "0.17 against 0.17 of number 1" in found.what
     assert found.setting == "--set learning_rate=0.002 --set hidden_size=128"
-    assert findings.of_standing(results(0.3, 0.8, 0.17), odd, usual) == []
-    assert findings.of_standing(results(2.0, 1.0, 3.0, higher=False), odd, usual) == []
-    (plain,) = findings.of_standing(results(3.0, 1.0, 3.0, higher=False), OPTIONS | {"hidden_size": 128}, usual)
+    assert findings.of_standing(results(0.79, 0.8, 0.17), odd, usual) == []
+    assert findings.of_standing(results(1.01, 1.0, 3.0, higher=False), odd, usual) == []
+    fine = OPTIONS | {"hidden_size": 128, "epochs": 5}
+    (plain,) = findings.of_standing(results(3.0, 1.0, 3.0, higher=False), fine, usual)
     assert plain.setting == "" and "look at the data" in plain.advice
     assert findings.of_standing({}, odd, usual) == [] == findings.of_standing(results(0.1), odd, usual)
+
+
+def test_a_simpler_method_that_is_better_is_named() -> None:
+    usual = {"learning_rate": 0.001, "hidden_size": 8, "epochs": None}
+    (found,) = findings.of_standing(results(0.75, 1.0, 0.5), OPTIONS | {"epochs": 5}, usual)
+    assert found.level == "hint" and "0.75 against 1 of number 0" in found.what and "gatework tune" in found.advice
+    (found,) = findings.of_standing(results(2.0, 1.0, 3.0, higher=False), OPTIONS, usual)
+    assert "2 against 1 of number 0" in found.what and found.setting == "--set epochs=10", (
+        "3 are few where 10 are usual"
+    )
+    flat = [{"epoch": n + 1.0, "train_loss": 9.0, "valid_loss": 9.0} for n in range(2)]
+    assert findings.of_curves(flat, OPTIONS, usual)[0].setting == "--set epochs=10"
+
+
+def test_states_whose_gradient_vanishes_are_one_finding() -> None:
+    gradients = {"layer": {"h": 0.5 ** np.arange(40), "c": 0.4 ** np.arange(40), "n": np.ones(40)}}
+    first, other = findings.of_times(gradients, OPTIONS)
+    assert "in 2 states" in first.what and "the last 7 of 40 steps (layer, state h)" in first.what
+    assert first.level == "problem" and other.level == "good" and other.what.startswith("layer, state n")
+    assert len(findings.of_times({"layer": {"h": 0.5 ** np.arange(40)}}, OPTIONS)) == 1
 
 
 def test_advice_leads_back_to_what_is_usual() -> None:
@@ -202,13 +224,13 @@ def test_what_curves_say() -> None:
 
 
 def test_what_gradients_say() -> None:
-    fading = findings.of_time("layer", "h", 0.5 ** np.arange(40), OPTIONS | {"cell": "rnn"})
+    fading = findings.of_time("layer, state h", 0.5 ** np.arange(40), OPTIONS | {"cell": "rnn"})
     assert fading.level == "problem" and "last 7 of 40" in fading.what and fading.setting == "--set cell=lstm"
-    growing = findings.of_time("layer", "h", 1.5 ** np.arange(40), OPTIONS)
+    growing = findings.of_time("layer, state h", 1.5 ** np.arange(40), OPTIONS)
     assert growing.level == "problem" and growing.setting == "--set clip=1"
-    assert findings.of_time("layer", "h", np.ones(40), OPTIONS).level == "good"
-    assert findings.of_time("layer", "h", np.zeros(40), OPTIONS).level == "hint"
-    assert findings.of_time("layer", "h", np.full(9, np.nan), OPTIONS).level == "problem"
+    assert findings.of_time("layer, state h", np.ones(40), OPTIONS).level == "good"
+    assert findings.of_time("layer, state h", np.zeros(40), OPTIONS).level == "hint"
+    assert findings.of_time("layer, state h", np.full(9, np.nan), OPTIONS).level == "problem"
     rows = [{"gradient_norm": 3.0}, {"gradient_norm": 4000.0}]
     assert findings.of_norms(rows, OPTIONS)[0].level == "problem"
     assert findings.of_norms(rows[:1], OPTIONS)[0].level == "good"

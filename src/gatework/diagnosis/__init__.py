@@ -81,9 +81,11 @@ def diagnose(run: Any, source: Any = None) -> Diagnosis:
     found = [*standing, *curves, *findings.of_norms(history, options, usual)]
     examples, data = examples_of(trained, source)
     gradients, parameters, gates = ({}, {}, []) if examples is None else measured(trained, examples)
-    for name, states in gradients.items():
-        found += [findings.of_time(name, state, back, options) for state, back in states.items()]
-    found += findings.of_parameters(parameters, options) + findings.of_gates(gates, options, usual)
+    found += (
+        findings.of_times(gradients, options)
+        + findings.of_parameters(parameters, options)
+        + findings.of_gates(gates, options, usual)
+    )
     if examples is None:
         text = "Gradients over time and gates were not looked at: the run keeps no data"
         found.append(Finding("hint", text, f"name a file: gatework diagnose {trained.run.path} FILE"))

@@ -35,33 +35,47 @@ class Finding:
 def of_standing(
     results: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
 ) -> list[Finding]:  # fmt: skip
-    """Whether the model is no better than the weakest of its baselines, and which settings are far from the usual."""
+    """Whether a simple method is better, or even the weakest is as good; which settings are far from the usual."""
     metric = results.get("metric") or {"name": "", "higher": True}
     own = (results.get("test") or results.get("valid") or {}).get(metric["name"])
     others = [(each["metrics"].get(metric["name"]), each["name"]) for each in results.get("baselines") or []]
     others = [(value, name) for value, name in others if _known(value)]
     if not others or not isinstance(own, int | float):
         return []
-    value, name = (min if metric["higher"] else max)(others)
-    gain = (own - value) * (1 if metric["higher"] else -1)
-    if gain > BARELY * abs(value):
-        return []
-    text = f"The model is no better than the weakest baseline: {metric['name']} {own:.4g} against {value:.4g} of {name}"
-    return [Finding("problem", text, *_as_usual(options, usual))]
+    worst, best = (min, max) if metric["higher"] else (max, min)
+    sign = 1 if metric["higher"] else -1
+    value, name = worst(others)
+    if sign * (own - value) <= BARELY * abs(value):
+        text = f"The model is no better than the weakest baseline: {metric['name']} {own:.4g} against {value:.4g} of "
+        look = "if nothing else here says why, look at the data: gatework check names rows that are wrong"
+        return [Finding("problem", text + name, *_as_usual(options, usual, look))]
+    value, name = best(others)
+    if sign * (value - own) > BARELY * abs(value):
+        text = f"A simpler method is better: {metric['name']} {own:.4g} against {value:.4g} of {name}"
+        search = "search for better settings with gatework tune, or take the simpler method"
+        return [Finding("hint", text, *_as_usual(options, usual, search))]
+    return []
 
 
-def _as_usual(options: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, str]:
-    """Defaults in place of settings that are far from them."""
+def _as_usual(options: Mapping[str, Any], usual: Mapping[str, Any], otherwise: str) -> tuple[str, str]:
+    """Defaults in place of settings that are far from them; `otherwise` where none is."""
     odd = [name for name in UNUSUAL if _far(name, options, usual)]
     if not odd:
-        return "if nothing else here says why, look at the data: gatework check names rows that are wrong", ""
+        return otherwise, ""
     said = " and ".join(f"{name}={options[name]:g}" for name in odd)
-    return f"go back to the default, {said} is far from it", " ".join(f"--set {name}={usual[name]:g}" for name in odd)
+    back = "go back to the defaults" if len(odd) > 1 else "go back to the default"
+    settings = " ".join(f"--set {name}={_default(name, usual):g}" for name in odd)
+    return f"{back}, {said} {'are' if len(odd) > 1 else 'is'} far from it", settings
+
+
+def _default(name: str, usual: Mapping[str, Any]) -> Any:
+    """An option's default; of the epochs that a task settles, the fewest that it takes."""
+    return FEW if name == "epochs" and name in usual and not usual[name] else usual.get(name)
 
 
 def _far(name: str, options: Mapping[str, Any], usual: Mapping[str, Any]) -> int:
     """-1 where a setting is far below its default, 1 where it is far above, else 0."""
-    value, default = options.get(name), usual.get(name)
+    value, default = options.get(name), _default(name, usual)
     if not isinstance(value, int | float) or not isinstance(default, int | float) or not default:
         return 0
     low, high = UNUSUAL[name]
@@ -123,9 +137,33 @@ def of_norms(
     return [Finding("good", f"Gradients stayed finite in training: {text}{clipped}")]
 
 
-def of_time(name: str, state: str, back: np.ndarray, options: Mapping[str, Any]) -> Finding:
-    """How the loss's gradient by a state changes with the steps back from the end."""
-    where, steps = f"{name}, state {state}", len(back)
+def of_times(gradients: Mapping[str, Mapping[str, np.ndarray]], options: Mapping[str, Any]) -> list[Finding]:
+    """How the loss's gradient by each state of each layer changes with the steps back from the end; all that vanish are
+    one finding, since one option changes them."""
+    backs = {f"{name}, state {state}": back for name, states in gradients.items() for state, back in states.items()}
+    gone = {where: felt for where, back in backs.items() if (felt := _felt(back))}
+    found = [of_time(where, back, options) for where, back in backs.items() if len(gone) < 2 or where not in gone]
+    if len(gone) > 1:
+        places = "; ".join(f"the last {felt} of {len(backs[where])} steps ({where})" for where, felt in gone.items())
+        text = f"The gradient vanishes in {len(gone)} states: less than 1% of it is left beyond {places}"
+        found.insert(0, Finding("problem", text, *_longer(options)))
+    return found
+
+
+def _felt(back: np.ndarray) -> int:
+    """The last steps over which a gradient that vanishes is felt; 0 for one that does not vanish."""
+    if (
+        not np.isfinite(back).all()
+        or len(back) < FAR
+        or not back[-max(len(back) // 10, 1) :].mean() < FADED * back.max()
+    ):
+        return 0
+    return int(np.flatnonzero(back >= 0.01 * back.max()).max()) + 1
+
+
+def of_time(where: str, back: np.ndarray, options: Mapping[str, Any]) -> Finding:
+    """How the loss's gradient by one state changes with the steps back from the end."""
+    steps = len(back)
     if not np.isfinite(back).all():
         return Finding("problem", f"{where}: the gradient is not finite", *_smaller(options))
     most = back.max()
@@ -134,8 +172,7 @@ def of_time(name: str, state: str, back: np.ndarray, options: Mapping[str, Any])
     if steps < FAR:
         return Finding("good", f"{where}: {steps} steps are too few for a gradient to vanish or explode")
     end = back[-max(steps // 10, 1) :].mean()
-    if end < FADED * most:
-        felt = int(np.flatnonzero(back >= 0.01 * most).max()) + 1
+    if felt := _felt(back):
         text = f"{where}: the gradient vanishes; beyond the last {felt} of {steps} steps less than 1% of it is left"
         return Finding("problem", text, *_longer(options))
     if end > GROWN * back[: max(steps // 10, 1)].mean() > 0:
@@ -159,7 +196,14 @@ def of_gates(
             if share >= MANY:
                 text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are all but always {side}"
                 found.append(Finding("problem", text, "use fewer units, or smaller weights", _fewer(options)))
-    return found or ([Finding("good", f"None of the {len(gates)} gates is stuck open or closed")] if gates else [])
+    which = (
+        f"None of the {len(gates)} gates is"
+        if len(gates) > 1
+        else f"The only gate, {gates[0].name}, is not"
+        if gates
+        else ""
+    )
+    return found or ([Finding("good", f"{which} stuck open or closed")] if gates else [])
 
 
 def _ends(gate: Gate) -> float:
@@ -203,14 +247,15 @@ def _epochs(options: Mapping[str, Any], done: int, usual: Mapping[str, Any]) -> 
     """More epochs, the default at least; more time, where it was that which ended the training."""
     if options.get("time_limit") and done < options["epochs"]:
         return "the time limit ended the training; give it more", _set(options, "time_limit", 3)
-    least = (usual["epochs"] or FEW) if "epochs" in usual else 0
-    return "train longer", f"--set epochs={max(2 * options['epochs'], least)}"
+    return "train longer", f"--set epochs={max(2 * options['epochs'], _default('epochs', usual) or 0)}"
 
 
 def _other_steps(options: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, str]:
-    """Smaller steps where they are far larger than by default, else larger ones."""
+    """Smaller steps where they are far larger than by default, more where they are far fewer, else larger ones."""
     if _far("learning_rate", options, usual) > 0:
         return "take smaller steps", f"--set learning_rate={usual['learning_rate']:g}"
+    if _far("epochs", options, usual) < 0:
+        return "train longer", f"--set epochs={_default('epochs', usual)}"
     return "take larger steps", _set(options, "learning_rate", 3.0)
 
 
