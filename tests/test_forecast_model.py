@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import torch
 
-from gatework.errors import OptionError
+import gatework
+from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines
 from gatework.tasks.forecast.decoding import time_since
@@ -305,3 +306,22 @@ def test_a_run_of_each_kind_is_loaded_the_same(way: str, tmp_path: Path) -> None
     options = ForecastOptions(**SMALL, decoding=way, ensemble=2, transform="log-difference")
     trained = jobs.train(ForecastTask(options), table(), out=tmp_path / "run", quiet=True)
     assert jobs.load(tmp_path / "run").predict(None) == trained.predict(None)
+
+
+def test_no_forecast_leaves_its_limits(tmp_path: Path) -> None:
+    """Of counts of 0 and 1: quantiles, forecasts beyond the horizon and baselines stay at 0 or above, too."""
+    rng = np.random.default_rng(5)
+    counts = {"step": np.arange(120), "sold": (rng.random(120) < 0.4).astype(float)}
+    small: dict[str, Any] = {"horizon": 4, "season": 4, "lookback": 8, "epochs": 1, "hidden_size": 4, "width": 2}
+    free, limited = (gatework.Forecaster(**small, **more).fit(counts) for more in ({}, {"lowest": 0, "highest": 1.5}))
+    assert free.predict()["q0.05"].min() < 0
+    with pytest.warns(UserWarning, match="trained for 4 steps"):
+        far = limited.predict(8).drop("series", "time").to_numpy()
+    assert far.min() >= 0 and far.max() <= 1.5 and len(far) == 8
+    np.testing.assert_array_equal(
+        limited.predict()["q0.5"], np.clip(free.predict()["q0.5"].to_numpy(), 0, 1.5)
+    )  # what is learned is the same
+    with pytest.raises(DataError, match="lowest=0 says that no value is below it, but series 'sold' has -1"):
+        gatework.Forecaster(**small, lowest=0).fit({**counts, "sold": counts["sold"] - 1})
+    with pytest.raises(OptionError, match="lowest=2 must be below highest=1"):
+        gatework.Forecaster(**small, lowest=2, highest=1).fit(counts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gatework.errors import OptionError
 from gatework.training.options import option
 from gatework.training.regularisation import NumericOptions
@@ -102,6 +104,8 @@ class ForecastOptions(NumericOptions):
     ridge: float = option(1.0, "penalty on the squared weights of the solved linear map", panel="model", low=0)
     quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
     interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)
+    lowest: float | None = option(None, "no forecast lies below it, such as 0 for counts", panel="model")
+    highest: float | None = option(None, "no forecast lies above it, such as 1 for shares", panel="model")
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
 
     classical: str = option(
@@ -157,6 +161,8 @@ class ForecastOptions(NumericOptions):
             raise OptionError("cell=gru_d reads step by step what is missing; use another decoding than segments")
         if self.loss == "mape" and not self.transform.startswith("log"):
             raise OptionError("loss=mape is a share of values above 0: add transform=log")
+        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
+            raise OptionError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
         if self.unit and self.scale != "last":
             raise OptionError(f"unit={self.unit:g} is of scale=last; windows are scaled by their deviation")
 
@@ -174,6 +180,12 @@ class ForecastOptions(NumericOptions):
     def covariates(self) -> dict[str, tuple[str, ...]]:
         """The columns beside the target, by role."""
         return {"past": self.past, "future": self.future, "static": self.static}
+
+    def limited(self, values: np.ndarray) -> np.ndarray:
+        """Forecasts that lie between `lowest` and `highest`."""
+        if self.lowest is None and self.highest is None:
+            return values
+        return np.clip(values, self.lowest, self.highest)
 
     @property
     def bounds(self) -> tuple[int, int] | None:

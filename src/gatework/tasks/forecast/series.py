@@ -19,7 +19,7 @@ from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import NOWHERE, finish, origins, reduced, settled, short, uneven, with_truth
-from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale
+from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale, within
 
 MOST_LINES = 5  # of series that an error lists
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
@@ -56,8 +56,7 @@ class SeriesTask(Task):
         refuse(found)
         assert panel is not None
         self.options = replace(self.options, **settled(panel, self.options))
-        if self.options.transform.startswith("log"):
-            positive(panel)
+        self._refuse_values(panel)
         counts = self._counts(valid is not None, test is not None)
         panel = self._scaled(panel, counts)
         more, parts = self._parts(panel, counts)
@@ -81,6 +80,12 @@ class SeriesTask(Task):
         columns = {"time": options.time, "target": options.target, "series": options.series}
         extra = {"covariates": options.covariates, "channels": self.channels, "identity": options.identity}
         return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
+
+    def _refuse_values(self, panel: Panel) -> None:
+        """An error where the options forbid a value."""
+        if self.options.transform.startswith("log"):
+            positive(panel)
+        within(panel, self.options.lowest, self.options.highest)
 
     def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
         """Covariates scaled by the training part, which `channels` keeps."""
@@ -135,8 +140,7 @@ class SeriesTask(Task):
         if union:
             joined, numbers = panel.renewed(joined)
             ends = np.where(numbers >= 0, ends[numbers], joined.lengths)
-        if self.shape().log:
-            positive(joined)
+        self._refuse_values(joined)
         horizon = self.shape().horizon
         cuts = [origins(end, length, horizon) for end, length in zip(ends, joined.lengths, strict=True)]
         scales = getattr(self, "scales", None)
@@ -171,8 +175,7 @@ class SeriesTask(Task):
             if panel is None:
                 return found
             self.options = replace(self.options, **settled(panel, self.options))
-            if self.options.transform.startswith("log"):
-                positive(panel)
+            self._refuse_values(panel)
             more, parts = self._parts(panel, self._counts(False, False))
             more += [] if any(each.level == "error" for each in more) else reduced(panel, self.options)
             shape = self.shape()
@@ -228,8 +231,7 @@ class SeriesTask(Task):
         assert later is not None
         self._warn(self.last, later, found)
         panel = followed(self.last, later, source)[0]
-        if self.shape().log:
-            positive(panel)
+        self._refuse_values(panel)
         return panel
 
     def _warn(self, known: Panel, later: Panel, found: list[Finding]) -> None:

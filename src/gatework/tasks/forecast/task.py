@@ -92,7 +92,7 @@ class ForecastTask(SeriesTask):
             truths.append(batch.truth.numpy())
             outputs[:, :, 1:] = stretched(outputs[:, :, 1:], adjustment)
             values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
-            results.append(np.exp(values) if windows.shape.log else values)
+            results.append(self.options.limited(np.exp(values) if windows.shape.log else values))
         loss = sum(losses) / max(len(windows), 1)
         return np.concatenate(results), np.concatenate(scaled), np.concatenate(truths), loss
 
@@ -148,6 +148,7 @@ class ForecastTask(SeriesTask):
     def _point_errors(self, values: np.ndarray, windows: Windows, rows: np.ndarray | None = None) -> dict[str, float]:
         """Errors of the forecasts of all windows, or of some rows of them."""
         here = slice(None) if rows is None else rows
+        values = self.options.limited(values)
         return measures.measures(values, windows.truth()[here], windows.scales[here], self._naive2(windows)[here])
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
@@ -202,4 +203,5 @@ class ForecastTask(SeriesTask):
             return forecast(panel)[:, :steps]
         warnings.warn(beyond(trained, steps, bool(options.quantiles)), stacklevel=4)
         panel = panel.ends(self.shape().lookback)
-        return further(forecast, panel, steps, options.quantiles, self.shape().log, options.seed)
+        found = further(forecast, panel, steps, options.quantiles, self.shape().log, options.seed)
+        return options.limited(found)

@@ -268,10 +268,23 @@ class Batches(Sequence):
 
 def positive(panel: Panel) -> None:
     """Refuses values that have no logarithm."""
-    bad = np.flatnonzero(panel.values <= 0)
+    _refuse(panel, panel.values <= 0, "transform=log needs values above 0", "use transform=none")
+
+
+def within(panel: Panel, lowest: float | None, highest: float | None) -> None:
+    """Refuses values that no forecast may have."""
+    if lowest is not None:
+        _refuse(panel, panel.values < lowest, f"lowest={lowest:g} says that no value is below it", "choose a lower one")
+    if highest is not None:
+        _refuse(
+            panel, panel.values > highest, f"highest={highest:g} says that no value is above it", "choose a higher one"
+        )
+
+
+def _refuse(panel: Panel, which: np.ndarray, what: str, advice: str) -> None:
+    """An error that names the first of some values, where there are any."""
+    bad = np.flatnonzero(which)
     if len(bad):
         number = int(np.searchsorted(panel.offsets, bad[0], side="right")) - 1
-        raise DataError(
-            f"transform=log needs values above 0, but series {panel.names[number]!r} has {panel.values[bad[0]]:g} "
-            f"({len(bad)} such values); use transform=none"
-        )
+        value = f"{panel.values[bad[0]]:g} ({len(bad)} such values)"
+        raise DataError(f"{what}, but series {panel.names[number]!r} has {value}; {advice}")
