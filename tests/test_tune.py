@@ -417,7 +417,19 @@ def compared(best: list[float], defaults: list[float], higher: bool = True) -> f
 def test_the_words_follow_the_numbers(best: list[float], defaults: list[float], verdict: str, said: str) -> None:
     found = compared(best, defaults)
     assert found.verdict == verdict
-    assert words.compared(found, {"dropout": 0.2}).startswith(said)
+    told = words.compared(found, {"dropout": 0.2})
+    assert told.startswith(said) and ("best/ has the found settings" in told) == (verdict != "better")
+
+
+def test_notes_name_the_trial_that_has_the_defaults() -> None:
+    """A search that was killed at once draws them again, under a later number."""
+    import optuna
+
+    made = optuna.create_study()
+    made.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+    made.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={study.DEFAULTS: []}))
+    told = " ".join(words.notes(0, made, None, {"complete": 1, "lost": 1, "pruned": 2}))
+    assert "Trial 1 has the defaults" in told and "1 trial was running" in told and "2 trials were ended early" in told
 
 
 def test_noise_is_welch_s() -> None:

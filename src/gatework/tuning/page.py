@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gatework.tuning.search import Search
 
 MOST_ROWS = 200  # trials in the table; of more, the best
-ENDS = {"complete": "trials complete", "pruned": "ended early", "failed": "failed", "lost": "lost"}
+ENDS = {"complete": "complete", "pruned": "ended early", "failed": "failed", "lost": "lost"}
 
 
 def render(search: Search, study: optuna.Study, best: FrozenTrial, found: Comparison | None, verdict: str) -> str:
@@ -46,7 +46,7 @@ def page(
         "task": search.task.name,
         "source": str(search.about["source"]),
         "metric": search.metric,
-        "counts": ", ".join(f"{count:,} {ENDS[name]}" for name, count in counts.items() if count),
+        "counts": ended(counts),
         "seconds": report_words.duration(studies.spent(list(trials))),
         "changes": changes(search, best),
         "comparison": comparison(found),
@@ -59,6 +59,13 @@ def page(
         "notes": words.notes(len(search.rounds), study, found, counts),
         "commands": commands(search, best),
     }
+
+
+def ended(counts: Mapping[str, int]) -> str:
+    """`8 trials: 6 complete, 2 lost`."""
+    total = sum(counts.values())
+    several = ", ".join(f"{count:,} {ENDS[name]}" for name, count in counts.items() if count)
+    return f"{total:,} trial{'' if total == 1 else 's'}: {several}"
 
 
 def states(trials: Sequence[FrozenTrial]) -> dict[str, int]:

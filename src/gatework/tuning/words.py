@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+ENDED = {
+    "pruned": "was ended early because it lagged behind; its number is not final.|"
+    "were ended early because they lagged behind; their numbers are not final.",
+    "failed": "failed; the table says why.|failed; the table says why.",
+    "lost": "was running when a process ended, and does not count.|"
+    "were running when a process ended, and do not count.",
+}
 PARTS = {"test": "test rows, which the search never saw", "valid": "validation rows"}
 
 
@@ -57,15 +64,21 @@ def compared(found: Comparison, values: Any) -> str:
     changed = ", ".join(values) or "nothing"
     if found.verdict == "better":
         return f"The search won: {both}. Changed: {changed}."
+    held = "The run in best/ has the found settings, which were chosen on validation rows"
     if found.verdict == "worse":
-        return f"The defaults win on held-out rows: {both}. What looked better on validation does not hold; keep them."
-    return f"No difference beyond the noise: {both}. These rows and seeds cannot tell the two apart."
+        return (
+            f"The defaults win on held-out rows: {both}. What looked better on validation does not hold: keep the "
+            f"defaults. {held}."
+        )
+    return f"No difference beyond the noise: {both}. These rows and seeds cannot tell the two apart. {held}."
 
 
 def notes(search_folds: int, study: optuna.Study, found: Comparison | None, states: dict[str, int]) -> list[str]:
     """What the reader must know to judge the numbers."""
+    defaults = finals.default_trial(study)
     lines = [
-        "Trial 0 has the defaults, so the best trial can never be worse than they on validation.",
+        f"Trial {defaults.number if defaults else 0} has the defaults, so the best trial can never be worse than they "
+        "on validation.",
         "The search saw training and validation rows only. The best of many trials is partly lucky: that is why the "
         "finalists were trained anew with other seeds, and compared on rows that chose nothing.",
     ]
@@ -78,12 +91,11 @@ def notes(search_folds: int, study: optuna.Study, found: Comparison | None, stat
         )
     if search_folds > 1:
         lines.append(f"A trial's number is the mean over {search_folds} folds; its spread stands beside it.")
-    if states.get("pruned"):
-        lines.append(
-            f"{states['pruned']} trials were ended early because they lagged behind; their numbers are not final."
-        )
-    if states.get("failed"):
-        lines.append(f"{states['failed']} trials failed; the table says why.")
-    if states.get("lost"):
-        lines.append(f"{states['lost']} trials were running when a process ended, and do not count.")
-    return lines
+    told = [_ended(states.get(name, 0), text) for name, text in ENDED.items()]
+    return lines + [each for each in told if each]
+
+
+def _ended(count: int, text: str) -> str:
+    """What became of trials that were not completed, in the singular where it is one."""
+    one, several = text.split("|")
+    return f"1 trial {one}" if count == 1 else f"{count:,} trials {several}" if count else ""
