@@ -279,6 +279,9 @@ def test_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         cells.use("json")
     with pytest.raises(CellError, match="exists already"):
         cells.use("clashing_cells")
+    for odd in ("", 3, cells):
+        with pytest.raises(OptionError, match="is used by its name"):
+            cells.use(odd)  # type: ignore[arg-type]
     for module in ("own_cells", "clashing_cells"):
         sys.modules.pop(module, None)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.testing import assert_close
 
 import gatework
@@ -142,8 +142,11 @@ def test_errors_are_those_of_the_ordinary_way() -> None:
         layer.weight_hh_l0 = nn.Parameter(torch.zeros(4 * H, H + 1))
         with pytest.raises(LayerError, match="parameters of lstm must be"):
             layer(torch.zeros(3, 2, I))
-        layer.weight_hh_l0 = nn.Parameter(torch.zeros(4 * H, H, dtype=torch.float64))
-        assert isinstance(layer(torch.zeros(3, 2, I))[0], Tensor)
+        x, weight = torch.randn(3, 2, I), torch.randn(4 * H, H)
+        layer.weight_hh_l0 = nn.Parameter(weight)
+        want = layer(x)[0]
+        layer.weight_hh_l0 = nn.Parameter(weight.double())
+        assert torch.equal(layer(x)[0], want), "a parameter of another type is cast, not read as it lies"
 
 
 @pytest.mark.parametrize("name", [name for name in cells.names() if len(cells.get(name).graph.inputs) == 1])

@@ -139,7 +139,8 @@ def test_no_steps_and_no_sequences(kind: str) -> None:
         assert output.shape == (steps, batch, 8)
         assert all(s.shape == (4, batch, 4) and not s.any() for s in leaves(states))
         (output.sum() + sum(s.sum() for s in leaves(states))).backward()
-        assert x.grad is not None
+        assert x.grad is not None and x.grad.shape == x.shape
+        assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
     output, _ = layer(torch.randn(3, 2, 3), lengths=[0, 0])
     assert output.shape == (3, 2, 8)
     assert not output.any()

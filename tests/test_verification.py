@@ -64,8 +64,9 @@ def test_what_does_not_fit_is_refused() -> None:
         gatework.verify(mixed, {"heads": 2})
     with pytest.raises(OptionError, match="no input 'rat'; it has x, static, rate"):
         gatework.verify(mixed, inputs={"rat": 0.5})
-    with pytest.raises(ShapeError, match="must be float64"):
-        gatework.verify(mixed, inputs={"x": np.ones((6, 3, 8))})
+    for odd in (np.ones((6, 3, 8)), [1.0, 2.0]):
+        with pytest.raises(ShapeError, match=r"input x must have shape \(6, 3, 7\); got"):
+            gatework.verify(mixed, inputs={"x": odd})
 
 
 def test_the_reference_by_name() -> None:

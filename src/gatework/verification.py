@@ -19,7 +19,7 @@ from gatework.compiler.ir import Graph, Node
 from gatework.compiler.lang import Cell
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.simplify import Term
-from gatework.errors import OptionError
+from gatework.errors import OptionError, ShapeError
 from gatework.runtime.interpreted import Interpreted
 from gatework.runtime.rows import Rows
 from gatework.runtime.select import program
@@ -149,6 +149,8 @@ class Case:
             return 0.375 if given is None else float(given)
         lead = (STEPS, BATCH) if item.per == "step" else (BATCH,)
         drawn = self.normal(*lead, size(self.sizes, item.width))
+        if given is not None and np.shape(given) != drawn.shape:
+            raise ShapeError(f"input {item.name} must have shape {drawn.shape}; got {np.shape(given)}")
         return drawn if given is None else np.asarray(given, np.float64)
 
     # --- the derivative ----------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def one(name: str, searched: tuple[str, ...]) -> Cell | None:
 
 def use(package: str) -> list[str]:
     """Add the cells of a package (and its modules) or of one module; gives their names."""
+    if not isinstance(package, str) or not package:
+        raise OptionError(f"a package or module is used by its name, as 'my_package'; got {package!r}")
     added = found((package,))
     if not added:
         raise OptionError(f"{package} holds no cell: decorate functions with @gatework.cell")
