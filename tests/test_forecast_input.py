@@ -381,3 +381,21 @@ def test_a_part_without_any_value_is_refused_by_check_and_train(tmp_path: Path) 
     for command in (["check"], ["train", "--out", str(tmp_path / "run")]):
         told = call(command[0], "forecast", path, *COLUMNS, *SMALL, *command[1:], code=2).output
         assert "no window of the validation part has a value to forecast" in told
+
+
+def test_rows_of_one_time_name_the_column_that_tells_them_apart(tmp_path: Path) -> None:
+    rows = [[day(k), shop, units(k), "2024"] for shop in "ab" for k in range(40)]
+    path = written(tmp_path / "sales.csv", rows, "day,shop,units,year")
+    told = call("check", "forecast", path, "--target=units", code=2).stdout
+    assert "keep one of them, or name the column of the series, series=shop (they differ in shop);" in told
+    told = call(
+        "check", "forecast", written(tmp_path / "b.csv", [r[:3] for r in [*rows, rows[0]]]), *COLUMNS, code=2
+    ).stdout
+    assert "keep one of them, or sum them;" in told
+
+
+def test_the_ends_of_series_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "sales.csv", [[day(k), s, units(k)] for s, n in (("a", 60), ("b", 45)) for k in range(n)])
+    call("train", "forecast", path, *COLUMNS, *SMALL, "--out", tmp_path / "run", "-q")
+    told = call("predict", tmp_path / "run").stderr
+    assert f"(from {day(44)} in series 'b' to {day(59)} in series 'a')" in told

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
-from gatework.data.dates import shown_time
+from gatework.data.dates import reads_as_times, shown_time
 from gatework.data.finding import Finding
 from gatework.data.frequency import Frequency, infer
 from gatework.data.table import Table, listed
@@ -118,14 +119,34 @@ def repeated(data: Rows) -> list[Finding]:
         return []
     at = int(twice[0])
     first, second = sorted((int(data.rows[at]), int(data.rows[at + 1])))
-    several = len(data.names) > 1
-    hint = "keep one of them, or sum them" if several else "keep one of them, or name the column series=COLUMN"
+    hint = f"keep one of them, {_apart(data, first, second) or 'or sum them'}"
     message = (
         f"{data.table.where(second)}: time {shown_time(data.times[at], data.dates)} of series "
         f"{data.names[data.owners[at]]!r} stands also in {data.table.place(first)} ({len(twice)} such rows); {hint}; "
         "local times that repeat when clocks go back need an offset such as +01:00"
     )
     return [Finding("error", message, second)]
+
+
+def _apart(data: Rows, first: int, second: int) -> str:
+    """Which column of names could say that two rows of one time belong to different series, where none was given."""
+    table = data.table
+    if not set(data.names) <= set(table.columns):
+        return ""
+    apart = [
+        name
+        for name in table.columns
+        if _names(table, name) and table.column(name)[first] != table.column(name)[second]
+    ]
+    return f"or name the column of the series, series={apart[0]} (they differ in {listed(apart, 3)})" if apart else ""
+
+
+def _names(table: Table, name: str) -> bool:
+    """Whether a column holds names: texts that are neither numbers nor dates."""
+    column = table.column(name).drop_nulls().head(100)
+    if column.dtype != pl.String or reads_as_times(column, False):
+        return False
+    return column.cast(pl.Float64, strict=False).null_count() > 0
 
 
 def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency, how: str) -> list[Finding]:

@@ -18,7 +18,17 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.parts import NOWHERE, finish, origins, reduced, settled, short, uneven, with_truth
+from gatework.tasks.forecast.parts import (
+    NOWHERE,
+    finish,
+    last_times,
+    origins,
+    reduced,
+    settled,
+    short,
+    uneven,
+    with_truth,
+)
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale, within
 
 MOST_LINES = 5  # of series that an error lists
@@ -150,19 +160,23 @@ class SeriesTask(Task):
         windows = with_truth(make_windows(joined, self.shape(), cuts, scales))
         if not len(windows):
             raise DataError(
-                f"{named(source)}: no series goes on for a step after what the model knows (to {self._ends()}); give "
+                f"{named(source)}: no series goes on for a step after what the model knows ({self._ends()}); give "
                 "later rows"
             )
         return joined, windows
 
     def origin(self) -> str:
-        return f"no file given: each series goes on from its end, which the run keeps (to {self._ends()})"
+        return f"no file given: each series goes on from its end, which the run keeps ({self._ends()})"
 
     def _ends(self) -> str:
-        if not hasattr(self, "last") or not len(self.last):
+        if not hasattr(self, "last") or not self.last.lengths.any():
             return "the end of the training data"
-        time = self.last.times(0, self.last.lengths[:1] - 1)[0]
-        return f"{shown_time(time, self.last.dates)} in series {self.last.names[0]!r}"
+        ends, there = last_times(self.last), np.flatnonzero(self.last.lengths)
+        first, last = (
+            f"{shown_time(int(ends[k]), self.last.dates)} in series {self.last.names[there[k]]!r}"
+            for k in (ends.argmin(), ends.argmax())
+        )
+        return f"to {first}" if ends.min() == ends.max() else f"from {first} to {last}"
 
     def _remember(self, panel: Panel) -> None:
         self.scales = np.array([seasonal_scale(part, self.shape().season) for part in panel])
