@@ -14,6 +14,7 @@ against 0.672 at 96 steps), to scale windows by mean or deviation (0.685, 0.692 
 (0.712), and to leave channels unnamed (0.676 against 0.672). Absolute errors do better there at 96 steps (0.658 against
 0.666), but not at 336 and 720, so that 96 alone learns absolute ones. That horizon's test part was read twice: with
 squared errors first, as they did better on the last three months of the training part; ridge was ahead then (0.385).
+The ensemble of M4 Hourly first had three members (OWA 0.4439); eight are what ten minutes of training hold.
 
 Results go to benchmarks/results/forecast_NAME.json: medians and spread over the seeds, the baselines of the same runs,
 whether the figure is reached (it counts only where it beats every baseline), settings, machine, versions and commit.
@@ -50,7 +51,7 @@ CHANGES: dict[str, Any] = {"scale": "last", "loss": "mape", "epochs": 10}
 HOURLY = {**COMMON, **SEGMENTS, "horizon": 48, "season": 24, "lookback": 336, "epochs": 12}
 SETTINGS: dict[str, dict[str, Any]] = {
     "m4_hourly": HOURLY,
-    "m4_hourly_ensemble": {**HOURLY, "ensemble": 3},
+    "m4_hourly_ensemble": {**HOURLY, "ensemble": 8},
     "m4_weekly": {
         **COMMON, **SEGMENTS, "horizon": 13, "season": 1, "lookback": 156, "segment": 13, "scale": "last", "epochs": 8,
         "windows": 10_000,
