@@ -249,14 +249,15 @@ def test_what_curves_say() -> None:
 def test_the_gap_is_between_what_was_measured_alike() -> None:
     rows = [{"epoch": 1.0, "train_loss": 9.0, "valid_loss": 2.0}]
 
-    def said(train: float, valid: float) -> str:
-        parts = {"train": {"loss": train, "accuracy": 0.9}, "valid": {"loss": valid, "accuracy": 0.7}}
-        return words.gap(rows, {**parts, "metric": {"name": "accuracy"}})[0]
+    def said(train: float, valid: float, accuracy: float = 0.7) -> str:
+        parts = {"train": {"loss": train, "accuracy": 0.9}, "valid": {"loss": valid, "accuracy": accuracy}}
+        return words.gap(rows, {**parts, "metric": {"name": "accuracy", "higher": True}})[0]
 
     assert "0.5 on training rows and 2 on validation (accuracy 0.9 and 0.7)" in said(0.5, 2)
     assert "a gap of 1.5" in said(0.5, 2)
     assert "no gap" in said(1.99, 2)
-    assert "does not overfit" in said(2, 1)
+    assert "does not overfit" in said(2, 1, accuracy=0.9)
+    assert "the harder one by accuracy" in said(2, 1) and "does not overfit" not in said(2, 1)
     assert words.gap(rows, {"train": None, "valid": None})[0] == words.gap(rows)[0], "of runs before it was measured"
 
 

@@ -421,6 +421,11 @@ def test_the_words_follow_the_numbers(best: list[float], defaults: list[float], 
     assert told.startswith(said) and ("best/ has the found settings" in told) == (verdict != "better")
 
 
+def test_seeds_that_change_nothing_say_nothing_of_chance() -> None:
+    told = words.compared(compared([0.9, 0.9, 0.9], [0.8, 0.8, 0.8]), {"dropout": 0.2})
+    assert "the seeds make no difference" in told and "could bring" not in told
+
+
 def test_notes_name_the_trial_that_has_the_defaults() -> None:
     """A search that was killed at once draws them again, under a later number."""
     import optuna

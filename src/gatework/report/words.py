@@ -67,7 +67,7 @@ def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | Non
     if not rows:
         return ["No loss was recorded."]
     if results and results.get("train") and results.get("valid"):
-        return [_measured_gap(results["train"], results["valid"], results["metric"]["name"]), *_course(rows, results)]
+        return [_measured_gap(results["train"], results["valid"], results["metric"]), *_course(rows, results)]
     return [_distance(rows[-1]), *_course(rows)]
 
 
@@ -75,7 +75,8 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric: str) -> str:
+def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], watched: Mapping[str, Any]) -> str:
+    metric = watched["name"]
     opening = f"The model's loss is {number(train['loss'])} on training rows and {number(valid['loss'])} on validation"
     if metric != "loss" and _finite(train.get(metric)):
         opening += f" ({named(metric)} {number(train[metric])} and {number(valid[metric])})"
@@ -83,11 +84,21 @@ def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], metric
     if abs(valid["loss"] - train["loss"]) <= CLOSE * abs(valid["loss"]):
         return f"{opening}: no gap to speak of."
     if valid["loss"] < train["loss"]:
+        if metric != "loss" and _finite(train.get(metric)) and _fell(train[metric], valid[metric], watched["higher"]):
+            return (
+                f"{opening}: the validation part is the easier one by the loss, the harder one by {named(metric)}, so "
+                "that they do not say whether the model overfits."
+            )
         return f"{opening}: the validation part is the easier one. The model does not overfit."
     return (
         f"{opening}: a gap of {number(valid['loss'] - train['loss'])}; the model knows its training rows better than "
         "new ones."
     )
+
+
+def _fell(train: float, valid: float, higher: bool) -> bool:
+    """Whether a metric is worse on validation than in training by more than a trifle."""
+    return (train - valid if higher else valid - train) > CLOSE * abs(valid)
 
 
 def _distance(row: Mapping[str, float]) -> str:

@@ -59,7 +59,7 @@ def compared(found: Comparison, values: Any) -> str:
     ours, theirs = statistics.fmean(found.best), statistics.fmean(found.defaults)
     both = (
         f"{named(found.metric)} {number(ours)} against {number(theirs)} (means of {len(found.seeds)} seeds on "
-        f"{PARTS[found.part]}; chance alone could bring {number(found.noise)})"
+        f"{PARTS[found.part]}; {_chance(found)})"
     )
     changed = ", ".join(values) or "nothing"
     if found.verdict == "better":
@@ -71,6 +71,11 @@ def compared(found: Comparison, values: Any) -> str:
             f"defaults. {held}."
         )
     return f"No difference beyond the noise: {both}. These rows and seeds cannot tell the two apart. {held}."
+
+
+def _chance(found: Comparison) -> str:
+    """How far seeds alone would take the means apart; no t test says so where they change nothing."""
+    return f"chance alone could bring {number(found.noise)}" if found.noise else "the seeds make no difference"
 
 
 def notes(search_folds: int, study: optuna.Study, found: Comparison | None, states: dict[str, int]) -> list[str]:

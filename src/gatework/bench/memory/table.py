@@ -84,6 +84,6 @@ def latency(own: Sequence[Reached]) -> str:
     dear = [each for each in others if each.step > SAME * plain.step]
     same = [each.model for each in others if each not in dear]
     costs = [f"{each.step / plain.step:.1f} times as much for {each.model}" for each in dear]
-    costs = [f"no less for {listed(same)}", *costs] if same else costs
+    costs = [f"about the same for {listed(same)}", *costs] if same else costs
     counts = f" Where latency counts: a step costs {', '.join(costs)}." if costs else ""
     return f". Up to {plain.longest} the plain RNN is enough.{counts}"
