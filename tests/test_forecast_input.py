@@ -285,6 +285,16 @@ def test_frames_of_both_kinds_give_the_same_and_come_back_as_they_went_in() -> N
     assert list(one.predict()["series"]) == ["units"] * 4
 
 
+@pytest.mark.parametrize("shape", ["%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M"])
+def test_firsts_of_months_are_read_as_months_whichever_way_they_are_written(shape: str) -> None:
+    """Both ways fit; read the wrong way, months are the first twelve days of each January."""
+    months = [datetime(2014 + k // 12, k % 12 + 1, 1) for k in range(60)]
+    panel, found = inspect_panel({"day": [f"{each:{shape}}" for each in months], "units": list(range(60))})
+    assert panel is not None and (str(panel.frequency), len(panel.values)) == ("1mo", 60)
+    (told,) = [each.message for each in found if each.level == "warning"]
+    assert f"date_format={'%m/%d/%Y' if shape.startswith('%d') else '%d/%m/%Y'}" in told
+
+
 # -- time zones -------------------------------------------------------------------------------------------------
 
 BERLIN = ZoneInfo("Europe/Berlin")

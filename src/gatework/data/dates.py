@@ -77,6 +77,9 @@ def read_times(table: Table, name: str, shape: str | None = None, whole_days: bo
         return _finished(table, name, column, numbers, numbers.is_null(), "whole numbers", False)
     text = _first_days(text)
     found, rivals = guess(text, shape)
+    other = "" if shape == found else _swapped(found, rivals)
+    if other and _evenness(_parse(text, other)) > _evenness(_parse(text, found)):
+        found, other = other, found
     parsed, zoned, told = _parse(text, found), "z" in found, []
     if zoned:
         local = _parse(text.str.replace(OFFSET, ""), found.removesuffix("%#z"))
@@ -84,8 +87,9 @@ def read_times(table: Table, name: str, shape: str | None = None, whole_days: bo
     none = parsed.null_count() == len(parsed)
     how = f"a date, such as {EXAMPLES}" if none else f"the format {found} of most rows"
     result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), how, True)
-    more = [] if shape == found else _ambiguous(table, name, found, rivals)
-    return result._replace(found=[*more, *told, *result.found], shape=found, zoned=zoned)
+    return result._replace(
+        found=[*_ambiguous(table, name, found, other), *told, *result.found], shape=found, zoned=zoned
+    )
 
 
 def reads_as_times(column: pl.Series, numeric: bool) -> bool:
@@ -191,12 +195,27 @@ def _finished(
     return Times(times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found)
 
 
-def _ambiguous(table: Table, name: str, shape: str, rivals: list[str]) -> list[Finding]:
-    if shape.startswith("%m/%d") and any(rival.startswith("%d/%m") for rival in rivals):
-        message = f"{table.source}, column {name!r}: read as month/day/year, but day/month/year would fit too; "
-        hint = "if that is wrong, give date_format=%d/%m/%Y, or write dates as 2024-01-31"
-        return [Finding("warning", message + hint, column=name)]
-    return []
+def _swapped(shape: str, rivals: list[str]) -> str:
+    """The format with day before month, where it reads as many cells as the one with month before day."""
+    other = shape.replace("%m/%d", "%d/%m")
+    return other if other != shape and other in rivals else ""
+
+
+def _evenness(times: pl.Series) -> float:
+    """The share of the commonest step between neighbouring times; all months are as long."""
+    steps = times.drop_nulls().unique().sort().diff().drop_nulls().dt.total_seconds() / 86_400
+    steps = pl.select(pl.when(steps >= 28).then((steps / 30.44).round() * 30.44).otherwise(steps)).to_series()
+    return steps.value_counts()["count"].max() / len(steps) if len(steps) else 0.0  # pyright: ignore
+
+
+def _ambiguous(table: Table, name: str, shape: str, other: str) -> list[Finding]:
+    """A warning where dates could be read in another way too."""
+    if not other:
+        return []
+    words = ["month/day/year" if each.startswith("%m/%d") else "day/month/year" for each in (shape, other)]
+    message = f"{table.source}, column {name!r}: read as {words[0]}, but {words[1]} would fit too; "
+    hint = f"if that is wrong, give date_format={other}, or write dates as 2024-01-31"
+    return [Finding("warning", message + hint, column=name)]
 
 
 def shown_time(time: int, dates: bool) -> Any:
