@@ -127,15 +127,22 @@ def test_the_oldest_entries_go(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @posix
-def test_what_belongs_to_somebody_else_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_belongs_to_somebody_else_is_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("GATEWORK_DEBUG", "compile")
     put(folder)
     monkeypatch.setattr(cache.os, "getuid", lambda: os.geteuid() + 1)
     assert cache.read("cell", "key") is None
     assert not cache.write("cell", "key", b"new")
+    assert f"{folder} belongs to another user" in capsys.readouterr().err
 
 
 @posix
-def test_links_are_not_followed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_are_not_followed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("GATEWORK_DEBUG", "compile")
     path = put(folder)
     elsewhere = tmp_path / "elsewhere.o"
     path.rename(elsewhere)
@@ -147,6 +154,7 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path, monkeypatch: pytes
     link.symlink_to(folder, target_is_directory=True)
     monkeypatch.setenv("GATEWORK_CACHE", str(link))
     assert cache.read("cell", "key") is None and not cache.write("cell", "x", b"")
+    assert f"{link} is a link: name the folder itself" in capsys.readouterr().err
 
 
 def test_an_entry_that_is_a_folder(folder: Path) -> None:

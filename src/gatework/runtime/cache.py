@@ -75,7 +75,7 @@ def write(name: str, key: str, image: bytes) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _own(folder, stat.S_ISDIR, 0o022):
-            debug("compile", lambda: f"gatework: nothing is cached, as others may write {folder}: chmod go-w {folder}")
+            debug("compile", lambda: f"gatework: nothing is cached, as {_distrusted(folder)}")
             return False
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-")
     except OSError as error:
@@ -91,6 +91,16 @@ def write(name: str, key: str, image: bytes) -> bool:
         return False
     _prune(folder)
     return True
+
+
+def _distrusted(folder: Path) -> str:
+    """Why a folder is not used, and what to do."""
+    status = folder.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return f"{folder} is a link: name the folder itself in GATEWORK_CACHE"
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        return f"{folder} belongs to another user: name a folder of your own in GATEWORK_CACHE"
+    return f"others may write {folder}: chmod go-w {folder}"
 
 
 def _prune(folder: Path) -> None:
