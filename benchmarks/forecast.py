@@ -29,13 +29,14 @@ import json
 import os
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from gatework.data.panel import read_panel
+from gatework.data.panel import Panel, read_panel
 from gatework.data.readers import read_table
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric
@@ -195,8 +196,9 @@ def run_series(name: str, seed: int, arguments: argparse.Namespace) -> dict[str,
     train, test = (m4_frames if name.startswith("m4") else tourism_frames)(arguments.data, name)
     options = ForecastOptions.of({**COLUMNS, **SETTINGS[name], "seed": seed}).with_settings(arguments.set)
     task = measured_by(ForecastTask, FIGURES[name][0])(options)
+    known = train if name.startswith("m4") else with_holes(read_panel(train, **COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
-        trained = jobs.train(task, train, test=test, out=Path(folder) / "run", quiet=True)
+        trained = jobs.train(task, known, test=test, out=Path(folder) / "run", quiet=True)
         return outcome(seed, trained, options)
 
 
@@ -214,13 +216,16 @@ def _lines(path: Path) -> dict[str, list[float | None]]:
 
 
 def tourism_frames(folder: Path, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The same of tourism's files: a series per column, values from the fifth line on. In training values of 0, which
-    have no logarithm, count as missing; the test parts have none."""
+    """The same of tourism's files: a series per column, values from the fifth line on."""
     kind = name.split("_")[1]
     train, test = (_columns(folder / "tourism" / f"{kind}_{part}.csv") for part in ("in", "oos"))
     ends = {each: len(values) for each, values in train.items()}
-    seen = {each: [value or None for value in values] for each, values in train.items()}
-    return _long(seen, dict.fromkeys(train, 0)), _long(test, ends)
+    return _long(train, dict.fromkeys(train, 0)), _long(test, ends)
+
+
+def with_holes(panel: Panel) -> Panel:
+    """Values of 0, which have no logarithm, count as missing, also where a series begins or ends with one."""
+    return replace(panel, values=np.where(panel.values == 0, np.nan, panel.values))
 
 
 def _columns(path: Path) -> dict[str, list[float | None]]:

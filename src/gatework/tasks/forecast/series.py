@@ -33,7 +33,7 @@ from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positi
 
 MOST_LINES = 5  # of series that an error lists
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
-NO_VALUE = "has a value to forecast and one to go on from; see the missing values, or choose other windows"
+NO_VALUE = "has a value to forecast and one to go on from; choose other valid_windows or test_windows"
 
 
 class SeriesTask(Task):
