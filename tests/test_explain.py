@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,8 +31,9 @@ from gatework.explanation.attribution import (
 )
 from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
-from gatework.explanation.path import integral, pieces
+from gatework.explanation.path import integral
 from gatework.explanation.pictures import drawn, log_scale
+from gatework.explanation.places import Samples, pieces
 from gatework.explanation.sentences import percentages, taken_away
 from gatework.explanation.shares import NGrams
 from gatework.explanation.subject import Seen, recurrent_layers
@@ -166,11 +168,14 @@ class Leap:
         total, second = entries.double().sum((1, 2)), entries[:, 1, 0].double()
         return 3 * torch.tanh(self.steep * (total - 1.3)) + second**2
 
+    def precisely(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def __len__(self) -> int:
         return len(self.entry)
 
 
-@pytest.mark.parametrize("steep", [20, 2e3, 2e4])
+@pytest.mark.parametrize("steep", [20, 2e3, 2e4, 1e6, 1e7])
 def test_a_path_over_a_watershed_adds_up(steep: float) -> None:
     """The leap belongs to the steps that lead over the border, in proportion to what they add; nothing is scaled."""
     channels, leap = integral(Leap(steep), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
@@ -179,21 +184,66 @@ def test_a_path_over_a_watershed_adds_up(steep: float) -> None:
 
 
 def test_a_leap_too_steep_to_follow_is_divided_and_told() -> None:
-    channels, leap = integral(Leap(1e6), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    channels, leap = integral(Leap(1e14), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
     assert leap == pytest.approx(6, rel=0.01)
     np.testing.assert_allclose(channels[:, 0], [1.5, 13.5, 0], rtol=0.01)
 
 
 def test_a_leap_that_no_gradient_shows_is_not_made_up() -> None:
-    channels, leap = integral(Leap(1e9), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    channels, leap = integral(Leap(1e18), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
     assert leap == 0 and channels.sum() == pytest.approx(9, rel=0.01), "the missing 6 are then told as an error"
 
 
+class Kinks(Leap):
+    """An output of maxima over time: 24 units, each the largest of four lines; the slope leaps at some 40 places."""
+
+    def __init__(self, seed: int):
+        super().__init__(1.0)
+        draw = torch.Generator().manual_seed(seed)
+        self.lines = torch.randn(24, 4, 3, generator=draw, dtype=torch.float64)
+        self.shift = torch.randn(24, 4, generator=draw, dtype=torch.float64)
+        self.weights = torch.randn(24, generator=draw, dtype=torch.float64)
+
+    def score(self, entries: torch.Tensor) -> torch.Tensor:
+        units = torch.einsum("uki,si->suk", self.lines, entries[:, :, 0].double()) + self.shift
+        return units.amax(2).tanh() @ self.weights
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_path_over_many_kinks_adds_up(seed: int) -> None:
+    """As of a maximum over time; in the sum and, beside 20,000 midpoints, in its parts."""
+    made = Kinks(seed)
+    channels, leap = integral(made, torch.zeros(3, 1), 64)  # type: ignore[arg-type]
+    places = ((torch.arange(20_000) + 0.5) / 20_000).view(-1, 1, 1)
+    points = (places * made.entry.double()).requires_grad_(True)
+    slopes = torch.autograd.grad(made.score(points).sum(), points)[0].mean(0)
+    exact = (slopes * made.entry)[:, 0].numpy()
+    whole = np.abs(exact).sum()
+    assert leap == 0 and abs(channels.sum() - exact.sum()) < 0.001 * whole
+    assert np.abs(channels[:, 0] - exact).sum() < 0.003 * whole
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_double_precision_is_the_same_model(name: str, request: pytest.FixtureRequest) -> None:
+    made = subject(request.getfixturevalue(name), **EXAMPLES[name])
+    with torch.no_grad():
+        single = float(made.score(made.entry.unsqueeze(0))[0])
+        with made.precisely():
+            double = made.network(made.entry.unsqueeze(0).double())
+            assert float(made.score(made.entry.unsqueeze(0).double())[0]) == pytest.approx(single, rel=1e-5)
+    assert double.dtype == torch.float64 and next(made.model.parameters()).dtype == torch.float32
+
+
 def test_pieces_are_narrow_where_the_output_bends_and_no_more_than_asked_for() -> None:
-    ends = pieces(lambda places: np.tanh(1e3 * (places - 0.3)), 32)
-    assert len(ends) == 33 and ends[0] == 0 and ends[-1] == 1 and (np.diff(ends) > 0).all()
-    assert np.mean(np.abs(ends - 0.3) < 0.01) > 0.4
-    assert [len(pieces(np.sin, count)) for count in (1, 2, 3, 7)] == [2, 3, 4, 8]
+    def outputs(places: np.ndarray) -> np.ndarray:
+        return np.tanh(1e3 * (places - 0.3))
+
+    samples = Samples.even(outputs).closer(outputs, 300, 2.0**-20)
+    for points in (1, 2, 3, 7, 64, 65, 1024):
+        ends, each = pieces(samples, points)
+        assert ends[0] == 0 and ends[-1] == 1 and (np.diff(ends) > 0).all() and len(each) == len(ends) - 1
+        assert each.sum() == points and set(each) <= {1, 2}
+        assert points < 64 or np.mean(np.abs(ends - 0.3) < 0.01) > 0.4
 
 
 def test_occlusion_is_the_model_without_the_word(words: jobs.Trained) -> None:

@@ -1,7 +1,8 @@
 """Why a trained model answers as it does: attributions, gates and states over time, memory; as arrays and as a page.
 
 Which file to open: subject.py (what is explained; classified.py, written.py and forecast.py make one of each task's
-inputs, tokens.py and shares.py help), attribution.py, path.py, memory.py, sentences.py, result.py, page.py.
+inputs, tokens.py and shares.py help), attribution.py, path.py, places.py, memory.py, sentences.py, result.py,
+page.py.
 """
 
 from __future__ import annotations

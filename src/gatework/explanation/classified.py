@@ -59,9 +59,9 @@ class Classified(Subject):
     def network(self, entries: Tensor) -> Tensor:
         batch = make_batch(self.row, np.zeros(len(entries), np.int64))[0]
         with Through(self.model.recurrent, entries):
-            return self.model(batch._replace(offsets=self._nothing(len(entries)))).double()
+            return self.model(batch._replace(offsets=self._nothing(entries))).double()
 
-    def _nothing(self, rows: int) -> Tensor | None:
+    def _nothing(self, entries: Tensor) -> Tensor | None:
         """Logits of an n-gram model that says nothing; None where the run has none."""
         return None
 
@@ -103,8 +103,8 @@ class Text(Classified):
             )
         return Wording("text", unit, self.against, shown, "an unknown word", tuple(notes))
 
-    def _nothing(self, rows: int) -> Tensor | None:
-        return None if self.grams is None else torch.zeros(rows, len(self.names))
+    def _nothing(self, entries: Tensor) -> Tensor | None:
+        return None if self.grams is None else entries.new_zeros(len(entries), len(self.names))
 
     def _attribute_grams(self) -> None:
         """By their weight in the whole model, which is the output's slope by their logits."""

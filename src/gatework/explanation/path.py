@@ -1,52 +1,107 @@
-"""Integrated gradients along a straight line, with the gradients taken where the output bends.
+"""Integrated gradients along a straight line, with the gradients taken where they are needed.
 
-A recurrent network can tip over at one place of the line, as at a watershed, and points spread evenly miss that place.
-So the output is run along the line first (no gradients), and pieces of it are halved where two Gauss-Legendre points
-would miss their change most. What is then added up is the plain integral: each piece's two gradients with the weights
-of its width, whatever they add up to.
+Points spread evenly miss where a recurrent network tips over, as at a watershed, and where a maximum over time changes
+hands. So the output is run along the line first, without gradients, and divided at such places, see places.py. What is
+then added up is the plain integral: each piece's gradients with the weights of its width, whatever they add up to.
+Where the output changes faster than single precision tells places apart, outputs and gradients are taken in double.
 
 The one exception is told with the result: a leap, a change within a millionth of the line that gradients do not add
-up to, as single precision cannot follow it. The gradients at its two ends stand across the border that is crossed, so
-the change is divided in proportion to them: the limit of the integral for ever steeper outputs.
+up to. The gradients at its two ends stand across the border that is crossed, so the change is divided in proportion to
+them: the limit of the integral for ever steeper outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.explanation.places import Samples, pieces
 from gatework.explanation.subject import ROWS, Subject
 
-EACH = 2  # gradients in each piece
-PLACES = np.array([0.5 - 0.5 / np.sqrt(3), 0.5 + 0.5 / np.sqrt(3)])  # of them in a piece of width 1
-FIRST = 16  # pieces of equal width to begin with, at most half of all
-AT_ONCE, ALIKE = 4, 0.3  # pieces that are halved before looking again: those that miss this part of the most
-NARROWEST = 2.0**-20  # pieces are not halved further: single precision knows some 16 places in one
+LEAST, MOST, STEPS_RUN = 150, 2000, 60_000  # outputs along the line: so many steps, but for short and long inputs
+CLOSER = 80  # outputs more in double precision
+NARROWEST, NARROWER = 2.0**-17, 2.0**-44  # intervals are not halved further in single and in double precision
+UNCLEAR = 2e-4  # of all changes: what bends more in the narrowest interval needs double precision
+NEAR = 2.0**-13  # of a place that does
+SUDDEN = 2.0**-20  # widest piece that may hold a leap
 MISSED = 1e-3  # of all changes: a leap that is missed by less is none
 STEEP = 10.0  # times the mean slope: from there on a gradient's direction is that of the leap
-CLOSE = 1 / 40  # of a piece's width: between outputs whose difference is taken as the slope
 
-Outputs = Callable[[np.ndarray], np.ndarray]
+
+class Line:
+    """The explained output and its gradients between the baseline (place 0) and the input (1)."""
+
+    def __init__(self, subject: Subject, baseline: Tensor):
+        self.subject, self.size = subject, max(ROWS // len(subject), 1)
+        self.start, self.stop = baseline.double(), subject.entry.double()
+        self.steep = np.zeros(0)  # places where double precision is used
+
+    def entries(self, places: np.ndarray) -> Tensor:
+        """Entries (S, T, I) in float64."""
+        return self.start + torch.from_numpy(places).view(-1, 1, 1) * (self.stop - self.start)
+
+    def close(self, places: np.ndarray) -> np.ndarray:
+        """Which places (S,) are taken in double precision."""
+        return np.any(np.abs(places[:, None] - self.steep) < NEAR, axis=1)
+
+    @torch.no_grad()
+    def outputs(self, places: np.ndarray) -> np.ndarray:
+        """The explained output (S,)."""
+        found, close = np.zeros(len(places)), self.close(places)
+        for double in (False, True):
+            for part in batches(close == double, self.size):
+                found[part] = self._scores(self.entries(places[part]), double).numpy()
+        return found
+
+    def _scores(self, entries: Tensor, double: bool) -> Tensor:
+        if not double:
+            return self.subject.score(entries.to(self.subject.entry.dtype)).double()
+        with self.subject.precisely():
+            return self.subject.score(entries)
+
+    def gradients(self, ends: np.ndarray, each: np.ndarray) -> np.ndarray:
+        """The integrals (P, T, I) over pieces by so many gradients in each, times the way."""
+        from captum.attr import IntegratedGradients
+
+        path, close = self.entries(ends), self.close((ends[:-1] + ends[1:]) / 2)
+        found = np.zeros((len(each), *path.shape[1:]))
+        for count, double in product((1, 2), (False, True)):
+            method = IntegratedGradients(lambda entries, double=double: self._scores(entries, double))
+            for part in batches((each == count) & (close == double), max(self.size // count, 1)):
+                parts = method.attribute(path[part + 1], path[part], n_steps=count, method="gausslegendre")
+                found[part] = parts.detach().numpy()
+        return found
+
+    def sampled(self) -> Samples:
+        """Outputs closest together where they bend, in double precision where they leap."""
+        count = int(np.clip(STEPS_RUN // len(self.subject), LEAST, MOST))
+        found = Samples.even(self.outputs).closer(self.outputs, count, NARROWEST)
+        missed = found.turns() > UNCLEAR * np.abs(np.diff(found.values)).sum()
+        self.steep = found.places[:-1][missed & (np.diff(found.places) <= NARROWEST)]
+        close = self.close(found.places)
+        if not close.any():
+            return found
+        found.values[close] = self.outputs(found.places[close])
+        return found.closer(self.outputs, CLOSER, NARROWER)
+
+
+def batches(which: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """The numbers of those that are True, so many at once."""
+    numbers = np.flatnonzero(which)
+    yield from (numbers[k : k + size] for k in range(0, len(numbers), size))
 
 
 def integral(subject: Subject, baseline: Tensor, points: int) -> tuple[np.ndarray, float]:
     """The integrals (T, I) of the gradient from the baseline to the input, times the way, with so many gradients; and
     how much of the output's change are leaps."""
-    from captum.attr import IntegratedGradients
-
-    outputs = outputs_of(subject, baseline)
-    ends = pieces(outputs, max(points // EACH, 1))
-    path = entries(subject, baseline, ends)
-    method = IntegratedGradients(lambda each: subject.score(each.to(subject.entry.dtype)))
-    size = max(ROWS // len(subject) // EACH, 1)
-    parts = [
-        method.attribute(path[k + 1 : k + 1 + size], path[k:-1][:size], n_steps=EACH, method="gausslegendre")
-        for k in range(0, len(path) - 1, size)
-    ]
-    found, changes = torch.cat(parts).detach().numpy(), np.diff(outputs(ends))
+    line = Line(subject, baseline)
+    samples = line.sampled()
+    ends, each = pieces(samples, points)
+    found, changes = line.gradients(ends, each), np.diff(samples.between(ends))
     leaps = leaping(found.sum((1, 2)), changes, np.diff(ends))
     found[leaps] *= (changes[leaps] / found[leaps].sum((1, 2)))[:, None, None]
     return found.sum(0), float(changes[leaps].sum())
@@ -56,55 +111,4 @@ def leaping(sums: np.ndarray, changes: np.ndarray, widths: np.ndarray) -> np.nda
     """Which pieces (n,) hold a leap: the narrowest, missed, and with gradients that point over the border."""
     whole = np.abs(changes).sum()
     missed = np.abs(sums - changes) > MISSED * whole
-    return (widths <= NARROWEST) & missed & (sums * changes > 0) & (np.abs(sums) > STEEP * whole * widths)
-
-
-def entries(subject: Subject, baseline: Tensor, places: np.ndarray) -> Tensor:
-    """Entries (S, T, I) in float64 at places between the baseline (0) and the input (1)."""
-    start = baseline.double()
-    return start + torch.from_numpy(places).view(-1, 1, 1) * (subject.entry.double() - start)
-
-
-def outputs_of(subject: Subject, baseline: Tensor) -> Outputs:
-    """The explained output (S,) at places (S,) of the line."""
-    size = max(ROWS // len(subject), 1)
-
-    @torch.no_grad()
-    def outputs(places: np.ndarray) -> np.ndarray:
-        parts = [places[k : k + size] for k in range(0, len(places), size)]
-        found = [subject.score(entries(subject, baseline, part).to(subject.entry.dtype)) for part in parts]
-        return torch.cat(found).double().numpy()
-
-    return outputs
-
-
-def pieces(outputs: Outputs, count: int) -> np.ndarray:
-    """Ends (count + 1,) of pieces from 0 to 1: those are halved whose change is missed most."""
-    ends = np.linspace(0, 1, max(min(FIRST, count // 2), 1) + 1)
-    missed = misses(outputs, ends)
-    while len(ends) <= count:
-        room = min(AT_ONCE, count + 1 - len(ends))
-        gain = missed * (np.diff(ends) > NARROWEST)
-        worst = np.argsort(-gain, kind="stable")[:room]
-        worst = np.sort(worst[gain[worst] >= ALIKE * gain[worst[0]]])
-        halves = (ends[worst] + ends[worst + 1]) / 2
-        each = np.stack([ends[worst], halves, ends[worst + 1]], 1)
-        found = misses(outputs, each)
-        missed[worst] = found[:, 0]
-        missed, ends = np.insert(missed, worst + 1, found[:, 1]), np.insert(ends, worst + 1, halves)
-    return ends
-
-
-def misses(outputs: Outputs, ends: np.ndarray) -> np.ndarray:
-    """By how much two points miss the output's change over each piece; `ends` (..., n + 1) gives (..., n).
-
-    Slopes at the points are differences of outputs close by, so that no gradient is spent on looking.
-    """
-    widths = np.diff(ends)
-    points = ends[..., :-1, None] + widths[..., None] * PLACES
-    near = CLOSE * widths[..., None]
-    around = np.stack([points - near, points + near])
-    values = outputs(np.concatenate([ends.ravel(), around.ravel()]))
-    changes = np.diff(values[: ends.size].reshape(ends.shape))
-    before, after = values[ends.size :].reshape(around.shape)
-    return np.abs(((after - before) / (2 * CLOSE)).mean(-1) - changes)
+    return (widths <= SUDDEN) & missed & (sums * changes > 0) & (np.abs(sums) > STEEP * whole * widths)

@@ -5,6 +5,7 @@ Letters: T steps, I units that the recurrent layers read, K outputs, S variants 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,6 +75,18 @@ class Subject(ABC):
     @abstractmethod
     def shown(self, outputs: np.ndarray) -> np.ndarray:
         """The number that people read, (S,), of outputs (S, K)."""
+
+    @contextmanager
+    def precisely(self) -> Iterator[None]:
+        """While it lasts, `network` takes and gives double precision."""
+        single = self.model
+        if not hasattr(self, "_double"):
+            self._double = copy.deepcopy(single).double()
+        self.model = self._double
+        try:
+            yield
+        finally:
+            self.model = single
 
     def score(self, entries: Tensor) -> Tensor:
         """The explained output's differentiable part, (S,)."""
