@@ -22,9 +22,10 @@ import gatework
 from children import child
 from gatework import tasks
 from gatework.cli import app
-from gatework.errors import DataError, OptionError, TrainingError
+from gatework.errors import DataError, FileFormatError, OptionError, TrainingError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Shard
+from gatework.training.run import Run
 from gatework.tuning import entry, finals, folds, locks, page, search, space, study, words
 from gatework.tuning.evaluate import LATE, Evaluator
 from gatework.tuning.folds import Round
@@ -506,6 +507,15 @@ def test_folds_are_refused_with_words() -> None:
             folds.make_rounds(task, source, count)
     with pytest.raises(OptionError, match="task 'toy' has no folds"):
         gatework.cross_validate(Toy, NUMBERS)
+    with pytest.raises(OptionError, match="60 points, too few for 30 folds of 4 steps each"):
+        gatework.cross_validate("forecast", SOURCES["forecast"], {"horizon": 4, "season": 7}, folds=30)
+
+
+def test_the_folder_of_a_search_is_no_run_but_has_one(tmp_path: Path) -> None:
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "config.json").write_text("{}")
+    with pytest.raises(FileFormatError, match="the run of a search is in its folder best/"):
+        Run.open(tmp_path)
 
 
 def test_cross_validation_on_the_command_line_and_in_a_search(tmp_path: Path) -> None:

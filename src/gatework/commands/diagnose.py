@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gatework.commands import jobs
+from gatework.errors import OptionError
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +30,8 @@ def diagnose(
     """
     from gatework.diagnosis import diagnose as diagnosed
 
+    if as_json and out is not None:
+        raise OptionError("--json prints, and writes no page; leave out --out")
     with jobs.spoken_warnings():
         found = diagnosed(run, file)
     if as_json:

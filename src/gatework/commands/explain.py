@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gatework.commands import jobs
+from gatework.errors import OptionError
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +46,8 @@ def explain(
     from gatework.explanation import explain as explained
     from gatework.tasks.jobs import load
 
+    if as_json and out is not None:
+        raise OptionError("--json prints, and writes no page; leave out --out")
     trained = load(run, reading=reading or ())
     with jobs.spoken_warnings():
         found = explained(trained, text, row=row, source=file, series=series, target=target, step=step, window=window)

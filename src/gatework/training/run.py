@@ -80,7 +80,8 @@ class Run:
         path = Path(path)
         if not path.is_dir():
             raise OptionError(f"{path} is no run folder; gatework train makes one")
-        config = read_json(path / CONFIG, "the folder is no run, or an incomplete copy of one")
+        hint = "; the run of a search is in its folder best/" if (path / "best" / CONFIG).exists() else ""
+        config = read_json(path / CONFIG, f"the folder is no run, or an incomplete copy of one{hint}")
         _verify(path / CONFIG, config)
         if task is not None and config["task"] != task:
             raise OptionError(f"{path} is a run of {config['task']!r}, not of {task!r}")

@@ -109,6 +109,12 @@ def _series(task: Any, source: Source, count: int, hold_out: bool) -> list[Round
     step = options.horizon * options.valid_windows
     settled = {name: getattr(options, name) for name in ("season", "horizon", "lookback")}
     cuts = [last + step * back for back in reversed(range(count))]
+    longest = int(panel.lengths.max())
+    if longest - cuts[0] < 2 * options.horizon:
+        raise OptionError(
+            f"the longest series has {longest} points, too few for {count} folds of {step} steps each; take fewer "
+            "folds or a shorter horizon"
+        )
     return [Round(cut_before(panel, options.split, cut), None, None, {**settled, "test_windows": 0}) for cut in cuts]
 
 
