@@ -14,6 +14,7 @@ import torch
 
 import gatework.keras
 from compare import assert_all_close
+from gatework.errors import ShapeError
 from gatework.keras import graphs
 from gatework.keras.activations import ACTIVATIONS
 
@@ -216,6 +217,20 @@ def test_one_sequence_and_one_step() -> None:
     for kind in KINDS:
         want, got = (layer(X[:1, :1]) for layer in pair(kind, return_sequences=True))
         assert_all_close({"": got}, {"": want})
+
+
+@pytest.mark.parametrize("mask", [None, MASKS["holes"]], ids=["whole", "masked"])
+def test_a_kernel_reads_no_further_than_what_it_is_given(mask: Any) -> None:
+    """Inputs and states of other widths; one row of states serves all sequences, as in Keras."""
+    theirs, ours = pair("LSTM")
+    for odd in (X[..., : F - 1], np.concatenate([X, X], 2)):
+        with pytest.raises(ShapeError, match=f"built for {F} features"):
+            ours(odd, mask=mask)
+    for shape, count in (((B, U + 1), 2), ((B, U - 1), 2), ((B - 1, U), 2), ((B, U), 1)):
+        with pytest.raises(ShapeError, match=r"initial_state must be h \(4, 3\), c \(4, 3\); got"):
+            ours(X, mask=mask, initial_state=[torch.ones(shape)] * count)
+    row = [torch.full((1, U), 0.5), torch.linspace(-1, 1, U)[None]]
+    torch.testing.assert_close(ours(X, mask=mask, initial_state=row), theirs(X, mask=mask, initial_state=row))
 
 
 def test_kernels_go_with_their_layer() -> None:

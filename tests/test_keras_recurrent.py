@@ -164,7 +164,9 @@ def test_what_a_keras_layer_cannot_be_made_of() -> None:
         ({"cell": "gru_d"}, "reads one input, but gru_d reads"),
         ({"cell": "lstm_projected"}, "needs a size for 'P'"),
         ({"cell": "mgu", "sizes": {"Q": 3}}, "no size 'Q'"),
+        ({"cell": "mgu", "sizes": {"H": U + 1}}, r"H is units=\d, but sizes says"),
         ({"cell": "mgu", "dropout": 1.0}, "dropout is a rate from 0 to below 1"),
+        ({"cell": "mgu", "dropout": "a"}, "dropout is a rate from 0 to below 1"),
     ]
     for arguments, said in wrong:
         with pytest.raises(OptionError, match=said):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatework.errors import ShapeError
 from gatework.layers.autograd import recurrence
 from gatework.layers.binding import DTYPES, Binding
 from gatework.layers.ragged import Rectangle, put, take
@@ -40,9 +41,25 @@ class Call(NamedTuple):
 
 def loop(call: Call, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The last output (B, u), the outputs (B, T, u), and the last states, of inputs (B, T, F) and a mask (B, T)."""
+    call = checked(call, inputs)
     if mask is None or bool(mask.all()):
         return whole(call, inputs)
     return masked(call, inputs, Steps(mask.numpy(), call.backwards))
+
+
+def checked(call: Call, inputs: Tensor) -> Call:
+    """Refuses what a kernel would read beyond its end; one row of states serves all, as in Keras."""
+    made, batch = call.binding, len(inputs)
+    width = made.input_widths[made.steps[0]]
+    if inputs.shape[2] != width:
+        raise ShapeError(f"the layer was built for {width} features, but the input {tuple(inputs.shape)} has others")
+    shapes = [tuple(s.shape) for s in call.starts]
+    if len(shapes) != len(made.widths) or any(
+        s not in ((batch, w), (1, w)) for s, w in zip(shapes, made.widths, strict=True)
+    ):
+        wanted = ", ".join(f"{name} {(batch, w)}" for name, w in zip(made.states, made.widths, strict=True))
+        raise ShapeError(f"initial_state must be {wanted}; got {', '.join(map(str, shapes))}")
+    return call._replace(starts=[s.expand(batch, -1) for s in call.starts])
 
 
 def whole(call: Call, inputs: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -61,7 +62,7 @@ class RecurrentCell(keras.layers.Layer):
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.graph = graph_of(cell) if use_bias else without_bias(graph_of(cell))
         self.given_sizes = {"H": units, **(sizes or {})}
-        check(self.graph, self.given_sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout})
+        check(self.graph, units, self.given_sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout})
         self.initializers = [
             keras.initializers.get(i) for i in (kernel_initializer, recurrent_initializer, bias_initializer)
         ]
@@ -153,7 +154,7 @@ class RecurrentCell(keras.layers.Layer):
         }  # fmt: skip
 
 
-def check(graph: Graph, sizes: Mapping[str, int], rates: Mapping[str, float]) -> None:
+def check(graph: Graph, units: int, sizes: Mapping[str, int], rates: Mapping[str, float]) -> None:
     """Refuse what a Keras layer cannot be made of."""
     if len(graph.inputs) > 1:
         others = ", ".join(i.name for i in graph.inputs[1:])
@@ -161,8 +162,10 @@ def check(graph: Graph, sizes: Mapping[str, int], rates: Mapping[str, float]) ->
             f"a Keras layer reads one input, but {graph.name} reads {others} too; gatework.Recurrent takes those"
         )
     params.check_sizes(graph, sizes)
+    if sizes["H"] != units:
+        raise OptionError(f"H is units={units!r}, but sizes says {sizes['H']!r}; leave it out there")
     for name, rate in rates.items():
-        if not 0 <= rate < 1:
+        if not isinstance(rate, Real) or not 0 <= rate < 1:
             raise OptionError(f"{name} is a rate from 0 to below 1; got {rate!r}")
 
 
