@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -181,6 +182,11 @@ def test_a_path_over_a_watershed_adds_up(steep: float) -> None:
     channels, leap = integral(Leap(steep), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
     assert leap == 0 and channels.sum() == pytest.approx(15, rel=0.002)
     np.testing.assert_allclose(channels[:, 0], [1.5, 13.5, 0], rtol=0.002)
+
+
+def test_an_output_that_is_no_number_is_told() -> None:
+    with pytest.raises(DataError, match=r"output is nan at 0% of the way"):
+        integral(Leap(math.nan), torch.zeros(3, 1), 64)  # type: ignore[arg-type]
 
 
 def test_a_leap_too_steep_to_follow_is_divided_and_told() -> None:

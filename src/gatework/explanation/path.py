@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.errors import DataError
 from gatework.explanation.places import Samples, pieces
 from gatework.explanation.subject import ROWS, Subject
 
@@ -55,6 +56,12 @@ class Line:
         for double in (False, True):
             for part in batches(close == double, self.size):
                 found[part] = self._scores(self.entries(places[part]), double).numpy()
+        if not np.isfinite(found).all():
+            place, value = next(each for each in zip(places, found, strict=True) if not np.isfinite(each[1]))
+            raise DataError(
+                f"the model's output is {value} at {place:.0%} of the way from the baseline to this input, so that "
+                "nothing can be attributed; look for extreme values in the input, and at `gatework diagnose` of the run"
+            )
         return found
 
     def _scores(self, entries: Tensor, double: bool) -> Tensor:
