@@ -43,7 +43,8 @@ def commands() -> dict[str, Any]:
 def help_texts(command: Any, words: str) -> list[tuple[str, str]]:
     """("gatework train", help), and the same for every subcommand."""
     context = command.context_class(command, info_name=words, terminal_width=100)
-    below = getattr(command, "commands", {})
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    below = {name: command.get_command(context, name) for name in names}
     return [(words, command.get_help(context))] + [t for n, c in below.items() for t in help_texts(c, f"{words} {n}")]
 
 
