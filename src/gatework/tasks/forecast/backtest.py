@@ -27,9 +27,8 @@ def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dic
     """A row for each origin and method: origin, until (the last time known), method, and every error.
 
     Origin 1 is one horizon before the end of each series (of all, with split=date), origin 2 two, and so on (Tashman
-    2000). Each trains anew on
-    what was known then: nothing of the steps forecast has a say in weights, scaling, intervals or baselines. `summary`
-    makes means of them.
+    2000). Each trains anew on what was known then: nothing of the steps forecast has a say in weights, scaling,
+    intervals or baselines. `summary` makes means of them.
     """
     if windows < 1:
         raise OptionError(f"windows must be 1 or more, not {windows}")
