@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -247,8 +248,8 @@ def write_often(turn: int) -> bool:
 
 
 def test_processes_that_write_the_same_entry(folder: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert all(pool.map_async(write_often, range(4), chunksize=1).get(timeout=60))
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        assert all(pool.map(write_often, range(4), timeout=60))
     assert len(list(folder.iterdir())) == 1
 
 
