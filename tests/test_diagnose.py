@@ -200,6 +200,9 @@ def test_advice_leads_back_to_what_is_usual() -> None:
         ({"epochs": 2, "time_limit": 9.0}, {}, "--set epochs=4"), ({"time_limit": 9.0}, {}, "--set time_limit=27"),
     ):  # fmt: skip
         assert findings.of_curves(falling, OPTIONS | more, usual)[0].setting == setting
+    slow = [{"epoch": n + 1.0, "train_loss": 2.5 - 0.06 * n, "valid_loss": 2.5 - 0.01 * n} for n in range(2)]
+    few, enough = (findings.of_curves(slow, OPTIONS | {"epochs": n}, {"epochs": None})[0] for n in (2, 20))
+    assert (few.level, few.setting, enough.level) == ("hint", "--set epochs=10", "good") and "2 epochs" in few.what
 
 
 def test_what_curves_say() -> None:

@@ -101,6 +101,9 @@ def of_curves(
     if still_falling(valid) and not found:
         text = f"The {whose}validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): "
         found.append(Finding("problem", f"{text}underfitted", *_epochs(options, len(history), usual or {})))
+    if not found and _far("epochs", options, usual or {}) < 0:
+        text = f"{len(rows)} epochs are few to judge the curves by: the {whose}validation loss is {min(valid):.4g}"
+        found.append(Finding("hint", text, *_epochs(options, len(history), usual or {})))
     return found or [Finding("good", f"No over- or underfitting to speak of: {whose}validation loss {min(valid):.4g}")]
 
 
