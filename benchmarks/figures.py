@@ -1,14 +1,15 @@
-"""Every figure that the README and the measures name, measured again, and the long tables of docs/.
+"""Every figure of the jobs that the README and the measures name, measured again, and the long tables of docs/.
 
     python benchmarks/figures.py --data ../shared/data          # all figures: within an hour on two cores, with
                                                                 # nothing else running
-    python benchmarks/figures.py kernels trec                   # some of them
+    python benchmarks/figures.py trec sst2                      # some of them
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
     python benchmarks/figures.py --list                         # the commands
 
 Each command can be run by itself and writes JSON under benchmarks/results/. Where time is the figure or a limit, a
 command has the machine to itself; the others run side by side, one thread each. What each took, and whether it
-succeeded, is told at the end and written to benchmarks/results/figures.json.
+succeeded, is told at the end and written to benchmarks/results/figures.json. Kernels and layers beside their peers are
+what `gatework bench` measures (make bench).
 """
 
 from __future__ import annotations
@@ -41,10 +42,6 @@ FORMS = " ".join(
     )
 )  # fmt: skip
 FIGURES = {
-    "kernels": [
-        f"-m gatework bench all --json {RESULTS / 'all.json'}",
-        f"{HERE / 'measures.py'} {RESULTS / 'all.json'}",
-    ],
     "etth1": [f"{HERE / 'forecast.py'} etth1"],
     "trec": [f"{HERE / 'classify.py'} trec --seeds 1 2 3"],
     "sst2": [f"{HERE / 'classify.py'} sst2 --seeds 1 2 3"],
@@ -77,7 +74,7 @@ LONG = {
     ],
     "tune": [f"{HERE / 'tune.py'} {name} --minutes 20 --workers 1" for name in ("trec", "etth1")],
 }
-ALONE = {"kernels", "generate_speed", "shakespeare", "forecast_speed"}  # where time is the figure, or a limit
+ALONE = {"generate_speed", "shakespeare", "forecast_speed"}  # where time is the figure, or a limit
 
 
 class Done(NamedTuple):
