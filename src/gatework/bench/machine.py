@@ -16,6 +16,7 @@ from gatework.training.environment import commit
 
 LIBRARIES = ("numpy", "llvmlite", "torch", "onnxruntime", "jax", "keras")
 VARIABLES = ("OMP_", "MKL_", "KMP_", "GATEWORK_", "XLA_", "ONEDNN_", "DNNL_")
+DATA = "GATEWORK_DATA"  # where benchmarks read from: no figure depends on it
 
 
 def describe() -> dict[str, Any]:
@@ -31,7 +32,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {"gatework": gatework.__version__, **versions()},
         "commit": commit(),
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES) and k != DATA},
     }
 
 
