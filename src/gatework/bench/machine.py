@@ -15,8 +15,7 @@ from gatework.runtime import cpu
 from gatework.training.environment import commit
 
 LIBRARIES = ("numpy", "llvmlite", "torch", "onnxruntime", "jax", "keras")
-VARIABLES = ("OMP_", "MKL_", "KMP_", "GATEWORK_", "XLA_", "ONEDNN_", "DNNL_")
-DATA = "GATEWORK_DATA"  # where benchmarks read from: no figure depends on it
+VARIABLES = ("OMP_", "MKL_", "KMP_", "GATEWORK_THREADS", "GATEWORK_ISA", "XLA_", "ONEDNN_", "DNNL_")
 
 
 def describe() -> dict[str, Any]:
@@ -32,7 +31,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {"gatework": gatework.__version__, **versions()},
         "commit": commit(),
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES) and k != DATA},
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
     }
 
 
