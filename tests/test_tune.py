@@ -272,10 +272,10 @@ def test_what_fails_is_noted_and_the_defaults_must_not_fail(tmp_path: Path) -> N
 
 def test_a_time_budget_holds_over_sessions(tmp_path: Path) -> None:
     options = {"wait": 0.02, "epochs": 3}
-    began = time.perf_counter()
     found = tuned(tmp_path / "out", trials=None, minutes=0.8 / 60, options=options, pruner="none")
-    assert 2 <= found.trials.height < 20 and time.perf_counter() - began < 60
-    assert 0.5 < study.spent(found.study.trials) < 5
+    trials = found.study.trials
+    assert 2 <= len(trials) < 20
+    assert study.spent(trials) > 0.5 and study.spent(trials[:-1]) < 0.8, "time was left when the last trial began"
     assert (
         tuned(tmp_path / "out", trials=None, minutes=0.8 / 60, options=options).trials.height <= found.trials.height + 1
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from gatework.runtime.checks import check_finite
 from gatework.runtime.rows import Rows
-from gatework.runtime.saved import load
+from gatework.runtime.runner import load
 from gatework.runtime.select import program
 from gatework.runtime.stream import Stream
 from gatework.runtime.threads import get_threads, set_threads
