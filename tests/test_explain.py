@@ -37,10 +37,10 @@ from gatework.explanation.pictures import drawn, log_scale
 from gatework.explanation.places import Samples, pieces
 from gatework.explanation.sentences import percentages, taken_away
 from gatework.explanation.shares import NGrams
-from gatework.explanation.subject import Seen, recurrent_layers
 from gatework.explanation.tokens import units_of
 from gatework.layers.parts import part_of
 from gatework.tasks import jobs
+from gatework.tasks.subject import Seen, recurrent_layers
 
 EVIL = "<script>alert(1)</script>"
 FILLER = ["the", "a", "of", "and", "to", "in", "that", "it", "is", "was", "for", "on", "are", "as", "with", "his", "at"]

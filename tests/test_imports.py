@@ -23,7 +23,8 @@ SEES = {
     "keras": ("layers", "runtime", "backends", "cells", "compiler"),
     "data": (),
     "training": ("data",),
-    "tasks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
+    "pages": ("training", "data"),
+    "tasks": ("pages", "training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
 BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
 for _part in ("report", "explanation", "tuning", "bench"):

@@ -13,7 +13,8 @@ import pytest
 
 from gatework import report, tasks
 from gatework.errors import FileFormatError
-from gatework.report import equations, page, plots, words
+from gatework.pages import words
+from gatework.report import equations, page, plots
 from gatework.tasks import jobs
 from gatework.training.run import Run
 

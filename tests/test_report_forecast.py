@@ -16,7 +16,8 @@ from gatework import Forecaster, report
 from gatework.cli import app
 from gatework.data.frequency import Frequency
 from gatework.errors import OptionError
-from gatework.report import forecast_words, page, plots, words
+from gatework.pages import words
+from gatework.report import forecast_words, page, plots
 from gatework.tasks import jobs
 from gatework.tasks.forecast import measures, residuals, results
 from gatework.training.run import Run

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatework.pages.picture import FAINT, OTHER, OURS
+from gatework.pages.templating import WON, template
 from gatework.report import plots
-from gatework.report.picture import FAINT, OTHER, OURS
-from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.diagnosis import Diagnosis

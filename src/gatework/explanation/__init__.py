@@ -18,7 +18,7 @@ from gatework.explanation.attribution import integrated_gradients, occlude
 from gatework.explanation.memory import cut_off, layers_of
 from gatework.explanation.result import Explanation
 from gatework.explanation.sentences import sentences
-from gatework.explanation.subject import Subject, fixed, recurrent_layers
+from gatework.tasks.subject import Subject, fixed, recurrent_layers
 
 __all__ = ["Explanation", "explain"]
 

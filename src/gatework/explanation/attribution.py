@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatework.explanation.path import integral
-from gatework.explanation.subject import Subject
+from gatework.tasks.subject import Subject
 
 STEPS = 64  # points of the path at which gradients are taken
 RELIABLE = 0.01  # an error that is small enough not to look for another baseline

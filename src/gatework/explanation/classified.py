@@ -14,11 +14,11 @@ from gatework.data.ragged import Ragged
 from gatework.data.tokenizers import UNKNOWN
 from gatework.errors import DataError
 from gatework.explanation.shares import NGrams
-from gatework.explanation.subject import Subject, Through, Wording, given_to
 from gatework.explanation.tokens import Units, units_of
 from gatework.tasks.classify import reading
 from gatework.tasks.classify.examples import Examples, make_batch
 from gatework.tasks.classify.measures import softmax
+from gatework.tasks.subject import Subject, Through, Wording, given_to
 from gatework.training.options import known_names
 
 

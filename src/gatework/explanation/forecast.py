@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gatework.data.panel import shown_time
 from gatework.errors import DataError
-from gatework.explanation.subject import Subject, Wording
 from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_batch, make_windows
+from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
 
 ONE = np.zeros(1, np.int64)

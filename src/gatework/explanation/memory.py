@@ -13,8 +13,8 @@ from torch import Tensor
 from gatework.compiler import carry
 from gatework.compiler.ir import Graph
 from gatework.compiler.ops import LEAVES
-from gatework.explanation.subject import ROWS, Seen, Subject
 from gatework.layers.parts import part_of
+from gatework.tasks.subject import ROWS, Seen, Subject
 
 PREFIX = "carry_"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatework.explanation import pictures
 from gatework.explanation.sentences import FIRST
-from gatework.report.templating import WON, template
+from gatework.pages.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.explanation.memory import Layer

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gatework.errors import DataError
 from gatework.explanation.places import Samples, pieces
-from gatework.explanation.subject import ROWS, Subject
+from gatework.tasks.subject import ROWS, Subject
 
 LEAST, MOST, STEPS_RUN = 150, 2000, 60_000  # outputs along the line: so many steps, but for short and long inputs
 CLOSER = 80  # outputs more in double precision

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatework.report.picture import FAINT, OTHER, OURS, STYLE, saved
+from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, saved
 
 if TYPE_CHECKING:
     from gatework.explanation.memory import Layer

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatework.explanation.attribution import Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
-from gatework.explanation.subject import Wording
+from gatework.tasks.subject import Wording
 
 
 @dataclass(frozen=True)

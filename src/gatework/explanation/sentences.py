@@ -6,7 +6,7 @@ import numpy as np
 
 from gatework.explanation.attribution import RELIABLE, Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
-from gatework.explanation.subject import Subject
+from gatework.tasks.subject import Subject
 
 NEAR = {"probability": 0.05, "forecast": 0.05}  # what counts as the same answer: of probability, of the window's spread
 NOTABLE = 0.1  # a part of all attributions below which a step is not named

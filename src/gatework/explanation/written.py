@@ -10,10 +10,10 @@ from torch import Tensor
 
 from gatework.errors import DataError
 from gatework.explanation.classified import contrast_to_others
-from gatework.explanation.subject import Subject, Through, Wording, given_to
 from gatework.tasks.classify.measures import softmax
 from gatework.tasks.generate.counts import mixed
 from gatework.tasks.generate.sampling import Reader
+from gatework.tasks.subject import Subject, Through, Wording, given_to
 
 
 class NextUnit(Subject):

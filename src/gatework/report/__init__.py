@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatework.report.picture import Picture
+    from gatework.pages.picture import Picture
     from gatework.tasks.jobs import Trained
     from gatework.training.run import Run
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gatework.report.picture import FAINT, OTHER, OURS, SIZE, Picture, picture
+from gatework.pages.picture import FAINT, OTHER, OURS, SIZE, Picture, picture
 
 WHICH = {"only": "The series", "best": "The series with the smallest error", "median": "A series in the middle",
          "worst": "The series with the largest error"}  # fmt: skip

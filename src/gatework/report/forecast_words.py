@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatework.report.words import number
+from gatework.pages.words import number
 
 FEWEST = 20  # values from which on a coverage is worth a judgement
 NEAR = 0.05  # between the coverage that was asked for and the one that was found

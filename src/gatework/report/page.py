@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatework.report import equations, forecast_words, words
+from gatework.pages import words
+from gatework.pages.templating import WON, template
+from gatework.report import equations, forecast_words
 from gatework.report.plots import Picture
-from gatework.report.templating import WON, template
 
 if TYPE_CHECKING:
     from gatework.training.run import Run
@@ -31,7 +32,7 @@ def render(
     run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture], before: Mapping[str, Any] | None = None
 ) -> str:
     """The whole page as text; where it is about an evaluation, `before` are the results of the training, if any."""
-    return template("page.html").render(
+    return template("page.html", "gatework.report").render(
         **page(run, results, before), pictures=pictures, sections=results["sections"],
         calibrated=words.calibrated, legend=equations.LEGEND, forecast_words=forecast_words,
     )  # fmt: skip

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gatework.pages.picture import FAINT, OTHER, OURS, Picture, picture
+from gatework.pages.words import named
 from gatework.report import forecast_plots
-from gatework.report.picture import FAINT, OTHER, OURS, Picture, picture
-from gatework.report.words import named
 from gatework.training.learner import NETWORK_LOSS, like_training
 
 MOST_NAMES = 30  # classes whose names fit beside a matrix

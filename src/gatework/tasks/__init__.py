@@ -1,4 +1,4 @@
-"""The jobs: one module or package per task, found by its place in this folder."""
+"""The jobs: one folder for each task, found by its place here; the modules beside them are what tasks build with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from gatework.errors import OptionError
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Task
-
-FRAME = ("base", "jobs", "estimator", "recurrent")  # what tasks are built with; everything else in this folder is one
 
 _ESTIMATORS = {
     "Forecaster": "forecast.estimator",
@@ -29,7 +27,7 @@ def __getattr__(name: str) -> Any:
 
 def names() -> list[str]:
     """The tasks there are, sorted; none is imported."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in FRAME)
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
 
 
 def get(name: str) -> type[Task]:

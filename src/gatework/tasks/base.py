@@ -1,35 +1,52 @@
-"""What a task is: the one interface between files of data and the training loop.
+"""What a task is: the one interface between files of data and everything that works on tasks.
 
-A task is one module of this folder that sets `TASK`. Read downwards: small records first, then the protocol in the
-order in which a job uses it (data, model, training, results).
+A task is one folder beside this file, or a package named under the entry point `gatework.tasks`; it sets `TASK`.
+Nothing outside that folder knows a task by its name: training, report, explanation, diagnosis, tuning and the commands
+work on this protocol. Small records come first, then the protocol in the order in which a job uses it: data, model,
+training, results, pages, explanations, search.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from gatework.data.finding import Finding
+from gatework.errors import OptionError
 from gatework.training.learner import Metric, Shard, Step
-from gatework.training.options import TrainingOptions
+from gatework.training.options import Options, TrainingOptions
 
-__all__ = ["Baseline", "Finding", "Metric", "Parts", "Shard", "Step", "Task"]
+if TYPE_CHECKING:
+    from gatework.pages.picture import Picture
+    from gatework.tasks.jobs import Trained
+    from gatework.tasks.subject import Subject
+
+__all__ = ["Contender", "Finding", "Metric", "Page", "Parts", "Round", "Shard", "Step", "Task", "Usage"]
 
 Source = Any  # a path, a data frame, or rows in memory; each task says which it reads
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A simple method's result on the same data, in the task's own metrics."""
+class Contender:
+    """A method's result on the examples of a part, in the task's own metrics.
+
+    `role` says who it is: "model" (what the run answers with), "network" and "simple" (the parts of the model, each
+    alone; a model without a simple part is its network), or "baseline". `sums` [G, k] are what the watched metric is
+    computed from, added up over each of G blocks of examples that do not depend on each other (a row, a series, a
+    stretch of text): see `Task.score`. NaN in a block: the method has no answer there. All contenders of a part have
+    the same blocks.
+    """
 
     name: str
     metrics: dict[str, float]
     note: str = ""
+    role: str = "baseline"
+    sums: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,45 @@ class Parts:
         return ("valid", self.valid) if self.test is None else ("test", self.test)
 
 
+@dataclass(frozen=True)
+class Round:
+    """Data of one training of a cross-validation; `changes` are options that its form needs."""
+
+    source: Source
+    valid: Source | None = None
+    test: Source | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a page says of using a run: lines for a shell, and of Python, that work as they stand, given new data."""
+
+    commands: list[str]
+    python: list[str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A task's part of a report.
+
+    `template` is a file in the folder of the task's package, "" for none; `names` are what it shows beside what every
+    page has; `sections` are the keys of `Task.sections` that it shows (others are shown as plain tables); `metrics`
+    explains the metrics in a sentence or two; `beside` names pictures that are also written as PNG beside the page.
+    """
+
+    template: str = ""
+    names: Mapping[str, Any] = field(default_factory=dict)
+    sections: frozenset[str] = frozenset()
+    metrics: str = ""
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions(Options):
+    """Where there is nothing to choose."""
+
+
 class Task(ABC):
     """How files become examples, examples batches, batches a loss, and weights an answer.
 
@@ -56,6 +112,9 @@ class Task(ABC):
 
     name: ClassVar[str]
     Options: ClassVar[type[TrainingOptions]]
+    Predicting: ClassVar[type[Options]] = NoOptions  # what `predict` can be told beside its source
+    Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
+    Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
     metric: ClassVar[Metric]
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
@@ -85,13 +144,25 @@ class Task(ABC):
     def restore(self, assets: Mapping[str, str]) -> None:
         """Takes back what `assets` gave."""
 
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        """The rounds of a cross-validation, after `prepare`; `hold_out`: the rows of the test part are in none."""
+        raise OptionError(f"task {self.name!r} has no folds")
+
     # -- model ----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def build(self) -> nn.Module:
         """A fresh model; after `prepare` or `restore`."""
 
-    # -- training -------------------------------------------------------------------------------------------
+    # -- training: none of these changes the task or (but by its gradient) the model ----------------------------
+
+    def learns_validation(self, epoch: int) -> bool:
+        """Whether an epoch learns the validation part too, which from then on settles nothing."""
+        return False
+
+    def joined(self, parts: Parts) -> Any:
+        """The examples of such an epoch: training and validation part."""
+        raise NotImplementedError
 
     @abstractmethod
     def batches(self, examples: Any, epoch: int, shard: Shard) -> Sequence[Any]:
@@ -106,17 +177,42 @@ class Task(ABC):
 
     # -- results --------------------------------------------------------------------------------------------
 
+    def settle(self, model: nn.Module, examples: Any) -> None:  # noqa: B027 (most tasks have nothing to settle)
+        """Sets what validation rows decide beside the weights, in the model's buffers, which are saved with them:
+        thresholds, shares of a mixture, widths of intervals. Before every measuring of the validation part."""
+
     @abstractmethod
     def measure(self, model: nn.Module, examples: Any) -> dict[str, float]:
-        """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept."""
+        """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept. Changes nothing."""
 
     def final_measures(self, model: nn.Module, examples: Any) -> dict[str, float]:
         """Further metrics that take too long for every epoch: told once, at the end of a training or of new data."""
         return {}
 
+    def contenders(self, model: nn.Module, examples: Any) -> list[Contender]:
+        """The model, then each of its parts alone, on the same examples; with `sums`, so that they can be compared."""
+        return [Contender("model", self.measure(model, examples), role="model")]
+
+    def baselines(self, parts: Parts) -> list[Contender]:
+        """Simple methods, fitted on the training part and measured on `parts.last`."""
+        return []
+
+    def simple(self, examples: Any) -> list[Contender]:
+        """Those baselines that need no training data: what an evaluation on other data stands beside."""
+        return []
+
+    def score(self, sums: np.ndarray) -> np.ndarray:
+        """The watched metric [...] from sums [..., k] over examples; here their ratio, sum / count."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return sums[..., 0] / sums[..., 1]
+
     @abstractmethod
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
-        """One JSON-able answer per row of the source."""
+        """One JSON-able answer per row of the source; further keywords are the fields of `Predicting`."""
+
+    def evaluated(self, trained: Trained, source: Source, how: Options) -> Iterator[str] | None:
+        """Lines of another evaluation that `how` asks for, in place of the usual one; None where it asks for none."""
+        return None
 
     def some(self, examples: Any, count: int) -> Any:
         """At most `count` of the examples, spread over all of them: measured like validation, they show the gap."""
@@ -126,13 +222,7 @@ class Task(ABC):
         """Where `predict` without a source starts from, in words; for tasks that need no data."""
         return ""
 
-    def baselines(self, parts: Parts) -> list[Baseline]:
-        """Simple methods, fitted on the training part and measured on `parts.last`."""
-        return []
-
-    def simple(self, examples: Any) -> list[Baseline]:
-        """Those baselines that need no training data: what an evaluation on other data stands beside."""
-        return []
+    # -- pages ------------------------------------------------------------------------------------------------
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """What only this task's report shows: confusion matrix, samples, worst errors; JSON-able."""
@@ -141,6 +231,35 @@ class Task(ABC):
     def facts(self, parts: Parts) -> dict[str, Any]:
         """What the report says of the data; JSON-able."""
         return {}
+
+    @classmethod
+    def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> Page:
+        """The task's part of the report of a run with these results and options."""
+        return Page()
+
+    @classmethod
+    def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
+        """The pictures that `sections` have the numbers for, by name."""
+        return {}
+
+    @classmethod
+    def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
+        """How the run folder `run` is used on a file like `new`."""
+        return Usage(
+            [f"gatework predict {run} {new}"],
+            ["from gatework.tasks.jobs import load", f"load({run!r}).predict({new!r})"],
+        )
+
+    # -- explanations and search ------------------------------------------------------------------------------
+
+    def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
+        """What is explained: one input of the trained model, as `given` (of `Explaining`) and `source` name it."""
+        raise OptionError(f"runs of {self.name!r} cannot be explained")
+
+    @property
+    def variant(self) -> str | None:
+        """The table of the task's search space that fits its data; None where the space is one table."""
+        return None
 
 
 @dataclass

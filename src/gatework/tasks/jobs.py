@@ -16,7 +16,7 @@ from torch import nn
 
 from gatework import tasks
 from gatework.errors import FileFormatError, OptionError
-from gatework.tasks.base import Baseline, Finding, Learner, Metric, Parts, Source, Task
+from gatework.tasks.base import Contender, Finding, Learner, Metric, Parts, Source, Task
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import watcher
@@ -74,7 +74,7 @@ class Trained:
             "history": [],
             "valid": None,
             "test": measured,
-            "baselines": [vars(baseline) for baseline in simple],
+            "baselines": [told(each) for each in simple],
             "verdict": verdict(self.task.metric, measured, simple, Path(_name(source)).name),
             "caution": LEARNED if self.learned_from(source) else "",
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
@@ -264,10 +264,15 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
         "training": _course(trainer),
         "history": trainer.progress.history,
         **measured,
-        "baselines": [vars(baseline) for baseline in baselines],
+        "baselines": [told(each) for each in baselines],
         "verdict": verdict(task.metric, measured[where], baselines, where),
         "sections": task.sections(model, parts),
     }
+
+
+def told(contender: Contender) -> dict[str, Any]:
+    """A contender as results.json keeps it."""
+    return {"name": contender.name, "role": contender.role, "metrics": contender.metrics, "note": contender.note}
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:
@@ -279,7 +284,7 @@ def _course(trainer: Trainer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def verdict(metric: Metric, measured: Mapping[str, float], baselines: Sequence[Baseline], where: str) -> str:
+def verdict(metric: Metric, measured: Mapping[str, float], baselines: Sequence[Contender], where: str) -> str:
     """Who won, by how much, in a sentence; also when it is a baseline."""
     rivals = [each for each in baselines if metric.name in each.metrics]
     value = measured[metric.name]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,7 @@ import numpy as np
 from gatework.data.finding import refuse
 from gatework.data.splits import folds
 from gatework.errors import DataError, OptionError
-from gatework.tasks.base import Source, Task
-
-
-@dataclass(frozen=True)
-class Round:
-    """Data of one training; `changes` are options that its form needs."""
-
-    source: Source
-    valid: Source | None = None
-    test: Source | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
+from gatework.tasks.base import Round, Source, Task
 
 
 def make_rounds(task: Task, source: Source, count: int, *, hold_out: bool = False) -> list[Round]:

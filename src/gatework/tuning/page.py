@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatework.report import words as report_words
-from gatework.report.templating import WON, template
+from gatework.pages import words as report_words
+from gatework.pages.templating import WON, template
 from gatework.tuning import plots, words
 from gatework.tuning import study as studies
 

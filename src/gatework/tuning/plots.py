@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gatework.pages.words import named, number
 from gatework.report.plots import FAINT, OTHER, OURS, Picture, picture
-from gatework.report.words import named, number
 from gatework.tasks.base import Metric
 from gatework.tuning.space import Choices, Range, Space
 from gatework.tuning.study import DEFAULTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from gatework.report.words import named, number
+from gatework.pages.words import named, number
 from gatework.tasks.base import Metric
 from gatework.tuning import finals
 from gatework.tuning.finals import Comparison

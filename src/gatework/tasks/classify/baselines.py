@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from gatework.tasks.base import Baseline
+from gatework.tasks.base import Contender
 from gatework.tasks.classify.examples import Examples
 from gatework.tasks.classify.measures import hard_measures, measures
 
@@ -14,7 +14,7 @@ MARKS = r"\w+|[^\w\s]"  # words and punctuation marks
 STEPS = 100  # points to which sequences of different lengths are stretched
 
 
-def baselines(train: Examples, test: Examples, classes: int, spaces: bool = False) -> list[Baseline]:
+def baselines(train: Examples, test: Examples, classes: int, spaces: bool = False) -> list[Contender]:
     """Fitted on the training part, measured on the test part."""
     majority = majority_baseline(train, test, classes)
     if train.texts is None:
@@ -22,13 +22,13 @@ def baselines(train: Examples, test: Examples, classes: int, spaces: bool = Fals
     return [majority, linear_baseline(train, test, classes, spaces)]
 
 
-def majority_baseline(train: Examples, test: Examples, classes: int) -> Baseline:
+def majority_baseline(train: Examples, test: Examples, classes: int) -> Contender:
     most = int(np.bincount(train.labels, minlength=classes).argmax())
     predicted = np.full(len(test), most)
-    return Baseline("majority", hard_measures(predicted, test.labels, classes), "always the most frequent label")
+    return Contender("majority", hard_measures(predicted, test.labels, classes), "always the most frequent label")
 
 
-def linear_baseline(train: Examples, test: Examples, classes: int, spaces: bool = False) -> Baseline:
+def linear_baseline(train: Examples, test: Examples, classes: int, spaces: bool = False) -> Contender:
     """scikit-learn's own pipeline with its defaults, but for sublinear counts and C, as commonly recommended."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -46,10 +46,10 @@ def linear_baseline(train: Examples, test: Examples, classes: int, spaces: bool 
     probabilities = np.zeros((len(test), classes))
     probabilities[:, model.classes_] = some
     result = measures(probabilities, probabilities.argmax(axis=1), test.labels)
-    return Baseline("TF-IDF bigrams + logistic regression", result, f"{features.shape[1]:,} features, C = 10")
+    return Contender("TF-IDF bigrams + logistic regression", result, f"{features.shape[1]:,} features, C = 10")
 
 
-def nearest_baseline(train: Examples, test: Examples, classes: int) -> Baseline:
+def nearest_baseline(train: Examples, test: Examples, classes: int) -> Contender:
     """The label of the training sequence at the smallest Euclidean distance, all stretched to equal length."""
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -57,7 +57,7 @@ def nearest_baseline(train: Examples, test: Examples, classes: int) -> Baseline:
     model = KNeighborsClassifier(1, algorithm="brute").fit(_stretched(train, steps), train.labels)
     predicted = model.predict(_stretched(test, steps))
     note = f"Euclidean distance, sequences stretched to {steps} steps"
-    return Baseline("1-NN", hard_measures(predicted, test.labels, classes), note)
+    return Contender("1-NN", hard_measures(predicted, test.labels, classes), note)
 
 
 def _steps(train: Examples) -> int:

@@ -18,7 +18,7 @@ from gatework.data.splits import split_by_time, split_rows
 from gatework.data.tokenizers import EMPTY
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Shard, Source, Step, Task
 from gatework.tasks.classify import measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.encoding import Encoder, class_names
@@ -328,7 +328,7 @@ class Classify(Task):
             found[NETWORK_LOSS] = float(loss)
         return found
 
-    def baselines(self, parts: Parts) -> list[Baseline]:
+    def baselines(self, parts: Parts) -> list[Contender]:
         return baselines(parts.train, parts.last[1], len(self.encoder.classes), self.options.spaces)
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:

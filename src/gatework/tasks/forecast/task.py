@@ -13,7 +13,7 @@ from gatework.data.augment import Augmentation
 from gatework.data.dates import shown_times
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
-from gatework.tasks.base import Baseline, Parts, Shard, Source, Step
+from gatework.tasks.base import Contender, Parts, Shard, Source, Step
 from gatework.tasks.forecast import baselines, measures, results
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.further import beyond, further
@@ -124,7 +124,7 @@ class ForecastTask(SeriesTask):
     def some(self, examples: Windows, count: int) -> Windows:
         return super().some(examples, min(count, MOST_SEEN)).with_scales()
 
-    def baselines(self, parts: Parts) -> list[Baseline]:
+    def baselines(self, parts: Parts) -> list[Contender]:
         """naive, seasonal naive, drift, Naive2 of M4, ridge on the window's values, and a classical method."""
         windows, options = parts.last[1], self.options
         found = self.simple(windows)
@@ -133,17 +133,17 @@ class ForecastTask(SeriesTask):
             both = options.refit_epochs and parts.test is not None  # what the network learned
             learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
-            found.append(Baseline("ridge on lags", self._point_errors(values, windows), note))
+            found.append(Contender("ridge on lags", self._point_errors(values, windows), note))
         if options.classical != "none":
             each = classical(windows, options.classical, options.classical_seconds, options.seed)
             errors = self._point_errors(each.forecasts, windows, each.rows) if len(each.rows) else {}
-            found.append(Baseline(each.name, errors, each.note))
+            found.append(Contender(each.name, errors, each.note))
         return found
 
-    def simple(self, examples: Windows) -> list[Baseline]:
+    def simple(self, examples: Windows) -> list[Contender]:
         """The forecasts that learn nothing."""
         found = {**baselines.all_naive(examples), "Naive2": self._naive2(examples)}
-        return [Baseline(name, self._point_errors(values, examples)) for name, values in found.items()]
+        return [Contender(name, self._point_errors(values, examples)) for name, values in found.items()]
 
     def _point_errors(self, values: np.ndarray, windows: Windows, rows: np.ndarray | None = None) -> dict[str, float]:
         """Errors of the forecasts of all windows, or of some rows of them."""

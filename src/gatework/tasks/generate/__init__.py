@@ -17,7 +17,7 @@ from torch import Tensor
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
-from gatework.tasks.base import Baseline, Metric, Parts, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Shard, Source, Step, Task
 from gatework.tasks.generate import baselines, sampling, tokens
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
@@ -196,7 +196,7 @@ class Generate(Task):
         characters = len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist()))
         return Text(ids, characters, None if self.counts is None else self.counts.nats(ids, own=True))
 
-    def baselines(self, parts: Parts) -> list[Baseline]:
+    def baselines(self, parts: Parts) -> list[Contender]:
         _, last = parts.last
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
         chosen_on = train[: -len(valid)] if self.options.refit else train

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from gatework.tasks.base import Baseline
+from gatework.tasks.base import Contender
 from gatework.tasks.generate.counts import Counts
 
 HIGHEST_ORDER = 6
@@ -25,10 +25,10 @@ def best_order(train: np.ndarray, valid: np.ndarray, size: int) -> int:
     return 1 + int(np.argmin([nats.sum() for nats in costs(train, valid, size)]))
 
 
-def ngram(train: np.ndarray, test: np.ndarray, order: int, size: int, characters: int) -> Baseline:
+def ngram(train: np.ndarray, test: np.ndarray, order: int, size: int, characters: int) -> Contender:
     """An interpolated n-gram (Witten & Bell 1991)."""
     nats = costs(train, test, size)[order - 1].sum()
-    return Baseline(
+    return Contender(
         f"{order}-gram", per_character(float(nats), characters), f"order {order}, Witten-Bell interpolation"
     )
 
@@ -40,11 +40,11 @@ def costs(train: np.ndarray, text: np.ndarray, size: int) -> list[np.ndarray]:
     return [-np.log(likely[-len(text) :][1:]) for likely in table.likelihoods(joined)]
 
 
-def compressor(train: str, test: str) -> Baseline:
+def compressor(train: str, test: str) -> Contender:
     """What xz needs for the test text when it has read the training text before."""
     before = train.encode()[-XZ_WINDOW:]
     nats = (_packed(before + test.encode()) - _packed(before)) * 8 * math.log(2)
-    return Baseline("xz", per_character(nats, len(test)), "LZMA2 at its strongest, after reading the training text")
+    return Contender("xz", per_character(nats, len(test)), "LZMA2 at its strongest, after reading the training text")
 
 
 def _packed(data: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatework.report import words
+from gatework.pages import words
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 WON = {True: "won", False: "lost", None: "none"}  # the colour of a verdict
 
 
-def template(name: str, package: str = "gatework.report") -> Template:
+def template(name: str, package: str = "gatework.pages") -> Template:
     """A page's template out of a package's folder `templates`; it extends base.html, as all do.
 
     template("tune.html", "gatework.tuning").render(verdict="...", judged="won")
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    packages = dict.fromkeys([package, "gatework.report"])
+    packages = dict.fromkeys([package, "gatework.pages"])
     loader = ChoiceLoader([PackageLoader(each, "templates") for each in packages])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
