@@ -201,7 +201,7 @@ def test_network_and_n_gram_model_decide_by_their_shares_and_learn_apart():
 
 
 def test_the_network_loss_is_that_of_training_with_dropout_off(reviews):
-    """Told on the validation part alone, and only where the model's loss is another."""
+    """Told in the history alone, and only where the model's loss is another."""
     still = {**SMALL, "dropout": 0.0, "word_dropout": 0.0, "valid_share": 0.3}
     loss = {"label_smoothing": 0.2, "class_weights": "balanced", "focal": 1.0}
     for options in (loss, {"ngrams": "words"}):
@@ -210,14 +210,15 @@ def test_the_network_loss_is_that_of_training_with_dropout_off(reviews):
         model = task.build()
         with torch.no_grad():
             steps = [task.loss(model, batch, {}) for batch in task.batches(parts.valid, 0, Shard())]
-            found, others = (task.measure(model.eval(), part) for part in (parts.valid, parts.train))
+            found = task.watched(model.eval(), parts.valid)
+            others = task.measure(model, parts.valid)
         wanted = sum(float(step.loss) * step.count for step in steps) / len(parts.valid)
         assert found["network_loss"] == pytest.approx(wanted, rel=1e-5) != found["loss"]
         assert "network_loss" not in others
     task = Classify(ClassifyOptions(**still, ngrams="none"))
     valid = task.prepare(reviews).valid
     with torch.no_grad():
-        assert "network_loss" not in task.measure(task.build().eval(), valid)
+        assert "network_loss" not in task.watched(task.build().eval(), valid)
 
 
 def test_words_with_pieces_are_read_once_and_numbered_the_same():

@@ -86,7 +86,7 @@ def test_forecasts_of_the_test_part_see_nothing_of_it(tmp_path: Path) -> None:
         assert isinstance(run.task, ForecastTask)
         with torch.no_grad():
             forecasts = {"network": run.task.forecasts(run.model, windows)}
-        forecasts |= baselines.all_naive(windows) | {"Naive2": baselines.naive2(windows)}
+        forecasts |= baselines.all_naive(windows) | {"Naive2": windows.naive2}
         forecasts |= {"ridge": ridge(made.train, windows, 1)[0], "theta": classical(windows, "theta", 1e9, 1).forecasts}
         found.append(forecasts | {"scales": windows.scales})
     for name, values in found[0].items():

@@ -13,13 +13,14 @@ import torch
 import gatework
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
+from gatework.tasks.base import Learner
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines
 from gatework.tasks.forecast.decoding import time_since
 from gatework.tasks.forecast.intervals import conformal, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
-from gatework.tasks.forecast.parts import up_to
 from gatework.tasks.forecast.windows import Batch, make_batch
+from gatework.training.callbacks import Callback
 from gatework.training.learner import Shard
 
 SMALL: dict[str, Any] = {
@@ -259,31 +260,27 @@ def test_wide_windows_are_stretched_more_than_narrow_ones() -> None:
 
 def test_refit_learns_up_to_the_end_of_validation_and_keeps_the_intervals(tmp_path: Path) -> None:
     options = ForecastOptions(**{**SMALL, "epochs": 3, "refit_epochs": 1, "keep": "last"})
-    task: Any = ForecastTask(options)
-    seen: list[Any] = []
-    task.measure = _watched(task.measure, seen)
-    trained = jobs.train(task, table(), out=tmp_path / "run", quiet=True)
-    before, after = task.batches(task._train, 1, Shard()), task.batches(task._train, 2, Shard())
-    assert before.windows.cuts.max() == 45  # 60, less test and validation, less a horizon
-    assert after.windows.cuts.max() == 50
-    both = up_to(task._train, task._valid)
-    assert len(both) == len(task._train) + 3 * 5
+    task, seen = ForecastTask(options), _Adjustments()
+    trained = jobs.train(task, table(), out=tmp_path / "run", callbacks=[seen], quiet=True)
+    parts = ForecastTask(options).prepare(table())
+    learner = Learner(task, parts)
+    before, after = (learner.batches(epoch, Shard()).windows for epoch in (1, 2))
+    assert before.cuts.max() == 45  # 60, less test and validation, less a horizon
+    assert after.cuts.max() == 50
+    assert len(task.joined(parts)) == len(parts.train) + 3 * 5
     assert isinstance(trained.model, Forecast)
-    assert trained.model.settled == 1
-    assert torch.equal(seen[1], trained.model.adjustment)
-    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen.found[1], trained.model.adjustment)
+    assert not torch.equal(seen.found[0], seen.found[1])
 
 
-def _watched(measure: Any, seen: list[Any]) -> Any:
-    """Notes the intervals' factors after each measurement of the validation part."""
+class _Adjustments(Callback):
+    """Notes the intervals' factors after each epoch."""
 
-    def watched(model: Any, examples: Any) -> dict[str, float]:
-        result = measure(model, examples)
-        if examples is measure.__self__._valid:
-            seen.append(model.adjustment.clone())
-        return result
+    def __init__(self) -> None:
+        self.found: list[torch.Tensor] = []
 
-    return watched
+    def validated(self, trainer: Any, row: Any) -> None:
+        self.found.append(trainer.model.adjustment.clone())
 
 
 @pytest.mark.parametrize(

@@ -179,11 +179,16 @@ class Task(ABC):
 
     def settle(self, model: nn.Module, examples: Any) -> None:  # noqa: B027 (most tasks have nothing to settle)
         """Sets what validation rows decide beside the weights, in the model's buffers, which are saved with them:
-        thresholds, shares of a mixture, widths of intervals. Before every measuring of the validation part."""
+        thresholds, shares of a mixture, widths of intervals. After each epoch that has not learned these rows."""
 
     @abstractmethod
     def measure(self, model: nn.Module, examples: Any) -> dict[str, float]:
         """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept. Changes nothing."""
+
+    def watched(self, model: nn.Module, examples: Any) -> dict[str, float]:
+        """What the history tells of the validation part: `measure`, and where "loss" is not what training makes small
+        (the model is more than its network), `NETWORK_LOSS` too. Changes nothing."""
+        return self.measure(model, examples)
 
     def final_measures(self, model: nn.Module, examples: Any) -> dict[str, float]:
         """Further metrics that take too long for every epoch: told once, at the end of a training or of new data."""
@@ -269,15 +274,25 @@ class Learner:
     task: Task
     parts: Parts
     metric: Metric = field(init=False)
+    epoch: int = field(init=False, default=0)  # of the batches given last
+    _both: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.metric = self.task.metric
 
     def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
-        return self.task.batches(self.parts.train, epoch, shard)
+        self.epoch = epoch
+        if not self.task.learns_validation(epoch):
+            return self.task.batches(self.parts.train, epoch, shard)
+        if self._both is None:
+            self._both = self.task.joined(self.parts)
+        return self.task.batches(self._both, epoch, shard)
 
     def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
         return self.task.loss(model, batch, carry)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        return self.task.measure(model, self.parts.valid)
+        """Settles what the validation part decides, as long as it is not learned itself; then measures on it."""
+        if not self.task.learns_validation(self.epoch):
+            self.task.settle(model, self.parts.valid)
+        return self.task.watched(model, self.parts.valid)

@@ -252,7 +252,7 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
     task, model = trained.task, trained.model
     baselines = task.baselines(parts)
     seen = task.some(parts.train, len(parts.valid))  # in evaluation mode, unlike the losses in the history
-    measured = {"train": task.measure(model, seen), "valid": task.measure(model, parts.valid), "test": None}
+    measured = {"train": task.measure(model, seen), "valid": task.watched(model, parts.valid), "test": None}
     if parts.test is not None:
         measured["test"] = task.measure(model, parts.test)
     where, last = parts.last

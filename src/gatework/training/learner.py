@@ -77,5 +77,5 @@ class Learner(Protocol):
         ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics on data not trained on, the watched one among them."""
+        """Metrics on data not trained on, the watched one among them; what such data decide is settled first."""
         ...

@@ -74,6 +74,8 @@ class Trainer:
         with Interrupts() as self._interrupts:
             self._tell("started")
             self._end_early()
+            if not self.options.epochs:
+                self.evaluate()  # settles what validation decides, as each epoch would
             while self.stopped is None and self.progress.epoch < self.options.epochs:
                 self._epoch()
             self.stopped = self.stopped or f"all {self.options.epochs} epochs done"

@@ -50,12 +50,8 @@ class Classify(Task):
         self.notes: list[str] = []
         self.bag: Any = None
         self._wide: wide.Wide | None = None
-        self._model: Classifier | None = None
-        self._valid: Examples | None = None
+        self._begins = False  # whether `build` is for a training, not for saved weights
         self._weights: Tensor | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_valid": None}  # copies and pickles hold what was learned, not the data
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -72,7 +68,7 @@ class Classify(Task):
         self.encoder = Encoder(self.options, kind, class_names(train.labels), rows.label_type)
         examples = self._fit(train)
         encoded = {name: self._encoded(part) for name, part in others.items()}
-        self._valid = encoded["valid"]
+        self._begins = True
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
     def _settled(self, rows: Rows, source: Source) -> dict[str, Any]:
@@ -256,7 +252,7 @@ class Classify(Task):
         size = None if tokenizer is None else len(tokenizer)
         channels, pieces = len(self.encoder.channels), self.encoder.by_pieces
         model = Classifier(self.options, len(self.encoder.classes), size, channels, self._wide, pieces)
-        if self.options.vectors and self._valid is not None:
+        if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
 
@@ -311,19 +307,20 @@ class Classify(Task):
         """Probabilities [n, K] and predicted classes [n]."""
         return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
 
-    def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
-        """With `tune_threshold`, measuring on the validation part also sets the decision, which is saved with it.
+    def settle(self, model: nn.Module, examples: Examples) -> None:
+        """With `tune_threshold`, the decision."""
+        if self.options.tune_threshold:
+            found = tuned_decision(self.logits(model, examples), examples.labels)
+            model.decision.copy_(torch.from_numpy(found))  # type: ignore[operator]
 
-        There `network_loss` is told too, where "loss" is not what training makes small: the loss of training, with
-        dropout off.
-        """
+    def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+        return measures.measures(*self._judged(model, self.logits(model, examples)), examples.labels)
+
+    def watched(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+        """`network_loss` is the loss of training with dropout off, where "loss" is another."""
         logits, alone = self._logits(model, examples)
-        watched = examples is self._valid
-        if self.options.tune_threshold and watched:
-            model.decision.copy_(torch.from_numpy(tuned_decision(logits, examples.labels)))  # type: ignore[operator]
         found = measures.measures(*self._judged(model, logits), examples.labels)
-        own = self._wide or self._weights is not None or self.options.label_smoothing or self.options.focal
-        if watched and own:
+        if self._wide or self._weights is not None or self.options.label_smoothing or self.options.focal:
             loss = self._loss(torch.from_numpy(alone), torch.from_numpy(examples.labels.astype(np.int64)))
             found[NETWORK_LOSS] = float(loss)
         return found

@@ -7,7 +7,6 @@ import numpy as np
 from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
 
 SEASONS = 3  # in which a value at the same place of the season is looked for
-CRITICAL = 1.645  # the 90% point of the test for a season, as in M4's code
 
 
 def naive(past: np.ndarray, horizon: int) -> np.ndarray:
@@ -48,42 +47,3 @@ def all_naive(windows: Windows) -> dict[str, np.ndarray]:
         "seasonal naive": seasonal_naive(past, horizon, windows.shape.season),
         "drift": drift(windows),
     }
-
-
-def naive2(windows: Windows) -> np.ndarray:
-    """M4's benchmark: the naive forecast of the series without its season, where a test finds one. [n, h]"""
-    season, horizon = windows.shape.season, windows.shape.horizon
-    result = np.zeros((len(windows), horizon))
-    for row in range(len(windows)):
-        values = filled(windows.history(row)[None])[0] if windows.cuts[row] else np.zeros(1)
-        factors = seasonal_factors(values, season)
-        last = values[-1] / factors[(len(values) - 1) % season]
-        result[row] = last * factors[(len(values) + np.arange(horizon)) % season]
-    return result
-
-
-def seasonal_factors(values: np.ndarray, season: int) -> np.ndarray:
-    """Factors [m] by classical multiplicative decomposition; ones where the test of M4 finds no season."""
-    if season == 1 or len(values) < 3 * season or (values <= 0).any() or not has_season(values, season):
-        return np.ones(season)
-    weights = np.ones(season + 1 - season % 2)
-    weights[[0, -1]] = 1.0 if season % 2 else 0.5
-    trend = np.convolve(values, weights / season, mode="valid")
-    begin = len(weights) // 2
-    ratio = values[begin : begin + len(trend)] / trend
-    places = (begin + np.arange(len(ratio))) % season
-    factors = np.bincount(places, ratio, season) / np.bincount(places, minlength=season)
-    return factors / factors.mean()
-
-
-def has_season(values: np.ndarray, season: int) -> bool:
-    """M4's test: the autocorrelation at the season's lag against 1.645 of its deviation (Bartlett's formula)."""
-    if season > 10 * np.log10(len(values)):  # R's acf() looks no further
-        return False
-    centered = values - values.mean()
-    power = (centered**2).sum()
-    if power == 0:
-        return False
-    correlations = np.array([(centered[lag:] * centered[:-lag]).sum() / power for lag in range(1, season + 1)])
-    limit = CRITICAL / np.sqrt(len(values)) * np.sqrt(1 + 2 * (correlations[:-1] ** 2).sum())
-    return bool(abs(correlations[-1]) > limit)

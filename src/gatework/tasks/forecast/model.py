@@ -16,12 +16,10 @@ class Forecast(nn.Module):
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
     over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `adjustment`
-    [h, Q] makes intervals honest; see `intervals`. `settled` is 1 once the validation part is learned too, from when on
-    it can judge no more.
+    [h, Q] makes intervals honest; see `intervals`.
     """
 
     adjustment: Tensor
-    settled: Tensor
     spread: Tensor
 
     def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0):
@@ -36,7 +34,6 @@ class Forecast(nn.Module):
             kind(options, shape, (inputs, future, static), outputs) for _ in range(options.ensemble)
         )
         self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
-        self.register_buffer("settled", torch.zeros(()))
         self.register_buffer("spread", torch.zeros(shape.horizon, outputs))
 
     def forward(self, batch: Batch) -> Tensor:

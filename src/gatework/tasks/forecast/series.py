@@ -52,7 +52,6 @@ class SeriesTask(Task):
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
         self._train: Windows | None = None
-        self._valid: Windows | None = None
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
@@ -78,7 +77,7 @@ class SeriesTask(Task):
             if later is not None:
                 whole, parts[name] = self._later(whole, later, union=True)
         self._remember(whole)
-        self._train, self._valid = parts["train"], parts["valid"]
+        self._train = parts["train"]
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
     def inspected(self, source: Source, frequency: str | None = None) -> tuple[Panel | None, list[Finding]]:

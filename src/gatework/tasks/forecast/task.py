@@ -20,7 +20,6 @@ from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
-from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
@@ -33,11 +32,6 @@ MOST_SEEN = 500  # training windows that are measured beside validation
 
 class ForecastTask(SeriesTask):
     """Series of dates and numbers -> the next steps, with intervals."""
-
-    def __init__(self, options: ForecastOptions):
-        super().__init__(options)
-        self._late = False  # whether the validation part is learned too by now
-        self._benchmarks: list[tuple[Windows, np.ndarray]] = []
 
     # -- model and training ---------------------------------------------------------------------------------
 
@@ -56,17 +50,19 @@ class ForecastTask(SeriesTask):
         options = self.options
         return -(-min(len(examples), options.windows) // options.batch_size) * max(options.epochs, 1)
 
+    def learns_validation(self, epoch: int) -> bool:
+        options = self.options
+        return options.refit_epochs > 0 and epoch >= options.epochs - options.refit_epochs
+
+    def joined(self, parts: Parts) -> Windows:
+        return up_to(parts.train, parts.valid)
+
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
         options, changes = self.options, Augmentation.of(self.options)
-        self._late = options.refit_epochs > 0 and epoch >= options.epochs - options.refit_epochs
-        if self._late and examples is self._train and self._valid is not None:
-            examples = up_to(examples, self._valid)
         return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
 
     def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
         assert isinstance(model, Forecast)
-        if self._late:
-            model.settled.fill_(1)
         levels = torch.tensor(self.options.quantiles)
         return Step(forecast_loss(model.each(batch), batch, levels, self.options.loss), len(batch))
 
@@ -96,30 +92,24 @@ class ForecastTask(SeriesTask):
         loss = sum(losses) / max(len(windows), 1)
         return np.concatenate(results), np.concatenate(scaled), np.concatenate(truths), loss
 
-    def measure(self, model: nn.Module, examples: Windows) -> dict[str, float]:
-        """Measuring on the validation part also adjusts the intervals, which are saved with the weights."""
-        assert isinstance(model, Forecast)
-        if self.options.conformal and self.options.quantiles and examples is self._valid and not model.settled:
+    def settle(self, model: nn.Module, examples: Windows) -> None:
+        """The adjustment of the intervals."""
+        if self.options.conformal and self.options.quantiles:
             _, scaled, truth, _ = self._outputs(model, examples, np.ones(1))
             found = conformal(scaled[:, :, 1:], truth, self.options.quantiles)
             model.adjustment.copy_(torch.from_numpy(found))  # type: ignore[operator]
+
+    def measure(self, model: nn.Module, examples: Windows) -> dict[str, float]:
         forecasts, _, _, loss = self._outputs(model, examples, model.adjustment.numpy())  # type: ignore[union-attr]
         return {"loss": loss, **self._measured(forecasts, examples)}
 
     def _measured(self, forecasts: np.ndarray, windows: Windows) -> dict[str, float]:
         truth, bounds = windows.truth(), self.options.bounds
-        found = measures.measures(forecasts[:, :, 0], truth, windows.scales, self._naive2(windows))
+        found = measures.measures(forecasts[:, :, 0], truth, windows.scales, windows.naive2)
         if bounds is None:
             return found
         levels = self.options.quantiles
         return found | measures.quantile_measures(forecasts[:, :, 1:], truth, windows.scales, levels, bounds)
-
-    def _naive2(self, windows: Windows) -> np.ndarray:
-        for known, forecast in self._benchmarks:
-            if known is windows:
-                return forecast
-        self._benchmarks.append((windows, baselines.naive2(windows)))
-        return self._benchmarks[-1][1]
 
     def some(self, examples: Windows, count: int) -> Windows:
         return super().some(examples, min(count, MOST_SEEN)).with_scales()
@@ -142,14 +132,14 @@ class ForecastTask(SeriesTask):
 
     def simple(self, examples: Windows) -> list[Contender]:
         """The forecasts that learn nothing."""
-        found = {**baselines.all_naive(examples), "Naive2": self._naive2(examples)}
+        found = {**baselines.all_naive(examples), "Naive2": examples.naive2}
         return [Contender(name, self._point_errors(values, examples)) for name, values in found.items()]
 
     def _point_errors(self, values: np.ndarray, windows: Windows, rows: np.ndarray | None = None) -> dict[str, float]:
         """Errors of the forecasts of all windows, or of some rows of them."""
         here = slice(None) if rows is None else rows
         values = self.options.limited(values)
-        return measures.measures(values, windows.truth()[here], windows.scales[here], self._naive2(windows)[here])
+        return measures.measures(values, windows.truth()[here], windows.scales[here], windows.naive2[here])
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from gatework.data.augment import Augmentation
 from gatework.data.frequency import calendar
 from gatework.data.panel import Panel
 from gatework.errors import DataError
+from gatework.tasks.forecast.naive2 import naive2
 from gatework.tasks.recurrent import random_generator
 from gatework.training.learner import Shard
 
@@ -88,6 +90,13 @@ class Windows:
     def truth(self) -> np.ndarray:
         """[n, h] values after the cut."""
         return self.values[self.places(np.arange(len(self)))[:, self.shape.lookback :]]
+
+    @cached_property
+    def naive2(self) -> np.ndarray:
+        """[n, h] of M4's benchmark, by which OWA divides: worked out once, as every epoch asks for it."""
+        histories = (self.history(row) if self.cuts[row] else np.zeros(1) for row in range(len(self)))
+        rows = [naive2(filled(values[None])[0], self.shape.horizon, self.shape.season) for values in histories]
+        return np.array(rows).reshape(len(self), self.shape.horizon)
 
     def history(self, row: int) -> np.ndarray:
         """All of a window's series before its cut."""

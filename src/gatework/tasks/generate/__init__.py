@@ -49,7 +49,6 @@ class Generate(Task):
     options: GenerateOptions
     tokens: tokens.Tokens
     counts: Counts | None = None  # of the training text; a restored model brings its own
-    held_out: Text | None = None  # the validation part, on which the counts' share is chosen
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -65,7 +64,7 @@ class Generate(Task):
         self._must_fill(train)
         if self.options.orders:
             self.counts = Counts.of(train.ids.numpy(), self.options.orders, self.tokens.size)
-            valid_part = self.held_out = replace(valid_part, counted=self.counts.nats(valid_part.ids))
+            valid_part = replace(valid_part, counted=self.counts.nats(valid_part.ids))
         return Parts(train, valid_part, self._encode(test_text) if test_text else None)
 
     def check(self, source: Source) -> list[Finding]:
@@ -146,6 +145,12 @@ class Generate(Task):
     def build(self) -> LanguageModel:
         return LanguageModel(self.tokens.size, self.options, self.counts)
 
+    def learns_validation(self, epoch: int) -> bool:
+        return self.options.refit
+
+    def joined(self, parts: Parts) -> Text:
+        return parts.train  # `prepare` joined them, so that units and counts are of both
+
     def batches(self, examples: Text, epoch: int, shard: Shard) -> Streams:
         if self.options.batch_size % shard.world:
             raise OptionError(f"batch_size={self.options.batch_size} does not divide among {shard.world} processes")
@@ -162,19 +167,32 @@ class Generate(Task):
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Measuring on the validation part also chooses the counts' share, which is saved with the weights.
+    def settle(self, model: LanguageModel, examples: Text) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The counts' share, where it was not given."""
+        counted = self._counted(model, examples)
+        if counted is not None and self.options.ngram_share is None:
+            model.share.fill_(best_share(nats(model, examples.ids), counted))
 
-        There `network_loss` is told too: nats per unit of the network alone, as in training but with dropout off.
-        """
+    def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._measures(float(self._nats(model, examples)[0].sum()), examples)
+
+    def watched(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """`network_loss`: nats per unit of the network alone, as in training but with dropout off."""
+        whole, network = self._nats(model, examples)
+        own = {} if model.counts is None else {NETWORK_LOSS: float(network.mean())}
+        return self._measures(float(whole.sum()), examples) | own
+
+    def _nats(self, model: LanguageModel, examples: Text) -> tuple[Tensor, Tensor]:
+        """(N - 1,): what each unit but the first costs the model, and its network alone."""
         network = nats(model, examples.ids)
-        if model.counts is None:
-            return self._measures(float(network.sum()), examples)
-        counted = model.counts.nats(examples.ids) if examples.counted is None else examples.counted
-        if examples is self.held_out and self.options.ngram_share is None and not self.options.refit:
-            model.share.fill_(best_share(network, counted))
-        found = self._measures(float(mixed(network, counted, float(model.share)).sum()), examples)
-        return found | ({NETWORK_LOSS: float(network.mean())} if examples is self.held_out else {})
+        counted = self._counted(model, examples)
+        return network if counted is None else mixed(network, counted, float(model.share)), network
+
+    def _counted(self, model: LanguageModel, examples: Text) -> Tensor | None:
+        """What each unit costs by the counts, where there are any."""
+        if model.counts is None or examples.counted is not None:
+            return examples.counted
+        return model.counts.nats(examples.ids)
 
     def _measures(self, total: float, examples: Text) -> dict[str, float]:
         """`loss` is nats per unit; a character costs what all units cost, over the characters."""

@@ -1,0 +1,89 @@
+"""Small data and quick options for each task: what a test over all tasks works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gatework import tasks
+from gatework.tasks.base import Task
+
+QUICK: dict[str, Any] = {"hidden_size": 6, "epochs": 2, "batch_size": 8}
+WORDS = ("film", "plot", "cast", "music", "story", "scene", "bad", "good", "dull", "fine")
+
+
+@dataclass(frozen=True)
+class Small:
+    """A task's name, options beside the quick ones, its data, and whether validation rows settle something."""
+
+    name: str
+    source: Callable[[], Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    settles: bool = False
+
+    def task(self, **options: Any) -> Task:
+        kind = tasks.get(self.name)
+        return kind(kind.Options.of({**QUICK, **self.options, **options}))
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *map(str, self.options.values())][:3])
+
+
+def reviews(count: int = 80) -> dict[str, list[str]]:
+    """Texts whose label hangs on some of their words, and a little on chance."""
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(WORDS, draw.integers(3, 9))) for _ in range(count)]
+    moods = [text.count("o") + draw.normal() > np.mean([each.count("o") for each in texts]) for text in texts]
+    return {"text": texts, "label": ["high" if mood else "low" for mood in moods]}
+
+
+def waves(count: int = 60) -> dict[str, Any]:
+    """Two channels, one ahead of the other: the label says which."""
+    draw = np.random.default_rng(1)
+    rows: dict[str, list[Any]] = {"id": [], "step": [], "a": [], "b": [], "label": []}
+    for number in range(count):
+        lag = 0.9 if number % 2 else -0.9
+        for step, time in enumerate(np.arange(draw.integers(8, 14)) / 3 + draw.uniform(0, 6)):
+            values = (number, step, np.sin(time), np.sin(time + lag), "ab"[number % 2])
+            for name, value in zip(rows, values, strict=True):
+                rows[name].append(value)
+    return rows
+
+
+def series(length: int = 60, gaps: bool = False) -> dict[str, Any]:
+    """Three series of level, season and noise; with gaps, some values are missing."""
+    draw = np.random.default_rng(7)
+    t = np.tile(np.arange(length), 3)
+    y = 10.0 * np.repeat([1, 2, 3], length) * (1 + 0.3 * (t % 4)) * draw.uniform(0.8, 1.2, 3 * length)
+    y[draw.random(len(y)) < 0.1 * gaps] = np.nan
+    return {"s": np.repeat(["a", "b", "c"], length).tolist(), "t": t.tolist(), "y": y.tolist()}
+
+
+def book() -> list[str]:
+    draw = np.random.default_rng(2)
+    lines = [
+        f"the {draw.choice(WORDS)} sat on the {draw.choice(WORDS)}, and was {draw.choice(WORDS)}." for _ in range(60)
+    ]
+    return ["\n".join(lines)]
+
+
+FORECAST = {
+    "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
+    "windows": 200, "classical": "none",
+}  # fmt: skip
+CASES = [
+    Small("classify", reviews, {"tune_threshold": True, "test_share": 0.2, "embedding_size": 4}, settles=True),
+    Small("classify", reviews, {"ngrams": "none", "test_share": 0.2, "class_weights": "balanced"}),
+    Small("classify", waves, {"kind": "sequences", "test_share": 0.2, "jitter": 0.1}),
+    Small("forecast", series, {"decoding": "direct", **FORECAST}, settles=True),
+    Small(
+        "forecast",
+        lambda: series(gaps=True),
+        {"conformal": False, **FORECAST, "epochs": 3, "refit_epochs": 2, "keep": "last", "patience": 0},
+    ),
+    Small("generate", book, {"sequence_length": 8}, settles=True),
+    Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
+]
