@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
 
+from gatework import tasks
 from gatework.errors import OptionError
-from gatework.training.options import TrainingOptions, option
+from gatework.training.options import ROLES, TrainingOptions, option, roles_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +66,38 @@ def test_wrong_types_in_python_are_refused() -> None:
     with pytest.raises(OptionError, match="several values"):
         Some(words=3)  # pyright: ignore[reportArgumentType]
     assert Some(words="one").words == ("one",)  # pyright: ignore[reportArgumentType]
+
+
+# -- roles --------------------------------------------------------------------------------------------------
+
+TASKS = [tasks.get(name).Options for name in tasks.names()]
+
+
+def test_every_role_is_used_and_no_other() -> None:
+    for role in ROLES:
+        assert any(kind.with_role(role) for kind in TASKS), f"no option of any task has the role {role!r}"
+    with pytest.raises(OptionError, match="no role 'questions'; did you mean 'question'"):
+        option(1, "a number", panel="model", role="questions")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.__name__)
+def test_roles_of_an_option_agree(kind: type[TrainingOptions]) -> None:
+    roles = {field.name: set(roles_of(kind, field.name)) for field in fields(kind)}
+    for name, own in roles.items():
+        assert len(own & {"reading", "question", "course", "late"}) <= 1, f"{name}: {own} contradict each other"
+        assert "refit" not in own or "question" in own, f"{name} changes the rows that are learned: a question"
+    named = {f.name for f in fields(kind) if "column" in f.metadata["help"] and f.default in (None, ())}
+    odd = {name for name in named if not roles[name] & {"reading", "question"}}
+    assert not odd, f"{odd} name columns: what is asked would change, if a search varied them"
+    assert {"cell", "hidden_size", "dropout", "learning_rate"} <= set(kind.with_role("late"))
+
+
+def test_an_option_declared_again_keeps_its_roles() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Other(Some):
+        epochs: int = option(3, "rounds", panel="training", low=0)
+        threads: int = option(1, "threads", panel="training", low=0, role="question")
+
+    assert roles_of(Other, "epochs") == roles_of(TrainingOptions, "epochs") == ("late", "resumable")
+    assert roles_of(Other, "threads") == ("question",)
+    assert "words" not in Other.with_role(*ROLES)

@@ -24,11 +24,10 @@ from gatework import tasks
 from gatework.cli import app
 from gatework.errors import DataError, FileFormatError, OptionError, TrainingError
 from gatework.tasks import jobs
-from gatework.tasks.base import Metric, Shard
+from gatework.tasks.base import Metric, Round, Shard
 from gatework.training.run import Run
-from gatework.tuning import entry, finals, folds, locks, page, search, space, study, words
-from gatework.tuning.evaluate import LATE, Evaluator
-from gatework.tuning.folds import Round
+from gatework.tuning import entry, finals, locks, page, search, space, study, words
+from gatework.tuning.evaluate import Evaluator, make_rounds
 from gatework.tuning.space import Choices, Range
 from toy import Toy, ToyOptions
 
@@ -73,7 +72,7 @@ def test_ranges_and_choices_are_read_as_they_are_written() -> None:
         ({"kind_of": ["a", "c"]}, "cannot be 'c'"),
         ({"kind_of": "0..1"}, "no single number"),
         ({"epochs": ["many"]}, "takes int"),
-        ({"seed": [1, 2]}, "'seed' cannot be searched"),
+        ({"seed": [1, 2]}, "'seed' cannot be searched: it is no setting of the model"),
         ({}, "the search space is empty"),
     ],
 )
@@ -91,23 +90,28 @@ def test_an_unknown_cell_is_refused_before_any_trial() -> None:
 @pytest.mark.parametrize(("task", "kind"), KINDS)
 def test_default_spaces_are_valid_and_near_the_defaults(task: str, kind: str | None) -> None:
     options = tasks.get(task).Options
-    found = space.space_of(options, space.default(task, kind))
+    found = space.space_of(options, space.default(tasks.get(task), kind))
     outside = [n for n in found if (value := getattr(options(), n)) is not None and not found[n].holds(value)]
     assert len(found) >= 6 and not outside
 
 
-def test_default_spaces_are_of_tasks() -> None:
+def test_every_task_has_a_default_space() -> None:
     assert {task for task, _ in KINDS} == set(tasks.names())
-    assert {path.stem for path in space.SPACES.iterdir()} == {task for task, _ in KINDS}
+    assert all(space.default_text(tasks.get(task)) for task, _ in KINDS)
 
 
 def test_a_space_file_may_have_a_table_for_each_kind(tmp_path: Path) -> None:
     path = tmp_path / "space.toml"
     path.write_text('layers = [1, 2]\n[texts]\ndropout = "0..0.5"\n[sequences]\njitter = "0..1"\n')
-    assert space.read(path, "texts") == {"layers": [1, 2], "dropout": "0..0.5"}
+    assert space.read(path, tasks.get("classify"), "texts") == {"layers": [1, 2], "dropout": "0..0.5"}
     path.write_text("dropout = 0..1")
     with pytest.raises(OptionError, match="is no TOML file"):
-        space.read(path, None)
+        space.read(path, tasks.get("classify"), None)
+    path.write_text("[texts]\nlayers = [1, 2]")
+    with pytest.raises(OptionError, match=re.escape("no table [sequences]")):
+        space.read(path, tasks.get("classify"), "sequences")
+    with pytest.raises(OptionError, match=re.escape("[texts]; for forecast no table has a meaning")):
+        space.read(path, tasks.get("forecast"), None)
 
 
 # -- what prepared data depends on --------------------------------------------------------------------------
@@ -126,7 +130,7 @@ SOURCES: dict[str, Any] = {
 def test_options_of_the_model_change_nothing_in_prepared_data(task: str) -> None:
     kind = tasks.get(task)
     base = kind.Options(epochs=3)
-    fields = {f.name: f for f in dataclasses.fields(base) if f.name in LATE}
+    fields = {f.name: f for f in dataclasses.fields(base) if f.name in kind.Options.with_role("late")}
     changed = dataclasses.replace(base, **{name: another(field, getattr(base, name)) for name, field in fields.items()})
     assert {name for name in fields if getattr(changed, name) == getattr(base, name)} <= {"cell"}
     one, other = (Evaluator(kind, [Round(SOURCES[task])]).ready(options) for options in (base, changed))
@@ -453,7 +457,7 @@ def test_folds_of_texts_are_stratified_disjoint_and_keep_copies_together() -> No
     texts = [f"{word} {k % 30}" for word in ("up", "down") for k in range(60)]  # every text stands twice
     source = {"text": texts, "label": ["u"] * 60 + ["d"] * 60}
     ready = Evaluator(tasks.get("classify"), [Round(source)]).ready(tasks.get("classify").Options(test_share=0.2))
-    rounds = folds.make_rounds(ready.task, source, 4, hold_out=True)
+    rounds = make_rounds(ready.task, source, 4, hold_out=True)
     held = set(ready.parts.test.texts)
     tested: list[str] = []
     for each in rounds:
@@ -468,7 +472,7 @@ def test_folds_of_series_roll_and_never_look_ahead() -> None:
     source = SOURCES["forecast"]
     kind = tasks.get("forecast")
     ready = Evaluator(kind, [Round(source)]).ready(kind.Options(horizon=4, season=7))
-    rounds = folds.make_rounds(ready.task, source, 3, hold_out=True)
+    rounds = make_rounds(ready.task, source, 3, hold_out=True)
     assert [int(each.source.lengths[0]) for each in rounds] == [60 - 4 - 8, 60 - 4 - 4, 60 - 4]
     last = [Evaluator(kind, [each]).ready(kind.Options()).parts for each in rounds]
     assert [int(parts.valid.cuts[0]) for parts in last] == [44, 48, 52]
@@ -481,7 +485,7 @@ def test_folds_of_series_keep_covariates_and_scale_them_anew() -> None:
     source = {**SOURCES["forecast"], "price": [float(k) for k in range(60)]}
     options = kind.Options(horizon=4, season=7, future=("price",))
     ready = Evaluator(kind, [Round(source)]).ready(options)
-    rounds = folds.make_rounds(ready.task, source, 2)
+    rounds = make_rounds(ready.task, source, 2)
     scaled = [Evaluator(kind, [each]).ready(options).task.channels[0] for each in rounds]
     assert [channel.column for channel in scaled] == ["price", "price"]
     assert [channel.shift for channel in scaled] == [pytest.approx((n - 1) / 2) for n in (52, 56)]
@@ -491,7 +495,7 @@ def test_folds_of_a_text_cover_it() -> None:
     kind = tasks.get("generate")
     source = ["".join(chr(97 + k % 26) for k in range(1000))]
     ready = Evaluator(kind, [Round(source)]).ready(kind.Options(sequence_length=8))
-    rounds = folds.make_rounds(ready.task, source, 4)
+    rounds = make_rounds(ready.task, source, 4)
     assert "".join(each.valid[0] for each in rounds) == source[0]
     assert rounds[1].source == [source[0][:250], source[0][500:]]
 
@@ -501,10 +505,10 @@ def test_folds_are_refused_with_words() -> None:
     source = {"text": ["a b", "c d", "a b", "e f", "g h", "i j"], "label": ["x", "y", "x", "y", "y", "y"]}
     task = kind(dataclasses.replace(kind.Options(), kind="texts", test_share=0.0))
     with pytest.raises(DataError, match="label 'x' has one row, or copies of one"):
-        folds.make_rounds(task, source, 2)
+        make_rounds(task, source, 2)
     for count, text in ((1, "at least 2"), (4, "6 rows are too few for 4 folds")):
         with pytest.raises(OptionError, match=text):
-            folds.make_rounds(task, source, count)
+            make_rounds(task, source, count)
     with pytest.raises(OptionError, match="task 'toy' has no folds"):
         gatework.cross_validate(Toy, NUMBERS)
     with pytest.raises(OptionError, match="60 points, too few for 30 folds of 4 steps each"):
@@ -540,7 +544,7 @@ def test_cross_validation_on_the_command_line_and_in_a_search(tmp_path: Path) ->
 
 def test_the_space_is_printed_as_it_is_read() -> None:
     result = CliRunner().invoke(app, ["tune", "forecast", "--show-space"])
-    assert result.exit_code == 0 and result.output == space.default_text("forecast")
+    assert result.exit_code == 0 and result.output == space.default_text(tasks.get("forecast"))
     missing = CliRunner().invoke(app, ["tune", "forecast"])
     assert missing.exit_code == 2 and "name the data" in missing.output
 

@@ -58,7 +58,7 @@ def tune(
     from gatework.tuning import space as spaces
 
     if show_space:
-        typer.echo(spaces.default_text(task.name) or f"# {task.name} has no default space", nl=False)
+        typer.echo(spaces.default_text(task) or f"# {task.name} has no default space", nl=False)
         return
     if file is None:
         raise OptionError("name the data: gatework tune TASK FILE (or print the space: --show-space)")

@@ -8,9 +8,11 @@ training, results, pages, explanations, search.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -105,7 +107,8 @@ class NoOptions(Options):
 class Task(ABC):
     """How files become examples, examples batches, batches a loss, and weights an answer.
 
-    task = get("generate")(GenerateOptions(hidden_size=64))
+    kind = get(name)
+    task = kind(kind.Options(hidden_size=64))
     parts = task.prepare("book.txt")
     model = task.build()
     """
@@ -121,6 +124,11 @@ class Task(ABC):
 
     def __init__(self, options: TrainingOptions):
         self.options = options
+
+    @classmethod
+    def folder(cls) -> Path:
+        """Where the task's files lie beside its code: its search space, its template."""
+        return Path(inspect.getfile(cls)).parent
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -263,7 +271,7 @@ class Task(ABC):
 
     @property
     def variant(self) -> str | None:
-        """The table of the task's search space that fits its data; None where the space is one table."""
+        """The table of `space.toml` that fits the data, after `prepare`; None where the space is one table."""
         return None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,7 @@ from gatework.training.options import Options, TrainingOptions
 from gatework.training.run import Run
 from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
 
-# What a resumed training may change; anything else would make it another training.
-CHANGEABLE = ("epochs", "patience", "time_limit", "save_every", "threads", "tensorboard")
 LEARNED = "The model learned from this very data: the figures do not say how good it is on other data."
-# What may differ for each file that a trained run reads
-READING = (
-    "text", "label", "id", "time", "series", "target", "date_format", "format", "encoding", "delimiter", "header",
-    "bad_rows", "bad_labels",
-)  # fmt: skip
 
 
 @dataclass
@@ -166,7 +159,7 @@ def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ())
 
 def _reading(options: TrainingOptions, settings: Sequence[str]) -> TrainingOptions:
     """The options, with others of how a file is read; the rest belongs to the training that is over."""
-    there = [field.name for field in fields(options) if field.name in READING]
+    there = options.with_role("reading")
     for text in settings:
         name = text.partition("=")[0].strip().replace("-", "_")
         if name not in there:
@@ -228,12 +221,15 @@ def _open_run(task: Task, out: str | Path, data: Mapping[str, Any], resume: bool
 
 
 def _must_match(run: Run, options: Options, data: Mapping[str, Any]) -> None:
-    changed = [key for key, value in options.to_dict().items() if run.options.get(key) != value]
+    changed, free = (
+        [key for key, value in options.to_dict().items() if run.options.get(key) != value],
+        options.with_role("resumable"),
+    )
     for key in changed:
-        if key not in CHANGEABLE:
+        if key not in free:
             raise OptionError(
                 f"{run.path} was trained with {key}={run.options.get(key)!r}, not {getattr(options, key)!r}; a resumed "
-                f"training may change only {', '.join(CHANGEABLE)}"
+                f"training may change only {', '.join(free)}"
             )
     if run.config["data"]["sha256"] != data["sha256"]:
         raise OptionError(f"the data changed since {run.path} was begun; train anew in another folder (--out)")

@@ -12,13 +12,25 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NONE = ("none", "null", "")
+
+Role = Literal["reading", "question", "course", "late", "refit", "resumable"]
+# What an option can be for. One without a role is a setting of the model that data may be prepared with: a search for
+# settings varies it, and prepares the data anew.
+ROLES: dict[Role, str] = {
+    "reading": "how a file is read: may differ for each file that a trained run reads; a search does not vary it",
+    "question": "what is asked, of which rows, measured how: results that differ in it cannot be compared",
+    "course": "how the training runs on this machine: no setting of the model",
+    "late": "no task looks at it before it builds the model: prepared data does not depend on it",
+    "refit": "learns the validation part too, after which that part can choose nothing",
+    "resumable": "a resumed training may change it: the training stays the same one",
+}
 
 
 def option(
@@ -29,12 +41,19 @@ def option(
     choices: tuple[Any, ...] = (),
     low: float | None = None,
     high: float | None = None,
+    role: Role | tuple[Role, ...] = (),
 ) -> Any:
     """A field of an options class: `hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)`.
 
-    `low` and `high` are inclusive; `panel` is the heading under which the command line lists the flag.
+    `low` and `high` are inclusive; `panel` is the heading under which the command line lists the flag; `role` is one or
+    several of `ROLES`. A field that a subclass declares again, for another default, keeps its roles unless it names
+    others.
     """
-    metadata = {"help": help, "panel": panel, "choices": choices, "low": low, "high": high}
+    roles = (role,) if isinstance(role, str) else role
+    for name in roles:
+        if name not in ROLES:
+            raise OptionError(f"there is no role {name!r}{known_names(name, ROLES)}")
+    metadata = {"help": help, "panel": panel, "choices": choices, "low": low, "high": high, "roles": roles}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -60,6 +79,11 @@ class Options:
             known(cls, key)
         return cls(**values)
 
+    @classmethod
+    def with_role(cls, *roles: Role) -> list[str]:
+        """The names of the options that have one of these roles, in the order of the fields."""
+        return [field.name for field in dataclasses.fields(cls) if set(roles).intersection(roles_of(cls, field.name))]
+
     def with_settings(self, settings: Iterable[str]) -> Self:
         """A copy with `key=value` texts applied, each value read as the field's type."""
         return dataclasses.replace(self, **dict(_setting(type(self), text) for text in settings))
@@ -73,48 +97,86 @@ class Options:
 class TrainingOptions(Options):
     """What every training has. Tasks redeclare a field to change its default."""
 
-    seed: int = option(1, "seed of everything random", panel="training", low=0)
-    epochs: int = option(20, "passes over the training data", panel="training", low=0)
-    batch_size: int = option(32, "examples per step (B)", panel="training", low=1)
-    optimizer: str = option("adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw"))
-    learning_rate: float = option(2e-3, "step size at the schedule's top", panel="training", low=0)
-    find_rate: bool = option(False, "find the learning rate by a range test first", panel="training")
-    momentum: float = option(0.9, "momentum of sgd and rmsprop", panel="training", low=0, high=0.9999)
-    beta1: float = option(0.9, "decay of Adam's first moment", panel="training", low=0, high=0.9999)
-    beta2: float = option(0.999, "decay of Adam's second moment", panel="training", low=0, high=0.999999)
+    seed: int = option(1, "seed of everything random", panel="training", low=0, role="course")
+    epochs: int = option(20, "passes over the training data", panel="training", low=0, role=("late", "resumable"))
+    batch_size: int = option(32, "examples per step (B)", panel="training", low=1, role="late")
+    optimizer: str = option(
+        "adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw"), role="late"
+    )
+    learning_rate: float = option(2e-3, "step size at the schedule's top", panel="training", low=0, role="late")
+    find_rate: bool = option(False, "find the learning rate by a range test first", panel="training", role="course")
+    momentum: float = option(0.9, "momentum of sgd and rmsprop", panel="training", low=0, high=0.9999, role="late")
+    beta1: float = option(0.9, "decay of Adam's first moment", panel="training", low=0, high=0.9999, role="late")
+    beta2: float = option(0.999, "decay of Adam's second moment", panel="training", low=0, high=0.999999, role="late")
     schedule: str = option(
         "cosine",
         "course of the learning rate",
         panel="training",
         choices=("constant", "cosine", "one-cycle", "plateau"),
+        role="late",
     )
     schedule_by: str = option(
         "steps",
         "the course follows steps, or the time limit (then two runs are never the same to the bit)",
         panel="training",
         choices=("steps", "time"),
+        role="course",
     )
-    warmup: float = option(0.05, "share of all steps in which the rate rises", panel="training", low=0, high=1)
-    final_rate: float = option(0.0, "rate at the end, as a share of the top", panel="training", low=0, high=1)
-    plateau_patience: int = option(2, "epochs without gain before plateau lowers the rate", panel="training", low=0)
-    plateau_factor: float = option(0.5, "what plateau multiplies the rate by", panel="training", low=0, high=1)
-    clip: float = option(1.0, "largest gradient norm; 0 does not clip", panel="training", low=0)
-    weight_decay: float = option(0.0, "what matrices lose per step, times the rate", panel="regularisation", low=0)
-    l1: float = option(0.0, "penalty on the sum of absolute weights of matrices", panel="regularisation", low=0)
-    l2: float = option(0.0, "penalty on the sum of squared weights of matrices", panel="regularisation", low=0)
-    average: str = option("none", "evaluate with averaged weights", panel="training", choices=("none", "ema"))
-    average_decay: float = option(0.999, "decay of the averaged weights per step", panel="training", low=0, high=1)
-    keep: str = option("best", "which weights the result has", panel="training", choices=("best", "last"))
-    patience: int = option(0, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
+    warmup: float = option(
+        0.05, "share of all steps in which the rate rises", panel="training", low=0, high=1, role="late"
+    )
+    final_rate: float = option(
+        0.0, "rate at the end, as a share of the top", panel="training", low=0, high=1, role="late"
+    )
+    plateau_patience: int = option(
+        2, "epochs without gain before plateau lowers the rate", panel="training", low=0, role="late"
+    )
+    plateau_factor: float = option(
+        0.5, "what plateau multiplies the rate by", panel="training", low=0, high=1, role="late"
+    )
+    clip: float = option(1.0, "largest gradient norm; 0 does not clip", panel="training", low=0, role="late")
+    weight_decay: float = option(
+        0.0, "what matrices lose per step, times the rate", panel="regularisation", low=0, role="late"
+    )
+    l1: float = option(
+        0.0, "penalty on the sum of absolute weights of matrices", panel="regularisation", low=0, role="late"
+    )
+    l2: float = option(
+        0.0, "penalty on the sum of squared weights of matrices", panel="regularisation", low=0, role="late"
+    )
+    average: str = option(
+        "none", "evaluate with averaged weights", panel="training", choices=("none", "ema"), role="late"
+    )
+    average_decay: float = option(
+        0.999, "decay of the averaged weights per step", panel="training", low=0, high=1, role="late"
+    )
+    keep: str = option("best", "which weights the result has", panel="training", choices=("best", "last"), role="late")
+    patience: int = option(
+        0,
+        "epochs without gain before stopping early; 0 never does",
+        panel="training",
+        low=0,
+        role=("late", "resumable"),
+    )
     time_limit: float = option(
-        0.0, "seconds of training after which it stops well; 0 is no limit", panel="training", low=0
+        0.0,
+        "seconds of training after which it stops well; 0 is no limit",
+        panel="training",
+        low=0,
+        role=("course", "resumable"),
     )
     nan_guard: bool = option(
-        True, "on a NaN or infinite loss go back to good weights with half the rate", panel="training"
+        True, "on a NaN or infinite loss go back to good weights with half the rate", panel="training", role="late"
     )
-    save_every: float = option(60.0, "seconds between saves inside an epoch", panel="training", low=0)
-    threads: int = option(0, "CPU threads; 0 leaves torch's choice", panel="training", low=0)
-    tensorboard: bool = option(False, "also write TensorBoard logs into the run folder", panel="training")
+    save_every: float = option(
+        60.0, "seconds between saves inside an epoch", panel="training", low=0, role=("course", "resumable")
+    )
+    threads: int = option(
+        0, "CPU threads; 0 leaves torch's choice", panel="training", low=0, role=("course", "resumable")
+    )
+    tensorboard: bool = option(
+        False, "also write TensorBoard logs into the run folder", panel="training", role=("course", "resumable")
+    )
 
     def validate(self) -> None:
         super().validate()
@@ -127,6 +189,12 @@ def known(cls: type[Options], key: str) -> None:
     names = [field.name for field in dataclasses.fields(cls)]
     if key not in names:
         raise OptionError(f"there is no option {key!r}{known_names(key, names)}")
+
+
+def roles_of(cls: type[Options], key: str) -> tuple[Role, ...]:
+    """The roles of an option, from the nearest class that names some."""
+    fields = [vars(base).get("__dataclass_fields__", {}).get(key) for base in cls.__mro__]
+    return next((field.metadata["roles"] for field in fields if field is not None and field.metadata.get("roles")), ())
 
 
 def known_names(word: str, known: Iterable[str]) -> str:

@@ -19,24 +19,39 @@ class RecurrentOptions(TrainingOptions):
     l1, l2 and weight_decay are among `TrainingOptions`. A job redeclares `dropout` to say where it acts there.
     """
 
-    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model")
-    hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)
-    layers: int = option(1, "layers on top of each other", panel="model", low=1)
-    layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model")
+    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model", role="late")
+    hidden_size: int = option(128, "units per layer (H)", panel="model", low=1, role="late")
+    layers: int = option(1, "layers on top of each other", panel="model", low=1, role="late")
+    layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model", role="late")
 
     chrono: int | None = option(
         None, "longest dependency in steps: gates start so as to keep it (Tallec & Ollivier 2018)", panel="model", low=3
     )
 
-    dropout: float = option(0.0, "dropout of inputs and outputs", panel=PANEL, low=0, high=0.99)
+    dropout: float = option(0.0, "dropout of inputs and outputs", panel=PANEL, low=0, high=0.99, role="late")
     recurrent_dropout: float = option(
-        0.0, "dropout of the states, one mask a sequence (Gal & Ghahramani 2016)", panel=PANEL, low=0, high=0.99
+        0.0,
+        "dropout of the states, one mask a sequence (Gal & Ghahramani 2016)",
+        panel=PANEL,
+        low=0,
+        high=0.99,
+        role="late",
     )
     weight_drop: float = option(
-        0.0, "dropout of state-to-state weights, one mask a step (Merity et al. 2018)", panel=PANEL, low=0, high=0.99
+        0.0,
+        "dropout of state-to-state weights, one mask a step (Merity et al. 2018)",
+        panel=PANEL,
+        low=0,
+        high=0.99,
+        role="late",
     )
     zoneout: float = option(
-        0.0, "rate at which units keep their old value (Krueger et al. 2017)", panel=PANEL, low=0, high=0.99
+        0.0,
+        "rate at which units keep their old value (Krueger et al. 2017)",
+        panel=PANEL,
+        low=0,
+        high=0.99,
+        role="late",
     )
 
     def of_states(self) -> dict[str, Any]:

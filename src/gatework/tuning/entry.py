@@ -16,7 +16,7 @@ import torch
 from gatework import report, tasks
 from gatework.errors import OptionError
 from gatework.tasks import jobs
-from gatework.tasks.base import Metric, Source, Task
+from gatework.tasks.base import Metric, Round, Source, Task
 from gatework.training.environment import contained
 from gatework.training.files import write_bytes, write_json
 from gatework.training.options import TrainingOptions, known_names
@@ -24,8 +24,7 @@ from gatework.training.run import CONFIG, RESULTS, Run
 from gatework.tuning import finals, locks, page, search, words
 from gatework.tuning import space as spaces
 from gatework.tuning import study as studies
-from gatework.tuning.evaluate import Evaluator, mean_and_spread
-from gatework.tuning.folds import Round, make_rounds
+from gatework.tuning.evaluate import Evaluator, make_rounds, mean_and_spread
 from gatework.tuning.search import Search
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def tune(
 ) -> Tuned:
     """Searches for good settings, and leaves a run trained with the best ones and a page about the search.
 
-        tuned = gatework.tune("classify", "reviews.csv", out="runs/tuned", minutes=20, workers=2)
+        tuned = gatework.tune(task, "reviews.csv", out="runs/tuned", minutes=20, workers=2)
         tuned.options.learning_rate, tuned.verdict, tuned.run.path
 
     The first trial has the defaults. The search sees training and validation rows; at its end the best trials and the
@@ -116,7 +115,7 @@ def tune(
     data = Round(source, valid, test)
     probe = Evaluator(kind, [data])
     ready = probe.ready(base)
-    start = {} if only else _start(kind, space, given, getattr(ready.task.options, "kind", None))
+    start = {} if only else _start(kind, space, given, ready.task.variant)
     searched = spaces.space_of(kind.Options, {**start, **(edits or {})})
     if not searched:
         raise OptionError("the search space is empty; name an option, such as learning_rate='0.001..0.01 log'")
@@ -158,17 +157,17 @@ def _base(kind: type[Task], options: Mapping[str, Any] | TrainingOptions | None)
         base, given = kind.Options.of(options or {}), set(options or ())
     if base.find_rate:
         raise OptionError("find_rate=true has no place in a search: it chooses the rate itself; leave it out")
-    for name in ("refit", "refit_epochs"):
-        if getattr(base, name, 0):
+    for name in base.with_role("refit"):
+        if getattr(base, name):
             raise OptionError(f"{name} learns the validation part, on which settings are chosen; leave it out")
     return base, given
 
 
-def _start(kind: type[Task], asked: Any, given: set[str], of: str | None) -> Mapping[str, Any]:
+def _start(kind: type[Task], asked: Any, given: set[str], variant: str | None) -> Mapping[str, Any]:
     """The space asked for, or the default one without the options that were given."""
     if asked is None:
-        return {name: each for name, each in spaces.default(kind.name, of).items() if name not in given}
-    return spaces.read(Path(asked), of) if isinstance(asked, str | Path) else asked
+        return {name: each for name, each in spaces.default(kind, variant).items() if name not in given}
+    return spaces.read(Path(asked), kind, variant) if isinstance(asked, str | Path) else asked
 
 
 def _rounds(task: Task, data: Round, folds: int) -> list[Round]:
@@ -282,12 +281,11 @@ def cross_validate(
 ) -> CrossValidated:
     """How good settings are on data they did not learn from, and how far that varies: every row is tested once.
 
-        found = gatework.cross_validate("classify", "reviews.csv", {"epochs": 5}, folds=5)
+        found = gatework.cross_validate(task, "reviews.csv", {"epochs": 5}, folds=5)
         found.mean, found.spread, found.folds[0]["accuracy"]
 
-    Labels are spread evenly over the folds with duplicates kept together; series are cut at a rolling origin, each fold
-    judged on the horizon after what it learned from. The same rows stop the training and measure it, as everywhere
-    that `valid` is meant, so the numbers are a little kind.
+    How rows are divided is the task's choice (`Task.rounds`). The rows of a fold both choose the best weights and
+    measure them, so the numbers are slightly optimistic.
 
     Raises: OptionError for fewer than 2 folds or too few rows; DataError for bad data.
     """

@@ -13,20 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatework.errors import TrainingError
-from gatework.tasks.base import Learner, Metric, Parts, Task
+from gatework.errors import OptionError, TrainingError
+from gatework.tasks.base import Learner, Metric, Parts, Round, Source, Task
 from gatework.training.callbacks import Callback
 from gatework.training.options import TrainingOptions
 from gatework.training.trainer import INTERRUPTED, Trainer
-from gatework.tuning.folds import Round
 
-# Options that no task looks at before it builds a model: settings that differ in these alone share prepared data.
-LATE = frozenset((
-    "epochs", "batch_size", "optimizer", "learning_rate", "momentum", "beta1", "beta2", "schedule", "warmup",
-    "final_rate", "plateau_patience", "plateau_factor", "clip", "weight_decay", "l1", "l2", "average", "average_decay",
-    "patience", "cell", "hidden_size", "layers", "layer_norm", "dropout", "recurrent_dropout", "weight_drop", "zoneout",
-    "word_dropout", "label_smoothing", "pooling", "bidirectional", "width", "linear",
-))  # fmt: skip
 KEPT = 4  # prepared data sets in memory
 
 
@@ -61,8 +53,8 @@ class Fitted:
 class Evaluator:
     """Trains settings on the same rounds of data: one, or one per fold.
 
-    evaluator = Evaluator(Classify, [Round("reviews.csv")])
-    evaluator.scores(ClassifyOptions(epochs=3))             # [{"loss": 0.4, "accuracy": 0.86, ...}]
+    evaluator = Evaluator(task, [Round("reviews.csv")])
+    evaluator.scores(task.Options(epochs=3))                # [{"loss": 0.4, "accuracy": 0.86, ...}]
     """
 
     def __init__(self, task: type[Task], rounds: Sequence[Round]):
@@ -109,10 +101,27 @@ class Evaluator:
         return [self.fit(options, number, callbacks=callbacks).valid for number in range(len(self.rounds))]
 
 
+def make_rounds(task: Task, source: Source, count: int, *, hold_out: bool = False) -> list[Round]:
+    """The rounds of a cross-validation of a task that has prepared this source, so that its options are settled.
+
+    `hold_out`: the rows that the task would test on are in no fold.
+
+    Raises: OptionError for fewer than 2 folds, too few rows, or a task without folds; DataError for a label whose rows
+    cannot be divided.
+    """
+    if count < 2:
+        raise OptionError(f"folds={count}: a cross-validation has at least 2")
+    return task.rounds(source, count, hold_out)
+
+
 def _early(options: TrainingOptions) -> tuple[Any, ...]:
-    """The values that preparing the data may depend on. None is worked out there, for epochs from the batch size."""
-    values = vars(options)
-    late = LATE if values["epochs"] is not None else LATE - {"batch_size"}
+    """The values that preparing the data may depend on: settings that agree in them share prepared data.
+
+    An option of None is worked out there, whatever its role; epochs are worked out from the batch size.
+    """
+    values, late = vars(options), set(options.with_role("late"))
+    if values["epochs"] is None:
+        late.discard("batch_size")
     return tuple((name, value) for name, value in values.items() if name not in late or value is None)
 
 

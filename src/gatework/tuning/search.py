@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatework.errors import GateworkError, TrainingError
-from gatework.tasks.base import Metric, Task
+from gatework.tasks.base import Metric, Round, Task
 from gatework.training.callbacks import Callback
 from gatework.training.interrupts import Interrupts
 from gatework.training.options import TrainingOptions
@@ -26,7 +26,6 @@ from gatework.training.trainer import INTERRUPTED
 from gatework.tuning import locks
 from gatework.tuning import study as studies
 from gatework.tuning.evaluate import Evaluator, mean_and_spread
-from gatework.tuning.folds import Round
 from gatework.tuning.space import Space
 from gatework.tuning.study import Budget
 

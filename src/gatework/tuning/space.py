@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
-from gatework.training.options import Options, checked, kinds, known, parsed
+from gatework.training.options import Options, checked, kinds, known, parsed, roles_of
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-SPACES = Path(__file__).parent / "spaces"
+    from gatework.tasks.base import Task
+
+SPACE = "space.toml"  # in a task's folder
 NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\s*\.\.\s*({NUMBER})(\s+log)?(?:\s+step\s+({NUMBER}))?")
 
-# Options that do not vary: trials with other rows, another question or another learning set cannot be compared.
-QUESTION = (
-    "text", "label", "id", "time", "target", "series", "frequency", "format", "encoding", "delimiter", "header",
-    "bad_rows", "bad_labels", "date_format", "split", "group", "kind", "valid_share", "test_share", "valid_windows",
-    "test_windows", "horizon", "season", "interval", "refit", "refit_epochs", "past", "future", "static",
-    "classical", "classical_seconds",
-)  # fmt: skip
-COURSE = ("seed", "threads", "save_every", "tensorboard", "time_limit", "schedule_by", "find_rate")
+# Trials with other rows, another question or another learning set cannot be compared.
+FIXED = {
+    "reading": "it would change what is read",
+    "question": "it would change what is asked or measured",
+    "course": "it is no setting of the model",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def as_drawn(value: Any) -> Any:
 def space_of(options: type[Options], given: Mapping[str, Any]) -> Space:
     """The space that a mapping describes, every name, type and bound checked.
 
-        space_of(ClassifyOptions, {"hidden_size": "32..256 log", "cell": ["lstm", "gru"]})
+        space_of(task.Options, {"hidden_size": "32..256 log", "cell": ["lstm", "gru"]})
 
     Raises: OptionError for an unknown key, an empty range, a value that the option refuses.
     """
@@ -118,8 +118,8 @@ def _name(key: str) -> str:
 def dimension(options: type[Options], name: str, value: Any) -> Range | Choices:
     """One option's range or choices, from text, a list or a single value."""
     known(options, name)
-    if name in QUESTION + COURSE:
-        why = "it would change what is asked or measured" if name in QUESTION else "it is no setting of the model"
+    roles = roles_of(options, name)
+    if why := next((text for role, text in FIXED.items() if role in roles), None):
         raise OptionError(f"option {name!r} cannot be searched: {why}; give it as an option of every trial instead")
     if isinstance(value, str) and ".." in value:
         return _range(options, name, value)
@@ -169,35 +169,38 @@ def settings(texts: Iterable[str]) -> dict[str, str]:
     return {_name(key): value.strip() for key, _, value in pairs}
 
 
-def default_text(task: str) -> str:
+def default_text(task: type[Task]) -> str:
     """The commented TOML of a task's default space; "" for a task that has none."""
-    path = SPACES / f"{task}.toml"
+    path = task.folder() / SPACE
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def default(task: str, kind: str | None) -> dict[str, Any]:
-    """A task's default space; of one with several kinds of data, that of the kind."""
-    return _of_kind(tomllib.loads(default_text(task)), kind, f"the default space of {task}")
+def default(task: type[Task], variant: str | None) -> dict[str, Any]:
+    """A task's default space; where it has a table for each variant of the data, that of the variant."""
+    return _of_variant(tomllib.loads(default_text(task)), task, variant, f"the default space of {task.name}")
 
 
-def read(path: Path, kind: str | None) -> dict[str, Any]:
+def read(path: Path, task: type[Task], variant: str | None) -> dict[str, Any]:
     """A space from a TOML file."""
     try:
-        return _of_kind(tomllib.loads(path.read_text(encoding="utf-8")), kind, str(path))
+        return _of_variant(tomllib.loads(path.read_text(encoding="utf-8")), task, variant, str(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} is no TOML file: {error}") from error
 
 
-def _of_kind(found: dict[str, Any], kind: str | None, where: str) -> dict[str, Any]:
+def _of_variant(found: dict[str, Any], task: type[Task], variant: str | None, where: str) -> dict[str, Any]:
+    """The entries outside all tables, and those of the variant's table."""
     tables = {name: value for name, value in found.items() if isinstance(value, dict)}
+    known = [name for name, value in tomllib.loads(default_text(task)).items() if isinstance(value, dict)]
     for name in tables:
-        if name not in ("texts", "sequences"):
-            raise OptionError(f"{where} has a table [{name}]; there are [texts] and [sequences], for classify")
+        if name not in known:
+            there = f"there are {', '.join(f'[{each}]' for each in known)}" if known else "no table has a meaning there"
+            raise OptionError(f"{where} has a table [{name}]; for {task.name} {there}")
     flat = {name: value for name, value in found.items() if name not in tables}
-    if tables and kind is not None and kind not in tables and not flat:
-        hint = did_you_mean(kind, tables)
-        raise OptionError(f"{where} has no table [{kind}], which is the kind of this data{hint}")
-    return flat | tables.get(kind or "", {})
+    if tables and variant is not None and variant not in tables and not flat:
+        hint = did_you_mean(variant, tables)
+        raise OptionError(f"{where} has no table [{variant}], which is the kind of this data{hint}")
+    return flat | tables.get(variant or "", {})
 
 
 def as_text(space: Space) -> dict[str, str]:

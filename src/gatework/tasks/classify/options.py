@@ -16,28 +16,44 @@ POOLINGS = ("last", "mean", "max", "attention")
 class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 
-    kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS)
-    text: str | None = option(None, "name of the column that holds the text", panel="data")
-    label: str | None = option(None, "name of the column that holds the label", panel="data")
-    id: str | None = option(None, "column that says which sequence a row belongs to", panel="data")
-    time: str | None = option(None, "column that orders the rows of a sequence (or of --split time)", panel="data")
-    format: str | None = option(None, "csv, tsv, jsonl, parquet, lines or labelled (label first)", panel="data")
-    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
-    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
-    header: bool | None = option(None, "whether the first row names the columns", panel="data")
-    bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"))
+    kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS, role="question")
+    text: str | None = option(None, "name of the column that holds the text", panel="data", role="reading")
+    label: str | None = option(None, "name of the column that holds the label", panel="data", role="reading")
+    id: str | None = option(None, "column that says which sequence a row belongs to", panel="data", role="reading")
+    time: str | None = option(
+        None, "column that orders the rows of a sequence (or of --split time)", panel="data", role="reading"
+    )
+    format: str | None = option(
+        None, "csv, tsv, jsonl, parquet, lines or labelled (label first)", panel="data", role="reading"
+    )
+    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
+    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
+    header: bool | None = option(None, "whether the first row names the columns", panel="data", role="reading")
+    bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
     bad_labels: str = option(
         "refuse",
         "rows without a label, in measuring also those with one that was never learned",
         panel="data",
         choices=("refuse", "skip"),
+        role="reading",
     )
-    missing: str = option("refuse", "missing numbers in sequences", panel="data", choices=("refuse", "interpolate"))
-    split: str = option("random", "how rows are held out", panel="data", choices=("random", "time", "group"))
-    group: str | None = option(None, "column whose equal values stay together (--split group)", panel="data")
-    valid_share: float = option(0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9)
+    missing: str = option(
+        "refuse", "missing numbers in sequences", panel="data", choices=("refuse", "interpolate"), role="question"
+    )
+    split: str = option(
+        "random", "how rows are held out", panel="data", choices=("random", "time", "group"), role="question"
+    )
+    group: str | None = option(
+        None, "column whose equal values stay together (--split group)", panel="data", role="question"
+    )
+    valid_share: float = option(
+        0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9, role="question"
+    )
     refit: bool = option(
-        False, "choices are made: learn the rows held out for choosing too; needs keep=last", panel="data"
+        False,
+        "choices are made: learn the rows held out for choosing too; needs keep=last",
+        panel="data",
+        role=("question", "refit"),
     )
     test_share: float | None = option(
         None,
@@ -45,6 +61,7 @@ class ClassifyOptions(NumericOptions):
         panel="data",
         low=0,
         high=0.9,
+        role="question",
     )
 
     tokenizer: str = option("words", "units of a text", panel="text", choices=("words", "characters", "bpe"))
@@ -81,14 +98,21 @@ class ClassifyOptions(NumericOptions):
 
     embedding_size: int = option(128, "length of a word's vector (I)", panel="model", low=1)
     hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1)
-    bidirectional: bool = option(True, "read from both ends", panel="model")
-    pooling: str = option("max", "how steps become one vector", panel="model", choices=POOLINGS)
+    bidirectional: bool = option(True, "read from both ends", panel="model", role="late")
+    pooling: str = option("max", "how steps become one vector", panel="model", choices=POOLINGS, role="late")
     dropout: float = option(0.5, "dropout of words and of what is pooled", panel="regularisation", low=0, high=0.99)
     word_dropout: float | None = option(
-        None, "share of a text's units made unknown in training; none: 0.1", panel="regularisation", low=0, high=0.99
+        None,
+        "share of a text's units made unknown in training; none: 0.1",
+        panel="regularisation",
+        low=0,
+        high=0.99,
+        role="late",
     )
 
-    label_smoothing: float = option(0.0, "share of the target spread over all classes", panel="loss", low=0, high=0.9)
+    label_smoothing: float = option(
+        0.0, "share of the target spread over all classes", panel="loss", low=0, high=0.9, role="late"
+    )
     class_weights: str = option("none", "weigh rare classes up", panel="loss", choices=("none", "balanced"))
     focal: float = option(0.0, "focal loss's gamma: attend to hard examples", panel="loss", low=0)
     tune_threshold: bool = option(False, "choose decision thresholds for macro-F1 on the validation part", panel="loss")

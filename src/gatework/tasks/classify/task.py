@@ -18,8 +18,8 @@ from gatework.data.splits import split_by_time, split_rows
 from gatework.data.tokenizers import EMPTY
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Shard, Source, Step, Task
-from gatework.tasks.classify import measures, reading, wide
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.encoding import Encoder, class_names
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
@@ -244,6 +244,13 @@ class Classify(Task):
             kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"
             self.bag = wide.make_bag(replace(self.options, ngrams=kind), 0)
             self._wide = wide.Wide(sizes, len(self.encoder.classes))
+
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        return folds.rounds(self, source, count, hold_out)
+
+    @property
+    def variant(self) -> str:
+        return self.options.kind
 
     # -- model and training ---------------------------------------------------------------------------------
 

@@ -17,26 +17,37 @@ LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 class ForecastOptions(NumericOptions):
     """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
 
-    time: str | None = option(None, "column of dates or step numbers", panel="data")
+    time: str | None = option(None, "column of dates or step numbers", panel="data", role="reading")
     target: tuple[str, ...] = option(
-        (), "name of the column to forecast; several: each is a series of its own", panel="data"
+        (), "name of the column to forecast; several: each is a series of its own", panel="data", role="reading"
     )
-    series: str | None = option(None, "name of the column that says which series a row belongs to", panel="data")
-    past: tuple[str, ...] = option((), "columns known only up to now, such as visitors or temperature", panel="data")
+    series: str | None = option(
+        None, "name of the column that says which series a row belongs to", panel="data", role="reading"
+    )
+    past: tuple[str, ...] = option(
+        (), "columns known only up to now, such as visitors or temperature", panel="data", role="question"
+    )
     future: tuple[str, ...] = option(
-        (), "columns known ahead, such as prices or holidays; predict needs rows with them", panel="data"
+        (),
+        "columns known ahead, such as prices or holidays; predict needs rows with them",
+        panel="data",
+        role="question",
     )
-    static: tuple[str, ...] = option((), "columns that say something of each series, such as its region", panel="data")
+    static: tuple[str, ...] = option(
+        (), "columns that say something of each series, such as its region", panel="data", role="question"
+    )
     identity: bool = option(
         False, "tell the model which of at most 100 series it is, as a static column of their names would", panel="data"
     )
-    frequency: str | None = option(None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data")
-    date_format: str | None = option(
-        None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data"
+    frequency: str | None = option(
+        None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data", role="question"
     )
-    format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data")
-    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data")
-    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data")
+    date_format: str | None = option(
+        None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data", role="reading"
+    )
+    format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data", role="reading")
+    encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
+    delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
     calendar: bool = option(
         True, "tell the model hour, weekday and season, as far as the steps show them", panel="data"
     )
@@ -57,23 +68,26 @@ class ForecastOptions(NumericOptions):
         None, "unit of scale=last; none: the mean change over a horizon in the data", panel="data", low=0
     )
     valid_windows: int = option(
-        1, "last windows of each series for choosing weights and intervals", panel="data", low=1
+        1, "last windows of each series for choosing weights and intervals", panel="data", low=1, role="question"
     )
-    test_windows: int = option(1, "windows after those, for the final result", panel="data", low=0)
+    test_windows: int = option(1, "windows after those, for the final result", panel="data", low=0, role="question")
     split: str = option(
         "ends",
         "where validation and test begin: counted back from the end of each series, or at the same dates in all",
         panel="data",
         choices=("ends", "date"),
+        role="question",
     )
 
-    horizon: int | None = option(None, "steps to forecast; none: one season", panel="model", low=1)
-    season: int | None = option(None, "points in a season; none: by the frequency", panel="model", low=1)
+    horizon: int | None = option(None, "steps to forecast; none: one season", panel="model", low=1, role="question")
+    season: int | None = option(
+        None, "points in a season; none: by the frequency", panel="model", low=1, role="question"
+    )
     lookback: int | None = option(
         None, "points the model sees; none: 3 seasons, and no less than the horizon", panel="model", low=2
     )
     hidden_size: int = option(64, "units per layer (H)", panel="model", low=1)
-    width: int = option(16, "units of the head for each step ahead", panel="model", low=1)
+    width: int = option(16, "units of the head for each step ahead", panel="model", low=1, role="late")
     dropout: float = option(0.1, "dropout of the encoder's last state", panel="regularisation", low=0, high=0.99)
     decoding: str = option(
         "direct",
@@ -93,6 +107,7 @@ class ForecastOptions(NumericOptions):
         "training and then trained on, solved and fixed, learned from 0, or none",
         panel="model",
         choices=("solved", "fixed", "learned", "none"),
+        role="late",
     )
     base: str = option(
         "season",
@@ -102,8 +117,10 @@ class ForecastOptions(NumericOptions):
         choices=("season", "last"),
     )
     ridge: float = option(1.0, "penalty on the squared weights of the solved linear map", panel="model", low=0)
-    quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model")
-    interval: float = option(0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999)
+    quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model", role="question")
+    interval: float = option(
+        0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999, role="question"
+    )
     lowest: float | None = option(None, "no forecast lies below it, such as 0 for counts", panel="model")
     highest: float | None = option(None, "no forecast lies above it, such as 1 for shares", panel="model")
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
@@ -114,9 +131,10 @@ class ForecastOptions(NumericOptions):
         "smoothing (ets), or none",
         panel="baselines",
         choices=("theta", "ets", "none"),
+        role="question",
     )
     classical_seconds: float = option(
-        20.0, "most seconds for it; series that get no turn are left out", panel="baselines", low=0
+        20.0, "most seconds for it; series that get no turn are left out", panel="baselines", low=0, role="question"
     )
     loss: str = option(
         "mae",
@@ -129,6 +147,7 @@ class ForecastOptions(NumericOptions):
         "last epochs that learn the validation part too, once it has set the intervals; needs keep=last",
         panel="training",
         low=0,
+        role=("question", "refit"),
     )
     windows: int = option(20_000, "most windows per epoch, drawn anew each epoch", panel="training", low=1)
     batch_size: int = option(128, "windows per step (B)", panel="training", low=1)

@@ -13,8 +13,8 @@ from gatework.data.augment import Augmentation
 from gatework.data.dates import shown_times
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
-from gatework.tasks.base import Contender, Parts, Shard, Source, Step
-from gatework.tasks.forecast import baselines, measures, results
+from gatework.tasks.base import Contender, Parts, Round, Shard, Source, Step
+from gatework.tasks.forecast import baselines, folds, measures, results
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, spread, stretched
@@ -158,6 +158,9 @@ class ForecastTask(SeriesTask):
         ]
         cuts = [np.array([n]) if there else NOWHERE for n, there in zip(panel.lengths, chosen, strict=True)]
         return make_windows(panel, self.shape(), cuts, scales=False)
+
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        return folds.rounds(self, source, count, hold_out)
 
     def predict(self, model: nn.Module, source: Source, horizon: int | None = None) -> list[dict[str, Any]]:
         """The next steps of each series: after what the run knows (None), or after new rows of a source.

@@ -6,6 +6,7 @@ dynamic.py; here they meet.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.generate import baselines, sampling, tokens
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
@@ -121,6 +122,16 @@ class Generate(Task):
                 f"the training part holds {len(train.ids)} {self.options.tokenizer}, too few for "
                 f"sequence_length={self.options.sequence_length}; give more text or a smaller one"
             )
+
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        """Stretches of the text; each round learns what stands before and after one of them."""
+        text = self.read(source)
+        if hold_out:
+            text = text[: round(len(text) * (1 - self.options.test_share))]
+        edges = [round(len(text) * part / count) for part in range(count + 1)]
+        changes = {"test_share": 0.0, "encoding": None}
+        pairs = itertools.pairwise(edges)
+        return [Round(_without(text, start, end), [text[start:end]], None, changes) for start, end in pairs]
 
     def assets(self) -> dict[str, str]:
         return {TOKENS: self.tokens.to_json()}
@@ -262,6 +273,10 @@ class Generate(Task):
         prompts = source if isinstance(source, list | tuple) else self.read(source).splitlines()
         length = self.options.sample_length
         return [{"prompt": prompt, "text": "".join(self.write(model, prompt, length))} for prompt in prompts]
+
+
+def _without(text: str, start: int, end: int) -> list[str]:
+    return [part for part in (text[:start], text[end:]) if part]
 
 
 @torch.no_grad()

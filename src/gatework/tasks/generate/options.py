@@ -15,10 +15,19 @@ class GenerateOptions(RecurrentOptions):
 
     tokenizer: str = option("characters", "units of the text", panel="data", choices=("characters", "bpe", "words"))
     vocabulary: int = option(5000, "largest number of BPE or word units", panel="data", low=300)
-    encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data")
-    test_share: float = option(0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5)
-    valid_share: float = option(0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5)
-    refit: bool = option(False, "choices are made: learn the validation part too; needs keep=last", panel="data")
+    encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data", role="reading")
+    test_share: float = option(
+        0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5, role="question"
+    )
+    valid_share: float = option(
+        0.05, "last part of the rest, for choices", panel="data", low=0.001, high=0.5, role="question"
+    )
+    refit: bool = option(
+        False,
+        "choices are made: learn the validation part too; needs keep=last",
+        panel="data",
+        role=("question", "refit"),
+    )
 
     ngram_length: int | None = option(
         None,
@@ -44,7 +53,12 @@ class GenerateOptions(RecurrentOptions):
         0.1, "of embedding and outputs, one mask a sequence (Gal 2016)", panel="regularisation", low=0, high=0.99
     )
     word_dropout: float = option(
-        0.0, "share of units blanked in training (Xie et al. 2017)", panel="regularisation", low=0, high=0.99
+        0.0,
+        "share of units blanked in training (Xie et al. 2017)",
+        panel="regularisation",
+        low=0,
+        high=0.99,
+        role="late",
     )
 
     weight_decay: float = option(
@@ -54,9 +68,11 @@ class GenerateOptions(RecurrentOptions):
     batch_size: int = option(32, "streams read side by side (B)", panel="training", low=1)
     learning_rate: float = option(5e-3, "step size at the schedule's top", panel="training", low=0)
     patience: int = option(3, "epochs without gain before stopping early; 0 never does", panel="training", low=0)
-    dynamic: bool = option(False, "also evaluate dynamically: learning on as it reads", panel="results")
-    dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0)
-    sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1)
+    dynamic: bool = option(
+        False, "also evaluate dynamically: learning on as it reads", panel="results", role="question"
+    )
+    dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0, role="question")
+    sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1, role="question")
 
     @property
     def embedding_units(self) -> int:
