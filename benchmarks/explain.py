@@ -137,7 +137,7 @@ def distances(run: jobs.Trained, given: list[dict[str, Any]]) -> dict[str, Any]:
     """Of 64 points from many, on the same path."""
     found = []
     for one in given[:: max(len(given) // 10, 1)][:10]:
-        subject = subject_of(run, {**dict.fromkeys(("text", "row", "source", "series", "target", "step")), **one})
+        subject = subject_of(run, one.get("source"), {key: one[key] for key in one if key != "source"})
         if len(subject) <= 100:
             name, baseline = baselines(subject)[0]
             few, many = (Attribution.of(subject, name, baseline, points).steps for points in (64, 1024))

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cells, cli, tasks
+from gatework.data.spans import units_of
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.explanation import opened, subject_of
 from gatework.explanation.attribution import (
@@ -30,16 +31,15 @@ from gatework.explanation.attribution import (
     occlude,
     windows_of,
 )
-from gatework.explanation.classified import Sequence, Text
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
 from gatework.explanation.path import integral
 from gatework.explanation.pictures import drawn, log_scale
 from gatework.explanation.places import Samples, pieces
 from gatework.explanation.sentences import percentages, taken_away
-from gatework.explanation.shares import NGrams
-from gatework.explanation.tokens import units_of
 from gatework.layers.parts import part_of
 from gatework.tasks import jobs
+from gatework.tasks.classify.explained import Sequence, Text
+from gatework.tasks.classify.shares import NGrams
 from gatework.tasks.subject import Seen, recurrent_layers
 
 EVIL = "<script>alert(1)</script>"
@@ -115,8 +115,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 def subject(run: jobs.Trained, **given: Any) -> Any:
-    names = ("text", "row", "source", "series", "target", "step")
-    return subject_of(opened(run), {name: given.get(name) for name in names})
+    source = given.pop("source", None)
+    return subject_of(opened(run), source, given)
 
 
 # -- attributions ------------------------------------------------------------------------------------------------------

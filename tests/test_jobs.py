@@ -11,6 +11,7 @@ import torch
 
 from gatework.errors import OptionError
 from gatework.tasks import jobs
+from gatework.tasks.origin import fingerprint
 from toy import Toy, ToyOptions
 
 ROWS, OTHERS = [0.5, -1.0, 2.0, 0.25, 1.5, -0.5, 1.0, 3.0], [1.0, 2.0]
@@ -33,12 +34,12 @@ def test_a_file_that_moves_within_a_folder_is_other_data(tmp_path: Path) -> None
     for place in ("neg/a.txt", "pos/b.txt", "pos/c.txt"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text(f"review {place[-5]}")
-    before = jobs.fingerprint(tmp_path)
+    before = fingerprint(tmp_path)
     moved = (tmp_path / "pos/b.txt").rename(tmp_path / "neg/b.txt")
-    assert jobs.fingerprint(tmp_path) != before
+    assert fingerprint(tmp_path) != before
     moved.rename(tmp_path / "pos/b.txt")
-    assert jobs.fingerprint(tmp_path) == before
-    assert jobs.fingerprint(tmp_path / "neg/a.txt") != jobs.fingerprint(tmp_path / "pos/b.txt")
+    assert fingerprint(tmp_path) == before
+    assert fingerprint(tmp_path / "neg/a.txt") != fingerprint(tmp_path / "pos/b.txt")
 
 
 @pytest.mark.parametrize("rows", [ROWS, ["no number"]])

@@ -16,6 +16,7 @@ from gatework.errors import FileFormatError
 from gatework.pages import words
 from gatework.report import equations, page, plots
 from gatework.tasks import jobs
+from gatework.tasks.classify.page import MOST_CELLS, calibrated
 from gatework.training.run import Run
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $\\frac{a$ & {{ 7*7 }} 漢字"
@@ -77,7 +78,7 @@ def html(run: Run) -> str:
 
 
 def redrawn(run: Run, results: dict[str, Any]) -> str:
-    return page.render(run, results, plots.draw(results))
+    return page.Report(run, results).render()
 
 
 # -- what is shown --------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def test_results_errors_and_baselines_of_classify(classified: Run) -> None:
     for row in results["sections"]["worst"]:
         assert row["text"] in shown and f"{row['confidence']:.1%}" in shown
     assert all(sentence in shown for sentence in words.gap(results["history"], results))
-    assert words.calibrated(results["sections"]["calibration"]["error"]) in shown
+    assert calibrated(results["sections"]["calibration"]["error"]) in shown
 
 
 def test_samples_and_costs_of_generate(generated: Run) -> None:
@@ -128,13 +129,13 @@ def test_samples_and_costs_of_generate(generated: Run) -> None:
 def test_the_cell_and_the_use_of_the_model(classified: Run) -> None:
     shown = Page(html(classified)).text
     assert "c = f⊙c₋ + i⊙g" in shown and "\\begin{aligned}" in shown
-    found = page.use(classified)
-    assert all(line in shown for lines in found.values() for line in lines)
+    found = page.use(classified, tasks.get("classify"))
+    assert all(line in shown for line in [*found.commands, *found.python])
     import shlex
 
-    assert shlex.split(found["commands"][0])[2] == str(classified.path), "a path with quotes and $ can be pasted"
+    assert shlex.split(found.commands[0])[2] == str(classified.path), "a path with quotes and $ can be pasted"
     spoken: dict[str, Any] = {}
-    exec("\n".join(found["python"]), spoken)
+    exec("\n".join(found.python), spoken)
     assert spoken["model"].classes_.tolist() == sorted(classified.results()["data"]["labels"])
 
 
@@ -195,7 +196,7 @@ def test_nothing_learned_nothing_wrong_nothing_tested(classified: Run) -> None:
 
 def test_many_classes_become_a_picture(classified: Run) -> None:
     results = copy.deepcopy(classified.results())
-    count = page.MOST_CELLS + 1
+    count = MOST_CELLS + 1
     matrix = [[int(row == column) for column in range(count)] for row in range(count)]
     results["sections"]["confusion"] = {"labels": [EVIL] * count, "matrix": matrix}
     text = redrawn(classified, results)

@@ -17,9 +17,9 @@ from gatework.cli import app
 from gatework.data.frequency import Frequency
 from gatework.errors import OptionError
 from gatework.pages import words
-from gatework.report import forecast_words, page, plots
+from gatework.report import page
 from gatework.tasks import jobs
-from gatework.tasks.forecast import measures, residuals, results
+from gatework.tasks.forecast import measures, pictures, residuals, results, sentences
 from gatework.training.run import Run
 
 EVIL = "<b>shop</b> & $x$"
@@ -142,8 +142,8 @@ def test_the_page_shows_all_of_it(run: Run, sections: dict[str, Any]) -> None:
         assert heading in text
     assert EVIL not in text and "&lt;b&gt;shop&lt;/b&gt; &amp; $x$" in text
     coverage = run.results()["test"]["coverage"]
-    assert forecast_words.covered(sections["interval"], coverage) in text
-    assert all(sentence in text for sentence in forecast_words.by_step(sections["by_horizon"], sections["naive"]))
+    assert sentences.covered(sections["interval"], coverage) in text
+    assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], sections["naive"]))
     first = sections["next"][0]
     assert f"<tr><th>{first['times'][first['starts'][0]]}</th>" in text and "gatework.Forecaster.load" in text
     names = {path.name for path in (run.path / "plots").iterdir()}
@@ -163,7 +163,7 @@ def test_numbers_instead_of_dates_and_holes_are_drawn(sections: dict[str, Any]) 
         each["truth"][3] = None
         del each["lower"], each["upper"]
     sections["residuals"]["calendar"] = None
-    made = plots.draw({"metric": {"name": "mase"}, "history": [], "sections": sections})
+    made = pictures.draw(sections)
     assert set(made) == {"series_best", "series_median", "series_worst", "forecast", "horizon"}
 
 
@@ -172,13 +172,13 @@ def test_numbers_instead_of_dates_and_holes_are_drawn(sections: dict[str, Any]) 
     [(19, 0.2, "too few"), (60, 0.86, "at its word"), (60, 0.76, "too narrow"), (60, 0.99, "wider than")],
 )
 def test_coverage_in_words(values: int, coverage: float, text: str) -> None:
-    assert text in forecast_words.covered({"share": 0.9, "values": values}, coverage)
+    assert text in sentences.covered({"share": 0.9, "values": values}, coverage)
 
 
 def test_steps_in_words() -> None:
     def said(*pairs: tuple[float | None, float]) -> str:
         rows = [{"step": place, "mase": mase, "naive": naive} for place, (mase, naive) in enumerate(pairs, 1)]
-        return " ".join(forecast_words.by_step(rows, "drift"))
+        return " ".join(sentences.by_step(rows, "drift"))
 
     assert "At every step" in said((0.5, 1), (0.6, 1)) and "0.5 at the first step and 0.6 at the last" in said(
         (0.5, 1), (0.6, 1)
@@ -190,12 +190,12 @@ def test_steps_in_words() -> None:
 def test_residuals_in_words() -> None:
     rows = [{"of": "May", "mean": 0.7, "values": 9}, {"of": "June", "mean": -0.1, "values": 9}]
     found = {"lean": 0.8, "mean": 3.0, "persistence": 0.9, "calendar": {"name": "month", "rows": rows}}
-    said = " ".join(forecast_words.residuals(found))
+    said = " ".join(sentences.residuals(found))
     assert "too low" in said and "tends to last" in said and "May stands out" in said
     calm = {"lean": -0.1, "mean": -0.2, "persistence": 0.1, "calendar": None}
-    said = " ".join(forecast_words.residuals(calm))
+    said = " ".join(sentences.residuals(calm))
     assert "neither side" in said and "below the forecast" in said and "says little" in said
-    assert forecast_words.residuals({"lean": None, "mean": None, "persistence": None, "calendar": None}) == []
+    assert sentences.residuals({"lean": None, "mean": None, "persistence": None, "calendar": None}) == []
 
 
 # -- evaluations and notebooks ----------------------------------------------------------------------------------

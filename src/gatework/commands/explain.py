@@ -50,7 +50,7 @@ def explain(
         raise OptionError("--json prints, and writes no page; leave out --out")
     trained = load(run, reading=reading or ())
     with jobs.spoken_warnings():
-        found = explained(trained, text, row=row, source=file, series=series, target=target, step=step, window=window)
+        found = explained(trained, file, window=window, text=text, row=row, series=series, target=target, step=step)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

@@ -5,9 +5,10 @@ Which file to open: watch.py (gradients by layer and step), gates.py, findings.p
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,14 +17,22 @@ from gatework.diagnosis import findings
 from gatework.diagnosis.findings import Finding
 from gatework.diagnosis.gates import Gate, gates_of
 from gatework.diagnosis.watch import watched
+from gatework.errors import OptionError
 from gatework.explanation import opened
 from gatework.explanation.result import plain
+from gatework.tasks import origin
 from gatework.training.environment import contained
+
+if TYPE_CHECKING:
+    from gatework.tasks.base import Source
+    from gatework.tasks.estimator import Estimator
+    from gatework.tasks.jobs import Trained
+    from gatework.training.run import Run
 
 __all__ = ["Diagnosis", "diagnose"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """What was found; see `gatework.diagnose`.
 
@@ -52,6 +61,13 @@ class Diagnosis:
         """As JSON-able values."""
         return plain(asdict(self))
 
+    def __repr__(self) -> str:
+        """Counts and the names of what there is, without the arrays."""
+        counts = Counter(each.level for each in self.findings)
+        told = ", ".join(f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items())
+        layers = f"gradients of {', '.join(self.gradients)}" if self.gradients else "no gradients"
+        return f"<Diagnosis of {self.run}: {told}; {layers}; {len(self.gates)} gates>"
+
     def __str__(self) -> str:
         lines = []
         for each in sorted(self.findings, key=lambda found: ("problem", "hint", "good").index(found.level)):
@@ -60,7 +76,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(run: Any, source: Any = None) -> Diagnosis:
+def diagnose(run: str | Path | Trained | Estimator, source: Source | None = None) -> Diagnosis:
     """What is wrong with a training: vanishing and exploding gradients, gates that never move, over- and underfitting.
 
         print(gatework.diagnose("runs/reviews", "reviews.csv"))
@@ -92,32 +108,27 @@ def diagnose(run: Any, source: Any = None) -> Diagnosis:
     return Diagnosis(str(trained.run.path), trained.run.task, found, history, gradients, parameters, gates, data)
 
 
-def results_of(run: Any) -> dict[str, Any]:
+def results_of(run: Run) -> dict[str, Any]:
     """What the run measured; nothing where its training did not come to an end."""
     return run.results() if run.finished else {}
 
 
-def examples_of(trained: Any, source: Any) -> tuple[Any, str]:
-    """Rows to look at: those of a source, or the validation part of what the run learned from; None where there is
-    neither."""
-    from gatework.tasks.jobs import fingerprint
-
-    known = trained.run.config["data"]
-    path = Path(str(known["source"])) if source is None else source
-    if source is None and (known["source"] == "memory" or not path.exists()):
-        return None, ""
-    same = isinstance(path, str | Path) and Path(path).exists() and fingerprint(path) == known["sha256"]
-    if same:
-        fresh = type(trained.task)(trained.task.options)
-        return fresh.prepare(path).valid, f"the validation part of {path}"
-    if source is None:
-        return None, ""
-    return trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given"
+def examples_of(trained: Trained, source: Source | None) -> tuple[Any, str]:
+    """Rows to look at: the validation part of what the run learned from, also where `source` is just that, or else the
+    rows of the source; None where there are none."""
+    try:
+        path, (valid, test) = origin.training_file(trained.run, source), origin.other_files(trained.run)
+    except OptionError:
+        if source is None:
+            return None, ""
+        return trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given"
+    fresh = type(trained.task)(trained.task.options)
+    return fresh.prepare(path, valid, test).valid, str(valid) if valid else f"the validation part of {path}"
 
 
 @contained()
 def measured(
-    trained: Any, examples: Any
+    trained: Trained, examples: Any
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[float, float]], list[Gate]]:
     """Gradients and gates of one batch, in evaluation mode."""
     from gatework.training.learner import Shard

@@ -14,7 +14,8 @@ from gatework.tasks.subject import Subject
 
 STEPS = 64  # points of the path at which gradients are taken
 RELIABLE = 0.01  # an error that is small enough not to look for another baseline
-MOST_WINDOWS = {"text": 160, "sequence": 48, "series": 48}  # windows that are taken away, one after another
+MOST_WINDOWS = {"text": 160}  # windows that are taken away, one after another
+MOST_OTHERS = 48  # of what is no text
 FLOOR = 0.05  # a difference below it is not worth a relative error
 
 
@@ -98,7 +99,7 @@ def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
 
 def windows_of(subject: Subject, width: int | None = None) -> list[tuple[int, int]]:
     """Windows side by side; of one step where there are few."""
-    width = width or math.ceil(len(subject) / MOST_WINDOWS[subject.words.what])
+    width = width or math.ceil(len(subject) / MOST_WINDOWS.get(subject.words.what, MOST_OTHERS))
     return [(start, min(start + width, len(subject))) for start in range(0, len(subject), width)]
 
 

@@ -38,12 +38,13 @@ def steps_curve(found: Explanation) -> str:
     """What was read, and what each step contributes by both methods."""
     steps = np.arange(1, len(found) + 1)
     taken = found.occlusion.per_step(len(found))
+    series = np.zeros((len(found), 1)) if found.series is None else found.series
 
     def paint(axes: Any) -> None:
         *above, below = np.atleast_1d(axes)
         for panel in above:
-            names = found.channels if len(found.channels) > 1 else [""] * found.series.shape[1]  # type: ignore[union-attr]
-            for name, values in zip(names[:8], found.series.T, strict=False):  # type: ignore[union-attr]
+            names = found.channels if len(found.channels) > 1 else [""] * series.shape[1]
+            for name, values in zip(names[:8], series.T, strict=False):
                 panel.plot(steps, values, linewidth=1.2, label=name, color=None if name else OURS)
             panel.set_ylabel("as read")
             if len(found.channels) > 1:
@@ -67,7 +68,7 @@ def cut_curve(found: Explanation) -> str:
         axes.set_xscale("log", base=2)
         axes.set_xticks(found.cut.lengths, [str(n) for n in found.cut.lengths], rotation=45 if len(found) > 99 else 0)
         axes.set(xlabel=f"last {found.words.unit}s that are left", ylabel=found.words.shown)
-        if found.task != "forecast":
+        if not found.words.valued:
             axes.set_ylim(-0.03, 1.03)
 
     return drawn(paint)

@@ -8,7 +8,6 @@ from gatework.explanation.attribution import RELIABLE, Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
 from gatework.tasks.subject import Subject
 
-NEAR = {"probability": 0.05, "forecast": 0.05}  # what counts as the same answer: of probability, of the window's spread
 NOTABLE = 0.1  # a part of all attributions below which a step is not named
 MOST_NAMED = 3
 FIRST = 4  # sentences that everybody should read
@@ -27,11 +26,12 @@ def sentences(
 
 
 def said(subject: Subject, shown: float) -> str:
-    if subject.task == "forecast":
-        return f"The {subject.words.shown} is {shown:.4g}."
-    start = "The model answers" if subject.task == "classify" else f"The likeliest next {subject.words.unit} is"
+    """The answer, and the number that people read."""
+    words = subject.words
+    if words.valued:
+        return f"The {words.shown} is {words.told(shown)}."
     other = "" if subject.answer == subject.spoken else f"; explained is {subject.spoken!r}"
-    return f"{start} {subject.answer!r}{other}: {subject.words.shown} {shown:.1%}."
+    return f"{words.opening} {subject.answer!r}{other}: {words.shown} {words.told(shown)}."
 
 
 def name(subject: Subject, start: int, stop: int) -> str:
@@ -54,14 +54,13 @@ def place(subject: Subject, start: int, stop: int) -> str:
 
 def plainly(subject: Subject, attribution: Attribution) -> str:
     """What speaks for the answer and what against it, without a number."""
-    pro, contra = ("raises it", "lowers it") if subject.task == "forecast" else ("speaks for it", "speaks against it")
     steps = attribution.steps
     least = max(NOTABLE * float(np.abs(steps).sum()), 1e-12)
     parts = []
-    for values, side in ((steps, pro), (-steps, contra)):
+    for values, side in ((steps, subject.words.pro), (-steps, subject.words.contra)):
         named = [int(i) for i in np.argsort(-values)[:MOST_NAMED] if values[i] >= least]
         if named:
-            parts.append(f"what {side} most is {listed([name(subject, i, i + 1) for i in named])}")
+            parts.append(f"what {side} it most is {listed([name(subject, i, i + 1) for i in named])}")
     return f"In short: {'; '.join(parts) or f'no single {subject.words.unit} decides'}."
 
 
@@ -89,8 +88,8 @@ def taken_away(subject: Subject, occlusion: Occlusion, shown: float) -> str:
     best = int(np.argmax(np.abs(occlusion.effect)))
     what, spoken = name(subject, *occlusion.windows[best]), subject.words
     opening = f"Without {what}, replaced by {spoken.absent}, the {spoken.shown} goes from"
-    if subject.task == "forecast":
-        return f"{opening} {shown:.4g} to {occlusion.shown[best]:.4g}."
+    if spoken.valued:
+        return f"{opening} {spoken.told(shown)} to {spoken.told(occlusion.shown[best])}."
     change = f"{spoken.output} changes by {-occlusion.effect[best]:+.3g}"
     before, after = percentages(shown, float(occlusion.shown[best]))
     if before == after:
@@ -118,14 +117,14 @@ def how_far_back(subject: Subject, cut: Cut) -> str:
     whole, units = len(subject), f"{subject.words.unit}s"
     if whole < 2:
         return ""
-    near = tolerance(subject)
     changed = cut_answer(subject, cut)
-    first = next(k for k in range(len(cut.lengths)) if all(same_answer(subject, cut, near)[k:]))
+    first = next(k for k in range(len(cut.lengths)) if all(same_answer(subject, cut)[k:]))
     if first == len(cut.lengths) - 1:
         return f"The answer needs more than the last {cut.lengths[-2]} of {whole} {units}: with these alone, {changed}."
     last = f"the last {cut.lengths[first]}" if cut.lengths[first] > 1 else "the last one"
-    margin = f"{near:.3g}" if subject.task == "forecast" else f"{100 * near:.0f} percentage points"
-    made = f"The {'forecast' if subject.task == 'forecast' else 'decision'} is made by {last} of {whole} {units}"
+    valued, near = subject.words.valued, subject.near
+    margin = f"{near:.3g}" if valued else f"{100 * near:.0f} percentage points"
+    made = f"The {subject.words.number if valued else 'decision'} is made by {last} of {whole} {units}"
     return (
         f"{made}: with nothing before them it is within {margin} of the one with the whole input, and it stays "
         "there when more is added."
@@ -134,29 +133,20 @@ def how_far_back(subject: Subject, cut: Cut) -> str:
 
 def cut_answer(subject: Subject, cut: Cut) -> str:
     """What the longest cut input leads to, beside what the whole one does."""
-    if subject.task == "forecast":
-        return f"it is {cut.shown[-2]:.4g} in place of {cut.shown[-1]:.4g}"
+    if subject.words.valued:
+        return f"it is {subject.words.told(cut.shown[-2])} in place of {subject.words.told(cut.shown[-1])}"
     if cut.answers[-2] != cut.answers[-1]:
         return f"it is {cut.answers[-2]!r}"
     short, whole = percentages(float(cut.shown[-2]), float(cut.shown[-1]))
     return f"the {subject.words.shown} is {short} in place of {whole}"
 
 
-def tolerance(subject: Subject) -> float:
-    return NEAR["forecast"] * spread(subject) if subject.task == "forecast" else NEAR["probability"]
-
-
-def same_answer(subject: Subject, cut: Cut, near: float) -> list[bool]:
+def same_answer(subject: Subject, cut: Cut) -> list[bool]:
     """Whether each cut input leads to what the whole input leads to."""
-    free = subject.task == "forecast"
-    pairs = zip(cut.shown, cut.answers, strict=True)
-    return [abs(value - cut.shown[-1]) <= near and (free or answer == cut.answers[-1]) for value, answer in pairs]
-
-
-def spread(subject: Subject) -> float:
-    values = getattr(subject, "values", np.zeros(1))
-    found = float(np.nanstd(values))
-    return found or abs(float(np.nanmean(values))) or 1.0
+    close = np.abs(cut.shown - cut.shown[-1]) <= subject.near
+    if subject.words.valued:
+        return close.tolist()
+    return [near and answer == cut.answers[-1] for near, answer in zip(close, cut.answers, strict=True)]
 
 
 def remembered(layer: Layer) -> str:

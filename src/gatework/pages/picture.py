@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,12 @@ def picture(
         figure = Figure(figsize=size, layout="constrained")
         paint(figure.subplots(rows))
         return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
+
+
+def column(rows: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    """The numbers of a key in rows of results; NaN where a row has none."""
+    values = (row.get(key) for row in rows)
+    return [math.nan if value is None else float(value) for value in values]
 
 
 STYLE: Any = {

@@ -12,15 +12,14 @@ if TYPE_CHECKING:
 WON = {True: "won", False: "lost", None: "none"}  # the colour of a verdict
 
 
-def template(name: str, package: str = "gatework.pages") -> Template:
-    """A page's template out of a package's folder `templates`; it extends base.html, as all do.
+def template(name: str, package: str = "gatework.pages", folder: str = "templates") -> Template:
+    """A page's template out of a folder of a package ("": the package's own); it extends base.html, as all pages do.
 
     template("tune.html", "gatework.tuning").render(verdict="...", judged="won")
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    packages = dict.fromkeys([package, "gatework.pages"])
-    loader = ChoiceLoader([PackageLoader(each, "templates") for each in packages])
+    loader = ChoiceLoader([PackageLoader(package, folder), PackageLoader("gatework.pages", "templates")])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
     jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}

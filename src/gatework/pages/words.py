@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
-NAMES = {
-    "mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "mae": "MAE",
-    "mse": "MSE", "owa": "OWA", "msis": "MSIS", "mape": "MAPE", "wql": "WQL", "sha256": "SHA-256", "ngrams": "n-grams",
-}  # fmt: skip
-HIGHER = {"accuracy", "macro_f1", "mcc", "f1", "precision", "recall"}
-LOWER = {
-    "loss", "perplexity", "nats_per_character", "bits_per_character", "calibration_error",
-    "mase", "smape", "mape", "rmse", "mae", "mse", "owa", "msis", "wql",
-}  # fmt: skip
+NAMES = {"sha256": "SHA-256"}  # keys of results that are written otherwise than with spaces for underscores
+HIGHER = {"loss": False}  # metrics whose direction is known, and whether more is better
 CLOSE = 0.05  # a gap of losses, as a part of the validation loss, that is not worth a word
+
+
+def know(names: Mapping[str, str], *, higher: Iterable[str] = (), lower: Iterable[str] = ()) -> None:
+    """Tells pages how a task's keys are written and which of its metrics are better when higher, or lower.
+
+    know({"bleu": "BLEU"}, higher=["bleu"])
+    """
+    NAMES.update(names)
+    HIGHER.update(dict.fromkeys(higher, True) | dict.fromkeys(lower, False))
 
 
 def named(key: str) -> str:
@@ -147,15 +149,9 @@ def epochs(done: int, history: Sequence[Mapping[str, float]]) -> str:
     return f"{whole} and a part of the next" if begun > done else whole
 
 
-def calibrated(error: float) -> str:
-    """The calibration error in a sentence."""
-    judgement = "well calibrated" if error < 0.03 else "fairly calibrated" if error < 0.1 else "badly calibrated"
-    return f"Confidence and accuracy differ by {error:.1%} on average (ECE): the model is {judgement}."
-
-
 def best_of(name: str, values: Sequence[float | None]) -> float | None:
     """The best value of a metric whose direction is known; None for others, or where there is nothing to compare."""
-    there = [value for value in values if _finite(value)]
-    if len(there) < 2 or name not in HIGHER | LOWER:
+    there = [value for value in values if value is not None and math.isfinite(value)]
+    if len(there) < 2 or name not in HIGHER:
         return None
-    return max(there) if name in HIGHER else min(there)  # type: ignore[type-var]
+    return (max if HIGHER[name] else min)(there)

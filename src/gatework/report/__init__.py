@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gatework.pages.picture import Picture
+    from gatework.tasks.base import Source
     from gatework.tasks.jobs import Trained
     from gatework.training.run import Run
 
-REPORT, PLOTS, FORECAST = "report.html", "plots", "forecast"
+REPORT, PLOTS = "report.html", "plots"
 
 __all__ = ["evaluation", "write"]
 
@@ -22,25 +23,24 @@ def write(run: Run | str | Path, path: str | Path | None = None) -> Path:
         from gatework import report
         report.write("runs/reviews")            # PosixPath('runs/reviews/report.html')
 
-    A forecast's picture lies beside the report too, as forecast.png.
+    The picture that a task is about lies beside the report too, such as forecast.png.
 
     Raises: FileFormatError for a folder that is no run, or one whose training has not finished.
     """
-    from gatework.report import page, plots
+    from gatework.report.page import Report
     from gatework.training import files
     from gatework.training.run import Run as RunFolder
 
     opened = RunFolder.open(run) if isinstance(run, str | Path) else run
-    results = opened.results()
-    pictures = plots.draw(results)
+    found = Report(opened, opened.results())
     folder = opened.path / PLOTS
     folder.mkdir(exist_ok=True)
-    for picture in pictures.values():
+    for picture in found.pictures.values():
         files.write_bytes(folder / f"{picture.name}.png", picture.png)
-    return _page(opened.path / REPORT if path is None else Path(path), page.render(opened, results, pictures), pictures)
+    return _page(opened.path / REPORT if path is None else Path(path), found.render(), found.beside())
 
 
-def evaluation(trained: Trained, source: Any, path: str | Path | None = None) -> tuple[dict[str, float], Path]:
+def evaluation(trained: Trained, source: Source, path: str | Path | None = None) -> tuple[dict[str, float], Path]:
     """Measures a trained model on other data and writes a page about it; gives the metrics and the page's path.
 
         trained = gatework.tasks.jobs.load("runs/reviews")
@@ -49,23 +49,22 @@ def evaluation(trained: Trained, source: Any, path: str | Path | None = None) ->
     Args:
         path: the page's file; without it, `evaluation-NAME.html` in the run folder, NAME being the source's.
     """
-    from gatework.report import page, plots
+    from gatework.report.page import Report
 
     results = trained.assessed(source)
-    pictures = plots.draw(results)
     name = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "data"
     target = trained.run.path / f"evaluation-{name}.html" if path is None else Path(path)
     before = trained.run.results() if trained.run.finished else {}
-    text = page.render(trained.run, results, pictures, before)
-    return results["test"], _page(target, text, pictures)
+    found = Report(trained.run, results, before)
+    return results["test"], _page(target, found.render(), found.beside())
 
 
-def _page(path: Path, html: str, pictures: Mapping[str, Picture]) -> Path:
+def _page(path: Path, html: str, beside: Iterable[Picture]) -> Path:
     from gatework.training import files
 
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, html.encode())
-    if FORECAST in pictures:
-        name = f"{FORECAST}.png" if path.name == REPORT else f"{path.stem}-{FORECAST}.png"
-        files.write_bytes(path.with_name(name), pictures[FORECAST].png)
+    for picture in beside:
+        name = f"{picture.name}.png" if path.name == REPORT else f"{path.stem}-{picture.name}.png"
+        files.write_bytes(path.with_name(name), picture.png)
     return path

@@ -6,78 +6,118 @@ All text is escaped by the templates, and the page's own policy forbids scripts 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatework import tasks
+from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.pages.templating import WON, template
-from gatework.report import equations, forecast_words
-from gatework.report.plots import Picture
+from gatework.report import equations, plots
+from gatework.tasks.base import Page, Task, Usage
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from gatework.pages.picture import Picture
     from gatework.training.run import Run
 
 MODEL = "this model"
-MOST_LABELS, MOST_CELLS = 30, 25  # classes listed, and classes of a confusion matrix written out
-SHOWN = {"labels", "notes", "source", "sha256"}  # facts of the data with a place of their own
-OWN_SECTIONS = {
-    "classify": {"part", "classes", "confusion", "most_confused", "calibration", "worst"},
-    "generate": {"samples", "cell", "counts"},
-    "forecast": {"part", "interval", "naive", "by_horizon", "series", "residuals", "next"},
-}
+MOST_COUNTS = 30  # names whose counts are drawn
+SHOWN = {"notes", "source", "sha256", "train_sha256"}  # facts of the data with a place of their own
 
 
-def render(
-    run: Run, results: Mapping[str, Any], pictures: Mapping[str, Picture], before: Mapping[str, Any] | None = None
-) -> str:
-    """The whole page as text; where it is about an evaluation, `before` are the results of the training, if any."""
-    return template("page.html", "gatework.report").render(
-        **page(run, results, before), pictures=pictures, sections=results["sections"],
-        calibrated=words.calibrated, legend=equations.LEGEND, forecast_words=forecast_words,
-    )  # fmt: skip
+def installed(name: str) -> type[Task]:
+    """The task of that name; where it is not installed, one whose runs have a plain page."""
+    try:
+        return tasks.get(name)
+    except OptionError:
+        return Task
 
 
-def page(run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Everything that the templates show, by name."""
-    data, course = results["data"], results.get("training", {})
-    compared = None if before is None else beside_training(results, before)
-    verdict = results["verdict"].replace(results["metric"]["name"], words.named(results["metric"]["name"]))
-    unrivalled = compared and not results["baselines"]
-    return {
-        "task": run.task,
-        "run": str(run.path),
-        "before": compared,
-        "source": Path(str(data["source"])).name,
-        "created": run.config["created"],
-        "verdict": " ".join(filter(None, (results.get("caution"), compared if unrivalled else verdict))),
-        "judged": WON[None if results.get("caution") else won(results)],
-        "result": result_table(results),
-        "bars": bars(results),
-        "asked": asked(run),
-        "options": {key: words.plain(value) for key, value in run.options.items()},
-        "data": {key: value for key, value in data.items() if key not in SHOWN and telling(value)},
-        "origin": (str(data["source"]), str(data["sha256"])),
-        "labels": label_counts(data.get("labels")),
-        "notes": data.get("notes") or [],
-        "gap": words.gap(results["history"], results),
-        "course": course,
-        "epochs": words.epochs(course.get("epochs", 0), results["history"]),
-        "duration": words.duration(course.get("seconds", 0)),
-        "cell": equations.of(run.options.get("cell")),
-        "others": others(run.task, results["sections"]),
-        "use": use(run),
-        "environment": run.config["environment"],
-        "seed": run.options["seed"],
-        "keep": run.options["keep"],
-        "most_cells": MOST_CELLS,
-        "coverage": last_part(results)[1].get("coverage"),
-        "series_count": data.get("series"),
-    }
+class Report:
+    """The page of a run or, where there is `before`, of an evaluation of it.
+
+    `results` are those of the training or of the evaluation (`Trained.assessed`); `before` those of the training, {}
+    where it has not finished.
+    """
+
+    def __init__(self, run: Run, results: Mapping[str, Any], before: Mapping[str, Any] | None = None):
+        self.run, self.results, self.before = run, results, before
+        self.task = installed(run.task)
+        self.own: Page = self.task.page(results, run.options)
+        self.pictures = {**plots.draw(results), **self.task.pictures(results["sections"])}
+
+    def render(self) -> str:
+        """The whole page as text."""
+        return template("page.html", "gatework.report").render(**self.own.names, **self.names())
+
+    def beside(self) -> list[Picture]:
+        """The pictures that lie beside the page as files, too."""
+        return [self.pictures[name] for name in self.own.beside if name in self.pictures]
+
+    def own_template(self) -> Template | None:
+        """The task's part of the page, from the folder of its package."""
+        package = sys.modules[self.task.__module__].__package__ or ""
+        return template(self.own.template, package, "") if self.own.template else None
+
+    def names(self) -> dict[str, Any]:
+        """Everything that the templates show beside the task's own part, by name."""
+        run, results, data = self.run, self.results, self.results["data"]
+        course = results.get("training", {})
+        return {
+            "task": run.task,
+            "run": str(run.path),
+            "source": Path(str(data["source"])).name,
+            "created": run.config["created"],
+            **self.verdict(),
+            "result": result_table(results),
+            "bars": bars(results),
+            "metrics": self.own.metrics,
+            "asked": asked(run, self.task),
+            "options": {key: words.plain(value) for key, value in run.options.items()},
+            "data": self.facts(),
+            "origin": (str(data["source"]), str(data["sha256"])),
+            "counts": {title: counted(data[key]) for key, title in self.own.counts.items() if data.get(key)},
+            "notes": data.get("notes") or [],
+            "gap": words.gap(results["history"], results),
+            "course": course,
+            "epochs": words.epochs(course.get("epochs", 0), results["history"]),
+            "duration": words.duration(course.get("seconds", 0)),
+            "cell": equations.of(run.options.get("cell")),
+            "legend": equations.LEGEND,
+            "own": self.own_template(),
+            "sections": results["sections"],
+            "pictures": self.pictures,
+            "others": others(results["sections"], self.own.sections),
+            "use": use(run, self.task),
+            "environment": run.config["environment"],
+            "seed": run.options["seed"],
+            "keep": run.options["keep"],
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What is told of the data, without what has a place of its own or is empty."""
+        apart = {*SHOWN, *self.own.counts}
+        return {key: value for key, value in self.results["data"].items() if key not in apart and telling(value)}
+
+    def verdict(self) -> dict[str, Any]:
+        """The sentence at the head of the page, its colour, and how an evaluation compares with the training."""
+        results, metric = self.results, self.results["metric"]["name"]
+        compared = None if self.before is None else beside_training(results, self.before)
+        sentence = results["verdict"].replace(metric, words.named(metric))
+        unrivalled = compared and not results["baselines"]
+        return {
+            "before": compared,
+            "verdict": " ".join(filter(None, (results.get("caution"), compared if unrivalled else sentence))),
+            "judged": WON[None if results.get("caution") else won(results)],
+        }
 
 
 def telling(value: Any) -> bool:
-    """Whether a fact says anything: not nothing, none of something, or many things of which there are none."""
+    """Whether a fact says anything: it is neither empty nor zero, nor a record of facts that all are."""
     return any(map(telling, value.values())) if isinstance(value, Mapping) else bool(value)
 
 
@@ -135,26 +175,21 @@ def bars(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     return [(who, value, round(100 * abs(value) / longest, 1)) for who, value in values]
 
 
-def asked(run: Run) -> dict[str, str]:
+def asked(run: Run, task: type[Task]) -> dict[str, str]:
     """The options that differ from the task's defaults."""
-    from gatework import tasks
-
-    defaults = tasks.get(run.task).Options().to_dict()
+    defaults = task.Options().to_dict()
     return {key: words.plain(value) for key, value in run.options.items() if defaults.get(key) != value}
 
 
-def label_counts(labels: Any) -> list[tuple[str, int, float]]:
-    """Label, rows and length of its bar (percent), the most frequent first; [] where the task has none."""
-    if not isinstance(labels, Mapping):
-        return []
-    most = max(labels.values(), default=0) or 1
-    ordered = sorted(labels.items(), key=lambda item: -item[1])[:MOST_LABELS]
-    return [(str(label), count, round(100 * count / most, 1)) for label, count in ordered]
+def counted(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
+    """Name, count and length of its bar (percent), the most frequent first."""
+    most = max(counts.values(), default=0) or 1
+    ordered = sorted(counts.items(), key=lambda item: -item[1])[:MOST_COUNTS]
+    return [(str(name), count, round(100 * count / most, 1)) for name, count in ordered]
 
 
-def others(task: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections that the task's own template does not know: as a table, or as one line."""
-    own = OWN_SECTIONS.get(task, set())
+def others(sections: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
+    """Sections that the task's own template does not show: as a table, or as one line."""
     return {key: as_table(value) for key, value in sections.items() if key not in own}
 
 
@@ -166,28 +201,9 @@ def as_table(value: Any) -> Any:
     return {"columns": columns, "rows": [[words.plain(row.get(key)) for key in columns] for row in value]}
 
 
-def use(run: Run) -> dict[str, list[str]]:
+def use(run: Run, task: type[Task]) -> Usage:
     """Commands and Python that work on this run as they stand, given new data."""
-    shell, text = shlex.quote(str(run.path)), repr(str(run.path))
     new = f"new{Path(str(run.config['data'].get('source'))).suffix or '.csv'}"
-    if run.task == "generate":
-        commands = [f'gatework generate {shell} --prompt "Once" --length 500 --temperature 0.8']
-        python = [f"model = gatework.TextGenerator.load({text})", 'print(model.generate("Once", length=500))']
-    elif run.task == "classify" and run.options.get("kind") == "sequences":
-        commands = [f"gatework predict {shell} {new}"]
-        python = [
-            f"model = gatework.SequenceClassifier.load({text})",
-            "model.predict(arrays)    # each (steps, channels)",
-        ]
-    elif run.task == "classify":
-        commands = [f"gatework predict {shell} {new}", f'echo "a new text" | gatework predict {shell}']
-        python = [f"model = gatework.TextClassifier.load({text})", 'model.predict(["a new text"])']
-    elif run.task == "forecast":
-        commands = [f"gatework predict {shell} > next.csv", f"gatework predict {shell} {new}"]
-        python = [f"model = gatework.Forecaster.load({text})", "model.predict()    # a frame: the next steps"]
-    else:
-        commands = [f"gatework predict {shell}"]
-        python = [f"trained = load({text})", "trained.predict(None)"]
-    importing = "import gatework" if run.task in OWN_SECTIONS else "from gatework.tasks.jobs import load"
-    commands.append(f"gatework evaluate {shell} other-data")
-    return {"commands": commands, "python": [importing, *python]}
+    found = task.usage(str(run.path), new, run.options)
+    evaluate = f"gatework evaluate {shlex.quote(str(run.path))} other-data"
+    return Usage([*found.commands, evaluate], found.python)

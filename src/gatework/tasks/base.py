@@ -9,6 +9,7 @@ training, results, pages, explanations, search.
 from __future__ import annotations
 
 import inspect
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,13 +89,15 @@ class Page:
     """A task's part of a report.
 
     `template` is a file in the folder of the task's package, "" for none; `names` are what it shows beside what every
-    page has; `sections` are the keys of `Task.sections` that it shows (others are shown as plain tables); `metrics`
+    page has; `sections` are the keys of `Task.sections` that it shows (others are shown as plain tables); `counts` are
+    keys of `Task.facts` that hold counts by name, each with the heading under which they become bars; `metrics`
     explains the metrics in a sentence or two; `beside` names pictures that are also written as PNG beside the page.
     """
 
     template: str = ""
     names: Mapping[str, Any] = field(default_factory=dict)
     sections: frozenset[str] = frozenset()
+    counts: Mapping[str, str] = field(default_factory=dict)
     metrics: str = ""
     beside: tuple[str, ...] = ()
 
@@ -114,7 +117,7 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
-    Options: ClassVar[type[TrainingOptions]]
+    Options: ClassVar[type[TrainingOptions]] = TrainingOptions
     Predicting: ClassVar[type[Options]] = NoOptions  # what `predict` can be told beside its source
     Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
     Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
@@ -259,7 +262,7 @@ class Task(ABC):
     def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
         """How the run folder `run` is used on a file like `new`."""
         return Usage(
-            [f"gatework predict {run} {new}"],
+            [f"gatework predict {shlex.quote(run)} {new}"],
             ["from gatework.tasks.jobs import load", f"load({run!r}).predict({new!r})"],
         )
 

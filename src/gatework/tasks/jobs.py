@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from torch import nn
 from gatework import tasks
 from gatework.errors import FileFormatError, OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Metric, Parts, Source, Task
+from gatework.tasks.origin import learned_from, named, origin
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import watcher
 from gatework.training.environment import contained
-from gatework.training.files import hash_files, sha256
 from gatework.training.finder import find_rate
 from gatework.training.learner import Shard
 from gatework.training.options import Options, TrainingOptions
@@ -63,20 +62,19 @@ class Trained:
         return {
             "task": self.task.name,
             "metric": vars(self.task.metric),
-            "data": _origin(source),
+            "data": origin(source),
             "history": [],
             "valid": None,
             "test": measured,
             "baselines": [told(each) for each in simple],
-            "verdict": verdict(self.task.metric, measured, simple, Path(_name(source)).name),
+            "verdict": verdict(self.task.metric, measured, simple, Path(named(source)).name),
             "caution": LEARNED if self.learned_from(source) else "",
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
         }
 
     def learned_from(self, source: Source) -> bool:
         """Whether this is the data of the training itself, so that figures on it say little of new data."""
-        trained_on = self.run.config["data"]
-        return self.task.learns_all and trained_on.get("train_sha256", trained_on["sha256"]) == fingerprint(source)
+        return self.task.learns_all and learned_from(self.run, source)
 
     @torch.no_grad()
     def predict(self, source: Source, **how: Any) -> list[dict[str, Any]]:
@@ -121,7 +119,7 @@ def train(
         torch.set_num_threads(task.options.threads)
     torch.manual_seed(task.options.seed)
     parts = task.prepare(source, valid, test)
-    data = {**_origin(source, valid, test), **task.facts(parts)}
+    data = {**origin(source, valid, test), **task.facts(parts)}
     model = task.build()
     if task.options.find_rate and not resume:
         _use_found_rate(task, parts, model)
@@ -172,35 +170,6 @@ def _reading(options: TrainingOptions, settings: Sequence[str]) -> TrainingOptio
 def check(task: Task, source: Source) -> list[Finding]:
     """What is wrong with the data, and where, before any training."""
     return task.check(source)
-
-
-def fingerprint(source: Any) -> str:
-    """A SHA-256 of the data: of the files' places and bytes, or of the rows in memory."""
-    if hasattr(source, "fingerprint"):  # series that were read before
-        return source.fingerprint()
-    if isinstance(source, str | Path):
-        return hash_files(Path(source))
-    if hasattr(source, "columns"):  # polars and pandas frames
-        source = {str(name): list(source[name]) for name in source.columns}
-    return sha256(json.dumps(source, default=_plain).encode())
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _origin(source: Source, *others: Source | None) -> dict[str, str]:
-    """Whence the data is; `others` are valid and test, each of which has its own place in the checksum."""
-    digest, apart = fingerprint(source), {}
-    if any(other is not None for other in others):
-        beside = [None if other is None else fingerprint(other) for other in others]
-        apart = {"train_sha256": digest}
-        digest = sha256(json.dumps([digest, *beside]).encode())
-    return {"sha256": digest, "source": _name(source), **apart}
-
-
-def _name(source: Source) -> str:
-    return str(source) if isinstance(source, str | Path) else "memory"
 
 
 def _use_found_rate(task: Task, parts: Parts, model: nn.Module) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatework.errors import OptionError
+
 ROWS = 65_536  # steps of all variants that are run at once, so that memory stays small
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How sentences and tables speak of a subject."""
+    """How sentences and tables speak of a subject.
+
+    An answer is a name whose probability is shown ("the model answers 'good': 97%"), or the shown number itself ("the
+    forecast is 12"): then `opening` is "".
+    """
 
     what: str  # "text", "sequence" or "series"
     unit: str  # "word", "character", "step": what one step is
@@ -29,6 +35,25 @@ class Wording:
     shown: str  # the number that people read: a probability, or a forecast
     absent: str  # what stands where a step is taken away
     notes: tuple[str, ...] = ()
+    opening: str = "The model answers"  # what is said before the answer's name
+    number: str = "probability"  # what the shown number is, in a word
+
+    @property
+    def valued(self) -> bool:
+        """Whether the shown number is the answer."""
+        return not self.opening
+
+    @property
+    def pro(self) -> str:
+        return "raises" if self.valued else "speaks for"
+
+    @property
+    def contra(self) -> str:
+        return "lowers" if self.valued else "speaks against"
+
+    def told(self, value: float) -> str:
+        """The shown number as it is written."""
+        return f"{value:.4g}" if self.valued else f"{value:.1%}"
 
 
 class Subject(ABC):
@@ -39,7 +64,6 @@ class Subject(ABC):
     step. `linear` names parts that are inside `network` and linear in the entry.
     """
 
-    task: str
     source: str
     steps: list[str]
     answer: str
@@ -52,6 +76,9 @@ class Subject(ABC):
     exact: dict[str, np.ndarray]
     linear: dict[str, np.ndarray]
     constant: float = 0.0
+    values: np.ndarray | None = None  # (T,) or (T, C) numbers as they were read
+    channels: Sequence[str] = ()  # their C names
+    near: float = 0.05  # by how much the shown number may change while the answer counts as the same
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -104,6 +131,19 @@ class Subject(ABC):
         for row, (start, stop) in enumerate(windows):
             entries[row, start:stop] = self.baseline[start:stop]
         return entries
+
+
+def contrast_to_others(count: int, target: int) -> Tensor:
+    """Weights (K,) of K logits: the target against the mean of the others; with two classes, the log-odds."""
+    weights = torch.full((count,), -1.0 / max(count - 1, 1), dtype=torch.float64)
+    weights[target] = 1.0
+    return weights
+
+
+def must_be_written(text: str) -> None:
+    """Refuses a text without a letter."""
+    if not text.strip():
+        raise OptionError("the text is empty; give at least one word")
 
 
 @dataclass

@@ -17,6 +17,7 @@ from gatework import report, tasks
 from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Round, Source, Task
+from gatework.tasks.origin import fingerprint
 from gatework.training.environment import contained
 from gatework.training.files import write_bytes, write_json
 from gatework.training.options import TrainingOptions, known_names
@@ -179,7 +180,7 @@ def _rounds(task: Task, data: Round, folds: int) -> list[Round]:
 
 
 def _print(source: Source | None) -> str | None:
-    return None if source is None else jobs.fingerprint(source)
+    return None if source is None else fingerprint(source)
 
 
 def _name(source: Source) -> str:

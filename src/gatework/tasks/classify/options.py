@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import option
+from gatework.training.options import Options, option
 from gatework.training.regularisation import NumericOptions
 
 KINDS = ("auto", "texts", "sequences")
 POOLINGS = ("last", "mean", "max", "attention")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyExplaining(Options):
+    """What names the row of which an answer is explained: a text, or a row of a file."""
+
+    text: str | None = option(None, "the text itself (not a column)", panel="what to explain")
+    row: int | None = option(None, "the row of the file, counted from 1", panel="what to explain")
+    target: str | None = option(
+        None, "the label to explain in place of the model's answer (not a column)", panel="what to explain"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from gatework.data.splits import split_by_time, split_rows
 from gatework.data.tokenizers import EMPTY
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.encoding import Encoder, class_names
@@ -26,6 +26,7 @@ from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batc
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
 from gatework.tasks.classify.model import Classifier
 from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
 from gatework.training.learner import NETWORK_LOSS
 
@@ -34,7 +35,7 @@ EVALUATION_BATCH = 256
 PARTS = {"valid": "validation", "test": "test"}
 
 
-class Classify(Task):
+class Classify(ClassifyPages):
     """Texts or numeric sequences -> one of K labels."""
 
     name = "classify"

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatework.errors import OptionError
-from gatework.training.options import option
+from gatework.training.options import Options, option
 from gatework.training.regularisation import NumericOptions
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastExplaining(Options):
+    """What names the forecast to explain."""
+
+    series: str | None = option(
+        None, "the name of one series (not of a column); not needed where there is one", panel="what to explain"
+    )
+    step: int | None = option(None, "the step ahead; none: the mean of all", panel="what to explain")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
+from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
@@ -30,7 +31,7 @@ FEW_STEPS = 500  # of training, in which a network cannot learn the width of qua
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
-class ForecastTask(SeriesTask):
+class ForecastTask(ForecastPages, SeriesTask):
     """Series of dates and numbers -> the next steps, with intervals."""
 
     # -- model and training ---------------------------------------------------------------------------------

@@ -18,12 +18,13 @@ from torch import Tensor
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.generate import baselines, sampling, tokens
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
 from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
 from gatework.tasks.generate.options import GenerateOptions
+from gatework.tasks.generate.page import GeneratePages
 from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
 from gatework.training.learner import NETWORK_LOSS
 
@@ -35,7 +36,7 @@ SHORTEST = 100  # characters below which there is nothing to learn
 TOKENS = "tokens.json"
 
 
-class Generate(Task):
+class Generate(GeneratePages):
     """A language model of one text.
 
         task = Generate(GenerateOptions(hidden_size=64))

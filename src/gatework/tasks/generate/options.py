@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import option
+from gatework.training.options import Options, option
 from gatework.training.regularisation import RecurrentOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateExplaining(Options):
+    """What names the text of which the next unit is explained."""
+
+    text: str | None = option(None, "the text that goes on", panel="what to explain")
+    target: str | None = option(None, "the unit to explain in place of the likeliest one", panel="what to explain")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from gatework.pages.words import number
 FEWEST = 20  # values from which on a coverage is worth a judgement
 NEAR = 0.05  # between the coverage that was asked for and the one that was found
 LEANS, LASTS, STANDS_OUT = 0.3, 0.5, 0.5  # from which on a residual check is worth a warning
-MASE = (
+METRICS = (
     "MASE is the mean error divided by what repeating the value of one season before errs in the known data: below 1 "
     "is better than that. sMAPE is an error in percent; OWA is the mean of MASE and sMAPE, each divided by that of "
     "M4's benchmark Naive2; MAE and RMSE are in the data's own units. WQL and MSIS judge quantiles and intervals."

@@ -1,4 +1,4 @@
-"""Runs of `forecast` as subjects: what the values of the window do to the forecast.
+"""What is explained of a forecaster: what the values of the window do to the forecast.
 
 The window's level and scale, the calendar and covariates are held fixed; the entry is the scaled value of each step,
 through every path on which the model reads it (network, linear map, seasonal naive forecast).
@@ -20,12 +20,11 @@ from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
 
 ONE = np.zeros(1, np.int64)
+NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the same may differ
 
 
 class SeriesForecast(Subject):
     """The forecast at the end of one series: of one step ahead, or the mean of all of them."""
-
-    task = "forecast"
 
     def __init__(self, trained: Any, series: str | None, source: Any = None, step: int | None = None):
         self.model, self.job = trained.model, trained.task
@@ -90,7 +89,9 @@ class SeriesForecast(Subject):
         self.spoken = said
         output = f"the logarithm of the {said}" if self.shape.log else f"the {said}"
         note = "Attributions hold the window's own level and scale, the calendar and all covariates fixed."
-        self.words = Wording("series", "step", output, said, "the window's mean", (note,))
+        self.words = Wording("series", "step", output, said, "the window's mean", (note,), "", "forecast")
+        spread = float(np.nanstd(self.values)) or abs(float(np.nanmean(self.values))) or 1.0
+        self.near = NEAR * spread
 
     def _variant(self, entries: Tensor) -> Any:
         """The batch of entries (S, T, 1)."""

@@ -1,38 +1,58 @@
-"""Runs of `classify` as subjects: texts, with the n-gram model beside the network, and numeric sequences."""
+"""What is explained of a classifier: a text, with the n-gram model beside the network, or a numeric sequence."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from gatework.data.finding import refuse
 from gatework.data.ragged import Ragged
+from gatework.data.spans import Units, units_of
 from gatework.data.tokenizers import UNKNOWN
-from gatework.errors import DataError
-from gatework.explanation.shares import NGrams
-from gatework.explanation.tokens import Units, units_of
+from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
 from gatework.tasks.classify.examples import Examples, make_batch
-from gatework.tasks.classify.measures import softmax
-from gatework.tasks.subject import Subject, Through, Wording, given_to
+from gatework.tasks.classify.options import ClassifyExplaining
+from gatework.tasks.classify.shares import NGrams
+from gatework.tasks.origin import training_file
+from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
 from gatework.training.options import known_names
 
+if TYPE_CHECKING:
+    from gatework.tasks.base import Source
+    from gatework.tasks.jobs import Trained
 
-def contrast_to_others(names: list[str], target: int) -> Tensor:
-    """Weights (K,) of the logits: the target against the mean of the others; with two classes, the log-odds."""
-    weights = torch.full((len(names),), -1.0 / max(len(names) - 1, 1), dtype=torch.float64)
-    weights[target] = 1.0
-    return weights
+A_ROW = "FILE --row 3"
+
+
+def subject(trained: Trained, given: ClassifyExplaining, source: Source | None) -> Classified:
+    """The text or the row that is named; an OptionError where none is, or both are."""
+    kind = trained.task.encoder.kind
+    if given.text is not None and kind != "texts":
+        raise OptionError(f"the run classifies numeric sequences, not texts; give a row of a file: {A_ROW}")
+    if (given.text is None) == (given.row is None):
+        either = f"either a text or a row of a file: --text TEXT or {A_ROW}; in Python text=... or "
+        alone = f"a row of a file: {A_ROW}; in Python "
+        raise OptionError(f"give {either if kind == 'texts' else alone}source=..., row=3")
+    if given.text is not None:
+        must_be_written(given.text)
+        return Text(trained, given.text, shortened(given.text), given.target)
+    return text_row(trained, training_file(trained.run) if source is None else source, given.row or 0, given.target)
+
+
+def shortened(text: str, most: int = 90) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 class Classified(Subject):
     """What texts and sequences share."""
-
-    task = "classify"
 
     def __init__(self, trained: Any, target: str | None):
         self.trained, self.model, self.classifier = trained, trained.model, trained.task
@@ -50,7 +70,7 @@ class Classified(Subject):
         if self.wanted is not None and self.wanted not in self.names:
             raise DataError(f"the run has no label {self.wanted!r}{known_names(self.wanted, self.names)}")
         self.target = chosen if self.wanted is None else self.names.index(self.wanted)
-        self.contrast = contrast_to_others(self.names, self.target)
+        self.contrast = contrast_to_others(len(self.names), self.target)
         self.spoken = self.names[self.target]
         self.against = f"the logit of {self.spoken!r} above the mean of the other labels"
         if len(self.names) == 2:
@@ -66,7 +86,7 @@ class Classified(Subject):
         return None
 
     def shown(self, outputs: np.ndarray) -> np.ndarray:
-        return softmax(outputs)[:, self.target]
+        return softmax(outputs, axis=1)[:, self.target]
 
     def judged(self, outputs: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Shown numbers and answers of outputs (S, K)."""
@@ -96,6 +116,8 @@ class Text(Classified):
         unit = {"words": "word", "characters": "character"}.get(self.classifier.encoder.tokenizer.kind, "piece")
         shown = f"probability of {self.spoken!r}"
         notes = []
+        if self.grams is not None:
+            notes.append("The n-gram model's weights are divided exactly among the words that its n-grams are made of.")
         if self.units.dropped:
             notes.append(
                 f"The text is longer than max_length={self.classifier.options.max_length}: {self.units.dropped} units "

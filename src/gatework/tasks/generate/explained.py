@@ -1,25 +1,39 @@
-"""Runs of `generate` as subjects: why this unit comes next."""
+"""What is explained of a text generator: why this unit comes next."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
-from gatework.errors import DataError
-from gatework.explanation.classified import contrast_to_others
-from gatework.tasks.classify.measures import softmax
+from gatework.errors import DataError, OptionError
 from gatework.tasks.generate.counts import mixed
+from gatework.tasks.generate.options import GenerateExplaining
 from gatework.tasks.generate.sampling import Reader
-from gatework.tasks.subject import Subject, Through, Wording, given_to
+from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
+
+if TYPE_CHECKING:
+    from gatework.tasks.base import Source
+    from gatework.tasks.jobs import Trained
+
+
+def subject(trained: Trained, given: GenerateExplaining, source: Source | None) -> NextUnit:
+    """The text that is named; an OptionError where none is."""
+    if source is not None:
+        raise OptionError("a run of 'generate' explains no file; give a text whose next unit is explained: --text TEXT")
+    if given.text is None:
+        raise OptionError(
+            "a run of 'generate' has no labels; give a text whose next unit is to be explained: --text TEXT"
+        )
+    must_be_written(given.text)
+    return NextUnit(trained, given.text, given.target)
 
 
 class NextUnit(Subject):
     """A text that goes on; the outputs are the logits of the next unit, without those that are never written."""
-
-    task = "generate"
 
     def __init__(self, trained: Any, text: str, target: str | None = None):
         self.model, self.vocabulary = trained.model, trained.task.tokens
@@ -48,7 +62,9 @@ class NextUnit(Subject):
                 "fixed in attributions."
             )
         shown = f"probability that {self.spoken!r} comes next"
-        self.words = Wording("text", unit, score, shown, f"the average {unit}", tuple(notes))
+        self.words = Wording(
+            "text", unit, score, shown, f"the average {unit}", tuple(notes), f"The likeliest next {unit} is"
+        )
 
     def _settle(self, target: str | None) -> None:
         self.outputs = self.whole()
@@ -58,7 +74,7 @@ class NextUnit(Subject):
             raise DataError(f"the model writes no unit {target!r}; give one that the training text holds")
         self.target = best if target is None else self.names.index(target)
         self.spoken = self.names[self.target]
-        self.contrast = contrast_to_others(self.names, self.target)
+        self.contrast = contrast_to_others(len(self.names), self.target)
 
     @staticmethod
     def _column(ids: np.ndarray) -> Tensor:
@@ -91,4 +107,4 @@ class NextUnit(Subject):
         return self.shown(outputs), [self.names[k] for k in outputs.argmax(axis=1)]
 
     def shown(self, outputs: np.ndarray) -> np.ndarray:
-        return softmax(outputs)[:, self.target]
+        return softmax(outputs, axis=1)[:, self.target]

@@ -14,8 +14,8 @@ import polars as pl
 
 from gatework.data.ngrams import Bag, character_grams, grams, word_keys
 from gatework.data.ragged import Ragged
+from gatework.data.spans import Units, places
 from gatework.data.tokenizers import Words
-from gatework.explanation.tokens import Units, places
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""What pages show of forecasts beside pictures.py and sentences.py, and how a run is used."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gatework.pages import words
+from gatework.pages.picture import Picture
+from gatework.tasks.base import Page, Source, Task, Usage
+from gatework.tasks.forecast import pictures, sentences
+from gatework.tasks.forecast.options import ForecastExplaining
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
+    from gatework.tasks.subject import Subject
+
+SECTIONS = frozenset({"part", "interval", "naive", "by_horizon", "series", "residuals", "next"})
+NAMES = {
+    "mase": "MASE",
+    "smape": "sMAPE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mse": "MSE",
+    "owa": "OWA",
+    "msis": "MSIS",
+    "mape": "MAPE",
+    "wql": "WQL",
+}
+
+words.know(NAMES, lower=NAMES)
+
+
+class ForecastPages(Task):
+    """The part of the task that pages and explanations ask for."""
+
+    Explaining = ForecastExplaining
+
+    @classmethod
+    def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> Page:
+        sections, measured = results["sections"], results["test"] or results["valid"]
+        told = {
+            "covered": sections["interval"] and sentences.covered(sections["interval"], measured["coverage"]),
+            "by_step": sentences.by_step(sections["by_horizon"], sections["naive"]),
+            "left_over": sentences.residuals(sections["residuals"]),
+            "series_count": results["data"].get("series") or 0,
+        }
+        return Page("page.html", told, SECTIONS, metrics=sentences.METRICS, beside=("forecast",))
+
+    @classmethod
+    def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
+        return pictures.draw(sections)
+
+    @classmethod
+    def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
+        quoted = shlex.quote(run)
+        return Usage(
+            [f"gatework predict {quoted} > next.csv", f"gatework predict {quoted} {new}"],
+            [
+                "import gatework",
+                f"model = gatework.Forecaster.load({run!r})",
+                "model.predict()    # a frame: the next steps",
+            ],
+        )
+
+    def subject(self, trained: Trained, given: ForecastExplaining, source: Source | None) -> Subject:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from gatework.tasks.forecast.explained import SeriesForecast
+
+        return SeriesForecast(trained, given.series, source, given.step)

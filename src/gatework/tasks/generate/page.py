@@ -1,0 +1,49 @@
+"""What pages show of a text generator, and how a run is used."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gatework.pages import words
+from gatework.tasks.base import Page, Source, Task, Usage
+from gatework.tasks.generate.options import GenerateExplaining
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
+    from gatework.tasks.subject import Subject
+
+SECTIONS = frozenset({"samples", "cell", "counts"})
+METRICS = (
+    "Nats and bits are what a character costs: the lower, the better the text is foreseen. Perplexity is per unit: "
+    "among how many equally likely ones the model seems to choose."
+)
+
+words.know({}, lower=("perplexity", "nats_per_character", "bits_per_character"))
+
+
+class GeneratePages(Task):
+    """The part of the task that pages and explanations ask for."""
+
+    Explaining = GenerateExplaining
+
+    @classmethod
+    def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> Page:
+        return Page("page.html", sections=SECTIONS, metrics=METRICS)
+
+    @classmethod
+    def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
+        return Usage(
+            [f'gatework generate {shlex.quote(run)} --prompt "Once" --length 500 --temperature 0.8'],
+            [
+                "import gatework",
+                f"model = gatework.TextGenerator.load({run!r})",
+                'print(model.generate("Once", length=500))',
+            ],
+        )
+
+    def subject(self, trained: Trained, given: GenerateExplaining, source: Source | None) -> Subject:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from gatework.tasks.generate.explained import subject
+
+        return subject(trained, given, source)
