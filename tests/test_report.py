@@ -205,10 +205,10 @@ def test_many_classes_become_a_picture(classified: Run) -> None:
 
 def test_sections_of_other_tasks_are_tables(generated: Run) -> None:
     results = copy.deepcopy(generated.results())
-    results["sections"] |= {"error_by_step": [{"step": 1, "mase": 0.5}, {"step": 2, "mase": EVIL}], "remark": EVIL}
+    results["sections"] |= {"error_by_step": [{"step": 1, "sha256": 0.5}, {"step": 2, "sha256": EVIL}], "remark": EVIL}
     text = redrawn(generated, results)
     parsed = Page(text)
-    assert "Error by step" in parsed.text and "MASE" in parsed.text and "<script" not in text
+    assert "Error by step" in parsed.text and "SHA-256" in parsed.text and "<script" not in text
     assert parsed.text.count("<script>alert(1)</script>") == 2
 
 

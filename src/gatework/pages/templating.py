@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatework.pages import words
@@ -12,14 +13,15 @@ if TYPE_CHECKING:
 WON = {True: "won", False: "lost", None: "none"}  # the colour of a verdict
 
 
-def template(name: str, package: str = "gatework.pages", folder: str = "templates") -> Template:
-    """A page's template out of a folder of a package ("": the package's own); it extends base.html, as all pages do.
+def template(name: str, place: str | Path) -> Template:
+    """A page's template, out of a package's folder `templates` or any other folder; it extends base.html, as all do.
 
     template("tune.html", "gatework.tuning").render(verdict="...", judged="won")
     """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
-    loader = ChoiceLoader([PackageLoader(package, folder), PackageLoader("gatework.pages", "templates")])
+    own = FileSystemLoader(place) if isinstance(place, Path) else PackageLoader(place, "templates")
+    loader = ChoiceLoader([own, PackageLoader("gatework.pages", "templates")])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
     jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}

@@ -6,7 +6,6 @@ All text is escaped by the templates, and the page's own policy forbids scripts 
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +58,8 @@ class Report:
         return [self.pictures[name] for name in self.own.beside if name in self.pictures]
 
     def own_template(self) -> Template | None:
-        """The task's part of the page, from the folder of its package."""
-        package = sys.modules[self.task.__module__].__package__ or ""
-        return template(self.own.template, package, "") if self.own.template else None
+        """The task's part of the page."""
+        return template(self.own.template, self.task.folder()) if self.own.template else None
 
     def names(self) -> dict[str, Any]:
         """Everything that the templates show beside the task's own part, by name."""
