@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from gatework.training.options import known_names
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Source
+    from gatework.tasks.classify.task import Classify
     from gatework.tasks.jobs import Trained
 
 A_ROW = "FILE --row 3"
@@ -32,7 +33,7 @@ A_ROW = "FILE --row 3"
 
 def subject(trained: Trained, given: ClassifyExplaining, source: Source | None) -> Classified:
     """The text or the row that is named; an OptionError where none is, or both are."""
-    kind = trained.task.encoder.kind
+    kind = cast("Classify", trained.task).encoder.kind
     if given.text is not None and kind != "texts":
         raise OptionError(f"the run classifies numeric sequences, not texts; give a row of a file: {A_ROW}")
     if (given.text is None) == (given.row is None):

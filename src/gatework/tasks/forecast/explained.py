@@ -26,6 +26,8 @@ NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the
 class SeriesForecast(Subject):
     """The forecast at the end of one series: of one step ahead, or the mean of all of them."""
 
+    values: np.ndarray
+
     def __init__(self, trained: Any, series: str | None, source: Any = None, step: int | None = None):
         self.model, self.job = trained.model, trained.task
         self.exact, self.contrast, self.step = {}, torch.ones(1, dtype=torch.float64), step
