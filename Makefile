@@ -21,7 +21,7 @@ setup: $(READY)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "gatework needs Python 3.11 or newer on the path (or: make PYTHON=/path/to/python)"; exit 1; }
-	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $@ install pip; }
+	"$(PYTHON)" -m venv .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $@ install pip; }
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -e '.[train,keras,dev]' -c constraints.txt

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import children
 from gatework import cells
 from gatework.runtime import cache, cpu, kernel
 from kernel_check import HERE, Pair, Setting, same
@@ -23,7 +24,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSI
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "below" / "kernels"
+    path = tmp_path / "below" / "my kernels"
     monkeypatch.setenv("GATEWORK_CACHE", str(path))
     return path
 
@@ -59,6 +60,7 @@ def test_a_second_program_is_not_compiled(folder: Path, monkeypatch: pytest.Monk
     assert not count
 
 
+@pytest.mark.paths
 @posix
 def test_only_the_owner_can_read_and_write(folder: Path) -> None:
     old = os.umask(0)
@@ -87,6 +89,7 @@ def test_a_damaged_entry_is_made_again(folder: Path, damage: str, monkeypatch: p
     assert not count, "the entry was not replaced"
 
 
+@pytest.mark.paths
 @posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622, 0o666])
 def test_an_entry_that_others_may_touch_is_ignored(folder: Path, mode: int) -> None:
@@ -95,6 +98,7 @@ def test_an_entry_that_others_may_touch_is_ignored(folder: Path, mode: int) -> N
     assert cache.write("cell", "key", b"new") and cache.read("cell", "key") == b"new"
 
 
+@pytest.mark.paths
 @posix
 @pytest.mark.parametrize("mode", [0o775, 0o770, 0o702, 0o777])
 def test_a_folder_that_others_may_write_is_not_used_and_said(
@@ -106,9 +110,14 @@ def test_a_folder_that_others_may_write_is_not_used_and_said(
     assert cache.read("cell", "key") is None
     assert not cache.write("cell", "other", b"new")
     assert list(folder.iterdir()) == [path]
-    assert f"others may write {folder}: chmod go-w" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"others may write {folder}: chmod go-w" in said
+    advice = next(line for line in said.splitlines() if "chmod" in line).partition("write ")[2]
+    subprocess.run(advice.removeprefix(f"{folder}: "), shell=True, check=True)
+    assert cache.read("cell", "key") == b"machine code", "the advice, typed as it stands, helps"
 
 
+@pytest.mark.paths
 @posix
 @pytest.mark.parametrize("mode", [0o755, 0o711, 0o750])
 def test_a_folder_that_others_may_only_read_is_used(folder: Path, mode: int) -> None:
@@ -260,8 +269,9 @@ print(Pair(cells.get("mgu").graph, Setting(T=3, B=2)).forward().history["h"].tob
 """
 
 
+@pytest.mark.paths
 def test_processes_that_compile_the_same_cell(folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path[1:]])}
+    environment = {**os.environ, "PYTHONPATH": children.path()}
     running = [
         subprocess.Popen([sys.executable, "-c", COMPILE], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(3)

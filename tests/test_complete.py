@@ -63,6 +63,7 @@ def python(environment: dict[str, str], *arguments: str) -> str:
 CLI = ("-c", "from gatework.cli import main; main()")
 
 
+@pytest.mark.paths
 def test_a_dropped_cell_is_found(environment: dict[str, str]) -> None:
     listed = [line.split()[0] for line in python(environment, *CLI, "cells").splitlines()]
     assert "swirl" in listed

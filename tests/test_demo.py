@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -113,15 +114,16 @@ def test_the_demo_ends_with_results_and_reports(tmp_path: Path) -> None:
         assert f"{Run.open(out / name).results()['test'][metric.replace(' ', '_')]:.4f}" in result.output
 
 
+@pytest.mark.paths
 def test_the_command_shown_is_the_training_that_ran(tmp_path: Path) -> None:
     each = demo.wanted(["digits"])[0]
     data, options = tmp_path / each.file, {**each.options, "time_limit": 0.2}
     each.write(data)
     trained = demo.train(each.task, data, tmp_path / "one", options, quiet=True)
-    words = demo.command(each.task, data, tmp_path / "two", options).split()
+    words = shlex.split(demo.command(each.task, data, tmp_path / "the second", options))
     result = CliRunner().invoke(app, [*words[1:], "--quiet"])
     assert result.exit_code == 0, result.output
-    assert "report: " + str(tmp_path / "two" / "report.html") in result.output.replace("\n", "")
-    one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two"))
+    assert "report: " + str(tmp_path / "the second" / "report.html") in result.output.replace("\n", "")
+    one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "the second"))
     assert one["options"] == two["options"] and one["data"]["sha256"] == two["data"]["sha256"]
     assert trained.run.path == tmp_path / "one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -275,14 +276,16 @@ def test_a_vanishing_gradient_is_found(run: jobs.Trained) -> None:
 def test_without_data_the_curves_are_judged(run: jobs.Trained, tmp_path: Path) -> None:
     import shutil
 
-    moved = tmp_path / "moved"
+    moved = tmp_path / "moved here"
     shutil.copytree(run.run.path, moved)
     source = Path(run.run.config["data"]["source"])
     text = source.read_text()
     try:
         source.write_text(text.replace("0,0,-3", "0,0,-2", 1))  # no longer what the run learned from
         found = gatework.diagnose(moved)
-        assert not found.gradients and "name a file" in found.findings[-1].advice and len(found.findings) >= 3
+        assert not found.gradients and len(found.findings) >= 3
+        typed = found.findings[-1].advice.removeprefix("name a file: ")
+        assert shlex.split(typed) == ["gatework", "diagnose", str(moved), "FILE"]
         given = gatework.diagnose(moved, source)
         assert given.gradients and given.data == str(source)
     finally:

@@ -490,6 +490,7 @@ def test_the_estimator_is_shaped_as_scikit_learns(tmp_path: Path) -> None:
         gatework.TextGenerator(hiden_size=3)
 
 
+@pytest.mark.paths
 def test_writing_needs_neither_scikit_learn_nor_polars() -> None:
     code = (
         "import gatework.tasks.generate, sys; print([m for m in ('sklearn', 'polars', 'pandas') if m in sys.modules])"

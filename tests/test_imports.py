@@ -107,6 +107,7 @@ def test_commands_are_light_until_they_run() -> None:
             assert not heavy, f"{module(path)} imports {sorted(heavy)} before it runs: move them into the function"
 
 
+@pytest.mark.paths
 @pytest.mark.parametrize("statement", ["import gatework", "import gatework.cli", "import gatework.cells"])
 def test_nothing_heavy_is_loaded(statement: str) -> None:
     code = f"{statement}; import sys; print(*{{n.split('.')[0] for n in sys.modules}})"

@@ -49,6 +49,7 @@ print(*sorted(set(globals()) & set(sys.modules["gatework"]._PUBLIC)))
 """
 
 
+@pytest.mark.paths
 @pytest.mark.parametrize("missing", [(), ("torch", "polars", "sklearn", "keras"), ("polars", "sklearn", "pandas")])
 def test_a_star_gives_what_is_installed_and_not_keras(missing: tuple[str, ...]) -> None:
     """In a fresh process, without some packages: no error, no builtin replaced, all names that need none of them."""
@@ -80,6 +81,7 @@ def test_type_checkers_see_the_same_names() -> None:
     assert seen == homes - {("errors", "gatework")}
 
 
+@pytest.mark.paths
 def test_a_missing_extra_says_what_to_type() -> None:
     """A process in which torch cannot be imported, as after a plain `pip install gatework`."""
     code = "import sys; sys.modules['torch'] = None; import gatework; gatework.LSTM"

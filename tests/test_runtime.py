@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import children
 from gatework import cells, runtime
 from gatework.backends.llvm.emit import module
 from gatework.backends.llvm.epilogue import epilogue
@@ -220,10 +221,9 @@ def test_starts_at_minus_infinity_are_meant(checking: None) -> None:
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path[1:]])
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env={**os.environ, "PYTHONPATH": children.path(), **environment},
     )  # fmt: skip
 
 

@@ -9,18 +9,17 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import children
 from gatework import cells
 from gatework.errors import OptionError
 from gatework.runtime import get_threads, program, set_threads, threads
 from kernel_check import HERE, Pair, Setting, same
 
-TESTS = Path(__file__).parent
 # Enough work to share: by rows (a large batch), by units (few rows, wide), by rows of unequal length, with reductions.
 SHARED = {
     "by rows": ("lstm", Setting(T=12, B=37, H=50, I=20, dtype="float32")),
@@ -88,10 +87,9 @@ def test_same_bits_for_both_ways_of_sharing(monkeypatch: pytest.MonkeyPatch) -> 
 def script(text: str, *arguments: str, timeout: int = 60, **environment: str) -> str:
     """Run Python in a process of its own; hanging fails."""
     code = textwrap.dedent(text)
-    path = os.pathsep.join([str(TESTS), *sys.path[1:]])
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, "PYTHONPATH": path, **environment}, check=False,
+        env={**os.environ, "PYTHONPATH": children.path(), **environment}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
     return done.stdout

@@ -36,6 +36,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.paths
 def test_a_run_says_which_code_it_is_from(run: Run) -> None:
     assert run.config["environment"]["commit"] == machine.describe()["commit"] == commit()
     commit.cache_clear()
@@ -45,6 +46,22 @@ def test_a_run_says_which_code_it_is_from(run: Run) -> None:
     assert (commit() or "").rstrip("+") == (asked.stdout.strip() if asked else ""), "an installed package has none"
 
 
+@pytest.mark.paths
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mask", [0o077, 0o027, 0o022])
+def test_who_may_read_a_run_is_the_users_choice(tmp_path: Path, mask: int) -> None:
+    old = os.umask(mask)
+    try:
+        run = new_run(tmp_path / "run")
+        Trainer(Line(), fresh(), TrainingOptions(epochs=1), run).fit()
+    finally:
+        os.umask(old)
+    paths = [run.path, *run.path.rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o666 & ~mask}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o777 & ~mask}
+
+
+@pytest.mark.paths
 def test_a_run_is_moved_and_opened(run: Run, tmp_path: Path) -> None:
     weights = run.weights("best")
     shutil.move(run.path, tmp_path / "elsewhere")

@@ -308,7 +308,7 @@ def start(tmp_path: Path, workers: int, wait: float) -> AbstractContextManager[s
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     arguments = (str(path), str(tmp_path / "out"), str(workers), str(wait))
-    return child(*arguments, PYTHONPATH=str(Path(__file__).parent), OMP_NUM_THREADS="1")
+    return child(*arguments, OMP_NUM_THREADS="1")
 
 
 def ended(journal: Path) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -111,7 +112,7 @@ def train(task: str, data: Path, out: Path, options: dict[str, Any], quiet: bool
 def command(task: str, data: Path, out: Path, options: dict[str, Any]) -> str:
     """The same as a command to type."""
     flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
-    return f"gatework train {task} {data} {flags} --out {out}"
+    return f"gatework train {task} {quote(str(data))} {flags} --out {quote(str(out))}"
 
 
 def show(shown: list[Shown]) -> None:

@@ -5,6 +5,7 @@ Which file to open: watch.py (gradients by layer and step), gates.py, findings.p
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def diagnose(run: str | Path | Trained | Estimator, source: Source | None = None
     )
     if examples is None:
         text = "Gradients over time and gates were not looked at: the run keeps no data"
-        found.append(Finding("hint", text, f"name a file: gatework diagnose {trained.run.path} FILE"))
+        found.append(Finding("hint", text, f"name a file: gatework diagnose {shlex.quote(str(trained.run.path))} FILE"))
     return Diagnosis(str(trained.run.path), trained.run.task, found, history, gradients, parameters, gates, data)
 
 

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shlex
 import stat
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def _distrusted(folder: Path) -> str:
         return f"{folder} is a link: name the folder itself in GATEWORK_CACHE"
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return f"{folder} belongs to another user: name a folder of your own in GATEWORK_CACHE"
-    return f"others may write {folder}: chmod go-w {folder}"
+    return f"others may write {folder}: chmod go-w {shlex.quote(str(folder))}"
 
 
 def _prune(folder: Path) -> None:
