@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cells, cli, tasks
-from gatework.diagnosis import findings
+from gatework.diagnosis import examples_of, findings
 from gatework.diagnosis.gates import Gate, gates_of, with_gates
 from gatework.diagnosis.watch import Part, from_the_end, pushed, watched
 from gatework.errors import DataError
@@ -56,6 +56,18 @@ def test_a_watched_model_says_the_same(kind: Any) -> None:
     ]  # fmt: skip
     torch.testing.assert_close(model(rows)[0].data, expected.data)  # as before, when the watch is over
     assert "forward" not in vars(model.layer)
+
+
+class OwnGRU(gatework.GRU):
+    """A subclass, which gives its state as gatework.GRU does."""
+
+
+def test_a_watched_subclass_is_treated_as_what_it_is() -> None:
+    model, values = stack(OwnGRU), torch.randn(5, 2, 3)
+    expected = model(values)[1]
+    with watched(model):
+        last = model(values)[1]
+    torch.testing.assert_close(last, expected)
 
 
 def test_gradients_by_states_are_those_of_a_nudge() -> None:
@@ -290,6 +302,40 @@ def test_without_data_the_curves_are_judged(run: jobs.Trained, tmp_path: Path) -
         assert given.gradients and given.data == str(source)
     finally:
         source.write_text(text)
+
+
+def table(path: Path, rows: int) -> Path:
+    lines = [f"{'good' if row % 2 else 'bad'} film {row},{'yes' if row % 2 else 'no'}" for row in range(rows)]
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+    return path
+
+
+def test_files_for_validation_and_test_are_found_again(tmp_path: Path) -> None:
+    """The rows that the training was validated on, also where the training file is named; none once a file changed."""
+    train, valid, test = (table(tmp_path / f"{name}.csv", rows) for name, rows in (("a", 40), ("b", 14), ("c", 10)))
+    kind = tasks.get("classify")
+    small = {"hidden_size": 4, "embedding_size": 4, "epochs": 1, "ngrams": "none", "subwords": 0, "test_share": 0.0}
+    apart = jobs.train(kind(kind.Options.of(small)), train, valid=valid, test=test, out=tmp_path / "run", quiet=True)
+    for source in (None, train):
+        examples, data = examples_of(jobs.load(apart.run.path), source)
+        assert (len(examples), data) == (14, str(valid))
+    other = examples_of(apart, test)
+    assert (len(other[0]), other[1]) == (10, str(test)), "other rows are taken as they are"
+    assert gatework.diagnose(apart).gradients
+    assert gatework.explain(apart, row=2).source == "a.csv, line 3"
+    test.write_text(test.read_text().replace("film", "movie"))
+    assert examples_of(apart, None) == (None, "")
+    assert len(examples_of(apart, train)[0]) == 40
+    test.unlink()
+    assert not gatework.diagnose(apart).gradients
+
+
+def test_a_diagnosis_is_short_on_a_screen_and_a_page_in_a_notebook(run: jobs.Trained) -> None:
+    found = gatework.diagnose(run)
+    problems = sum(each.level == "problem" for each in found.findings)
+    assert problems and len(repr(found)) < 200 and f", problems={problems}, hints=" in repr(found)
+    assert repr(found).endswith("layers=1, gates=0)")
+    assert found._repr_html_().startswith("<iframe") and found._repr_html_().count("<") == 2
 
 
 def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:

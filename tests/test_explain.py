@@ -41,6 +41,7 @@ from gatework.tasks import jobs
 from gatework.tasks.classify.explained import Sequence, Text
 from gatework.tasks.classify.shares import NGrams
 from gatework.tasks.subject import Seen, recurrent_layers
+from toy import Toy, ToyOptions
 
 EVIL = "<script>alert(1)</script>"
 FILLER = ["the", "a", "of", "and", "to", "in", "that", "it", "is", "was", "for", "on", "are", "as", "with", "his", "at"]
@@ -445,6 +446,10 @@ def test_the_past_cut_off_is_a_shorter_input(words: jobs.Trained, waves: jobs.Tr
         ("sales", {"series": "new"}, "has 1 points, but the model looks at 14"),
         ("sales", {"series": "shop 0", "step": 5}, "steps 1 to 4"),
         ("book", {}, "has no labels; give a text"),
+        ("book", {"text": " "}, "the text is empty"),
+        ("book", {"text": "a", "source": ["a"]}, "explains no file"),
+        ("book", {"text": "a", "row": 1}, "row means nothing for a run of 'generate'; it takes text, target"),
+        ("sales", {"series": "shop 0", "step": "one"}, "option 'step' takes int, not 'one'"),
         ("book", {"text": "§§"}, "holds nothing that the model was trained on"),
         ("book", {"text": "a", "target": "§"}, "writes no unit"),
     ],
@@ -452,6 +457,14 @@ def test_the_past_cut_off_is_a_shorter_input(words: jobs.Trained, waves: jobs.Tr
 def test_bad_input_is_named(name: str, given: dict[str, Any], message: str, request: pytest.FixtureRequest) -> None:
     with pytest.raises((OptionError, DataError), match=message):
         gatework.explain(request.getfixturevalue(name), **given)
+
+
+def test_a_task_without_explanations_says_so(tmp_path: Path) -> None:
+    run = jobs.train(Toy(ToyOptions(epochs=1)), [str(n) for n in range(9)], out=tmp_path / "run", quiet=True)
+    with pytest.raises(OptionError, match="text means nothing for a run of 'toy'; it cannot be explained"):
+        gatework.explain(run, text="a")
+    with pytest.raises(OptionError, match="runs of 'toy' cannot be explained"):
+        gatework.explain(run)
 
 
 def test_a_damaged_run_is_refused(book: jobs.Trained, tmp_path: Path) -> None:

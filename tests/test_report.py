@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,6 @@ def test_the_cell_and_the_use_of_the_model(classified: Run) -> None:
     assert "c = f⊙c₋ + i⊙g" in shown and "\\begin{aligned}" in shown
     found = page.use(classified, tasks.get("classify"))
     assert all(line in shown for line in [*found.commands, *found.python])
-    import shlex
-
     assert shlex.split(found.commands[0])[2] == str(classified.path), "a path with quotes and $ can be pasted"
     spoken: dict[str, Any] = {}
     exec("\n".join(found.python), spoken)
@@ -210,6 +209,28 @@ def test_sections_of_other_tasks_are_tables(generated: Run) -> None:
     parsed = Page(text)
     assert "Error by step" in parsed.text and "SHA-256" in parsed.text and "<script" not in text
     assert parsed.text.count("<script>alert(1)</script>") == 2
+
+
+def test_a_run_of_a_task_that_is_not_installed_has_a_plain_page(classified: Run) -> None:
+    run = Run(classified.path, {**classified.config, "task": "gone"})
+    text = page.Report(run, run.results()).render()
+    shown = Page(text).text
+    assert run.results()["verdict"] in shown and "Loss by epoch" in shown and "most confused" in shown.lower()
+    assert "Class by class" not in shown and "Labels of the training part" not in shown
+    assert f"gatework predict {shlex.quote(str(run.path))} new.jsonl" in shown and "<script" not in text
+
+
+def test_a_further_task_names_its_metrics() -> None:
+    """And says which way is better, for the marks in tables."""
+    assert words.named("toy_score") == "toy score" and words.best_of("toy_score", [1.0, 2.0]) is None
+    try:
+        words.know({"toy_score": "ToyScore"}, higher=["toy_score"], lower=["toy_cost"])
+        assert words.named("toy_score") == "ToyScore" and words.best_of("toy_score", [1.0, None, 2.0]) == 2.0
+        assert words.best_of("toy_cost", [1.0, float("nan"), 2.0]) == 1.0 and words.best_of("toy_cost", [1.0]) is None
+    finally:
+        for known in (words.NAMES, words.HIGHER):
+            for key in ("toy_score", "toy_cost"):
+                known.pop(key, None)
 
 
 # -- words and numbers ------------------------------------------------------------------------------------------
@@ -294,5 +315,8 @@ def test_all_pages_have_one_head() -> None:
     own = Path(report.__file__).parents[1].glob("*/templates/*.html")
     texts = {path.name: path.read_text(encoding="utf-8") for path in own}
     assert [name for name, text in texts.items() if "<head>" in text] == ["base.html"]
+    assert not [
+        path for path in Path(report.__file__).parents[1].glob("tasks/*/*.html") if "<head>" in path.read_text()
+    ]
     pages = {name for name, text in texts.items() if text.startswith('{% extends "base.html" %}')}
     assert pages == {"page.html", "tune.html", "explain.html", "diagnose.html"}

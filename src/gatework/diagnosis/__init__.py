@@ -62,12 +62,17 @@ class Diagnosis:
         """As JSON-able values."""
         return plain(asdict(self))
 
+    def _repr_html_(self) -> str:
+        from gatework.diagnosis import page
+        from gatework.pages.templating import framed
+
+        return framed(page.render(self))
+
     def __repr__(self) -> str:
-        """Counts and the names of what there is, without the arrays."""
-        counts = Counter(each.level for each in self.findings)
-        told = ", ".join(f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items())
-        layers = f"gradients of {', '.join(self.gradients)}" if self.gradients else "no gradients"
-        return f"<Diagnosis of {self.run}: {told}; {layers}; {len(self.gates)} gates>"
+        """How much there is of what, without the arrays."""
+        levels = Counter(each.level for each in self.findings)
+        found = f"problems={levels['problem']}, hints={levels['hint']}, good={levels['good']}"
+        return f"Diagnosis({self.run!r}, {found}, layers={len(self.gradients)}, gates={len(self.gates)})"
 
     def __str__(self) -> str:
         lines = []

@@ -32,9 +32,7 @@ class Finding:
     setting: str = ""
 
 
-def of_standing(
-    results: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
-) -> list[Finding]:  # fmt: skip
+def of_standing(results: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]) -> list[Finding]:
     """Whether a simple method is better, or even the weakest is as good; which settings are far from the usual."""
     metric = results.get("metric") or {"name": "", "higher": True}
     own = (results.get("test") or results.get("valid") or {}).get(metric["name"])
@@ -84,7 +82,7 @@ def _far(name: str, options: Mapping[str, Any], usual: Mapping[str, Any]) -> int
 
 def of_curves(
     history: Sequence[Mapping[str, float]], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
-) -> list[Finding]:  # fmt: skip
+) -> list[Finding]:
     """Over- and underfitting, from the losses of the epochs: the network's own, where it is not the whole model."""
     rows = [row for row in history if _known(row.get("train_loss")) and _known(row.get("valid_loss"))]
     if len(rows) < 2:
@@ -126,7 +124,7 @@ def _apart(train: list[float], valid: list[float], options: Any) -> list[Finding
 
 def of_norms(
     history: Sequence[Mapping[str, float]], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
-) -> list[Finding]:  # fmt: skip
+) -> list[Finding]:
     """What the norms that the training wrote down say of exploding gradients; no data is needed."""
     norms = [row["gradient_norm"] for row in history if _known(row.get("gradient_norm"))]
     if not norms:
@@ -188,7 +186,7 @@ def of_time(where: str, back: np.ndarray, options: Mapping[str, Any]) -> Finding
 
 def of_gates(
     gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
-) -> list[Finding]:  # fmt: skip
+) -> list[Finding]:
     """Gates of which many units never move, or are nothing but open or closed."""
     full = [gate for gate in gates if _ends(gate) >= SATURATED]
     found = [_saturated(full, options, usual or {})] if full else []

@@ -12,6 +12,8 @@ from gatework.pages.templating import WON, template
 from gatework.report import plots
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from gatework.diagnosis import Diagnosis
 
 COLOURS = (OURS, OTHER, "#1c8a4b", FAINT, "#7a4fb5", "#b53f5c")
@@ -48,7 +50,7 @@ def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
     """Norms over the steps back from the end, on a logarithmic scale."""
     from gatework.explanation.pictures import above_it, drawn, log_scale
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         lines = [(f"{name}: {state}", back) for name, states in gradients.items() for state, back in states.items()]
         for (name, back), color in zip(lines, COLOURS * len(lines), strict=False):
             axes.plot(np.arange(len(back)), np.where(back > 0, back, np.nan), color=color, linewidth=1.3, label=name)
@@ -62,7 +64,13 @@ def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
 def gate_rows(found: Diagnosis) -> list[dict[str, Any]]:
     """Mean shares of each gate, and shares of units that are stuck."""
     return [
-        {"part": gate.part, "name": gate.name, "closed": float(gate.closed.mean()), "open": float(gate.open.mean()),
-         "stuck_closed": gate.stuck_closed, "stuck_open": gate.stuck_open}
+        {
+            "part": gate.part,
+            "name": gate.name,
+            "closed": float(gate.closed.mean()),
+            "open": float(gate.open.mean()),
+            "stuck_closed": gate.stuck_closed,
+            "stuck_open": gate.stuck_open,
+        }
         for gate in found.gates
-    ]  # fmt: skip
+    ]

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from gatework.compiler import params
 from gatework.compiler.edit import Edit
 from gatework.compiler.ir import Graph
-from gatework.layers import Recurrent
+from gatework.layers import GRU, RNN, Recurrent
 from gatework.layers.parts import part_of
 
 PUSH = "push_"
@@ -77,7 +77,7 @@ class Watched:
 
     def __init__(self, name: str, layer: Any, found: list[Part]):
         self.name, self.layer, self.found = name, layer, found
-        self.single = not isinstance(layer, Recurrent) or type(layer).__name__ in ("GRU", "RNN")
+        self.single = isinstance(layer, GRU | RNN)  # whose forward gives the one state alone, as torch.nn's do
 
     def __call__(self, input: Any, states: Any = None) -> Any:
         packed = isinstance(input, PackedSequence)

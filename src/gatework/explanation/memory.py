@@ -67,7 +67,7 @@ def ends_with(name: str, suffix: str) -> bool:
 
 def one_layer(
     name: str, graph: Graph, nodes: dict[str, int | None], values: dict[str, np.ndarray], reverse: bool, reach: Any
-) -> Layer:  # fmt: skip
+) -> Layer:
     states = [state_of(graph, state.name, nodes[state.name], values, reverse) for state in graph.states]
     shown = {key: value for key, value in values.items() if not key.startswith(PREFIX)}
     return Layer(name + (", backward" if reverse else ""), graph.name, reverse, shown, states, reach)

@@ -111,15 +111,30 @@ def layer_maps(found: Explanation, layer: Layer, number: int) -> dict[str, Any]:
     for name, values in layer.values.items():
         chosen = values[:, shown] if values.shape[1] == units else values[:, :MOST_UNITS]
         image, meaning = pictures.heat(chosen)
-        maps.append({"name": name, "image": image, "meaning": meaning, "units": chosen.shape[1],
-                     "sorted": values.shape[1] == units})  # fmt: skip
+        maps.append(
+            {
+                "name": name,
+                "image": image,
+                "meaning": meaning,
+                "units": chosen.shape[1],
+                "sorted": values.shape[1] == units,
+            }
+        )
     states = {state.name for state in layer.states}
     maps.sort(key=lambda each: each["name"] in states)
     height = next((pixels for most, pixels in HEIGHTS if len(shown) <= most), 2)
     return {
-        "id": number, "name": layer.name, "cell": layer.cell, "reverse": layer.reverse, "maps": maps, "height": height,
-        "units": units, "shown": len(shown), "orders": orders(layer, shown), "ticks": ticks(found),
-    }  # fmt: skip
+        "id": number,
+        "name": layer.name,
+        "cell": layer.cell,
+        "reverse": layer.reverse,
+        "maps": maps,
+        "height": height,
+        "units": units,
+        "shown": len(shown),
+        "orders": orders(layer, shown),
+        "ticks": ticks(found),
+    }
 
 
 def orders(layer: Layer, shown: np.ndarray) -> dict[str, list[int]]:

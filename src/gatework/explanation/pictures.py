@@ -13,6 +13,8 @@ import numpy as np
 from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, saved
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from gatework.explanation.memory import Layer
     from gatework.explanation.result import Explanation
 
@@ -40,7 +42,7 @@ def steps_curve(found: Explanation) -> str:
     taken = found.occlusion.per_step(len(found))
     series = np.zeros((len(found), 1)) if found.series is None else found.series
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Any) -> None:  # one Axes, or an array of them
         *above, below = np.atleast_1d(axes)
         for panel in above:
             names = found.channels if len(found.channels) > 1 else [""] * series.shape[1]
@@ -62,7 +64,7 @@ def steps_curve(found: Explanation) -> str:
 def cut_curve(found: Explanation) -> str:
     """The answer over how much of the input is left."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         axes.plot(found.cut.lengths, found.cut.shown, color=OURS, marker="o", markersize=3.5)
         axes.axhline(found.cut.shown[-1], color=FAINT, linestyle="--", linewidth=1)
         axes.set_xscale("log", base=2)
@@ -77,7 +79,7 @@ def cut_curve(found: Explanation) -> str:
 def reach_curve(layers: list[Layer]) -> str:
     """How strongly the last output feels each step's input."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         for layer, color in zip(layers, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
             assert layer.reach is not None
             values = np.where(layer.reach > 0, layer.reach, np.nan)
@@ -92,7 +94,7 @@ def reach_curve(layers: list[Layer]) -> str:
 def life_curve(layers: list[Layer]) -> str:
     """Half-lives of the units, the shortest first."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         lives = [(f"{layer.name}: {s.name}", s.half_life) for layer in layers for s in layer.states]
         known = [(name, half) for name, half in lives if half is not None]
         for (name, half), color in zip(known, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
@@ -105,12 +107,12 @@ def life_curve(layers: list[Layer]) -> str:
     return drawn(paint)
 
 
-def above_it(axes: Any, columns: int) -> None:
+def above_it(axes: Axes, columns: int) -> None:
     """A legend above the picture, where it hides nothing."""
     axes.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
-def log_scale(axes: Any) -> None:
+def log_scale(axes: Axes) -> None:
     """A vertical axis of powers of ten, and of their halves where there are few, written as plain numbers; a plain axis
     where the values differ little."""
     from matplotlib.ticker import FuncFormatter, LogLocator

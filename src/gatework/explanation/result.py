@@ -70,11 +70,10 @@ class Explanation:
         return plain({**vars(self), "attribution": vars(self.attribution), "occlusion": vars(self.occlusion)})
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         from gatework.explanation import page
+        from gatework.pages.templating import framed
 
-        return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{escape(page.render(self))}"></iframe>'
+        return framed(page.render(self))
 
 
 def plain(value: Any) -> Any:

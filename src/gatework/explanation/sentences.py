@@ -16,7 +16,7 @@ DIGITS = range(1, 7)  # after the point of a percentage
 
 def sentences(
     subject: Subject, shown: float, attribution: Attribution, occlusion: Occlusion, layers: list[Layer], cut: Cut
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """In the order of the page: answer, steps (`FIRST` sentences in all, never fewer), then parts, memory, checks."""
     texts = [said(subject, shown), plainly(subject, attribution)]
     texts += [carried(subject, attribution), taken_away(subject, occlusion, shown)]

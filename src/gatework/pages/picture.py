@@ -8,7 +8,11 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 OURS, OTHER, FAINT = "#1f5fbf", "#d9720b", "#8a93a0"
 SIZE = (5.0, 3.1)  # inches: one column of the page, also on a phone
@@ -49,14 +53,23 @@ def column(rows: Sequence[Mapping[str, float]], key: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": "#e6e9ee", "axes.edgecolor": FAINT, "axes.axisbelow": True,
-    "svg.hashsalt": "gatework", "svg.fonttype": "path", "text.parse_math": False, "axes.titlesize": 10,
-}  # fmt: skip
+STYLE: dict[RcKeyType, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e9ee",
+    "axes.edgecolor": FAINT,
+    "axes.axisbelow": True,
+    "svg.hashsalt": "gatework",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+    "axes.titlesize": 10,
+}
 
 
-def saved(figure: Any, kind: str) -> bytes:
+def saved(figure: Figure, kind: str) -> bytes:
     """The same bytes for the same figure: no date in it."""
     file = io.BytesIO()
     about = {"Date": None} if kind == "svg" else {"Software": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ def template(name: str, place: str | Path) -> Template:
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
     jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}
     return jinja.get_template(name)
+
+
+def framed(page: str) -> str:
+    """A whole page inside another, as notebooks show it."""
+    return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{html.escape(page)}"></iframe>'
 
 
 def percent(value: float) -> str:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatework.errors import CellError, OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 LEGEND = (
     "x is the step's input; a name with ₋ (or index t−1) is a state before the step. W are learned weights, b learned "
     "biases; [h₋, x] puts two vectors end to end. σ is the logistic function; ⊙ multiplies unit by unit."
 )
 SIZE = 14  # points
-STYLE: Any = {
-    "mathtext.fontset": "cm", "svg.hashsalt": "gatework", "svg.fonttype": "path", "savefig.facecolor": "none",
+STYLE: dict[RcKeyType, Any] = {
+    "mathtext.fontset": "cm",
+    "svg.hashsalt": "gatework",
+    "svg.fonttype": "path",
+    "savefig.facecolor": "none",
     "savefig.transparent": True,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class CellPage:
     latex: str
 
 
-def of(name: Any) -> CellPage | None:
+def of(name: object) -> CellPage | None:
     """The equations of a cell that the registry knows; None for others."""
     from gatework import cells
     from gatework.compiler import latex

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatework.pages.picture import FAINT, OTHER, OURS, Picture, column, picture
 from gatework.pages.words import named
 from gatework.training.learner import NETWORK_LOSS, like_training
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Picture]:
@@ -30,7 +33,7 @@ def loss_curves(history: Sequence[Mapping[str, float]]) -> Picture:
     alone = any(f"valid_{NETWORK_LOSS}" in row for row in history)
     name = "network, " if alone else ""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         epochs, valid = column(history, "epoch"), [like_training(row) for row in history]
         axes.plot(epochs, column(history, "train_loss"), "o-", color=OURS, markersize=3.5, label=f"{name}training")
         axes.plot(epochs, valid, "o-", color=OTHER, markersize=3.5, label=f"{name}validation")
@@ -48,7 +51,7 @@ def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture
     """The watched metric on the validation part by epoch."""
     words = named(metric)
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         axes.plot(column(history, "epoch"), column(history, f"valid_{metric}"), color=OTHER, marker="o", markersize=3.5)
         axes.set_ylabel(f"{words} (validation)")
         _by_epoch(axes)
@@ -56,7 +59,7 @@ def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture
     return picture("metric", f"{words[0].upper()}{words[1:]} on the validation part, epoch by epoch", paint)
 
 
-def _by_epoch(axes: Any) -> None:
+def _by_epoch(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")

@@ -10,8 +10,11 @@ from gatework.pages import words
 from gatework.pages.picture import FAINT, OURS, Picture, column, picture
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.classify.options import ClassifyExplaining
+from gatework.training.options import Options
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
@@ -56,9 +59,10 @@ class ClassifyPages(Task):
         python = ["import gatework", f"model = gatework.{name}.load({run!r})", f"model.predict({given}"]
         return Usage([f"gatework predict {quoted} {new}", *commands], python)
 
-    def subject(self, trained: Trained, given: ClassifyExplaining, source: Source | None) -> Subject:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
         from gatework.tasks.classify.explained import subject
 
+        assert isinstance(given, ClassifyExplaining)
         return subject(trained, given, source)
 
 
@@ -71,7 +75,7 @@ def calibrated(error: float) -> str:
 def calibration(bins: Sequence[Mapping[str, float]]) -> Picture:
     """Accuracy beside confidence; on the diagonal the model is as right as it is sure."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         confidence, accuracy, rows = (column(bins, key) for key in ("confidence", "accuracy", "rows"))
         axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1, label="as right as sure")
         areas = [20 + 180 * count / max(rows) for count in rows]
@@ -86,7 +90,7 @@ def calibration(bins: Sequence[Mapping[str, float]]) -> Picture:
 def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Picture:
     """Rows are what is true, columns what was said; shades are shares of the row."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         shares = [[count / max(sum(row), 1) for count in row] for row in matrix]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set(xlabel="predicted", ylabel="true")

@@ -75,9 +75,13 @@ def of_characters(tokens: list[str], bag: Bag) -> tuple[np.ndarray, list[range]]
 
 
 def add_block(
-    shares: np.ndarray, keys: np.ndarray, members: list[range], known: np.ndarray, weights: np.ndarray,
+    shares: np.ndarray,
+    keys: np.ndarray,
+    members: list[range],
+    known: np.ndarray,
+    weights: np.ndarray,
     coefficients: np.ndarray,
-) -> None:  # fmt: skip
+) -> None:
     """Adds what one block of features (each of its texts of length 1) gives to the words."""
     different, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
     place = np.searchsorted(known, different).clip(0, max(len(known) - 1, 0))

@@ -11,6 +11,7 @@ from gatework.pages.picture import Picture
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.forecast import pictures, sentences
 from gatework.tasks.forecast.options import ForecastExplaining
+from gatework.training.options import Options
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -64,7 +65,8 @@ class ForecastPages(Task):
             ],
         )
 
-    def subject(self, trained: Trained, given: ForecastExplaining, source: Source | None) -> Subject:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
         from gatework.tasks.forecast.explained import SeriesForecast
 
+        assert isinstance(given, ForecastExplaining)
         return SeriesForecast(trained, given.series, source, given.step)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatework.pages.picture import FAINT, OTHER, OURS, SIZE, Picture, picture
 
-WHICH = {"only": "The series", "best": "The series with the smallest error", "median": "A series in the middle",
-         "worst": "The series with the largest error"}  # fmt: skip
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WHICH = {
+    "only": "The series",
+    "best": "The series with the smallest error",
+    "median": "A series in the middle",
+    "worst": "The series with the largest error",
+}
 
 
 def draw(sections: Mapping[str, Any]) -> dict[str, Picture]:
@@ -37,7 +44,7 @@ def ahead(shown: Sequence[Mapping[str, Any]]) -> Picture:
     names = ", ".join(str(each["series"]) for each in shown)
     caption = f"The end of the data and the next {_steps(shown[0])} steps: {names}"
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Any) -> None:  # one Axes, or an array of them
         rows = axes if len(shown) > 1 else [axes]
         for at, each in zip(rows, shown, strict=True):
             _series(at, each)
@@ -59,7 +66,7 @@ def _short(name: str) -> str:
     return name if len(name) <= 50 else name[:49] + "…"
 
 
-def _series(axes: Any, series: Mapping[str, Any]) -> None:
+def _series(axes: Axes, series: Mapping[str, Any]) -> None:
     times, dated = _times(series["times"])
     truth, forecast = _floats(series["truth"]), _floats(series["forecast"])
     joined = len(truth) > 80
@@ -91,7 +98,7 @@ def _times(values: Sequence[Any]) -> tuple[list[Any], bool]:
     return list(values), False
 
 
-def _date_labels(axes: Any) -> None:
+def _date_labels(axes: Axes) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=6)
@@ -107,7 +114,7 @@ def by_horizon(rows: Sequence[Mapping[str, Any]], naive: str) -> Picture:
     """MASE of the model and of the best naive forecast for each step ahead."""
     caption = f"Error of each step ahead (MASE; lower is better), beside the best naive forecast ({naive})"
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         steps = [row["step"] for row in rows]
         point = "o" if len(rows) <= 40 else ""
         for key, color, label in (("naive", OTHER, naive), ("mase", OURS, "this model")):
@@ -122,7 +129,7 @@ def by_horizon(rows: Sequence[Mapping[str, Any]], naive: str) -> Picture:
     return picture("horizon", caption, paint)
 
 
-def _whole_numbers(axes: Any) -> None:
+def _whole_numbers(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -132,7 +139,7 @@ def by_calendar(name: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Mean error (truth minus forecast) by hour, weekday or month; bars above 0: forecasts were too low."""
     caption = f"Mean error by {name}, in units of MASE: above 0 the forecasts were too low, below 0 too high"
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         places = range(len(rows))
         axes.bar(places, [row["mean"] for row in rows], color=OURS, width=0.7)
         axes.axhline(0, color=FAINT, linewidth=0.8)

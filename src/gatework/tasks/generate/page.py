@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gatework.pages import words
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.generate.options import GenerateExplaining
+from gatework.training.options import Options
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -43,7 +44,8 @@ class GeneratePages(Task):
             ],
         )
 
-    def subject(self, trained: Trained, given: GenerateExplaining, source: Source | None) -> Subject:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
         from gatework.tasks.generate.explained import subject
 
+        assert isinstance(given, GenerateExplaining)
         return subject(trained, given, source)
