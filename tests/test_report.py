@@ -6,19 +6,24 @@ import copy
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from gatework import report, tasks
 from gatework.errors import FileFormatError
 from gatework.pages import words
+from gatework.pages.picture import Picture, picture
 from gatework.report import equations, page, plots
 from gatework.tasks import jobs
+from gatework.tasks.base import Page as OwnPage
+from gatework.tasks.base import Usage
 from gatework.tasks.classify.page import MOST_CELLS, calibrated
 from gatework.training.run import Run
+from toy import Toy, ToyOptions
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $\\frac{a$ & {{ 7*7 }} 漢字"
 VOID = {"meta", "img", "br"}
@@ -218,6 +223,49 @@ def test_a_run_of_a_task_that_is_not_installed_has_a_plain_page(classified: Run)
     assert run.results()["verdict"] in shown and "Loss by epoch" in shown and "most confused" in shown.lower()
     assert "Class by class" not in shown and "Labels of the training part" not in shown
     assert f"gatework predict {shlex.quote(str(run.path))} new.jsonl" in shown and "<script" not in text
+
+
+class Shown(Toy):
+    """A toy with a page of its own: words, a picture that lies beside it, and counts."""
+
+    place: ClassVar[Path]
+
+    @classmethod
+    def folder(cls) -> Path:
+        return cls.place
+
+    @classmethod
+    def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> OwnPage:
+        names = {"said": f"{EVIL} {results['metric']['name']}"}
+        return OwnPage("own.html", names, frozenset({"drawn"}), {"kinds": "Kinds of rows"}, "About metrics.", ("line",))
+
+    @classmethod
+    def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
+        return {"line": picture("line", "A line", lambda axes: axes.plot(sections["drawn"]))}
+
+    @classmethod
+    def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
+        return Usage(["gatework toy"], ["import toy"])
+
+
+def test_a_task_brings_its_own_part_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shown, "place", tmp_path, raising=False)
+    monkeypatch.setattr(tasks, "get", lambda name: Shown)
+    (tmp_path / "own.html").write_text(
+        '{% import "macros.html" as m with context %}<h2>Own part</h2><p>{{ said }}</p>{{ m.picture("line") }}'
+    )
+    run = jobs.train(Shown(ToyOptions()), [str(n) for n in range(9)], out=tmp_path / "run", quiet=True).run
+    results = run.results()
+    run.write_results(
+        {**results, "sections": {"drawn": [1, 2]}, "data": {**results["data"], "kinds": {"x": 7, "y": 2}}}
+    )
+    text = report.write(run).read_text()
+    shown = Page(text).text
+    assert "Own part" in shown and f"{EVIL} loss" in shown and "Drawn" not in shown and "<script" not in text
+    assert (
+        "Kinds of rows" in shown and "About metrics." in shown and "gatework toy\n" in shown and 'alt="A line"' in text
+    )
+    assert (run.path / "line.png").read_bytes() == (run.path / "plots" / "line.png").read_bytes()
 
 
 def test_a_further_task_names_its_metrics() -> None:

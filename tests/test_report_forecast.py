@@ -138,7 +138,7 @@ def test_the_mean_of_the_calendar_is_the_mean_of_all(sections: dict[str, Any]) -
 
 def test_the_page_shows_all_of_it(run: Run, sections: dict[str, Any]) -> None:
     text = html(run.path / "report.html")
-    for heading in ("Forecasts beside the truth", "Error by step ahead", "What is left over", "The next steps"):
+    for heading in ("Forecasts beside the truth", "Error by step ahead", "Errors that remain", "The next steps"):
         assert heading in text
     assert EVIL not in text and "&lt;b&gt;shop&lt;/b&gt; &amp; $x$" in text
     coverage = run.results()["test"]["coverage"]
@@ -169,7 +169,7 @@ def test_numbers_instead_of_dates_and_holes_are_drawn(sections: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     ("values", "coverage", "text"),
-    [(19, 0.2, "too few"), (60, 0.86, "at its word"), (60, 0.76, "too narrow"), (60, 0.99, "wider than")],
+    [(19, 0.2, "too few"), (60, 0.86, "reliable"), (60, 0.76, "too narrow"), (60, 0.99, "wider than")],
 )
 def test_coverage_in_words(values: int, coverage: float, text: str) -> None:
     assert text in sentences.covered({"share": 0.9, "values": values}, coverage)

@@ -105,7 +105,7 @@ def of_curves(
     return found or [Finding("good", f"No over- or underfitting to speak of: {whose}validation loss {min(valid):.4g}")]
 
 
-def _overfitted(valid: list[float], epoch: float, whose: str, options: Any) -> list[Finding]:
+def _overfitted(valid: list[float], epoch: float, whose: str, options: Mapping[str, Any]) -> list[Finding]:
     lowest = min(valid)
     if valid[-1] - lowest <= RISE * abs(lowest):
         return []
@@ -113,7 +113,7 @@ def _overfitted(valid: list[float], epoch: float, whose: str, options: Any) -> l
     return [Finding("problem", text + f"{valid[-1]:.4g}", "drop more units, or give more data", _more(options))]
 
 
-def _apart(train: list[float], valid: list[float], options: Any) -> list[Finding]:
+def _apart(train: list[float], valid: list[float], options: Mapping[str, Any]) -> list[Finding]:
     """Whether the network knows its rows far better than others; both losses are its own."""
     if valid[-1] - train[-1] <= GAP * abs(valid[-1]) or min(valid) == valid[-1]:
         return []
@@ -187,7 +187,7 @@ def of_time(where: str, back: np.ndarray, options: Mapping[str, Any]) -> Finding
 def of_gates(
     gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
 ) -> list[Finding]:
-    """Gates of which many units never move, or are nothing but open or closed."""
+    """Gates of which many units never move, or whose values are all near 0 or 1."""
     full = [gate for gate in gates if _ends(gate) >= SATURATED]
     found = [_saturated(full, options, usual or {})] if full else []
     for gate in gates:
@@ -195,7 +195,7 @@ def of_gates(
             continue
         for share, side in ((gate.stuck_closed, "closed (below 0.01)"), (gate.stuck_open, "open (above 0.99)")):
             if share >= MANY:
-                text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are all but always {side}"
+                text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are almost always {side}"
                 found.append(Finding("problem", text, "use fewer units, or smaller weights", _fewer(options)))
     which = (
         f"None of the {len(gates)} gates is"
@@ -233,7 +233,7 @@ def of_parameters(norms: Mapping[str, tuple[float, float]], options: Mapping[str
     return found
 
 
-def _known(value: Any) -> bool:
+def _known(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

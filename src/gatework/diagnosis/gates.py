@@ -1,4 +1,4 @@
-"""Gates that never move: shares of a gate's values near 0 and near 1. A gate is what a sigmoid gives, in any cell."""
+"""Gates that never move: shares of their values near 0 and near 1. A gate is the output of a sigmoid, in any cell."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Gate:
 
     @property
     def stuck_closed(self) -> float:
-        """Share of the units that are all but always closed."""
+        """Share of the units that are almost always closed."""
         return float((self.closed >= STUCK).mean())
 
     @property
     def stuck_open(self) -> float:
+        """Share of the units that are almost always open."""
         return float((self.open >= STUCK).mean())
 
 

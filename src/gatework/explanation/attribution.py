@@ -74,7 +74,7 @@ class Occlusion:
 def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
     """Attributions of the explained output, the whole model's, to the T steps.
 
-    Counted from the first baseline, or from another if the sum misses the difference by more than 1% from there.
+    The path starts at the first baseline, or at another if the sum differs from the output's change by more than 1%.
     """
     best: Attribution | None = None
     for name, baseline in baselines(subject):
@@ -87,7 +87,7 @@ def integrated_gradients(subject: Subject, points: int = STEPS) -> Attribution:
 
 
 def baselines(subject: Subject) -> list[tuple[str, Tensor]]:
-    """What a path may begin at: nothing at every step; the input's own mean at every step; zeros."""
+    """Where a path may begin: nothing at every step; the input's own mean at every step; zeros."""
     own = subject.entry.mean(0, keepdim=True).expand_as(subject.entry)
     means = [(f"the mean of this {subject.words.what}", own)] if len(subject) > 2 else []
     found: list[tuple[str, Tensor]] = []

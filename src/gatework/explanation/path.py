@@ -1,13 +1,13 @@
 """Integrated gradients along a straight line, with the gradients taken where they are needed.
 
 Points spread evenly miss where a recurrent network tips over, as at a watershed, and where a maximum over time changes
-hands. So the output is run along the line first, without gradients, and divided at such places, see places.py. What is
-then added up is the plain integral: each piece's gradients with the weights of its width, whatever they add up to.
-Where the output changes faster than single precision tells places apart, outputs and gradients are taken in double.
+hands. So the outputs along the line are computed first, without gradients, and the line is divided at such places (see
+places.py). The result is the plain integral: the gradients of each piece times its width, not scaled to fit the sum.
+Where the output changes too fast for single precision, outputs and gradients are computed in double precision.
 
-The one exception is told with the result: a leap, a change within a millionth of the line that gradients do not add
-up to. The gradients at its two ends stand across the border that is crossed, so the change is divided in proportion to
-them: the limit of the integral for ever steeper outputs.
+There is one exception, which the result tells: a leap, that is a change within a millionth of the line that gradients
+do not add up to. The gradients at its two ends are perpendicular to the border that is crossed, so the change is
+divided in proportion to them: the limit of the integral as outputs become steeper.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gatework.errors import DataError
 from gatework.explanation.places import Samples, pieces
 from gatework.tasks.subject import ROWS, Subject
 
-LEAST, MOST, STEPS_RUN = 150, 2000, 60_000  # outputs along the line: so many steps, but for short and long inputs
+LEAST, MOST, STEPS_RUN = 150, 2000, 60_000  # outputs along the line: that many steps, except for short and long inputs
 CLOSER = 80  # outputs more in double precision
 NARROWEST, NARROWER = 2.0**-17, 2.0**-44  # intervals are not halved further in single and in double precision
 UNCLEAR = 2e-4  # of all changes: what bends more in the narrowest interval needs double precision
@@ -97,14 +97,14 @@ class Line:
 
 
 def batches(which: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The numbers of those that are True, so many at once."""
+    """The indices of True values, at most `size` at once."""
     numbers = np.flatnonzero(which)
     yield from (numbers[k : k + size] for k in range(0, len(numbers), size))
 
 
 def integral(subject: Subject, baseline: Tensor, points: int) -> tuple[np.ndarray, float]:
-    """The integrals (T, I) of the gradient from the baseline to the input, times the way, with so many gradients; and
-    how much of the output's change are leaps."""
+    """The integrals (T, I) of the gradient from the baseline to the input, times the way, with `points` gradients; and
+    how much of the output's change is leaps."""
     line = Line(subject, baseline)
     samples = line.sampled()
     ends, each = pieces(samples, points)

@@ -1,10 +1,10 @@
-"""Where along a line gradients are best taken, found from outputs alone: between the places where the output bends.
+"""Where along a line gradients are best taken, found from outputs alone: closest together where the output bends.
 
 The slope of a network's output leaps where a maximum over time changes hands, and rises steeply where the network tips
-over. So outputs are taken ever closer together where the slope changes most. Then the line is divided into pieces of
-one gradient (in the middle) or two (Gauss-Legendre) by the least sum of what they miss of the slope: found exactly, by
-dynamic programming over borders at and between the bends. What is minimised are absolute deviations all over a piece,
-so that a division does not win by errors that happen to cancel in the sum, but not in its parts.
+over. So outputs are computed ever closer together where the slope changes most. Then the line is divided into pieces
+that have one gradient (in the middle) or two (Gauss-Legendre). Of all divisions with borders at or between the bends,
+dynamic programming finds the one that misses least of the slope. It adds up absolute deviations over each piece, so
+that errors which cancel in the sum, but not in its parts, count.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Explanation:
         return framed(page.render(self))
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Arrays and records as lists and dicts; numbers that are not finite as None."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())

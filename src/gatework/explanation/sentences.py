@@ -154,7 +154,9 @@ def remembered(layer: Layer) -> str:
     lives = {state.name: state.half_life for state in layer.states if state.half_life is not None}
     opening = f"{layer.name} ({layer.cell})"
     if not lives:
-        return f"Memory of {opening}: no state is carried on by a factor; it shows in the gradients alone."
+        return (
+            f"Memory of {opening}: no state is multiplied by a factor from step to step, so only the gradients show it."
+        )
     return f"Memory of {opening}: {'; '.join(lived(name, half) for name, half in lives.items())}."
 
 
@@ -200,7 +202,7 @@ def agreement(attribution: Attribution, occlusion: Occlusion) -> str:
         return ""
     fit = float(np.corrcoef(sums, occlusion.effect)[0, 1])
     judged = (
-        "agree" if fit > 0.8 else "agree in part" if fit > 0.4 else "disagree: trust neither without a look at the data"
+        "agree" if fit > 0.8 else "agree in part" if fit > 0.4 else "disagree: look at the data before you trust either"
     )
     return f"The two methods {judged} (correlation {fit:.2f})."
 
@@ -208,12 +210,12 @@ def agreement(attribution: Attribution, occlusion: Occlusion) -> str:
 def complete(attribution: Attribution) -> str:
     rough = "" if attribution.error <= RELIABLE else "; take them as rough"
     error = f"{attribution.error:.2%}" if attribution.error >= 1e-4 else "less than 0.01%"
-    counted = f"Attributions are counted from {attribution.baseline} at every step"
-    text = f"{counted}; their sum misses the change of the output by {error} of it{rough}."
+    counted = f"Attributions start from {attribution.baseline} at every step"
+    text = f"{counted}; their sum differs from the change of the output by {error} of it{rough}."
     if attribution.leap:
         text += (
-            f" A change of {attribution.leap:+.3g} happens at once, where the network tips over between there and this "
-            "input: it is divided among the steps by the direction of the gradient at that place."
+            f" A change of {attribution.leap:+.3g} happens at once, at one place on the way to this input where the "
+            "network's answer jumps: it is divided among the steps by the gradient at that place."
         )
     return text
 

@@ -28,7 +28,7 @@ def named(key: str) -> str:
     return NAMES.get(key, key.replace("_", " "))
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """At most four significant digits; thousands apart; a dash for none."""
     if value is None:
         return "–"
@@ -43,7 +43,7 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """Any JSON value in one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{named(str(key))} {plain(each)}" for key, each in value.items()) or "none"
@@ -73,7 +73,7 @@ def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | Non
     return [_distance(rows[-1]), *_course(rows)]
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
@@ -88,8 +88,8 @@ def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], watche
     if valid["loss"] < train["loss"]:
         if metric != "loss" and _finite(train.get(metric)) and _fell(train[metric], valid[metric], watched["higher"]):
             return (
-                f"{opening}: the validation part is the easier one by the loss, the harder one by {named(metric)}, so "
-                "that they do not say whether the model overfits."
+                f"{opening}: the validation part is the easier one by the loss but the harder one by {named(metric)}, "
+                "so they do not say whether the model overfits."
             )
         return f"{opening}: the validation part is the easier one. The model does not overfit."
     return (

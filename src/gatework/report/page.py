@@ -114,7 +114,7 @@ class Report:
         }
 
 
-def telling(value: Any) -> bool:
+def telling(value: object) -> bool:
     """Whether a fact says anything: it is neither empty nor zero, nor a record of facts that all are."""
     return any(map(telling, value.values())) if isinstance(value, Mapping) else bool(value)
 
@@ -191,7 +191,7 @@ def others(sections: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
     return {key: as_table(value) for key, value in sections.items() if key not in own}
 
 
-def as_table(value: Any) -> Any:
+def as_table(value: object) -> str | dict[str, list]:
     """Equal records as columns and rows; anything else as text."""
     if not (isinstance(value, Sequence) and value and all(isinstance(row, Mapping) for row in value)):
         return words.plain(value)

@@ -1,4 +1,4 @@
-"""What is left over after a forecast: whether the errors lean to one side, last, or belong to some hour or month."""
+"""The errors of forecasts: whether they lean to one side, last from step to step, or belong to an hour or a month."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ FEWEST = 20  # values from which on a coverage is worth a judgement
 NEAR = 0.05  # between the coverage that was asked for and the one that was found
 LEANS, LASTS, STANDS_OUT = 0.3, 0.5, 0.5  # from which on a residual check is worth a warning
 METRICS = (
-    "MASE is the mean error divided by what repeating the value of one season before errs in the known data: below 1 "
-    "is better than that. sMAPE is an error in percent; OWA is the mean of MASE and sMAPE, each divided by that of "
-    "M4's benchmark Naive2; MAE and RMSE are in the data's own units. WQL and MSIS judge quantiles and intervals."
+    "MASE is the mean absolute error divided by that of the seasonal naive forecast (the value of one season before) "
+    "in the known data: below 1 is better than that forecast. sMAPE is an error in percent; OWA is the mean of MASE "
+    "and sMAPE, each divided by that of M4's benchmark Naive2; MAE and RMSE are in the data's own units. WQL and MSIS "
+    "judge quantiles and intervals."
 )
 
 
@@ -24,10 +25,10 @@ def covered(interval: Mapping[str, Any], coverage: float) -> str:
     if values < FEWEST:
         return f"{text}: too few values to judge it by."
     if abs(coverage - share) <= NEAR:
-        return f"{text}: it can be taken at its word."
+        return f"{text}: it is reliable."
     if coverage < share:
-        return f"{text}: it is too narrow, the future is less sure than it says."
-    return f"{text}: it is wider than it need be, so on the safe side."
+        return f"{text}: it is too narrow, the future is less certain than it says."
+    return f"{text}: it is wider than needed, which is the safe side."
 
 
 def by_step(rows: Sequence[Mapping[str, Any]], naive: str) -> list[str]:

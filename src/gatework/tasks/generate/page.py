@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 SECTIONS = frozenset({"samples", "cell", "counts"})
 METRICS = (
-    "Nats and bits are what a character costs: the lower, the better the text is foreseen. Perplexity is per unit: "
-    "among how many equally likely ones the model seems to choose."
+    "Nats and bits are per character: the lower, the better the text is predicted. Perplexity is per unit: the number "
+    "of equally likely units among which the model seems to choose."
 )
 
 words.know({}, lower=("perplexity", "nats_per_character", "bits_per_character"))
