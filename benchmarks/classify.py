@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from gatework.data.codecs import Labels
 from gatework.data.finding import refuse
 from gatework.data.readers import read_table
 from gatework.data.splits import folds
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, reading
-from gatework.tasks.classify.encoding import Encoder, class_names
+from gatework.tasks.classify.encoding import Encoder
 from gatework.tasks.classify.measures import hard_measures
 from gatework.training.environment import environment
 
@@ -201,11 +202,11 @@ def seconds_to_read(train: Path, test: Path) -> float:
     rows = [reading.read(path, options) for path in (train, test)]
     for part in rows:
         refuse(reading.check_rows(part, options))
-    encoder = Encoder(options, "texts", class_names(rows[0].labels))
+    encoder = Encoder(options, "texts", Labels().fit(rows[0].labels))
     encoder.fit(rows[0])
     encoder.inputs(rows[1])
     for part in rows:
-        encoder.labels(part)
+        encoder.labels.encode(part.labels)
     return time.perf_counter() - began
 
 

@@ -2,7 +2,7 @@
 
 The tutorial program feeds padded integer ids straight into the LSTM, which expects a vector at each step: it stops with
 a shape error, or, reshaped to (B, T, 1), learns from the size of arbitrary numbers. An embedding between the two makes
-each id a vector of its own. Its Tokenizer is gone from Keras 3; `gatework.data.tokenizers.Words` takes its place.
+each id a vector of its own. Its Tokenizer is gone from Keras 3; `gatework.data.codecs.words.Words` takes its place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 
 import gatework
 import gatework.keras
-from gatework.data.tokenizers import Words
+from gatework.data.codecs.words import Words
 
 SENTENCES = ["I love this film", "the film was not good at all", "it runs for two hours"]
 LABELS = np.array([0, 1, 2])  # positive, negative, neutral

@@ -18,8 +18,8 @@ from torch import nn
 
 import gatework
 import gatework.keras
+from gatework.data.codecs.words import Words
 from gatework.data.embedded import sentences
-from gatework.data.tokenizers import Words
 
 TOPICS = ("email", "logging", "unittest")
 EPOCHS, BATCH = 4, 32

@@ -19,8 +19,8 @@ from torch import nn
 
 import gatework
 import gatework.keras
+from gatework.data.codecs.words import Words
 from gatework.data.embedded import sentences
-from gatework.data.tokenizers import Words
 
 TOPICS = ("email", "logging", "unittest")
 EPOCHS, BATCH = 3, 64
@@ -35,7 +35,7 @@ tokenizer.fit_encode(texts[train])
 encoded = tokenizer.encode(texts).truncate(25)
 ids = keras.utils.pad_sequences(list(encoded), padding="post")
 majority = float((labels[test] == np.bincount(labels[train]).argmax()).mean())
-print(f"{texts[0]!r} becomes {tokenizer.decode(encoded[0])!r}")
+print(f"{texts[0]!r} becomes {tokenizer.text(encoded[0])!r}")
 print(f"the most frequent topic is right in {majority:.3f} of the test rows")
 
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 from gatework import tasks
 from gatework.cli import app
 from gatework.commands.train import again
+from gatework.data.codecs.words import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.sequences import read_sequences
-from gatework.data.tokenizers import Words
 from gatework.tasks import jobs
 
 

@@ -21,8 +21,8 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from gatework import cli
+from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
-from gatework.data.tokenizers import Words
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, SequenceClassifier, TextClassifier, measures, wide

@@ -21,12 +21,14 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
+from gatework.data.codecs import TextCodec, from_json
+from gatework.data.codecs.text import UNREADABLE
 from gatework.errors import DataError, OptionError
 from gatework.tasks import generate, jobs
-from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling, tokens
+from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.model import LanguageModel, cross_entropy
-from gatework.tasks.generate.streams import IGNORED, Streams, reading, stream_count
+from gatework.tasks.generate.streams import IGNORED, Streams, encoded, reading, stream_count
 from gatework.training.learner import Shard
 
 ANIMALS, THINGS = ("cat", "dog", "hen"), ("mat", "hat", "log")
@@ -42,31 +44,36 @@ def model_for(vocabulary: int, counts: Counts | None = None, **options: Any) -> 
 # -- units ----------------------------------------------------------------------------------------------------
 
 
+def units(kind: str, text: str, most: int = 400) -> TextCodec:
+    return generate.fitted(GenerateOptions(tokenizer=kind, vocabulary=most), text)
+
+
 @pytest.mark.parametrize("kind", ["characters", "bpe", "words"])
 def test_units_go_there_and_back_also_through_json(kind: str) -> None:
-    text = TEXT + "Zoë \U0001f98a  two  spaces\r\n\ttab"
-    found = tokens.fit(kind, text, 400)
-    again = tokens.from_json(found.to_json())
-    assert again.decode(again.encode(text).tolist()) == text
-    assert again.encode(text).tolist() == found.encode(text).tolist()
-    assert found.encode(text).max() < found.size == again.size
+    text = TEXT + "Zoë \U0001f98a  two  spaces\r\n\ttab 日本語 ภาษา"
+    found = units(kind, text)
+    again = from_json(found.to_json())
+    assert isinstance(again, TextCodec)
+    assert again.decode(again.encode([text])) == [text]
+    assert encoded(again, text).tolist() == encoded(found, text).tolist()
+    assert encoded(found, text).max() < len(found) == len(again)
 
 
-def test_unseen_units() -> None:
-    characters = tokens.fit("characters", "abc", 0)
-    assert characters.encode("axbyx").tolist() == [1, 0, 2, 0, 0]
-    assert characters.unseen("axbyx") == ["x", "y"]
-
-
-def test_the_rarest_words_are_left_out() -> None:
-    words = tokens.fit("words", "a b a b a c", 4)
-    assert words.units == [tokens.UNKNOWN, " ", "a", "b"]
-    assert words.decode(words.encode("c a").tolist()) == tokens.UNKNOWN + " a"
+def test_words_carry_the_space_before_them_and_scripts_without_spaces_are_cut_into_characters() -> None:
+    assert units("words", TEXT).units("A cat,  日本\n") == ["A", " cat", ",", " ", " 日", "本", "\n"]
 
 
 def test_one_kind_of_character_is_nothing_to_learn() -> None:
     with pytest.raises(DataError, match="1 different characters"):
-        tokens.fit("characters", "aaaa", 0)
+        units("characters", "aaaa")
+
+
+def test_a_prompt_s_first_word_is_known_though_the_text_has_it_after_a_space_alone() -> None:
+    task = Generate(GenerateOptions(**SMALL, tokenizer="words", vocabulary=300))
+    task.prepare([TEXT * 3])
+    assert task.unseen_note("the zebra") == "the model never saw ' zebra'; left out of the prompt"
+    assert task.unseen_note("zebra") == "the model never saw 'zebra'; left out of the prompt"
+    assert sampling.opening(units("characters", TEXT), "zebra") == "zebra"
 
 
 # -- streams --------------------------------------------------------------------------------------------------
@@ -292,14 +299,14 @@ def test_senseless_sampling_is_refused(how: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize("kind", ["characters", "bpe", "words"])
 def test_a_stream_is_reproducible_and_whole_characters(kind: str) -> None:
     text = TEXT + "äöü \U0001f98a" * 20
-    found = tokens.fit(kind, text, 300)
-    model = model_for(found.size).eval()
+    found = units(kind, text, 300)
+    model = model_for(len(found)).eval()
     pieces = list(sampling.stream(model, found, "cat €", 60, 2.0, seed=5))
     assert pieces == list(sampling.stream(model, found, "cat €", 60, 2.0, seed=5))
     assert pieces != list(sampling.stream(model, found, "cat €", 60, 2.0, seed=6))
     if kind != "bpe":
         assert len(pieces) == 60
-        assert tokens.UNKNOWN not in "".join(pieces)
+        assert UNREADABLE not in "".join(pieces)
     assert list(sampling.stream(model, found, "", 3))
 
 
@@ -456,8 +463,10 @@ def test_refit_learns_the_validation_part_and_keeps_the_last_weights(tmp_path: P
     with pytest.raises(OptionError, match="add keep=last patience=0"):
         GenerateOptions(refit=True)
     options = GenerateOptions(**SMALL, refit=True, keep="last", patience=0)
-    plain, more = (Generate(each).prepare([TEXT * 3]) for each in (GenerateOptions(**SMALL), options))
-    assert torch.equal(more.train.ids, torch.cat([plain.train.ids, plain.valid.ids]))
+    plain, more = Generate(GenerateOptions(**SMALL)), Generate(options)
+    parts, whole = plain.prepare([TEXT * 3]), more.prepare([TEXT * 3])
+    both = torch.cat([parts.train.ids, parts.valid.ids])
+    assert more.tokens.text(whole.train.ids.tolist()) == plain.tokens.text(both.tolist())
     trained = jobs.train(Generate(options), [TEXT * 3], out=tmp_path / "run", quiet=True)
     last = trained.run.weights("last")
     assert all(torch.equal(tensor, last[name]) for name, tensor in trained.model.state_dict().items())

@@ -300,7 +300,7 @@ def test_the_gap_is_measured_in_evaluation_mode_on_training_examples() -> None:
     parts = book.prepare([" ".join(f"one {n} two;" for n in range(200))])
     seen = book.some(parts.train, len(parts.valid))
     assert torch.equal(seen.ids, parts.train.ids[-len(parts.valid) :])
-    assert seen.characters == len(book.tokens.decode(seen.ids[1:].tolist()))
+    assert seen.characters == len(book.tokens.text(seen.ids[1:].tolist()))
     series, table = forecast()
     parts = series.prepare(table)
     seen = series.some(parts.train, 7)

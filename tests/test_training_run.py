@@ -132,6 +132,9 @@ def test_other_folders_tasks_and_versions_are_refused(run: Run, tmp_path: Path) 
     (run.path / "config.json").write_text(json.dumps({**run.config, "version": 99}))
     with pytest.raises(FileFormatError, match="update it"):
         Run.open(run.path)
+    (run.path / "config.json").write_text(json.dumps({**run.config, "version": 1}))
+    with pytest.raises(FileFormatError, match=r"by gatework 0\.1; gatework 0\.1 reads it: train anew"):
+        Run.open(run.path)
     (run.path / "config.json").write_text("[]")
     with pytest.raises(FileFormatError, match="not the config"):
         Run.open(run.path)

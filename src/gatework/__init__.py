@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from gatework.tuning import cross_validate, tune
     from gatework.verification import reference, verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Forecaster",

@@ -1,1 +1,1 @@
-"""Files -> examples: readers, checks, splits, tokenizers, sequences, batching. Knows no task; numpy and polars only."""
+"""Files -> examples: readers, checks, splits, codecs, sequences, batching. Knows no task; numpy and polars only."""

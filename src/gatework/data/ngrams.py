@@ -13,8 +13,8 @@ from hashlib import blake2b
 import numpy as np
 import polars as pl
 
+from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
-from gatework.data.tokenizers import Words
 
 PRIME = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(29)

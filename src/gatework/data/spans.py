@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.data import tokenizers
+from gatework.data.codecs import BytePairs, Characters, TextCodec
+from gatework.data.codecs.words import TAG, Words
 from gatework.data.ragged import Ragged
 
 BLANK = "\ufffd"  # a sign that no vocabulary holds
@@ -39,7 +40,7 @@ class Units:
         return self.text[self.spans[len(self.spans) - length][0] :]
 
 
-def units_of(tokenizer: tokenizers.Tokenizer, text: str, most: int) -> Units:
+def units_of(tokenizer: TextCodec, text: str, most: int) -> Units:
     """What a tokenizer makes of a text, cut as the task cuts it: three quarters from the start, one from the end."""
     plain = without_markup(text, tokenizer)
     tokens, spans = _found(tokenizer, text, plain)
@@ -48,20 +49,20 @@ def units_of(tokenizer: tokenizers.Tokenizer, text: str, most: int) -> Units:
     return Units(plain, [tokens[i] for i in chosen], [spans[i] for i in chosen], len(tokens) - len(chosen))
 
 
-def without_markup(text: str, tokenizer: tokenizers.Tokenizer) -> str:
+def without_markup(text: str, tokenizer: TextCodec) -> str:
     """The text with a space for each letter of a tag, where the tokenizer leaves tags out."""
-    if not isinstance(tokenizer, tokenizers.Words) or tokenizer.markup:
+    if not isinstance(tokenizer, Words) or tokenizer.markup:
         return text
-    return re.sub(tokenizers.TAG, lambda tag: " " * len(tag[0]), text)
+    return re.sub(TAG, lambda tag: " " * len(tag[0]), text)
 
 
-def _found(tokenizer: tokenizers.Tokenizer, text: str, plain: str) -> tuple[list[str], list[Span]]:
-    if isinstance(tokenizer, tokenizers.Characters):
+def _found(tokenizer: TextCodec, text: str, plain: str) -> tuple[list[str], list[Span]]:
+    if isinstance(tokenizer, Characters):
         return list(text), [(i, i + 1) for i in range(len(text))]
-    if isinstance(tokenizer, tokenizers.Pieces):
+    if isinstance(tokenizer, BytePairs):
         spans = tokenizer.spans(text)
         return [text[start:stop] for start, stop in spans], spans
-    assert isinstance(tokenizer, tokenizers.Words)
+    assert isinstance(tokenizer, Words)
     tokens = tokenizer.split([text])[0].to_list()
     spans = places(tokens, plain)
     read = [form is not None for form in tokenizer.forms(tokens)]

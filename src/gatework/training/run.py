@@ -26,7 +26,8 @@ from gatework.training.environment import environment
 from gatework.training.files import read_json, read_tensors, sha256, write_bytes, write_json, write_tensors
 from gatework.training.state import Tensors, split
 
-FORMAT, VERSION = "gatework run", 1
+FORMAT, VERSION = "gatework run", 2
+EARLIER = "0.1"  # the gatework that wrote and reads the version before
 CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "metrics.csv", "results.json", "log.txt"
 
 
@@ -223,6 +224,11 @@ def _verify(path: Path, config: Any) -> None:
         raise FileFormatError(f"{path} is not the config of a gatework run")
     if config["version"] > VERSION:
         raise FileFormatError(f"{path} has version {config['version']}; this gatework reads up to {VERSION}: update it")
+    if config["version"] < VERSION:
+        raise FileFormatError(
+            f"{path}: this run was written by gatework {EARLIER}; gatework {EARLIER} reads it: train anew, or install "
+            "that version"
+        )
     if config.get("checksum") != _checksum(config):
         raise FileFormatError(f"{path} was changed after the training wrote it: its checksum does not fit")
 

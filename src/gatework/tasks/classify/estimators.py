@@ -13,8 +13,6 @@ from gatework.errors import DataError
 from gatework.tasks.classify.task import Classify
 from gatework.tasks.estimator import Estimator
 
-TYPES: dict[str, Any] = {"int": int, "float": float, "bool": lambda name: name.lower() == "true", "str": str}
-
 
 class _Classifier(ClassifierMixin, Estimator):
     Task = Classify
@@ -37,8 +35,7 @@ class _Classifier(ClassifierMixin, Estimator):
     @property
     def classes_(self) -> np.ndarray:
         """The labels, in the type that y had; the order of `predict_proba`'s columns."""
-        encoder = self._encoder()
-        return np.array([TYPES[encoder.label_type](name) for name in encoder.classes])
+        return np.array(self._encoder().labels.typed())
 
     def _encoder(self) -> Any:
         return self._fitted().task.encoder  # type: ignore[attr-defined]

@@ -10,10 +10,10 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
+from gatework.data.codecs import UNKNOWN
 from gatework.data.finding import refuse
 from gatework.data.ragged import Ragged
 from gatework.data.spans import Units, units_of
-from gatework.data.tokenizers import UNKNOWN
 from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
 from gatework.tasks.classify.examples import Examples, make_batch
@@ -183,7 +183,7 @@ class Sequence(Classified):
 
     def _absent(self) -> Tensor:
         """Scaled channels at the middle of the training data: its mean, median or mid-range, as they were scaled."""
-        kind = self.classifier.encoder.scaler.kind
+        kind = self.classifier.encoder.scaler.method
         if kind == "none":
             return self.entry.mean(0, keepdim=True).expand_as(self.entry).clone()
         return torch.full_like(self.entry, 0.5 if kind == "range" else 0.0)

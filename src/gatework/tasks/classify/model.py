@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gatework.data.tokenizers import UNKNOWN
+from gatework.data.codecs import UNKNOWN
 from gatework.tasks.classify.examples import Batch
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.recurrent import recurrent_stack

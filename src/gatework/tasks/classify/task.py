@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from gatework.data.augment import Augmentation
 from gatework.data.checks import check_absent, check_overlap
+from gatework.data.codecs import NOTHING, Labels
+from gatework.data.codecs.labels import class_names
 from gatework.data.finding import Finding, refuse
 from gatework.data.splits import split_by_time, split_rows
-from gatework.data.tokenizers import EMPTY
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
-from gatework.tasks.classify.encoding import Encoder, class_names
+from gatework.tasks.classify.encoding import Encoder
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
 from gatework.tasks.classify.model import Classifier
@@ -66,7 +67,7 @@ class Classify(ClassifyPages):
         refuse(found := found + self._check_parts(train, others))
         self.notes = [*rows.notes, *(finding.message for finding in found if finding.level != "error")]
         kind = "texts" if rows.texts is not None else "sequences"
-        self.encoder = Encoder(self.options, kind, class_names(train.labels), rows.label_type)
+        self.encoder = Encoder(self.options, kind, Labels(rows.label_type).fit(train.labels))
         examples = self._fit(train)
         encoded = {name: self._encoded(part) for name, part in others.items()}
         self._begins = True
@@ -190,12 +191,12 @@ class Classify(ClassifyPages):
     def _word_notes(self, train: Rows) -> list[Finding]:
         """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
         assert train.texts is not None
-        self.encoder = Encoder(self.options, "texts", class_names(train.labels))
+        self.encoder = Encoder(self.options, "texts", Labels().fit(train.labels))
         inputs, _ = self.encoder.fit(train)
         assert self.encoder.tokenizer is not None
         told = [Finding("note", f"the vocabulary has {len(self.encoder.tokenizer):,} units")]
         written = (train.texts.fill_null("").str.strip_chars() != "").to_numpy()
-        lost = np.flatnonzero((inputs.values[inputs.offsets[:-1]] == EMPTY) & written)
+        lost = np.flatnonzero((inputs.values[inputs.offsets[:-1]] == NOTHING) & written)
         if self.options.stop and len(lost):
             text = f"{len(lost):,} training texts are stop words alone (first: {train.where(int(lost[0]))})"
             told.append(Finding("warning", text))
@@ -206,7 +207,7 @@ class Classify(ClassifyPages):
     def _fit(self, rows: Rows) -> Examples:
         """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
         inputs, words = self.encoder.fit(rows)
-        labels = self.encoder.labels(rows)
+        labels = self.encoder.labels.encode(rows.labels)
         classes = len(self.encoder.classes)
         if self.options.class_weights == "balanced":
             self._weights = class_weights(labels, classes)
@@ -222,7 +223,7 @@ class Classify(ClassifyPages):
 
     def _encoded(self, rows: Rows) -> Examples:
         inputs, words = self.encoder.inputs(rows)
-        examples = Examples(inputs, self.encoder.labels(rows), rows.where, rows.texts, words=words)
+        examples = Examples(inputs, self.encoder.labels.encode(rows.labels), rows.where, rows.texts, words=words)
         if self._wide is None or examples.texts is None:
             return examples
         return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
@@ -234,12 +235,11 @@ class Classify(ClassifyPages):
         return self._encoded(rows)
 
     def assets(self) -> dict[str, str]:
-        """labels.json (classes, scaler) and tokenizer.json; the n-gram model is among the weights."""
-        tokenizer = {} if self.encoder.tokenizer is None else {"tokenizer.json": self.encoder.tokenizer.to_json()}
-        return {"labels.json": self.encoder.to_json(), **tokenizer}
+        """The codecs' JSON; the n-gram model is among the weights."""
+        return self.encoder.assets()
 
     def restore(self, assets: Mapping[str, str]) -> None:
-        self.encoder = Encoder.from_json(self.options, assets["labels.json"], assets.get("tokenizer.json"))
+        self.encoder = Encoder.restored(self.options, assets)
         if self.encoder.grams:
             sizes = self.encoder.grams
             kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"

@@ -1,6 +1,6 @@
 """The job `generate`: learns to write like a text, measures how well it predicts one, and writes.
 
-options.py  tokens.py (units)  streams.py (batches)  counts.py (n-grams)  model.py  sampling.py  baselines.py
+options.py  streams.py (batches)  counts.py (n-grams)  model.py  sampling.py  baselines.py
 dynamic.py; here they meet.
 """
 
@@ -15,17 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatework.data.codecs import UNKNOWN, BytePairs, Characters, TextCodec, from_json
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
-from gatework.tasks.generate import baselines, sampling, tokens
+from gatework.tasks.generate import baselines, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
 from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.page import GeneratePages
-from gatework.tasks.generate.streams import Chunk, Streams, Text, reading, stream_count
+from gatework.tasks.generate.streams import Chunk, Streams, Text, encoded, reading, stream_count
 from gatework.training.learner import NETWORK_LOSS
 
 MEASURED_STREAMS = 32  # streams in which a text is measured, and the units each reads before it counts
@@ -34,6 +35,7 @@ MEASURED_STEPS = 128
 TEMPERATURES = (0.5, 0.8, 1.0)
 SHORTEST = 100  # characters below which there is nothing to learn
 TOKENS = "tokens.json"
+EVERY = 0x110000  # as many characters as there are
 
 
 class Generate(GeneratePages):
@@ -49,7 +51,7 @@ class Generate(GeneratePages):
     Options = GenerateOptions
     metric = Metric("nats_per_character", higher=False)
     options: GenerateOptions
-    tokens: tokens.Tokens
+    tokens: TextCodec
     counts: Counts | None = None  # of the training text; a restored model brings its own
 
     # -- data -----------------------------------------------------------------------------------------------
@@ -60,12 +62,12 @@ class Generate(GeneratePages):
         train_text, valid_text, test_text = self._split(text, valid, test)
         if self.options.refit:
             train_text += valid_text
-        self.tokens = tokens.fit(self.options.tokenizer, train_text, self.options.vocabulary)
+        self.tokens = fitted(self.options, train_text)
         self.texts = (train_text, test_text or valid_text)
         train, valid_part = self._encode(train_text), self._encode(valid_text)
         self._must_fill(train)
         if self.options.orders:
-            self.counts = Counts.of(train.ids.numpy(), self.options.orders, self.tokens.size)
+            self.counts = Counts.of(train.ids.numpy(), self.options.orders, len(self.tokens))
             valid_part = replace(valid_part, counted=self.counts.nats(valid_part.ids))
         return Parts(train, valid_part, self._encode(test_text) if test_text else None)
 
@@ -112,10 +114,10 @@ class Generate(GeneratePages):
         return text[:middle], valid_text, text[end:] if test is None else self.read(test)
 
     def _encode(self, text: str) -> Text:
-        ids = torch.from_numpy(self.tokens.encode(text))
+        ids = encoded(self.tokens, text)
         if len(ids) < 2:
             raise DataError(f"a text of {len(ids)} {self.options.tokenizer} is too short to measure; give at least 2")
-        return Text(ids, len(text) - len(self.tokens.decode(ids[:1].tolist())))
+        return Text(ids, len(text) - len(self.tokens.text(ids[:1].tolist())))
 
     def _must_fill(self, train: Text) -> None:
         if len(train.ids) < 2 * self.options.sequence_length:
@@ -138,24 +140,27 @@ class Generate(GeneratePages):
         return {TOKENS: self.tokens.to_json()}
 
     def restore(self, assets: Mapping[str, str]) -> None:
-        self.tokens = tokens.from_json(assets[TOKENS])
+        codec = from_json(assets[TOKENS])
+        if not isinstance(codec, TextCodec):
+            raise FileFormatError(f"{TOKENS} holds a codec of kind {codec.kind!r}, which is none of text")
+        self.tokens = codec
 
     def facts(self, parts: Parts) -> dict[str, Any]:
         _, last = parts.last
         unknown = self.tokens.unseen(self.texts[1])
         return {
-            "unit": self.options.tokenizer, "vocabulary": self.tokens.size,
+            "unit": self.options.tokenizer, "vocabulary": len(self.tokens),
             "characters": {"train": parts.train.characters, "valid": parts.valid.characters, "last": last.characters},
             "units": {"train": len(parts.train.ids), "valid": len(parts.valid.ids), "last": len(last.ids)},
             "streams": self._streams(parts.train, Shard()),
             "unknown": {"kinds": len(unknown), "first": unknown[:10]},
-            "unknown_share": float((last.ids == 0).double().mean()) if self.tokens.forbidden else 0.0,
+            "unknown_share": float((last.ids == UNKNOWN).double().mean()),
         }  # fmt: skip
 
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> LanguageModel:
-        return LanguageModel(self.tokens.size, self.options, self.counts)
+        return LanguageModel(len(self.tokens), self.options, self.counts)
 
     def learns_validation(self, epoch: int) -> bool:
         return self.options.refit
@@ -222,7 +227,7 @@ class Generate(GeneratePages):
     def some(self, examples: Text, count: int) -> Text:
         """The last units of a text, read as if nothing stood before them."""
         last = slice(-max(count, 2), None)
-        ids, decoded = examples.ids[last], self.tokens.decode
+        ids, decoded = examples.ids[last], self.tokens.text
         characters = len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist()))
         return Text(ids, characters, None if self.counts is None else self.counts.nats(ids, own=True))
 
@@ -230,12 +235,12 @@ class Generate(GeneratePages):
         _, last = parts.last
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
         chosen_on = train[: -len(valid)] if self.options.refit else train
-        order = baselines.best_order(chosen_on, valid, self.tokens.size)
-        counted = baselines.ngram(train, test, order, self.tokens.size, last.characters)
+        order = baselines.best_order(chosen_on, valid, len(self.tokens))
+        counted = baselines.ngram(train, test, order, len(self.tokens), last.characters)
         return [counted, baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        prompt = self.tokens.decode(parts.last[1].ids[:40].tolist())[:40]
+        prompt = self.tokens.text(parts.last[1].ids[:40].tolist())[:40]
         length = self.options.sample_length
         samples = [
             {"temperature": heat, "prompt": prompt, "text": "".join(self.write(model, prompt, length, heat))}
@@ -265,7 +270,7 @@ class Generate(GeneratePages):
 
     def unseen_note(self, prompt: str) -> str | None:
         """What to say of a prompt with units that the model never saw."""
-        unseen = self.tokens.unseen(prompt)
+        unseen = self.tokens.unseen(sampling.opening(self.tokens, prompt))
         named = ", ".join(map(repr, unseen[:10]))
         return f"the model never saw {named}; left out of the prompt" if unseen else None
 
@@ -278,6 +283,26 @@ class Generate(GeneratePages):
 
 def _without(text: str, start: int, end: int) -> list[str]:
     return [part for part in (text[:start], text[end:]) if part]
+
+
+def fitted(options: GenerateOptions, text: str) -> TextCodec:
+    """The units that the options ask for, learned line by line from a text."""
+    codec = make_codec(options).fit(text.splitlines(keepends=True))
+    known = len(codec) - len(codec.forbidden)
+    if known < 2:
+        raise DataError(f"the text holds {known} different {options.tokenizer}; a generator needs at least 2")
+    return codec
+
+
+def make_codec(options: GenerateOptions) -> TextCodec:
+    """Units from which a text can be put together again."""
+    if options.tokenizer == "characters":
+        return Characters(max_size=EVERY)
+    if options.tokenizer == "bpe":
+        return BytePairs(max_size=options.vocabulary)
+    from gatework.data.codecs.words import Words  # late: it loads polars
+
+    return Words(lower=False, markup=True, lossless=True, max_size=options.vocabulary)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from gatework.errors import DataError, OptionError
 from gatework.tasks.generate.counts import mixed
 from gatework.tasks.generate.options import GenerateExplaining
 from gatework.tasks.generate.sampling import Reader
+from gatework.tasks.generate.streams import encoded
 from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ class NextUnit(Subject):
     def __init__(self, trained: Any, text: str, target: str | None = None):
         self.model, self.vocabulary = trained.model, trained.task.tokens
         self.source, self.exact, self.linear = " ".join(text.split())[-90:], {}, {}
-        ids = self.vocabulary.encode(text)
+        ids = encoded(self.vocabulary, text).numpy()
         self.ids = ids[~np.isin(ids, self.vocabulary.forbidden)]
         if not len(self.ids):
             raise DataError(f"the text {text!r} holds nothing that the model was trained on; give another --text")
-        self.steps = [self.vocabulary.decode([int(i)]) for i in self.ids]
-        self.allowed = np.setdiff1d(np.arange(self.vocabulary.size), self.vocabulary.forbidden)
-        self.names = [self.vocabulary.decode([int(i)]) for i in self.allowed]
+        self.steps = [self.vocabulary.text([int(i)]) for i in self.ids]
+        self.allowed = np.setdiff1d(np.arange(len(self.vocabulary)), self.vocabulary.forbidden)
+        self.names = [self.vocabulary.text([int(i)]) for i in self.allowed]
         self.entry = given_to(self.model.layers[0], lambda: self.model(self._column(self.ids), {}))
         self.baseline = self.model.embedding.weight.detach().mean(0).expand_as(self.entry).clone()
         reader = Reader(self.model)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data.codecs import TextCodec
+from gatework.data.codecs.text import UNREADABLE
 from gatework.errors import OptionError
 from gatework.tasks.generate.counts import mixed
 from gatework.tasks.generate.model import LanguageModel
-from gatework.tasks.generate.tokens import Tokens
-
-HELD_BACK = "\ufffd"  # what a decoder gives for a character whose bytes are not all there yet
+from gatework.tasks.generate.streams import encoded
 
 
 def choose(
@@ -68,7 +68,7 @@ class Reader:
 @torch.no_grad()
 def stream(
     model: LanguageModel,
-    tokens: Tokens,
+    tokens: TextCodec,
     prompt: str,
     length: int,
     temperature: float = 0.8,
@@ -86,20 +86,26 @@ def stream(
     scores = reader.read(_prompt_ids(tokens, prompt))
     held: list[int] = []
     for _ in range(length):
-        scores[tokens.forbidden] = -torch.inf
+        scores[list(tokens.forbidden)] = -torch.inf
         held.append(choose(scores, temperature, top_k, top_p, generator))
         scores = reader.read(torch.tensor(held[-1:]))
-        text = tokens.decode(held)
-        if not text.endswith(HELD_BACK):
+        text = tokens.text(held)
+        if not text.endswith(UNREADABLE):
             yield text
             held = []
     if held:
-        yield tokens.decode(held)
+        yield tokens.text(held)
 
 
-def _prompt_ids(tokens: Tokens, prompt: str) -> Tensor:
-    ids = tokens.encode(prompt)
-    known = ids[~np.isin(ids, tokens.forbidden)]
-    if len(known) == 0:
-        known = tokens.encode("\n")
-    return torch.from_numpy(known)
+def _prompt_ids(tokens: TextCodec, prompt: str) -> Tensor:
+    ids = encoded(tokens, opening(tokens, prompt))
+    known = ids[~torch.isin(ids, torch.tensor(tokens.forbidden))]
+    return known if len(known) else encoded(tokens, "\n")
+
+
+def opening(tokens: TextCodec, prompt: str) -> str:
+    """The prompt, with a space before it where its first word is known with one alone."""
+    units, spaced = tokens.units(prompt), tokens.units(" " + prompt)
+    known = set(tokens.vocabulary)
+    twin = len(units) == len(spaced) > 0 and units[0] not in known and spaced[0] in known
+    return " " + prompt if twin else prompt

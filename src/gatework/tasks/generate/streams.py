@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data.codecs import TextCodec
 from gatework.training.learner import Shard
 
 IGNORED = -100  # a target that does not count; torch's own sign for it
@@ -27,6 +29,11 @@ class Text:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def encoded(codec: TextCodec, text: str) -> Tensor:
+    """(N,) ids of a text."""
+    return torch.from_numpy(codec.encode([text]).values.astype(np.int64))
 
 
 class Chunk(NamedTuple):

@@ -1,0 +1,43 @@
+"""Values of files to numbers and back: text (words, characters, byte pairs), numbers, labels; each is kept as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from gatework.data.codecs.base import NOTHING, UNKNOWN, Codec
+from gatework.data.codecs.labels import Labels
+from gatework.data.codecs.numbers import Scaler
+from gatework.data.codecs.text import BytePairs, Characters, TextCodec
+from gatework.errors import DataError, FileFormatError, OptionError
+
+__all__ = ["NOTHING", "UNKNOWN", "BytePairs", "Characters", "Codec", "Labels", "Scaler", "TextCodec", "from_json"]
+
+KINDS = ("words", "characters", "bpe", "scaler", "labels")
+
+
+def codec(kind: object) -> type[Codec]:
+    """The codec of a kind."""
+    if kind == "words":
+        from gatework.data.codecs.words import Words  # late: it loads polars, which other texts do without
+
+        return Words
+    for known in (Characters, BytePairs, Scaler, Labels):
+        if kind == known.kind:
+            return known
+    raise FileFormatError(f"there is no codec of kind {kind!r}; this gatework knows {', '.join(KINDS)}")
+
+
+def from_json(text: str) -> Codec:
+    """The codec whose `to_json` this is.
+
+    Raises: FileFormatError for JSON of anything else, or of a codec that this gatework does not know.
+    """
+    try:
+        state = json.loads(text)
+    except ValueError as error:
+        raise FileFormatError(f"a codec is JSON, but {text[:40]!r} is not: {error}") from None
+    kind = state.pop("kind", None) if isinstance(state, dict) else None
+    try:
+        return codec(kind)(**state)
+    except (TypeError, DataError, OptionError) as error:
+        raise FileFormatError(f"this is no codec of kind {kind!r}: {error}") from None
