@@ -34,6 +34,7 @@ from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, reading
 from gatework.tasks.classify.encoding import Encoder
 from gatework.tasks.classify.measures import hard_measures
+from gatework.tasks.verdict import of_role
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -105,7 +106,7 @@ def summary(rows: Rows) -> dict[str, Any]:
     """Median and spread over the seeds, and the best baseline by accuracy."""
     accuracies = [row["test"]["accuracy"] for row in rows]
     mcc = statistics.median(row["test"]["mcc"] for row in rows)
-    best = max((b for row in rows for b in row["baselines"]), key=lambda b: b["metrics"]["accuracy"])
+    best = max((b for row in rows for b in of_role(row, "baseline")), key=lambda b: b["metrics"]["accuracy"])
     seconds = statistics.median(row["seconds"] for row in rows)
     text = (
         f"accuracy {statistics.median(accuracies):.4f} (from {min(accuracies):.4f} to {max(accuracies):.4f}), "
@@ -120,7 +121,7 @@ def trained(source: Any, seed: int, settings: dict, arguments: argparse.Namespac
     options = ClassifyOptions(**settings, seed=seed).with_settings(arguments.set)
     with tempfile.TemporaryDirectory() as folder:
         results = jobs.train(Classify(options), source, **parts, out=Path(folder) / "run").run.results()
-    kept = {key: results[key] for key in ("valid", "test", "training", "baselines", "verdict")}
+    kept = {key: results[key] for key in ("valid", "test", "training", "contenders", "verdict", "comparison")}
     print(f"seed {seed}: {results['verdict']}", flush=True)
     return {"seed": seed, "seconds": results["training"]["seconds"], **kept}
 
@@ -238,10 +239,11 @@ def sms(data: Path, seed: int, settings: dict, arguments: argparse.Namespace) ->
         theirs[test] = support_vectors(texts[train], labels[train], texts[test]) == "spam"
         both = {"test": ours, "baseline": theirs}
         parts.append({name: hard_measures(each[test], truth[test], 2) for name, each in both.items()})
-    baseline = {"name": "TF-IDF bigrams + linear SVM", "metrics": hard_measures(theirs, truth, 2), "note": "same folds"}
+    found = {"name": "TF-IDF bigrams + linear SVM", "metrics": hard_measures(theirs, truth, 2), "note": "same folds"}
+    baseline = {"role": "baseline", **found}
     test_measures = hard_measures(ours, truth, 2)
     print(f"seed {seed}: {test_measures} against {baseline['metrics']}", flush=True)
-    return {"seed": seed, "seconds": seconds, "test": test_measures, "baselines": [baseline], "folds": parts}
+    return {"seed": seed, "seconds": seconds, "test": test_measures, "contenders": [baseline], "folds": parts}
 
 
 def support_vectors(texts: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ from gatework.tasks import jobs
 from gatework.tasks.base import Metric
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows
+from gatework.tasks.verdict import of_role
 from gatework.training.environment import commit, environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -156,7 +157,9 @@ def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def strongest(rows: list[dict[str, Any]], metric: str) -> tuple[str, float]:
     """Name and error of the best baseline of all runs, of those that were measured on every window."""
-    found = [(each["metrics"][metric], each["name"]) for row in rows for each in row["baselines"] if whole(each)]
+    found = [
+        (each["metrics"][metric], each["name"]) for row in rows for each in of_role(row, "baseline") if whole(each)
+    ]
     error, name = min(found)
     return name, error
 
@@ -179,7 +182,7 @@ def intervals(medians: dict[str, float]) -> dict[str, Any]:
 
 def outcome(seed: int, trained: jobs.Trained, options: ForecastOptions) -> dict[str, Any]:
     results = trained.run.results()
-    kept = {key: results[key] for key in ("test", "valid", "baselines", "verdict")}
+    kept = {key: results[key] for key in ("test", "valid", "contenders", "verdict", "comparison")}
     seconds = results["training"]["seconds"]
     return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, "options": options.to_dict()}
 

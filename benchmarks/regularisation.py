@@ -28,6 +28,7 @@ import numpy as np
 
 from gatework.data import embedded
 from gatework.tasks import get, jobs
+from gatework.tasks.verdict import of_role
 from gatework.training.environment import environment
 from gatework.training.learner import Metric
 
@@ -181,7 +182,7 @@ def baseline(task: str, settings: dict[str, Any], data: Parts) -> dict[str, Any]
     """The best simple method on the test part, for the first seed."""
     results = trained(task, settings, data)
     name, higher = results["metric"]["name"], results["metric"]["higher"]
-    return (max if higher else min)(results["baselines"], key=lambda each: each["metrics"][name])
+    return (max if higher else min)(of_role(results, "baseline"), key=lambda each: each["metrics"][name])
 
 
 def trained(task: str, settings: dict[str, Any], data: Parts) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def measure(path: Path, seed: int, settings: dict[str, Any], changes: list[str])
     with tempfile.TemporaryDirectory() as folder:
         trained = jobs.train(Generate(options), path, out=Path(folder) / "run")
         results = trained.run.results()
-    kept = {key: results[key] for key in ("valid", "test", "training", "baselines", "verdict")}
+    kept = {key: results[key] for key in ("valid", "test", "training", "contenders", "verdict", "comparison")}
     return {"seed": seed, **kept, "counts": results["sections"].get("counts")}
 
 

@@ -36,7 +36,7 @@ def forecast(name: str, values: np.ndarray) -> dict[str, float]:
         hidden_size=16, epochs=6, seed=1,
     )  # fmt: skip
     results = model.fit(frame).trained_.run.results()
-    errors = {each["name"]: each["metrics"]["mase"] for each in results["baselines"]}
+    errors = {each["name"]: each["metrics"]["mase"] for each in results["contenders"] if each["role"] == "baseline"}
     print(f"\n{name}: mean error over the {AHEAD} days ahead, in units of MASE")
     for method, error in {"the network": results["test"]["mase"], **errors}.items():
         print(f"  {method:16} {error:.3f}")

@@ -238,7 +238,10 @@ def test_words_with_pieces_are_read_once_and_numbered_the_same():
 def test_a_run_holds_everything_and_moves(trained, reviews, tmp_path):
     results = trained.run.results()
     assert {"accuracy", "macro_f1", "mcc", "loss", "calibration_error"} <= set(results["test"])
-    assert [each["name"] for each in results["baselines"]] == ["majority", "TF-IDF bigrams + logistic regression"]
+    rows = [(each["name"], each["role"]) for each in results["contenders"]]
+    assert rows[:3] == [("model", "model"), ("n-grams alone", "simple"), ("network alone", "network")]
+    assert rows[3:] == [("majority", "baseline"), ("TF-IDF bigrams + logistic regression", "baseline")]
+    assert results["contenders"][0]["metrics"].items() <= results["test"].items()
     assert results["data"]["rows"] == {"train": 64, "valid": 8, "test": 8}
     assert {"classes", "confusion", "most_confused", "calibration", "worst"} <= set(results["sections"])
     options = trained.run.options

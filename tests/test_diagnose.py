@@ -163,8 +163,8 @@ def curve(train: list[float], valid: list[float], **more: Any) -> findings.Findi
 
 
 def results(own: float, *others: float, higher: bool = True) -> dict[str, Any]:
-    rows = [{"name": f"number {n}", "metrics": {"score": value}} for n, value in enumerate(others)]
-    return {"metric": {"name": "score", "higher": higher}, "valid": {"score": own}, "test": None, "baselines": rows}
+    rows = [{"name": f"number {n}", "role": "baseline", "metrics": {"score": value}} for n, value in enumerate(others)]
+    return {"metric": {"name": "score", "higher": higher}, "valid": {"score": own}, "test": None, "contenders": rows}
 
 
 def test_a_model_that_learned_nothing_is_told_which_setting_is_odd() -> None:
@@ -179,6 +179,14 @@ def test_a_model_that_learned_nothing_is_told_which_setting_is_odd() -> None:
     (plain,) = findings.of_standing(results(3.0, 1.0, 3.0, higher=False), fine, usual)
     assert plain.setting == "" and "look at the data" in plain.advice
     assert findings.of_standing({}, odd, usual) == [] == findings.of_standing(results(0.1), odd, usual)
+
+
+def test_a_network_that_adds_nothing_is_named() -> None:
+    usual = {"learning_rate": 0.001, "hidden_size": 8, "epochs": None}
+    told = results(0.9, 0.8, 0.5) | {"comparison": {"earned": "simple"}, "verdict": "The simple part earned it."}
+    (found,) = findings.of_standing(told, OPTIONS | {"epochs": 10, "learning_rate": 1e-7}, usual)
+    assert (found.what, found.setting) == ("The simple part earned it", "--set learning_rate=0.001")
+    assert findings.of_standing(told | {"comparison": {"earned": "both"}}, OPTIONS, usual) == []
 
 
 def test_a_simpler_method_that_is_better_is_named() -> None:

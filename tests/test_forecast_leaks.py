@@ -71,7 +71,7 @@ def test_all_that_is_fitted_ignores_the_test_part(way: str, tmp_path: Path) -> N
     assert strip[0] == strip[1]
     assert first.task.options == second.task.options
     assert first.task.channels == second.task.channels  # type: ignore[attr-defined]
-    notes = [[(each["name"], each["note"]) for each in results["baselines"]] for results in (left, right)]
+    notes = [[(each["name"], each["note"]) for each in results["contenders"]] for results in (left, right)]
     assert notes[0] == notes[1]
 
 
@@ -101,7 +101,7 @@ def test_baselines_see_what_the_network_sees(tmp_path: Path) -> None:
     moved = []
     for options in ({}, {"refit_epochs": 1, "keep": "last"}):
         runs = [trained(frame, tmp_path / f"{len(options)}{k}", **options)[0] for k, frame in enumerate((quiet, loud))]
-        notes = [{each["name"]: each["note"] for each in run.run.results()["baselines"]} for run in runs]
+        notes = [{each["name"]: each["note"] for each in run.run.results()["contenders"]} for run in runs]
         moved.append(int(notes[0]["ridge on lags"].split("fitted to ")[1].split(" ")[0]))
     assert moved[1] == moved[0] + 3 * HORIZON  # windows with targets up to the end of the validation part
 

@@ -113,7 +113,7 @@ def test_data_cannot_become_html(classified: Run) -> None:
 
 def test_results_errors_and_baselines_of_classify(classified: Run) -> None:
     results, shown = classified.results(), Page(html(classified)).text
-    for value in (results["test"]["accuracy"], results["baselines"][1]["metrics"]["macro_f1"]):
+    for value in (results["test"]["accuracy"], results["contenders"][-1]["metrics"]["macro_f1"]):
         assert words.number(value) in shown
     assert "TF-IDF" in shown and "majority" in shown and results["data"]["sha256"] in shown
     assert results["sections"]["worst"], "the data has errors by design"
@@ -127,7 +127,7 @@ def test_samples_and_costs_of_generate(generated: Run) -> None:
     results, shown = generated.results(), Page(html(generated)).text
     for sample in results["sections"]["samples"]:
         assert sample["prompt"] + sample["text"] in shown and f"Temperature {sample['temperature']}" in shown
-    for baseline in results["baselines"]:
+    for baseline in results["contenders"]:
         assert baseline["name"] in shown and words.number(baseline["metrics"]["bits_per_character"]) in shown
     assert "perplexity" in shown and "Dynamic evaluation" in shown
 
@@ -167,25 +167,26 @@ def test_a_run_without_results_is_refused(tmp_path: Path) -> None:
 
 def test_a_baseline_that_wins_is_said_and_marked(classified: Run) -> None:
     results = copy.deepcopy(classified.results())
-    results["test"]["accuracy"], results["baselines"][1]["metrics"]["accuracy"] = 0.5, 0.75
+    results["test"]["accuracy"], results["contenders"][-1]["metrics"]["accuracy"] = 0.5, 0.75
+    results["comparison"]["earned"] = "baseline"
     results["verdict"] = "The baseline is better: accuracy 0.5 against 0.75."
     text = redrawn(classified, results)
     assert page.won(results) is False and 'class="verdict lost"' in text and results["verdict"] in text
     rows = page.result_table(results)["rows"]
-    assert rows[0][2][0] == (0.5, False) and rows[2][2][0] == (0.75, True)
-    results["test"]["accuracy"] = 0.8
-    assert page.won(results) is True and 'class="verdict won"' in redrawn(classified, results)
-    results["baselines"] = []
-    assert page.won(results) is None and 'class="verdict none"' in redrawn(classified, results)
+    assert rows[0][2][0] == (0.5, False) and rows[-1][2][0] == (0.75, True)
+    for earned, colour in {"both": "won", "network": "won", "simple": "none", "even": "none", "few": "none"}.items():
+        results["comparison"]["earned"] = earned
+        assert f'class="verdict {colour}"' in redrawn(classified, results)
+    results["contenders"] = results["contenders"][:1]
+    assert page.bars(results) == [("this model", 0.5, 100.0)]
 
 
 def test_lower_is_better_where_it_is(generated: Run) -> None:
     results = copy.deepcopy(generated.results())
     results["test"]["nats_per_character"] = 0.01
-    assert page.won(results) is True
     assert page.result_table(results)["rows"][0][2][0] == (0.01, True)
     results["test"]["nats_per_character"] = 9.0
-    assert page.won(results) is False
+    assert page.result_table(results)["rows"][0][2][0] == (9.0, False)
 
 
 def test_nothing_learned_nothing_wrong_nothing_tested(classified: Run) -> None:

@@ -88,7 +88,7 @@ def test_errors_by_step_average_to_the_whole(run: Run, sections: dict[str, Any])
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
     assert np.mean([row["mase"] for row in rows]) == pytest.approx(metrics["mase"])
     assert np.mean([row["coverage"] for row in rows]) == pytest.approx(metrics["coverage"])
-    naive = {each["name"]: each["metrics"]["mase"] for each in run.results()["baselines"]}
+    naive = {each["name"]: each["metrics"]["mase"] for each in run.results()["contenders"]}
     assert np.mean([row["naive"] for row in rows]) == pytest.approx(naive[sections["naive"]])
     assert naive[sections["naive"]] == min(naive[name] for name in ("naive", "seasonal naive", "drift"))
 

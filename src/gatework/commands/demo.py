@@ -125,17 +125,21 @@ def show(shown: list[Shown]) -> None:
 
 
 def table(shown: list[Shown]) -> Table:
-    made = Table("job", "measured", "model", "best baseline", "ahead", "seconds", title="Results on the test parts")
+    made = Table("job", "measured", "model", "best baseline", "earned by", "seconds", title="Results on the test parts")
     for each in shown:
-        metric = each.results["metric"]
-        name, higher = metric["name"], metric["higher"]
-        value = (each.results["test"] or each.results["valid"])[name]
-        rivals = [(other["metrics"][name], other["name"]) for other in each.results["baselines"]]
-        best, who = (max if higher else min)(rivals)
-        ahead = "model" if (value > best if higher else value < best) else "baseline"
-        words = name.replace("_", " ")
-        made.add_row(each.demo.name, words, f"{value:.4f}", f"{best:.4f}  {who}", ahead, f"{each.seconds:.0f}")
+        found = each.results["comparison"]
+        best = f"{found['other']:.4f}  {found['against']}"
+        name, seconds = found["metric"].replace("_", " "), f"{each.seconds:.0f}"
+        made.add_row(
+            each.demo.name, name, f"{found['value']:.4f}", best, EARNED.get(found["earned"], "not clear"), seconds
+        )
     return made
+
+
+EARNED = {
+    "network": "the network", "both": "network and simple part", "simple": "the simple part", "baseline": "baseline",
+    "even": "no difference", "few": "too few to tell",
+}  # fmt: skip
 
 
 def write_sentences(path: Path) -> None:

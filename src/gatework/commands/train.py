@@ -56,8 +56,8 @@ def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | Non
 
 
 def show(results: dict[str, Any], out: Path) -> None:
-    """The result beside the baselines, and where everything is."""
+    """The result beside those of the model's parts and of the baselines, and where everything is."""
     where = "test" if results["test"] else "valid"
     rows = {f"model ({where})": results[where]}
-    rows |= {baseline["name"]: baseline["metrics"] for baseline in results["baselines"]}
+    rows |= {each["name"]: each["metrics"] for each in results["contenders"] if each["role"] != "model"}
     typer.echo(f"{jobs.table(rows)}\n{results['verdict']}\nrun: {out}")

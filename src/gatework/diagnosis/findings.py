@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.diagnosis.gates import Gate
+from gatework.tasks.verdict import of_role
 from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
@@ -33,10 +34,11 @@ class Finding:
 
 
 def of_standing(results: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]) -> list[Finding]:
-    """Whether a simple method is better, or even the weakest is as good; which settings are far from the usual."""
+    """Whether a simple method is better, or even the weakest is as good, or the network adds nothing to the simple part
+    of its model; which settings are far from the usual."""
     metric = results.get("metric") or {"name": "", "higher": True}
     own = (results.get("test") or results.get("valid") or {}).get(metric["name"])
-    others = [(each["metrics"].get(metric["name"]), each["name"]) for each in results.get("baselines") or []]
+    others = [(each["metrics"].get(metric["name"]), each["name"]) for each in of_role(results, "baseline")]
     others = [(value, name) for value, name in others if _known(value)]
     if not others or not isinstance(own, int | float):
         return []
@@ -48,10 +50,12 @@ def of_standing(results: Mapping[str, Any], options: Mapping[str, Any], usual: M
         look = "if nothing else here says why, look at the data: gatework check names rows that are wrong"
         return [Finding("problem", text + name, *_as_usual(options, usual, look))]
     value, name = best(others)
+    search = "search for better settings with gatework tune, or take the simpler method"
     if sign * (value - own) > BARELY * abs(value):
         text = f"A simpler method is better: {metric['name']} {own:.4g} against {value:.4g} of {name}"
-        search = "search for better settings with gatework tune, or take the simpler method"
         return [Finding("hint", text, *_as_usual(options, usual, search))]
+    if (results.get("comparison") or {}).get("earned") == "simple":
+        return [Finding("hint", results["verdict"].rstrip("."), *_as_usual(options, usual, search))]
     return []
 
 

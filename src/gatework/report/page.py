@@ -5,6 +5,7 @@ All text is escaped by the templates, and the page's own policy forbids scripts 
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from gatework.pages import words
 from gatework.pages.templating import WON, template
 from gatework.report import equations, plots
 from gatework.tasks.base import Page, Task, Usage
+from gatework.tasks.verdict import of_role
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -103,13 +105,12 @@ class Report:
 
     def verdict(self) -> dict[str, Any]:
         """The sentence at the head of the page, its colour, and how an evaluation compares with the training."""
-        results, metric = self.results, self.results["metric"]["name"]
+        results = self.results
         compared = None if self.before is None else beside_training(results, self.before)
-        sentence = results["verdict"].replace(metric, words.named(metric))
-        unrivalled = compared and not results["baselines"]
+        alone = compared and len(results["contenders"]) == 1
         return {
             "before": compared,
-            "verdict": " ".join(filter(None, (results.get("caution"), compared if unrivalled else sentence))),
+            "verdict": " ".join(filter(None, (results.get("caution"), compared if alone else results["verdict"]))),
             "judged": WON[None if results.get("caution") else won(results)],
         }
 
@@ -138,19 +139,20 @@ def last_part(results: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
 
 
 def won(results: Mapping[str, Any]) -> bool | None:
-    """Whether the model beats every baseline; None where there is none."""
-    name, higher = results["metric"]["name"], results["metric"]["higher"]
-    rivals = [each["metrics"][name] for each in results["baselines"] if name in each["metrics"]]
-    value = last_part(results)[1][name]
-    if not rivals:
-        return None
-    return value > max(rivals) if higher else value < min(rivals)
+    """Whether the network earned the result, alone or with the simple part; False where a baseline is better, None
+    where neither is shown."""
+    return {"network": True, "both": True, "baseline": False}.get(results["comparison"]["earned"])
+
+
+def beside(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows beside the model's: its parts, each alone, and the baselines."""
+    return of_role(results, "simple", "network", "baseline")
 
 
 def result_table(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns (metrics), rows (model and baselines) with the best of each column marked; `alone`: the model's only."""
+    """Columns (metrics), rows (model, parts, baselines) the best of each column marked; `alone`: the model's only."""
     where, measured = last_part(results)
-    rows = [(MODEL, "", measured)] + [(each["name"], each["note"], each["metrics"]) for each in results["baselines"]]
+    rows = [(MODEL, "", measured)] + [(each["name"], each["note"], each["metrics"]) for each in beside(results)]
     told = dict.fromkeys(key for _, _, metrics in rows for key in metrics)
     shared = [key for key in told if len(rows) == 1 or any(key in metrics for _, _, metrics in rows[1:])]
     names = dict.fromkeys([results["metric"]["name"], *shared])
@@ -165,10 +167,10 @@ def result_table(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bars(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Name, value and length (percent) of a bar for the model and each baseline: the watched metric."""
+    """Name, value and length (percent) of a bar for the model, its parts and the baselines: the watched metric."""
     name = results["metric"]["name"]
-    rows = [(MODEL, last_part(results)[1])] + [(each["name"], each["metrics"]) for each in results["baselines"]]
-    values = [(who, float(metrics[name])) for who, metrics in rows if name in metrics]
+    rows = [(MODEL, last_part(results)[1])] + [(each["name"], each["metrics"]) for each in beside(results)]
+    values = [(who, float(metrics[name])) for who, metrics in rows if math.isfinite(metrics.get(name, math.nan))]
     longest = max((abs(value) for _, value in values), default=0) or 1.0
     return [(who, value, round(100 * abs(value) / longest, 1)) for who, value in values]
 

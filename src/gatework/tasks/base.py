@@ -40,9 +40,9 @@ class Contender:
 
     `role` says who it is: "model" (what the run answers with), "network" and "simple" (the parts of the model, each
     alone; a model without a simple part is its network), or "baseline". `sums` [G, k] are what the watched metric is
-    computed from, added up over each of G blocks of examples that do not depend on each other (a row, a series, a
-    stretch of text): see `Task.score`. NaN in a block: the method has no answer there. All contenders of a part have
-    the same blocks.
+    computed from, added up over each of G groups of examples (a row, a window, a stretch of text): see `Task.score`
+    and `Task.blocks`. NaN in a group: the method has no answer there. All contenders of a part have the same groups;
+    one without `sums` is shown, and can be ahead, but not by more than chance.
     """
 
     name: str
@@ -50,6 +50,12 @@ class Contender:
     note: str = ""
     role: str = "baseline"
     sums: np.ndarray | None = None
+
+
+def ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """sums / counts, NaN where nothing was counted."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(counts == 0, np.nan, sums / counts)
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ class Task(ABC):
     Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
     Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
     metric: ClassVar[Metric]
+    fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
+    counted: ClassVar[str] = "rows"  # what an example is called
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
 
@@ -217,10 +225,19 @@ class Task(ABC):
         """Those baselines that need no training data: what an evaluation on other data stands beside."""
         return []
 
-    def score(self, sums: np.ndarray) -> np.ndarray:
-        """The watched metric [...] from sums [..., k] over examples; here their ratio, sum / count."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return sums[..., 0] / sums[..., 1]
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        """A metric [...] (the watched one, or a fallback) from `Contender.sums` [..., k] added up over examples, NaN
+        where these have none; here the ratio of two, sum / count."""
+        return ratio(sums[..., 0], sums[..., 1])
+
+    def blocks(self, examples: Any) -> np.ndarray | None:
+        """[G]: the block of each row of `Contender.sums`. What depends on each other is in one block (windows of a
+        series). None: each row stands for itself."""
+        return None
+
+    def remarks(self, examples: Any) -> list[str]:
+        """What limits a comparison on these examples, in sentences: examples that the metric leaves out."""
+        return []
 
     @abstractmethod
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:

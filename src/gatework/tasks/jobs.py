@@ -15,8 +15,9 @@ from torch import nn
 
 from gatework import tasks
 from gatework.errors import FileFormatError, OptionError
-from gatework.tasks.base import Contender, Finding, Learner, Metric, Parts, Source, Task
+from gatework.tasks.base import Finding, Learner, Parts, Source, Task
 from gatework.tasks.origin import learned_from, named, origin
+from gatework.tasks.verdict import Contest, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import watcher
@@ -58,16 +59,18 @@ class Trained:
     def assessed(self, source: Source) -> dict[str, Any]:
         """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
         examples = self.task.examples(source)
-        measured, simple = self._measured(examples), self.task.simple(examples)
+        contenders = [*self.task.contenders(self.model, examples), *self.task.simple(examples)]
+        judged = Contest.of(self.task, contenders, examples, Path(named(source)).name).verdict
         return {
             "task": self.task.name,
             "metric": vars(self.task.metric),
             "data": origin(source),
             "history": [],
             "valid": None,
-            "test": measured,
-            "baselines": [told(each) for each in simple],
-            "verdict": verdict(self.task.metric, measured, simple, Path(named(source)).name),
+            "test": contenders[0].metrics | self.task.final_measures(self.model, examples),
+            "contenders": [told(each) for each in contenders],
+            "verdict": judged.text,
+            "comparison": judged.to_dict(),
             "caution": LEARNED if self.learned_from(source) else "",
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
         }
@@ -215,13 +218,12 @@ def _watchers(task: Task, run: Run, callbacks: Sequence[Callback], quiet: bool, 
 def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]:
     """Everything the report shows."""
     task, model = trained.task, trained.model
-    baselines = task.baselines(parts)
+    where, last = parts.last
+    contenders = [*task.contenders(model, last), *task.baselines(parts)]
+    judged = Contest.of(task, contenders, last, where).verdict
     seen = task.some(parts.train, len(parts.valid))  # in evaluation mode, unlike the losses in the history
     measured = {"train": task.measure(model, seen), "valid": task.watched(model, parts.valid), "test": None}
-    if parts.test is not None:
-        measured["test"] = task.measure(model, parts.test)
-    where, last = parts.last
-    measured[where] = {**(measured[where] or {}), **task.final_measures(model, last)}
+    measured[where] = {**(measured[where] or {}), **contenders[0].metrics, **task.final_measures(model, last)}
     return {
         "task": task.name,
         "metric": vars(task.metric),
@@ -229,15 +231,11 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
         "training": _course(trainer),
         "history": trainer.progress.history,
         **measured,
-        "baselines": [told(each) for each in baselines],
-        "verdict": verdict(task.metric, measured[where], baselines, where),
+        "contenders": [told(each) for each in contenders],
+        "verdict": judged.text,
+        "comparison": judged.to_dict(),
         "sections": task.sections(model, parts),
     }
-
-
-def told(contender: Contender) -> dict[str, Any]:
-    """A contender as results.json keeps it."""
-    return {"name": contender.name, "role": contender.role, "metrics": contender.metrics, "note": contender.note}
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:
@@ -247,20 +245,3 @@ def _course(trainer: Trainer) -> dict[str, Any]:
         "seconds": round(progress.seconds, 1), "stopped": trainer.stopped, "best_epoch": progress.best_epoch,
         "events": progress.events,
     }  # fmt: skip
-
-
-def verdict(metric: Metric, measured: Mapping[str, float], baselines: Sequence[Contender], where: str) -> str:
-    """Who won, by how much, in a sentence; also when it is a baseline."""
-    rivals = [each for each in baselines if metric.name in each.metrics]
-    value = measured[metric.name]
-    if not rivals:
-        return f"{metric.name} {value:.4g} ({where}); no baseline was measured."
-    best = (max if metric.higher else min)(rivals, key=lambda each: each.metrics[metric.name])
-    other = best.metrics[metric.name]
-    won = metric.better(value, other)
-    against = f"{metric.name} {value:.4g} against {other:.4g} of the best baseline, {best.name} ({where})"
-    if won:
-        return f"The model wins: {against}."
-    if value == other:
-        return f"No difference: {against}. The simpler method is enough."
-    return f"The baseline is better: {against}. Prefer {best.name}, or give the model more data or training."

@@ -192,13 +192,13 @@ class Run:
         return (self.path / RESULTS).exists()
 
     def _repr_html_(self) -> str:
-        """For notebooks: who won, the model beside the baselines, and where the run is."""
+        """For notebooks: who earned the result, the model beside its parts and the baselines, and where the run is."""
         name = f"<code>{html.escape(str(self.path))}</code>"
         if not self.finished:
             return f"<p>{html.escape(self.task)} in {name}: no results yet</p>"
         results = self.results()
         rows = [("model", results["test"] or results["valid"])]
-        rows += [(each["name"], each["metrics"]) for each in results["baselines"]]
+        rows += [(each["name"], each["metrics"]) for each in results["contenders"] if each["role"] != "model"]
         columns = list(dict.fromkeys(key for _, metrics in rows[1:] or rows for key in metrics))
         lines = [[who, *(f"{metrics[key]:.4g}" if key in metrics else "–" for key in columns)] for who, metrics in rows]
         head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in ("", *columns))

@@ -26,6 +26,9 @@ class Classifier(nn.Module):
         wide: the n-gram model whose weights travel with these; its logits are in the batch.
     """
 
+    decision: Tensor
+    decision_apart: Tensor
+
     def __init__(
         self,
         options: ClassifyOptions,
@@ -58,6 +61,7 @@ class Classifier(nn.Module):
         self.output = nn.Linear(features, classes)
         self.wide = wide
         self.register_buffer("decision", torch.zeros(classes))
+        self.register_buffer("decision_apart", torch.zeros(2, classes))  # of the n-gram model and the network, alone
 
     def forward(self, batch: Batch) -> Tensor:
         """The network's logits; out of training averaged with the n-gram model's, where the batch brings them."""

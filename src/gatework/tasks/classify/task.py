@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from gatework.training.learner import NETWORK_LOSS
 
 STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
 EVALUATION_BATCH = 256
+ROLES = {"model": "model", "simple": "n-grams alone", "network": "network alone"}
 PARTS = {"valid": "validation", "test": "test"}
 
 
@@ -316,10 +317,20 @@ class Classify(ClassifyPages):
         return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
 
     def settle(self, model: nn.Module, examples: Examples) -> None:
-        """With `tune_threshold`, the decision."""
-        if self.options.tune_threshold:
-            found = tuned_decision(self.logits(model, examples), examples.labels)
-            model.decision.copy_(torch.from_numpy(found))  # type: ignore[operator]
+        """With `tune_threshold`, the decision of the model and of each of its parts."""
+        if not self.options.tune_threshold:
+            return
+        for _, logits, decision in self._parts_of(model, examples):
+            decision.copy_(torch.from_numpy(tuned_decision(logits, examples.labels)))
+
+    def _parts_of(self, model: nn.Module, examples: Examples) -> Iterator[tuple[str, np.ndarray, Tensor]]:
+        """Role, logits [n, K] and decision [K] of the model and, where it has two parts, of each alone."""
+        assert isinstance(model, Classifier)
+        whole, network = self._logits(model, examples)
+        yield "model", whole, model.decision
+        if examples.offsets is not None:
+            yield "simple", examples.offsets, model.decision_apart[0]
+            yield "network", network, model.decision_apart[1]
 
     def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
         return measures.measures(*self._judged(model, self.logits(model, examples)), examples.labels)
@@ -333,8 +344,22 @@ class Classify(ClassifyPages):
             found[NETWORK_LOSS] = float(loss)
         return found
 
+    def contenders(self, model: nn.Module, examples: Examples) -> list[Contender]:
+        """The model, its n-gram model alone, its network alone."""
+        found, labels = [], examples.labels
+        for role, logits, decision in self._parts_of(model, examples):
+            predicted = (logits + decision.numpy()).argmax(axis=1)
+            told = measures.measures(measures.softmax(logits), predicted, labels)
+            counted = measures.sums(predicted, labels, len(self.encoder.classes))
+            found.append(Contender(ROLES[role], told, role=role, sums=counted))
+        return found
+
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        return measures.score(sums, metric)
+
     def baselines(self, parts: Parts) -> list[Contender]:
-        return baselines(parts.train, parts.last[1], len(self.encoder.classes), self.options.spaces)
+        classes, balanced = len(self.encoder.classes), self.options.class_weights == "balanced"
+        return baselines(parts.train, parts.last[1], classes, self.options.spaces, balanced)
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""

@@ -16,11 +16,13 @@ from gatework.data.dates import shown_time
 from gatework.data.finding import refuse
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
+from gatework.pages.words import named
 from gatework.tasks import jobs
-from gatework.tasks.base import Source
+from gatework.tasks.base import Contender, Source, ratio
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import cut_before, settled
 from gatework.tasks.forecast.task import ForecastTask
+from gatework.tasks.verdict import Contest
 
 
 def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dict[str, Any]]:
@@ -51,8 +53,10 @@ def _at(options: ForecastOptions, panel: Panel) -> list[dict[str, Any]]:
     assert options.horizon
     before = [panel.times(s, np.array([n - options.horizon - 1]))[0] for s, n in enumerate(panel.lengths)]
     until = shown_time(max(before), panel.dates)
-    methods = [("model", results["test"]), *((each["name"], each["metrics"]) for each in results["baselines"])]
-    return [{"until": until, "method": name, **metrics} for name, metrics in methods]
+    return [
+        {"until": until, "method": each["name"], "role": each["role"], **each["metrics"]}
+        for each in results["contenders"]
+    ]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -74,20 +78,35 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Whether the model beats the best baseline over all origins, and how often, in a sentence."""
-    means = {row["method"]: row for row in summary(rows) if row.get("mase") is not None}
-    count = len({row["origin"] for row in rows})
-    rivals = {name: row["mase"] for name, row in means.items() if name != "model" and row["origins"] == count}
-    if "model" not in means or not rivals:
-        return "There is no error to compare by: no series has a scale."
-    best = min(rivals, key=lambda name: rivals[name])
-    errors = {name: {row["origin"]: row["mase"] for row in rows if row["method"] == name} for name in ("model", best)}
-    ahead = sum(errors["model"][origin] < errors[best][origin] for origin in errors["model"])
-    words = "The model wins" if means["model"]["mase"] < rivals[best] else "The baseline is as good or better"
-    against = f"MASE {_spread(means['model'])} against {_spread(means[best])} of the best baseline, {best}"
-    return f"{words} over {count} {'origin' if count == 1 else 'origins'}: {against}; less at {ahead} of {count}."
+    """What earned the result over all origins, and how often the model was ahead, in a sentence or two."""
+    origins = sorted({row["origin"] for row in rows})
+    found = [_contender(rows, method, origins) for method in dict.fromkeys(row["method"] for row in rows)]
+    name = ForecastTask.metric.name
+    counted = f"{len(origins)} {'origin' if len(origins) == 1 else 'origins'}"
+    contest = Contest(found, [ForecastTask.metric], measure_of_origins, len(origins), counted, f"mean over {counted}")
+    best = contest.rival
+    if best is None or best.sums is None or contest.model.sums is None:
+        return contest.verdict.text
+    ahead = int((contest.model.sums[:, 0] < best.sums[:, 0]).sum())
+    means = f"{named(name)} {_spread(rows, 'model')} against {_spread(rows, best.name)}"
+    return f"{contest.verdict.text} {means}; less at {ahead} of {len(origins)}."
 
 
-def _spread(row: Mapping[str, Any]) -> str:
+def measure_of_origins(sums: np.ndarray, metric: str) -> np.ndarray:
+    """The mean over origins, each of which counts once."""
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _contender(rows: Sequence[Mapping[str, Any]], method: str, origins: list[int]) -> Contender:
+    """A method over the origins: each its own training, and one value of the watched error."""
+    own, name = [row for row in rows if row["method"] == method], ForecastTask.metric.name
+    values = {row["origin"]: row.get(name, math.nan) for row in own}
+    errors = np.array([values.get(origin, math.nan) for origin in origins], np.float64)
+    mean = float(np.nanmean(errors)) if np.isfinite(errors).any() else math.nan
+    return Contender(method, {name: mean}, "", own[0]["role"], np.stack([errors, np.ones(len(errors))], axis=1))
+
+
+def _spread(rows: Sequence[Mapping[str, Any]], method: str) -> str:
+    row = next(each for each in summary(rows) if each["method"] == method)
     spread = row["mase_spread"]
     return f"{row['mase']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")

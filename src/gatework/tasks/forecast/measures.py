@@ -7,43 +7,74 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatework.tasks.base import ratio
+
+PAIRS = ("mase", "smape", "mape", "mae", "mse", "mase2", "smape2")  # what `sums` holds a sum and a count of
+
 
 def measures(
     forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np.ndarray | None = None
 ) -> dict[str, float]:
-    """mase, smape, owa (with the forecasts of Naive2), mape, mae, mse, rmse of point forecasts [n, h]; scales [n]."""
-    error = truth - forecast
-    found = {"mase": mase(error, scales), "smape": smape(forecast, truth)}
-    if naive2 is not None:
-        found["owa"] = owa(forecast, naive2, truth, scales)
-    mse = mean(error**2)
-    return {**found, "mape": mape(forecast, truth), "mae": mean(np.abs(error)), "mse": mse, "rmse": mse**0.5}
+    """mase, smape, owa (with the forecasts of Naive2), mape, mae, mse, rmse of point forecasts [n, h]; scales [n].
+
+    NaN where a forecast is none though the truth is known.
+    """
+    whole = sums(forecast, truth, scales, naive2).sum(axis=0)
+    names = ("mase", "smape", *([] if naive2 is None else ["owa"]), "mape", "mae", "mse", "rmse")
+    return {name: float(score(whole, name)) for name in names}
+
+
+def sums(forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np.ndarray | None = None) -> np.ndarray:
+    """[n, 2 len(PAIRS)]: the sum of each error over a window, then the count by which the sum of many is divided.
+
+    MASE (Hyndman & Koehler 2006) is the mean over windows of their mean errors, each divided by the window's scale, and
+    over those alone that have one. So is sMAPE as in M4, 200 |y - f| / (|y| + |f|), where 0 / 0 counts as 0. MAPE
+    (Athanasopoulos et al. 2011; not where the truth is 0), MAE and MSE are means over points.
+    """
+    error = np.abs(truth - forecast)
+    size, share = np.where(truth == 0, np.nan, np.abs(truth)), _share(forecast, truth)
+    pairs = [_windows(error / scales[:, None], truth, scales), _windows(share, truth)]
+    pairs += [_points(100 * error / size, size), _points(error, truth), _points(error**2, truth)]
+    other = np.zeros_like(truth) if naive2 is None else naive2
+    pairs += [_windows(np.abs(truth - other) / scales[:, None], truth, scales), _windows(_share(other, truth), truth)]
+    return np.concatenate([np.stack(each) for each in zip(*pairs, strict=True)]).T
+
+
+def score(sums: np.ndarray, metric: str) -> np.ndarray:
+    """An error [...] of `sums` [..., 2 len(PAIRS)]; owa is M4's overall weighted average, the mean of sMAPE and MASE,
+    each divided by that of Naive2."""
+    if metric == "owa":
+        return (_over(sums, "smape") + _over(sums, "mase")) / 2
+    if metric == "rmse":
+        return np.sqrt(score(sums, "mse"))
+    place = PAIRS.index(metric)
+    return ratio(sums[..., place], sums[..., len(PAIRS) + place])
+
+
+def _over(sums: np.ndarray, metric: str) -> np.ndarray:
+    return ratio(score(sums, metric), score(sums, f"{metric}2"))
+
+
+def _share(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    size = np.abs(truth) + np.abs(forecast)
+    return np.where(size == 0, 0.0, 200 * np.abs(truth - forecast) / np.where(size == 0, 1.0, size))
+
+
+def _windows(values: np.ndarray, truth: np.ndarray, scales: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The mean [n] of each window's values over the points that are known, and 1; 0 and 0 where none is."""
+    total, count = _points(values, truth if scales is None else truth + 0 * scales[:, None])
+    return total / np.maximum(count, 1), (count > 0).astype(float)
+
+
+def _points(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum [n] of each window's values over the points where `known` is not NaN, and their number."""
+    there = ~np.isnan(known)
+    return np.where(there, values, 0.0).sum(axis=1), there.sum(axis=1).astype(float)
 
 
 def mase(error: np.ndarray, scales: np.ndarray) -> float:
-    """Mean absolute scaled error (Hyndman & Koehler 2006): the mean over windows that have a scale."""
+    """Mean absolute scaled error of errors [n, h]: see `sums`."""
     return mean(row_means(np.abs(error)) / scales)
-
-
-def smape(forecast: np.ndarray, truth: np.ndarray) -> float:
-    """Symmetric percentage error as in M4: the mean of 200 |y - f| / (|y| + |f|), in percent; 0 / 0 counts as 0."""
-    size = np.abs(truth) + np.abs(forecast)
-    return mean(row_means(np.where(size == 0, 0.0, 200 * np.abs(truth - forecast) / np.where(size == 0, 1.0, size))))
-
-
-def mape(forecast: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute error as a share of the truth, in percent (Athanasopoulos et al. 2011); not where that is 0."""
-    size = np.where(truth == 0, np.nan, np.abs(truth))
-    return mean(100 * np.abs(truth - forecast) / size)
-
-
-def owa(forecast: np.ndarray, naive2: np.ndarray, truth: np.ndarray, scales: np.ndarray) -> float:
-    """Overall weighted average of M4: the mean of sMAPE and MASE, each divided by that of Naive2."""
-    parts = (
-        (smape(forecast, truth), smape(naive2, truth)),
-        (mase(truth - forecast, scales), mase(truth - naive2, scales)),
-    )
-    return float(np.mean([own / other if other else np.nan for own, other in parts]))
 
 
 def quantile_measures(

@@ -42,6 +42,8 @@ class SeriesTask(Task):
     name = "forecast"
     Options = ForecastOptions
     metric = Metric("mase", higher=False)
+    fallbacks = (Metric("mae", higher=False),)
+    counted = "windows"
     reads_lines, learns_all = False, False
     options: ForecastOptions  # pyright: ignore[reportIncompatibleVariableOverride]
 

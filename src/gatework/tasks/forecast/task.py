@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
-from gatework.tasks.forecast.windows import Batches, Windows, make_batch, make_windows
+from gatework.tasks.forecast.windows import Batch, Batches, Windows, blocks, make_batch, make_windows
 
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
@@ -88,10 +89,14 @@ class ForecastTask(ForecastPages, SeriesTask):
             scaled.append(outputs.copy())
             truths.append(batch.truth.numpy())
             outputs[:, :, 1:] = stretched(outputs[:, :, 1:], adjustment)
-            values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
-            results.append(self.options.limited(np.exp(values) if windows.shape.log else values))
+            results.append(self._in_units(outputs, batch, windows))
         loss = sum(losses) / max(len(windows), 1)
         return np.concatenate(results), np.concatenate(scaled), np.concatenate(truths), loss
+
+    def _in_units(self, outputs: np.ndarray, batch: Batch, windows: Windows) -> np.ndarray:
+        """Scaled outputs [B, h, ...] in units of the data."""
+        values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
+        return self.options.limited(np.exp(values) if windows.shape.log else values)
 
     def settle(self, model: nn.Module, examples: Windows) -> None:
         """The adjustment of the intervals."""
@@ -115,6 +120,44 @@ class ForecastTask(ForecastPages, SeriesTask):
     def some(self, examples: Windows, count: int) -> Windows:
         return super().some(examples, min(count, MOST_SEEN)).with_scales()
 
+    def contenders(self, model: nn.Module, examples: Windows) -> list[Contender]:
+        """The model; the forecast that the network corrects; where that has a linear map, the network without it."""
+        assert isinstance(model, Forecast)
+        whole, simple, network = self._apart(model, examples)
+        made = self._contender("model", whole, examples, role="model")
+        found = [replace(made, metrics=self.measure(model, examples))]
+        kind = "season" if self.options.base == "season" else "last value"
+        name = f"repeated {kind} alone" if model.linear is None else "linear map alone"
+        found.append(self._contender(name, simple, examples, role="simple"))
+        if model.linear is not None:
+            note = "its corrections of the naive forecast, without the linear map that they were learned with"
+            found.append(self._contender("network alone", network, examples, note, role="network"))
+        return found
+
+    def _apart(self, model: Forecast, windows: Windows) -> list[np.ndarray]:
+        """Point forecasts [n, h] of the model, of what its network corrects, and of the network without linear map."""
+        found: list[list[np.ndarray]] = [[], [], []]
+        for start in range(0, len(windows), EVALUATION_BATCH):
+            batch = make_batch(windows, np.arange(start, min(start + EVALUATION_BATCH, len(windows))))
+            whole, simple = model(batch)[:, :, 0], model.start(batch)
+            for values, each in zip(found, (whole, simple, whole - simple + batch.base), strict=True):
+                values.append(self._in_units(each.numpy().astype(np.float64)[:, :, None], batch, windows)[:, :, 0])
+        return [np.concatenate(each) for each in found]
+
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        return measures.score(sums, metric)
+
+    def blocks(self, examples: Windows) -> np.ndarray:
+        return blocks(examples)
+
+    def remarks(self, examples: Windows) -> list[str]:
+        unscaled = np.isnan(examples.scales)
+        if not unscaled.any():
+            return []
+        series = len(np.unique(examples.owners[unscaled]))
+        which = f"{unscaled.sum():,} of {len(examples):,} windows, of {series:,} series,"
+        return [f"MASE leaves out {which} whose naive error is zero."]
+
     def baselines(self, parts: Parts) -> list[Contender]:
         """naive, seasonal naive, drift, Naive2 of M4, ridge on the window's values, and a classical method."""
         windows, options = parts.last[1], self.options
@@ -124,23 +167,30 @@ class ForecastTask(ForecastPages, SeriesTask):
             both = options.refit_epochs and parts.test is not None  # what the network learned
             learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
-            found.append(Contender("ridge on lags", self._point_errors(values, windows), note))
+            found.append(self._contender("ridge on lags", values, windows, note))
         if options.classical != "none":
             each = classical(windows, options.classical, options.classical_seconds, options.seed)
-            errors = self._point_errors(each.forecasts, windows, each.rows) if len(each.rows) else {}
-            found.append(Contender(each.name, errors, each.note))
+            values = np.full((len(windows), windows.shape.horizon), np.nan)
+            values[each.rows] = each.forecasts
+            found.append(self._contender(each.name, values, windows, each.note, each.rows))
         return found
 
     def simple(self, examples: Windows) -> list[Contender]:
         """The forecasts that learn nothing."""
         found = {**baselines.all_naive(examples), "Naive2": examples.naive2}
-        return [Contender(name, self._point_errors(values, examples)) for name, values in found.items()]
+        return [self._contender(name, values, examples) for name, values in found.items()]
 
-    def _point_errors(self, values: np.ndarray, windows: Windows, rows: np.ndarray | None = None) -> dict[str, float]:
-        """Errors of the forecasts of all windows, or of some rows of them."""
-        here = slice(None) if rows is None else rows
-        values = self.options.limited(values)
-        return measures.measures(values, windows.truth()[here], windows.scales[here], windows.naive2[here])
+    def _contender(
+        self, name: str, values: np.ndarray, windows: Windows, note: str = "", rows: np.ndarray | None = None,
+        role: str = "baseline",
+    ) -> Contender:  # fmt: skip
+        """Of forecasts [n, h]; its metrics are those of some rows, where it has forecast only these."""
+        values, here = self.options.limited(values), slice(None) if rows is None else rows
+        truth, scales, naive2 = windows.truth(), windows.scales, windows.naive2
+        found = {} if rows is not None and not len(rows) else (
+            measures.measures(values[here], truth[here], scales[here], naive2[here])
+        )  # fmt: skip
+        return Contender(name, found, note, role, measures.sums(values, truth, scales, naive2))
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""

@@ -19,6 +19,7 @@ from gatework.tasks.forecast.naive2 import naive2
 from gatework.tasks.recurrent import random_generator
 from gatework.training.learner import Shard
 
+MANY, STRETCH = 10, 4  # series that are enough to judge by whole ones; horizons of a stretch of windows that overlap
 SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 
 
@@ -101,6 +102,23 @@ class Windows:
     def history(self, row: int) -> np.ndarray:
         """All of a window's series before its cut."""
         return self.panel.series(int(self.owners[row]))[: self.cuts[row]]
+
+
+def blocks(windows: Windows) -> np.ndarray:
+    """[n]: numbers of blocks of windows that do not depend on each other by their targets.
+
+    Series, where there are some ten; else single windows, or stretches of four horizons where windows overlap.
+    """
+    owners, cuts, horizon = windows.owners, windows.cuts, windows.shape.horizon
+    if len(np.unique(owners)) >= MANY:
+        return owners
+    order = np.lexsort((cuts, owners))
+    gaps = np.diff(cuts[order])[np.diff(owners[order]) == 0]
+    length = horizon if (gaps >= horizon).all() else STRETCH * horizon
+    first = np.full(len(windows.panel), np.iinfo(np.int64).max)
+    np.minimum.at(first, owners, cuts)
+    places = (cuts - first[owners]) // length
+    return owners * (places.max(initial=0) + 1) + places
 
 
 def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

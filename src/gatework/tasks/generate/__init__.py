@@ -7,11 +7,13 @@ dynamic.py; here they meet.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +52,7 @@ class Generate(GeneratePages):
     name = "generate"
     Options = GenerateOptions
     metric = Metric("nats_per_character", higher=False)
+    counted = "units"
     options: GenerateOptions
     tokens: TextCodec
     counts: Counts | None = None  # of the training text; a restored model brings its own
@@ -185,9 +188,12 @@ class Generate(GeneratePages):
     # -- results --------------------------------------------------------------------------------------------
 
     def settle(self, model: LanguageModel, examples: Text) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The counts' share, where it was not given."""
+        """The counts' share, where it was not given; and what it is best beside a network that knows nothing."""
         counted = self._counted(model, examples)
-        if counted is not None and self.options.ngram_share is None:
+        if counted is None:
+            return
+        model.share_apart.fill_(best_share(self._uniform(counted), counted))
+        if self.options.ngram_share is None:
             model.share.fill_(best_share(nats(model, examples.ids), counted))
 
     def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -205,6 +211,10 @@ class Generate(GeneratePages):
         counted = self._counted(model, examples)
         return network if counted is None else mixed(network, counted, float(model.share)), network
 
+    def _uniform(self, costs: Tensor) -> Tensor:
+        """What each unit costs where all are equally likely."""
+        return torch.full_like(costs, math.log(len(self.tokens)))
+
     def _counted(self, model: LanguageModel, examples: Text) -> Tensor | None:
         """What each unit costs by the counts, where there are any."""
         if model.counts is None or examples.counted is not None:
@@ -216,6 +226,22 @@ class Generate(GeneratePages):
         each = total / (len(examples.ids) - 1)
         perplexity = float(torch.tensor(each, dtype=torch.float64).exp())
         return {"loss": each, "perplexity": perplexity, **baselines.per_character(total, examples.characters)}
+
+    def contenders(self, model: LanguageModel, examples: Text) -> list[Contender]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The model, its network alone, and its counts alone: mixed with a network that knows nothing, at the best
+        share, so that what any mixture gains is not taken for the network's."""
+        whole, network = self._nats(model, examples)
+        found, counted = [("model", "model", whole)], self._counted(model, examples)
+        if counted is not None:
+            alone = mixed(self._uniform(counted), counted, float(model.share_apart))
+            found += [("counts alone", "simple", alone), ("network alone", "network", network)]
+        return [
+            Contender(name, self._measures(float(costs.sum()), examples), "", role, self._sums(costs, examples))
+            for name, role, costs in found
+        ]
+
+    def _sums(self, costs: Tensor, examples: Text) -> np.ndarray:
+        return baselines.stretches(costs.numpy(), examples.characters)
 
     def final_measures(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """With `dynamic`, what a character costs a model that learns on as it reads."""
@@ -236,8 +262,8 @@ class Generate(GeneratePages):
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
         chosen_on = train[: -len(valid)] if self.options.refit else train
         order = baselines.best_order(chosen_on, valid, len(self.tokens))
-        counted = baselines.ngram(train, test, order, len(self.tokens), last.characters)
-        return [counted, baselines.compressor(*self.texts)]
+        counted = baselines.ngrams(train, test, sorted({1, order}), len(self.tokens), last.characters)
+        return [*counted[::-1], baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         prompt = self.tokens.text(parts.last[1].ids[:40].tolist())[:40]

@@ -11,6 +11,7 @@ from gatework.tasks.base import Contender
 from gatework.tasks.generate.counts import Counts
 
 HIGHEST_ORDER = 6
+STRETCH, MOST_STRETCHES = 100, 200  # units of a text that are judged as one, at least; stretches of a whole text
 XZ_WINDOW = 16_000_000  # bytes of training text that the compressor sees
 
 
@@ -25,12 +26,29 @@ def best_order(train: np.ndarray, valid: np.ndarray, size: int) -> int:
     return 1 + int(np.argmin([nats.sum() for nats in costs(train, valid, size)]))
 
 
-def ngram(train: np.ndarray, test: np.ndarray, order: int, size: int, characters: int) -> Contender:
-    """An interpolated n-gram (Witten & Bell 1991)."""
-    nats = costs(train, test, size)[order - 1].sum()
-    return Contender(
-        f"{order}-gram", per_character(float(nats), characters), f"order {order}, Witten-Bell interpolation"
-    )
+def ngrams(train: np.ndarray, test: np.ndarray, orders: list[int], size: int, characters: int) -> list[Contender]:
+    """Interpolated n-grams (Witten & Bell 1991); that of order 1 knows how often each unit occurs, and no more."""
+    found = costs(train, test, size)
+    return [
+        Contender(
+            f"{order}-gram",
+            per_character(float(found[order - 1].sum()), characters),
+            f"order {order}, Witten-Bell interpolation",
+            sums=stretches(found[order - 1], characters),
+        )
+        for order in orders
+    ]
+
+
+def stretches(nats: np.ndarray, characters: int) -> np.ndarray:
+    """[G, 2]: nats and characters of each stretch of a text, from what each unit costs.
+
+    Errors of neighbouring units depend on each other, those of stretches hardly; characters are shared out by units.
+    """
+    count = min(max(len(nats) // STRETCH, 1), MOST_STRETCHES)
+    starts = np.arange(count) * len(nats) // count
+    units = np.diff(np.append(starts, len(nats)))
+    return np.stack([np.add.reduceat(nats, starts), characters * units / len(nats)], axis=1)
 
 
 def costs(train: np.ndarray, text: np.ndarray, size: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gatework.tasks.generate.counts import Counts
+from gatework.tasks.generate.counts import MOST_SHARE, Counts
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.recurrent import recurrent_stack
 
@@ -25,6 +25,7 @@ class LanguageModel(nn.Module):
     """
 
     share: Tensor
+    share_apart: Tensor
 
     def __init__(self, vocabulary: int, options: GenerateOptions, counts: Counts | None = None):
         super().__init__()
@@ -43,6 +44,7 @@ class LanguageModel(nn.Module):
         self.counts = counts or (Counts(options.orders, vocabulary) if options.orders else None)
         share = SHARE if options.ngram_share is None else options.ngram_share
         self.register_buffer("share", torch.tensor(share if options.orders else 0.0))
+        self.register_buffer("share_apart", torch.tensor(MOST_SHARE))  # beside a network that knows nothing
 
     def forward(self, units: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, States]:
         hidden = self._locked(self._blanked(self.embedding(units)))
