@@ -217,6 +217,12 @@ def test_where_nothing_beats_the_defaults_the_page_says_so(tmp_path: Path) -> No
     assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), generator)
 
 
+def test_a_tie_is_a_tie(tmp_path: Path) -> None:
+    found = tuned(tmp_path / "out", space={"kind_of": ["a", "b"]}, trials=2)  # a name that changes nothing
+    assert found.verdict.startswith("No difference: the best other trial and the defaults both have loss")
+    assert "were trained anew" not in (tmp_path / "out" / "tune.html").read_text(), "none was"
+
+
 def test_the_same_call_goes_on_and_others_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = tuned(out, trials=3)

@@ -44,6 +44,11 @@ def verdict(study: optuna.Study, trial: FrozenTrial, found: Comparison | None, m
             f"The defaults win: {len(finals.finalists(study, metric)) - 1} of the trials looked better on validation, "
             "but not over fresh seeds. The run in best/ has the default settings."
         )
+    if rivals[0].value == defaults.value:
+        return (
+            f"No difference: the best other trial and the defaults both have {told(metric, defaults)} on validation. "
+            "The run in best/ has the default settings."
+        )
     return (
         f"The defaults win: {told(metric, defaults)} on validation, and no trial was better (the best other: "
         f"{told(metric, rivals[0])}). The run in best/ has the default settings."
@@ -84,10 +89,13 @@ def notes(search_folds: int, study: optuna.Study, found: Comparison | None, stat
     lines = [
         f"Trial {defaults.number if defaults else 0} has the defaults, so the best trial can never be worse than they "
         "on validation.",
-        "The search saw training and validation rows only. The best of many trials is partly lucky: that is why the "
-        "finalists were trained anew with other seeds, and compared on rows that chose nothing.",
+        "The search saw training and validation rows only.",
     ]
     if found is not None:
+        lines[-1] += (
+            " The best of many trials is partly lucky: that is why the finalists were trained anew with other seeds, "
+            "and compared on rows that chose nothing."
+        )
         lines.append("Noise means what other seeds change. Other test rows would change more, the fewer there are.")
     if found is not None and found.part == "valid":
         lines.append(
