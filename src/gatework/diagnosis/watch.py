@@ -21,6 +21,7 @@ from gatework.layers import GRU, RNN, Recurrent
 from gatework.layers.parts import part_of
 
 PUSH = "push_"
+States = tuple[Tensor, ...]
 
 
 @cache
@@ -36,7 +37,7 @@ class Part:
     """One direction of one layer as it ran: what it read, in the order in which it read it, and its pushes."""
 
     name: str
-    layer: Any
+    layer: Recurrent
     depth: int
     direction: int
     inputs: Tensor
@@ -45,8 +46,9 @@ class Part:
 
     def back(self, state: str) -> np.ndarray:
         """Mean norm of the loss's gradient by a state, over the steps back from the end of reading: [0] is the last."""
-        norms = self.pushes[state].grad.double().norm(dim=2).numpy()  # type: ignore[union-attr]
-        return from_the_end(norms, self.lengths)
+        gradient = self.pushes[state].grad
+        assert gradient is not None, "the loss was not run backward"
+        return from_the_end(gradient.double().norm(dim=2).numpy(), self.lengths)
 
 
 def from_the_end(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -64,26 +66,28 @@ def watched(model: nn.Module) -> Iterator[list[Part]]:
     found: list[Part] = []
     layers = {name: each for name, each in model.named_modules() if isinstance(each, Recurrent)}
     for name, layer in layers.items():
-        layer.forward = Watched(name, layer, found)  # type: ignore[method-assign]
+        vars(layer)["forward"] = Watched(name, layer, found)
     try:
         yield found
     finally:
         for layer in layers.values():
-            del layer.forward
+            del vars(layer)["forward"]
 
 
 class Watched:
     """A layer's forward, in parts."""
 
-    def __init__(self, name: str, layer: Any, found: list[Part]):
+    def __init__(self, name: str, layer: Recurrent, found: list[Part]):
         self.name, self.layer, self.found = name, layer, found
         self.single = isinstance(layer, GRU | RNN)  # whose forward gives the one state alone, as torch.nn's do
 
-    def __call__(self, input: Any, states: Any = None) -> Any:
-        packed = isinstance(input, PackedSequence)
-        values, lengths = pad_packed_sequence(input) if packed else (self.turned(input), None)
+    def __call__(self, input: Tensor | PackedSequence, states: Tensor | States | None = None) -> tuple:
+        if isinstance(input, PackedSequence):
+            values, lengths = pad_packed_sequence(input)
+        else:
+            values, lengths = self.turned(input), None
         starts = (states,) if isinstance(states, Tensor) else states
-        finals: list[tuple[Tensor, ...]] = []
+        finals: list[States] = []
         for depth in range(self.layer.num_layers):
             outputs = []
             for d in range(self.layer.directions):
@@ -100,7 +104,9 @@ class Watched:
     def turned(self, values: Tensor) -> Tensor:
         return values.transpose(0, 1) if self.layer.batch_first else values
 
-    def part(self, depth: int, d: int, values: Tensor, lengths: Any, start: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def part(
+        self, depth: int, d: int, values: Tensor, lengths: Tensor | None, start: States | None
+    ) -> tuple[Tensor, States]:
         """One direction of one layer over (T, B, I)."""
         graph = self.layer.graph_in_evaluation()
         run = part_of(self.layer, depth, d, pushed(graph))

@@ -166,8 +166,11 @@ class Text(Classified):
 class Sequence(Classified):
     """A numeric sequence; each step is a row of its channels."""
 
-    def __init__(self, trained: Any, rows: Any, row: int, target: str | None = None):
+    values: np.ndarray
+
+    def __init__(self, trained: Trained, rows: reading.Rows, row: int, target: str | None = None):
         super().__init__(trained, target)
+        assert rows.sequences is not None
         self.source = named(rows, row)
         refuse(reading.check_inputs(reading.take(rows, np.array([row])), self.classifier.options))
         inputs, _ = self.classifier.encoder.inputs(reading.take(rows, np.array([row])))

@@ -7,7 +7,7 @@ through every path on which the model reads it (network, linear map, seasonal na
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_batch, m
 from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
 
+if TYPE_CHECKING:
+    from gatework.data.panel import Panel
+    from gatework.tasks.base import Source
+    from gatework.tasks.forecast.model import Forecast
+    from gatework.tasks.forecast.task import ForecastTask
+    from gatework.tasks.jobs import Trained
+
 ONE = np.zeros(1, np.int64)
 NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the same may differ
 
@@ -28,8 +35,8 @@ class SeriesForecast(Subject):
 
     values: np.ndarray
 
-    def __init__(self, trained: Any, series: str | None, source: Any = None, step: int | None = None):
-        self.model, self.job = trained.model, trained.task
+    def __init__(self, trained: Trained, series: str | None, source: Source | None = None, step: int | None = None):
+        self.model, self.job = cast("Forecast", trained.model), cast("ForecastTask", trained.task)
         self.exact, self.contrast, self.step = {}, torch.ones(1, dtype=torch.float64), step
         panel = self.job.last if source is None else self.job._extended(source)
         panel, number = panel.take(np.array([self._number(panel, series)])), 0
@@ -47,7 +54,7 @@ class SeriesForecast(Subject):
         self.values = self.windows.past(ONE)[0]
         self._settle(panel.names[number])
 
-    def _number(self, panel: Any, series: str | None) -> int:
+    def _number(self, panel: Panel, series: str | None) -> int:
         if series is None and len(panel) == 1:
             return 0
         if series is None:
@@ -58,7 +65,7 @@ class SeriesForecast(Subject):
             raise DataError(f"there is no series {series!r}{known_names(series, panel.names)}")
         return panel.names.index(series)
 
-    def _must_fill(self, panel: Any, number: int) -> None:
+    def _must_fill(self, panel: Panel, number: int) -> None:
         have, need = int(panel.lengths[number]), self.shape.lookback
         if have < need:
             raise DataError(
@@ -78,7 +85,10 @@ class SeriesForecast(Subject):
         numbered[places[:back]] = np.where(np.isnan(past), np.nan, np.arange(back))
         plain = Shape(back, self.shape.horizon, self.shape.season, base=self.shape.base)
         coded = make_batch(replace(self.windows, values=numbered, shape=plain), ONE)
-        where = lambda part: (part[0] * coded.scale[0] + coded.center[0]).round().long()  # noqa: E731
+
+        def where(part: Tensor) -> Tensor:
+            return (part[0] * coded.scale[0] + coded.center[0]).round().long()
+
         self.read = {"filled": where(coded.window), "base": where(coded.base), "lags": where(coded.future[:, :, 1])}
 
     def _settle(self, name: str) -> None:
@@ -95,10 +105,13 @@ class SeriesForecast(Subject):
         spread = float(np.nanstd(self.values)) or abs(float(np.nanmean(self.values))) or 1.0
         self.near = NEAR * spread
 
-    def _variant(self, entries: Tensor) -> Any:
+    def _variant(self, entries: Tensor) -> Batch:
         """The batch of entries (S, T, 1)."""
         count, values = len(entries), entries[:, :, 0]
-        many = lambda part, at: part.repeat(*(count if d == at else 1 for d in range(part.dim())))  # noqa: E731
+
+        def many(part: Tensor, at: int) -> Tensor:
+            return part.repeat(*(count if d == at else 1 for d in range(part.dim())))
+
         inputs = many(self.batch.inputs, 1)
         seen = self._seen(values)
         inputs = torch.cat([(seen.t() * inputs[:, :, 1]).unsqueeze(2), inputs[:, :, 1:]], 2)
@@ -136,7 +149,7 @@ class SeriesForecast(Subject):
     def whole(self) -> np.ndarray:
         return self._said(self.batch)
 
-    def _said(self, batch: Any) -> np.ndarray:
+    def _said(self, batch: Batch) -> np.ndarray:
         scaled = self._chosen(self.model(batch)[:, :, 0]).double().numpy()
         return scaled * batch.scale + batch.center
 
