@@ -113,3 +113,23 @@ def test_a_scaler_comes_back_from_json(method: str) -> None:
 def test_other_json_is_refused(text: str, message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
         from_json(text)
+
+
+ODD = "The <i>film</i>, isn't it? İt ran  on;\nzwölf 🙂 漢字 boxes"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [*MAKE, lambda: Characters(lower=True), lambda: BytePairs(True, 300), lambda: Words(stop=("en",), stem="english")],
+    ids=["words", "characters", "bpe", "lossless words", "lower characters", "lower bpe", "stems"],
+)
+def test_every_unit_that_is_read_has_its_place_in_the_text(make) -> None:
+    codec = make().fit([ODD])
+    tokens, spans = codec.located(ODD)
+    assert len(tokens) == len(spans) == len(codec.encode([ODD])[0])
+    assert spans == sorted(spans), "one after another"
+    plain = codec.without_markup(ODD)
+    assert len(plain) == len(ODD) and ("<" in plain) == (not isinstance(codec, Words) or codec.markup)
+    assert all(token == plain[slice(*span)] for token, span in zip(tokens, spans, strict=True) if span[0] < span[1])
+    assert sum(start < stop for start, stop in spans) >= len(spans) - 1, "but for what lower case makes longer"
+    assert codec.located("") == ([], [])

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cells, cli, tasks
-from gatework.data.spans import units_of
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.explanation import opened, subject_of
 from gatework.explanation.attribution import (
@@ -40,6 +39,7 @@ from gatework.layers.parts import part_of
 from gatework.tasks import jobs
 from gatework.tasks.classify.explained import Sequence, Text
 from gatework.tasks.classify.shares import NGrams
+from gatework.tasks.classify.units import units_of
 from gatework.tasks.subject import Seen, recurrent_layers
 from toy import Toy, ToyOptions
 

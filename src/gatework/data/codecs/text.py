@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Texts = Iterable[str | None]  # also a column of a data frame; None is an empty text
+Span = tuple[int, int]  # of a text: first character, and the one after the last
 
 UNREADABLE = "\ufffd"  # written for an unknown unit; also what bytes that are no character decode to
 
@@ -55,6 +56,14 @@ class TextCodec(Codec[Texts, Ragged]):
     @abstractmethod
     def units(self, text: str) -> list[str]:
         """What a text is cut into, known or not."""
+
+    @abstractmethod
+    def located(self, text: str) -> tuple[list[str], list[Span]]:
+        """The units that `encode` gives ids to, as the text writes them, and where each begins and ends in it."""
+
+    def without_markup(self, text: str) -> str:
+        """The text with a space for each letter of what the codec leaves out before it cuts."""
+        return text
 
     def decode(self, codes: Ragged) -> list[str]:
         return [self.text(codes[row]) for row in range(len(codes))]
@@ -120,6 +129,11 @@ class Characters(TextCodec):
     def units(self, text: str) -> list[str]:
         return list(text.lower() if self.lower else text)
 
+    def located(self, text: str) -> tuple[list[str], list[Span]]:
+        lowered = [letter.lower() if self.lower else letter for letter in text]  # some become two: "İ"
+        spans = [(i, i + 1) for i, letters in enumerate(lowered) for _ in letters]
+        return [text[start] for start, _ in spans], spans
+
 
 @dataclass
 class BytePairs(TextCodec):
@@ -166,9 +180,9 @@ class BytePairs(TextCodec):
         lengths = np.array([len(row) for row in rows], np.int64)
         return never_empty(np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum())), lengths)
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each unit of a text begins and ends, in characters."""
-        return self._engine().encode(text, add_special_tokens=False).offsets
+    def located(self, text: str) -> tuple[list[str], list[Span]]:
+        spans = self._engine().encode(text, add_special_tokens=False).offsets
+        return [text[start:stop] for start, stop in spans], spans
 
     def text(self, ids: Iterable[int]) -> str:
         return self._engine().decode([int(i) for i in ids])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.codecs.base import NOTHING, SPECIAL, UNKNOWN
-from gatework.data.codecs.text import UNREADABLE, TextCodec, Texts, never_empty
+from gatework.data.codecs.text import UNREADABLE, Span, TextCodec, Texts, never_empty
 from gatework.data.ragged import Ragged
 from gatework.data.words import stems, stop_words
 from gatework.errors import OptionError
@@ -135,6 +136,27 @@ class Words(TextCodec):
 
     def units(self, text: str) -> list[str]:
         return self.forms(self.split([text])[0]).drop_nulls().to_list()
+
+    def located(self, text: str) -> tuple[list[str], list[Span]]:
+        tokens, plain = self.split([text])[0].to_list(), self.without_markup(text)
+        spans = places(tokens, plain)
+        kept = [i for i, form in enumerate(self.forms(tokens)) if form is not None]
+        return [plain[slice(*spans[i])] or tokens[i] for i in kept], [spans[i] for i in kept]
+
+    def without_markup(self, text: str) -> str:
+        return text if self.markup else re.sub(TAG, lambda tag: " " * len(tag[0]), text)
+
+
+def places(tokens: list[str], text: str) -> list[Span]:
+    """Where tokens stand in a text, one after another, in whatever case; an empty span where one is not found."""
+    low = "".join(each.lower() if len(each.lower()) == 1 else each for each in text)
+    spans, at = [], 0
+    for token in tokens:
+        found = low.find(token, at)
+        found = low.find(token.lower(), at) if found < 0 else found
+        spans.append((found, found + len(token)) if found >= 0 else (at, at))
+        at = spans[-1][1]
+    return spans
 
 
 def _column(texts: Texts, lower: bool) -> pl.Series:

@@ -13,12 +13,12 @@ from torch import Tensor
 from gatework.data.codecs import UNKNOWN
 from gatework.data.finding import refuse
 from gatework.data.ragged import Ragged
-from gatework.data.spans import Units, units_of
 from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
 from gatework.tasks.classify.examples import Examples, make_batch
 from gatework.tasks.classify.options import ClassifyExplaining
 from gatework.tasks.classify.shares import NGrams
+from gatework.tasks.classify.units import Units, units_of
 from gatework.tasks.origin import training_file
 from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
 from gatework.training.options import known_names

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data.codecs.words import Words
+from gatework.data.codecs.words import Words, places
 from gatework.data.ngrams import Bag, character_grams, grams, word_keys
 from gatework.data.ragged import Ragged
-from gatework.data.spans import Units, places
+from gatework.tasks.classify.units import Units
 
 
 @dataclass(frozen=True)
