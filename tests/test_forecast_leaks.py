@@ -118,7 +118,7 @@ def test_an_earlier_origin_knows_nothing_of_later_values() -> None:
     options = ForecastOptions(**{**SMALL, "epochs": 1, "scale": "last", "classical": "none"})
     changed = {"origin": 2}
     tables = [
-        [row for row in backtest(options, frame, 2) if row["origin"] == changed["origin"]]
+        [row for row in backtest(ForecastTask(options), frame, 2) if row["origin"] == changed["origin"]]
         for frame in (sales(), sales(HORIZON))
     ]
     assert tables[0] == tables[1]
@@ -195,7 +195,9 @@ def test_nothing_after_the_common_date_is_learned(tmp_path: Path) -> None:
 
 
 def test_origins_of_one_date_are_that_date() -> None:
-    rows = backtest(ForecastOptions(**{**SMALL, "split": "date", "epochs": 1, "classical": "none"}), uneven(), 2)
+    rows = backtest(
+        ForecastTask(ForecastOptions(**{**SMALL, "split": "date", "epochs": 1, "classical": "none"})), uneven(), 2
+    )
     until = {row["origin"]: row["until"] for row in rows}
     assert until == {1: "2024-03-06", 2: "2024-03-02"}
 

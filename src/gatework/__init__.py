@@ -145,14 +145,20 @@ if not TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _PUBLIC and not _of_a_task(name):
         raise AttributeError(f"module 'gatework' has no attribute {name!r}")
     try:
-        value = getattr(import_module(_HOME[name]), name) if name in _HOME else import_module(f"gatework.{name}")
+        home = _HOME.get(name, f"gatework.{name}" if name in _PUBLIC else "gatework.tasks")
+        value = getattr(import_module(home), name) if home != f"gatework.{name}" else import_module(home)
     except ImportError as error:
         raise explained(error) from error
     globals()[name] = value
     return value
+
+
+def _of_a_task(name: str) -> bool:
+    """Whether a task of another package brings an estimator of that name."""
+    return name[:1].isupper() and name in import_module("gatework.tasks").estimators()
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """The command line: collects the commands of gatework.commands and says what went wrong in one message.
 
-Exit codes: 0 done; 1 a failure; 2 bad use: options, data or cells that cannot be what they are.
+Exit codes: 0 done; 1 a failure; 2 bad use: invalid options, data or cells.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import traceback
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +18,15 @@ from typer.core import TyperGroup
 import gatework
 from gatework.errors import CellError, DataError, GateworkError, OptionError, ShapeError
 from gatework.extras import explained
+from gatework.plugins import warn_of
 
-# The modules of gatework.commands, in the order in which `gatework --help` lists them.
+# The modules of gatework.commands, in the order in which `gatework --help` lists them; commands of tasks come after.
 COMMANDS = (
     "demo",
     "check",
     "train",
     "evaluate",
     "predict",
-    "generate",
     "explain",
     "diagnose",
     "tune",
@@ -46,7 +48,7 @@ class Commands(TyperGroup):
     """All commands; what they raise reaches the user as one message and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*COMMANDS]
+        return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -97,5 +99,42 @@ def root(
     """Recurrent networks from their equations: fast layers, and the jobs people train LSTMs for."""
 
 
-for name in COMMANDS:
-    import_module(f"gatework.commands.{name}").register(app)
+def register_of_task(task: str, path: Path) -> None:
+    """The commands that a task brings, run from its file alone: its package would import torch."""
+    spec = spec_from_file_location(f"commands of {task}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module, theirs = module_from_spec(spec), typer.Typer()
+    try:
+        spec.loader.exec_module(module)
+        module.register(theirs)
+        if taken := set(commands_of(theirs)) & set(commands_of(app)):
+            raise OptionError(f"there is a command {taken.pop()!r} already")
+    except Exception as error:
+        warn_of(f"the commands of the task {task!r} ({path})", error)
+        return
+    app.registered_commands += theirs.registered_commands
+    app.registered_groups += theirs.registered_groups
+
+
+def commands_of(some: typer.Typer) -> list[str]:
+    """The names of what is registered."""
+    made = [*some.registered_commands, *some.registered_groups]
+    return [str(each.name or getattr(each.callback, "__name__", "")) for each in made]
+
+
+def register_all() -> None:
+    """Every command there is. Where two tasks have one name, none brings commands; every use of tasks says why."""
+    from gatework import tasks
+
+    for name in COMMANDS:
+        import_module(f"gatework.commands.{name}").register(app)
+    try:
+        found = tasks.files("commands")
+    except OptionError:
+        return
+    for task, path in found.items():
+        register_of_task(task, path)
+
+
+register_all()

@@ -5,7 +5,8 @@
     (State(name='h', width='H', start=0.0), State(name='c', width='H', start=0.0))
 
 `cells.use("my_package")` adds a package or module of one's own; so does the environment variable GATEWORK_CELLS
-(names separated by commas), for the command line.
+(names separated by commas), for the command line. Packages that are installed name theirs by the entry point
+`gatework.cells`: see `gatework.plugins`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from importlib import import_module
 
 from gatework.compiler.lang import Cell
 from gatework.errors import CellError, OptionError
+from gatework.plugins import CELLS, plugins, warn_of
 
 __all__ = ["get", "names", "use"]
 
@@ -31,7 +33,7 @@ _used: list[str] = []
 
 def names() -> list[str]:
     """All cells, sorted by name."""
-    return sorted(found(packages()))
+    return sorted(found((*packages(), *installed())))
 
 
 def get(name: str | Cell) -> Cell:
@@ -40,9 +42,9 @@ def get(name: str | Cell) -> Cell:
         return name
     if callable(name):
         raise OptionError(f"{getattr(name, '__name__', name)!r} is a function, not a cell: decorate it, @gatework.cell")
-    cell = one(str(name), packages())
+    cell = one(str(name), packages()) or one(str(name), installed())
     if cell is None:
-        known = found(packages())
+        known = found((*packages(), *installed()))
         near = difflib.get_close_matches(str(name), known, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known))}."
         raise OptionError(
@@ -70,7 +72,7 @@ def use(package: str) -> list[str]:
     added = found((package,))
     if not added:
         raise OptionError(f"{package} holds no cell: decorate functions with @gatework.cell")
-    found((*packages(), package))
+    found((*packages(), *installed(), package))
     if package not in _used:
         _used.append(package)
     return sorted(added)
@@ -82,14 +84,28 @@ def packages() -> tuple[str, ...]:
 
 
 @cache
+def installed() -> tuple[str, ...]:
+    """The modules that installed packages name; one that cannot be imported is left out with a warning."""
+    working = []
+    for _, module, package in plugins(CELLS):
+        try:
+            import_module(module)
+        except Exception as error:
+            warn_of(f"the cells of {module} (package {package})", error)
+        else:
+            working.append(module)
+    return tuple(working)
+
+
+@cache
 def found(searched: tuple[str, ...]) -> dict[str, Cell]:
     """Cells by name. Two different cells of one name are refused: which one is meant would depend on the order."""
-    cells: dict[str, Cell] = {}
+    cells: dict[str, tuple[str, Cell]] = {}
     for module in (m for package in searched for m in modules(package)):
         for value in vars(import_module(module)).values():
-            if isinstance(value, Cell) and cells.setdefault(value.name, value) is not value:
-                raise CellError(f"{module} defines the cell {value.name!r}, which exists already; give it another name")
-    return cells
+            if isinstance(value, Cell) and (first := cells.setdefault(value.name, (module, value)))[1] is not value:
+                raise CellError(f"{module} and {first[0]} both define a cell {value.name!r}; give one another name")
+    return {name: cell for name, (_, cell) in cells.items()}
 
 
 def modules(package: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gatework.commands import jobs
+from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
 
 
@@ -32,7 +32,7 @@ def diagnose(
 
     if as_json and out is not None:
         raise OptionError("--json prints, and writes no page; leave out --out")
-    with jobs.spoken_warnings():
+    with spoken_warnings():
         found = diagnosed(run, file)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))

@@ -11,34 +11,27 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from gatework.commands import jobs
+from gatework.commands import flags, jobs
+from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
-
-OF = {"horizon": "forecast", "keep": "classify"}  # the task whose `predict` knows the option
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(predict)
+    flags.register(app, predict, "Predicting", answers)
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     file: Annotated[Path | None, typer.Argument(help="The data; without it, lines from standard input.")] = None,
-    horizon: Annotated[
-        int | None, typer.Option(help="Forecasts: so many steps, also beyond those that the model was trained for.")
-    ] = None,
-    keep: Annotated[
-        str | None, typer.Option(help="Classes: columns of FILE before the answers, as id,message; or all.")
-    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write, not the screen.")] = None,
     reading: jobs.Reading = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, not CSV.")] = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Answer for each row of a file, or line of input.
 
-    CSV with a header, or with --json lines of JSON. Of classes: label, confidence, and the probability of each label
-    in a column p_LABEL. Of forecasts: series, time, forecast, and a column for each quantile. Of texts: prompt and
-    text.
+    CSV with a header, or with --json lines of JSON.
     """
     from gatework.tasks.jobs import load
     from gatework.training.files import write_bytes
@@ -46,24 +39,28 @@ def predict(
     if out is not None and file is not None and out.resolve() == file.resolve():
         raise OptionError(f"--out {out} is the file to read; name another, so that nothing is lost")
     trained = load(run, reading=reading or ())
-    how: dict[str, Any] = {"horizon": horizon, "keep": keep.split(",") if keep else None}
-    how = {name: value for name, value in how.items() if value is not None}
-    for name in how:
-        if trained.task.name != OF[name]:
-            raise OptionError(f"--{name} is of {OF[name]}; {run} holds a run of the task {trained.task.name!r}")
+    how = flags.chosen(trained.task, "Predicting", given, run)
     lines = trained.task.reads_lines and file is None
     if file is None and not lines:
         typer.echo(trained.task.origin(), err=True)
-    with jobs.spoken_warnings():
-        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file, **how)
+    with spoken_warnings():
+        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file, **vars(how))
     if out is None:
         write(rows, as_json)
         return
-    answers = io.StringIO(newline="")
-    write(rows, as_json, answers)
+    written = io.StringIO(newline="")
+    write(rows, as_json, written)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, answers.getvalue().encode())
+    write_bytes(out, written.getvalue().encode())
     typer.echo(f"{len(rows)} answers: {out}", err=True)
+
+
+def answers() -> str:
+    """What the answers of each task are, for the help."""
+    from gatework import tasks
+
+    known = tasks.working().items()
+    return "\n\n".join(f"Answers of {name}: {task.answers}." for name, task in known if task.answers)
 
 
 def write(rows: list[dict[str, Any]], as_json: bool, target: TextIO | None = None) -> None:

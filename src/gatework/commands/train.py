@@ -57,7 +57,9 @@ def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | Non
 
 def show(results: dict[str, Any], out: Path) -> None:
     """The result beside those of the model's parts and of the baselines, and where everything is."""
+    from gatework.training.console import table
+
     where = "test" if results["test"] else "valid"
     rows = {f"model ({where})": results[where]}
     rows |= {each["name"]: each["metrics"] for each in results["contenders"] if each["role"] != "model"}
-    typer.echo(f"{jobs.table(rows)}\n{results['verdict']}\nrun: {out}")
+    typer.echo(f"{table(rows)}\n{results['verdict']}\nrun: {out}")

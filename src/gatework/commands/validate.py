@@ -26,6 +26,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train once per fold and measure each on its fold; series are cut at a rolling origin."""
+    from gatework.training.console import table
     from gatework.tuning import cross_validate
 
     found = cross_validate(task, file, jobs.options(task, given, settings or [], {}), folds)
@@ -33,5 +34,5 @@ def validate(
     if as_json:
         typer.echo(json.dumps({**summary, "folds": found.folds}))
         return
-    typer.echo(jobs.table({f"fold {number + 1}": row for number, row in enumerate(found.folds)}))
+    typer.echo(table({f"fold {number + 1}": row for number, row in enumerate(found.folds)}))
     typer.echo(f"{found.metric.name}: mean {found.mean:.4f}, spread {found.spread:.4f} (standard deviation over folds)")

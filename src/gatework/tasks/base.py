@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-__all__ = ["Contender", "Finding", "Metric", "Page", "Parts", "Round", "Shard", "Step", "Task", "Usage"]
+__all__ = ["Contender", "Evaluated", "Finding", "Metric", "Page", "Parts", "Round", "Shard", "Step", "Task", "Usage"]
 
 Source = Any  # a path, a data frame, or rows in memory; each task says which it reads
 
@@ -83,6 +83,14 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """What another evaluation than the usual one found: for the screen, and as JSON-able rows."""
+
+    text: str
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Usage:
     """What a page says of using a run: lines for a shell, and of Python, that work as they stand, given new data."""
 
@@ -131,6 +139,7 @@ class Task(ABC):
     fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
     counted: ClassVar[str] = "rows"  # what an example is called
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
+    answers: ClassVar[str] = ""  # the columns of `predict`'s answers, in words, for its help
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
 
     def __init__(self, options: TrainingOptions):
@@ -243,9 +252,11 @@ class Task(ABC):
     def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source; further keywords are the fields of `Predicting`."""
 
-    def evaluated(self, trained: Trained, source: Source, how: Options) -> Iterator[str] | None:
-        """Lines of another evaluation that `how` asks for, in place of the usual one; None where it asks for none."""
-        return None
+    def evaluated(self, trained: Trained, source: Source | None, how: Options) -> Evaluated:
+        """Another evaluation than the usual one: what `gatework evaluate` does where options of `Evaluating` are given.
+
+        `source` is None where no data was named."""
+        raise OptionError(f"runs of {self.name!r} have one evaluation")
 
     def some(self, examples: Any, count: int) -> Any:
         """At most `count` of the examples, spread over all of them: measured like validation, they show the gap."""

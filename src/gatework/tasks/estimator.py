@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import html
 import importlib
+import inspect
 import shutil
 import tempfile
+import typing
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,9 +22,11 @@ from gatework.tasks import jobs
 from gatework.tasks.base import Source, Task
 from gatework.training.options import Options, known_names
 
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
 
 class Estimator(BaseEstimator):
-    """Base of TextClassifier, TextGenerator and the others.
+    """Base of all estimators: a subclass names its `Task`, whose options become its parameters.
 
         gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
 
@@ -42,17 +47,18 @@ class Estimator(BaseEstimator):
         for name, value in (defaults | options).items():
             setattr(self, name, value)
 
+    def __init_subclass__(cls, **others: Any):
+        """Gives the class an `__init__` that names and types its parameters: scikit-learn, `inspect` and help read it.
+
+        For editors the same stands in a file estimator.pyi beside the task's estimator.py; `make docs` writes it.
+        """
+        super().__init_subclass__(**others)
+        if hasattr(cls, "Task") and "__init__" not in vars(cls):
+            cls.__init__ = _named_parameters(cls)
+
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         return {field.name: field.default for field in dataclasses.fields(cls.Task.Options)}
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:  # scikit-learn reads the names off __init__, which has them not
-        return sorted(["out", "quiet", *cls._defaults()])
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Every option by name."""
-        return {name: getattr(self, name) for name in self._get_param_names()}
 
     def _options(self) -> Options:
         return self.Task.Options.of({name: getattr(self, name) for name in self._defaults()})
@@ -108,6 +114,22 @@ class Estimator(BaseEstimator):
     def _repr_html_(self) -> str:
         inner = self.trained_._repr_html_() if hasattr(self, "trained_") else "not fitted"
         return f"<div><code>{html.escape(repr(self))}</code><br>{inner}</div>"
+
+
+def _named_parameters(cls: type[Estimator]) -> Callable[..., None]:
+    """An `__init__` whose signature has a parameter for each option, under its name, type and default."""
+
+    def __init__(self: Estimator, **options: Any) -> None:
+        Estimator.__init__(self, **options)
+
+    types = typing.get_type_hints(cls.Task.Options)
+    first, *own = inspect.signature(Estimator.__init__, eval_str=True).parameters.values()
+    named = [
+        inspect.Parameter(name, KEYWORD, default=value, annotation=types[name])
+        for name, value in cls._defaults().items()
+    ]
+    __init__.__signature__ = inspect.Signature([first, *(each for each in own if each.kind == KEYWORD), *named])  # pyright: ignore[reportFunctionMemberAccess]
+    return __init__
 
 
 class _Temporary:

@@ -81,8 +81,8 @@ class Trained:
 
     @torch.no_grad()
     def predict(self, source: Source, **how: Any) -> list[dict[str, Any]]:
-        """One answer per row of the source; `how` is what the task's own `predict` takes beside it."""
-        return self.task.predict(self.model, source, **how)
+        """One answer per row of the source; `how` is what the task takes beside it: the fields of `Task.Predicting`."""
+        return self.task.predict(self.model, source, **vars(self.task.Predicting.of(how)))
 
     def _measured(self, examples: Any) -> dict[str, float]:
         return self.task.measure(self.model, examples) | self.task.final_measures(self.model, examples)

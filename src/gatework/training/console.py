@@ -1,10 +1,11 @@
-"""What a person sees while it trains: a bar on a terminal, plain lines elsewhere, live curves in a notebook."""
+"""What a person sees of a training: a bar on a terminal, plain lines elsewhere, live curves in a notebook; tables."""
 
 from __future__ import annotations
 
 import io
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatework.training.callbacks import Callback
@@ -158,3 +159,15 @@ def curves_svg(history: list[dict[str, float]], watched: str) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Names down, metrics across, aligned in plain text."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    lines = [["", *columns]]
+    lines += [[name, *(f"{row[key]:.4f}" if key in row else "-" for key in columns)] for name, row in rows.items()]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns) + 1)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(cells))
+        for cells in (list(zip(line, widths, strict=True)) for line in lines)
+    )

@@ -6,12 +6,12 @@
 
 Which file to open: options.py (every choice), reading.py (sources), encoding.py (tokenizer, scaler, labels), wide.py
 (the n-gram model beside the network), model.py (the network), loss.py, measures.py, baselines.py, task.py (how they
-make a job), estimators.py (scikit-learn's shape).
+make a job), estimator.py (scikit-learn's shape).
 """
 
 from __future__ import annotations
 
-from gatework.tasks.classify.estimators import SequenceClassifier, TextClassifier
+from gatework.tasks.classify.estimator import SequenceClassifier, TextClassifier
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.task import Classify
 

@@ -24,6 +24,13 @@ class ClassifyExplaining(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifyPredicting(Options):
+    """What `predict` can be told beside its source."""
+
+    keep: tuple[str, ...] = option((), "columns of FILE before the answers, as id,message; or all", panel="answers")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 

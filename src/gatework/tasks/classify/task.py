@@ -26,7 +26,7 @@ from gatework.tasks.classify.encoding import Encoder
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
 from gatework.tasks.classify.model import Classifier
-from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify.options import ClassifyOptions, ClassifyPredicting
 from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
 from gatework.training.learner import NETWORK_LOSS
@@ -43,6 +43,8 @@ class Classify(ClassifyPages):
     name = "classify"
     Options = ClassifyOptions
     metric = Metric("accuracy", higher=True)
+    Predicting = ClassifyPredicting
+    answers = "label, confidence, and the probability of each label in a column p_LABEL"
     options: ClassifyOptions  # pyright: ignore[reportIncompatibleVariableOverride]
     encoder: Encoder
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,14 +19,20 @@ from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages.words import named
 from gatework.tasks import jobs
-from gatework.tasks.base import Contender, Source, ratio
-from gatework.tasks.forecast.options import ForecastOptions
+from gatework.tasks.base import Contender, Evaluated, Source, ratio
 from gatework.tasks.forecast.parts import cut_before, settled
-from gatework.tasks.forecast.task import ForecastTask
+from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.verdict import Contest
+from gatework.training.console import table
+from gatework.training.files import write_json
+
+if TYPE_CHECKING:
+    from gatework.tasks.forecast.task import ForecastTask
+
+BACKTEST = "backtest.json"  # in the run folder
 
 
-def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dict[str, Any]]:
+def backtest(task: ForecastTask, source: Source, windows: int) -> list[dict[str, Any]]:
     """A row for each origin and method: origin, until (the last time known), method, and every error.
 
     Origin 1 is one horizon before the end of each series (of all, with split=date), origin 2 two, and so on (Tashman
@@ -34,24 +41,25 @@ def backtest(options: ForecastOptions, source: Source, windows: int) -> list[dic
     """
     if windows < 1:
         raise OptionError(f"windows must be 1 or more, not {windows}")
-    panel, found = ForecastTask(options).inspected(source)
+    panel, found = task.inspected(source)
     refuse(found)
     assert panel is not None
+    options = task.options
     chosen = replace(options, **settled(panel, options) | {"unit": options.unit}, test_windows=1)
     assert chosen.horizon
     rows = []
     for origin in range(1, windows + 1):
         known = cut_before(panel, chosen.split, chosen.horizon * (origin - 1))
-        rows += [{"origin": origin, **row} for row in _at(chosen, known)]
+        rows += [{"origin": origin, **row} for row in _at(type(task)(chosen), known)]
     return rows
 
 
-def _at(options: ForecastOptions, panel: Panel) -> list[dict[str, Any]]:
+def _at(task: ForecastTask, panel: Panel) -> list[dict[str, Any]]:
     """Errors over the last horizon of a panel, of a model trained on what is before, and of the baselines."""
     with tempfile.TemporaryDirectory(prefix="gatework-") as folder:
-        results = jobs.train(ForecastTask(options), panel, out=Path(folder) / "run", quiet=True).run.results()
-    assert options.horizon
-    before = [panel.times(s, np.array([n - options.horizon - 1]))[0] for s, n in enumerate(panel.lengths)]
+        results = jobs.train(task, panel, out=Path(folder) / "run", quiet=True).run.results()
+    assert task.options.horizon
+    before = [panel.times(s, np.array([n - task.options.horizon - 1]))[0] for s, n in enumerate(panel.lengths)]
     until = shown_time(max(before), panel.dates)
     return [
         {"until": until, "method": each["name"], "role": each["role"], **each["metrics"]}
@@ -81,9 +89,9 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """What earned the result over all origins, and how often the model was ahead, in a sentence or two."""
     origins = sorted({row["origin"] for row in rows})
     found = [_contender(rows, method, origins) for method in dict.fromkeys(row["method"] for row in rows)]
-    name = ForecastTask.metric.name
+    name = SeriesTask.metric.name
     counted = f"{len(origins)} {'origin' if len(origins) == 1 else 'origins'}"
-    contest = Contest(found, [ForecastTask.metric], measure_of_origins, len(origins), counted, f"mean over {counted}")
+    contest = Contest(found, [SeriesTask.metric], measure_of_origins, len(origins), counted, f"mean over {counted}")
     best = contest.rival
     if best is None or best.sums is None or contest.model.sums is None:
         return contest.verdict.text
@@ -99,7 +107,7 @@ def measure_of_origins(sums: np.ndarray, metric: str) -> np.ndarray:
 
 def _contender(rows: Sequence[Mapping[str, Any]], method: str, origins: list[int]) -> Contender:
     """A method over the origins: each its own training, and one value of the watched error."""
-    own, name = [row for row in rows if row["method"] == method], ForecastTask.metric.name
+    own, name = [row for row in rows if row["method"] == method], SeriesTask.metric.name
     values = {row["origin"]: row.get(name, math.nan) for row in own}
     errors = np.array([values.get(origin, math.nan) for origin in origins], np.float64)
     mean = float(np.nanmean(errors)) if np.isfinite(errors).any() else math.nan
@@ -110,3 +118,32 @@ def _spread(rows: Sequence[Mapping[str, Any]], method: str) -> str:
     row = next(each for each in summary(rows) if each["method"] == method)
     spread = row["mase_spread"]
     return f"{row['mase']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+
+
+def evaluated(trained: jobs.Trained, source: Source | None, windows: int) -> Evaluated:
+    """The backtest of a run's options, which is also written into its folder."""
+    if source is None:
+        raise OptionError("--backtest trains anew on a file: gatework evaluate RUN FILE --backtest 3")
+    task: Any = trained.task
+    rows = backtest(type(task)(replace(task.options, unit=None)), source, windows)  # the unit is found at each date
+    found = {"summary": summary(rows), "verdict": verdict(rows)}
+    path = trained.run.path / BACKTEST
+    write_json(path, {"file": str(source), "windows": windows, "rows": rows, **found})
+    return Evaluated("\n".join([*_tables(rows, windows), found["verdict"], f"written to {path}"]), [*rows, found])
+
+
+def _tables(rows: Sequence[Mapping[str, Any]], windows: int) -> Iterator[str]:
+    """Errors at each origin, then their means and spreads."""
+    for (origin, until), group in itertools.groupby(rows, key=lambda row: (row["origin"], row["until"])):
+        errors = {row["method"]: {k: v for k, v in row.items() if isinstance(v, float)} for row in group}
+        yield f"origin {origin}: trained on what was known up to {until}\n{table(errors)}\n"
+    for what, suffix in (("mean", ""), ("spread (standard deviation)", "_spread")):
+        errors = {row["method"]: _errors(row, suffix) for row in summary(rows)}
+        if any(errors.values()):
+            yield f"{what} over {windows} origins\n{table(errors)}\n"
+
+
+def _errors(row: Mapping[str, Any], suffix: str) -> dict[str, float]:
+    """The means of a summary's row, or the spreads."""
+    names = [name for name in row if f"{name}_spread" in row]
+    return {name: row[name + suffix] for name in names if row[name + suffix] is not None}

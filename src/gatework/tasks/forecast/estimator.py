@@ -63,7 +63,7 @@ class Forecaster(Estimator):
         """
         options = self._options()
         assert isinstance(options, ForecastOptions)
-        rows = backtest(options, X, windows)
+        rows = backtest(ForecastTask(options), X, windows)
         frames = [pl.DataFrame(each, infer_schema_length=None) for each in (rows, summary(rows))]
         table, self.backtest_ = [frame.to_pandas() if _is_pandas(X) else frame for frame in frames]
         return table

@@ -24,6 +24,24 @@ class ForecastExplaining(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForecastPredicting(Options):
+    """What `predict` can be told beside its source."""
+
+    horizon: int | None = option(
+        None, "steps to forecast, also more than the model was trained for", panel="answers", low=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastEvaluating(Options):
+    """What asks for another evaluation than that of the trained model."""
+
+    backtest: int | None = option(
+        None, "train anew as of N earlier dates of FILE, and measure each model", panel="another evaluation", low=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForecastOptions(NumericOptions):
     """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,18 +14,22 @@ from gatework.data.augment import Augmentation
 from gatework.data.dates import shown_times
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
-from gatework.tasks.base import Contender, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
 from gatework.tasks.forecast import baselines, folds, measures, results
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
+from gatework.tasks.forecast.options import ForecastEvaluating, ForecastPredicting
 from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batch, Batches, Windows, blocks, make_batch, make_windows
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
 
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
@@ -34,6 +38,10 @@ MOST_SEEN = 500  # training windows that are measured beside validation
 
 class ForecastTask(ForecastPages, SeriesTask):
     """Series of dates and numbers -> the next steps, with intervals."""
+
+    Predicting = ForecastPredicting
+    Evaluating = ForecastEvaluating
+    answers = "series, time, forecast, and a column for each quantile"
 
     # -- model and training ---------------------------------------------------------------------------------
 
@@ -209,6 +217,12 @@ class ForecastTask(ForecastPages, SeriesTask):
         ]
         cuts = [np.array([n]) if there else NOWHERE for n, there in zip(panel.lengths, chosen, strict=True)]
         return make_windows(panel, self.shape(), cuts, scales=False)
+
+    def evaluated(self, trained: Trained, source: Source | None, how: ForecastEvaluating) -> Evaluated:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from gatework.tasks.forecast.backtest import evaluated
+
+        assert how.backtest
+        return evaluated(trained, source, how.backtest)
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)

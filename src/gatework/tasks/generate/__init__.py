@@ -50,6 +50,7 @@ class Generate(GeneratePages):
     """
 
     name = "generate"
+    answers = "prompt and text"
     Options = GenerateOptions
     metric = Metric("nats_per_character", higher=False)
     counted = "units"

@@ -1,0 +1,166 @@
+"""From options to flags: of one task for the verbs that name a task, of all tasks for the verbs that name a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from gatework.commands.told import spoken_warnings
+from gatework.errors import OptionError
+
+if TYPE_CHECKING:
+    from gatework.tasks.base import Task
+    from gatework.training.options import Options
+
+# The order of their headings; others come after them.
+PANELS = ("arguments", "options", "data", "text", "model", "loss", "regularisation", "training", "baselines", "results")
+FILLED = ("task", "given")  # parameters of a verb's function that are no flags
+Verb = Literal["Predicting", "Evaluating", "Explaining"]
+
+
+class Grouped(TyperCommand):
+    """A command whose help lists the task's options under the headings of their panels, its own options first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        records: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                argument = param.param_type_name == "argument"
+                panel = "arguments" if argument else getattr(param, "rich_help_panel", None) or "options"
+                records.setdefault(panel, []).append(record)
+        for panel in sorted(records, key=lambda each: PANELS.index(each) if each in PANELS else len(PANELS)):
+            with formatter.section(panel.capitalize()):
+                formatter.write_dl(records[panel])
+
+
+# -- verbs that name a task ---------------------------------------------------------------------------------
+
+
+def with_options(task: type[Task], action: Callable[..., None]) -> Callable[..., None]:
+    """The action with a parameter for each option; None stands for "not given"."""
+    return _extended(action, [flag(field) for field in dataclasses.fields(task.Options)], task=task)
+
+
+def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], **fixed: Any) -> Callable[..., None]:
+    """The action with further flags, whose values it gets as the mapping `given`."""
+    own = [each for each in inspect.signature(action, eval_str=True).parameters.values() if each.name not in FILLED]
+    names = {each.name for each in own}
+
+    def command(**values: Any) -> None:
+        given = {name: value for name, value in values.items() if name not in names and value is not None}
+        action(**fixed, given=given, **{name: value for name, value in values.items() if name in names})
+
+    parameters = [*own, *flags]
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def flag(field: dataclasses.Field[Any], text: str = "", kind: type | None = None) -> inspect.Parameter:
+    """The flag of an option; `text` stands in place of its own help, `kind` in place of its default's type."""
+    if kind is None:
+        kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
+    spelled = field.name.replace("_", "-")
+    names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
+    text, panel = text or field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
+    annotation = Annotated[kind | None, typer.Option(names, help=text, show_default=False, rich_help_panel=panel)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _choices(field: dataclasses.Field[Any]) -> str:
+    choices = field.metadata.get("choices")
+    return f": {', '.join(map(str, choices))}" if choices else ""
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    if isinstance(default, bool):
+        return " [yes]" if default else " [no]"
+    return "" if default in (None, "") else f" [{default}]"
+
+
+# -- verbs that name a run: its task is known when the run is opened ----------------------------------------
+
+
+def register(app: typer.Typer, action: Callable[..., None], verb: Verb, more: Callable[[], str] = str) -> None:
+    """Adds `action` as a command whose flags are its own and those that any task takes: the fields of `Task.<verb>`.
+
+    The tasks are imported, and torch with them, when the command runs or shows its help, not before. `more` gives
+    further paragraphs for that help.
+    """
+
+    class OfRuns(Grouped):
+        def get_params(self, ctx: Any) -> list[Any]:
+            *own, help_flag = super().get_params(ctx)
+            return [*own, *union(verb), help_flag]
+
+        def format_help_text(self, ctx: Any, formatter: Any) -> None:
+            self.help = "\n\n".join(filter(None, (inspect.getdoc(action), more())))
+            super().format_help_text(ctx, formatter)
+
+    app.command(action.__name__, cls=OfRuns, help=inspect.getdoc(action))(_extended(action, ()))
+
+
+@cache
+def union(verb: Verb) -> tuple[Any, ...]:
+    """The flags that any task takes with a verb."""
+    flags = [flag(found[0][1], _told(found), _kind(found[0][0], verb, name)) for name, found in takers(verb).items()]
+    app = typer.Typer(add_completion=False)
+    app.command()(_extended(lambda given: None, flags))
+    return tuple(typer.main.get_command(app).params)
+
+
+def _kind(task: str, verb: Verb, name: str) -> type:
+    """What a flag is read as; several values are one text, which `chosen` parts."""
+    from gatework import tasks
+    from gatework.training.options import kinds
+
+    base, _, many = kinds(getattr(tasks.get(task), verb))[name]
+    return str if many else base
+
+
+def takers(verb: Verb) -> dict[str, list[tuple[str, dataclasses.Field[Any]]]]:
+    """Option -> the tasks that take it with a verb, each with its field."""
+    from gatework import tasks
+
+    found: dict[str, list[tuple[str, dataclasses.Field[Any]]]] = {}
+    with spoken_warnings():
+        for name, task in tasks.working().items():
+            for field in dataclasses.fields(getattr(task, verb)):
+                found.setdefault(field.name, []).append((name, field))
+    return found
+
+
+def _told(found: Sequence[tuple[str, dataclasses.Field[Any]]]) -> str:
+    """What an option means, and for runs of which tasks."""
+    meanings: dict[str, list[str]] = {}
+    for task, field in found:
+        meanings.setdefault(field.metadata["help"] + _choices(field) + _default(field), []).append(task)
+    return "; ".join(f"{text} ({', '.join(names)})" for text, names in meanings.items())
+
+
+def chosen(task: Task, verb: Verb, given: Mapping[str, Any], run: Path) -> Options:
+    """The options of a verb for a run of this task; refuses those of others, and says whose they are."""
+    kind: type[Options] = getattr(task, verb)
+    own = {field.name for field in dataclasses.fields(kind)}
+    for name in given:
+        if name not in own:
+            others = " and ".join(repr(other) for other, _ in takers(verb)[name])
+            spelled = name.replace("_", "-")
+            raise OptionError(f"--{spelled} works for runs of {others}; {run} holds a run of {task.name!r}")
+    return kind.of({name: _read(kind, name, value) for name, value in given.items()})
+
+
+def _read(kind: type[Options], name: str, value: Any) -> Any:
+    """A flag's value as the option takes it; a text that is meant as it stands is not touched."""
+    from gatework.training.options import kinds, parsed
+
+    base, _, many = kinds(kind)[name]
+    return parsed(kind, name, value) if isinstance(value, str) and (many or base is not str) else value
