@@ -4,18 +4,24 @@
   of its subcommands, as `gatework NAME --help` prints it on a line of 100 characters.
 - docs/cells.md: every cell with its source, its equations and its states.
 - ARCHITECTURE.md: between the marks of a part, one line for every file in it: the first sentence of its docstring.
+- tasks/NAME/estimator.pyi and tasks/__init__.pyi: what editors and type checkers read of the estimators, whose
+  parameters are made from the options when the program runs.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
 
-from gatework import cells
+from gatework import cells, tasks
 from gatework.cli import app
 from gatework.compiler.latex import latex
 
@@ -94,10 +100,64 @@ def first_sentence(path: Path) -> str:
     return re.split(r"(?<=[.:])\s+(?=[A-Z])", " ".join(opening.split()))[0].rstrip(".:").replace("|", "\\|")
 
 
+def stubs() -> dict[Path, str]:
+    """The stub of each estimator module, and that of `gatework.tasks`, where the estimators are found."""
+    homes = {name: home for name, home in tasks.estimators().items() if home.startswith("gatework.")}
+    public = [f"from {home} import {name} as {name}" for name, home in sorted(homes.items())]
+    found = {stub_path(home): stub(home) for home in sorted(set(homes.values()))}
+    return found | {stub_path("gatework.tasks.__init__"): stub("gatework.tasks.__init__", public)}
+
+
+def stub_path(module: str) -> Path:
+    return PACKAGE.parent / f"{module.replace('.', '/')}.pyi"
+
+
+def stub(module: str, further: list[str] | None = None) -> str:
+    """A module's imports, and its functions and classes without their bodies."""
+    loaded = import_module(module.removesuffix(".__init__"))
+    body = ast.parse(stub_path(module).with_suffix(".py").read_text(encoding="utf-8")).body
+    wanted = ast.Import | ast.ImportFrom | ast.If | ast.ClassDef | ast.FunctionDef
+    kept = [bare(node, loaded) for node in body if isinstance(node, wanted) and shown(node)]
+    text = ast.unparse(ast.Module([node for node in kept if getattr(node, "module", "") != "__future__"], []))
+    return formatted("\n".join(["# Written by `make docs`.", *(further or []), text]))
+
+
+def shown(node: ast.AST) -> bool:
+    """Whether a stub has it: all but what is private, yet every class, as others may derive from it."""
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return not node.targets[0].id.startswith("_")
+    if isinstance(node, ast.Expr):
+        return False  # a docstring
+    return isinstance(node, ast.ClassDef) or not getattr(node, "name", "").startswith("_")
+
+
+def bare(node: Any, holder: Any) -> Any:
+    """A function or class without bodies; an estimator with the `__init__` that it has when the program runs."""
+    if isinstance(node, ast.FunctionDef):
+        node.body = [ast.Expr(ast.Constant(...))]
+    if isinstance(node, ast.ClassDef):
+        own = getattr(holder, node.name)
+        signature = inspect.signature(own.__init__)
+        made = [] if node.name.startswith("_") else ast.parse(f"def __init__{signature} -> None: ...").body
+        members = [bare(each, own) for each in node.body if shown(each)]
+        node.body = [*made, *members] or [ast.Expr(ast.Constant(...))]
+    return node
+
+
+def formatted(text: str) -> str:
+    """As ruff writes it, without imports that are not used."""
+    for command in (["check", "--fix", "--quiet", "--select=F401,I"], ["format", "--quiet"]):
+        line = [sys.executable, "-m", "ruff", *command, "--stdin-filename", "stub.pyi", "-"]
+        text = subprocess.run(line, input=text, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return text
+
+
 def main() -> None:
     for name in commands():
         path = COMMANDS / f"{name}.md"
         path.write_text(command_page(name, path.read_text(encoding="utf-8") if path.exists() else ""), encoding="utf-8")
+    for path, text in stubs().items():
+        path.write_text(text, encoding="utf-8")
     CELLS.write_text(cells_page(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")
 

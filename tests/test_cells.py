@@ -277,7 +277,7 @@ def test_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "echo_own" in cells.names()
     with pytest.raises(OptionError, match="holds no cell"):
         cells.use("json")
-    with pytest.raises(CellError, match="clashing_cells and gatework.cells.layernorm both define a cell 'lstm'"):
+    with pytest.raises(CellError, match=r"clashing_cells and gatework\.cells\.layernorm both define a cell 'lstm'"):
         cells.use("clashing_cells")
     for odd in ("", 3, cells):
         with pytest.raises(OptionError, match="is used by its name"):

@@ -506,7 +506,8 @@ def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys)
     assert refused.exit_code == 2
     assert "'epochs' says nothing of how a file is read" in refused.output
     assert "no column 'Id'" in called("predict", trained.run.path, path, *reading, "--keep", "Id").output
-    assert "--horizon is of forecast" in called("predict", trained.run.path, path, "--horizon", "3").output
+    refused = called("predict", trained.run.path, path, "--horizon", "3")
+    assert "--horizon works for runs of 'forecast'" in refused.output and refused.exit_code == 2
 
 
 def test_an_evaluation_on_what_was_learned_says_so(trained, reviews, tmp_path):

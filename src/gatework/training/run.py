@@ -34,7 +34,7 @@ CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "m
 class Run:
     """An open run folder.
 
-    run = Run.open("runs/book", task="generate")
+    run = Run.open("runs/book")
     run.options["hidden_size"], run.weights("best").keys(), run.results()["test"]
     """
 
