@@ -96,34 +96,37 @@ def register(app: typer.Typer, action: Callable[..., None], verb: Verb, more: Ca
     further paragraphs for that help.
     """
 
+    @cache
+    def whole() -> Any:
+        flags = [_flag_of(verb, name, found) for name, found in takers(verb).items()]
+        made = typer.Typer(add_completion=False)
+        made.command()(_extended(action, flags))
+        return typer.main.get_command(made)
+
     class OfRuns(Grouped):
+        """The command without what needs the tasks; what it does is done by the whole one."""
+
         def get_params(self, ctx: Any) -> list[Any]:
-            *own, help_flag = super().get_params(ctx)
-            return [*own, *union(verb), help_flag]
+            return [*whole().params, super().get_params(ctx)[-1]]
+
+        def invoke(self, ctx: Any) -> Any:
+            return whole().invoke(ctx)
 
         def format_help_text(self, ctx: Any, formatter: Any) -> None:
             self.help = "\n\n".join(filter(None, (inspect.getdoc(action), more())))
             super().format_help_text(ctx, formatter)
 
-    app.command(action.__name__, cls=OfRuns, help=inspect.getdoc(action))(_extended(action, ()))
+    app.command(action.__name__, cls=OfRuns, help=inspect.getdoc(action))(lambda: None)
 
 
-@cache
-def union(verb: Verb) -> tuple[Any, ...]:
-    """The flags that any task takes with a verb."""
-    flags = [flag(found[0][1], _told(found), _kind(found[0][0], verb, name)) for name, found in takers(verb).items()]
-    app = typer.Typer(add_completion=False)
-    app.command()(_extended(lambda given: None, flags))
-    return tuple(typer.main.get_command(app).params)
-
-
-def _kind(task: str, verb: Verb, name: str) -> type:
-    """What a flag is read as; several values are one text, which `chosen` parts."""
+def _flag_of(verb: Verb, name: str, found: Sequence[tuple[str, dataclasses.Field[Any]]]) -> inspect.Parameter:
+    """The flag of an option that some tasks take; several values are one text, which `chosen` parts."""
     from gatework import tasks
     from gatework.training.options import kinds
 
+    task, field = found[0]
     base, _, many = kinds(getattr(tasks.get(task), verb))[name]
-    return str if many else base
+    return flag(field, _told(found), str if many else base)
 
 
 def takers(verb: Verb) -> dict[str, list[tuple[str, dataclasses.Field[Any]]]]:

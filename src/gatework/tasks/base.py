@@ -164,12 +164,11 @@ class Task(ABC):
     def examples(self, source: Source) -> Any:
         """New data, encoded with what `prepare` or `restore` set."""
 
-    @abstractmethod
     def assets(self) -> dict[str, str]:
         """File name -> text of all that the run folder must keep besides options and weights."""
+        return {}
 
-    @abstractmethod
-    def restore(self, assets: Mapping[str, str]) -> None:
+    def restore(self, assets: Mapping[str, str]) -> None:  # noqa: B027 (nothing, where `assets` gives nothing)
         """Takes back what `assets` gave."""
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:

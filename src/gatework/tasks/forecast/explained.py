@@ -153,9 +153,6 @@ class SeriesForecast(Subject):
         scaled = self._chosen(self.model(batch)[:, :, 0]).double().numpy()
         return scaled * batch.scale + batch.center
 
-    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
-        return self.replaced(windows)
-
     @torch.no_grad()
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
         """Older values are missing, as they are at the beginning of a series; level and scale are those of the rest."""

@@ -99,9 +99,6 @@ class NextUnit(Subject):
     def whole(self) -> np.ndarray:
         return self._expected(self.ids)
 
-    def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
-        return self.replaced(windows)
-
     @torch.no_grad()
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
         outputs = np.stack([self._expected(self.ids[len(self.ids) - length :]) for length in lengths])
