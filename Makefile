@@ -12,7 +12,7 @@ help:
 	@echo "make demo     trains on embedded data and says where the reports are"
 	@echo "make test     the whole test suite"
 	@echo "make lint     ruff and pyright"
-	@echo "make docs     renews docs/commands and the file tables of ARCHITECTURE.md"
+	@echo "make docs     renews docs/commands, stubs and the file tables of ARCHITECTURE.md"
 	@echo "make bench    the kernels against their peers on this machine"
 	@echo "make figures  every figure of the jobs, measured again: an hour on two cores"
 	@echo "make tables   the long tables of docs/, measured again: hours"
