@@ -192,7 +192,8 @@ def test_names_in_documents_exist(path: Path) -> None:
 
 def exists(token: str) -> bool:
     if "/" in token or token.endswith((".py", ".md", ".toml", ".txt")):
-        return any((root / token.rstrip("/")).exists() for root in (PACKAGE, ROOT))
+        in_a_task = "/" not in token and any((PACKAGE / "tasks").glob(f"*/{token}"))  # what each task's folder may hold
+        return in_a_task or any((root / token.rstrip("/")).exists() for root in (PACKAGE, ROOT))
     if token.startswith("make "):
         return f"\n{token.split()[1]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
     if token.startswith("gatework "):
