@@ -13,8 +13,9 @@ from compare import assert_close
 from gatework.backends import reference
 from gatework.backends.llvm.isa import ISAS
 from gatework.compiler.ir import Graph
-from gatework.runtime import cpu
-from gatework.runtime.program import Grads, Pass, Program
+from gatework.runtime.llvm import cpu
+from gatework.runtime.llvm.compiled import Compiled
+from gatework.runtime.program import Gradients, Pass
 from gatework.runtime.rows import Rows
 
 HERE = [name for name, isa in ISAS.items() if cpu.supported(isa)]
@@ -87,7 +88,7 @@ class Pair:
     def __init__(self, graph: Graph, at: Setting):
         self.graph, self.at, self.made = graph, at, draw(graph, at)
         self.rows = rows_of(self.made, at.T, at.layout)
-        self.program = Program(graph, self.made.sizes, at.dtype, ISAS[at.isa], at.recompute)
+        self.program = Compiled(graph, self.made.sizes, at.dtype, ISAS[at.isa], at.recompute)
         self.steps = {i.name for i in graph.inputs if i.per == "step"}
         self.inputs = {k: self.flat(v) if k in self.steps else self.cast(v) for k, v in self.made.inputs.items()}
         self.start, self.weights = self.casts(self.made.start), self.casts(self.made.weights)
@@ -102,10 +103,15 @@ class Pair:
         return {k: self.cast(v) for k, v in table.items()}
 
     # ---- the kernel
+    def forget(self) -> None:
+        """Plan calls anew."""
+        self.program.scripts.clear()
+        self.program.launches.clear()
+
     def forward(self, train: bool = True) -> Pass:
         return self.program.forward(self.rows, self.inputs, self.start, self.weights, train=train)
 
-    def backward(self, done: Pass, **options: Any) -> Grads:
+    def backward(self, done: Pass, **options: Any) -> Gradients:
         d_history = {s: self.flat(v) for s, v in self.made.d_history.items()}
         return self.program.backward(done, d_history, self.casts(self.made.d_final), **options)
 
@@ -139,7 +145,7 @@ class Pair:
         for s in self.graph.states:
             same(done.final[s.name], trained.final[s.name], f"{self.graph.name} {self.at}: inference, final {s.name}")
 
-    def check_backward(self, got: Grads, loosen: float) -> None:
+    def check_backward(self, got: Gradients, loosen: float) -> None:
         want = reference.run_backward(*self.call, self.made.d_history, self.made.d_final, self.made.lengths)
         for name in self.steps | {i.name for i in self.graph.inputs if i.per == "sequence"}:
             expected = want.inputs[name]

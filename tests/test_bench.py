@@ -22,8 +22,9 @@ from gatework.bench.timing import Contestant, Sample, measure, ratio
 from gatework.cli import app
 from gatework.errors import KernelError, OptionError
 from gatework.layers import layouts
-from gatework.runtime import cpu, get_threads, set_threads
-from gatework.runtime.program import SCALARS
+from gatework.runtime import get_threads, set_threads
+from gatework.runtime.llvm import cpu
+from gatework.runtime.llvm.compiled import SCALARS
 
 SMALL = Shape(5, 3, 6, 7)
 QUICK = {"runs": 3, "seconds": 1e-3}

@@ -16,7 +16,7 @@ import pytest
 
 import children
 from gatework import cells
-from gatework.runtime import cache, cpu, kernel
+from gatework.runtime.llvm import cache, cpu, kernel
 from kernel_check import HERE, Pair, Setting, same
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")

@@ -19,7 +19,7 @@ from compare import assert_all_close
 from gatework import cells
 from gatework.backends.llvm.isa import ISAS
 from gatework.compiler.pipeline import prepare
-from gatework.runtime.program import Program
+from gatework.runtime.llvm.compiled import Compiled
 from gatework.runtime.rows import Rows
 from kernel_check import HERE, LAYOUTS, Pair, Setting, check, same
 
@@ -274,5 +274,5 @@ def test_programs_of_other_sizes_share_code() -> None:
     graph = cells.get("mgu").graph
     for H in (4, 19):
         check(graph, replace(Setting(), H=H, seed=H))
-    programs = [Program(graph, {"I": 3, "H": H}, "float32", ISAS[HERE[0]]) for H in (4, 19)]
+    programs = [Compiled(graph, {"I": 3, "H": H}, "float32", ISAS[HERE[0]]) for H in (4, 19)]
     assert len({tuple(p.inference.slots) for p in programs}) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +10,8 @@ from hypothesis import strategies as st
 from gatework.compiler.lang import Cell
 from gatework.compiler.pipeline import prepare
 from gatework.runtime import set_threads
-from gatework.runtime.script import Mode
+from gatework.runtime.llvm import compiled
+from gatework.runtime.llvm.script import Mode
 from kernel_check import HERE, LAYOUTS, Pair, Setting, check
 from random_cells import random_cells
 from test_threads import assert_same, results
@@ -51,9 +50,9 @@ def test_sharing_and_hoisting_change_no_bit(
     pair = Pair(prepare(cell.graph, wrapped), at)
     found = []
     for mode in (Mode(1, False, not hoist), Mode(count, by_units, hoist)):
-        pair.program.scripts.clear()
+        pair.forget()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys.modules["gatework.runtime.program"], "choose_mode", lambda *_, mode=mode: (mode, "drawn"))
+            patch.setattr(compiled, "choose_mode", lambda *_, mode=mode: (mode, "drawn"))
             found.append(results(pair, mode.threads, together=False))
     set_threads(None)
     assert_same(found[1], found[0])

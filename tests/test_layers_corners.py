@@ -6,7 +6,6 @@ import copy
 import gc
 import os
 import pickle
-import sys
 import threading
 import time
 import weakref
@@ -19,9 +18,10 @@ from torch.nn.utils import parametrizations
 from torch.testing import assert_close
 
 import gatework
-from gatework.errors import OptionError
+from gatework.errors import DataError, OptionError
 from gatework.layers import from_torch, to_torch
 from gatework.layers.errors import LayerError
+from gatework.runtime.llvm import launch
 
 I, H = 5, 7
 
@@ -131,7 +131,7 @@ def test_weights_are_packed_once_for_all_shapes() -> None:
         layer(x, lengths=torch.tensor([steps, 1, 1]))[0].sum().backward()
     assert len(program.scripts) > 20
     assert len(binding.kept) == 1, "a copy of the weights for every shape"
-    assert len(program.panels) <= 4, "packed weights for every shape"
+    assert len(program.shared.memory.packed) <= 4, "packed weights for every shape"
 
 
 def test_layers_of_one_shape_and_both_directions_keep_their_weights_packed() -> None:
@@ -151,7 +151,7 @@ def test_working_memory_that_grows_leaves_nothing_behind(grad: bool) -> None:
     program = layer.binding(0).program(torch.float32)
     with torch.set_grad_enabled(grad):
         want = layer(short)[0]
-        old = weakref.ref(program.buffers["hoisted:0"])
+        old = weakref.ref(program.shared.memory.buffers["hoisted:0"])
         layer(long)
         assert old() is None
         assert torch.equal(layer(short)[0], want), "a prepared call writes where its memory was"
@@ -159,14 +159,14 @@ def test_working_memory_that_grows_leaves_nothing_behind(grad: bool) -> None:
 
 @pytest.mark.parametrize("grad", [True, False])
 def test_very_large_working_memory_is_given_back(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["gatework.runtime.program"], "BUFFER_BYTES", 60_000)
+    monkeypatch.setattr(launch, "BUFFER_BYTES", 60_000)
     layer, x = gatework.LSTM(I, 12 + grad), torch.randn(400, 2, I)
     program = layer.binding(0).program(torch.float32)
     with torch.set_grad_enabled(grad):
         first = layer(x)[0]
-        assert not program.buffers
+        assert not program.shared.memory.buffers
         assert torch.equal(layer(x)[0], first) and torch.equal(layer(x[:2])[0], first[:2])
-        assert program.buffers, "small memory is given back too"
+        assert program.shared.memory.buffers, "small memory is given back too"
 
 
 def test_options_changed_later_act_on_other_devices_too() -> None:
@@ -321,3 +321,18 @@ def test_complex_numbers_are_refused(cell: str, grad: bool) -> None:
 def test_odd_values_of_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         gatework.Recurrent("mgu", I, H, **options)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_values_are_checked_on_every_way(grad: bool) -> None:
+    layer, x = gatework.LSTM(I, H), torch.randn(4, 2, I)
+    with torch.set_grad_enabled(grad):
+        layer(x)
+        gatework.runtime.check_finite(True)
+        try:
+            layer(x)
+            with pytest.raises(DataError, match="input 'x' is nan"):
+                layer(x.where(x > x.min(), torch.nan))
+        finally:
+            gatework.runtime.check_finite(False)
+        layer(x.where(x > x.min(), torch.nan))

@@ -52,7 +52,7 @@ def test_the_same_results(kind: str, options: dict, dtype: torch.dtype, taken: l
         for hx in (None, (h, h + 1) if kind == "LSTM" else h):
             ordinary, quick = both(layer, x, hx)
             assert_close(quick, ordinary)
-    assert taken == [True, False] * 10
+    assert taken == [True] * 10, "with gradients the short way is not asked"
 
 
 def test_batch_first_and_projections(taken: list[bool]) -> None:
@@ -60,10 +60,10 @@ def test_batch_first_and_projections(taken: list[bool]) -> None:
     for shape in ((1, 1, I), (1, 6, I), (4, 1, I)):
         ordinary, quick = both(layer, torch.randn(shape))
         assert_close(quick, ordinary)
-    assert taken == [True, False] * 3
+    assert taken == [True] * 3
     ordinary, quick = both(layer, torch.randn(4, 6, I))
     assert_close(quick, ordinary)
-    assert taken[-2:] == [False, False], "a rectangle that must be turned goes the ordinary way"
+    assert taken[-1] is False, "a rectangle that must be turned goes the ordinary way"
 
 
 def test_results_are_the_callers_own() -> None:
@@ -125,7 +125,7 @@ def test_dropout_and_masks_go_the_ordinary_way(taken: list[bool]) -> None:
             assert not torch.equal(layer(x)[0], layer(x)[0])
             layer.eval()
             assert torch.equal(layer(x)[0], layer(x)[0])
-    assert taken == [False, False, True, True] * 3
+    assert taken == [False, True] * 3
 
 
 def test_errors_are_those_of_the_ordinary_way() -> None:

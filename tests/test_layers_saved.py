@@ -267,6 +267,21 @@ def test_no_streams_and_no_steps(tmp_path: Path, x: np.ndarray) -> None:
     assert runtime.load(saved("both ways", tmp_path)[1]).run(x[:0]).shape == (0, B, 2 * H)
 
 
+@pytest.mark.parametrize("wrong", [np.zeros((2, H)), np.full((B, H), "much"), np.full((B, 6), "much"), None])
+def test_a_refused_state_leaves_the_runner_as_it_was(wrong: Any, tmp_path: Path, x: np.ndarray) -> None:
+    runner = runtime.load(saved("stack", tmp_path)[1])
+    runner.step(x[0])
+    kept = runner.state
+    for layer in range(2):
+        given = [{name: values + 1 for name, values in states.items()} for states in kept]
+        given[layer]["h"] = wrong
+        with pytest.raises(ShapeError):
+            runner.state = given
+        for states, before in zip(runner.state, kept, strict=True):
+            assert all(np.array_equal(states[name], before[name]) for name in before)
+    assert runner.batch == B
+
+
 def test_a_cell_with_inputs_of_every_kind(tmp_path: Path, x: np.ndarray) -> None:
     @gatework.cell(per={"where": "sequence", "rate": "call"}, width={"gap": "1", "where": "P", "rate": "1"})
     def told(x: Any, gap: Any, where: Any, rate: Any, h: Any, W: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatework.backends.llvm.isa import ISAS
-from gatework.runtime import cpu, kernel
+from gatework.runtime.llvm import cpu, kernel
 from gatework.runtime.memory import Pool, Recent
 from kernel_check import HERE
 

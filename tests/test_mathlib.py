@@ -19,7 +19,7 @@ from gatework.backends.llvm import mathlib
 from gatework.backends.llvm.emit import Function, module
 from gatework.backends.llvm.isa import ISAS
 from gatework.backends.llvm.mathlib import Math
-from gatework.runtime import cpu
+from gatework.runtime.llvm import cpu
 from kernel_check import HERE
 
 FUNCTIONS = ("exp", "log", "log1p", "sigmoid", "tanh")

@@ -15,9 +15,9 @@ from gatework.compiler.pipeline import prepare
 from gatework.compiler.plan import Access, Plan, choose_saved, leaf_homes, loads_of, plan_forward, plan_replay
 from gatework.compiler.plan_backward import plan_backward
 from gatework.compiler.show_plan import plan_text
-from gatework.runtime.program import step_chunks
+from gatework.runtime.llvm.compiled import step_chunks
+from gatework.runtime.llvm.script import Mode, segments, split_rows
 from gatework.runtime.rows import Rows
-from gatework.runtime.script import Mode, segments, split_rows
 from kernel_check import LAYOUTS, Pair, Setting, rows_of, same
 from test_threads import assert_same, results
 
@@ -269,9 +269,9 @@ def test_hoisting_changes_no_bit(name: str, dtype: str, monkeypatch: pytest.Monk
     pair = Pair(cells.get(name).graph, Setting(T=9, B=3, H=40, I=30, dtype=dtype, layout="ragged"))
     found = []
     for hoist in (False, True):
-        pair.program.scripts.clear()
+        pair.forget()
         monkeypatch.setattr(
-            sys.modules["gatework.runtime.program"],
+            sys.modules["gatework.runtime.llvm.compiled"],
             "choose_mode",
             lambda *a, hoist=hoist: (Mode(1, False, hoist), "forced"),
         )
@@ -294,8 +294,8 @@ def test_cutting_into_chunks_changes_no_more_than_the_order_of_sums(most: int, m
     """Where a sequence is cut depends on the layer alone; another cut adds weight gradients up in another order."""
     pair = Pair(cells.get("lstm").graph, Setting(T=20, B=33, H=21, layout="ragged", recompute=True))
     want = results(pair, 1)
-    pair.program.scripts.clear()
-    monkeypatch.setattr(sys.modules["gatework.runtime.program"], "chunk_rows", lambda _: most)
+    pair.forget()
+    monkeypatch.setattr(sys.modules["gatework.runtime.llvm.compiled"], "chunk_rows", lambda _: most)
     got = results(pair, 1)
     for name, values in want.items():
         if name.startswith("w "):

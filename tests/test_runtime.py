@@ -21,8 +21,10 @@ from gatework.compiler.pipeline import prepare
 from gatework.compiler.plan import choose_saved, plan_forward, plan_replay
 from gatework.compiler.plan_backward import plan_backward
 from gatework.errors import DataError, GateworkError, KernelError, OptionError, ShapeError
-from gatework.runtime import cpu, kernel, select
+from gatework.runtime import select
+from gatework.runtime.frame import Slots
 from gatework.runtime.interpreted import Interpreted
+from gatework.runtime.llvm import cpu, kernel
 from gatework.runtime.rows import Rows
 from kernel_check import HERE, Pair, Setting, same
 
@@ -333,7 +335,7 @@ def test_text_that_is_no_code() -> None:
 def test_a_function_that_is_not_there(pair: Pair) -> None:
     pair.forward()
     with pytest.raises(KernelError, match="has no function 'nothing'"):
-        pair.program.training.code["nothing"]
+        pair.program.kernels.training.code["nothing"]
 
 
 MAIN = (
@@ -363,7 +365,7 @@ def test_code_for_aarch64_is_assembled(name: str, scalar: str) -> None:
             "infer": plan_forward(graph, train=False), "train": plan_forward(graph, True, saved),
             "backward": plan_backward(backward, saved), "replay": plan_replay(graph, saved),
         }  # fmt: skip
-        slots = {n: i for i, n in enumerate(kernel.slot_names(graph, list(plans.values())))}
+        slots = Slots(graph, plans.values())
         stages = [(p, key, i, s) for key, p in plans.items() for i, s in enumerate([*p.stages, *p.products])]
         text = module([epilogue(s, p, slots, f"{key}_{i}", isa, scalar) for p, key, i, s in stages], isa)
     image = cpu.compile_object(text, isa)
@@ -490,6 +492,21 @@ def test_streams_refuse(pair: Pair) -> None:
     for batch in (0, -1, 1.0, True):
         with pytest.raises(OptionError, match="a whole number of at least 1"):
             runtime.Stream(pair.program, pair.weights, batch)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 12)), np.full((5, 12), "much"), np.zeros((5, 12), complex), None])
+def test_a_refused_state_leaves_the_stream_as_it_was(pair: Pair, wrong: Any) -> None:
+    """Whichever of the states is the wrong one."""
+    stream, x = runtime.Stream(pair.program, pair.weights, 5), pair.inputs["x"][:5]
+    stream.step(x)
+    kept = stream.state
+    for right, bad in (("h", "c"), ("c", "h")):
+        with pytest.raises(ShapeError, match=f"state '{bad}'"):
+            stream.state = {right: np.full((5, 12), 7.0), bad: wrong}
+        with pytest.raises(ShapeError, match="no state 'k'"):
+            stream.state = {right: np.full((5, 12), 7.0), "k": kept[bad]}
+        for name, values in stream.state.items():
+            same(values, kept[name], name)
 
 
 def test_errors_are_ours() -> None:

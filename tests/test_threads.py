@@ -17,7 +17,8 @@ import pytest
 import children
 from gatework import cells
 from gatework.errors import OptionError
-from gatework.runtime import get_threads, program, set_threads, threads
+from gatework.runtime import get_threads, program, set_threads
+from gatework.runtime.llvm import team as threads
 from kernel_check import HERE, Pair, Setting, same
 
 # Enough work to share: by rows (a large batch), by units (few rows, wide), by rows of unequal length, with reductions.
@@ -71,14 +72,14 @@ def test_same_bits_for_any_number_of_threads(how: str) -> None:
 
 def test_same_bits_for_both_ways_of_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same call shared by rows and by units."""
-    from gatework.runtime.script import Mode
+    from gatework.runtime.llvm.script import Mode
 
     pair = Pair(cells.get("lstm").graph, Setting(T=5, B=9, H=70, I=30, dtype="float32"))
     want = results(pair, 1)
     for by_units, hoist in ((True, True), (True, False), (False, True), (False, False)):
-        pair.program.scripts.clear()
+        pair.forget()
         monkeypatch.setattr(
-            sys.modules["gatework.runtime.program"], "choose_mode",
+            sys.modules["gatework.runtime.llvm.compiled"], "choose_mode",
             lambda p, rows, count, mode=(by_units, hoist): (Mode(count, *mode), f"{count} threads, forced"),
         )  # fmt: skip
         assert_same(results(pair, 3), want)
@@ -100,7 +101,7 @@ START = """
     {first}
     import test_threads as t
     from gatework import cells
-    from gatework.runtime import threads
+    from gatework.runtime.llvm import team as threads
     pairs = [t.Pair(cells.get(name).graph, at) for name, at in (t.SHARED["by rows"], t.SHARED["by units"])]
 """
 COMPARE = """
@@ -117,7 +118,7 @@ def test_a_pool_of_our_own_without_torch() -> None:
         + COMPARE
         + """
     assert "torch" not in sys.modules
-    assert isinstance(threads.team(), threads.Pool) and len(threads.team().workers) == 3
+    assert isinstance(threads.team(), threads.Workers) and len(threads.team().workers) == 3
     import torch                                    # from here on it is torch's team
     """
         + COMPARE
@@ -138,7 +139,7 @@ FORKED = (
         try:
             for pair in pairs:
                 t.assert_same(t.results(pair, 3), t.results(pair, 1))
-            assert isinstance(threads.team(), threads.Pool)
+            assert isinstance(threads.team(), threads.Workers)
             os._exit(0)
         except BaseException as error:
             print(repr(error)[:2000], flush=True)

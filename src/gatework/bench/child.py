@@ -76,7 +76,7 @@ def first_use(cell: str, dtype: str) -> dict[str, float]:
     began = time.perf_counter()
     from gatework.bench.case import Case
     from gatework.bench.settings import Shape
-    from gatework.runtime import cpu
+    from gatework.runtime.llvm import cpu
 
     cpu.best_isa()
     loaded = time.perf_counter()

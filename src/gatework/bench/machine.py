@@ -11,7 +11,7 @@ from typing import Any
 
 import gatework
 from gatework.bench.settings import processors
-from gatework.runtime import cpu
+from gatework.runtime.llvm import cpu
 from gatework.training.environment import commit
 
 LIBRARIES = ("numpy", "llvmlite", "torch", "onnxruntime", "jax", "keras")

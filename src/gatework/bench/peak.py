@@ -15,9 +15,9 @@ import numpy as np
 
 from gatework.backends.llvm.emit import Function, module
 from gatework.backends.llvm.isa import Isa
-from gatework.runtime import cpu, threads
+from gatework.runtime.llvm import cpu, team
+from gatework.runtime.llvm.compiled import SCALARS
 from gatework.runtime.memory import aligned_zeros
-from gatework.runtime.program import SCALARS
 
 ADDERS = 16  # accumulators, and vectors read in one turn of the loop
 
@@ -117,7 +117,7 @@ class Peak:
         if self.threads == 1:
             self.alone(self.job.ctypes.data)
         else:
-            threads.team().run(self.code[self.name], self.job.ctypes.data, self.threads)
+            team.team().run(self.code[self.name], self.job.ctypes.data, self.threads)
 
     @property
     def result(self) -> np.ndarray:

@@ -4,17 +4,30 @@ A step runs as a list of *stages*. One stage makes, for one width of units, all 
 then the elementwise work that follows, on accumulators that never leave the core. A product of a value that was only
 just computed needs that value for *all* units, so it starts a new stage; so does a reduction over units.
 
-    Access      where a value can be read: an array and how its rows are found
-    Section     products of one operand with neighbouring columns of a stage
-    Stage       sections, elementwise body, stores        (or reductions, `rows=True`)
-    Plan        stages in order, arrays, products that may leave the loop, gradients to accumulate
+    Access         where a value can be read: an array and how its rows are found
+    Term           one product, added to a column of a stage
+    Store          a value written to an array
+    Stage          terms by column, elementwise body, stores        (or reductions over units, `rows=True`)
+    Accumulation   a weight gradient: products summed over all rows
+    Plan           stages in order, arrays, products that may leave the loop, gradients to accumulate
 
 How rows of an array are found at step s, for row r of the batch ("mode"):
 
-    "cur"    offsets[s] + r                     a sequence                      "local"  the same, in a buffer of one
-    chunk of steps
-    "prev"   offsets[s-1] + r, at s = 0 the start array's row r                 "row"    r: one row for each sequence
-    "one"    one row shared by all              "call"   one number
+    "cur"    offsets[s] + r                     a sequence
+    "local"  the same, in a buffer of one chunk of steps
+    "prev"   offsets[s-1] + r, at s = 0 the start array's row r
+    "row"    r: one row for each sequence
+    "one"    one row shared by all
+    "call"   one number
+
+An array's name is its kind and what it belongs to: "history:c". The runtime gives each a number (runtime/frame.py).
+
+    input vector           what a step reads: an input, a parameter that is a vector
+    history state          a state at all steps, or one carried from step to step in place
+    start                  a state before the first step
+    saved value chunk      nodes: kept by training for the backward pass, handed from stage to stage, kept for a chunk
+    units                  how many units a width has
+    ct d dinput            gradients: of a state as it runs backward, of a history, of an input
 """
 
 from __future__ import annotations
@@ -33,6 +46,20 @@ RECOMPUTE_IN_STAGE = 4
 class Access(NamedTuple):
     array: str
     mode: str
+
+    @property
+    def kind(self) -> str:
+        return self.array.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """What the array belongs to: an input, a state, a parameter, a node."""
+        return self.array.partition(":")[2]
+
+    @property
+    def start(self) -> str:
+        """The array that holds a state before the first step."""
+        return f"start:{self.name}"
 
 
 class Term(NamedTuple):

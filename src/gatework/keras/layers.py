@@ -11,7 +11,7 @@ from torch import Tensor
 from gatework.keras.activations import name_of
 from gatework.keras.graphs import Form, binding, masks
 from gatework.keras.loop import Call, inside, loop
-from gatework.layers.dispatch import transformed
+from gatework.layers.call import transformed
 
 registered = keras.saving.register_keras_serializable("gatework")
 

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from gatework.errors import ShapeError
 from gatework.layers.autograd import recurrence
-from gatework.layers.binding import DTYPES, Binding
-from gatework.layers.ragged import Rectangle, put, take
+from gatework.layers.batches import Rectangle, put, take
+from gatework.layers.binding import DTYPES, Binding, Setting
 from gatework.runtime.rows import Rows
 
 
@@ -36,7 +36,7 @@ class Call(NamedTuple):
         """The kernel over flat rows (N, F), sequences in `order`: the history (N, u) and the last states (B, u)."""
         batch = [*(self.drops[name] for name in self.binding.sequences), *self.starts]
         batch = batch if order is None else [t.index_select(0, order) for t in batch]
-        return recurrence(self.binding, rows, False, {}, [flat, *batch, *self.parameters])
+        return recurrence(self.binding, Setting(rows), [flat, *batch, *self.parameters])
 
 
 def loop(call: Call, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +14,25 @@ from torch import Tensor
 
 from gatework import runtime
 from gatework.compiler.ir import Graph
-from gatework.layers.errors import LayerError
 from gatework.layers.parameters import Declared
-from gatework.runtime import checks
 from gatework.runtime.memory import Recent
 from gatework.runtime.program import Program
+from gatework.runtime.rows import Rows
 
 PREPARED_BYTES, KEPT_BYTES = 64 << 20, 256 << 20
 DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+
+Tensors = Sequence[Any]  # tensors in a binding's order; None is a start that the cell gives itself
+
+
+class Setting(NamedTuple):
+    """What a call says beside its tensors: `rates` are the inputs that are one number for the whole call; `room` is
+    where the output's history goes, if somewhere in particular."""
+
+    rows: Rows
+    return_all: bool = False
+    rates: Mapping[str, float] = MappingProxyType({})
+    room: Tensor | None = None
 
 
 class Binding:
@@ -30,9 +42,13 @@ class Binding:
     registered operator, the same in every process. `turned` parameters lie transposed in memory (Keras')."""
 
     def __init__(
-        self, graph: Graph, sizes: dict[str, int], declared: Declared, recompute: bool = False,
+        self,
+        graph: Graph,
+        sizes: dict[str, int],
+        declared: Declared,
+        recompute: bool = False,
         turned: tuple[int, ...] = (),
-    ):  # fmt: skip
+    ):
         pieces = declared.pieces
         self.graph, self.sizes, self.pieces, self.recompute = graph, sizes, pieces, recompute
         self.param_shapes = list(declared.shapes.values())
@@ -47,7 +63,7 @@ class Binding:
         self.first_param = self.first_start + len(self.states)
         self.single = tuple((key, found[0]) for key, found in pieces.items() if len(found) == 1)
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
-        self._programs: dict[torch.dtype, Any] = {}
+        self._programs: dict[torch.dtype, Program] = {}
         self.turned = turned
         self.prepared, self.kept = Recent(64, PREPARED_BYTES), Recent(16, KEPT_BYTES)
         said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
@@ -58,33 +74,13 @@ class Binding:
     def size(self, width: str) -> int:
         return 1 if width == "1" else self.sizes[width]
 
-    def program(self, dtype: torch.dtype) -> Any:
-        """The kernel for float32 or float64."""
+    def program(self, dtype: torch.dtype) -> Program:
+        """What runs, for float32 or float64."""
         found = self._programs.get(dtype)
         if found is None:
-            options = {"recompute": True} if self.recompute else {}
-            found = self._programs[dtype] = runtime.program(self.graph, self.sizes, DTYPES[dtype], **options)
+            found = runtime.program(self.graph, self.sizes, DTYPES[dtype], self.recompute)
+            self._programs[dtype] = found
         return found
-
-    def checked(self, tensors: Sequence[Any]) -> list[Any]:
-        """The tensors as kernels read them, contiguous and with their signs; refuses parameters that are not what the
-        layer was built with."""
-        params = tensors[self.first_param :]
-        self.check_parameters(params)
-        tensors = [t if t is None else t.resolve_neg() if t.is_contiguous() else t.contiguous() for t in tensors]
-        for p in self.turned:
-            given = params[p].resolve_neg()
-            tensors[self.first_param + p] = given if given.t().is_contiguous() else given.t().contiguous().t()
-        return tensors
-
-    def check_parameters(self, params: Sequence[Any]) -> None:
-        if [p.shape for p in params] != self.param_shapes or not all(p.is_cpu for p in params):
-            found = ", ".join(f"{tuple(p.shape)} on {p.device}" for p in params)
-            raise LayerError(f"parameters of {self.graph.name} must be {self.param_shapes} on the cpu; got {found}")
-
-    def direct(self, tensors: Sequence[Any]) -> bool:
-        """Whether a compiled kernel reads these tensors where they lie."""
-        return not checks.finite() and isinstance(self.program(tensors[0].dtype), Program)
 
     def weights(self, params: Sequence[Any]) -> dict[str, Any]:
         """The graph's weights by key, as views of the parameters (sums where a weight has several pieces)."""

@@ -9,19 +9,20 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gatework.layers.binding import Binding
-from gatework.runtime import bound, threads
-from gatework.runtime.bound import Bound
+from gatework.layers.binding import Binding, Setting, Tensors
+from gatework.layers.errors import LayerError
+from gatework.runtime.frame import Frame
 from gatework.runtime.memory import aligned_zeros
+from gatework.runtime.program import Kind
 from gatework.runtime.rows import Rows
+from gatework.runtime.settings import settings
 
-Tensors = Sequence[Tensor | None]
 KEEP_PACKED_ROWS = 256
 
 _memcmp = (ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)).memcmp
@@ -31,7 +32,7 @@ _memcmp.argtypes, _memcmp.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_
 class Places:
     """Where the addresses of a binding's parameters go in the table of a prepared call."""
 
-    def __init__(self, binding: Binding, table: Bound, kinds: Sequence[str], params: Sequence[Tensor]):
+    def __init__(self, binding: Binding, frame: Frame, params: Sequence[Tensor]):
         self.sums = sorted({tuple(p.param for p in pieces) for _, pieces in binding.summed})
         sources = {s: len(params) + k for k, s in enumerate(self.sums)}
         self.words: list[tuple[int, int, int]] = []  # (word of the table, parameter or sum, bytes from its beginning)
@@ -39,11 +40,11 @@ class Places:
             first = pieces[0]
             param = params[first.param]
             source = first.param if len(pieces) == 1 else sources[tuple(p.param for p in pieces)]
-            for kind in kinds:
-                if f"{kind}:{key}" in table.address:
-                    lay_parameter(table, f"{kind}:{key}", param)
-                    offset = first.start * param.stride(0) * param.element_size()
-                    self.words.append((table.address[f"{kind}:{key}"], source, offset))
+            offset = first.start * param.stride(0) * param.element_size()
+            for role in (frame.layout.weights, frame.layout.vectors):
+                if key in role:
+                    lay_parameter(frame, role[key], param)
+                    self.words.append((role[key], source, offset))
 
     def added(self, params: Sequence[Tensor]) -> list[Tensor]:
         """The sums of parameters, as new tensors."""
@@ -54,40 +55,38 @@ class Places:
             table[word] = addresses[source] + offset
 
 
-def lay_parameter(table: Bound, name: str, param: Tensor) -> None:
+def lay_parameter(frame: Frame, place: int, param: Tensor) -> None:
     """Parameters that lie transposed (see Binding) have other strides than contiguous ones."""
     if param.dim() == 2:
-        table.lay(name, *param.stride())
+        frame.lay(place, *param.stride())
 
 
 class Prepared:
     """What forward and backward calls of a binding over one layout of rows share."""
 
-    kinds = ("weight", "vector")
-
-    def __init__(self, binding: Binding, rows: Rows, table: Bound, tensors: Tensors):
-        self.binding, self.rows, self.bound, self.program = binding, rows, table, table.program
-        self.dtype = tensors[0].dtype  # type: ignore[union-attr]
-        address = table.address
-        self.places = Places(binding, table, self.kinds, tensors[binding.first_param :])  # type: ignore[arg-type]
-        names = [f"input:{n}" for n in (*binding.steps, *binding.sequences)] + [f"start:{s}" for s in binding.states]
-        self.reads = [(k, address[n]) for k, n in enumerate(names) if n in address]
-        self.rates = [(address[f"input:{n}"], n) for n in binding.rates if f"input:{n}" in address]
+    def __init__(self, binding: Binding, frame: Frame, rows: Rows, tensors: Tensors):
+        self.binding, self.rows, self.frame, self.shared = binding, rows, frame, frame.shared
+        self.table, layout = frame.table, frame.layout
+        self.dtype = tensors[0].dtype
+        self.places = Places(binding, frame, tensors[binding.first_param :])
+        inputs = [layout.inputs.get(name) for name in (*binding.steps, *binding.sequences)]
+        places = [*inputs, *(layout.starts.get(state) for state in binding.states)]
+        self.reads = [(k, place) for k, place in enumerate(places) if place is not None]
+        self.rates = [(layout.inputs[name], name) for name in binding.rates if name in layout.inputs]
         states = zip(binding.graph.states, binding.widths, strict=True)
         self.own_starts = [torch.full((rows.batch, w), s.start, dtype=self.dtype) for s, w in states]
-        self.saved = table.saved
-        self.one_thread: Any = None
-        self.nbytes = sum(s.nbytes for s in self.own_starts) + table.script.nbytes
+        self.saved = layout.saved
+        self.nbytes = sum(s.nbytes for s in self.own_starts) + frame.nbytes
 
     def starts(self, tensors: Tensors) -> list[Tensor]:
         first = self.binding.first_start
         return [own if given is None else given for given, own in zip(tensors[first:], self.own_starts, strict=False)]
 
-    def point_inputs(self, tensors: Tensors, starts: Sequence[Tensor], rates: dict[str, float]) -> list[Tensor]:
+    def point_inputs(self, tensors: Tensors, starts: Sequence[Tensor], rates: Mapping[str, float]) -> list[Tensor]:
         """Inputs, starts and rates; gives what must stay alive until the call has run."""
-        table, first = self.bound.table, self.binding.first_start
+        table, first = self.table, self.binding.first_start
         for k, word in self.reads:
-            table[word] = (tensors[k] if k < first else starts[k - first]).data_ptr()  # type: ignore[union-attr]
+            table[word] = (tensors[k] if k < first else starts[k - first]).data_ptr()
         if not self.rates:
             return []
         values = [torch.tensor([rates[name]], dtype=self.dtype) for _, name in self.rates]
@@ -96,73 +95,68 @@ class Prepared:
         return values
 
     def point_weights(self, tensors: Tensors) -> list[Tensor]:
-        params: list[Tensor] = list(tensors[self.binding.first_param :])  # type: ignore[arg-type]
+        params: list[Tensor] = list(tensors[self.binding.first_param :])
         if self.places.sums:
             params += self.places.added(params)
-        self.places.point(self.bound.table, [p.data_ptr() for p in params])
+        self.places.point(self.table, [p.data_ptr() for p in params])
         return params
 
     def point_saved(self, block: Tensor | None) -> None:
         if block is not None:
             base = block.data_ptr()
             for word, offset in self.saved:
-                self.bound.table[word] = base + offset
+                self.table[word] = base + offset
 
 
 class Forward(Prepared):
-    """The forward pass, with `count` threads at most."""
+    """The forward pass."""
 
-    def __init__(self, binding: Binding, rows: Rows, train: bool, count: int, tensors: Tensors):
-        program = binding.program(tensors[0].dtype)  # type: ignore[union-attr]
-        super().__init__(binding, rows, bound.forward(program, rows, train, count), tensors)
+    def __init__(self, binding: Binding, frame: Frame, rows: Rows, train: bool, tensors: Tensors):
+        super().__init__(binding, frame, rows, tensors)
         self.train = train
-        self.states = [self.words_of(s, w) for s, w in zip(binding.states, binding.widths, strict=True)]
-        self.saved_width = program.saved_width if train else 0
+        self.states = [self.places_of(s, w) for s, w in zip(binding.states, binding.widths, strict=True)]
         whole = rows.counts[-1] == rows.batch
         self.last = int(rows.offsets[-1]) if whole else None
-        self.ends = None if whole else torch.from_numpy(rows.last_steps.copy())
-        self.packed = Packed(self) if not train and rows.size <= KEEP_PACKED_ROWS else None
+        self.ends = torch.from_numpy(rows.last_steps.copy())
+        self.packed = PackedCall(self) if not train and rows.size <= KEEP_PACKED_ROWS else None
 
-    def words_of(self, state: str, width: int) -> tuple[int | None, int | None, int]:
-        """The word of a state's history, if that is kept; of the value carried in place, if there is one; the width."""
-        address = self.bound.address
-        carried = address.get(f"state:{state}")
-        return (address.get(f"history:{state}") if self.train or carried is None else None), carried, width
+    def places_of(self, state: str, width: int) -> tuple[int | None, int | None, int]:
+        """Where a state's history goes, if that is kept; the value carried in place, if there is one; the width."""
+        layout = self.frame.layout
+        carried = layout.carried.get(state)
+        return (layout.histories.get(state) if self.train or carried is None else None), carried, width
 
-    def __call__(
-        self, tensors: Tensors, rates: dict[str, float], room: Tensor | None = None
-    ) -> tuple[list[Tensor], list[Any], Tensor | None]:
+    def __call__(self, setting: Setting, tensors: Tensors) -> tuple[list[Tensor], list[Any], Tensor | None]:
         """Last values of the states, their histories (None where not kept), and what else the way back needs. The first
-        state's history is written into `room`, (N, H) with any distance between rows, if that is given."""
-        starts = self.starts(tensors)
-        with self.program.lock:
-            alive = self.point_inputs(tensors, starts, rates)
-            finals, histories = self.results(starts, room)
-            saved = torch.from_numpy(self.program.pool.take((self.rows.size, self.saved_width))) if self.saved else None
-            self.point_saved(saved)
+        state's history is written into `setting.room`, (N, H) with any distance between rows, if that is given."""
+        starts, frame = self.starts(tensors), self.frame
+        with self.shared.lock:  # the table is one for all calls: from the first address to the end of the run
+            alive = self.point_inputs(tensors, starts, setting.rates)
+            finals, histories = self.results(starts, setting.room)
             if self.packed is not None:
-                params: list[Tensor] = tensors[self.binding.first_param :]  # type: ignore[assignment]
-                complete = self.packed.run(params, kept_of(self.binding, self.bound, params))
+                params = tensors[self.binding.first_param :]
+                complete = self.packed.run(params, packed_weights(self.binding, frame, params))
             else:
                 alive += self.point_weights(tensors)
-                complete = self.bound.run()
+                complete = frame.run()
+            block, frame.block = frame.block, None
         if not complete:
-            return self.alone(tensors)(tensors, rates, room)
+            return prepared(self.binding, "train" if self.train else "infer", self.rows, tensors, 1)(setting, tensors)
         for k, history in enumerate(histories):
             if finals[k] is None:
                 finals[k] = self.end(history, starts[k])
-        return finals, histories, saved
+        return finals, histories, None if block is None else torch.from_numpy(block)
 
     def results(self, starts: Sequence[Tensor], room: Tensor | None) -> tuple[list[Any], list[Any]]:
-        table = self.bound.table
+        table = self.table
         finals: list[Any] = []
         histories: list[Any] = []
         for (kept, carried, width), start in zip(self.states, starts, strict=True):
             history = final = None
             if kept is not None:
-                inside = room is not None and not histories
-                history = room if inside else torch.empty(self.rows.size, width, dtype=self.dtype)
-                table[kept], table[kept + 1] = history.data_ptr(), history.stride(0)  # type: ignore[union-attr]
+                inside = room if not histories else None
+                history = torch.empty(self.rows.size, width, dtype=self.dtype) if inside is None else inside
+                table[kept], table[kept + 1] = history.data_ptr(), history.stride(0)
             if carried is not None:
                 final = start.detach().clone()
                 table[carried] = final.data_ptr()
@@ -174,43 +168,36 @@ class Forward(Prepared):
         """Each sequence's last value, or its start if it has no step."""
         if self.last is not None:
             return history[self.last : self.last + self.rows.batch].clone()
-        ends: Tensor = self.ends  # type: ignore[assignment]
-        return torch.where((ends >= 0)[:, None], history[ends.clamp(min=0)], start.detach())
-
-    def alone(self, tensors: Tensors) -> Forward:
-        """The same with one thread: where OpenMP gives no team, as inside another parallel region."""
-        if self.one_thread is None:
-            self.one_thread = Forward(self.binding, self.rows, self.train, 1, tensors)
-        return self.one_thread
+        return torch.where((self.ends >= 0)[:, None], history[self.ends.clamp(min=0)], start.detach())
 
 
-class Packed:
+class PackedCall:
     """A prepared call whose weights stay packed from call to call."""
 
     def __init__(self, forward: Forward):
-        self.bound, self.places = forward.bound, forward.places
-        self.word = self.bound.address["packed"]
+        self.frame, self.places = forward.frame, forward.places
+        self.place = forward.frame.layout.packed
         self.pointed: list[int] = []
 
-    def run(self, params: Sequence[Tensor], kept: Kept) -> bool:
+    def run(self, params: Sequence[Tensor], weights: PackedWeights) -> bool:
         """Run; False, and nothing has run, if threads are missing."""
         addresses = [p.data_ptr() for p in params]
-        if kept.addresses != addresses or not kept.same(addresses):
-            kept.take(params, addresses, self.places)
-        if self.pointed is not kept.sources:
-            self.pointed = kept.sources
-            self.bound.table[self.word] = kept.place
-            self.places.point(self.bound.table, kept.sources)
-        kept.ready = self.bound.run(kept.ready)
-        return kept.ready
+        if weights.addresses != addresses or not weights.same(addresses):
+            weights.take(params, addresses, self.places)
+        if self.pointed is not weights.sources:
+            self.pointed = weights.sources
+            self.frame.table[self.place] = weights.place
+            self.places.point(self.frame.table, weights.sources)
+        weights.ready = self.frame.run(weights.ready)
+        return weights.ready
 
 
-class Kept:
+class PackedWeights:
     """The packed weights of one direction, for calls of few rows of any shape. A parameter can change without a trace
     (through `.data`), so each call compares all of them with a copy, which costs less than packing."""
 
-    def __init__(self, table: Bound):
-        self.memory = aligned_zeros(table.script.packed, table.program.dtype)
+    def __init__(self, frame: Frame):
+        self.memory = aligned_zeros(frame.packed_size, frame.layout.dtype)
         self.place = self.memory.ctypes.data
         self.nbytes = 2 * self.memory.nbytes
         self.ready, self.addresses = False, [0]
@@ -232,58 +219,67 @@ class Kept:
         self.tensors = [*copies, *sums]
 
 
-def kept_of(binding: Binding, table: Bound, params: Sequence[Tensor]) -> Kept:
+def packed_weights(binding: Binding, frame: Frame, params: Sequence[Tensor]) -> PackedWeights:
     """Where the packed weights of these parameters stay, for all calls that pack them in the same way."""
-    key = (id(table.program), table.script.panels, params[0].data_ptr())
-    return binding.kept.get(key) or binding.kept.keep(key, Kept(table))
+    key = (frame.panels, params[0].data_ptr())
+    return binding.kept.get(key) or binding.kept.keep(key, PackedWeights(frame))
+
+
+class Saved:
+    """What a forward pass leaves for the backward one, all of it tensors."""
+
+    __slots__ = ("block", "histories", "tensors")
+
+    def __init__(self, tensors: Tensors, histories: Tensors, block: Tensor | None):
+        self.tensors, self.histories, self.block = tensors, histories, block
 
 
 class Backward(Prepared):
     """The backward pass, for the gradients of inputs in `need`, and of all parameters if it has "weights"."""
 
-    def __init__(self, binding: Binding, rows: Rows, need: frozenset[str], count: int, tensors: Tensors):
-        program = binding.program(tensors[0].dtype)  # type: ignore[union-attr]
-        super().__init__(binding, rows, bound.backward(program, rows, need, count), tensors)
-        self.need, address = need, self.bound.address
+    def __init__(self, binding: Binding, frame: Frame, rows: Rows, need: frozenset[str], tensors: Tensors):
+        super().__init__(binding, frame, rows, tensors)
+        self.need, layout = need, frame.layout
         self.zeros = [torch.zeros(1, w, dtype=self.dtype) for w in binding.widths]
         self.states = [
-            (address.get(f"history:{s}"), address[f"d:{s}"], address[f"ct:{s}"], w)
+            (layout.histories.get(s), layout.d_histories[s], layout.cotangents[s], w)
             for s, w in zip(binding.states, binding.widths, strict=True)
         ]
         self.wanted = [self.wish(name) for name in (*binding.steps, *binding.sequences)]
-        params: list[Tensor] = tensors[binding.first_param :]  # type: ignore[assignment]
+        params = tensors[binding.first_param :]
         self.params = len(params)
-        self.grads = Gradients(binding, self.bound, params) if "weights" in need else None
+        self.grads = WeightGradients(binding, frame, params) if "weights" in need else None
 
     def wish(self, name: str) -> tuple[int | None, bool, tuple[int, int], bool]:
         """Of an input: the word of its gradient, whether it is wanted, its shape, whether it begins as zeros."""
         step = name in self.binding.steps
         shape = (self.rows.size if step else self.rows.batch, self.binding.input_widths[name])
-        word = self.bound.address.get(f"dinput:{name}")
-        unused = name not in self.need and name in self.program.sunk
+        word = self.frame.layout.d_inputs.get(name)
+        unused = name not in self.need and name in self.frame.layout.sunk
         return None if unused else word, name in self.need, shape, not step
 
-    def __call__(self, saved: Saved, d_histories: Tensors, d_finals: Tensors, rates: dict[str, float]) -> list[Any]:
+    def __call__(self, setting: Setting, saved: Saved, d_histories: Tensors, d_finals: Tensors) -> list[Any]:
         """A gradient, or None, for each of the binding's tensors."""
         grads = self.grads
-        with self.program.lock:
-            alive = self.point_inputs(saved.tensors, self.starts(saved.tensors), rates)
+        with self.shared.lock:
+            alive = self.point_inputs(saved.tensors, self.starts(saved.tensors), setting.rates)
             alive += self.point_weights(saved.tensors)
             self.point_saved(saved.block)
             running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
             inputs = [self.point_input(*wish) for wish in self.wanted]
-            weights = [None] * self.params if grads is None else grads.point(self.bound.table)
-            complete = self.bound.run()
+            weights = [] if grads is None else grads.point(self.table)
+            complete = self.frame.run()
         if not complete:
-            return self.alone(saved.tensors)(saved, d_histories, d_finals, rates)
+            alone = prepared(self.binding, self.need, self.rows, saved.tensors, 1)
+            return alone(setting, saved, d_histories, d_finals)
         found = [tensor if wanted else None for tensor, (_, wanted, *_) in zip(inputs, self.wanted, strict=True)]
-        return [*found, *running, *(weights if grads is None else grads.finish(weights))]  # type: ignore[arg-type]
+        return [*found, *running, *([None] * self.params if grads is None else grads.finish(weights))]
 
     def point_state(self, k: int, saved: Saved, along: Tensor | None, last: Tensor | None) -> Tensor:
         """One state's history and gradients; gives the running gradient, which ends as that of the start."""
-        table, (history, d, ct, width) = self.bound.table, self.states[k]
+        table, (history, d, ct, width) = self.table, self.states[k]
         if history is not None:
-            kept: Tensor = saved.histories[k]  # type: ignore[assignment]
+            kept = saved.histories[k]
             table[history], table[history + 1] = kept.data_ptr(), kept.stride(0)
         table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
         table[d + 1] = 0 if along is None else along.stride(0)
@@ -295,29 +291,24 @@ class Backward(Prepared):
         if word is None:
             return None
         made = torch.zeros(shape, dtype=self.dtype) if zeros else torch.empty(shape, dtype=self.dtype)
-        self.bound.table[word] = made.data_ptr()
+        self.table[word] = made.data_ptr()
         return made
 
-    def alone(self, tensors: Tensors) -> Backward:
-        if self.one_thread is None:
-            self.one_thread = Backward(self.binding, self.rows, self.need, 1, tensors)
-        return self.one_thread
 
-
-class Gradients:
+class WeightGradients:
     """Room for the gradients of parameters, in which the kernel writes those of the graph's weights."""
 
-    def __init__(self, binding: Binding, table: Bound, params: Sequence[Tensor]):
+    def __init__(self, binding: Binding, frame: Frame, params: Sequence[Tensor]):
         self.shapes, self.dtype, self.turned = [p.shape for p in params], params[0].dtype, binding.turned
-        used = {g.key for g in table.kernel.plans["backward"].gradients}
+        places = frame.layout.d_weights
         self.words: list[tuple[int, int, int]] = []
         for key, (first, *_) in binding.pieces.items():
             param = params[first.param]
-            if key in used:
-                lay_parameter(table, f"dweight:{key}", param)
+            if key in places:
+                lay_parameter(frame, places[key], param)
                 offset = first.start * param.stride(0) * param.element_size()
-                self.words.append((table.address[f"dweight:{key}"], first.param, offset))
-        self.zeroed = sorted({pieces[0].param for key, pieces in binding.pieces.items() if key not in used})
+                self.words.append((places[key], first.param, offset))
+        self.zeroed = sorted({pieces[0].param for key, pieces in binding.pieces.items() if key not in places})
         self.copies: list[list[int]] = []  # [to, from, start, stop]: rows that two parameters share
         for first, *others in binding.pieces.values():
             for other in others:
@@ -347,23 +338,37 @@ class Gradients:
         return made
 
 
-class Saved:
-    """What a forward pass leaves for the backward one, all of it tensors."""
-
-    __slots__ = ("block", "histories", "tensors")
-
-    def __init__(self, tensors: Tensors, histories: Tensors, block: Tensor | None):
-        self.tensors, self.histories, self.block = tensors, histories, block
-
-
-def prepared(binding: Binding, kind: Any, rows: Rows, tensors: Tensors) -> Any:
-    """The prepared call of a kind: "train", "infer", or the names of wanted gradients."""
-    key = (kind, tensors[0].dtype, rows.key, threads.get_threads())  # type: ignore[union-attr]
-    found = binding.prepared.get(key)
-    if found is None:
-        if isinstance(kind, str):
-            found = Forward(binding, rows, kind == "train", key[3], tensors)
-        else:
-            found = Backward(binding, rows, kind, key[3], tensors)
+def prepared(binding: Binding, kind: Kind, rows: Rows, tensors: Tensors, threads: int | None = None) -> Any:
+    """The prepared call of a kind, a `Forward` or a `Backward`; None where there is none: for programs that are
+    interpreted, for batches without a step, and while values are checked. `threads`: in place of the usual number."""
+    now = settings()
+    key = (kind, tensors[0].dtype, rows.key, now, threads)
+    found = binding.prepared.get(key, False)
+    if found is False:
+        found = None if now[1] or not rows.size else prepare(binding, kind, rows, tensors, threads or now[0])
         binding.prepared.keep(key, found)
     return found
+
+
+def prepare(binding: Binding, kind: Kind, rows: Rows, tensors: Tensors, threads: int) -> Forward | Backward | None:
+    """A prepared call of the caller's own."""
+    frame = binding.program(tensors[0].dtype).frame(rows, kind, threads)
+    if frame is None:
+        return None
+    if isinstance(kind, str):
+        return Forward(binding, frame, rows, kind == "train", tensors)
+    return Backward(binding, frame, rows, kind, tensors)
+
+
+def readable(binding: Binding, tensors: Tensors) -> list[Any]:
+    """The tensors as kernels read them, contiguous and with their signs; refuses parameters that are not what the layer
+    was built with."""
+    params = tensors[binding.first_param :]
+    if [p.shape for p in params] != binding.param_shapes or not all(p.is_cpu for p in params):
+        found = ", ".join(f"{tuple(p.shape)} on {p.device}" for p in params)
+        raise LayerError(f"parameters of {binding.graph.name} must be {binding.param_shapes} on the cpu; got {found}")
+    tensors = [t if t is None else t.resolve_neg() if t.is_contiguous() else t.contiguous() for t in tensors]
+    for p in binding.turned:
+        given = params[p].resolve_neg()
+        tensors[binding.first_param + p] = given if given.t().is_contiguous() else given.t().contiguous().t()
+    return tensors

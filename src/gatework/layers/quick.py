@@ -7,16 +7,19 @@ gradients. Everything else, errors included, goes the ordinary way (`dispatch.ru
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from gatework.layers.direct import Forward, Packed, kept_of
-from gatework.layers.ragged import Rectangle
-from gatework.runtime import threads
-from gatework.runtime.program import Program
+from gatework.layers.batches import Rectangle
+from gatework.layers.binding import DTYPES
+from gatework.layers.direct import Forward, PackedCall, packed_weights, prepare
+from gatework.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from gatework.layers.recurrent import Recurrent
 
 _unwatched = torch._C._len_torch_dispatch_stack
 _transformed = torch._C._are_functorch_transforms_active
@@ -24,51 +27,57 @@ _autocast = torch._C._is_any_autocast_enabled
 _traced = torch._C._get_tracing_state
 
 
-def quick(layer: Any, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+def quick(layer: Recurrent, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Output and last states, or None if the call is not of the kind that this file is for."""
-    if torch.is_grad_enabled() or type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
+    if type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
         return None
     if _traced() is not None or forward_ad._current_level >= 0 or input.is_nested:
         return None
-    key = (input.shape, input.dtype, layer.training, threads.get_threads())
+    key = (input.shape, input.dtype, layer.training, settings())
     stack = layer._stacks.get(key, False)
     if stack is False:
         stack = layer._stacks.keep(key, made(layer, input))
     return stack(input, states) if stack else None
 
 
-def made(layer: Any, input: Tensor) -> Stack | None:
+def made(layer: Recurrent, input: Tensor) -> Stack | None:
     """The prepared stack for an input's shape; None if it has to go the ordinary way."""
     first = layer.parameter(0)
     fits = input.dim() == 3 and input.numel() and input.shape[2] == layer.input_size and input.dtype == first.dtype
     plain = len(layer.graph.inputs) == 1 and not layer.learn_initial_state
     masks = layer.training and (layer.dropout or layer.recurrent_dropout or layer.weight_drop or layer.zoneout)
-    if not (fits and plain and not masks and first.dtype in (torch.float32, torch.float64)):
+    threads, finite = settings()
+    if not (fits and plain and not masks and not finite and first.dtype in DTYPES):
         return None
     steps, batch = (input.shape[1], input.shape[0]) if layer.batch_first else (input.shape[0], input.shape[1])
-    program = layer.binding(0).program(input.dtype)
-    known = isinstance(program, Program) and carries(program)
-    return Stack(layer, steps, batch, input.dtype) if known else None
+    calls = [call(layer, k, steps, batch, threads) for k in range(layer.num_layers * layer.directions)]
+    ready = [found for found in calls if found is not None]
+    return Stack(layer, ready, steps, batch) if len(ready) == len(calls) else None
 
 
-def carries(program: Program) -> bool:
-    """Whether all states but the first, whose history is the output, are carried in place; some cells of two stages
-    keep the history of others too."""
-    return all(f"state:{state.name}" in program.inference.slots for state in program.graph.states[1:])
+def call(layer: Recurrent, k: int, steps: int, batch: int, threads: int) -> Forward | None:
+    """The call of direction k, counted through the layers; None where there is none, or where it keeps the history of
+    another state than the output, as some cells of two stages do."""
+    binding, params = layer.binding(k // layer.directions), layer._params(k)
+    tensors = [torch.empty(0, dtype=params[0].dtype), *[None] * len(binding.states), *params]
+    rows = Rectangle(steps, batch).rows(k % layer.directions == 1)
+    found = prepare(binding, "infer", rows, tensors, threads)
+    carries = isinstance(found, Forward) and found.frame.layout.carried.keys() >= set(binding.states[1:])
+    return found if isinstance(found, Forward) and carries else None
 
 
 class Stack:
     """All layers and directions over T steps of B sequences."""
 
-    def __init__(self, layer: Any, steps: int, batch: int, dtype: torch.dtype):
-        self.layer, self.steps, self.batch, self.dtype = layer, steps, batch, dtype
-        self.directions, self.depth, self.item = layer.directions, layer.num_layers, dtype.itemsize
+    def __init__(self, layer: Recurrent, calls: list[Forward], steps: int, batch: int):
+        self.steps, self.batch, self.dtype = steps, batch, calls[0].dtype
+        self.directions, self.depth = layer.directions, layer.num_layers
         self.swap = layer.batch_first
-        binding = layer.binding(0)
-        self.widths, self.output = binding.widths, binding.widths[0] * layer.directions
-        self.runs = [Direction(self, k) for k in range(self.depth * self.directions)]
-        self.shapes = [(len(self.runs), batch, w) for w in self.widths]
-        self.nbytes = sum(run.forward.nbytes for run in self.runs)
+        widths = layer.state_widths
+        self.output = widths[0] * layer.directions
+        self.runs = [Direction(layer, k, forward, self.output) for k, forward in enumerate(calls)]
+        self.shapes = [(len(calls), batch, w) for w in widths]
+        self.nbytes = sum(forward.nbytes for forward in calls)
 
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         x = input.transpose(0, 1) if self.swap else input
@@ -100,30 +109,26 @@ class Stack:
 class Direction:
     """One direction of one layer, writing its share of the stack's output and states."""
 
-    def __init__(self, stack: Stack, k: int):
-        layer, d = stack.layer, k % stack.directions
-        self.layer, self.k, self.batch, self.item = layer, k, stack.batch, stack.item
-        binding = layer.binding(k // stack.directions)
-        tensors = [torch.empty(0, dtype=stack.dtype), *[None] * len(binding.states), *layer._params(k)]
-        rows = Rectangle(stack.steps, stack.batch).rows(d == 1)
-        self.forward = Forward(binding, rows, False, threads.get_threads(), tensors)
-        bound = self.bound = self.forward.bound
-        self.packed, self.kept = Packed(self.forward), kept_of(binding, bound, layer._params(k))
-        self.table, self.program = bound.table, self.forward.program
-        self.input = bound.address[f"input:{binding.steps[0]}"]
-        bound.lay(f"history:{binding.output}", stack.output)
-        self.history, self.column = bound.address[f"history:{binding.output}"], d * binding.widths[0] * self.item
-        self.last = int(rows.offsets[-1]) * stack.output * self.item
-        self.row, self.stride = binding.widths[0] * self.item, stack.output * self.item
+    def __init__(self, layer: Recurrent, k: int, forward: Forward, output: int):
+        binding, frame, item = forward.binding, forward.frame, forward.dtype.itemsize
+        self.layer, self.k, self.batch = layer, k, forward.rows.batch
+        self.forward, self.shapes, self.dtype = forward, binding.param_shapes, forward.dtype
+        self.packed, self.kept = PackedCall(forward), packed_weights(binding, frame, layer._params(k))
+        self.table, self.shared, layout = frame.table, frame.shared, frame.layout
+        self.input, self.history = layout.inputs[binding.steps[0]], layout.histories[binding.output]
+        frame.lay(self.history, output)
+        self.row, self.stride = binding.widths[0] * item, output * item  # bytes of a row, and between rows
+        self.column = (k % layer.directions) * self.row
+        self.last = int(forward.rows.offsets[-1]) * self.stride
         self.states = [
-            (bound.address.get(f"start:{s}"), bound.address.get(f"state:{s}"), own.data_ptr(), own.numel() * self.item)
-            for s, own in zip(binding.states, self.forward.own_starts, strict=True)
+            (layout.starts.get(s), layout.carried.get(s), own.data_ptr(), own.numel() * item)
+            for s, own in zip(binding.states, forward.own_starts, strict=True)
         ]
 
     def __call__(self, below: int, output: int, given: list[int], last: list[int]) -> bool:
         """Run from and to these addresses; False, and nothing has run, if threads were missing."""
         table, copy, k = self.table, ctypes.memmove, self.k
-        with self.program.lock:  # asked for each time: a forked child has another
+        with self.shared.lock:  # asked for each time: a forked child has another
             table[self.input] = below
             table[self.history] = output + self.column
             for s, (start_word, carried_word, own, size) in enumerate(self.states):
@@ -144,8 +149,8 @@ class Direction:
 
     def readable(self, params: list[Tensor]) -> bool:
         """Whether the kernel reads these parameters where they lie."""
-        dtype = self.forward.dtype
-        for p, shape in zip(params, self.forward.binding.param_shapes, strict=True):
+        dtype = self.dtype
+        for p, shape in zip(params, self.shapes, strict=True):
             if p.shape != shape or p.dtype is not dtype or not (p.is_contiguous() and p.is_cpu) or p.is_neg():
                 return False
         return True

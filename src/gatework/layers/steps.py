@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from gatework import cells
 from gatework.layers.autograd import recurrence
-from gatework.layers.binding import DTYPES, Binding
-from gatework.layers.dispatch import autocasts, traced
+from gatework.layers.batches import Rectangle
+from gatework.layers.binding import DTYPES, Binding, Setting
+from gatework.layers.call import autocasts, traced
 from gatework.layers.parameters import as_torch
-from gatework.layers.ragged import Rectangle
 from gatework.layers.variants import without_bias
 
 ROWS = 16  # measured: for fewer, what surrounds the kernel costs more than it saves
@@ -53,8 +53,8 @@ class _Step(nn.RNNCellBase):
         if not self.fits(input, states):
             return None
         biases = (self.bias_ih, self.bias_hh) if self.bias else ()
-        rows = Rectangle(1, len(input)).rows(False)
-        return recurrence(self.binding, rows, False, {}, [input, *states, self.weight_ih, self.weight_hh, *biases])[1:]
+        setting = Setting(Rectangle(1, len(input)).rows())
+        return recurrence(self.binding, setting, [input, *states, self.weight_ih, self.weight_hh, *biases])[1:]
 
     def fits(self, input: Any, states: tuple[Any, ...]) -> bool:
         weight = self.weight_ih

@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import OptionError
+from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
-from gatework.layers.recurrent import Options, Recurrent
+from gatework.layers.recurrent import Recurrent
 from gatework.layers.steps import GRUCell, LSTMCell, RNNCell
 
 
@@ -53,7 +54,6 @@ class _Compat(Recurrent):
 
     @property
     def native(self) -> bool:
-        """Whether torch's own kernels can compute this layer."""
         own = self.recurrent_dropout or self.weight_drop or self.zoneout or self.learn_initial_state
         return not own and self.layer_norm is False and self.cell_name != "lstm_peephole"
 
@@ -125,6 +125,8 @@ class LSTM(_Compat):
 
 class _OneState(_Compat):
     """Layers whose state is one tensor, passed and returned as it is."""
+
+    single_state = True
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None, reset: Any = None,

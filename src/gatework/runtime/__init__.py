@@ -8,12 +8,11 @@ y = layer.step(x)                                 # (B, I) -> (B, H), the states
 
 from __future__ import annotations
 
-from gatework.runtime.checks import check_finite
+from gatework.runtime.llvm.stream import Stream
 from gatework.runtime.rows import Rows
 from gatework.runtime.runner import load
 from gatework.runtime.select import program
-from gatework.runtime.stream import Stream
-from gatework.runtime.threads import get_threads, set_threads
+from gatework.runtime.settings import check_finite, get_threads, set_threads
 
 __all__ = ["Rows", "Stream", "check_finite", "get_threads", "load", "program", "set_threads"]
 

@@ -6,29 +6,15 @@ reads every array once more, so it is off unless asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from gatework.errors import DataError, ShapeError
+from gatework.runtime.settings import finite
 
-_finite: bool = os.environ.get("GATEWORK_CHECK", "") not in ("", "0")
-
-
-def check_finite(on: bool) -> None:
-    """Whether arrays with NaN or infinities are refused with a DataError that names the array and the place.
-
-    `check_finite(True)` has the effect of the environment variable GATEWORK_CHECK=1, for all programs.
-    """
-    global _finite
-    _finite = bool(on)
-
-
-def finite() -> bool:
-    """Is the check for finite values on?"""
-    return _finite
+REAL = "fiub"  # numpy's kinds of numbers that a kernel's type can hold
 
 
 def array(cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0) -> np.ndarray:
@@ -39,7 +25,7 @@ def array(cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.d
     flags = values.flags
     if not (flags.aligned and (flags.c_contiguous or all(s % values.itemsize == 0 for s in values.strides))):
         values = np.array(values, order="C")
-    if _finite:
+    if finite():
         _refuse_infinite(cell, what, values, rest)
     return values
 
@@ -52,7 +38,7 @@ def number(cell: str, what: str, value: Any) -> float:
         found = float(value)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{cell}: {what} is {value!r}; it must be one number") from error
-    if _finite and not np.isfinite(found):
+    if finite() and not np.isfinite(found):
         raise DataError(f"{cell}: {what} is {found}; GATEWORK_CHECK asks for finite values")
     return found
 

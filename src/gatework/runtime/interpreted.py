@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,9 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size
 from gatework.errors import ShapeError
 from gatework.runtime import checks
+from gatework.runtime.memory import Memory
+from gatework.runtime.program import Arrays, Gradients, Kind, Pass
 from gatework.runtime.rows import Rows
-
-Arrays = Mapping[str, Any]
-
-
-@dataclass
-class Pass:
-    """`history` {state: (N, w)}, `final` {state: (B, w)}, and what the way back needs."""
-
-    history: dict[str, np.ndarray]
-    final: dict[str, np.ndarray]
-    rows: Rows
-    inputs: dict[str, Any]
-    start: dict[str, np.ndarray]
-    weights: Arrays
 
 
 class Interpreted:
@@ -35,28 +22,53 @@ class Interpreted:
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: Any, reason: str = "asked for"):
         self.graph, self.sizes, self.dtype, self.reason = graph, dict(sizes), np.dtype(dtype), reason
+        self.shapes = shapes(graph, sizes)
         self.steps = [i.name for i in graph.inputs if i.per == "step"]
 
     def describe(self) -> str:
         return f"{self.graph.name}: the reference interpreter, {self.dtype.name} ({self.reason})"
 
-    def forward(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays, train: bool = False) -> Pass:
+    def forward(
+        self,
+        rows: Rows,
+        inputs: Arrays,
+        start: Arrays,
+        weights: Arrays,
+        train: bool = False,
+        same_weights: bool = False,
+    ) -> Pass:
         self.check(rows, inputs, start, weights)
-        padded = {n: self.pad(rows, v) if n in self.steps else v for n, v in inputs.items()}
         given = {s: v for s, v in start.items() if v is not None}
-        run = reference.run(self.graph, self.sizes, padded, given, weights, self.lengths(rows))
+        run = reference.run(self.graph, self.sizes, self.padded(rows, inputs), given, weights, self.lengths(rows))
         history = {s: self.flat(rows, v) for s, v in run.history.items()}
         final = {s: np.array(v, self.dtype) for s, v in run.final.items()}
-        return Pass(history, final, rows, padded, given, weights)
+        return Pass(history, final, rows, inputs, given, weights)
 
-    def backward(self, done: Pass, d_history: Arrays, d_final: Arrays, need: Any = None) -> reference.Gradients:
-        histories = {s: self.pad(done.rows, v) for s, v in d_history.items() if v is not None}
+    def backward(
+        self,
+        done: Pass,
+        d_history: Arrays,
+        d_final: Arrays,
+        need: Collection[str] | None = None,
+        into: Mapping[str, np.ndarray] | None = None,
+    ) -> Gradients:
+        rows, inputs = done.rows, self.padded(done.rows, done.inputs)
+        histories = {s: self.pad(rows, v) for s, v in d_history.items() if v is not None}
         finals = {s: v for s, v in d_final.items() if v is not None}
         found = reference.run_backward(
-            self.graph, self.sizes, done.inputs, done.start, done.weights, histories, finals, self.lengths(done.rows)
+            self.graph, self.sizes, inputs, done.start, done.weights, histories, finals, self.lengths(rows)
         )
-        found.inputs = {n: self.flat(done.rows, v) if n in self.steps else v for n, v in found.inputs.items()}
+        found.inputs = {n: self.flat(rows, v) if n in self.steps else v for n, v in found.inputs.items()}
+        for key, array in (into or {}).items():
+            array[...] = found.weights[key]
+        found.weights |= into or {}
         return found
+
+    def frame(self, rows: Rows, kind: Kind, threads: int, own: Memory | None = None) -> None:
+        """There is nothing to prepare."""
+
+    def stream(self, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None) -> None:
+        """Steps are calls of `forward`."""
 
     def check(self, rows: Rows, inputs: Arrays, start: Arrays, weights: Arrays) -> None:
         """Refuse what a kernel would refuse."""
@@ -77,13 +89,16 @@ class Interpreted:
             if value is not None:
                 shape = (rows.batch, size(self.sizes, starts[state].width))
                 checks.array(name, f"the start of {state!r}", value, shape, self.dtype, starts[state].start)
-        for key, shape in shapes(self.graph, self.sizes).items():
+        for key, shape in self.shapes.items():
             if key not in weights:
                 raise ShapeError(f"{name}: weight {key!r} is missing; given are {sorted(weights)}")
             checks.array(name, f"weight {key!r}", weights[key], shape, self.dtype)
 
     def lengths(self, rows: Rows) -> list[int]:
         return [int((rows.counts > b).sum()) for b in range(rows.batch)]
+
+    def padded(self, rows: Rows, inputs: Arrays) -> dict[str, Any]:
+        return {n: self.pad(rows, v) if n in self.steps else v for n, v in inputs.items()}
 
     def pad(self, rows: Rows, flat: np.ndarray) -> np.ndarray:
         padded = np.zeros((len(rows.counts), rows.batch, flat.shape[1]), self.dtype)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
+import threading
 import weakref
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 
 LARGE_PAGE = 2 << 20
 SPARE_BYTES = 512 << 20
+BUFFER_BYTES = 256 << 20  # what a program keeps of its working memory between calls
 
 
 def aligned_zeros(elements: int, dtype: np.dtype) -> np.ndarray:
@@ -52,6 +55,53 @@ class Recent(dict):
         return value
 
 
+class Panels:
+    """Room for packed weights, and the version of the program's weights that it holds (-1: none)."""
+
+    def __init__(self, elements: int, dtype: np.dtype):
+        self.memory, self.version = aligned_zeros(elements, dtype), -1
+
+
+class Memory:
+    """What calls work in, kept from one to the next; and numbers that they only read. `version` counts how often any of
+    it has moved: addresses taken before are then invalid."""
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype, self.version, self.held = dtype, 0, 0
+        self.buffers: dict[str, np.ndarray] = {}
+        self.constants: dict[tuple, np.ndarray] = {}
+        self.packed: weakref.WeakValueDictionary[tuple, Panels] = weakref.WeakValueDictionary()
+
+    def panels(self, key: tuple, elements: int) -> Panels:
+        """Where weights are packed: the same for all calls that pack them in the same way, as long as one lives."""
+        found = self.packed.get(key)
+        if found is None:
+            found = self.packed[key] = Panels(elements, self.dtype)
+        return found
+
+    def buffer(self, name: str, elements: int) -> np.ndarray:
+        """At least so many elements; zero when new, aligned to cache lines."""
+        found = self.buffers.get(name)
+        if found is None or found.size < elements:
+            found = self.buffers[name] = aligned_zeros(elements, self.dtype)
+            self.version += 1
+            self.held = sum(b.nbytes for b in self.buffers.values())
+        return found
+
+    def constant(self, value: float, shape: tuple[int, ...]) -> np.ndarray:
+        """An array that is only read."""
+        key = (value, shape)
+        if key not in self.constants:
+            self.constants[key] = np.full(shape, value, self.dtype)
+        return self.constants[key]
+
+    def give_back(self) -> None:
+        """Return the buffers to the system."""
+        self.buffers.clear()
+        self.held = 0
+        self.version += 1
+
+
 class Pool:
     """Large arrays that come back when the last view of them is gone: the system need not clear their pages again."""
 
@@ -79,3 +129,26 @@ class Pool:
         self.spare.append(block)
         while len(self.spare) > self.most or sum(b.nbytes for b in self.spare) > self.most_bytes:
             self.spare.pop(0)
+
+
+class Shared:
+    """What all calls of a program share: its memory, and the lock under which one of them at a time uses it."""
+
+    def __init__(self, dtype: np.dtype):
+        self.memory, self.pool = Memory(dtype), Pool(dtype)
+        self.lock = threading.Lock()
+        self.last = "nothing has run yet"  # which kernel the last call used, and why
+        _living.add(self)
+
+
+_living: weakref.WeakSet[Shared] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child, no thread is left that could open a lock."""
+    for shared in list(_living):
+        shared.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

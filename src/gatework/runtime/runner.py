@@ -12,11 +12,11 @@ import numpy as np
 
 from gatework.compiler.params import size
 from gatework.errors import ShapeError
-from gatework.runtime.program import Program
+from gatework.runtime.checks import REAL
+from gatework.runtime.program import Stream
 from gatework.runtime.rows import Rows
 from gatework.runtime.saved import Layer, read
 from gatework.runtime.select import program
-from gatework.runtime.stream import REAL, Stream
 
 States = list[dict[str, np.ndarray]]
 
@@ -54,8 +54,7 @@ class Runner:
         self._states: list[list[dict[str, np.ndarray]]] = []
         self._streams: list[Stream] = []
         self._streaming = False
-        only_data = all(len(x.graph.inputs) == 1 and len(x.weights) == 1 for x in layers)
-        self._streamable = only_data and all(isinstance(p, Program) for p in self.programs)
+        self._streamable = all(len(x.graph.inputs) == 1 and len(x.weights) == 1 for x in layers)
 
     @property
     def input_size(self) -> int:
@@ -153,8 +152,8 @@ class Runner:
             shapes_ = {name: np.shape(values) for name, values in states.items()}
             if shapes_ != expected:
                 raise ShapeError(f"the states of layer {k} must be {expected}; got {shapes_}")
-        self.batch = batch
-        self._states = [[{n: np.array(v, self.dtype) for n, v in states.items()}] for states in given]
+        states = [[{n: np.array(self._array(v, f"state {n!r}")) for n, v in own.items()}] for own in given]
+        self.batch, self._states = batch, states
 
     def step(self, x: np.ndarray, **inputs: Any) -> np.ndarray:
         """One step of every stream: (B, I) to (B, H). The cell's other inputs are keywords."""
@@ -181,9 +180,13 @@ class Runner:
         count = self.batch or 0
         if not count:
             return False
-        if not self._streams or self._streams[0].batch != count:
+        if len(self._streams) < len(self.layers) or self._streams[0].batch != count:
             pairs = zip(self.programs, self.layers, strict=True)
-            self._streams = [Stream(p, layer.weights[0], count) for p, layer in pairs if isinstance(p, Program)]
+            streams = [p.stream(layer.weights[0], count) for p, layer in pairs]
+            self._streams = [stream for stream in streams if stream is not None]
+            self._streamable = len(self._streams) == len(streams)
+        if not self._streamable:
+            return False
         for stream, states in zip(self._streams, self._states, strict=True):
             stream.state = states[0]
         self._streaming = True

@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gatework.compiler.ir import Graph
 from gatework.errors import KernelError, OptionError, ShapeError
-from gatework.runtime import cpu
 from gatework.runtime.interpreted import Interpreted
-from gatework.runtime.program import SCALARS, Program
+from gatework.runtime.llvm import cpu
+from gatework.runtime.llvm.compiled import SCALARS, Compiled
+from gatework.runtime.program import Program
 
 
 def program(
-    graph: Graph, sizes: Mapping[str, int], dtype: Any = np.float32, recompute: bool = False
-) -> Program | Interpreted:
+    graph: Graph,
+    sizes: Mapping[str, int],
+    dtype: DTypeLike = np.float32,
+    recompute: bool = False,
+    device: str = "cpu",
+) -> Program:
     """A cell for given sizes and type, ready to run forward and backward; the same arguments give the same object, as
     long as somebody holds it. Its working memory goes with it.
 
@@ -27,20 +32,21 @@ def program(
 
     `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA` forces
     an instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError
-    for a type other than float32 and float64.
+    for a type other than float32 and float64,
+    OptionError for a device other than "cpu".
     """
+    if device != "cpu":
+        raise OptionError(f"there are programs for the device cpu, not for {device!r}")
     name = np.dtype(dtype).name
     if name not in SCALARS:
         raise ShapeError(f"kernels compute in float32 or float64, not {name}; convert the input")
     return _made(graph, sizes, name, bool(recompute), os.environ.get("GATEWORK_ISA"))
 
 
-_programs: weakref.WeakValueDictionary[tuple, Program] = weakref.WeakValueDictionary()
+_programs: weakref.WeakValueDictionary[tuple, Compiled] = weakref.WeakValueDictionary()
 
 
-def _made(
-    graph: Graph, sizes: Mapping[str, int], dtype: str, recompute: bool, forced: str | None
-) -> Program | Interpreted:
+def _made(graph: Graph, sizes: Mapping[str, int], dtype: str, recompute: bool, forced: str | None) -> Program:
     if forced == "reference":
         return Interpreted(graph, sizes, dtype, "GATEWORK_ISA=reference")
     try:
@@ -51,4 +57,4 @@ def _made(
         return Interpreted(graph, sizes, dtype, str(error))
     key = (graph, tuple(sorted(sizes.items())), dtype, recompute, isa)
     found = _programs.get(key)
-    return found if found is not None else _programs.setdefault(key, Program(graph, sizes, dtype, isa, recompute))
+    return found if found is not None else _programs.setdefault(key, Compiled(graph, sizes, dtype, isa, recompute))

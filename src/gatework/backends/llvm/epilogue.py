@@ -43,7 +43,7 @@ class _Arrays:
         f = self.f
         if access.mode == "prev":
             first = f.op("icmp ne i64 %first, 0")
-            index = f.choose(first, self.slots[f"start:{access.array.split(':')[1]}"], self.slots[access.array])
+            index = f.choose(first, self.slots[access.start], self.slots[access.array])
             row = f.choose(first, "%r0", f.add("%prev", "%r0"))
             return self._row(index, row)
         if access.mode in ("one", "call"):

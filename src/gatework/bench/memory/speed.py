@@ -16,8 +16,8 @@ from gatework.bench.memory import tasks
 from gatework.bench.memory.models import Cached, CellNet, Transformer
 from gatework.bench.memory.tasks import Test
 from gatework.bench.memory.training import network
-from gatework.runtime.program import Program
-from gatework.runtime.stream import Stream
+from gatework.runtime.llvm.compiled import Compiled
+from gatework.runtime.llvm.stream import Stream
 
 CALLS = 300
 SIZES = (32, 128, 512)  # units
@@ -50,7 +50,7 @@ def _stream(net: Any, x: np.ndarray) -> Callable[[], Any]:
     assert isinstance(net, CellNet)
     layer = net.recurrent.eval()
     program = runtime.program(layer.graph, layer.layer_sizes(0), "float32")
-    if not isinstance(program, Program):
+    if not isinstance(program, Compiled):
         return torch.inference_mode()(lambda: net(torch.from_numpy(x)[None]))
     stream = Stream(program, layer.weights(0), batch=1)
     weight, bias = (p.detach().numpy() for p in (net.head.weight, net.head.bias))

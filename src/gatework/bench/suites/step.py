@@ -13,7 +13,7 @@ from gatework.bench.contest import contest
 from gatework.bench.rows import OURS, Row
 from gatework.bench.settings import PEERS, Settings, Shape, all_threads
 from gatework.compiler import params
-from gatework.runtime.stream import Stream
+from gatework.runtime.llvm.stream import Stream
 
 SHAPES = tuple(Shape(1, 1, units, units) for units in (32, 64, 128, 256, 512))
 

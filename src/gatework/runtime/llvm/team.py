@@ -18,35 +18,6 @@ from typing import Any
 import numpy as np
 
 from gatework.backends.llvm.layout import Job
-from gatework.errors import OptionError
-
-_chosen: int | None = None
-
-
-def set_threads(count: int | None) -> None:
-    """How many threads kernels may use; None: as many as torch uses, or else the processors that this process may
-    use."""
-    global _chosen
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024):
-        raise OptionError(f"set_threads({count!r}): choose a whole number from 1 to 1024, or None for the default")
-    _chosen = count
-
-
-def get_threads() -> int:
-    """The number of threads that kernels use at most."""
-    if _chosen is not None:
-        return _chosen
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "get_num_threads"):
-        return torch.get_num_threads()
-    return _available()
-
-
-def _available() -> int:
-    asked = os.environ.get("GATEWORK_THREADS") or os.environ.get("OMP_NUM_THREADS")
-    if asked and asked.isdigit() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(library: Any, job: np.ndarray, threads: int) -> bool:
@@ -75,7 +46,7 @@ class OpenMP:
         self.parallel(team, job, threads, 0)
 
 
-class Pool:
+class Workers:
     """Threads of ours, started at first use and again in a forked child."""
 
     size_function = 0
@@ -133,17 +104,17 @@ def _call(address: int) -> Callable[[int], None]:
     return _functions[address]
 
 
-_team: OpenMP | Pool | None = None
+_team: OpenMP | Workers | None = None
 
 
-def team() -> OpenMP | Pool:
+def team() -> OpenMP | Workers:
     """The team of this process. A pool gives way to torch's team once torch is there."""
     global _team
     if not isinstance(_team, OpenMP) and "torch" in sys.modules:
         library = None if _forked else _torch_openmp()
         _team = OpenMP(library) if library else _team
     if _team is None:
-        _team = Pool()
+        _team = Workers()
     return _team
 
 

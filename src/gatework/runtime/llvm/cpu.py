@@ -17,8 +17,8 @@ from typing import Any
 from gatework.backends.llvm.isa import ISAS, Isa
 from gatework.compiler.debug import debug, wanted
 from gatework.errors import KernelError
-from gatework.runtime import cache
 from gatework.runtime.lazy import lazy
+from gatework.runtime.llvm import cache
 
 
 @functools.cache

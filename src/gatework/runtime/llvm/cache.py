@@ -43,10 +43,10 @@ def digest(*parts: object) -> str:
 @functools.cache
 def generator() -> str:
     """A hash of the sources that print kernels: a cache never outlives the code that filled it."""
-    root = Path(__file__).parent.parent
-    files = sorted(
-        [*(root / "backends" / "llvm").glob("*.py"), *(root / "compiler").glob("*.py"), root / "runtime" / "cpu.py"]
-    )
+    root = Path(__file__).parents[2]
+    folders = (root / "backends" / "llvm", root / "compiler")
+    here = (root / "runtime" / "frame.py", root / "runtime" / "llvm" / "cpu.py")
+    files = sorted([*(file for folder in folders for file in folder.glob("*.py")), *here])
     hashed = hashlib.sha256()
     for file in files:
         hashed.update(file.read_bytes())

@@ -1,9 +1,23 @@
-"""From a layer's call to its directions: entry, states, masks, the choice of kernel, and the way out."""
+"""One call of a layer: what the caller gave, checked and laid out as rows; each direction of each layer, by way of the
+kernel, the operator or the reference; and what the caller gets back, in his form.
+
+The order of things in a call, and why:
+
+1. The input decides the form: `enter` gives the `entry` between the caller's sequences and flat rows. States and other
+   inputs are then checked against it, before anything is computed.
+2. The rows are sorted, longest sequence first. So states, starts and inputs of a sequence are sorted on the way in
+   (`entry.rows.sort`), and last states on the way out (`unsort`): nothing in between knows the caller's order.
+3. A backward direction reads the same rows in the other order (`turned`); for a rectangle the kernel does that alone.
+4. Random masks are drawn in the order of the binding's inputs, one direction after the other: a seed gives the same
+   numbers whichever way runs them.
+5. Everything is cast to the computation's type once, at the layer's door, and back at the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,28 +26,42 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.compiler import params
-from gatework.layers.autograd import joined, recurrence, recurrence_traced, side_by_side
-from gatework.layers.binding import Binding
-from gatework.layers.differentiable import differentiable
-from gatework.layers.entry import Entry, TracedEntry, enter
+from gatework.compiler.ir import Input
+from gatework.layers import fallback
+from gatework.layers.autograd import joined, recurrence, side_by_side
+from gatework.layers.batches import Entry, Packed, TracedEntry, enter
+from gatework.layers.binding import Binding, Setting, Tensors
 from gatework.layers.errors import LayerError
-from gatework.layers.ragged import Packed
+from gatework.layers.operator import recurrence_traced
+
+if TYPE_CHECKING:
+    from gatework.layers.recurrent import Recurrent
 
 
-def run(layer: Any, input: Any, states: Any, lengths: Any, reset: Any, every: bool, inputs: Mapping[str, Any]) -> Any:
+class Asked(NamedTuple):
+    """What a caller may give beside the input; see `Recurrent.forward`."""
+
+    states: Any = None
+    lengths: Any = None
+    reset: Any = None
+    return_all: bool = False
+    inputs: Mapping[str, Any] = MappingProxyType({})
+
+
+def run(layer: Recurrent, input: Any, asked: Asked) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
     if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
         raise LayerError(
             "torch.jit.trace cannot record what our kernels do; trace gatework.layers.to_torch(model) instead, or use "
             "torch.export, torch.compile or gatework.save"
         )
-    layer._check_input(input)
-    entry = enter(input, layer.batch_first, lengths, traced())
-    call = Call(layer, entry, states, reset, every, inputs)
+    check_input(layer, input)
+    entry = enter(input, layer.batch_first, asked.lengths, traced())
+    call = Call(layer, entry, asked)
     flat = call.run(entry.flat(input, layer.input_size, "input"))
     output = entry.leave(_cast(flat, call.given))
     results = (output, call.last_states())
-    return (*results, call.values) if every else results
+    return (*results, call.values) if asked.return_all else results
 
 
 def traced() -> bool:
@@ -55,26 +83,51 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
+def check_input(layer: Recurrent, input: Any) -> None:
+    """The errors of torch.nn's layers."""
+    if not isinstance(input, (Tensor, PackedSequence)):
+        raise LayerError(f"input must be a tensor or PackedSequence, not {type(input).__name__}: torch.as_tensor(x)")
+    data = input.data if isinstance(input, PackedSequence) else input
+    if data.is_nested or data.layout is not torch.strided:
+        kind = "nested" if data.is_nested else str(data.layout).removeprefix("torch.")
+        raise LayerError(f"input is a {kind} tensor; give a padded one with lengths=, or a PackedSequence")
+    if not isinstance(input, PackedSequence) and data.dim() not in (2, 3):
+        raise LayerError(f"{type(layer).__name__}: Expected input to be 2D or 3D, got {data.dim()}D instead")
+    if isinstance(input, PackedSequence) and data.dim() != 2:
+        raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
+    dtype = layer.parameter(0).dtype
+    if data.dtype != dtype and not autocasts(data.device):
+        model = f", or convert model: model.to({data.dtype})" if data.is_floating_point() else ""
+        raise LayerError(
+            f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). "
+            f"Convert input: input.to({dtype}){model}"
+        )
+    if not dtype.is_floating_point:
+        raise LayerError(f"there is no recurrence in {dtype}; use real numbers: float32, float64, or narrower")
+    if data.shape[-1] != layer.input_size:
+        raise LayerError(
+            f"input.size(-1) must be equal to input_size. Expected {layer.input_size}, got {data.shape[-1]}"
+        )
+
+
 class Call:
     """One call of a layer."""
 
-    def __init__(self, layer: Any, entry: Entry, states: Any, reset: Any, every: bool, inputs: Mapping[str, Any]):
-        self.layer, self.entry, self.every = layer, entry, every
-        self.names = [s.name for s in layer.graph.states]
-        sizes = layer.layer_sizes(0)
-        self.widths = [params.size(sizes, s.width) for s in layer.graph.states]
-        self.starts = None if states is None else self.checked_states(states)
+    def __init__(self, layer: Recurrent, entry: Entry, asked: Asked):
+        self.layer, self.entry, self.return_all = layer, entry, asked.return_all
+        self.names, self.widths = layer.state_names, layer.state_widths
+        self.starts = None if asked.states is None else self.checked_states(asked.states)
         self.values: dict[str, Any] = {}
-        self.inputs, self.rates = self.checked_inputs(inputs)
-        known = reset is None or isinstance(reset, (Tensor, PackedSequence))
-        self.reset = self.checked_reset(reset if known else torch.as_tensor(reset))
+        self.inputs, self.rates = self.checked_inputs(asked.inputs)
+        self.reset = None if asked.reset is None else self.checked_reset(asked.reset)
         self.finals: list[list[Tensor]] = [[] for _ in self.names]
 
     # --- what is given -----------------------------------------------------------------------------------------------
 
-    def checked_reset(self, reset: Any) -> Any:
+    def checked_reset(self, reset: Any) -> Tensor | PackedSequence:
+        reset = reset if isinstance(reset, (Tensor, PackedSequence)) else torch.as_tensor(reset)
         values = reset.data if isinstance(reset, PackedSequence) else reset
-        if values is None or values.dtype == torch.bool or values.is_meta or torch.compiler.is_compiling():
+        if values.dtype == torch.bool or values.is_meta or torch.compiler.is_compiling():
             return reset
         odd = values[(values != 0) & (values != 1)]
         if len(odd):
@@ -112,7 +165,10 @@ class Call:
 
     def checked_inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The cell's other inputs: as rows, and the numbers of the call."""
-        cell, expected = self.layer.graph.name, {i.name: i for i in self.layer.graph.inputs[1:]}
+        graph = self.layer.graph
+        if not given and len(graph.inputs) == 1:
+            return {}, {}
+        cell, expected = graph.name, {i.name: i for i in graph.inputs[1:]}
         for name in given:
             if name not in expected:
                 raise LayerError(f"{cell} has no input {name!r}; it has {', '.join(expected) or 'no other'}")
@@ -122,7 +178,7 @@ class Call:
         rates = {n: float(v) for n, v in given.items() if expected[n].per == "call"}
         return {n: self.rows_of(expected[n], v) for n, v in given.items() if n not in rates}, rates
 
-    def rows_of(self, item: Any, values: Tensor) -> Tensor:
+    def rows_of(self, item: Input, values: Tensor) -> Tensor:
         width = params.size(self.layer.layer_sizes(0), item.width)
         if item.per == "step":
             return self.entry.flat(values, width, item.name)
@@ -159,29 +215,29 @@ class Call:
 
     def direction(self, depth: int, d: int, data: Tensor, room: Tensor | None = None) -> Tensor:
         layer, k = self.layer, depth * self.layer.directions + d
-        binding = layer.binding(depth, self.resets is not None, self.every)
+        binding = layer.binding(depth, self.resets is not None, self.return_all)
         starts = self.start(k)
         rows = [_cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
         starts += [None] * (len(binding.states) - len(starts))
         weights = [_cast(p, self.dtype) for p in layer.params_of_call(k)]
         found = self.through(binding, d == 1, [*rows, *starts, *weights], room)
-        self.keep(binding, layer.all_suffixes()[k], found, d)
+        self.keep(binding, k, found, d)
         return self.turned(found[0], d)
 
-    def through(self, binding: Binding, reverse: bool, tensors: list, room: Tensor | None) -> list[Tensor]:
+    def through(self, binding: Binding, reverse: bool, tensors: Tensors, room: Tensor | None) -> list[Tensor]:
         """By way of the operator, the kernel, or the reference."""
+        setting = Setting(self.entry.rows.rows(reverse), self.return_all, self.rates, room)
         if isinstance(self.entry, TracedEntry):
-            return recurrence_traced(binding, self.entry, reverse, self.every, self.rates, tensors)
-        rows = self.entry.rows.rows(reverse)
+            return recurrence_traced(binding, self.entry, reverse, setting, tensors)
         if not self.compiled(tensors[0]):
-            return differentiable(binding, rows, self.every, self.rates, tensors)
-        return recurrence(binding, rows, self.every, self.rates, tensors, room)
+            return fallback.differentiable(binding, setting, tensors)
+        return recurrence(binding, setting, tensors)
 
     def turned(self, flat: Tensor, d: int) -> Tensor:
         """Rows to the order in which direction d visits them, or back."""
         return self.entry.rows.flip(flat) if d else flat
 
-    def start(self, k: int) -> list[Any]:
+    def start(self, k: int) -> list[Tensor | None]:
         """States before the first step, in the rows' order: given, learned, or None for the cell's own."""
         if self.starts is not None:
             return [_cast(self.entry.rows.sort(s[k]), self.dtype) for s in self.starts]
@@ -220,12 +276,12 @@ class Call:
 
     # --- what is returned --------------------------------------------------------------------------------------------
 
-    def keep(self, binding: Binding, suffix: str, found: list[Tensor], d: int) -> None:
+    def keep(self, binding: Binding, k: int, found: list[Tensor], d: int) -> None:
         states = len(binding.states)
         for final, last in zip(self.finals, found[1 : 1 + states], strict=False):
             final.append(last)
-        if self.every:
-            histories = (found[0], *found[1 + states :])
+        if self.return_all:
+            histories, suffix = (found[0], *found[1 + states :]), self.layer.all_suffixes()[k]
             self.values |= {
                 name + suffix: self.entry.leave(_cast(self.turned(h, d), self.given))
                 for name, h in zip(binding.states, histories, strict=True)
@@ -246,7 +302,7 @@ def _inside(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def describe(layer: Any) -> str:
+def describe(layer: Recurrent) -> str:
     """Which kernel runs, and why."""
     like = layer.parameter(0)
     inside = _inside(like.dtype)
@@ -255,7 +311,7 @@ def describe(layer: Any) -> str:
         lines[0] += f" (parameters are {str(like.dtype).removeprefix('torch.')}, cast at each call)"
     if autocasts(like.device):
         lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
-    if like.device.type != "cpu" and getattr(layer, "native", False):
+    if like.device.type != "cpu" and layer.native:
         return f"{lines[0]}; torch's own kernel, as there is none of ours for the device {like.device.type}"
     if like.device.type != "cpu":
         return f"{lines[0]}; the reference over torch tensors, as there is no kernel for the device {like.device.type}"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gatework.backends.llvm.layout import MODES, Job, PackWord
+from gatework.backends.llvm.layout import MODES, PackWord
 from gatework.compiler.params import size
 from gatework.compiler.plan import Access, Accumulation, Plan, Stage
-from gatework.runtime.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
-from gatework.runtime.memory import aligned_zeros
+from gatework.runtime.frame import Needs, hoisted
+from gatework.runtime.llvm.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
 from gatework.runtime.rows import Rows
 
 ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
@@ -47,37 +47,23 @@ class Arena:
 
 
 @dataclass
-class Script:
-    """Commands ready to run, and the sizes (in elements) of the buffers that they need."""
+class Script(Needs):
+    """Commands ready to run, and the working memory that they need. Read-only once it is finished."""
 
-    threads: int
     commands: list[tuple[str, Ref]] = field(default_factory=list)
     table: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     first: int = 0
-    packed: int = 0
-    sums: int = 0
-    scratch: int = SCRATCH
-    hoisted: dict[str, int] = field(default_factory=dict)
-    chunk_rows: int = 0
     why: str = ""
-    template: Any = None
-    memory_version: int = -1
-    address: int = 0
-    alive: list[Any] = field(default_factory=list)
-    job: np.ndarray = field(default_factory=lambda: aligned_zeros(Job.WORDS, np.dtype(np.int64)))
-    layout: tuple = ()
-    panels: Panels | None = None
+    layout: tuple[int, ...] = ()  # how weights are packed: scripts that agree in it can share the packed weights
 
     @property
     def nbytes(self) -> int:
         return self.table.nbytes
 
-
-class Panels:
-    """Room for packed weights, and the version of the program's weights that it holds (-1: none)."""
-
-    def __init__(self, elements: int, dtype: np.dtype):
-        self.memory, self.version = aligned_zeros(elements, dtype), -1
+    @property
+    def address(self) -> int:
+        """Where the first command lies."""
+        return self.table.ctypes.data + 8 * self.first
 
 
 @dataclass(frozen=True)
@@ -96,7 +82,7 @@ class Writer:
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int], rows: Rows, mode: Mode):
         self.kernel, self.sizes, self.rows, self.mode = kernel, sizes, rows, mode
         self.graph, self.lanes, self.slots = kernel.graph, kernel.lanes, kernel.slots
-        self.arena, self.script = Arena(), Script(mode.threads)
+        self.arena, self.script = Arena(), Script(mode.threads, scratch=SCRATCH)
         self.packing: list[int] = []
         self.tables = self._tile_tables()
         self.counts = self.arena.block(rows.counts.tolist())
@@ -109,7 +95,6 @@ class Writer:
         commands = [w for name, argument in self.script.commands for w in (library[name], argument)]
         self.script.first = self.arena.block(commands)
         self.script.table = self.arena.finish()
-        self.script.address = self.script.table.ctypes.data
         self.script.layout = (self.script.packed, *self.packing)
         return self.script
 
@@ -153,8 +138,8 @@ class Writer:
         for i, term in enumerate(piece.terms):
             weight = term.weight
             self.packing += [
-                self.slots[f"weight:{weight.map}.{weight.slot}"], int(weight.transposed), shape.width, seen,
-                self.slots["packed"], offset, stride, row, i * shape.chunk, shape.chunk,
+                self.slots.weight(f"{weight.map}.{weight.slot}"), int(weight.transposed), shape.width, seen,
+                self.slots.packed, offset, stride, row, i * shape.chunk, shape.chunk,
                 units, seen, seen if weight.transposed else units, 0,
             ]  # fmt: skip
         return offset, stride, units, seen
@@ -165,8 +150,8 @@ class Writer:
         for column, dot in enumerate(stage.dots):
             if bias := plan.nodes[dot].attr.bias:
                 self.packing += [
-                    self.slots[f"weight:{bias}.bias"], 0, shape.width, 1,
-                    self.slots["packed"], offset, shape.columns, 0, column * shape.chunk, shape.chunk,
+                    self.slots.weight(f"{bias}.bias"), 0, shape.width, 1,
+                    self.slots.packed, offset, shape.columns, 0, column * shape.chunk, shape.chunk,
                     shape.width, 1, shape.width, 0,
                 ]  # fmt: skip
         return offset
@@ -192,7 +177,7 @@ class Writer:
         bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
         block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
         self.script.scratch = max(self.script.scratch, columns)
-        return self.slots["scratch"], max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
+        return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
 
     def _cut(self, stage: Stage, parts: int, batch: int = 0) -> Shape:
         most = self.kernel.isa.max_vectors(batch or int(self.rows.counts[0]))
@@ -211,16 +196,14 @@ class Writer:
             [
                 p
                 for p in shape.pieces
-                if self.mode.hoist
-                and plan.homes[p.operand].mode == "cur"
-                and plan.homes[p.operand].array.startswith("input:")
+                if self.mode.hoist and plan.homes[p.operand].mode == "cur" and plan.homes[p.operand].kind == "input"
             ]
             if stage.dots
             else []
         )
         inside = [p for p in shape.pieces if p not in outside]
         bias = self._pack_biases(stage, shape, plan) if stage.dots else 0
-        start = (self.slots["packed"], bias, shape.columns, 0)
+        start = (self.slots.packed, bias, shape.columns, 0)
         if outside:
             start = self._hoist(outside, shape, plan, start)
         return self._stage_words(stage, shape, plan, epilogue, start, -1, inside)
@@ -237,10 +220,10 @@ class Writer:
     def _section(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
         offset, stride, units, seen = self._pack_piece(piece, shape, plan)
         access = plan.homes[piece.operand]
-        start = self.slots.get(f"start:{access.array.split(':')[1]}", 0) if access.mode == "prev" else 0
         tiles = self.tables["tile"][len(piece.terms) * shape.vectors]
         return [
-            self.slots[access.array], MODES[access.mode], start, seen, self.slots["packed"], offset, stride, tiles,
+            self.slots.of(access), MODES[access.mode], self.slots.first(access), seen,
+            self.slots.packed, offset, stride, tiles,
             piece.first * shape.chunk, units, seen, len(piece.terms) * shape.chunk,
         ]  # fmt: skip
 
@@ -249,7 +232,7 @@ class Writer:
         isa = self.kernel.isa
         cut, height = cut_pieces(pieces, shape.vectors, isa.max_vectors(), isa)
         shape, stage = replace(shape, pieces=cut, tile_rows=height), Stage("", False)
-        name = f"hoisted:{len(self.script.hoisted)}"
+        name = hoisted(len(self.script.hoisted))
         words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], list(cut))
         self._whole(self.arena.block(words), self.rows.size, 0, self._room([shape], plan))
         self.script.hoisted[name] = shape.columns * shape.chunks
@@ -268,7 +251,7 @@ class Writer:
         stage = plan.products[index]
         if ("product", index) not in self.shapes:
             shape = self._cut(stage, 1, 1000)
-            zeros = (self.slots["packed"], self._reserve(shape.columns * shape.chunks), shape.columns, 0)
+            zeros = (self.slots.packed, self._reserve(shape.columns * shape.chunks), shape.columns, 0)
             address = self.kernel.address(name, len(plan.stages) + index)
             words = self._stage_words(stage, shape, plan, address, zeros, -1, list(shape.pieces))
             self.shapes["product", index] = shape, self.arena.block(words)
@@ -289,12 +272,11 @@ class Writer:
     def _outer_jobs(self, g: Accumulation, place: tuple[int, int], tables: list[int]) -> list[list[int]]:
         offset, heads = place
         units, inputs, group = self.outer_shape(g, heads)
-        operand = self.slots[g.operand.array] if g.operand else self.slots["ones"]
-        fresh = self.slots[f"start:{g.operand.array.split(':')[1]}"] if g.operand and g.operand.mode == "prev" else 0
+        operand, fresh = self.slots.of(g.operand), self.slots.first(g.operand)
         each = sums_size(units, inputs, group)
         return [
             [
-                self.slots[g.ct.array], operand, fresh, units, inputs, self.slots["sums"], offset + h * each, group,
+                self.slots.of(g.ct), operand, fresh, units, inputs, self.slots.sums, offset + h * each, group,
                 *tables, h * units, h * inputs,
             ]
             for h in range(heads)
@@ -322,7 +304,7 @@ class Writer:
         return bool(g.operand) and bool(self.graph.map(name).blocked) and self.graph.map(name).blocked[int(slot)]
 
     def fill_sums(self) -> None:
-        self.command("fill", self.arena.block([1, self.slots["sums"], self.script.sums]))
+        self.command("fill", self.arena.block([1, self.slots.sums, self.script.sums]))
 
     def unpack(self, plan: Plan, sums: Mapping[int, tuple[int, int]]) -> None:
         """Gradients from their sums into the caller's matrices."""
@@ -340,7 +322,7 @@ class Writer:
         words: list[int] = []
         for h in range(heads):
             words += [
-                self.slots[f"dweight:{g.key}"], 0, units, inputs, self.slots["sums"], offset + h * each,
+                self.slots.gradient(g.key), 0, units, inputs, self.slots.sums, offset + h * each,
                 inputs * group, group, 0, group, units, inputs, units, h * units,
             ]  # fmt: skip
         return words

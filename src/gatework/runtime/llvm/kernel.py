@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,8 +24,9 @@ from gatework.compiler.pipeline import differentiate
 from gatework.compiler.plan import Plan, Stage, Term, choose_saved, plan_forward, plan_replay
 from gatework.compiler.plan_backward import plan_backward
 from gatework.compiler.show_plan import plan_text
-from gatework.runtime import cpu
+from gatework.runtime.frame import Slots
 from gatework.runtime.lazy import lazy
+from gatework.runtime.llvm import cpu
 
 
 @functools.cache
@@ -49,11 +50,12 @@ class Kernel:
 
     def __init__(self, graph: Graph, plans: Mapping[str, Plan], isa: Isa, scalar: str):
         self.graph, self.plans, self.isa, self.scalar = graph, dict(plans), isa, scalar
-        self.slots = {name: i for i, name in enumerate(slot_names(graph, self.plans.values()))}
+        self.slots = Slots(graph, self.plans.values())
         self.lanes = isa.lanes(scalar)
         for name, plan in self.plans.items():
             debug("plan", lambda: f"== plan of {graph.name}, {name}\n{plan_text(plan)}")  # noqa: B023
-        key = "\n".join(repr(p.nodes) + repr(p.stages) + repr(p.products) + repr(p.homes) for p in self.plans.values())
+        said = [repr(p.nodes) + repr(p.stages) + repr(p.products) + repr(p.homes) for p in self.plans.values()]
+        key = "\n".join([*said, *self.slots])
         self.code = cpu.load(f"{_safe(graph.name)}-{'-'.join(self.plans)}-{scalar}", key, isa, self.text)
         self.library = library(isa, scalar)
 
@@ -109,24 +111,6 @@ def kernels(graph: Graph, isa: Isa, scalar: str, recompute: bool) -> Kernels:
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name)[:40]
-
-
-def slot_names(graph: Graph, plans: Collection[Plan]) -> list[str]:
-    """Every array that kernels and drivers touch, in a fixed order."""
-    arrays: set[str] = set()
-    for plan in plans:
-        arrays |= set(plan.widths) | {a.array for a in plan.homes.values()}
-        arrays |= {a.array for g in plan.gradients for a in (g.ct, g.operand) if a}
-    names = sorted(arrays)
-    names += [f"start:{s.name}" for s in graph.states]
-    for m in graph.maps:
-        names += [f"weight:{m.name}.{slot}" for slot in range(len(m.operands))] + (
-            [f"weight:{m.name}.bias"] if m.bias else []
-        )
-    names += [n.replace("weight:", "dweight:") for n in names if n.startswith("weight:")]
-    names += [f"dweight:{v.name}" for v in graph.vectors]
-    names += [f"hoisted:{i}" for i in range(max(len(plan.stages) for plan in plans))]
-    return [*names, "packed", "scratch", "sums", "ones"]
 
 
 class Piece(NamedTuple):
