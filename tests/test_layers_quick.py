@@ -125,7 +125,7 @@ def test_dropout_and_masks_go_the_ordinary_way(taken: list[bool]) -> None:
             assert not torch.equal(layer(x)[0], layer(x)[0])
             layer.eval()
             assert torch.equal(layer(x)[0], layer(x)[0])
-    assert taken == [False, True] * 3
+    assert taken == [False, False, True, True] * 3
 
 
 def test_errors_are_those_of_the_ordinary_way() -> None:

@@ -226,9 +226,9 @@ class Call:
 
     def through(self, binding: Binding, reverse: bool, tensors: Tensors, room: Tensor | None) -> list[Tensor]:
         """By way of the operator, the kernel, or the reference."""
-        setting = Setting(self.entry.rows.rows(reverse), self.return_all, self.rates, room)
         if isinstance(self.entry, TracedEntry):
-            return recurrence_traced(binding, self.entry, reverse, setting, tensors)
+            return recurrence_traced(binding, self.entry, reverse, self.return_all, self.rates, tensors)
+        setting = Setting(self.entry.rows.rows(reverse), self.return_all, self.rates, room)
         if not self.compiled(tensors[0]):
             return fallback.differentiable(binding, setting, tensors)
         return recurrence(binding, setting, tensors)

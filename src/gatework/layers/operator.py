@@ -6,7 +6,7 @@ packed ones would depend on data; and plain arguments alone (`Asked`), with a ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,15 +31,20 @@ class Asked(NamedTuple):
 
 
 def recurrence_traced(
-    binding: Binding, entry: TracedEntry, reverse: bool, setting: Setting, tensors: Tensors
+    binding: Binding,
+    entry: TracedEntry,
+    reverse: bool,
+    return_all: bool,
+    rates: Mapping[str, float],
+    tensors: Tensors,
 ) -> list[Tensor]:
     """`autograd.recurrence` as the registered operator."""
-    rates = " ".join(f"{name}={value!r}" for name, value in setting.rates.items())
+    said = " ".join(f"{name}={value!r}" for name, value in rates.items())
     given, first = list(tensors), binding.first_start
     for k, (state, width) in enumerate(zip(binding.graph.states, binding.widths, strict=True), first):
         if given[k] is None:
             given[k] = given[0].new_full((entry.batch, width), state.start)
-    asked = Asked(binding.key, entry.steps, entry.batch, reverse, setting.return_all, entry.lengths, rates)
+    asked = Asked(binding.key, entry.steps, entry.batch, reverse, return_all, entry.lengths, said)
     return _op(*asked, given)
 
 

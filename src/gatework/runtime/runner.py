@@ -146,7 +146,8 @@ class Runner:
         if not fits or len(given) != len(self.layers):
             got = f"{len(given)} entries" if fits else f"{given!r:.60}"
             raise ShapeError(f"state is a list with a dict of states for each of {len(self.layers)} layers; got {got}")
-        batch = len(next(iter(given[0].values()))) if given[0] else 0
+        shapes_ = [np.shape(values) for values in given[0].values()]
+        batch = shapes_[0][0] if shapes_ and shapes_[0] else 0
         for k, (layer, states) in enumerate(zip(self.layers, given, strict=True)):
             expected = {s.name: (batch, size(layer.sizes, s.width)) for s in layer.graph.states}
             shapes_ = {name: np.shape(values) for name, values in states.items()}

@@ -99,8 +99,8 @@ class Compiled:
                 self.version += not same_weights
                 launch = self._run(given, "train" if train else "infer", same_weights)
                 saved, launch.block = launch.block, None
-        elif train and not self.recompute:
-            saved = np.empty((0, given.layout.saved_width), self.dtype)
+        if saved is None and train and not self.recompute:
+            saved = np.empty((rows.size, given.layout.saved_width), self.dtype)
         for state in self.graph.states:
             if state.name not in final:
                 own = functools.partial(given.start_of, state, start)

@@ -36,7 +36,10 @@ class Launch(Frame):
         self.panels = self.memory.panels((id(kernel), *script.layout), script.packed)
         self.fixed, self.seen = self._fixed(layout), self.memory.version
         super().__init__(layout, self.fixed[:])
-        self.blank = self.table[:]  # as it is before a caller's addresses
+        # For calls that say all of each array: else a state starts as the cell says, in one row for all sequences.
+        self.blank = self.fixed[:]
+        for place, _ in layout.saved:
+            self.blank[place + 1], self.blank[place + 2] = layout.saved_width, 1
         self.threads, self.library, self.execute = script.threads, kernel.library, kernel.library.execute
         # Where the weights are packed already, the first command, which packs them, is left out.
         self.jobs = [self._job(skipped, len(script.commands) - skipped) for skipped in (0, 1)]
