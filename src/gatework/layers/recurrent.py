@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +65,6 @@ class Recurrent(nn.Module):
 
     Raises OptionError for options that do not fit the cell.
     """
-
-    single_state: ClassVar[bool] = False  # are states one tensor, as torch.nn's GRU gives it?
 
     def __init__(
         self,

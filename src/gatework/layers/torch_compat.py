@@ -126,8 +126,6 @@ class LSTM(_Compat):
 class _OneState(_Compat):
     """Layers whose state is one tensor, passed and returned as it is."""
 
-    single_state = True
-
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None, reset: Any = None,
         return_all: bool = False,
