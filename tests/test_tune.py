@@ -25,8 +25,9 @@ from gatework.cli import app
 from gatework.errors import DataError, FileFormatError, OptionError, TrainingError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Round, Shard
+from gatework.training import locks
 from gatework.training.run import Run
-from gatework.tuning import entry, finals, locks, page, search, space, study, words
+from gatework.tuning import entry, finals, page, search, space, study, words
 from gatework.tuning.evaluate import Evaluator, make_rounds
 from gatework.tuning.space import Choices, Range
 from toy import Toy, ToyOptions
@@ -363,7 +364,7 @@ def test_a_dead_process_is_known_by_its_lock(tmp_path: Path) -> None:
         assert locks.alive(tmp_path, name)
     assert not locks.alive(tmp_path, name) and not locks.alive(tmp_path, None)
     code = (
-        "import os; from gatework.tuning import locks; from pathlib import Path\n"
+        "import os; from gatework.training import locks; from pathlib import Path\n"
         f"with locks.present(Path({str(tmp_path)!r})) as name: print(name, flush=True); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

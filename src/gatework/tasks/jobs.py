@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gatework.training.console import watcher
 from gatework.training.environment import contained
 from gatework.training.finder import find_rate
 from gatework.training.learner import Shard
+from gatework.training.locks import alone
 from gatework.training.options import Options, TrainingOptions
 from gatework.training.run import Run
 from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
@@ -110,32 +112,33 @@ def train(
     Args:
         task: the task with its options.
         source: the data; `valid` and `test` are further files, else parts of `source` where the task splits.
-        out: the run folder; with `resume`, one whose training was interrupted.
+        out: the run folder; with `resume`, one whose training was interrupted. One process at a time trains in it.
         callbacks: further watchers; see `gatework.training.callbacks`.
 
     Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
     """
     shard = processes.join()
-    if not resume and shard.rank == 0:
-        Run.refuse_taken(out)
-    if task.options.threads:
-        torch.set_num_threads(task.options.threads)
-    torch.manual_seed(task.options.seed)
-    parts = task.prepare(source, valid, test)
-    data = {**origin(source, valid, test), **task.facts(parts)}
-    model = task.build()
-    if task.options.find_rate and not resume:
-        _use_found_rate(task, parts, model)
-    run = _open_run(task, out, data, resume, shard)
-    watchers = _watchers(task, run, callbacks, quiet, shard)
-    trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
-    torch.manual_seed(task.options.seed + shard.rank)
-    if resume and run.has_state():
-        trainer.restore(*run.state())
-    trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
-    if shard.rank == 0 and not trained.interrupted:
-        run.write_results(_results(trainer, trained, parts))
-    return trained
+    with nullcontext() if shard.rank else alone(Path(out)):  # only the first process writes
+        if not resume and shard.rank == 0:
+            Run.refuse_taken(out)
+        if task.options.threads:
+            torch.set_num_threads(task.options.threads)
+        torch.manual_seed(task.options.seed)
+        parts = task.prepare(source, valid, test)
+        data = {**origin(source, valid, test), **task.facts(parts)}
+        model = task.build()
+        if task.options.find_rate:
+            _use_found_rate(task, parts, model, Run.open(out) if resume else None)
+        run = _open_run(task, out, data, resume, shard)
+        watchers = _watchers(task, run, callbacks, quiet, shard)
+        trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
+        torch.manual_seed(task.options.seed + shard.rank)
+        if resume and run.has_state():
+            trainer.restore(*run.state())
+        trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
+        if shard.rank == 0 and not trained.interrupted:
+            run.write_results(_results(trainer, trained, parts))
+        return trained
 
 
 def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ()) -> Trained:
@@ -175,9 +178,14 @@ def check(task: Task, source: Source) -> list[Finding]:
     return task.check(source)
 
 
-def _use_found_rate(task: Task, parts: Parts, model: nn.Module) -> None:
-    found = find_rate(Learner(task, parts), model, task.options)
-    task.options = replace(task.options, learning_rate=found.suggestion, find_rate=False)
+def _use_found_rate(task: Task, parts: Parts, model: nn.Module, begun: Run | None) -> None:
+    """Sets the rate that a range test suggests, or that it suggested when the training was begun. That it was asked for
+    stays in the options, so that the same options take the training up again."""
+    if begun is None:
+        rate = find_rate(Learner(task, parts), model, task.options).suggestion
+    else:
+        rate = begun.options.get("learning_rate", task.options.learning_rate)
+    task.options = replace(task.options, learning_rate=rate)
 
 
 def _open_run(task: Task, out: str | Path, data: Mapping[str, Any], resume: bool, shard: Shard) -> Run:

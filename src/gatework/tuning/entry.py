@@ -18,11 +18,12 @@ from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric, Round, Source, Task
 from gatework.tasks.origin import fingerprint
+from gatework.training import locks
 from gatework.training.environment import contained
 from gatework.training.files import write_bytes, write_json
 from gatework.training.options import TrainingOptions, known_names
 from gatework.training.run import CONFIG, RESULTS, Run
-from gatework.tuning import finals, locks, page, search, words
+from gatework.tuning import finals, page, search, words
 from gatework.tuning import space as spaces
 from gatework.tuning import study as studies
 from gatework.tuning.evaluate import Evaluator, make_rounds, mean_and_spread

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.errors import GateworkError, TrainingError
 from gatework.tasks.base import Metric, Round, Task
+from gatework.training import locks
 from gatework.training.callbacks import Callback
 from gatework.training.interrupts import Interrupts
 from gatework.training.options import TrainingOptions
 from gatework.training.trainer import INTERRUPTED
-from gatework.tuning import locks
 from gatework.tuning import study as studies
 from gatework.tuning.evaluate import Evaluator, mean_and_spread
 from gatework.tuning.space import Space

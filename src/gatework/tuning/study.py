@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatework.errors import FileFormatError, OptionError
+from gatework.training import locks
+from gatework.training.locks import FileLock
 from gatework.training.run import CONFIG
-from gatework.tuning import locks
-from gatework.tuning.locks import FileLock
 from gatework.tuning.space import Choices, Range, Space, as_drawn
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
-"""Locks that the system lets go when their holder dies, even by kill -9: for the journal, and to tell who is alive."""
+"""Locks that the system lets go when their holder dies, even by kill -9: for run folders, for the journal of a search,
+and to tell who is alive."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
+from gatework.errors import OptionError
+
 WORKERS = "workers"
+TRAINING = ".training.lock"
 
 
 class FileLock:
@@ -77,6 +81,40 @@ else:
         except BlockingIOError:
             return False
         return True
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One training at a time in a folder, which is made if need be; it goes again if nothing was left in it.
+
+    Raises: OptionError where another process trains there, and where the folder cannot be made.
+    """
+    with _made(folder):
+        lock = FileLock(folder / TRAINING)
+        if not lock.acquire(wait=False):
+            raise OptionError(f"another process trains in {folder}; wait for it, or choose another folder (--out)")
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps a file that is open
+                lock.path.unlink()  # while it is held: whoever waits for it sees that it is gone, and makes it anew
+            lock.release()
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder is there in the block; those that had to be made are removed if they are still empty after it."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{folder} cannot be made ({error.strerror}); choose another folder (--out)") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty
+            for each in missing:
+                each.rmdir()
 
 
 @contextmanager
