@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gatework.bench.timing import Sample, measure, ratio
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.networks.heads import cross_entropy
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.training import optimizer
 from gatework.training.environment import environment
@@ -74,16 +75,15 @@ class HoistedLoop(CellLoop):
         return torch.stack(outputs), (h, c)
 
 
-def model(
-    options: GenerateOptions, layer: Callable[[int, int], nn.Module] | None, weights: Any = None
-) -> LanguageModel:
+def model(options: GenerateOptions, layer: Callable[[Any], nn.Module] | None, weights: Any = None) -> LanguageModel:
     """The job's model; with `layer`, that in place of gatework's, and the same weights."""
     torch.manual_seed(1)
     made = LanguageModel(VOCABULARY, options)
     if layer is not None:
-        own = made.layers
-        made.layers = nn.ModuleList(layer(each.input_size, each.hidden_size) for each in own)  # type: ignore[arg-type]
-        for mine, theirs in zip(own, made.layers, strict=True):
+        own = made.decoder.encoder.layers
+        peers = nn.ModuleList(layer(each) for each in own)
+        made.decoder.encoder.layers = peers
+        for mine, theirs in zip(own, peers, strict=True):
             known = {name.removesuffix("_l0"): each for name, each in mine.state_dict().items()}
             for name, each in theirs.named_parameters():
                 each.data.copy_(known[name.split(".")[-1].removesuffix("_l0")])
@@ -109,9 +109,14 @@ def training_step(made: LanguageModel, rate: float = 1e-3, clip: float = 1.0) ->
     return step
 
 
+def stacked(own: Any) -> nn.Module:
+    """torch's layers in the place of ours."""
+    return nn.LSTM(own.input_size, own.hidden_size, own.num_layers)
+
+
 def plain() -> dict[str, Callable[[], float]]:
     options = GenerateOptions(**SIZES, dropout=0.0)
-    steps = {OURS: training_step(model(options, None)), "torch.nn.LSTM": training_step(model(options, nn.LSTM))}
+    steps = {OURS: training_step(model(options, None)), "torch.nn.LSTM": training_step(model(options, stacked))}
     first = {name: step() for name, step in steps.items()}
     if max(first.values()) - min(first.values()) > 1e-4:
         raise SystemExit(f"the models differ: {first}")
@@ -121,7 +126,10 @@ def plain() -> dict[str, Callable[[], float]]:
 def variational() -> dict[str, Callable[[], float]]:
     options = GenerateOptions(**SIZES, dropout=0.3, recurrent_dropout=0.3)
     loops = {"LSTMCell loop": CellLoop, "loop, input products hoisted": HoistedLoop}
-    made = {name: model(options, lambda i, h, kind=kind: kind(i, h, 0.3)) for name, kind in loops.items()}
+    made = {
+        name: model(options, lambda own, kind=kind: kind(own.input_size, own.hidden_size, 0.3))
+        for name, kind in loops.items()
+    }
     return {OURS: training_step(model(options, None))} | {name: training_step(each) for name, each in made.items()}
 
 

@@ -95,20 +95,6 @@ def test_a_batch_gives_what_each_sequence_gives_alone(pooling, bidirectional):
         torch.testing.assert_close(together[i], model(make_batch(examples, np.array([i]))[0])[0])
 
 
-def test_pooling_is_its_definition():
-    examples = sequences([2, 5, 3])
-    batch, _ = make_batch(examples, np.arange(3))
-    for pooling, reduce in (("mean", lambda rows: rows.mean(0)), ("max", lambda rows: rows.max(0).values)):
-        model = Classifier(ClassifyOptions(**SMALL, pooling=pooling), 2, None, 3)
-        values = torch.randn(len(batch.values), 12, dtype=torch.float64, requires_grad=True)
-        pooled = model._pool(batch, values, values)
-        expected = torch.stack([reduce(values[batch.rows == i]) for i in range(3)])
-        torch.testing.assert_close(pooled, expected)
-        weights = torch.randn_like(pooled)
-        ours, theirs = (torch.autograd.grad((each * weights).sum(), values)[0] for each in (pooled, expected))
-        torch.testing.assert_close(ours, theirs)
-
-
 def test_word_dropout_acts_in_training_alone():
     model = Classifier(ClassifyOptions(**SMALL, word_dropout=0.5, dropout=0.0), 2, 20, 0)
     texts = Examples(Ragged.of([np.arange(2, 18)] * 2, np.int32), np.zeros(2, np.int64), str)

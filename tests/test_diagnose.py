@@ -285,7 +285,7 @@ def test_a_vanishing_gradient_is_found(run: jobs.Trained) -> None:
     generator = torch.get_rng_state()
     found = gatework.diagnose(run)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert found.data.startswith("the validation part of") and list(found.gradients) == ["recurrent"]
+    assert found.data.startswith("the validation part of") and list(found.gradients) == ["recurrent.layers.0"]
     (problem,) = [each for each in found.findings if "vanishes" in each.what]
     assert problem.setting == "--set pooling=max" and "of 40 steps" in problem.what
     assert all(np.isfinite(norm) for pair in found.parameters.values() for norm in pair)
@@ -356,7 +356,7 @@ def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
     for command in (["diagnose", path], ["explain", path, "--row", "1"]):
         refused = CliRunner().invoke(cli.app, [*command, "--json", "--out", str(page)])
         assert refused.exit_code == 2 and "leave out --out" in refused.output
-    assert len(values["gradients"]["recurrent"]["h"]) == 40 and values["findings"]
+    assert len(values["gradients"]["recurrent.layers.0"]["h"]) == 40 and values["findings"]
     (tmp_path / "bad.csv").write_text("id,step,value,label\n1,0,1.0,c\n")
     assert CliRunner().invoke(cli.app, ["diagnose", path, str(tmp_path / "bad.csv")]).exit_code == 2
     assert CliRunner().invoke(cli.app, ["diagnose", str(tmp_path)]).exit_code == 1

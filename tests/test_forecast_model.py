@@ -12,10 +12,10 @@ import torch
 
 import gatework
 from gatework.errors import DataError, OptionError
+from gatework.networks.encoder import time_since
 from gatework.tasks import jobs
 from gatework.tasks.base import Learner
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines
-from gatework.tasks.forecast.decoding import time_since
 from gatework.tasks.forecast.intervals import conformal, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import math
 import re
@@ -24,10 +23,11 @@ from gatework import cli
 from gatework.data.codecs import TextCodec, from_json
 from gatework.data.codecs.text import UNREADABLE
 from gatework.errors import DataError, OptionError
+from gatework.networks.heads import cross_entropy
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.streams import IGNORED, Streams, encoded, reading, stream_count
 from gatework.training.learner import Shard
 
@@ -122,17 +122,18 @@ def test_measuring_in_streams_is_reading_in_one() -> None:
 # -- counts ---------------------------------------------------------------------------------------------------
 
 
-def test_what_a_reader_expects_is_the_mixture_that_is_measured() -> None:
+def test_what_is_expected_step_by_step_is_the_mixture_that_is_measured() -> None:
     ids = torch.randint(0, 5, (600,), generator=torch.Generator().manual_seed(0))
     counts = Counts.of(ids[100:500].numpy(), 3, 5)
     model = model_for(5, counts, ngram_length=3, ngram_share=0.3).eval()
-    reader, found = sampling.Reader(model), []
+    (state, last), found = model.begin(ids[:1]), []
     with torch.no_grad():
-        for unit, target in itertools.pairwise(ids):
-            scores = reader.read(unit.view(1))
+        for target in ids[1:]:
+            scores, _, state = model.step(state, last)
             assert float(scores.exp().sum()) == pytest.approx(1)
-            found.append(-scores[target])
-        assert sampling.Reader(model).read(ids[:-1])[ids[-1]] == pytest.approx(-float(found[-1]), rel=1e-5)
+            found.append(-scores[0, 0, target])
+            last = target.view(1, 1)
+    assert model.expected(ids[:-1])[ids[-1]] == pytest.approx(-float(found[-1]), rel=1e-5)
     wanted = mixed(nats(model, ids), counts.nats(ids), 0.3)
     torch.testing.assert_close(torch.stack(found), wanted, rtol=1e-4, atol=1e-5)
 
@@ -186,7 +187,8 @@ def test_carried_states_make_two_halves_one(cell: str) -> None:
 
 
 def test_tied_weights_are_one_matrix() -> None:
-    assert (model := model_for(9, tied=True, embedding_size=4)).output.weight is model.embedding.weight
+    model = model_for(9, tied=True, embedding_size=4)
+    assert model.decoder.head.output.weight is model.decoder.embedding.weight
     assert model(torch.zeros(2, 1, dtype=torch.long), {})[0].shape == (2, 1, 9)
 
 
@@ -200,13 +202,6 @@ def test_noise_acts_in_training_alone(option: str, cell: str) -> None:
     assert not torch.allclose(noisy(units, {})[0], wanted)
     if option != "zoneout":  # which gives the expectation
         torch.testing.assert_close(noisy.eval()(units, {})[0], wanted)
-
-
-def test_dropout_keeps_one_mask_for_all_steps() -> None:
-    model = model_for(9, dropout=0.5)
-    dropped = model._locked(torch.ones(6, 2, 50))
-    assert torch.equal(dropped, dropped[:1].expand_as(dropped))
-    assert 0 < float((dropped == 0).double().mean()) < 1
 
 
 # -- baselines ------------------------------------------------------------------------------------------------
@@ -263,24 +258,6 @@ def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model(orders: in
 
 # -- sampling -------------------------------------------------------------------------------------------------
 
-LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.25, 0.15]))
-
-
-def drawn(**how: Any) -> np.ndarray:
-    chosen = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **how}
-    generator = torch.Generator().manual_seed(0)
-    draws = [sampling.choose(LOGITS, generator=generator, **chosen) for _ in range(2000)]
-    return np.bincount(draws, minlength=4) / 2000
-
-
-def test_draws_follow_the_distribution() -> None:
-    np.testing.assert_allclose(drawn(), [0.1, 0.5, 0.25, 0.15], atol=0.035)
-    np.testing.assert_allclose(drawn(temperature=0.5), np.array([1, 25, 6.25, 2.25]) / 34.5, atol=0.035)
-    np.testing.assert_allclose(drawn(top_k=2), [0, 2 / 3, 1 / 3, 0], atol=0.035)
-    np.testing.assert_allclose(drawn(top_p=0.6), [0, 2 / 3, 1 / 3, 0], atol=0.035)
-    assert drawn(temperature=0).tolist() == [0, 1, 0, 0]
-    assert drawn(top_p=0.01).tolist() == [0, 1, 0, 0]
-
 
 @pytest.mark.parametrize(
     ("how", "message"),
@@ -292,8 +269,9 @@ def test_draws_follow_the_distribution() -> None:
     ],
 )
 def test_senseless_sampling_is_refused(how: dict[str, Any], message: str) -> None:
+    found = units("characters", TEXT)
     with pytest.raises(OptionError, match=message):
-        sampling.check_sampling(**{"length": 1, "temperature": 1, "top_k": 0, "top_p": 1, **how})
+        list(sampling.stream(model_for(len(found)).eval(), found, "", **{"length": 1, **how}))
 
 
 @pytest.mark.parametrize("kind", ["characters", "bpe", "words"])

@@ -26,7 +26,8 @@ SEES = {
     "data": (),
     "training": ("data",),
     "pages": ("training", "data"),
-    "tasks": ("pages", "training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
+    "networks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
+    "tasks": ("networks", "pages", "training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
 BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
 for _part in ("report", "explanation", "tuning", "bench"):
@@ -38,7 +39,10 @@ SEES["cli"] = ("commands", "tasks", "")
 SEES["__main__"] = ("cli",)
 SEES[""] = ()
 
-TORCH = ("layers", "keras", "training", "tasks", "report", "explanation", "diagnosis", "tuning", "bench", "commands")
+TORCH = (
+    *("layers", "keras", "training", "networks", "tasks"),
+    *("report", "explanation", "diagnosis", "tuning", "bench", "commands"),
+)
 HEAVY = {
     "torch": TORCH,
     "keras": ("keras", "layers", "bench"),

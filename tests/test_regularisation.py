@@ -13,15 +13,18 @@ import torch
 
 import gatework
 from gatework.data.augment import Augmentation, warped, warped_places
+from gatework.data.codecs import UNKNOWN
 from gatework.data.ragged import Ragged
 from gatework.errors import OptionError
+from gatework.networks.embedding import Embedding
+from gatework.networks.encoder import recurrent_stack
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions
 from gatework.tasks.classify.examples import Batches, Examples
+from gatework.tasks.classify.model import Classifier
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.generate import Generate, GenerateOptions
 from gatework.tasks.generate.model import LanguageModel
-from gatework.tasks.recurrent import recurrent_stack
 from gatework.training.learner import Shard
 from gatework.training.optimizer import add_penalties
 from gatework.training.options import kinds
@@ -169,13 +172,17 @@ def test_penalties_are_the_gradients_of_their_sums() -> None:
     torch.testing.assert_close(weight.grad, wanted)
 
 
-def test_blanked_units_have_zero_vectors_in_training_alone() -> None:
-    model = LanguageModel(9, GenerateOptions(hidden_size=6, word_dropout=0.4))
-    vectors = torch.ones(50, 40, 3)
-    blanked = model._blanked(vectors)
-    assert abs(float((blanked == 0).double().mean()) - 0.4) < 0.05
-    assert torch.equal(blanked.amin(2), blanked.amax(2))  # whole vectors
-    assert model.eval()._blanked(vectors) is vectors
+@pytest.mark.parametrize("task", ["classify", "generate"])
+def test_word_dropout_is_a_share_of_units_made_the_unknown_unit_in_every_job(task: str) -> None:
+    task_options: dict[str, Any] = {"hidden_size": 6, "word_dropout": 0.4}
+    if task == "classify":
+        embedding = Classifier(ClassifyOptions(**task_options), 2, 9, 0).embedding
+    else:
+        embedding = LanguageModel(9, GenerateOptions(**task_options)).decoder.embedding
+    assert isinstance(embedding, Embedding)
+    vectors = embedding(torch.full((50, 40), 5))
+    share = float((vectors == embedding.weight[UNKNOWN]).all(2).double().mean())
+    assert abs(share - 0.4) < 0.05
 
 
 # -- changed copies of numbers ---------------------------------------------------------------------------------

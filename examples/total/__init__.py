@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from gatework.data.files import read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError
+from gatework.networks.encoder import Encoder
 from gatework.tasks.base import Contender, Metric, Page, Parts, Round, Shard, Source, Step, Task
-from gatework.tasks.recurrent import recurrent_stack
 from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import Options, option
 from gatework.training.regularisation import RecurrentOptions
@@ -66,11 +66,11 @@ class Adder(nn.Module):
 
     def __init__(self, options: TotalOptions):
         super().__init__()
-        self.layer = recurrent_stack(options, 1, options.layers)
+        self.encoder = Encoder(options, 1)
         self.head = nn.Linear(options.hidden_size, 1)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        output, _ = self.layer(numbers.t().unsqueeze(2))
+        output, _ = self.encoder(numbers.t().unsqueeze(2))
         return self.head(output[-1]).squeeze(1)
 
 

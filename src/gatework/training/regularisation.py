@@ -14,7 +14,7 @@ STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "chrono")
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions(TrainingOptions):
-    """Options of every job, as each has recurrent layers: `tasks.recurrent.recurrent_stack` hands them on.
+    """Options of every job, as each has recurrent layers: `networks.encoder` hands them on.
 
     l1, l2 and weight_decay are among `TrainingOptions`. A job redeclares `dropout` to say where it acts there.
     """

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
@@ -61,3 +63,8 @@ def split(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = tensor
     return groups
+
+
+def random_generator() -> np.random.Generator:
+    """A generator for numpy seeded by torch's, whose state the checkpoint holds: a resumed run draws the same."""
+    return np.random.default_rng(int(torch.randint(2**62, ())))

@@ -14,8 +14,9 @@ from torch import Tensor
 from gatework.data.augment import Augmentation
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
-from gatework.tasks.recurrent import random_generator
+from gatework.networks.embedding import Spelled
 from gatework.training.learner import Shard
+from gatework.training.state import random_generator
 
 
 class WordTable(NamedTuple):
@@ -60,14 +61,6 @@ class Examples:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-class BatchWords(NamedTuple):
-    """The u different words of a batch: ids [u], and all their pieces [P], those of word i from starts[i] on."""
-
-    ids: Tensor
-    pieces: Tensor
-    starts: Tensor
-
-
 class Batch(NamedTuple):
     """A packed batch: longest sequence first, time-major (see `gatework.data.ragged.Packed`).
 
@@ -81,7 +74,7 @@ class Batch(NamedTuple):
     lengths: Tensor
     labels: Tensor
     offsets: Tensor | None
-    words: BatchWords | None = None
+    words: Spelled | None = None
 
 
 def make_batch(examples: Examples, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
@@ -104,14 +97,14 @@ def make_batch(examples: Examples, rows: np.ndarray) -> tuple[Batch, np.ndarray]
     return batch, order
 
 
-def _batch_words(values: np.ndarray, table: WordTable | None) -> tuple[np.ndarray, BatchWords | None]:
+def _batch_words(values: np.ndarray, table: WordTable | None) -> tuple[np.ndarray, Spelled | None]:
     """The batch's values as numbers of its own different words, and these."""
     if table is None:
         return values, None
     different, values = np.unique(values, return_inverse=True)
     pieces = table.pieces.take(different)
     parts = table.ids[different], pieces.values, pieces.offsets[:-1]
-    return values, BatchWords(*map(torch.from_numpy, parts))
+    return values, Spelled(*map(torch.from_numpy, parts))
 
 
 class Batches(Sequence):

@@ -272,9 +272,7 @@ class Classify(ClassifyPages):
         assert model.embedding is not None
         vectors, found = self._vectors()
         self.notes.append(_vector_note(found))
-        with torch.no_grad():
-            model.embedding.weight[torch.from_numpy(found)] = torch.from_numpy(vectors[found])
-        model.embedding.weight.requires_grad_(not self.options.freeze_vectors)
+        model.embedding.start_from(vectors, found, self.options.freeze_vectors)
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors [V, I] of the vocabulary, and which of its words the file has."""

@@ -7,44 +7,36 @@ nothing, as its last map starts at 0.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatework.networks.attention import AttentionLayer
+from gatework.networks.encoder import Encoder, reads_gaps
+from gatework.networks.heads import silent
+from gatework.networks.states import States, repeated
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch, Shape
-from gatework.tasks.recurrent import recurrent_stack
 
 
-class Encoder(nn.Module):
-    """The recurrent layers of the options' cell; GRU-D is told what was seen, and how long ago.
+class Reader(nn.Module):
+    """An encoder of windows (T, B, I), value and mask first; a cell that reads gaps is told them of the value.
 
-    encoder(inputs) of (T, B, I), value and mask first, gives (T, B, H) and the states.
+    reader(inputs) gives (T, B, H) and the states.
     """
 
     def __init__(self, inputs: int, options: ForecastOptions):
         super().__init__()
-        self.gaps = options.cell == "gru_d"
-        self.layer = recurrent_stack(options, inputs - 1 if self.gaps else inputs, options.layers)
+        self.encoder = Encoder(options, inputs - 1 if reads_gaps(options.cell) else inputs)
 
-    def forward(self, inputs: Tensor, states: Any = None) -> tuple[Tensor, Any]:
-        if not self.gaps:
-            return self.layer(inputs, states)
-        seen = inputs[:, :, 1:2]
+    def forward(self, inputs: Tensor, states: Mapping[str, Tensor] | None = None) -> tuple[Tensor, States]:
+        if not self.encoder.gaps:
+            return self.encoder(inputs, states)
         values = torch.cat([inputs[:, :, :1], inputs[:, :, 2:]], 2)
-        mask = torch.cat([seen, torch.ones_like(inputs[:, :, 2:])], 2)
-        gap = torch.cat([time_since(seen), torch.ones_like(inputs[:, :, 2:])], 2)
-        return self.layer(values, states, mask=mask, gap=gap)
-
-
-def time_since(mask: Tensor) -> Tensor:
-    """Steps since the last observation before each step (T, B, 1), as GRU-D counts them: 0 at the first step."""
-    gaps = [torch.zeros_like(mask[0])]
-    for seen in mask[:-1]:
-        gaps.append(1 + (1 - seen) * gaps[-1])
-    return torch.stack(gaps)
+        mask = torch.cat([inputs[:, :, 1:2], torch.ones_like(inputs[:, :, 2:])], 2)
+        return self.encoder(values, states, mask)
 
 
 class Direct(nn.Module):
@@ -52,7 +44,7 @@ class Direct(nn.Module):
 
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
-        self.encoder = Encoder(channels[0], options)
+        self.encoder = Reader(channels[0], options)
         self.dropout = nn.Dropout(options.dropout)
         self.context = nn.Linear(options.hidden_size, shape.horizon * options.width)
         self.future = nn.Linear(channels[1], options.width, bias=False)
@@ -77,7 +69,7 @@ class Segments(nn.Module):
         self.count = -(-shape.horizon // self.length)
         hidden, self.static = options.hidden_size, channels[2]
         self.read = nn.Linear((channels[0] - self.static) * self.length + self.static, hidden)
-        self.encoder = Encoder(hidden, options)
+        self.encoder = Encoder(options, hidden)
         self.position = nn.Parameter(torch.randn(self.count, hidden) * 0.1)
         self.future = nn.Linear((channels[1] - self.static) * self.length + self.static, hidden)
         self.dropout = nn.Dropout(options.dropout)
@@ -103,7 +95,7 @@ class Recursive(nn.Module):
 
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
-        self.encoder = Encoder(channels[0], options)
+        self.encoder = Reader(channels[0], options)
         self.unknown = channels[0] - channels[1]
         self.difference = shape.difference
         self.dropout = nn.Dropout(options.dropout)
@@ -134,36 +126,19 @@ class Attention(nn.Module):
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         hidden = options.hidden_size
-        self.encoder = Encoder(channels[0], options)
+        self.encoder = Reader(channels[0], options)
         self.asked = nn.Linear(channels[1], channels[0])
-        self.score = nn.Linear(hidden, hidden, bias=False)
-        self.mixed = nn.Linear(2 * hidden, hidden)
+        self.attention = AttentionLayer(hidden, hidden)
         self.dropout = nn.Dropout(options.dropout)
         self.outputs = silent(nn.Linear(hidden, outputs))
-        self.decoder = Encoder(channels[0], options)
+        self.decoder = Reader(channels[0], options)
 
     def forward(self, batch: Batch, start: Tensor) -> Tensor:
         seen, states = self.encoder(batch.inputs)
         asked = self.asked(batch.future).transpose(0, 1)
         steps, _ = self.decoder(asked, states)
-        steps, seen = steps.transpose(0, 1), seen.transpose(0, 1)
-        weights = torch.softmax(self.score(steps) @ seen.transpose(1, 2), dim=2)
-        mixed = torch.tanh(self.mixed(torch.cat([steps, weights @ seen], 2)))
-        return self.outputs(self.dropout(mixed))
-
-
-def silent(layer: nn.Linear) -> nn.Linear:
-    """A map that gives 0 until it is trained."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def repeated(states: Any, times: int) -> Any:
-    """Each row's states (layers, B, H) `times` times in a row."""
-    if isinstance(states, tuple):
-        return tuple(repeated(each, times) for each in states)
-    return states.repeat_interleave(times, dim=1)
+        looked, _ = self.attention(steps.transpose(0, 1), self.attention.memory(seen.transpose(0, 1)))
+        return self.outputs(self.dropout(looked))
 
 
 DECODERS = {"direct": Direct, "segments": Segments, "recursive": Recursive, "attention": Attention}

@@ -16,8 +16,8 @@ from gatework.data.frequency import calendar
 from gatework.data.panel import Panel
 from gatework.errors import DataError
 from gatework.tasks.forecast.naive2 import naive2
-from gatework.tasks.recurrent import random_generator
 from gatework.training.learner import Shard
+from gatework.training.state import random_generator
 
 MANY, STRETCH = 10, 4  # series that are enough to judge by whole ones; horizons of a stretch of windows that overlap
 SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant

@@ -21,11 +21,13 @@ from gatework.data.codecs import UNKNOWN, BytePairs, Characters, TextCodec, from
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.networks.heads import cross_entropy
+from gatework.networks.states import States, zeroed
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.generate import baselines, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
-from gatework.tasks.generate.model import LanguageModel, States, cross_entropy, zero_first
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.page import GeneratePages
 from gatework.tasks.generate.streams import Chunk, Streams, Text, encoded, reading, stream_count
@@ -344,7 +346,7 @@ def nats(model: LanguageModel, ids: Tensor) -> Tensor:
     states: States = {}
     if warm_up:
         _, states = model(inputs[:warm_up], states)
-        states = zero_first(states)
+        states = zeroed(states, 0)
     found = []
     for start in range(warm_up, len(inputs), MEASURED_STEPS):
         logits, states = model(inputs[start : start + MEASURED_STEPS], states)

@@ -10,8 +10,9 @@ import copy
 import torch
 from torch import Tensor
 
+from gatework.networks.heads import cross_entropy
 from gatework.tasks.generate.counts import mixed
-from gatework.tasks.generate.model import LanguageModel, cross_entropy
+from gatework.tasks.generate.model import LanguageModel
 
 STEPS = 20  # units between two updates
 DECAY = 0.003  # share of the way back to the trained weights, per update

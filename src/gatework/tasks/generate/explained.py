@@ -12,7 +12,6 @@ from torch import Tensor
 from gatework.errors import DataError, OptionError
 from gatework.tasks.generate.counts import mixed
 from gatework.tasks.generate.options import GenerateExplaining
-from gatework.tasks.generate.sampling import Reader
 from gatework.tasks.generate.streams import encoded
 from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
 
@@ -46,12 +45,10 @@ class NextUnit(Subject):
         self.steps = [self.vocabulary.text([int(i)]) for i in self.ids]
         self.allowed = np.setdiff1d(np.arange(len(self.vocabulary)), self.vocabulary.forbidden)
         self.names = [self.vocabulary.text([int(i)]) for i in self.allowed]
-        self.entry = given_to(self.model.layers[0], lambda: self.model(self._column(self.ids), {}))
-        self.baseline = self.model.embedding.weight.detach().mean(0).expand_as(self.entry).clone()
-        reader = Reader(self.model)
-        with torch.no_grad():
-            reader.read(torch.from_numpy(self.ids))
-        self.counted = None if self.model.counts is None else self.model.counts.next(reader.place)
+        self.entry = given_to(self.model.decoder.encoder, lambda: self.model(self._column(self.ids), {}))
+        self.baseline = self.model.decoder.embedding.weight.detach().mean(0).expand_as(self.entry).clone()
+        counts = self.model.counts
+        self.counted = None if counts is None else counts.next(counts.place(self.ids))
         self._settle(target)
         unit = {"characters": "character", "words": "word"}.get(self.vocabulary.kind, "piece")
         score = f"the log probability of {self.spoken!r} above the mean of all other units"
@@ -82,7 +79,7 @@ class NextUnit(Subject):
         return torch.from_numpy(np.ascontiguousarray(ids)).unsqueeze(1)
 
     def network(self, entries: Tensor) -> Tensor:
-        with Through(self.model.layers[0], entries):
+        with Through(self.model.decoder.encoder, entries):
             logits, _ = self.model(self._column(self.ids).expand(-1, len(entries)), {})
         return self._mixed(logits[-1].double().log_softmax(1))
 
@@ -93,13 +90,11 @@ class NextUnit(Subject):
         return scores[:, self.allowed]
 
     def _expected(self, ids: np.ndarray) -> np.ndarray:
-        return Reader(self.model).read(torch.from_numpy(np.ascontiguousarray(ids)))[self.allowed].double().numpy()
+        return self.model.expected(torch.from_numpy(np.ascontiguousarray(ids)))[self.allowed].numpy()
 
-    @torch.no_grad()
     def whole(self) -> np.ndarray:
         return self._expected(self.ids)
 
-    @torch.no_grad()
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
         outputs = np.stack([self._expected(self.ids[len(self.ids) - length :]) for length in lengths])
         return self.shown(outputs), [self.names[k] for k in outputs.argmax(axis=1)]

@@ -62,7 +62,7 @@ class GenerateOptions(RecurrentOptions):
     )
     word_dropout: float = option(
         0.0,
-        "share of units blanked in training (Xie et al. 2017)",
+        "share of units made unknown in training",
         panel="regularisation",
         low=0,
         high=0.99,

@@ -1,0 +1,93 @@
+"""Attention: what of a memory a state looks at, and the layer that joins what it sees with the state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gatework.errors import OptionError
+
+SCORES = ("dot", "general", "additive")
+
+
+class Memory(NamedTuple):
+    """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps."""
+
+    keys: Tensor
+    values: Tensor
+    lengths: Tensor | None = None
+
+    def inside(self) -> Tensor | None:
+        """(B, 1, S): which steps are there; None for all."""
+        if self.lengths is None:
+            return None
+        return (torch.arange(self.keys.shape[1]) < self.lengths[:, None])[:, None]
+
+
+class Attention(nn.Module):
+    """Weights over a memory's steps, and the mean of its values by these.
+
+        attention = Attention(64, 128, score="additive")
+        memory = attention.memory(encoded, lengths)            # encoded (B, S, M)
+        context, weights = attention(queries, memory)          # (B, K, H) -> (B, K, M), (B, K, S)
+
+    Args:
+        queries, values: H and M.
+        score: "dot" q.k, for H = M; "general" q.W k (both Luong, Pham & Manning 2015, section 3.1); "additive"
+            v.tanh(W q + U k) (Bahdanau, Cho & Bengio 2015, appendix A.1.2).
+
+    All queries of a row share one memory, so a search with K places never copies it.
+    """
+
+    def __init__(self, queries: int, values: int, score: str = "general"):
+        super().__init__()
+        if score not in SCORES:
+            raise OptionError(f"score is one of {', '.join(SCORES)}; got {score!r}")
+        if score == "dot" and queries != values:
+            raise OptionError(f"score=dot needs queries as wide as values; got {queries} and {values}")
+        self.kind = score
+        width = queries if score == "additive" else values
+        self.query = None if score == "dot" else nn.Linear(queries, width, bias=False)
+        self.key = nn.Linear(values, width) if score == "additive" else None
+        self.vector = nn.Linear(width, 1, bias=False) if score == "additive" else None
+
+    def memory(self, values: Tensor, lengths: Tensor | None = None) -> Memory:
+        """Values (B, S, M) with their keys, mapped once for all queries."""
+        return Memory(values if self.key is None else self.key(values), values, lengths)
+
+    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Contexts (B, K, M) and weights (B, K, S), which are 0 beyond a length; a memory of length 0 gives zeros."""
+        scores, inside = self._scores(queries, memory.keys), memory.inside()
+        if inside is None:
+            weights = torch.softmax(scores, dim=2)
+        else:
+            weights = torch.softmax(scores.masked_fill(~inside, torch.finfo(scores.dtype).min), dim=2) * inside
+        return weights @ memory.values, weights
+
+    def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        asked = queries if self.query is None else self.query(queries)
+        if self.vector is None:
+            return asked @ keys.transpose(1, 2)
+        return self.vector(torch.tanh(asked.unsqueeze(2) + keys.unsqueeze(1))).squeeze(3)
+
+
+class AttentionLayer(nn.Module):
+    """States after a look at the memory: tanh(W [h; context]) (Luong et al. 2015, equation 5).
+
+    looked, weights = layer(states, memory)                    # (B, K, H) -> (B, K, H), (B, K, S)
+    """
+
+    def __init__(self, states: int, values: int, score: str = "general"):
+        super().__init__()
+        self.attention = Attention(states, values, score)
+        self.joined = nn.Linear(states + values, states)
+
+    def memory(self, values: Tensor, lengths: Tensor | None = None) -> Memory:
+        """See `Attention.memory`."""
+        return self.attention.memory(values, lengths)
+
+    def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        context, weights = self.attention(states, memory)
+        return torch.tanh(self.joined(torch.cat([states, context], 2))), weights

@@ -1,0 +1,38 @@
+"""From a network's last units to what is asked: scores of symbols, or numbers that start at nothing."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Symbols(nn.Module):
+    """Logits (..., V) of the symbols of a vocabulary, from (..., H).
+
+    With `tied`, the embedding's matrix serves as the output's, too (Press & Wolf 2017); where its width is not H, a
+    linear bridge leads there.
+    """
+
+    def __init__(self, features: int, vocabulary: int, tied: nn.Embedding | None = None):
+        super().__init__()
+        width = features if tied is None else tied.embedding_dim
+        self.bridge = None if width == features else nn.Linear(features, width, bias=False)
+        self.output = nn.Linear(width, vocabulary)
+        nn.init.zeros_(self.output.bias)
+        if tied is not None:
+            self.output.weight = tied.weight
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.output(hidden if self.bridge is None else self.bridge(hidden))
+
+
+def silent(layer: nn.Linear) -> nn.Linear:
+    """A map that gives 0 until it is trained."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """Nats per counted target (T, B) of logits (T, B, V)."""
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)

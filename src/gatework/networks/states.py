@@ -1,0 +1,39 @@
+"""States of a stack between two calls: {"0.1": second state of the first layer, (layers, B, H)}; {} at a start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+States = dict[str, Tensor]
+
+
+def named(number: int, last: Any) -> States:
+    """What a layer returned, one tensor or a tuple, by name."""
+    tensors = last if isinstance(last, tuple) else (last,)
+    return {f"{number}.{place}": state for place, state in enumerate(tensors)}
+
+
+def of_layer(states: Mapping[str, Tensor], number: int) -> Any:
+    """A layer's states in the form its class takes: None, one tensor, or a tuple."""
+    own = [states[name] for name in sorted(states) if name.startswith(f"{number}.")]
+    return None if not own else own[0] if len(own) == 1 else tuple(own)
+
+
+def repeated(states: Mapping[str, Tensor], times: int) -> States:
+    """Each row's states `times` times in a row."""
+    return {name: state.repeat_interleave(times, dim=1) for name, state in states.items()}
+
+
+def chosen(states: Mapping[str, Tensor], rows: Tensor) -> States:
+    """The states of these rows, in this order, each as often as it is named."""
+    return {name: state.index_select(1, rows) for name, state in states.items()}
+
+
+def zeroed(states: Mapping[str, Tensor], row: int) -> States:
+    """The states with one row at zero."""
+    here = torch.tensor([row])
+    return {name: state.index_fill(1, here, 0.0) for name, state in states.items()}

@@ -1,0 +1,257 @@
+"""Search: against listing everything, greedy against a beam, batches against rows, draws against probabilities."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gatework.errors import OptionError
+from gatework.networks.attention import AttentionLayer, Memory
+from gatework.networks.choices import Beam, Drawn
+from gatework.networks.decoder import Decoder, Places
+from gatework.networks.embedding import Embedding
+from gatework.networks.encoder import Encoder
+from gatework.networks.heads import Symbols
+from gatework.networks.rules import at_least, beginning, forbid, no_repeats
+from gatework.networks.search import Hypothesis, length_penalty, search, unroll
+from gatework.networks.states import States, repeated
+from gatework.training.regularisation import RecurrentOptions
+
+V, H, S, LIMIT, END, START = 4, 5, 3, 4, 0, 1
+DECODERS = range(40)  # a fault in reordering shows on most random decoders, not on all
+
+
+def decoder_of(seed: int, cell: str = "gru", layers: int = 1) -> Decoder:
+    torch.manual_seed(seed)
+    options = RecurrentOptions(cell=cell, hidden_size=H, layers=layers)
+    made = Decoder(Embedding(V, 3), Encoder(options, 3), Symbols(H, V), AttentionLayer(H, 2))
+    for parameter in made.parameters():
+        parameter.data.mul_(3)  # far from uniform, so that what was read matters
+    return made.eval()
+
+
+def rows_of(decoder: Decoder, rows: int, seed: int = 0) -> tuple[Memory, States]:
+    """Memories of different lengths and different states to begin from."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(rows, S, 2, generator=generator)
+    assert decoder.attention is not None
+    memory = decoder.attention.memory(values, torch.arange(rows) % S + 1)
+    with torch.no_grad():
+        _, _, start = decoder(torch.randint(V, (3, rows), generator=generator), memory)
+    return memory, start
+
+
+def one_row(memory: Memory, states: States, row: int) -> tuple[Memory, States]:
+    keys, values, lengths = (None if each is None else each[row : row + 1] for each in memory)
+    assert keys is not None and values is not None
+    return Memory(keys, values, lengths), {name: state[:, row : row + 1] for name, state in states.items()}
+
+
+def found_by(decoder: Decoder, memory: Memory, start: States, choice: Beam | Drawn, **how) -> list[list[Hypothesis]]:
+    state = decoder.begin(memory, start, choice.places)
+    last = torch.full((len(memory.values), choice.places), START)
+    return search(decoder, state, last, choice, **{"limit": LIMIT, **how})
+
+
+def listed(decoder: Decoder, memory: Memory, start: States) -> dict[tuple[int, ...], float]:
+    """Every sequence that ends within the limit, or is cut off there, with its log probability: whole sequences."""
+    every = [
+        (*front, last)
+        for length in range(1, LIMIT + 1)
+        for front in itertools.product([v for v in range(V) if v != END], repeat=length - 1)
+        for last in range(V)
+        if last == END or length == LIMIT
+    ]
+    count = len(every)
+    reads = torch.tensor([[START, *ids[:-1], *[0] * (LIMIT - len(ids))] for ids in every]).t()
+    shared = Memory(memory.keys.expand(count, -1, -1), memory.values.expand(count, -1, -1), memory.lengths)
+    with torch.no_grad():
+        logits, _, _ = decoder(reads, shared, repeated(start, count))
+    log_p = logits.log_softmax(2)
+    return {ids: float(log_p[torch.arange(len(ids)), row, list(ids)].sum()) for row, ids in enumerate(every)}
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
+def test_a_beam_as_wide_as_everything_finds_the_n_best_of_everything(alpha: float) -> None:
+    for seed in DECODERS[:12]:
+        decoder = decoder_of(seed)
+        memory, start = rows_of(decoder, 1, seed)
+        every = listed(decoder, memory, start)
+        ranked = sorted(
+            every, key=lambda ids: (ids[-1] == END, every[ids] / length_penalty(len(ids), alpha)), reverse=True
+        )
+        (found,) = found_by(decoder, memory, start, Beam(V * 3 ** (LIMIT - 1), END), count=7, alpha=alpha)
+        assert [tuple(each.ids) for each in found] == ranked[:7]
+        for each in found:
+            assert each.score == pytest.approx(every[tuple(each.ids)], abs=1e-4)
+            assert each.score == pytest.approx(sum(each.token_log_p), abs=1e-4)
+            assert each.normalised == pytest.approx(each.score / length_penalty(len(each.ids), alpha), abs=1e-5)
+            assert each.ended == (each.ids[-1] == END)
+
+
+def test_fewer_found_stay_fewer() -> None:
+    decoder = decoder_of(0)
+    memory, start = rows_of(decoder, 1)
+    (found,) = found_by(decoder, memory, start, Beam(V * 3 ** (LIMIT - 1), END), count=1000)
+    assert len(found) == len(listed(decoder, memory, start)) == len({tuple(each.ids) for each in found})
+    (short,) = found_by(decoder, memory, start, Beam(2, END), count=50, limit=1)
+    assert len(short) <= 3
+
+
+@pytest.mark.parametrize(("cell", "layers"), [("lstm", 2), ("gru", 1), ("mgu", 1)])
+def test_a_beam_of_one_is_greedy(cell: str, layers: int) -> None:
+    for seed in DECODERS:
+        decoder = decoder_of(seed, cell, layers)
+        memory, start = rows_of(decoder, 1, seed)
+        (found,) = found_by(decoder, memory, start, Beam(1, END), limit=9)
+        ids = [START]
+        while len(ids) < 10 and (len(ids) == 1 or ids[-1] != END):
+            with torch.no_grad():
+                ids.append(int(decoder(torch.tensor(ids)[:, None], memory, start)[0][-1, 0].argmax()))
+        assert found[0].ids == ids[1:]
+        (drawn,) = found_by(decoder, memory, start, Drawn(temperature=0, end=END), limit=9)
+        assert drawn[0].ids == ids[1:]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_batch_is_each_row_alone(cell: str) -> None:
+    for seed in DECODERS:
+        decoder = decoder_of(seed, cell, 2)
+        memory, start = rows_of(decoder, 5, seed)
+        how = {"count": 3, "alpha": 0.7, "limit": 7}
+        together = found_by(decoder, memory, start, Beam(3, END), **how)
+        for row, found in enumerate(together):
+            (alone,) = found_by(decoder, *one_row(memory, start, row), Beam(3, END), **how)
+            assert [each.ids for each in found] == [each.ids for each in alone]
+            np.testing.assert_allclose([e.score for e in found], [e.score for e in alone], atol=1e-4)
+
+
+def test_what_a_beam_says_of_its_hypotheses_is_what_the_whole_sequence_says() -> None:
+    """Scores of each symbol, and where the decoder looked: states and attention were reordered together."""
+    for seed in DECODERS:
+        decoder = decoder_of(seed, "lstm")
+        memory, start = rows_of(decoder, 3, seed)
+        for row, found in enumerate(found_by(decoder, memory, start, Beam(3, END), count=3, limit=6)):
+            for each in found:
+                with torch.no_grad():
+                    read = torch.tensor([START, *each.ids[:-1]])[:, None]
+                    logits, looked, _ = decoder(read, *one_row(memory, start, row))
+                log_p = logits.log_softmax(2)[torch.arange(len(each.ids)), 0, each.ids]
+                np.testing.assert_allclose(each.token_log_p, log_p, atol=1e-4)
+                assert each.attention is not None and looked is not None
+                torch.testing.assert_close(each.attention, looked[0], atol=1e-4, rtol=1e-4)
+
+
+def test_draws_follow_the_decoder() -> None:
+    """Whole sequences of 40,000 places, by how often each comes."""
+    places = 40_000
+    decoder = decoder_of(3)
+    memory, start = rows_of(decoder, 1)
+    drawn = Drawn(generator=torch.Generator().manual_seed(1), places=places, end=END)
+    moments = unroll(decoder, decoder.begin(memory, start, places), torch.full((1, places), START), drawn, (), LIMIT)
+    found: list[tuple[int, ...]] = []
+    for written, taken, _ in moments:
+        complete = taken.total.isfinite() & (taken.ended | torch.tensor(written.ids.shape[2] == LIMIT - 1))
+        before = written.ids[0, taken.parent[complete]].tolist()
+        found += [(*ids, last) for ids, last in zip(before, taken.next[complete].tolist(), strict=True)]
+    assert len(found) == places
+    for ids, log_p in listed(decoder, memory, start).items():
+        assert found.count(ids) / places == pytest.approx(np.exp(log_p), abs=0.012)
+
+
+LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.25, 0.15]))
+
+
+def shares(**how) -> np.ndarray:
+    chosen = Drawn(generator=torch.Generator().manual_seed(0), **how)
+    return np.bincount(chosen.draw(LOGITS.expand(20_000, 4)), minlength=4) / 20_000
+
+
+def test_temperature_top_k_and_top_p_change_the_distribution_as_they_say() -> None:
+    np.testing.assert_allclose(shares(), [0.1, 0.5, 0.25, 0.15], atol=0.012)
+    np.testing.assert_allclose(shares(temperature=0.5), np.array([1, 25, 6.25, 2.25]) / 34.5, atol=0.012)
+    np.testing.assert_allclose(shares(top_k=2), [0, 2 / 3, 1 / 3, 0], atol=0.012)
+    np.testing.assert_allclose(shares(top_p=0.6), [0, 2 / 3, 1 / 3, 0], atol=0.012)
+    np.testing.assert_allclose(shares(top_k=3, top_p=0.8), [0, 0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9], atol=0.012)
+    assert shares(temperature=0).tolist() == shares(top_p=0.01).tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Drawn(temperature=-1), "temperature must be 0"),
+        (lambda: Drawn(temperature=float("nan")), "temperature must be 0"),
+        (lambda: Drawn(top_k=-1), "top_k"),
+        (lambda: Drawn(top_p=0), "top_p"),
+        (lambda: Beam(0, END), "1 place or more"),
+    ],
+)
+def test_senseless_strategies_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+# -- rules --------------------------------------------------------------------------------------------------------
+
+
+def test_rules_hold_in_everything_that_is_found() -> None:
+    for seed in DECODERS[:15]:
+        decoder = decoder_of(seed)
+        memory, start = rows_of(decoder, 2, seed)
+        given = torch.tensor([[2, 3], [3, 2]])
+        rules = {
+            "forbid": forbid([3]),
+            "at_least": at_least(4, END),
+            "beginning": beginning(given),
+            "no_repeats": no_repeats(2),
+        }
+        found = {
+            name: found_by(decoder, memory, start, Beam(4, END), rules=[r], limit=8, count=4)
+            for name, r in rules.items()
+        }
+        for row in range(2):
+            assert all(3 not in each.ids for each in found["forbid"][row])
+            assert all(len(each.ids) > 4 for each in found["at_least"][row])
+            assert all(each.ids[:2] == given[row].tolist() for each in found["beginning"][row])
+            for each in found["no_repeats"][row]:
+                pairs = list(itertools.pairwise(each.ids))
+                assert len(pairs) == len(set(pairs))
+
+
+def test_no_repeats_is_its_definition() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for length in (1, 2, 3):
+        written = torch.randint(3, (2, 3, 9), generator=generator)
+        scores = no_repeats(length)(torch.zeros(2, 3, 3), written)
+        for b, k, v in itertools.product(range(2), range(3), range(3)):
+            ids = [*written[b, k].tolist(), v]
+            parts = [tuple(ids[at : at + length]) for at in range(len(ids) - length + 1)]
+            assert bool(scores[b, k, v] == -torch.inf) == (parts[-1] in parts[:-1])
+
+
+# -- steps --------------------------------------------------------------------------------------------------------
+
+
+def test_steps_come_one_by_one_and_end_where_all_places_end() -> None:
+    class Fixed:
+        """Says 2, 3, END whatever it reads."""
+
+        def __init__(self) -> None:
+            self.read: list[int] = []
+
+        def step(self, state: Places, last: Tensor) -> tuple[Tensor, None, Places]:
+            self.read.append(int(last))
+            scores = torch.full((1, 1, V), -9.0)
+            scores[0, 0, [2, 3, END][len(self.read) - 1]] = 9.0
+            return scores, None, state
+
+    fixed = Fixed()
+    moments = unroll(fixed, Places({}, None), torch.tensor([[START]]), Drawn(temperature=0, end=END))
+    assert (int(next(moments).candidates.next), fixed.read) == (2, [START]), "nothing is read ahead"
+    assert [int(moment.candidates.next) for moment in moments] == [3, END]
+    assert fixed.read == [START, 2, 3]
