@@ -11,7 +11,7 @@ import numpy as np
 from gatework import cells, runtime
 from gatework.bench.settings import Shape
 from gatework.compiler import params
-from gatework.compiler.ir import Graph
+from gatework.compiler.ir import Graph, Input
 from gatework.errors import KernelError
 from gatework.runtime import Rows
 
@@ -51,7 +51,7 @@ class Case:
         bound = 1 / np.sqrt(self.shape.H)
         return self.random.uniform(-bound, bound, shape).astype(self.dtype)
 
-    def _input(self, given: Any) -> Any:
+    def _input(self, given: Input) -> Any:
         if given.per == "call":
             return KEEP
         shape = (self.rows.size if given.per == "step" else self.shape.B, params.size(self.sizes, given.width))
@@ -83,7 +83,7 @@ class Case:
         """As for prediction: nothing is kept."""
         return self.program.forward(self.rows, self.inputs, {}, self.weights).history
 
-    def both(self) -> Any:
+    def both(self) -> object:
         """Forward and backward: gradients of the input and of all weights."""
         done = self.program.forward(self.rows, self.inputs, {}, self.weights, train=True)
         return self.program.backward(done, {self.output_name: self.gradient}, {}, need=("x", "weights"))

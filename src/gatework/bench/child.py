@@ -35,7 +35,7 @@ def memory(who: str, cell: str, shape: list[int], dtype: str) -> dict[str, float
     peers.use_threads(processors())
     small, whole = Shape(2, 1, *shape[2:]), Shape(*shape)
 
-    def made(of: Shape) -> Any:
+    def made(of: Shape) -> Case | peers.Torch:
         case = Case(cell, of, dtype, recompute=who == "recompute")
         return peers.Torch(case, processors()) if who == "torch" else case
 

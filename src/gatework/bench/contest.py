@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gatework.bench import machine, peak
 from gatework.bench.rows import BUSY, OURS, Row
@@ -16,9 +15,18 @@ PEAK, READ = "multiply-add peak", "read bandwidth"
 
 
 def contest(
-    settings: Settings, suite: str, what: str, case: str, threads: int, calls: Mapping[str, Call], *,
-    flops: float = 0, size: int = 0, before: Call | None = None, aside: tuple[str, ...] = (),
-) -> Row:  # fmt: skip
+    settings: Settings,
+    suite: str,
+    what: str,
+    case: str,
+    threads: int,
+    calls: Mapping[str, Call],
+    *,
+    flops: float = 0,
+    size: int = 0,
+    before: Call | None = None,
+    aside: tuple[str, ...] = (),
+) -> Row:
     """Time calls by name, ours under `OURS`.
 
     flops    operations of our call: the multiply-add peak is measured along
@@ -35,9 +43,19 @@ def contest(
     rates = {name: peak.rate(limit, samples[name]) for name, limit in limits.items()}
     facts = {AFTER: ratio(samples[AFTER], samples[OURS])[0]} if before is not None else {}
     return Row(
-        suite, what, case, threads, samples, flops=flops, bytes=size, peak_flops=rates.get(PEAK, 0),
-        peak_bytes=rates.get(READ, 0), aside=(*aside, AFTER, *limits), facts=facts, elsewhere=elsewhere,
-    )  # fmt: skip
+        suite,
+        what,
+        case,
+        threads,
+        samples,
+        flops=flops,
+        bytes=size,
+        peak_flops=rates.get(PEAK, 0),
+        peak_bytes=rates.get(READ, 0),
+        aside=(*aside, AFTER, *limits),
+        facts=facts,
+        elsewhere=elsewhere,
+    )
 
 
 def undisturbed(
@@ -59,7 +77,7 @@ def undisturbed(
 def limits_of(settings: Settings, threads: int, flops: float, size: int) -> dict[str, peak.Peak]:
     """The kernels that say what the machine can do."""
     dtype = settings.dtype or "float32"
-    found: dict[str, Any] = {}
+    found: dict[str, peak.Peak] = {}
     if flops:
         found[PEAK] = peak.multiply_adds(dtype, threads)
     if size:

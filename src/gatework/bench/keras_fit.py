@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
 
 BATCHES, CLASSES = 8, 10
 
@@ -21,7 +24,7 @@ def data(T: int, B: int, I: int) -> tuple[np.ndarray, np.ndarray]:
     return random.standard_normal((BATCHES * B, T, I), np.float32), random.integers(0, CLASSES, BATCHES * B)
 
 
-def classifier(layer: Any, T: int, I: int) -> Any:
+def classifier(layer: keras.Layer, T: int, I: int) -> Any:
     """A recurrent layer and a softmax."""
     import keras
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gatework.backends.llvm.emit import Function, module
 from gatework.backends.llvm.isa import Isa
+from gatework.bench.timing import Sample
 from gatework.runtime.llvm import cpu, team
 from gatework.runtime.llvm.compiled import SCALARS
 from gatework.runtime.memory import aligned_zeros
@@ -145,6 +146,6 @@ def reads(size: int, count: int, dtype: str = "float32", total: int = 64 << 20) 
     return Peak("read_all", dtype, count, data, share).set(repeats, repeats * share * count * item)
 
 
-def rate(peak: Peak, sample: Any) -> float:
+def rate(peak: Peak, sample: Sample) -> float:
     """Operations or bytes a second."""
     return peak.amount / sample.median

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatework.bench.case import Case
 from gatework.bench.settings import processors
 from gatework.layers import layouts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn.utils.rnn import PackedSequence
 
 TWINS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 
@@ -22,8 +27,8 @@ def installed(name: str) -> bool:
 
 
 def peers_of(case: Case, threads: int, names: tuple[str, ...]) -> dict[str, Any]:
-    """The peers that have this cell, ready to run: objects with `forward()`, `output()` and perhaps `both()`."""
-    makers: dict[str, Any] = {"torch": Torch, "onnxruntime": Onnx, "jax": Jax}
+    """The peers that have this cell, ready to run; all but ONNX Runtime have `both()` too."""
+    makers = {"torch": Torch, "onnxruntime": Onnx, "jax": Jax}
     return {n: makers[n](case, threads) for n in names if installed(n) and makers[n].has(case, threads)}
 
 
@@ -59,21 +64,21 @@ class Torch:
     def has(case: Case, threads: int) -> bool:
         return case.graph.name in TWINS
 
-    def wrapped(self, values: Any) -> Any:
+    def wrapped(self, values: Tensor) -> Tensor | PackedSequence:
         if self.case.lengths is None:
             return values
         counts = self.torch.from_numpy(self.case.rows.counts.copy())
         return self.torch.nn.utils.rnn.PackedSequence(values, counts)
 
-    def flat(self, output: Any) -> Any:
-        values = output if self.case.lengths is None else output.data
+    def flat(self, output: Tensor | PackedSequence) -> Tensor:
+        values = output.data if isinstance(output, tuple) else output
         return values.reshape(self.gradient.shape)
 
-    def forward(self) -> Any:
+    def forward(self) -> Tensor | PackedSequence:
         with self.torch.inference_mode():
             return self.layer(self.still)[0]
 
-    def both(self) -> Any:
+    def both(self) -> object:
         output = self.flat(self.layer(self.input)[0])
         return self.torch.autograd.grad(output, [self.leaf, *self.layer.parameters()], self.gradient)
 
@@ -95,7 +100,7 @@ class Onnx:
     def has(case: Case, threads: int) -> bool:
         return installed("onnx") and case.graph.name in TWINS and case.lengths is None and case.dtype == "float32"
 
-    def forward(self) -> Any:
+    def forward(self) -> object:
         self.session.run_with_iobinding(self.bound)
 
     def output(self) -> np.ndarray:
@@ -147,9 +152,7 @@ class Jax:
     environment says so (XLA_FLAGS=--xla_cpu_multi_thread_eigen=false)."""
 
     def __init__(self, case: Case, threads: int):
-        import jax  # pyright: ignore[reportMissingImports]
-        from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
-
+        jax, jnp = importlib.import_module("jax"), importlib.import_module("jax.numpy")
         self.jax, self.case = jax, case
         arrays = layouts.to_torch(case.graph.name, case.weights)
         self.weights = {name: jnp.asarray(a) for name, a in arrays.items()}
@@ -163,20 +166,19 @@ class Jax:
         fits = threads == (1 if alone else processors())
         return fits and case.graph.name == "lstm" and case.lengths is None and case.dtype == "float32"
 
-    def forward(self) -> Any:
+    def forward(self) -> object:
         return self.run(self.weights, self.input).block_until_ready()
 
-    def both(self) -> Any:
+    def both(self) -> object:
         return self.jax.block_until_ready(self.grads(self.weights, self.input, self.gradient))
 
     def output(self) -> np.ndarray:
         return np.asarray(self.forward())
 
 
-def jax_lstm(w: Any, x: Any) -> Any:
+def jax_lstm(w: Mapping[str, Any], x: Any) -> Any:
     """torch's weights, (T, B, I) to (T, B, H); the input's product outside the scan, as one writes it for speed."""
-    import jax  # pyright: ignore[reportMissingImports]
-    from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
+    jax, jnp = importlib.import_module("jax"), importlib.import_module("jax.numpy")
 
     def step(state: Any, below: Any) -> Any:
         h, c = state

@@ -43,13 +43,16 @@ class Dot(NamedTuple):
     bias: str | None = None
 
 
+Attribute = str | float | Dot | None  # of a node: a name or a width, a number, what a dot multiplies with
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One value of the step. `args` are indices of earlier nodes; `name` is the local name in the cell's function."""
 
     op: str
     args: tuple[int, ...] = ()
-    attr: Any = None
+    attr: Any = None  # an Attribute, as the grammar says for each op
     width: str = SCALAR
     name: str = ""
 
@@ -154,7 +157,7 @@ class Builder:
     known: dict[tuple, int] = field(default_factory=dict)
 
     def add(
-        self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = ""
+        self, op: str, args: tuple[int, ...] = (), attr: Attribute = None, width: str | None = None, name: str = ""
     ) -> int:
         """Append a node and give its index. The width of an elementwise node follows from its arguments."""
         node = Node(op, tuple(args), attr, self.joined(args) if width is None else width, name)

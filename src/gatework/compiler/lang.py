@@ -95,7 +95,7 @@ class Cell:
     doc: str = ""
     source: str = ""
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Symbol | Namespace) -> Any:
         return self.function(*args)
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Cell:
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"
 
-    def wrapped(self, name: str, wrapper: Callable[..., ir.Graph], doc: str = "", **options: Any) -> Cell:
+    def wrapped(self, name: str, wrapper: Callable[..., ir.Graph], doc: str = "", **options: object) -> Cell:
         """This cell with a wrapper applied, as a cell of its own: `lstm.wrapped("layer_norm_lstm", layer_norm)`."""
         graph = replace(wrapper(self.graph, **options), name=name, doc=doc or self.doc)
         return replace(self, name=name, graph=graph, doc=doc or self.doc)
@@ -171,7 +171,7 @@ def cell(
         heads   maps of values made from states are block-diagonal, one block a head
         name    name of the cell, where it is not the function's
 
-    Raises CellError, with the line, for equations that cannot be what they say.
+    Raises CellError, with the line, for equations that do not make a cell.
     """
     for key, symbol in (width or {}).items():
         if not isinstance(symbol, str):
@@ -274,22 +274,19 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters[:-1])
 
 
-def results_of(trace: Trace, returned: Any, parameters: tuple[str, ...]) -> list[Symbol]:
+def results_of(trace: Trace, returned: object, parameters: tuple[str, ...]) -> list[Symbol]:
     """The returned new states, checked."""
     results = list(returned) if isinstance(returned, tuple | list) else [returned]
-    for number, result in enumerate(results, 1):
-        if not isinstance(result, Symbol):
-            raise CellError(
-                trace.at_return(
-                    f"returned value {number} is {result!r}, not a value of the cell; return its new states"
-                )
-            )
-    if not results or len(results) > len(parameters):
+    symbols = [result for result in results if isinstance(result, Symbol)]
+    if len(symbols) < len(results):
+        number, odd = next((k, r) for k, r in enumerate(results, 1) if not isinstance(r, Symbol))
         raise CellError(
-            trace.at_return(f"{len(results)} values are returned, but {len(parameters)} parameters stand before W; "
-                            "return one new value for each state")
-        )  # fmt: skip
-    return results
+            trace.at_return(f"returned value {number} is {odd!r}, not a value of the cell; return its new states")
+        )
+    if not results or len(results) > len(parameters):
+        counted = f"{len(results)} values are returned, but {len(parameters)} parameters stand before W"
+        raise CellError(trace.at_return(f"{counted}; return one new value for each state"))
+    return symbols
 
 
 def source_of(function: Callable[..., Any]) -> str:

@@ -209,9 +209,7 @@ LATEX = Style(
     new=lambda name: latex_at(name, "t"),
     old=lambda name: latex_at(name, "t-1"),
     plain=lambda name: "\\infty" if name == "inf" else latex_name(name),
-    matrix=lambda name, operands: (
-        f"W_{{{latex_index(name)}}}\\," + listed(operands, "\\left(", "\\right)", "; ")
-    ),
+    matrix=lambda name, operands: f"W_{{{latex_index(name)}}}\\," + listed(operands, "\\left(", "\\right)", "; "),
     bias=lambda name: f"b_{{{latex_index(name)}}}",
     call=latex_call,
     times=" \\odot ",
@@ -219,7 +217,7 @@ LATEX = Style(
     group=lambda inner: f"\\left({inner}\\right)",
     comparisons={"lt": " < ", "le": " \\le "},
     equals=" &= ",
-)  # fmt: skip
+)
 
 
 def latex_index(name: str) -> str:

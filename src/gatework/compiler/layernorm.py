@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
 from gatework.compiler.edit import Edit
 from gatework.compiler.ir import Dot, Graph, Node
@@ -52,12 +54,11 @@ class LayerNorm(Edit):
         if node.op != "dot":
             return self.copied(node)
         m = self.graph.map(node.attr.weights[0].map)
-        total = None
+        scaled = []
         for slot, part in enumerate(self.products(index)):
             gain = f"{m.name}_gain" + (f"_{m.labels[slot]}" if self.of == "parts" else "")
-            scaled = self.centred(index, slot, part) * self.vector(gain, m.width, 1.0)
-            total = scaled if total is None else total + scaled
-        result = total + self.vector(f"{m.name}_shift", m.width, 0.0)
+            scaled.append(self.centred(index, slot, part) * self.vector(gain, m.width, 1.0))
+        result = reduce(operator.add, scaled) + self.vector(f"{m.name}_shift", m.width, 0.0)
         self.builder.named(result.index, node.name)
         return result
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from gatework.compiler.ir import SCALAR, Dot, Graph, Input, Map, Node, State, Vector, Weight
+from gatework.compiler.ir import SCALAR, Attribute, Dot, Graph, Input, Map, Node, State, Vector, Weight
 from gatework.compiler.ops import ELEMENTWISE, REDUCTIONS
 from gatework.errors import FileFormatError
 
@@ -66,7 +66,7 @@ def from_json(text: str | bytes) -> Graph:
     return decode(data)
 
 
-def decode(data: Any) -> Graph:
+def decode(data: object) -> Graph:
     """The graph of an `encode`d one; raises FileFormatError as `from_json` does."""
     return Reader(data).graph()
 
@@ -75,22 +75,21 @@ def refused(token: str) -> float:
     raise ValueError(f"{token} is not a number of JSON")
 
 
-def check(condition: bool, where: str, value: Any, expected: str) -> None:
+def check(condition: bool, where: str, value: object, expected: str) -> None:
     if not condition:
-        shown = repr(value)
-        raise FileFormatError(f"the graph's {where} is {shown[:80]}; expected {expected}")
+        raise unexpected(where, value, expected)
+
+
+def unexpected(where: str, value: object, expected: str) -> FileFormatError:
+    return FileFormatError(f"the graph's {where} is {repr(value)[:80]}; expected {expected}")
 
 
 class Reader:
     """Checks the parts of a graph one after another; each may rely on those before it."""
 
-    def __init__(self, data: Any):
-        check(
-            isinstance(data, dict) and set(data) == set(KEYS),
-            "outermost value",
-            data,
-            f"an object of {', '.join(KEYS)}",
-        )
+    def __init__(self, data: object):
+        if not isinstance(data, dict) or set(data) != set(KEYS):
+            raise unexpected("outermost value", data, f"an object of {', '.join(KEYS)}")
         check(data["version"] == VERSION, "version", data["version"], f"{VERSION}; a newer gatework may read it")
         self.data: dict[str, Any] = data
         self.known: dict[str, str] = {}
@@ -130,18 +129,19 @@ class Reader:
             self.known[f"{kind} {name}"] = key
         return tuple(parts)
 
-    def name(self, where: str, value: Any) -> str:
-        good = isinstance(value, str) and len(value) <= MOST_CHARACTERS and NAME.match(value)
-        check(bool(good), where, value, "a name: letters, digits and underscores")
-        return value
+    def name(self, where: str, value: object) -> str:
+        if isinstance(value, str) and len(value) <= MOST_CHARACTERS and NAME.match(value):
+            return value
+        raise unexpected(where, value, "a name: letters, digits and underscores")
 
-    def width(self, where: str, value: Any) -> str:
-        return value if value == SCALAR else self.name(f"width of {where}", value)
+    def width(self, where: str, value: object) -> str:
+        return SCALAR if value == SCALAR else self.name(f"width of {where}", value)
 
-    def real(self, where: str, value: Any) -> float:
-        good = (isinstance(value, int | float) and not isinstance(value, bool)) or value in ("inf", "-inf")
-        check(good, where, value, "a number")
-        return float(value)
+    def real(self, where: str, value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        check(value in ("inf", "-inf"), where, value, "a number")
+        return math.inf if value == "inf" else -math.inf
 
     def input(self, where: str, row: list) -> Input:
         check(row[2] in ("step", "sequence", "call"), f"{where} period", row[2], '"step", "sequence" or "call"')
@@ -181,7 +181,7 @@ class Reader:
         check(width == expected, f"{where} width", width, repr(expected))
         return Node(op, tuple(args), checked, expected, name)
 
-    def typed(self, where: str, op: str, attr: Any, widths: list[str]) -> tuple[Any, str]:
+    def typed(self, where: str, op: str, attr: object, widths: list[str]) -> tuple[Attribute, str]:
         """The attribute, checked, and the width that the node must have."""
         if op in ELEMENTWISE:
             check(len(widths) == ELEMENTWISE[op] and attr is None, where, (op, attr), f"{ELEMENTWISE[op]} arguments")
@@ -197,17 +197,16 @@ class Reader:
         check(not widths, f"{where} arguments", widths, "none for a leaf")
         if op == "const":
             return self.real(where, attr), SCALAR
-        good = isinstance(attr, str) and (op, attr) in self.widths
-        check(good, where, (op, attr), "a name of the cell")
-        return attr, self.widths[op, attr]
+        if isinstance(attr, str) and (op, attr) in self.widths:
+            return attr, self.widths[op, attr]
+        raise unexpected(where, (op, attr), "a name of the cell")
 
-    def dot(self, where: str, attr: Any, widths: list[str]) -> tuple[Dot, str]:
-        good = (
-            isinstance(attr, list) and len(attr) == 2 and isinstance(attr[0], list) and len(attr[0]) == len(widths) > 0
-        )
+    def dot(self, where: str, attr: object, widths: list[str]) -> tuple[Dot, str]:
+        weights, bias = attr if isinstance(attr, list) and len(attr) == 2 else ((), None)
+        good = isinstance(weights, list) and len(weights) == len(widths) > 0
         check(good, where, attr, "one weight for each argument, and a bias or null")
         maps, chosen = {m.name: m for m in self.maps}, []
-        for weight, width in zip(attr[0], widths, strict=True):
+        for weight, width in zip(weights, widths, strict=True):
             good = isinstance(weight, list) and len(weight) == 2 and isinstance(weight[0], str) and weight[0] in maps
             check(good, f"{where} weight", weight, "a map of the cell and a slot")
             m, slot = maps[weight[0]], weight[1]
@@ -217,10 +216,9 @@ class Reader:
             check(m.operands[slot] == width, f"{where} operand width", width, repr(m.operands[slot]))
             chosen.append(m)
         check(len({m.width for m in chosen}) == 1, where, attr, "maps of one width")
-        bias = attr[1]
         good = bias is None or any(bias == m.name and m.bias for m in chosen)
         check(good, f"{where} bias", bias, "null or a map of this node that has a bias")
-        return Dot(tuple(Weight(w[0], w[1]) for w in attr[0]), bias), chosen[0].width
+        return Dot(tuple(Weight(w[0], w[1]) for w in weights), bias), chosen[0].width
 
     def news(self) -> tuple[int, ...]:
         news = self.data["news"]

@@ -23,8 +23,8 @@ def plan_text(plan: Plan) -> str:
 def _stage_lines(stage: Stage, plan: Plan) -> list[str]:
     lines = [f"  column {column} = %{dot}" + _bias(plan, dot) for column, dot in enumerate(stage.dots)]
     for operand in dict.fromkeys(t.operand for t in stage.terms):
-        parts = [f"{t.weight.map}.{t.weight.slot}{chr(39) * t.weight.transposed} -> {t.column}"
-                 for t in stage.terms if t.operand == operand]  # fmt: skip
+        terms = [t for t in stage.terms if t.operand == operand]
+        parts = [f"{t.weight.map}.{t.weight.slot}{chr(39) * t.weight.transposed} -> {t.column}" for t in terms]
         lines.append(f"  {_access(plan.homes[operand])} times {', '.join(parts)}")
     for index in stage.body:
         node = plan.nodes[index]

@@ -10,9 +10,9 @@ import math
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, Self
 
-from gatework.compiler.ir import SCALAR, Builder, Dot, Node
+from gatework.compiler.ir import SCALAR, Attribute, Builder, Dot, Node
 from gatework.compiler.ops import COMMUTATIVE, ELEMENTWISE, LEAVES, Value
 
 
@@ -56,7 +56,7 @@ class Folding(Builder):
         return builder
 
     def add(
-        self, op: str, args: tuple[int, ...] = (), attr: Any = None, width: str | None = None, name: str = ""
+        self, op: str, args: tuple[int, ...] = (), attr: Attribute = None, width: str | None = None, name: str = ""
     ) -> int:
         args = tuple(args)
         if op in ELEMENTWISE:
@@ -163,17 +163,24 @@ class Term(Value):
     builder: Builder
     index: int
 
-    def apply(self, op: str, *args: Any, attr: Any = None) -> Term:
+    def apply(self, op: str, *args: Self | float) -> Term:
         indices = tuple(a.index if isinstance(a, Term) else self.builder.const(a) for a in args)
         width = None if op in ELEMENTWISE else SCALAR
-        return Term(self.builder, self.builder.add(op, indices, attr, width))
+        return Term(self.builder, self.builder.add(op, indices, None, width))
 
     @property
     def width(self) -> str:
         return self.builder.nodes[self.index].width
 
 
-def live(nodes: Iterable[Node], roots: Iterable[int]) -> list[bool]:
+class Step(Protocol):
+    """A node, as far as it is known what it is made from."""
+
+    @property
+    def args(self) -> tuple[int, ...]: ...
+
+
+def live(nodes: Iterable[Step], roots: Iterable[int]) -> list[bool]:
     """Which nodes the roots depend on."""
     nodes = tuple(nodes)
     alive = [False] * len(nodes)

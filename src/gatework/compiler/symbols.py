@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, Self
 
 from gatework.compiler import ops
 from gatework.compiler.ops import Value
 from gatework.errors import CellError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 class Recorder(Protocol):
     """What a symbol needs of the trace that it belongs to."""
 
-    def apply(self, op: str, args: tuple[Any, ...]) -> Symbol: ...
+    def apply(self, op: str, args: tuple[object, ...]) -> Symbol: ...
     def vector(self, name: str) -> int: ...
-    def affine(self, name: str, operands: tuple[Any, ...], bias: bool, width: str | None) -> Symbol: ...
+    def affine(self, name: str, operands: tuple[object, ...], bias: bool, width: str | None) -> Symbol: ...
     def here(self, message: str) -> str: ...
 
 
@@ -46,11 +49,17 @@ for _name in ("__or__", "__xor__", "__invert__", "__rand__", "__ror__", "__rxor_
 NOT_FOR_SYMBOLS["__index__"] = NOT_FOR_SYMBOLS["__complex__"] = NOT_FOR_SYMBOLS["__int__"]
 
 
-OF_NUMPYS_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {  # np.sqrt(2) * h asks numpy first
-    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-    "power": operator.pow, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+OF_NUMPYS_NUMBERS: dict[str, Callable[..., Symbol]] = {  # np.sqrt(2) * h asks numpy first
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
     "greater_equal": operator.ge,
-}  # fmt: skip
+}
 
 
 class Symbol(Value):
@@ -64,7 +73,7 @@ class Symbol(Value):
     def index(self) -> int:
         return self.number
 
-    def apply(self, op: str, *args: Any, attr: Any = None) -> Symbol:
+    def apply(self, op: str, *args: Self | float) -> Symbol:
         return self.trace.apply(op, args)
 
     def refuse(self, message: str) -> NoReturn:
@@ -80,7 +89,7 @@ class Symbol(Value):
             "the function"
         )
 
-    def __array_ufunc__(self, function: Any, method: str, *args: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, function: np.ufunc, method: str, *args: Symbol | np.ndarray, **options: object) -> Symbol:
         name = getattr(function, "__name__", str(function))
         known, others = OF_NUMPYS_NUMBERS.get(name), [a for a in args if not isinstance(a, Symbol)]
         if known and all(getattr(a, "ndim", 1) == 0 for a in others):
@@ -90,7 +99,7 @@ class Symbol(Value):
         return self.refuse(f"numpy.{name} {of_array if known else instead}")
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> NoReturn:
+    def __torch_function__(cls, function: object, types: object, args: tuple = (), kwargs: object = None) -> NoReturn:
         name = getattr(function, "__name__", str(function))
         symbol = next(a for a in args if isinstance(a, Symbol))
         symbol.refuse(
@@ -121,7 +130,7 @@ class Parameter(Symbol):
             self.number = self.trace.vector(self.name)
         return self.number
 
-    def __call__(self, *operands: Any, bias: bool = True, width: str | None = None) -> Symbol:
+    def __call__(self, *operands: Symbol, bias: bool = True, width: str | None = None) -> Symbol:
         return self.trace.affine(self.name, operands, bias, width)
 
 
@@ -138,11 +147,11 @@ class Namespace:
             raise AttributeError(f"parameter names do not start with an underscore: W.{name}")
         return Parameter(self._trace, name)
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise CellError(self._trace.here(f"W.{name} = ...: parameters are learned and cannot be assigned"))
 
-    def __getitem__(self, name: Any) -> NoReturn:
+    def __getitem__(self, name: object) -> NoReturn:
         raise CellError(self._trace.here(f"W[{name!r}]: parameters are attributes, as in W.f(h, x)"))
 
-    def __call__(self, *args: Any) -> NoReturn:
+    def __call__(self, *args: object) -> NoReturn:
         raise CellError(self._trace.here("W is the namespace of the parameters: name the map, as in W.f(h, x)"))

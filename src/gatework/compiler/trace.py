@@ -11,10 +11,10 @@ from numbers import Real
 from types import CodeType, FrameType
 from typing import Any
 
-from gatework.compiler.ir import SCALAR, Dot, Graph, Input, Map, State, Vector, Weight
+from gatework.compiler.ir import SCALAR, Attribute, Dot, Graph, Input, Map, State, Vector, Weight
 from gatework.compiler.ops import ELEMENTWISE, LEAVES
 from gatework.compiler.simplify import Folding, live, prune
-from gatework.compiler.symbols import Symbol
+from gatework.compiler.symbols import Namespace, Symbol
 from gatework.compiler.widths import FEATURES, HIDDEN, Widths
 from gatework.errors import CellError
 
@@ -27,7 +27,7 @@ class Raw:
 
     op: str
     args: tuple[int, ...]
-    attr: Any
+    attr: Any  # an Attribute
     width: str
     place: tuple[str, int]
     carried: bool  # made from a state
@@ -45,11 +45,11 @@ class Affine:
     place: tuple[str, int]
 
 
-def resume(profiler: Any) -> None:
+def resume(profiler: object) -> None:
     """Set back what profiled before. cProfile's own object is not a function: it is enabled again."""
     sys.setprofile(profiler if callable(profiler) else None)
-    if hasattr(profiler, "enable"):
-        profiler.enable()
+    if enable := getattr(profiler, "enable", None):
+        enable()
 
 
 class Trace:
@@ -93,7 +93,7 @@ class Trace:
 
     # -- operations ---------------------------------------------------------------------------------------------------
 
-    def add(self, op: str, args: tuple[int, ...], attr: Any, width: str) -> int:
+    def add(self, op: str, args: tuple[int, ...], attr: Attribute, width: str) -> int:
         key = (op, args, attr)
         if key in self.known:
             return self.known[key]
@@ -102,7 +102,7 @@ class Trace:
         self.nodes.append(Raw(op, args, attr, width, self.place, carried))
         return self.known[key]
 
-    def operand(self, value: Any) -> int:
+    def operand(self, value: object) -> int:
         if isinstance(value, Symbol):
             if value.trace is not self:
                 raise CellError(
@@ -114,7 +114,7 @@ class Trace:
             raise CellError(self.here(f"{what} is neither a value of the cell nor a number"))
         return self.add("const", (), float(value), SCALAR)
 
-    def apply(self, op: str, args: tuple[Any, ...]) -> Symbol:
+    def apply(self, op: str, args: tuple[object, ...]) -> Symbol:
         self.look()
         indices = tuple(self.operand(a) for a in args)
         width = self.joined(op, indices) if op in ELEMENTWISE else self.widths.rigid(SCALAR)
@@ -127,13 +127,11 @@ class Trace:
         for other in wide[1:]:
             if not self.widths.unify(self.nodes[wide[0]].width, self.nodes[other].width):
                 a, b = (f"{self.describe(i)} has width {self.width(i)}" for i in (wide[0], other))
-                raise CellError(
-                    self.here(f"{op}: {a}, but {b}. Bring one to the other's width with a map, W.name(...), or "
-                              'declare the widths equal: @cell(width={"name": "..."})')
-                )  # fmt: skip
+                advice = "Bring one to the other's width with a map, W.name(...), or declare the widths equal: "
+                raise CellError(self.here(f'{op}: {a}, but {b}. {advice}@cell(width={{"name": "..."}})'))
         return self.nodes[wide[0]].width if wide else SCALAR
 
-    def affine(self, name: str, operands: tuple[Any, ...], bias: bool, width: str | None) -> Symbol:
+    def affine(self, name: str, operands: tuple[object, ...], bias: bool, width: str | None) -> Symbol:
         self.look()
         if name in self.vectors:
             raise CellError(self.here(f"W.{name} is a vector; it cannot be called as a map too. Use another name"))
@@ -177,11 +175,11 @@ class Trace:
 
     # -- local names and places ---------------------------------------------------------------------------------------
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, function: Callable[..., object], *args: Symbol | Namespace) -> object:
         """Run the function; a profile hook sees its local variables when it returns."""
         before = sys.getprofile()
 
-        def hook(frame: FrameType, event: str, _: Any) -> None:
+        def hook(frame: FrameType, event: str, _: object) -> None:
             if event == "return" and frame.f_code is self.code:
                 self.bind(frame)
 
@@ -280,7 +278,7 @@ class Trace:
         return news
 
     def check_effect(self, news: list[int]) -> None:
-        alive = live(self.nodes, news)  # type: ignore[arg-type]
+        alive = live(self.nodes, news)
         used = {n.attr for n, a in zip(self.nodes, alive, strict=True) if a and n.op in ("input", "vector")}
         called = {w.map for n, a in zip(self.nodes, alive, strict=True) if a and n.op == "dot" for w in n.attr.weights}
         for name, made in self.maps.items():

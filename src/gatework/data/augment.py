@@ -8,11 +8,23 @@ for time series classification using convolutional neural networks", AALTD 2016.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from gatework.data.ragged import Ragged
+
+
+class Augmenting(Protocol):
+    """Options that say how much."""
+
+    @property
+    def jitter(self) -> float: ...
+    @property
+    def rescale(self) -> float: ...
+    @property
+    def window_warp(self) -> float: ...
+
 
 SPEEDS = (0.5, 2.0)  # how long a warped part takes, as a factor
 
@@ -29,7 +41,7 @@ class Augmentation:
     window_warp: float = 0.0
 
     @classmethod
-    def of(cls, options: Any) -> Augmentation:
+    def of(cls, options: Augmenting) -> Augmentation:
         return cls(options.jitter, options.rescale, options.window_warp)
 
     def __bool__(self) -> bool:

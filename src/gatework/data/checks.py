@@ -88,7 +88,7 @@ def _check_twins(texts: pl.Series, column: str, where: Where, labels: pl.Series 
     frame = pl.DataFrame({"text": texts, "label": labels}).with_row_index("row")
     split = frame.group_by("text").agg(pl.col("label").n_unique(), pl.col("row").last()).filter(pl.col("label") > 1)
     if split.height:
-        row = int(split["row"].min())  # type: ignore[arg-type]
+        row = int(split["row"].to_numpy().min())
         text = f"{where(row)}, column {column!r}: the same text stands elsewhere with another label"
         found.append(Finding("warning", f"{text} ({split.height} such texts); decide for one", row, column))
     return found

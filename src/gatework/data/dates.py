@@ -12,12 +12,32 @@ from gatework.data.finding import Finding
 from gatework.data.table import Table
 
 DAYS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y",
-    "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y",
-)  # fmt: skip
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%d.%m.%y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+)
 HOURS = (
-    "", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p",
-)  # fmt: skip
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %H:%M:%S%.f",
+    "T%H:%M",
+    "T%H:%M:%S",
+    "T%H:%M:%S%.f",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+)
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
 FORMATS = (*ZONED, *(day + hour for day in DAYS for hour in HOURS), "%G-W%V-%u")
 # Longer stretches are read as their first day: what they look like, and that day
@@ -205,7 +225,7 @@ def _evenness(times: pl.Series) -> float:
     """The share of the commonest step between neighbouring times; all months are as long."""
     steps = times.drop_nulls().unique().sort().diff().drop_nulls().dt.total_seconds() / 86_400
     steps = pl.select(pl.when(steps >= 28).then((steps / 30.44).round() * 30.44).otherwise(steps)).to_series()
-    return steps.value_counts()["count"].max() / len(steps) if len(steps) else 0.0  # pyright: ignore
+    return float(steps.value_counts()["count"].to_numpy().max()) / len(steps) if len(steps) else 0.0
 
 
 def _ambiguous(table: Table, name: str, shape: str, other: str) -> list[Finding]:

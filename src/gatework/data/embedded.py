@@ -16,9 +16,19 @@ from pathlib import Path
 from gatework.errors import DataError
 
 SUBJECTS = (
-    "asyncio", "decimal", "email", "http", "importlib", "ipaddress",
-    "logging", "statistics", "typing", "unittest", "urllib", "xml",
-)  # fmt: skip
+    "asyncio",
+    "decimal",
+    "email",
+    "http",
+    "importlib",
+    "ipaddress",
+    "logging",
+    "statistics",
+    "typing",
+    "unittest",
+    "urllib",
+    "xml",
+)
 FEWEST_WORDS = 5
 _BREAK = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.grid import Grid, Rows, largest_gap, lay
 from gatework.data.numerals import read_numbers, thousands_or_not
-from gatework.data.readers import read_table
+from gatework.data.readers import Reading, read_table
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -116,8 +116,8 @@ class Panel:
         -1."""
         there = {name: number for number, name in enumerate(later.names)}
         names = [*self.names, *(name for name in later.names if name not in set(self.names))]
-        both = replace(self.with_series([*self, *later], np.concatenate([self.starts, later.starts])),
-                       names=self.names + later.names)  # fmt: skip
+        both = self.with_series([*self, *later], np.concatenate([self.starts, later.starts]))
+        both = replace(both, names=self.names + later.names)
         old, new = self.covariates, later.covariates
         if old is not None and new is not None:
             parts = [each.part(s) for each, panel in ((old, self), (new, later)) for s in range(len(panel))]
@@ -176,7 +176,7 @@ def _laid_over(old: np.ndarray, at: int, new: np.ndarray, then: int) -> np.ndarr
     return values
 
 
-def read_panel(source: Any, **options: Any) -> Panel:
+def read_panel(source: object, **options: Any) -> Panel:
     """Series from a file or frame; raises one DataError that names every fault.
 
     Example: `read_panel({"month": ["2024-01", "2024-02"], "units": [3.0, 4.0]}).values` is `[3.0, 4.0]`.
@@ -190,11 +190,18 @@ def read_panel(source: Any, **options: Any) -> Panel:
 
 
 def inspect_panel(
-    source: Any, *, time: str | None = None, target: Sequence[str] = (), series: str | None = None,
-    frequency: str | None = None, covariates: Mapping[str, Sequence[str]] | None = None,
-    channels: Sequence[Channel] | None = None, date_format: str | None = None, identity: bool = False,
-    **reading: Any,
-) -> tuple[Panel | None, list[Finding]]:  # fmt: skip
+    source: object,
+    *,
+    time: str | None = None,
+    target: Sequence[str] = (),
+    series: str | None = None,
+    frequency: str | None = None,
+    covariates: Mapping[str, Sequence[str]] | None = None,
+    channels: Sequence[Channel] | None = None,
+    date_format: str | None = None,
+    identity: bool = False,
+    **reading: Unpack[Reading],
+) -> tuple[Panel | None, list[Finding]]:
     """The panel (None where nothing can be laid on a grid; of no use where a finding is an error) and every finding.
 
     Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
@@ -363,9 +370,12 @@ def _read_as(table: Table, name: str) -> list[Finding]:
 
 
 def _beside(
-    table: Table, columns: Mapping[str, Sequence[str]], known: Sequence[Channel] | None, grid: Grid | None,
+    table: Table,
+    columns: Mapping[str, Sequence[str]],
+    known: Sequence[Channel] | None,
+    grid: Grid | None,
     lacking: bool,
-) -> tuple[list[Finding], Covariates | None]:  # fmt: skip
+) -> tuple[list[Finding], Covariates | None]:
     """The covariates on the grid; `lacking`: there is no target, so what is known up to now may be absent."""
     if not any(columns.values()):
         return [], None

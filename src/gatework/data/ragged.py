@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 class Packed(NamedTuple):
@@ -27,7 +28,7 @@ class Ragged:
         self.values, self.offsets = values, np.asarray(offsets, np.int64)
 
     @classmethod
-    def of(cls, sequences: Sequence, dtype: Any = None) -> Ragged:
+    def of(cls, sequences: Sequence, dtype: DTypeLike | None = None) -> Ragged:
         arrays = [np.asarray(sequence, dtype) for sequence in sequences]
         values = np.concatenate(arrays) if arrays else np.zeros(0, dtype)
         return cls.from_lengths(values, [len(array) for array in arrays])

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
 
@@ -15,15 +15,29 @@ from gatework.data.files import decode, must_exist, read_bytes, read_text
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
-SUFFIXES = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
-    ".parquet": "parquet", ".pq": "parquet", ".txt": "lines", ".text": "lines", ".md": "lines",
-}  # fmt: skip
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = {".csv": "csv"}
+SUFFIXES |= dict.fromkeys((".tsv", ".tab"), "tsv") | dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl")
+SUFFIXES |= dict.fromkeys((".parquet", ".pq"), "parquet") | dict.fromkeys((".txt", ".text", ".md"), "lines")
+
+
+class Reading(TypedDict, total=False):
+    """How files are read: options of `read_table`, which other readers take and hand on."""
+
+    format: str | None
+    encoding: str | None
+    delimiter: str | None
+    header: bool | None
+    bad_rows: str
+
+
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled")
 
 
 def read_table(
-    source: Any,
+    source: object,
     *,
     format: str | None = None,
     encoding: str | None = None,
@@ -94,7 +108,7 @@ def _from_memory(source: Any) -> Table:
     raise DataError(f"cannot read rows from {type(source).__name__}: give a path, a frame or a mapping of columns")
 
 
-def _plain(column: Any) -> pl.Series:
+def _plain(column: pd.Series) -> pl.Series:
     values = column.where(column.notna(), None).tolist() if column.dtype == object else column.to_list()
     return pl.Series(values, strict=False, nan_to_null=column.dtype == object)
 
@@ -160,7 +174,7 @@ def _labelled(lines: pl.Series) -> bool:
     if first.str.starts_with("__label__").all():
         return True
     counts = first.value_counts()[:, 1]
-    return len(lines) >= 20 and 2 <= len(counts) <= max(2, len(lines) // 10) and int(counts.min() or 0) > 1  # type: ignore[arg-type]
+    return len(lines) >= 20 and 2 <= len(counts) <= max(2, len(lines) // 10) and bool((counts > 1).all())
 
 
 def _read_folder(path: Path, encoding: str | None) -> Table:

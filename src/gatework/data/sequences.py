@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from gatework.data.files import read_text
 from gatework.data.finding import Finding
 from gatework.data.ragged import Ragged
-from gatework.data.readers import LABEL_NAMES, read_table
+from gatework.data.readers import LABEL_NAMES, Reading, read_table
 from gatework.data.table import Table, listed
 from gatework.errors import DataError
 
@@ -39,13 +40,13 @@ class Sequences:
 
 
 def read_sequences(
-    source: Any,
+    source: object,
     *,
     id: str | None = None,
     time: str | None = None,
     label: str | None = None,
     labelled: bool = True,
-    **reading: Any,
+    **reading: Unpack[Reading],
 ) -> Sequences:
     """Labelled sequences from a .ts file, a table in long form, a table in wide form, or arrays.
 
@@ -95,7 +96,7 @@ def from_arrays(arrays: Sequence | np.ndarray, labels: Sequence | None = None) -
     return Sequences(Ragged.of(rows), pl.Series("label", names, pl.String), channels, "the given arrays", where)
 
 
-def _matrix(array: Any, number: int) -> np.ndarray:
+def _matrix(array: ArrayLike, number: int) -> np.ndarray:
     try:
         values = np.asarray(array, np.float32)
     except (TypeError, ValueError) as error:

@@ -135,7 +135,7 @@ class Curves(Events):
         self.shown: Any = None
 
     def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
-        from IPython.display import SVG, display  # pyright: ignore[reportMissingImports]
+        from IPython.display import SVG, display  # pyright: ignore[reportMissingImports] (only notebooks have it)
 
         picture = SVG(curves_svg(trainer.progress.history, trainer.learner.metric.name))
         if self.shown is None:

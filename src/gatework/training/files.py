@@ -52,7 +52,7 @@ def _explained(error: OSError, path: Path, size: int) -> TrainingError:
     return TrainingError(f"{path} cannot be written ({error.strerror}); {kept}")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Writes JSON that people read too."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=True) + "\n").encode())
 
@@ -71,7 +71,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: object) -> None:
     """Writes tensors and `about` as one self-checking safetensors file."""
     owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(about, ensure_ascii=False)

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ECHO = 1.0  # seconds in which a second signal is the first again: torchrun passes on a Ctrl-C that all have had
@@ -23,7 +23,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.wanted = False
         self._asked_at = 0.0
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}  # what `signal` gave: a function, a number or None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -46,5 +46,5 @@ class Interrupts:
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+            signal.signal(number, handler)
         self._before = {}

@@ -58,10 +58,15 @@ class Run:
         path = Path(path)
         cls.refuse_taken(path)
         config = {
-            "format": FORMAT, "version": VERSION, "task": task, "created": time.strftime("%Y-%m-%d %H:%M:%S%z"),
-            "options": dict(options), "data": dict(data), "environment": environment(),
+            "format": FORMAT,
+            "version": VERSION,
+            "task": task,
+            "created": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+            "options": dict(options),
+            "data": dict(data),
+            "environment": environment(),
             "assets": {name: sha256(text.encode()) for name, text in assets.items()},
-        }  # fmt: skip
+        }
         _make_folder(path / "assets")
         for name, text in assets.items():
             write_bytes(path / "assets" / name, text.encode())
@@ -219,7 +224,7 @@ def _make_folder(path: Path) -> None:
         raise OptionError(f"{path} cannot be made ({error.strerror}); choose another folder (--out)") from error
 
 
-def _verify(path: Path, config: Any) -> None:
+def _verify(path: Path, config: object) -> None:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise FileFormatError(f"{path} is not the config of a gatework run")
     if config["version"] > VERSION:
@@ -237,5 +242,5 @@ def _checksum(config: Mapping[str, Any]) -> str:
     return sha256(_canonical({key: value for key, value in config.items() if key != "checksum"}))
 
 
-def _canonical(value: Any) -> bytes:
+def _canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()

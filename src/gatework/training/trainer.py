@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -199,7 +199,7 @@ class Trainer:
         self.model.train()
         return metrics
 
-    def _averaged(self) -> Any:
+    def _averaged(self) -> AbstractContextManager[object]:
         return self.average.applied() if self.average else nullcontext()
 
     def _row(self) -> dict[str, float]:
@@ -256,14 +256,15 @@ class Trainer:
         """Every tensor that the training depends on; `local` holds what each process has of its own."""
         self.progress.plateau_factor, self.progress.plateau_waited = self.plateau.factor, self.plateau.waited
         self.progress.average_steps = self.average.steps if self.average else 0
-        return join({
+        parts = {
             "model": copy(self.model),
             "best": self.best,
             "good": self.guard.good,
             "average": self.average.tensors if self.average else {},
             "optimizer": optimizers.state(self.optimizer),
             "local": local,
-        })  # fmt: skip
+        }
+        return join(parts)
 
     def restore(self, tensors: Tensors, progress: dict[str, Any]) -> None:
         """Takes up a saved state; the random generator too, so call it last before `fit`."""
@@ -285,7 +286,7 @@ class Trainer:
         if self.run and self.shard.rank == 0:
             self.run.log(f"step {self.step}: {text}")
 
-    def _tell(self, event: str, *values: Any) -> None:
+    def _tell(self, event: str, *values: object) -> None:
         for callback in self.callbacks:
             getattr(callback, event)(self, *values)
 

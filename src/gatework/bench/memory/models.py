@@ -55,14 +55,14 @@ class Transformer(nn.Module):
         return self.head(hidden if norm is None else norm(hidden))
 
     @staticmethod
-    def _top(layer: Any, hidden: Tensor) -> Tensor:
+    def _top(layer: nn.TransformerEncoderLayer, hidden: Tensor) -> Tensor:
         """The last step's answer, (B, units), of all steps (T, B, units)."""
         seen = layer.norm1(hidden)
         mixed = hidden[-1] + layer.self_attn(seen[-1:], seen, seen, need_weights=False)[0][0]
         return mixed + perceptron(layer, mixed)
 
 
-def perceptron(layer: Any, hidden: Tensor) -> Tensor:
+def perceptron(layer: nn.TransformerEncoderLayer, hidden: Tensor) -> Tensor:
     """What a layer adds to each step by itself."""
     return layer.linear2(functional.relu(layer.linear1(layer.norm2(hidden))))
 
@@ -97,7 +97,7 @@ class Cached:
         norm = self.model.encoder.norm
         return self.model.head(hidden if norm is None else norm(hidden))
 
-    def _attend(self, number: int, layer: Any, hidden: Tensor) -> Tensor:
+    def _attend(self, number: int, layer: nn.TransformerEncoderLayer, hidden: Tensor) -> Tensor:
         own = layer.self_attn
         parts = functional.linear(hidden, own.in_proj_weight, own.in_proj_bias).view(self.rows, 3, HEADS, -1)
         query, now = parts[:, 0, :, None], parts[:, 1:, :, None]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatework.bench.memory import tasks
 from gatework.bench.memory.ladder import Reached
 from gatework.errors import OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMATS = (".svg", ".png", ".pdf")
 FAILED, OPEN = "#8fb3e6", "#1f5fbf"
@@ -48,7 +51,7 @@ def draw(found: Sequence[Reached], path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
-def paint(panel: Any, name: str, own: Sequence[Reached]) -> None:
+def paint(panel: Axes, name: str, own: Sequence[Reached]) -> None:
     """Bars to the last length that is right, dark where none failed; the cost of a step beside each name."""
     own = own[::-1]
     lengths = [each.longest for each in own]

@@ -45,7 +45,7 @@ def seconds_a_step(test: Test, model: str, length: int) -> float:
     return _timed(_stream(net, x))
 
 
-def _stream(net: Any, x: np.ndarray) -> Callable[[], Any]:
+def _stream(net: Any, x: np.ndarray) -> Callable[[], object]:
     """A step of the recurrent layer and of the linear one on top; of torch modules where there is no kernel."""
     assert isinstance(net, CellNet)
     layer = net.recurrent.eval()
@@ -71,7 +71,7 @@ def _transformer(net: Transformer, x: torch.Tensor, length: int) -> float:
         return _timed(step)
 
 
-def _timed(call: Callable[[], Any]) -> float:
+def _timed(call: Callable[[], object]) -> float:
     times = []
     for _ in range(CALLS):
         began = time.perf_counter()

@@ -64,18 +64,18 @@ class Test:
         targets, counts = batch.targets, batch.counts
         if self.kind == "number":
             return functional.mse_loss(answers[:, 0], targets)
+        if counts is None:
+            return functional.cross_entropy(answers, targets)
         if self.kind == "set":
             each = functional.binary_cross_entropy_with_logits(answers, targets, reduction="none").mean(2)
-        elif counts is None:
-            return functional.cross_entropy(answers, targets)
         else:
             each = functional.cross_entropy(answers.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-        return (each * counts).sum() / counts.sum()  # type: ignore[operator]
+        return (each * counts).sum() / counts.sum()
 
     def right(self, answers: Tensor, batch: Batch) -> Tensor:
         """(B,) 1 where a sequence is answered rightly at every step that is judged; for copies the share of symbols."""
-        if self.kind == "set":
-            wrong = ((answers > 0) != (batch.targets > 0.5)).any(2) & (batch.counts > 0)  # type: ignore[operator]
+        if self.kind == "set" and batch.counts is not None:
+            wrong = ((answers > 0) != (batch.targets > 0.5)).any(2) & (batch.counts > 0)
             return (~wrong.any(0)).double()
         same = (answers.argmax(-1) == batch.targets).double()
         return same if batch.counts is None else (same * batch.counts).sum(0) / batch.counts.sum(0)
@@ -126,31 +126,75 @@ TESTS = {
     test.name: test
     for test in (
         Test(
-            name="adding", says="the sum of two marked numbers", inputs=2, outputs=1, kind="number", goal=0.01,
-            lengths=(20, 50, 100, 200, 400, 600), least=2, chrono=True, **_same(sequences.adding),
+            name="adding",
+            says="the sum of two marked numbers",
+            inputs=2,
+            outputs=1,
+            kind="number",
+            goal=0.01,
+            lengths=(20, 50, 100, 200, 400, 600),
+            least=2,
+            chrono=True,
+            **_same(sequences.adding),
         ),
         Test(
-            name="copy", says="ten symbols, said again after a pause", inputs=10, outputs=8, kind="classes", goal=0.99,
-            lengths=(2, 10, 50, 100, 200), units=64, steps=6000, chrono=True, lag=sequences.COPIED, last=False,
+            name="copy",
+            says="ten symbols, said again after a pause",
+            inputs=10,
+            outputs=8,
+            kind="classes",
+            goal=0.99,
+            lengths=(2, 10, 50, 100, 200),
+            units=64,
+            steps=6000,
+            chrono=True,
+            lag=sequences.COPIED,
+            last=False,
             **_same(sequences.copy),
         ),
         Test(
-            name="order", says="the order of two symbols among distractors", inputs=8, outputs=4, kind="classes",
-            goal=0.99, lengths=(50, 100, 200, 400), least=10, chrono=True, **_same(sequences.temporal_order),
+            name="order",
+            says="the order of two symbols among distractors",
+            inputs=8,
+            outputs=4,
+            kind="classes",
+            goal=0.99,
+            lengths=(50, 100, 200, 400),
+            least=10,
+            chrono=True,
+            **_same(sequences.temporal_order),
         ),
         Test(
-            name="reber", says="strings of the embedded Reber grammar", inputs=7, outputs=7, kind="set", goal=0.99,
-            lengths=(5, 10, 20, 40), last=False, train=grammars.reber_strings, exam=_reber_exam,
+            name="reber",
+            says="strings of the embedded Reber grammar",
+            inputs=7,
+            outputs=7,
+            kind="set",
+            goal=0.99,
+            lengths=(5, 10, 20, 40),
+            last=False,
+            train=grammars.reber_strings,
+            exam=_reber_exam,
             watched=_reber_watched,
         ),
         Test(name="anbn", says="a^n b^n, learned up to n = 10", inputs=4, outputs=4, **_counter("ab")),
         Test(name="anbncn", says="a^n b^n c^n, learned up to n = 10", inputs=5, outputs=5, **_counter("abc")),
         Test(
-            name="digits", says="handwritten digits, one pixel a step", inputs=1, outputs=10, kind="classes", goal=0.9,
-            lengths=(64, 128, 256), least=64, steps=1500, falling=True, train=sequences.digits, exam=_digits_exam,
+            name="digits",
+            says="handwritten digits, one pixel a step",
+            inputs=1,
+            outputs=10,
+            kind="classes",
+            goal=0.9,
+            lengths=(64, 128, 256),
+            least=64,
+            steps=1500,
+            falling=True,
+            train=sequences.digits,
+            exam=_digits_exam,
         ),
     )
-}  # fmt: skip
+}  # fmt: skip (a table: the options of a test stand together)
 
 
 def get(name: str) -> Test:

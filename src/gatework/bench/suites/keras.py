@@ -19,6 +19,7 @@ from gatework.errors import OptionError
 from gatework.extras import explained
 
 KERAS = "keras (torch)"
+Maker = Callable[..., Any]  # the class of a Keras layer
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -32,7 +33,7 @@ def measure(settings: Settings) -> Iterator[Row]:
             yield masked(s, shape, threads, own, theirs)
 
 
-def layers() -> tuple[Any, Any]:
+def layers() -> tuple[Maker, Maker]:
     """gatework.keras.LSTM and keras.layers.LSTM."""
     if os.environ.setdefault("KERAS_BACKEND", "torch") != "torch":
         raise OptionError(
@@ -47,13 +48,13 @@ def layers() -> tuple[Any, Any]:
     return own.LSTM, keras.layers.LSTM
 
 
-def fit(s: Settings, what: str, shape: Shape, threads: int, own: Any, theirs: Any, options: dict[str, Any]) -> Row:
+def fit(s: Settings, what: str, shape: Shape, threads: int, own: Maker, theirs: Maker, options: dict[str, Any]) -> Row:
     """`fit` over eight batches; other environments only run the plain layer, by themselves and not in turns."""
     x, y = keras_fit.data(shape.T, shape.B, shape.I)
 
-    def epoch(layer: Any) -> Callable[[], Any]:
+    def epoch(layer: Maker) -> Callable[[], object]:
         model = keras_fit.classifier(layer(shape.H, **options), shape.T, shape.I)
-        return lambda: model.fit(x, y, batch_size=shape.B, verbose=0)  # pyright: ignore[reportArgumentType]
+        return lambda: model.fit(x, y, batch_size=shape.B, verbose=0)
 
     row = contest(s, "keras", what, str(shape), threads, {OURS: epoch(own), KERAS: epoch(theirs)})
     for backend, python in () if options else s.peer_python or ():
@@ -74,7 +75,7 @@ def elsewhere(backend: str, python: str, shape: Shape, runs: int, threads: int) 
     return Sample(tuple(seconds * keras_fit.BATCHES for seconds in json.loads(done.stdout.splitlines()[-1])))
 
 
-def masked(s: Settings, shape: Shape, threads: int, own: Any, theirs: Any) -> Row:
+def masked(s: Settings, shape: Shape, threads: int, own: Maker, theirs: Maker) -> Row:
     """A call with a padding mask; lengths are uniform between a fifth of T and T."""
     import torch
 
@@ -83,7 +84,7 @@ def masked(s: Settings, shape: Shape, threads: int, own: Any, theirs: Any) -> Ro
     x = torch.from_numpy(random.standard_normal((shape.B, shape.T, shape.I), np.float32))
     mask = torch.from_numpy(np.arange(shape.T)[None, :] < lengths[:, None])
 
-    def call(layer: Any) -> Callable[[], Any]:
+    def call(layer: Maker) -> Callable[[], object]:
         made = layer(shape.H)
         return torch.inference_mode()(lambda: made(x, mask=mask))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from gatework.bench.case import Case, agree
 from gatework.bench.contest import against, contest
 from gatework.bench.rows import OURS, Row
 from gatework.bench.settings import USUAL, Settings, all_threads
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PLAIN, LOOP = "plain LSTM", "torch loop"
 
@@ -43,7 +46,7 @@ class Loop:
         self.x = torch.from_numpy(case.padded).clone().requires_grad_()
         self.gradient = torch.from_numpy(case.padded_gradient)
 
-    def run(self) -> Any:
+    def run(self) -> Tensor:
         torch, w, norm = self.torch, self.weights, self.torch.nn.functional.layer_norm
         steps, rows, units = len(self.x), self.x.shape[1], self.case.shape.H
         h = c = torch.zeros(rows, units, dtype=self.x.dtype)
@@ -56,11 +59,11 @@ class Loop:
             outputs.append(h)
         return torch.stack(outputs)
 
-    def forward(self) -> Any:
+    def forward(self) -> Tensor:
         with self.torch.inference_mode():
             return self.run()
 
-    def both(self) -> Any:
+    def both(self) -> object:
         return self.torch.autograd.grad(self.run(), [self.x, *self.weights.values()], self.gradient)
 
     def output(self) -> np.ndarray:

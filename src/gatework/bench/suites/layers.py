@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatework.bench import peers
 from gatework.bench.case import Case
 from gatework.bench.contest import against, contest
 from gatework.bench.rows import OURS, Row
 from gatework.bench.settings import GRID, USUAL, Settings, Shape, all_threads
+
+if TYPE_CHECKING:
+    import torch
 
 Options = dict[str, Any]
 CORE = "core"
@@ -80,7 +83,7 @@ def twins(shape: Shape, dtype: str, mine: Options, other: Options) -> tuple[Any,
     return ours, theirs
 
 
-def call(layer: Any, shape: Shape, backward: bool) -> Callable[[], Any]:
+def call(layer: torch.nn.Module, shape: Shape, backward: bool) -> Callable[[], object]:
     import torch
 
     parameters = list(layer.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gatework.bench import peak, peers
 from gatework.bench.contest import PEAK, READ
@@ -25,5 +26,5 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def row(settings: Settings, what: str, case: str, limit: peak.Peak, unit: str) -> Row:
     sample = timed({what: limit.run}, settings.runs, settings.seconds, limit.threads > 1)[what]
-    amount = {unit: float(limit.amount)}
-    return Row("machine", what, case, limit.threads, {MACHINE: sample}, ours=MACHINE, **amount)  # pyright: ignore[reportArgumentType]
+    made = Row("machine", what, case, limit.threads, {MACHINE: sample}, ours=MACHINE)
+    return replace(made, **{unit: float(limit.amount)})

@@ -29,7 +29,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def row(s: Settings, case: Case, threads: int) -> Row:
     size = params.count(case.graph, case.sizes) * np.dtype(case.dtype).itemsize
-    calls: dict[str, Callable[[], Any]] = {OURS: ours(case)}
+    calls: dict[str, Callable[[], object]] = {OURS: ours(case)}
     if "torch" in (s.peers or ()) and peers.installed("torch"):
         calls["torch"] = torch_step(case, threads)
     if "onnxruntime" in (s.peers or ()) and peers.installed("onnxruntime") and peers.Onnx.has(case, threads):
@@ -39,14 +39,14 @@ def row(s: Settings, case: Case, threads: int) -> Row:
     return made
 
 
-def ours(case: Case) -> Callable[[], Any]:
+def ours(case: Case) -> Callable[[], object]:
     """A bound stream: the state stays inside."""
     stream, x = Stream(case.program, case.weights, case.shape.B), case.inputs["x"]
     agree("the stream", case.output(), stream.step(x), 1)
     return lambda: stream.step(x)
 
 
-def torch_step(case: Case, threads: int) -> Callable[[], Any]:
+def torch_step(case: Case, threads: int) -> Callable[[], object]:
     import torch
 
     layer, x = peers.Torch(case, threads).layer, torch.from_numpy(case.padded)
@@ -59,7 +59,7 @@ def torch_step(case: Case, threads: int) -> Callable[[], Any]:
     return step
 
 
-def onnx_step(case: Case, threads: int) -> Callable[[], Any]:
+def onnx_step(case: Case, threads: int) -> Callable[[], object]:
     """States in and out, without the copy that carries them on."""
     session = peers.onnx_session(peers.model(case, state=True), threads)
     bound, keep = session.io_binding(), {}
