@@ -1,7 +1,7 @@
 """Every error that gatework raises on purpose.
 
     GateworkError
-    ├── CellError            a cell's equations cannot be what they say   (also a TypeError)
+    ├── CellError            a cell's equations are invalid               (also a TypeError)
     ├── ShapeError           an array has the wrong shape or dtype        (also a ValueError)
     ├── DataError            a file or table holds something unusable     (also a ValueError)
     ├── OptionError          an option does not exist or does not fit     (also a ValueError)

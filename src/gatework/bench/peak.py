@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 

@@ -50,7 +50,7 @@ PEERS = ("torch", "onnxruntime", "jax")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to measure. None: what the suite takes by itself.
+    """What to measure. None: the suite's own choice.
 
     cell      name of the cell
     shapes    sequence lengths, batches and sizes

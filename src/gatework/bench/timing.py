@@ -75,7 +75,7 @@ class Contestant:
         return best
 
     def run(self, calls: int) -> float:
-        """Seconds of a call, over so many."""
+        """Seconds of one call, from the time of several."""
         return self._interrupted(calls) if self.before else self._at_once(calls)
 
     def _at_once(self, calls: int) -> float:

@@ -36,7 +36,9 @@ def tune(
     workers: Annotated[int, typer.Option(help="Processes, each with one thread.")] = 1,
     sampler: Annotated[str, typer.Option(help="How settings are drawn: tpe, random, grid.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="How lagging trials are ended: median, hyperband, none.")] = "median",
-    folds: Annotated[int, typer.Option(help="Cross-validate each trial with so many folds; 0: one part.")] = 0,
+    folds: Annotated[
+        int, typer.Option(help="Number of folds to cross-validate each trial with; 0: one validation part.")
+    ] = 0,
     seeds: Annotated[int, typer.Option(help="Trainings of each finalist, with fresh seeds.")] = 3,
     space: Annotated[Path | None, typer.Option(help="A TOML file with the options to search.")] = None,
     searched: Annotated[

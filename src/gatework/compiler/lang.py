@@ -235,7 +235,7 @@ class Options:
         for option, table, known in (("start", self.start, states), ("per", self.per, inputs)):
             for key in table:
                 if key not in known:
-                    raise CellError(f"{where}: {option} names {key!r}, which is none of {', '.join(known)}")
+                    raise CellError(f"{where}: {option} names {key!r}, but there are only {', '.join(known)}")
         for key, value in self.per.items():
             if value not in PERS:
                 raise CellError(f'{where}: per={{"{key}": "{value}"}}, but an input changes per {", per ".join(PERS)}')

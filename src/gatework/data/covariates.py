@@ -211,7 +211,7 @@ def _strange(table: Table, name: str, texts: pl.Series, labels: list[str]) -> li
 
 
 def static_of(data: Rows, channels: Sequence[Channel], values: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
-    """One row [S, K] for each series of what shall not change within it, from the values [rows of the table, K]."""
+    """One row [S, K] for each series of what must not change within it, from the values [rows of the table, K]."""
     result = np.full((len(data.names), values.shape[1]), np.nan)
     found: list[Finding] = []
     for c, channel in enumerate(channels):

@@ -28,7 +28,7 @@ class Bag:
         words: longest word n-gram, 0 for none.
         characters: (shortest, longest) character n-grams inside words, or None.
         min_rows: n-grams of fewer texts are left out.
-        max_size: at most so many columns a block; those of the most texts.
+        max_size: the largest number of columns in a block; n-grams that occur in the most texts stay.
         spaces: split at white space alone.
         keys, weights: the fitted columns of each block: sorted keys [F] uint64 and inverse document frequencies [F].
 

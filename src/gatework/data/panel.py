@@ -79,7 +79,7 @@ class Panel:
         return replace(self, values=values, offsets=offsets, starts=self.starts if starts is None else starts)
 
     def ends(self, most: int) -> Panel:
-        """The last steps of each series, at most so many, with all covariates from there on."""
+        """The last steps of each series, `most` at most, with all covariates from there on."""
         return self.between(np.maximum(self.lengths - most, 0), self.lengths)
 
     def between(self, firsts: np.ndarray, ends: np.ndarray) -> Panel:
@@ -202,9 +202,9 @@ def inspect_panel(
     identity: bool = False,
     **reading: Unpack[Reading],
 ) -> tuple[Panel | None, list[Finding]]:
-    """The panel (None where nothing can be laid on a grid; of no use where a finding is an error) and every finding.
+    """The panel (None where nothing can be laid on a grid; unreliable if any finding is an error) and every finding.
 
-    Args: columns (found by type where not named); the step if it shall not be inferred; names of covariates by their
+    Args: columns (found by type where not named); the step, if it is not to be inferred; names of covariates by their
     role (past, future, static) and the channels of a training that made them; whether the name of a series is one more
     static column; options of `read_table`.
     """
@@ -234,7 +234,7 @@ def inspect_panel(
     columns = (time, tuple(targets), series)
     whole = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
     firsts, ends = whole.known()
-    firsts = firsts if channels is None else 0 * firsts  # later rows: what they tell of the time before counts too
+    firsts = firsts if channels is None else 0 * firsts  # later rows: what they say about the time before counts too
     panel = replace(whole, covariates=beside, zoned=times.zoned).between(firsts, ends)
     filled = _rows_between(whole, grid, firsts, ends)
     return panel, [*found, *_described(data, panel, filled, grid, frequency), *_beyond(whole, grid, ends, ahead)]

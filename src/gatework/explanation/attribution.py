@@ -25,7 +25,7 @@ class Attribution:
 
     `steps` (T,) add up to `output - start`, where `start` is the output at the `baseline`; `parts` divide them among
     the parts of the model. `error` is how far they are from adding up, as a part of the difference (of 0.05 at least).
-    `leap` is the part of the difference that happens at once, see path.py; 0 but for paths that a network tips over on.
+    `leap` is the part of the difference that happens at once, see path.py; 0 unless the network tips over on the path.
     """
 
     steps: np.ndarray

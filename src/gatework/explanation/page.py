@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOP = 10  # steps in the table
 MOST_UNITS = 256  # rows of a heat map; of more units those that move most are shown
-HEIGHTS = ((24, 9), (48, 6), (96, 4), (160, 3), (MOST_UNITS, 2))  # up to so many units: pixels of a row
+HEIGHTS = ((24, 9), (48, 6), (96, 4), (160, 3), (MOST_UNITS, 2))  # (units at most, pixels of a row)
 
 
 def render(found: Explanation) -> str:

@@ -71,7 +71,7 @@ class Line:
             return self.subject.score(entries)
 
     def gradients(self, ends: np.ndarray, each: np.ndarray) -> np.ndarray:
-        """The integrals (P, T, I) over pieces by so many gradients in each, times the way."""
+        """The integrals (P, T, I) over pieces, with a number of gradients in each, times the distance."""
         from captum.attr import IntegratedGradients
 
         path, close = self.entries(ends), self.close((ends[:-1] + ends[1:]) / 2)

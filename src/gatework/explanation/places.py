@@ -41,7 +41,7 @@ class Samples:
         return cls(places, outputs(places), np.full(len(places), np.inf))
 
     def closer(self, outputs: Outputs, count: int, narrowest: float) -> Samples:
-        """With at most so many more, by halving the intervals whose slope is least like those beside them."""
+        """With at most `count` more, by halving the intervals whose slope is least like those beside them."""
         found, most = self, len(self.places) + count
         while len(found.places) < most:
             turn = found.turns() * (np.diff(found.places) > narrowest)

@@ -312,7 +312,7 @@ def describe(layer: Recurrent) -> str:
     if autocasts(like.device):
         lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
     if like.device.type != "cpu" and layer.native:
-        return f"{lines[0]}; torch's own kernel, as there is none of ours for the device {like.device.type}"
+        return f"{lines[0]}; torch's own kernel, as gatework has none for the device {like.device.type}"
     if like.device.type != "cpu":
         return f"{lines[0]}; the reference over torch tensors, as there is no kernel for the device {like.device.type}"
     for depth in range(min(layer.num_layers, 2)):

@@ -37,7 +37,7 @@ def _advise(pages: mmap.mmap) -> None:
 
 
 class Recent(dict):
-    """What was made last, by key: at most so many things and, as far as they say their `nbytes`, so many bytes. The
+    """What was made last, by key: a limited number of things and, where they have `nbytes`, of bytes. The
     newest stays in any case. Nothing is locked, as a forked child could wait for ever."""
 
     def __init__(self, most: int, most_bytes: int):

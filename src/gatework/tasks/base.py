@@ -181,7 +181,7 @@ class Task(ABC):
     def build(self) -> nn.Module:
         """A fresh model; after `prepare` or `restore`."""
 
-    # -- training: none of these changes the task or (but by its gradient) the model ----------------------------
+    # -- training: none of these changes the task; the model gets gradients, no more ----------------------------
 
     def learns_validation(self, epoch: int) -> bool:
         """Whether an epoch learns the validation part too, which from then on settles nothing."""
@@ -213,7 +213,7 @@ class Task(ABC):
         """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept. Changes nothing."""
 
     def watched(self, model: nn.Module, examples: Any) -> dict[str, float]:
-        """What the history tells of the validation part: `measure`, and where "loss" is not what training makes small
+        """What the history says about the validation part: `measure`, and where "loss" is not what training makes small
         (the model is more than its network), `NETWORK_LOSS` too. Changes nothing."""
         return self.measure(model, examples)
 

@@ -33,7 +33,7 @@ STARTUP = 8  # trials drawn at random before TPE, and finished before the median
 
 @dataclass(frozen=True)
 class Budget:
-    """When the search ends: after so many trials, or so many seconds of searching in all sessions together."""
+    """When the search ends: after a number of trials, or of seconds of searching in all sessions together."""
 
     trials: int | None = None
     seconds: float | None = None

@@ -58,7 +58,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         if self.lengths == ():
-            raise OptionError("lengths: nothing is named; give numbers such as 50,100, or leave it away")
+            raise OptionError("lengths is empty; give numbers such as 50,100, or leave it out")
         for name in self.tests:
             test = tasks.get(name)
             if test.counts and self.lengths:

@@ -39,7 +39,7 @@ def _hard(name: str, predicted: np.ndarray, test: Examples, classes: int, note: 
 def linear_baseline(
     train: Examples, test: Examples, classes: int, spaces: bool = False, balanced: bool = False
 ) -> Contender:
-    """scikit-learn's own pipeline with its defaults, but for sublinear counts and C, as commonly recommended."""
+    """scikit-learn's own pipeline with its defaults, except for sublinear counts and C, as commonly recommended."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

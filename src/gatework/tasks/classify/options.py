@@ -104,7 +104,7 @@ class ClassifyOptions(NumericOptions):
     )
     subwords: int = option(
         20_000,
-        "a word's vector also holds its character n-grams (3 to 5), hashed to so many; 0: none",
+        "a word's vector also holds its character n-grams (3 to 5), hashed to this many vectors; 0: none",
         panel="text",
         low=0,
     )

@@ -52,7 +52,7 @@ class Rows:
 def read(source: Any, options: ClassifyOptions, labelled: bool = True, known: Sequence[str] | None = None) -> Rows:
     """Rows of any source; `options.kind` must be known for sources that could be either.
 
-    With `bad_labels="skip"`, rows without a label (or with none of those `known`) are left out, and a note says so.
+    With `bad_labels="skip"`, rows without a label (or one that is not `known`) are left out, and a note says so.
     """
     kind = kind_of(source, options)
     rows = _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)

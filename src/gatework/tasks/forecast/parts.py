@@ -63,7 +63,7 @@ def last_times(panel: Panel) -> np.ndarray:
 
 
 def cut_before(panel: Panel, split: str, steps: int) -> Panel:
-    """A panel as it was so many steps before its end."""
+    """A panel as it was a number of steps before its end."""
     ends = np.clip(finish(panel, split) - steps, 0, panel.lengths)
     return panel.with_series([part[:end] for part, end in zip(panel, ends, strict=True)])
 

@@ -219,8 +219,8 @@ class SeriesTask(Task):
         return {**facts, **chosen, "notes": self.notes}
 
     def _continued(self, source: Source, steps: int) -> Panel:
-        """What predict goes on from: the ends that the run kept, with the rows of a source where there is one; with
-        what must be known of so many steps ahead."""
+        """What predict goes on from: the ends that the run kept, with the rows of a source where there is one, and
+        with what must be known of the next `steps` steps."""
         panel = self.last if source is None else self._extended(source)
         empty = [panel.names[number] for number in np.flatnonzero(panel.lengths == 0)]
         if len(empty) == len(panel):

@@ -16,7 +16,7 @@ XZ_WINDOW = 16_000_000  # bytes of training text that the compressor sees
 
 
 def per_character(nats: float, characters: int) -> dict[str, float]:
-    """The measures of a text of so many characters that cost so many nats."""
+    """The measures of a text, from its number of characters and its cost in nats."""
     each = nats / max(characters, 1)
     return {"nats_per_character": each, "bits_per_character": each / math.log(2)}
 

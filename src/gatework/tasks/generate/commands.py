@@ -16,9 +16,13 @@ def generate(
     run: Annotated[Path, typer.Argument(help="The run folder of `gatework train generate`.")],
     prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
     length: Annotated[int, typer.Option(help="How many units (characters, words) to write.")] = 500,
-    temperature: Annotated[float, typer.Option(help="0 writes the likeliest; above 1 it gets wild.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Draw among the k likeliest units; 0 takes all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw among the likeliest that hold this probability.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(help="0 always writes the most likely unit; above 1 the text gets wild.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw from the k most likely units; 0: from all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the most likely units that together have this probability.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 1,
 ) -> None:
     """Write text with a trained generator, as it comes."""

@@ -25,7 +25,7 @@ FIELDS = {
     "pairs": (torch.int64, 0), "hits": (torch.int32, 0), "totals": (torch.int32, 1), "kinds": (torch.int32, 1),
 }  # fmt: skip
 ROUNDS, MOST_SHARE = 30, 0.99
-MOST_UNITS = 4_000_000  # the last so many units of a text are counted, so that long texts stay quick
+MOST_UNITS = 4_000_000  # of a longer text only the end is counted, which keeps long texts quick
 
 
 class Counts(nn.Module):

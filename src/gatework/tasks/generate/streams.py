@@ -72,7 +72,7 @@ class Streams(Sequence[Chunk]):
 
 
 def stream_count(units: int, wanted: int, length: int, world: int = 1) -> int:
-    """How many streams a text of so many units fills with at least one chunk each; a multiple of `world`."""
+    """How many streams a text of a given number of units fills with at least one chunk each; a multiple of `world`."""
     most = max((units - 1) // length, 1)
     return max(min(wanted, most) // world, 1) * world
 
