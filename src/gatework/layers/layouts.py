@@ -8,7 +8,8 @@ Ours: one matrix for each gate and operand, (H, H) or (H, I), and one bias for e
                                                          GRU with reset_after
     ONNX     W (G*H, I), R (G*H, H)                      B (2*G*H,): W's, then R's    i o f c    z r h
 
-Only the sum of torch's and ONNX's two biases matters, except in the GRU's candidate: the reset gate multiplies the second.
+Only the sum of torch's and ONNX's two biases matters, except in the GRU's candidate, where the reset gate multiplies
+the second.
 torch's LSTM with a projection has also weight_hr (P, H), and R is P; else R is H.
 """
 

@@ -20,7 +20,7 @@ MANY_WORDS = 1_000_000
 
 
 def make_bag(options: ClassifyOptions, tokens: int) -> Bag | None:
-    """The n-grams that `options.ngrams` asks for, given the number of tokens in the training texts; None: no n-grams."""
+    """The n-grams that `options.ngrams` asks for, given the number of tokens to train on; None: no n-grams."""
     kind = options.ngrams
     if kind == "auto":
         kind = "both" if tokens < MANY_WORDS else "words"
