@@ -118,6 +118,35 @@ def test_a_beam_of_one_is_greedy(cell: str, layers: int) -> None:
         assert drawn[0].ids == ids[1:]
 
 
+def by_hand(decoder: Decoder, memory: Memory, start: States, width: int, limit: int) -> dict[tuple[int, ...], float]:
+    """What a beam comes to, with lists and whole sequences: of the best 2K ways at each step those among the first K
+    that end are found, and the first K that do not go on."""
+    alive, found = {(): 0.0}, {}
+    for _ in range(limit):
+        ways = {}
+        for ids, total in alive.items():
+            with torch.no_grad():
+                logits, _, _ = decoder(torch.tensor([START, *ids])[:, None], memory, start)
+            ways |= {(*ids, v): total + float(logits[-1, 0].log_softmax(0)[v]) for v in range(V)}
+        best = sorted(ways, key=ways.__getitem__, reverse=True)[: 2 * width]
+        found |= {ids: ways[ids] for ids in best[:width] if ids[-1] == END}
+        alive = {ids: ways[ids] for ids in [ids for ids in best if ids[-1] != END][:width]}
+    return found
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_narrow_beam_is_its_definition(width: int) -> None:
+    """Places whose way ends are filled again."""
+    for seed in DECODERS[:20]:
+        decoder = decoder_of(seed)
+        memory, start = rows_of(decoder, 1, seed)
+        wanted = by_hand(decoder, memory, start, width, 5)
+        (found,) = found_by(decoder, memory, start, Beam(width, END), limit=5, count=1000)
+        assert {tuple(each.ids) for each in found if each.ended} == wanted.keys()
+        for each in found:
+            assert not each.ended or each.score == pytest.approx(wanted[tuple(each.ids)], abs=1e-4)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_batch_is_each_row_alone(cell: str) -> None:
     for seed in DECODERS:
@@ -223,15 +252,16 @@ def test_rules_hold_in_everything_that_is_found() -> None:
                 assert len(pairs) == len(set(pairs))
 
 
-def test_no_repeats_is_its_definition() -> None:
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 9])
+def test_no_repeats_is_its_definition(steps: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for length in (1, 2, 3):
-        written = torch.randint(3, (2, 3, 9), generator=generator)
-        scores = no_repeats(length)(torch.zeros(2, 3, 3), written)
-        for b, k, v in itertools.product(range(2), range(3), range(3)):
+        written = torch.randint(2, (3, 5, steps), generator=generator)
+        scores = no_repeats(length)(torch.zeros(3, 5, 2), written)
+        for b, k, v in itertools.product(range(3), range(5), range(2)):
             ids = [*written[b, k].tolist(), v]
             parts = [tuple(ids[at : at + length]) for at in range(len(ids) - length + 1)]
-            assert bool(scores[b, k, v] == -torch.inf) == (parts[-1] in parts[:-1])
+            assert bool(scores[b, k, v] == -torch.inf) == (bool(parts) and parts[-1] in parts[:-1])
 
 
 # -- steps --------------------------------------------------------------------------------------------------------
