@@ -1,5 +1,8 @@
 """Bags of word and character n-grams as sparse matrices, built from integer codes and not from strings.
 
+Character n-grams stand inside words, and most words repeat: what texts hold of them is a product of two sparse matrices
+of counts, (texts x different words) by (different words x n-grams), which needs no memory for each occurrence.
+
 An n-gram is a 64-bit key: FNV-1a style mixing of its parts. Keys are stable across machines, and among the few million
 n-grams of a text collection two of one key are not to be expected (chance below 1e-6), so nothing but the keys is kept.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,8 +20,18 @@ import polars as pl
 from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 PRIME = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(29)
+
+
+class Block(NamedTuple):
+    """How often n-grams stand in n texts: sorted `keys` [F], and counts [n, F], CSR with sorted columns."""
+
+    keys: np.ndarray
+    counts: csr_matrix
 
 
 @dataclass
@@ -43,23 +57,23 @@ class Bag:
     keys: tuple[np.ndarray, ...] = ()
     weights: tuple[np.ndarray, ...] = ()
 
-    def fit_transform(self, texts: Sequence[str] | pl.Series):
+    def fit_transform(self, texts: Sequence[str] | pl.Series) -> csr_matrix:
         """Learns the columns and gives the features, scipy CSR float32 [n, F]."""
         blocks = self._blocks(texts)
-        fitted = [_columns(block, len(texts), self.min_rows, self.max_size) for block in blocks]
+        fitted = [_columns(block, self.min_rows, self.max_size) for block in blocks]
         self.keys = tuple(keys for keys, _ in fitted)
         self.weights = tuple(weights for _, weights in fitted)
-        return self._matrix(blocks, len(texts))
+        return self._matrix(blocks)
 
-    def transform(self, texts: Sequence[str] | pl.Series):
+    def transform(self, texts: Sequence[str] | pl.Series) -> csr_matrix:
         """The features of other texts; n-grams without a column are left out."""
-        return self._matrix(self._blocks(texts), len(texts))
+        return self._matrix(self._blocks(texts))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         return tuple(len(keys) for keys in self.keys)
 
-    def _blocks(self, texts: Sequence[str] | pl.Series) -> list[pl.DataFrame]:
+    def _blocks(self, texts: Sequence[str] | pl.Series) -> list[Block]:
         tokens, lengths = Words(spaces=self.spaces).split(texts)
         different = tokens.unique()
         codes = tokens.replace_strict(different, pl.Series(np.arange(len(different))), return_dtype=pl.Int64)
@@ -67,17 +81,18 @@ class Bag:
         words = different.to_list()
         blocks = []
         if self.words:
-            blocks.append(grams(Ragged(word_keys(words)[rows.values], rows.offsets), 1, self.words))
+            blocks.append(_counted(grams(Ragged(word_keys(words)[rows.values], rows.offsets), 1, self.words)))
         if self.characters:
-            blocks.append(_inside_words(rows, words, *self.characters))
-        return [_counted(block) for block in blocks]
+            keys, inside = _counted(character_grams(words, *self.characters))
+            blocks.append(Block(keys, _product(_counts(rows.values, rows.offsets, len(words)), inside)))
+        return blocks
 
-    def _matrix(self, blocks: list[pl.DataFrame], count: int):
+    def _matrix(self, blocks: list[Block]) -> csr_matrix:
         from scipy import sparse
 
         fitted = zip(blocks, self.keys, self.weights, strict=True)
-        parts = [_tfidf(block, count, keys, weights) for block, keys, weights in fitted]
-        return sparse.hstack(parts, format="csr", dtype=np.float32)
+        parts = [_tfidf(block, keys, weights) for block, keys, weights in fitted]
+        return sparse.csr_matrix(sparse.hstack(parts, format="csr", dtype=np.float32))
 
 
 def word_keys(words: Sequence[str]) -> np.ndarray:
@@ -108,46 +123,55 @@ def _mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
         return mixed ^ (mixed >> SHIFT)
 
 
-def _inside_words(rows: Ragged, words: list[str], shortest: int, longest: int) -> Ragged:
-    """Keys of the character n-grams of each word, as many times as the word stands in the text."""
-    of_word = character_grams(words, shortest, longest)
-    lengths = np.add.reduceat(
-        np.append(of_word.lengths[rows.values], 0), np.minimum(rows.offsets[:-1], len(rows.values))
-    )
-    return Ragged.from_lengths(of_word.take(rows.values).values, np.where(rows.lengths > 0, lengths, 0))
-
-
 def character_grams(words: list[str], shortest: int, longest: int) -> Ragged:
     """Keys of the character n-grams of words with a space on both sides: " cat " has " ca", "cat", "at "."""
     points = [np.frombuffer(f" {word} ".encode("utf-32-le"), np.uint32) for word in words]
     return grams(Ragged.of(points, np.uint64), shortest, longest)
 
 
-def _counted(block: Ragged) -> pl.DataFrame:
-    """How often each key stands in each row: columns row, key, count."""
-    frame = pl.DataFrame({"row": block.owners.astype(np.uint32), "key": block.values})
-    return frame.group_by("row", "key").agg(count=pl.len())
+def _counted(rows: Ragged) -> Block:
+    """The different keys of some sequences, and how often each stands in each."""
+    keys, places = np.unique(rows.values, return_inverse=True)
+    return Block(keys, _counts(places, rows.offsets, len(keys)))
 
 
-def _columns(counted: pl.DataFrame, count: int, min_rows: int, max_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted keys that become columns, and log((1 + n) / (1 + rows)) + 1 of each, in n = `count` rows."""
-    keys = counted.group_by("key").agg(rows=pl.len()).sort("key")
-    rows = keys["rows"].to_numpy().astype(np.int64)
+def _counts(places: np.ndarray, offsets: np.ndarray, size: int) -> csr_matrix:
+    """CSR int32 [n, size]: how often each number stands in each sequence."""
+    from scipy import sparse
+
+    counts = sparse.csr_matrix((np.ones(len(places), np.int32), places, offsets), (len(offsets) - 1, size))
+    counts.sum_duplicates()
+    return counts
+
+
+def _product(texts: csr_matrix, words: csr_matrix) -> csr_matrix:
+    from scipy import sparse
+
+    product = sparse.csr_matrix(texts @ words)
+    product.sort_indices()
+    return product
+
+
+def _columns(block: Block, min_rows: int, max_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted keys that become columns, and log((1 + n) / (1 + rows)) + 1 of each, in n texts."""
+    count, rows = len(block.counts.indptr) - 1, np.bincount(block.counts.indices, minlength=len(block.keys))
     kept = rows >= min(min_rows, rows.max(initial=1))
     if kept.sum() > max_size:
         kept &= rows >= np.partition(rows, len(rows) - max_size)[len(rows) - max_size]
-    return keys["key"].to_numpy()[kept], (np.log((1 + count) / (1 + rows[kept])) + 1).astype(np.float32)
+    return block.keys[kept], (np.log((1 + count) / (1 + rows[kept])) + 1).astype(np.float32)
 
 
-def _tfidf(counted: pl.DataFrame, count: int, keys: np.ndarray, weights: np.ndarray):
+def _tfidf(block: Block, keys: np.ndarray, weights: np.ndarray) -> csr_matrix:
     """CSR [n, F]: (1 + log count) times weight, each row of length 1."""
     from scipy import sparse
 
-    columns = pl.DataFrame({"key": keys, "column": np.arange(len(keys), dtype=np.int32)})
-    known = counted.join(columns, on="key").sort("row", "column")
-    rows, column = known["row"].to_numpy(), known["column"].to_numpy()
-    values = (1 + np.log(known["count"].to_numpy())) * weights[column]
-    squares = np.bincount(rows, values**2, minlength=count)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))])
-    values = (values / np.sqrt(squares[rows])).astype(np.float32)
-    return sparse.csr_matrix((values, column, offsets), (count, len(keys)))
+    counts, count = block.counts, len(block.counts.indptr) - 1
+    place = np.searchsorted(keys, block.keys).clip(0, max(len(keys) - 1, 0))
+    known = keys[place] == block.keys if len(keys) else np.zeros(len(block.keys), bool)
+    there = known[counts.indices]
+    columns = place[counts.indices[there]].astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(there)])[counts.indptr]
+    values = (1 + np.log(counts.data[there])) * weights[columns]
+    lengths = np.sqrt(np.bincount(Ragged(columns, offsets).owners, values**2, minlength=count))
+    values = (values / np.repeat(lengths, np.diff(offsets))).astype(np.float32)
+    return sparse.csr_matrix((values, columns, offsets), (count, len(keys)))
