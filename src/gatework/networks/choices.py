@@ -42,6 +42,8 @@ class Choice(Protocol):
 
 def going_on(candidates: Candidates, places: int) -> Candidates:
     """The first K candidates that do not end; where there are fewer, ended ones stand in for them."""
+    if candidates.total.shape[1] == places and not candidates.ended.any():
+        return candidates
     order = candidates.ended.to(torch.uint8).argsort(dim=1, stable=True)[:, :places]
     return Candidates(*(each.gather(1, order) for each in candidates))
 

@@ -22,6 +22,8 @@ class Places(NamedTuple):
     def select(self, parents: Tensor) -> Places:
         """Each place goes on from the place `parents` (B, K) of its row. The number of places stays, so that layers
         and their packed weights do, too."""
+        if parents.shape[1] == 1:
+            return self
         rows = parents + torch.arange(len(parents))[:, None] * parents.shape[1]
         return self._replace(states=chosen(self.states, rows.flatten()))
 

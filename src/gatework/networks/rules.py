@@ -12,7 +12,8 @@ Rule = Callable[[Tensor, Tensor], Tensor]  # scores and what was written -> scor
 
 def forbid(ids: Sequence[int]) -> Rule:
     """These symbols are never written."""
-    return lambda scores, written: scores.index_fill(2, torch.tensor(list(ids), dtype=torch.long), -torch.inf)
+    never = torch.tensor(list(ids), dtype=torch.long)
+    return lambda scores, written: scores.index_fill(2, never, -torch.inf)
 
 
 def at_least(count: int, end: int) -> Rule:
