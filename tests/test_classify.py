@@ -25,9 +25,19 @@ from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
-from gatework.tasks.classify import Classify, ClassifyOptions, SequenceClassifier, TextClassifier, measures, wide
+from gatework.tasks.classify import (
+    Classify,
+    ClassifyOptions,
+    SequenceClassifier,
+    TextClassifier,
+    baselines,
+    measures,
+    wide,
+)
 from gatework.tasks.classify.examples import Examples, make_batch
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
+from gatework.tasks.classify.measures import softmax
+from gatework.tasks.classify.mixture import best_share, helpful_temperature
 from gatework.tasks.classify.model import Classifier
 from gatework.training.learner import Shard
 
@@ -186,6 +196,104 @@ def test_network_and_n_gram_model_decide_by_their_shares_and_learn_apart():
     torch.testing.assert_close(model.eval()(both), 0.75 * model(alone) + 0.25 * both.offsets)
 
 
+def planted(share, rows=2000, classes=3, seed=0):
+    """Logits of two sources, of which the second knows the labels as well as `share` says, the first the rest."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, rows)
+    noise = generator.normal(size=(2, rows, classes))
+    noise[0, np.arange(rows), labels] += 3 * (1 - share)
+    noise[1, np.arange(rows), labels] += 3 * share
+    return noise[0], noise[1], labels
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 1.0])
+def test_validation_rows_find_a_share_that_was_planted(share):
+    network, grams, labels = planted(share)
+    assert best_share(network, grams, labels) == pytest.approx(share, abs=0.15)
+
+
+def test_the_usual_share_stays_where_rows_are_few_or_parts_alike():
+    assert sum(best_share(*planted(0.6, rows=20, seed=seed)) == 0.6 for seed in range(20)) >= 15
+    network, _, labels = planted(0.3)
+    assert best_share(network, network, labels) == 0.6
+
+
+def test_the_share_heeds_how_much_rows_weigh():
+    """The n-grams know the rare class alone, the network the frequent one."""
+    generator = np.random.default_rng(0)
+    labels = (np.arange(2000) % 20 == 0).astype(int)
+    network, grams = np.tile([2.0, 0.0], (2000, 1)), generator.normal(size=(2000, 2)) * 0.9
+    grams[np.arange(2000), labels] += 1.5
+    weights = np.where(labels, 10.0, 0.5)
+    assert best_share(network, grams, labels, weights) > best_share(network, grams, labels)
+
+
+def test_a_temperature_is_found_where_it_helps_and_left_out_where_not():
+    generator = np.random.default_rng(0)
+    logits = 2 * generator.normal(size=(4000, 3))
+    labels = (softmax(logits).cumsum(1) < generator.random((4000, 1))).sum(1)
+    assert helpful_temperature(logits, labels) == 1
+    assert helpful_temperature(3 * logits, labels) == pytest.approx(3, rel=0.1)
+    assert helpful_temperature(logits / 2, labels) == pytest.approx(0.5, rel=0.1)
+
+
+def test_the_temperature_changes_how_sure_a_model_is_not_what_it_says(trained, reviews):
+    model, task = trained.model, trained.task
+    examples, kept = task.examples(reviews), model.temperatures.clone()
+    with torch.no_grad():
+        before = [each.metrics for each in task.contenders(model, examples)]
+        model.temperatures.copy_(kept * 2)
+        after = [each.metrics for each in task.contenders(model, examples)]
+        model.temperatures.copy_(kept)
+    for one, other in zip(before, after, strict=True):
+        assert one["accuracy"] == other["accuracy"] and one["loss"] != other["loss"]
+
+
+def chinese(rows=300):
+    """Clauses of syllables; one of a few signs in a clause tells the label."""
+    generator = np.random.default_rng(0)
+    fill = [chr(0x4E00 + i) for i in range(40)]
+    telling = ["好", "净", "快"], ["差", "脏", "慢"]
+    texts = ["".join([*generator.choice(fill, 6), generator.choice(telling[k % 2]), *generator.choice(fill, 3)])
+             for k in range(rows)]  # fmt: skip
+    return {"text": texts, "label": ["good", "bad"] * (rows // 2)}
+
+
+def best_linear(source, test, **options):
+    task = Classify(ClassifyOptions(**{**SMALL, "ngrams": "none", **options}))
+    parts = task.prepare(source, test=test)
+    return task.baselines(parts)[-1]
+
+
+def test_the_baseline_reads_scripts_without_spaces_by_character():
+    table = chinese()
+    train, test = ({name: values[part] for name, values in table.items()} for part in (slice(200), slice(200, 300)))
+    assert best_linear(train, test).metrics["accuracy"] > 0.95
+
+
+def test_the_baseline_is_chosen_on_validation_and_weighed_as_the_model_is():
+    """Endings tell the label and no word repeats: character n-grams must be found."""
+    generator = np.random.default_rng(0)
+    stems = ["".join(generator.choice(list("bdfgklmnprst"), 6)) for _ in range(400)]
+    labels = ["one" if k % 4 == 0 else "two" for k in range(400)]
+    texts = [stem + ("ella" if label == "one" else "ovic") for stem, label in zip(stems, labels, strict=True)]
+    table = {"text": texts, "label": labels}
+    train, test = ({name: values[part] for name, values in table.items()} for part in (slice(300), slice(300, 400)))
+    for options in ({}, {"refit": True, "keep": "last"}):
+        found = best_linear(train, test, **options)
+        assert found.name.startswith("TF-IDF of words and characters + ") and found.metrics["accuracy"] == 1
+        assert "best of 4 on validation" in found.note and "balanced" not in found.note
+    assert "balanced classes" in best_linear(train, test, class_weights="balanced").note
+
+
+def test_linear_models_that_would_take_long_are_left_out_and_told(monkeypatch):
+    monkeypatch.setattr(baselines, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(baselines, "METHODS", {name: (make, 0) for name, (make, _) in baselines.METHODS.items()})
+    table = chinese(100)
+    found = best_linear(table, table)
+    assert found.name == "TF-IDF of words + linear SVM" and "best of 1" in found.note and "3 left out" in found.note
+
+
 def test_the_network_loss_is_that_of_training_with_dropout_off(reviews):
     """Told in the history alone, and only where the model's loss is another."""
     still = {**SMALL, "dropout": 0.0, "word_dropout": 0.0, "valid_share": 0.3}
@@ -226,7 +334,7 @@ def test_a_run_holds_everything_and_moves(trained, reviews, tmp_path):
     assert {"accuracy", "macro_f1", "mcc", "loss", "calibration_error"} <= set(results["test"])
     rows = [(each["name"], each["role"]) for each in results["contenders"]]
     assert rows[:3] == [("model", "model"), ("n-grams alone", "simple"), ("network alone", "network")]
-    assert rows[3:] == [("majority", "baseline"), ("TF-IDF bigrams + logistic regression", "baseline")]
+    assert [role for _, role in rows[3:]] == ["baseline", "baseline"] and rows[4][0].startswith("TF-IDF of words")
     assert results["contenders"][0]["metrics"].items() <= results["test"].items()
     assert results["data"]["rows"] == {"train": 64, "valid": 8, "test": 8}
     assert {"classes", "confusion", "most_confused", "calibration", "worst"} <= set(results["sections"])

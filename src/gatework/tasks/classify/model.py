@@ -10,6 +10,7 @@ from gatework.networks.embedding import Embedding
 from gatework.networks.encoder import Encoder
 from gatework.networks.pooling import Pooling
 from gatework.tasks.classify.examples import Batch
+from gatework.tasks.classify.mixture import USUAL
 from gatework.tasks.classify.options import ClassifyOptions
 
 
@@ -27,6 +28,8 @@ class Classifier(nn.Module):
 
     decision: Tensor
     decision_apart: Tensor
+    share: Tensor
+    temperatures: Tensor
 
     def __init__(
         self,
@@ -53,11 +56,14 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
         self.output = nn.Linear(features, classes)
         self.wide = wide
+        share = USUAL if options.ngram_share is None else options.ngram_share
+        self.register_buffer("share", torch.tensor(share))
+        self.register_buffer("temperatures", torch.ones(3))  # of the model; of the n-gram model and the network, alone
         self.register_buffer("decision", torch.zeros(classes))
         self.register_buffer("decision_apart", torch.zeros(2, classes))  # of the n-gram model and the network, alone
 
     def forward(self, batch: Batch) -> Tensor:
-        """The network's logits; out of training averaged with the n-gram model's, where the batch brings them."""
+        """The network's logits; out of training those of `mixed`."""
         logits = self.network(batch)
         return logits if self.training else self.mixed(logits, batch)
 
@@ -71,5 +77,6 @@ class Classifier(nn.Module):
         return self.output(self.dropout(self.pool(outputs.data, ends, batch.rows, batch.lengths)))
 
     def mixed(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The network's logits averaged with the n-gram model's, where the batch brings them."""
-        return logits if batch.offsets is None else torch.lerp(logits, batch.offsets, self.options.ngram_share)
+        """The network's logits, averaged with the n-gram model's where the batch brings them, at the temperature."""
+        whole = logits if batch.offsets is None else torch.lerp(logits, batch.offsets, self.share)
+        return whole / self.temperatures[0]

@@ -99,8 +99,13 @@ class ClassifyOptions(NumericOptions):
     )
     ngram_length: int = option(2, "longest n-gram of words", panel="text", low=1, high=5)
     ngram_strength: float = option(20.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)
-    ngram_share: float = option(
-        0.6, "the n-gram model's share when its logits and the network's are averaged", panel="text", low=0, high=1
+    ngram_share: float | None = option(
+        None,
+        "the n-gram model's share when its logits and the network's are averaged; none: chosen on the validation part "
+        "(with refit: 0.6)",
+        panel="text",
+        low=0,
+        high=1,
     )
     subwords: int = option(
         20_000,

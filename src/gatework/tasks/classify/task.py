@@ -25,6 +25,7 @@ from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.encoding import Encoder
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
+from gatework.tasks.classify.mixture import best_share, helpful_temperature
 from gatework.tasks.classify.model import Classifier
 from gatework.tasks.classify.options import ClassifyOptions, ClassifyPredicting
 from gatework.tasks.classify.page import ClassifyPages
@@ -258,6 +259,12 @@ class Classify(ClassifyPages):
 
     # -- model and training ---------------------------------------------------------------------------------
 
+    def learns_validation(self, epoch: int) -> bool:
+        return self.options.refit
+
+    def joined(self, parts: Parts) -> Examples:
+        return parts.train  # `prepare` joined them, so that vocabulary and n-grams are of both
+
     def build(self) -> nn.Module:
         tokenizer = self.encoder.tokenizer
         size = None if tokenizer is None else len(tokenizer)
@@ -317,7 +324,17 @@ class Classify(ClassifyPages):
         return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
 
     def settle(self, model: nn.Module, examples: Examples) -> None:
-        """With `tune_threshold`, the decision of the model and of each of its parts."""
+        """The n-grams' share, unless it was given; then of the model and each of its parts the temperature and, with
+        `tune_threshold`, the decision."""
+        assert isinstance(model, Classifier)
+        network, grams, labels = self._logits(model, examples)[1], examples.offsets, examples.labels
+        if grams is not None and self.options.ngram_share is None:
+            rows = None if self._weights is None else self._weights.numpy()[labels]
+            model.share.fill_(best_share(network, grams, labels, rows))
+        share = float(model.share)
+        parts = [network] if grams is None else [(1 - share) * network + share * grams, grams, network]
+        for kept, logits in zip(model.temperatures, parts, strict=False):
+            kept.fill_(helpful_temperature(logits, labels))
         if not self.options.tune_threshold:
             return
         for _, logits, decision in self._parts_of(model, examples):
@@ -329,8 +346,9 @@ class Classify(ClassifyPages):
         whole, network = self._logits(model, examples)
         yield "model", whole, model.decision
         if examples.offsets is not None:
-            yield "simple", examples.offsets, model.decision_apart[0]
-            yield "network", network, model.decision_apart[1]
+            _, *temperatures = model.temperatures.tolist()
+            yield "simple", examples.offsets / temperatures[0], model.decision_apart[0]
+            yield "network", network / temperatures[1], model.decision_apart[1]
 
     def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
         return measures.measures(*self._judged(model, self.logits(model, examples)), examples.labels)
@@ -351,15 +369,23 @@ class Classify(ClassifyPages):
             predicted = (logits + decision.numpy()).argmax(axis=1)
             told = measures.measures(measures.softmax(logits), predicted, labels)
             counted = measures.sums(predicted, labels, len(self.encoder.classes))
-            found.append(Contender(ROLES[role], told, role=role, sums=counted))
+            note = self._settled_note(model) if role == "model" else ""
+            found.append(Contender(ROLES[role], told, note, role=role, sums=counted))
         return found
+
+    def _settled_note(self, model: nn.Module) -> str:
+        """What validation rows decided, for the tables of results."""
+        assert isinstance(model, Classifier)
+        share, heat = float(model.share), float(model.temperatures[0])
+        chosen = " (chosen)" if self.options.ngram_share is None and not self.options.refit else ""
+        mixed = f"{share:.0%} n-grams, {1 - share:.0%} network{chosen}" if self._wide is not None else ""
+        return ", ".join(part for part in (mixed, f"temperature {heat:.2f}" if heat != 1 else "") if part)
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
 
     def baselines(self, parts: Parts) -> list[Contender]:
-        classes, balanced = len(self.encoder.classes), self.options.class_weights == "balanced"
-        return baselines(parts.train, parts.last[1], classes, self.options.spaces, balanced)
+        return baselines(parts, len(self.encoder.classes), self.options, self.metric.name)
 
     def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
         """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
