@@ -213,7 +213,7 @@ def test_validation_rows_find_a_share_that_was_planted(share):
 
 
 def test_the_usual_share_stays_where_rows_are_few_or_parts_alike():
-    assert sum(best_share(*planted(0.6, rows=20, seed=seed)) == 0.6 for seed in range(20)) >= 15
+    assert all(best_share(*planted(1.0, rows=49, seed=seed)) == 0.6 for seed in range(5))
     network, _, labels = planted(0.3)
     assert best_share(network, network, labels) == 0.6
 

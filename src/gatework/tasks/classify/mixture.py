@@ -12,6 +12,7 @@ import numpy as np
 
 USUAL = 0.6  # a share that served well on data of many kinds
 SHARES = np.arange(11) / 10  # 0: the network alone; 1: the n-grams alone
+FEWEST = 50  # rows below which nothing speaks
 WIDEST = 1.5  # temperatures are between exp(-WIDEST) and exp(WIDEST)
 
 
@@ -57,5 +58,5 @@ def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _beyond(gains: np.ndarray, errors: float) -> bool:
-    """Whether the mean of paired gains lies above 0 by more than so many of its standard errors."""
-    return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
+    """Whether the mean of paired gains, of enough rows, lies above 0 by more than so many of its standard errors."""
+    return len(gains) >= FEWEST and bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
