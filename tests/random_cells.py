@@ -1,8 +1,9 @@
 """Cells that nobody wrote: hypothesis draws the equations, and every backend must agree with the reference on them.
 
-A drawn cell has one to three states, maps over states, inputs and values of the step (so that stages follow each
-other), learned vectors, reductions over the units, and every elementwise operation, guarded where it has poles. Its new
-states are squashed or mixed, so values stay near 1 over any number of steps.
+A drawn cell has one to three states, maps over states, inputs, values of the step and reductions (so that stages
+follow each other), maps that are called twice, maps to other widths and to one number, block-diagonal maps of heads,
+learned vectors, reductions over the units, and every elementwise operation, guarded where it has poles. Its new states
+are squashed or mixed, so values stay near 1 over any number of steps.
 """
 
 from __future__ import annotations
@@ -48,7 +49,14 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "where": lambda a, b: g.where(a < b, a, 0.5 * b),
     "gate": lambda a, b: g.sigmoid(a) * b,
 }
+REDUCTIONS: tuple[Callable[[Any], Any], ...] = (
+    g.mean,
+    g.max,
+    lambda v: g.var(g.tanh(v)),
+    lambda v: g.tanh(g.sum(v)),
+)
 KINDS = ("map", "map", "map", "unary", "unary", "binary", "binary", "vector")
+KINDS += ("again", "narrow", "number", "reduce")  # these need widths of their own, which heads do not divide
 EXTRAS: tuple[str | None, ...] = (None, None, "mask", "static", "rate")
 
 
@@ -61,6 +69,7 @@ def programs(draw: st.DrawFn) -> dict[str, Any]:
         "states": draw(st.integers(1, 3)),
         "extra": draw(st.sampled_from(EXTRAS)),
         "steps": draw(st.lists(step, min_size=1, max_size=7)),
+        "heads": draw(st.integers(0, 5)) == 0,
         "mix": draw(st.lists(st.booleans(), min_size=3, max_size=3)),
     }
 
@@ -81,7 +90,8 @@ def build(program: dict[str, Any]) -> Cell:
     names = [*inputs, *states, "W"]
     step.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])  # type: ignore[attr-defined]
     per = {"static": {"static": "sequence"}, "rate": {"rate": "call"}}.get(extra)
-    return cell(name="drawn", per=per, width={"mask": "1"} if extra == "mask" else None)(step)
+    width = {"mask": "1"} if extra == "mask" else None
+    return cell(name="drawn", per=per, width=width, heads=program["heads"])(step)
 
 
 class Body:
@@ -90,8 +100,9 @@ class Body:
     def __init__(self, program: dict[str, Any], x: Any, other: Any, old: tuple, W: Any):
         self.program, self.x, self.other, self.old, self.W = program, x, other, old, W
         self.pool: list[Any] = [*old]
+        self.operands: list[Any] = [x]  # values that maps alone can read: of another width, or reductions
         self.unused: list[Any] = []
-        self.maps = 0
+        self.calls: list[tuple[list[Any], bool]] = []  # operands and bias of the maps so far
 
     def run(self) -> Any:
         self.put(self.map([self.old[0], self.x], bias=True))
@@ -102,8 +113,10 @@ class Body:
         return news[0] if len(news) == 1 else tuple(news)
 
     def step(self, kind: str, which: int, first: int, others: list[int], flag: bool) -> Any:
-        if kind == "map":
-            operands = [self.take(o) for o in others]
+        if kind in ("again", "narrow", "number", "reduce") and not self.program["heads"]:
+            return self.of_another_width(kind, which, first, others)
+        if kind in ("map", "again", "narrow", "number", "reduce"):
+            operands = [self.operand(o) for o in others]
             return self.map([*operands, self.x] if flag else operands, bias=which % 4 != 0)
         if kind == "vector":
             return self.take(first) * getattr(self.W, f"v{which % 3}") + getattr(self.W, f"b{which % 3}")
@@ -111,9 +124,33 @@ class Body:
         function = list(table.values())[which % len(table)]
         return function(self.take(first)) if kind == "unary" else function(self.take(first), self.take(others[0]))
 
-    def map(self, operands: list[Any], bias: bool) -> Any:
-        self.maps += 1
-        return getattr(self.W, f"m{self.maps}")(*operands, bias=bias, width="H")
+    def of_another_width(self, kind: str, which: int, first: int, others: list[int]) -> Any:
+        if kind == "again":  # with another operand wherever it read a value of the state's width
+            name = which % len(self.calls)
+            operands, bias = self.calls[name]
+            plain = [any(operand is value for value in self.pool) for operand in operands]
+            changed = [self.take(first) if p else o for p, o in zip(plain, operands, strict=True)]
+            return getattr(self.W, f"m{name}")(*changed, bias=bias)
+        if kind == "narrow":
+            self.operands.append(g.tanh(self.map([self.operand(o) for o in others], which % 2 == 0, "P")))
+            return self.map([self.operands[-1]], bias=which % 3 == 0)
+        if kind == "number":
+            number = g.sigmoid(self.map([self.operand(o) for o in others], which % 2 == 0, "1"))
+            self.operands.append(number)
+            return (number, 1 - number)[which % 2] * self.take(first) + 0.1 * number
+        self.operands.append(REDUCTIONS[which % len(REDUCTIONS)](self.take(first)))
+        return self.map([self.operands[-1], self.take(others[0])], bias=which % 3 == 0)
+
+    def map(self, operands: list[Any], bias: bool, width: str = "H") -> Any:
+        name = f"m{len(self.calls)}" if width == "H" else f"n{len(self.calls)}{len(self.operands)}"
+        if width == "H":
+            self.calls.append((operands, bias))
+        return getattr(self.W, name)(*operands, bias=bias, width=width)
+
+    def operand(self, number: int) -> Any:
+        """What a map reads: a value of the state's width, or of any other."""
+        count = len(self.operands)
+        return self.operands[number % count] if count and number % 3 == 0 else self.take(number)
 
     def add_extra(self) -> None:
         """The second input: a switch, features of the sequence, or one number for the call."""

@@ -18,6 +18,7 @@ import pytest
 from compare import assert_all_close
 from gatework import cells
 from gatework.backends.llvm.isa import ISAS
+from gatework.compiler import lang as g
 from gatework.compiler.pipeline import prepare
 from gatework.runtime.llvm.compiled import Compiled
 from gatework.runtime.rows import Rows
@@ -276,3 +277,26 @@ def test_programs_of_other_sizes_share_code() -> None:
         check(graph, replace(Setting(), H=H, seed=H))
     programs = [Compiled(graph, {"I": 3, "H": H}, "float32", ISAS[HERE[0]]) for H in (4, 19)]
     assert len({tuple(p.inference.slots) for p in programs}) == 1
+
+
+NUMBERS: dict[str, Any] = {
+    "a map of a mean": lambda x, h, W: 0.7 * h + 0.3 * g.tanh(W.m(x, g.mean(h))),
+    "a map of a spread": lambda x, h, W: 0.7 * h + 0.3 * g.tanh(W.m(x, g.var(x))),
+    "a map of a largest value": lambda x, h, W: 0.7 * h + 0.3 * g.tanh(W.m(g.max(h), x)),
+    "a map of a sum alone": lambda x, h, W: g.tanh(W.m(h, x) + W.s(g.sum(h))),
+    "a map of a map of a mean": lambda x, h, W: g.tanh(W.m(h) + W.s(g.tanh(W.f(g.mean(x), x, width="1")))),
+    "one gate for all units": lambda x, h, W: h + g.sigmoid(W.f(h, x, width="1")) * (W.n(x) - h),
+    "the other side of one gate": lambda x, h, W: (1 - g.sigmoid(W.f(h, x, width="1"))) * g.tanh(W.n(h, x)),
+    "one number in a sum": lambda x, h, W: g.tanh(W.f(x, width="1") + W.n(h)),
+    "one number alone": lambda x, h, W: 0.9 * h + W.f(x, width="1"),
+    "one gate and many": lambda x, h, W: g.sigmoid(W.f(h, width="1")) * g.sigmoid(W.u(x)) * h + g.tanh(W.n(x)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("H", [1, 4, 19])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_maps_of_one_number_and_to_one_number(name: str, H: int, recompute: bool) -> None:
+    """A reduction that a map reads, and a map of width 1, stand alone between wider stages, forward and backward."""
+    made = g.cell(NUMBERS[name], name="numbers")
+    check(made.graph, Setting(H=H, I=3, recompute=recompute, layout="ragged"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gatework import cells, stop, tanh, verification
 from gatework.compiler.derive import RULES
 from gatework.errors import OptionError, ShapeError
 from gatework.runtime.interpreted import Interpreted
+from gatework.verification import Case
 
 
 @gatework.cell(per={"static": "sequence", "rate": "call"})
@@ -57,6 +60,23 @@ def test_not_a_number_is_not_right() -> None:
     assert not verification.Verification("x", {}, {"f": float("nan")}).ok
     assert np.isnan(verification.error(np.array([np.nan, 1.0]), np.ones(2)))
     assert verification.error(None, np.ones(2)) == 1.0
+
+
+@pytest.mark.parametrize("way", ["inference", "saved", "stream"])
+def test_every_way_of_running_is_tried(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that is in one way alone shows."""
+    right = Case.other_ways
+
+    def wrong(case: Case, made: Any) -> dict[str, np.ndarray]:
+        found = right(case, made)
+        assert set(found) == {"inference", "saved", "stream"}
+        return found | {way: found[way] + 0.01}
+
+    assert gatework.verify("gru").ok
+    monkeypatch.setattr(Case, "other_ways", wrong)
+    found = gatework.verify("gru")
+    assert not found.ok and found.kernels["float64"][f"{way}, state h"] > 1e-3
+    assert found.kernels["float64"]["state h"] < 1e-11
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,11 @@ from gatework.compiler.lang import Cell
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.simplify import Term
 from gatework.errors import OptionError, ShapeError
+from gatework.runtime import saved
 from gatework.runtime.interpreted import Interpreted
+from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
+from gatework.runtime.runner import load
 from gatework.runtime.select import program
 
 Arrays = dict[str, Any]
@@ -100,8 +105,9 @@ def verify(
     inputs: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Verification:
-    """Check a cell by numbers: its derivative by inputs and weights against differences, its kernels against the
-    reference, forward and backward.
+    """Check a cell by numbers: its derivative by inputs and weights against differences, and its kernels against the
+    reference in every way in which they run: in training, forward and backward, in inference, step by step in a stream,
+    and saved in a file and loaded.
 
     >>> gatework.verify("gru").ok
     True
@@ -189,22 +195,57 @@ class Case:
 
     def kernel(self, dtype: str) -> tuple[dict[str, float], str]:
         """The relative error of all that forward and backward give, and what ran."""
-        want = self.flat_run(Interpreted(self.graph, self.sizes, "float64"), np.dtype("float64"))
+        want = self.trained(Interpreted(self.graph, self.sizes, "float64"), np.dtype("float64"))
         made = program(self.graph, self.sizes, dtype)
-        got = self.flat_run(made, np.dtype(dtype))
-        return {name: error(got.get(name), value) for name, value in want.items()}, made.describe()
+        got = self.trained(made, made.dtype)
+        errors = {name: error(got.get(name), value) for name, value in want.items()}
+        output = f"state {self.graph.states[0].name}"
+        for way, outputs in self.other_ways(made).items():
+            errors[f"{way}, {output}"] = error(outputs, want[output])
+        return errors, made.describe()
 
-    def flat_run(self, made: Any, dtype: np.dtype) -> Arrays:
-        rows = Rows.rectangle(STEPS, BATCH)
+    def arrays(self, dtype: np.dtype) -> tuple[Arrays, Arrays]:
+        """Inputs as flat rows, and weights."""
         steps = {i.name for i in self.graph.inputs if i.per == "step"}
         inputs = {n: flat(v, dtype) if n in steps else cast(v, dtype) for n, v in self.inputs.items()}
-        done = made.forward(rows, inputs, {}, {k: cast(v, dtype) for k, v in self.weights.items()}, train=True)
+        return inputs, {key: cast(value, dtype) for key, value in self.weights.items()}
+
+    def trained(self, made: Program, dtype: np.dtype) -> Arrays:
+        inputs, weights = self.arrays(dtype)
+        done = made.forward(Rows.rectangle(STEPS, BATCH), inputs, {}, weights, train=True)
         d_history = {n: flat(v, dtype) for n, v in self.d_history.items()}
         grads = made.backward(done, d_history, {n: cast(v, dtype) for n, v in self.d_final.items()})
         found = {f"state {n}": v for n, v in done.history.items()} | {f"last {n}": v for n, v in done.final.items()}
         for table in (grads.inputs, grads.start, grads.weights):
             found |= {f"gradient of {name}": value for name, value in table.items()}
         return found
+
+    def other_ways(self, made: Program) -> Arrays:
+        """The output's history (N, w) as it comes without training, from a stream, and from a file."""
+        (inputs, weights), output = self.arrays(made.dtype), self.graph.states[0].name
+        history = made.forward(Rows.rectangle(STEPS, BATCH), inputs, {}, weights).history[output]
+        found = {"inference": history}
+        per = {i.name: i.per for i in self.graph.inputs}
+        if per[self.graph.inputs[0].name] == "step":  # else a layer cannot hold the cell
+            found["saved"] = self.from_a_file(weights, made.dtype).reshape(history.shape)
+        stream = made.stream(weights, BATCH, {n: v for n, v in inputs.items() if per[n] == "call"})
+        if stream is not None:
+            steps = []
+            for k in range(STEPS):
+                for name, buffer in stream.inputs.items():
+                    buffer[...] = inputs[name][k * BATCH : (k + 1) * BATCH] if per[name] == "step" else inputs[name]
+                steps.append(np.array(stream.step(stream.inputs[self.graph.inputs[0].name])))
+            found["stream"] = np.concatenate(steps)
+        return found
+
+    def from_a_file(self, weights: Arrays, dtype: np.dtype) -> np.ndarray:
+        """(T, B, w)"""
+        x, *others = self.graph.inputs
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "cell.safetensors"
+            saved.write([saved.Layer(self.graph, self.sizes, (weights,), ({},))], path)
+            runner = load(path)
+        return runner.run(cast(self.inputs[x.name], dtype), **{i.name: self.inputs[i.name] for i in others})
 
 
 class Frozen(Edit):

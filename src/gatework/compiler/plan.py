@@ -111,6 +111,7 @@ class Plan:
     products: list[Stage] = field(default_factory=list)
     gradients: list[Accumulation] = field(default_factory=list)
     saved: tuple[int, ...] = ()
+    chunks: dict[int, Access] = field(default_factory=dict)  # for products, where a home holds one step alone
 
 
 def plan_forward(graph: Graph, train: bool, saved: tuple[int, ...] = ()) -> Plan:
@@ -235,8 +236,11 @@ class Placement:
         for index in sorted(late):
             if index in self.homes or index in self.free:
                 continue
+            # One number a row (a reduction, a product of width 1) is made in a stage of its own and read by wider ones;
+            # what elementwise work makes of it, each of them computes again.
             scalar = self.nodes[index].width == SCALAR
-            if self.nodes[index].op in REDUCTIONS or (index in self.stored and index not in stored):
+            shared = index in self.stored or (scalar and self.nodes[index].op == "dot")
+            if self.nodes[index].op in REDUCTIONS or (shared and index not in stored):
                 self._give_buffer(plan, index)
             elif index in stored:
                 plan.homes[index] = stored[index]

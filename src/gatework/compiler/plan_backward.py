@@ -28,6 +28,8 @@ def plan_backward(backward: Backward, saved: tuple[int, ...], local: bool = Fals
     stores += _state_gradients(backward)
     plan = places.finish(stores, late=tuple(f"ct:{s.name}" for s in graph.states))
     plan.products = [_product(plan, node, target) for node, target in sunk]
+    operands = {term.operand for product in plan.products for term in product.terms}
+    plan.chunks = {a: _chunk_access(plan, a) for a in operands if _chunk_access(plan, a) != plan.homes[a]}
     plan.gradients = _accumulations(backward, plan)
     plan.saved = saved
     return plan

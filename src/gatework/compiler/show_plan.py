@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gatework.compiler.plan import Access, Accumulation, Plan, Stage
 
 
@@ -14,8 +16,9 @@ def plan_text(plan: Plan) -> str:
     for i, stage in enumerate(plan.stages):
         kind = "rows, reduced over" if stage.rows else "over"
         lines += [f"stage {i}: {kind} {stage.width}", *_stage_lines(stage, plan)]
+    outside = replace(plan, homes=plan.homes | plan.chunks)
     for stage in plan.products:
-        lines += [f"after the loop: over {stage.width}", *_stage_lines(stage, plan)]
+        lines += [f"after the loop: over {stage.width}", *_stage_lines(stage, outside)]
     lines += [f"gradient {_gradient(g)}" for g in plan.gradients]
     return "\n".join(lines) + "\n"
 

@@ -42,6 +42,7 @@ class Stream(Protocol):
 
     batch: int
     shape: tuple[int, ...]
+    inputs: dict[str, np.ndarray]
 
     def step(self, x: np.ndarray) -> np.ndarray: ...
     @property

@@ -253,7 +253,8 @@ class Writer:
             shape = self._cut(stage, 1, 1000)
             zeros = (self.slots.packed, self._reserve(shape.columns * shape.chunks), shape.columns, 0)
             address = self.kernel.address(name, len(plan.stages) + index)
-            words = self._stage_words(stage, shape, plan, address, zeros, -1, list(shape.pieces))
+            outside = replace(plan, homes=plan.homes | plan.chunks)
+            words = self._stage_words(stage, shape, outside, address, zeros, -1, list(shape.pieces))
             self.shapes["product", index] = shape, self.arena.block(words)
         shape, words = self.shapes["product", index]
         self._whole(words, count, offset, self._room([shape], plan))
