@@ -367,3 +367,36 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     save_file({"a": np.zeros(2, np.float32)}, path, {"gatework": "[" * 100_000})
     with pytest.raises(FileFormatError, match="damaged"):
         runtime.load(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_cell_without_parameters(dtype: torch.dtype, tmp_path: Path) -> None:
+    @gatework.cell(width={"x": "H"})
+    def leak(x: Any, h: Any, W: Any) -> Any:
+        """Nothing is learned."""
+        return 0.5 * h + x
+
+    layer, x = gatework.Recurrent(leak, 3, 3, dtype=dtype), torch.ones(2, 1, 3, dtype=dtype, requires_grad=True)
+    output, (last,) = layer(x)
+    output.sum().backward()
+    assert last[0, 0, 0] == 1.5 and x.grad is not None and x.grad[0, 0, 0] == 1.5
+    gatework.save(layer, tmp_path / "leak.safetensors")
+    runner = runtime.load(tmp_path / "leak.safetensors")
+    with torch.no_grad():
+        assert_allclose(runner.run(x.detach().numpy()), layer(x)[0], rtol=0)
+    assert runner.run(x.detach().numpy()).dtype == np.dtype(str(dtype).removeprefix("torch."))
+    assert layer.double()(x.detach().double())[0].dtype == torch.float64
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+    @gatework.cell
+    def euler(x: Any, h: Any, W: Any) -> Any:
+        """A neural ODE of very many steps."""
+        u = W.u(x)
+        for _ in range(4000):
+            h = h + 0.01 * (gatework.tanh(h) - u)
+        return h
+
+    with pytest.raises(OptionError, match="euler cannot be saved, as no file may hold so much"):
+        gatework.save(gatework.Recurrent(euler, 2, 3), tmp_path / "euler.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -10,10 +10,14 @@ import expecttest
 import pytest
 
 from gatework import cells
+from gatework.compiler import lang as g
 from gatework.compiler.derive import derive
-from gatework.compiler.pipeline import prepare
+from gatework.compiler.ir import Graph
+from gatework.compiler.params import state_matrices
+from gatework.compiler.pipeline import differentiate, prepare
 from gatework.compiler.plan import Access, Plan, choose_saved, leaf_homes, loads_of, plan_forward, plan_replay
 from gatework.compiler.plan_backward import plan_backward
+from gatework.compiler.serial import from_json, to_json
 from gatework.compiler.show_plan import plan_text
 from gatework.runtime.llvm.compiled import step_chunks
 from gatework.runtime.llvm.script import Mode, segments, split_rows
@@ -342,3 +346,29 @@ def test_a_plan_of_nothing_left() -> None:
     """A batch without steps has no chunk to work on."""
     assert step_chunks(Rows.rectangle(3, 2), 4) == [range(2), range(2, 3)]
     assert step_chunks(Rows.rectangle(3, 2), 1) == [range(1), range(1, 2), range(2, 3)]
+
+
+# ---- large graphs
+
+
+def repeated(step: Any, times: int) -> Graph:
+    """A step whose value is computed again from itself."""
+
+    def function(x: Any, h: Any, W: Any) -> Any:
+        value, other = h, W.u(x)
+        for _ in range(times):
+            value = step(value, other)
+        return g.tanh(value)
+
+    return g.cell(name="repeated")(function).graph
+
+
+@pytest.mark.parametrize("step", [lambda v, u: v + 0.01 * (g.tanh(v) - u), lambda v, u: v * v + u])
+def test_walks_over_graphs_take_linear_time_and_no_recursion(step: Any) -> None:
+    """A neural ODE of many steps is deep; a value that is used twice, many times over, has paths without number."""
+    graph = repeated(step, 1500)
+    backward = differentiate(graph)
+    saved = choose_saved(backward)
+    for plan in (plan_forward(graph, False), plan_forward(graph, True, saved), plan_backward(backward, saved)):
+        assert plan.stages
+    assert state_matrices(graph) == () and from_json(to_json(graph)) == graph

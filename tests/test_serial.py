@@ -150,3 +150,10 @@ def test_anything_anywhere_is_read_or_refused(data) -> None:
     except FileFormatError:
         return
     assert from_json(to_json(graph)) == graph
+
+
+def test_a_number_beyond_all_floats_is_refused() -> None:
+    text = to_json(cells.get("lstm").graph)
+    for digits in (400, 3000):
+        with pytest.raises(FileFormatError, match=r"start of states\[0\] is a number larger than any float"):
+            from_json(text.replace('"h","H",0.0', '"h","H",1' + "0" * digits))

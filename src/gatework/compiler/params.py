@@ -83,19 +83,12 @@ def state_matrices(graph: Graph) -> tuple[str, ...]:
     >>> state_matrices(cells.get("lstm").graph)
     ('f.0', 'i.0', 'g.0', 'o.0')
     """
-    found = {
-        f"{weight.map}.{weight.slot}": None
-        for node in graph.nodes
-        if node.op == "dot"
-        for weight, operand in zip(node.attr.weights, node.args, strict=True)
-        if _of_state(graph, operand)
-    }
-    return tuple(found)
-
-
-def _of_state(graph: Graph, index: int) -> bool:
-    node = graph.nodes[index]
-    return node.op == "state" or (node.op == "mul" and any(_of_state(graph, each) for each in node.args))
+    of_state: list[bool] = []
+    for node in graph.nodes:
+        of_state.append(node.op == "state" or (node.op == "mul" and any(of_state[a] for a in node.args)))
+    dots = (node for node in graph.nodes if node.op == "dot")
+    pairs = (pair for dot in dots for pair in zip(dot.attr.weights, dot.args, strict=True))
+    return tuple(dict.fromkeys(f"{weight.map}.{weight.slot}" for weight, operand in pairs if of_state[operand]))
 
 
 def matrix_shape(m: Map, slot: int, sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -143,21 +143,20 @@ def choose_saved(backward: Backward) -> tuple[int, ...]:
     roots |= {o.operand for o in backward.outers if o.operand < count}
     roots |= {n for n in (*backward.d_states, *backward.d_inputs) if n is not None and n < count}
     saved: list[int] = []
-    for root in sorted(roots):
-        if root not in known and _cost(graph.nodes, root, known) > RECOMPUTE_ELEMENTWISE:
-            saved.append(root)
-            known.add(root)
+    cost: list[float] = []
+    for index, node in enumerate(graph.nodes):
+        cost.append(0 if index in known else _cost(node, cost))
+        if index in roots and cost[index] > RECOMPUTE_ELEMENTWISE:
+            saved.append(index)
+            cost[index] = 0
     return tuple(saved)
 
 
-def _cost(nodes: tuple[Node, ...], index: int, known: set[int]) -> float:
-    """Cost of computing a node from known ones; a product or a reduction is out of reach."""
-    if index in known:
-        return 0
-    node = nodes[index]
+def _cost(node: Node, cost: list[float]) -> float:
+    """Cost of computing a node, from that of the nodes before it; a product or a reduction is out of reach."""
     if node.op == "dot" or node.op in REDUCTIONS:
         return float("inf")
-    return COST.get(node.op, 1) + sum(_cost(nodes, a, known) for a in node.args)
+    return COST.get(node.op, 1) + sum(cost[a] for a in node.args)
 
 
 LEAF_OPS = ("input", "state", "vector", "const", "units", "ct")
@@ -187,8 +186,10 @@ class Placement:
         self.nodes, self.homes = nodes, dict(homes)
         self.free = {i for i, n in enumerate(nodes) if n.op == "const"}
         self.early: list[int] = []
-        for index in range(len(nodes)):
+        self.cost: list[float] = []  # of computing a node again where it is read
+        for index, node in enumerate(nodes):
             self.early.append(self._earliest(index))
+            self.cost.append(0 if index in self.homes or index in self.free else _cost(node, self.cost))
 
     def _earliest(self, index: int) -> int:
         """The first level at which a node can be computed."""
@@ -244,7 +245,7 @@ class Placement:
                 self._give_buffer(plan, index)
             elif index in stored:
                 plan.homes[index] = stored[index]
-            elif index in readers and not (scalar or self._cheap(index)):
+            elif index in readers and not scalar and self.cost[index] > RECOMPUTE_IN_STAGE:
                 self._give_buffer(plan, index)
 
     def _give_buffer(self, plan: Plan, index: int) -> None:
@@ -259,10 +260,6 @@ class Placement:
             if index not in self.homes and self.nodes[index].op in ELEMENTWISE:
                 found |= {a for a in self.nodes[index].args if late.get(a, late[index]) < late[index]}
         return found
-
-    def _cheap(self, index: int) -> bool:
-        known = set(self.homes) | self.free
-        return _cost(self.nodes, index, known) <= RECOMPUTE_IN_STAGE
 
     # ---- stages
     def _make_stages(self, plan: Plan, stores: list[Store], late: dict[int, int], held: tuple[str, ...]) -> None:
@@ -309,14 +306,16 @@ class Placement:
     def _collect(self, index: int, stage: Stage, plan: Plan, done: set[int], wanted: set[int]) -> None:
         """Add what must be computed here for node `index`: not what an array holds, a constant, or a product of this
         stage."""
-        if index in wanted or index in self.homes or index in self.free or index in stage.dots:
-            return
-        if index in plan.homes and index in done:
-            return
-        assert self.nodes[index].op in ELEMENTWISE, f"{self.nodes[index]} was not ready in its stage"
-        wanted.add(index)
-        for arg in self.nodes[index].args:
-            self._collect(arg, stage, plan, done, wanted)
+        left = [index]
+        while left:
+            index = left.pop()
+            if index in wanted or index in self.homes or index in self.free or index in stage.dots:
+                continue
+            if index in plan.homes and index in done:
+                continue
+            assert self.nodes[index].op in ELEMENTWISE, f"{self.nodes[index]} was not ready in its stage"
+            wanted.add(index)
+            left += self.nodes[index].args
 
 
 def _order_columns(stage: Stage, nodes: tuple[Node, ...]) -> None:

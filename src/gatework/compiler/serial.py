@@ -139,7 +139,10 @@ class Reader:
 
     def real(self, where: str, value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError as error:
+                raise FileFormatError(f"the graph's {where} is a number larger than any float") from error
         check(value in ("inf", "-inf"), where, value, "a number")
         return math.inf if value == "inf" else -math.inf
 

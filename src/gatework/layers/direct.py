@@ -221,7 +221,7 @@ class PackedWeights:
 
 def packed_weights(binding: Binding, frame: Frame, params: Sequence[Tensor]) -> PackedWeights:
     """Where the packed weights of these parameters stay, for all calls that pack them in the same way."""
-    key = (frame.panels, params[0].data_ptr())
+    key = (frame.panels, params[0].data_ptr() if params else 0)
     return binding.kept.get(key) or binding.kept.keep(key, PackedWeights(frame))
 
 

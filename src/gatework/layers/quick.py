@@ -59,7 +59,7 @@ def call(layer: Recurrent, k: int, steps: int, batch: int, threads: int) -> Forw
     """The call of direction k, counted through the layers; None where there is none, or where it keeps the history of
     another state than the output, as some cells of two stages do."""
     binding, params = layer.binding(k // layer.directions), layer._params(k)
-    tensors = [torch.empty(0, dtype=params[0].dtype), *[None] * len(binding.states), *params]
+    tensors = [torch.empty(0, dtype=layer.parameter(0).dtype), *[None] * len(binding.states), *params]
     rows = Rectangle(steps, batch).rows(k % layer.directions == 1)
     found = prepare(binding, "infer", rows, tensors, threads)
     carries = isinstance(found, Forward) and found.frame.layout.carried.keys() >= set(binding.states[1:])

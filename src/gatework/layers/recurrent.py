@@ -166,6 +166,8 @@ class Recurrent(nn.Module):
             self._names.append([name + suffix for name in shapes])
             for name, shape in shapes.items():
                 self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        if not self._names[0]:
+            self.register_buffer("_empty", torch.empty(0, device=device, dtype=dtype), persistent=False)
         acting = params.state_matrices(self.graph)
         self._acting = [{piece.param for key in acting for piece in each.pieces[key]} for each in self._layouts]
         for suffix in self._suffixes if self.learn_initial_state else ():
@@ -182,8 +184,9 @@ class Recurrent(nn.Module):
         """Nothing: for code written for torch.nn's layers."""
 
     def parameter(self, direction: int) -> Tensor:
-        """One parameter of a direction, for its type and device."""
-        return getattr(self, self._names[direction][0])
+        """One parameter of a direction, for its type and device; an empty tensor where the cell has none."""
+        names = self._names[direction]
+        return getattr(self, names[0] if names else "_empty")
 
     def _params(self, k: int) -> list[Tensor]:
         """The parameters of direction k, counted through the layers."""

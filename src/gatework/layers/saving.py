@@ -52,11 +52,12 @@ def _instead(module: Any) -> str:
 
 def _entries(module: Recurrent) -> list[saved.Layer]:
     graph, found = module.graph_in_evaluation(), []
+    dtype = to_numpy(module.parameter(0)).dtype.name
     for layer in range(module.num_layers):
         weights, starts = [], []
         for d, suffix in enumerate(module.suffixes(layer)):
             weights.append(module.weights(layer * module.directions + d))
             learned = graph.states if module.learn_initial_state else ()
             starts.append({s.name: to_numpy(getattr(module, f"initial_{s.name}{suffix}")) for s in learned})
-        found.append(saved.Layer(graph, module.layer_sizes(layer), tuple(weights), tuple(starts)))
+        found.append(saved.Layer(graph, module.layer_sizes(layer), tuple(weights), tuple(starts), dtype))
     return found

@@ -48,7 +48,7 @@ class Runner:
 
     def __init__(self, layers: list[Layer]):
         self.layers = layers
-        self.dtype = next(iter(layers[0].weights[0].values())).dtype
+        self.dtype = np.dtype(layers[0].dtype)
         self.programs = [program(x.graph, x.sizes, self.dtype) for x in layers]
         self.batch: int | None = None
         self._states: list[list[dict[str, np.ndarray]]] = []

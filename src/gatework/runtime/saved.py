@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Layer:
     sizes: dict[str, int]
     weights: tuple[dict[str, np.ndarray], ...]
     starts: tuple[dict[str, np.ndarray], ...]
+    dtype: str = "float32"  # of weights and states
 
     @property
     def data(self) -> Any:
@@ -55,13 +56,15 @@ def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
     """Write a stack; the file replaces an older one only when it is complete."""
     from safetensors.numpy import save
 
+    for layer in layers:
+        _check_readable(layer.graph)
     said = [{"graph": encode(x.graph), "sizes": x.sizes, "directions": len(x.weights)} for x in layers]
     tensors: dict[str, np.ndarray] = {}
     for k, layer in enumerate(layers):
         for d, (weights, starts) in enumerate(zip(layer.weights, layer.starts, strict=True)):
             tensors |= {f"{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
             tensors |= {f"{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
-    metadata = {"gatework": json.dumps({"version": VERSION, "layers": said})}
+    metadata = {"gatework": json.dumps({"version": VERSION, "dtype": layers[0].dtype, "layers": said})}
     if not Path(path).parent.is_dir():
         raise OptionError(f"{os.fspath(path)} cannot be written: there is no folder {Path(path).parent}; make it first")
     if os.path.isdir(path):
@@ -76,20 +79,29 @@ def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
         raise OptionError(f"{os.fspath(path)} cannot be written: {error.strerror}") from error
 
 
+def _check_readable(graph: Graph) -> None:
+    """Refuse to write what `read` would refuse: it sets bounds to what a file may hold."""
+    try:
+        decode(encode(graph))
+    except FileFormatError as error:
+        raise OptionError(f"{graph.name} cannot be saved, as no file may hold so much of a cell: {error}") from error
+
+
 def read(path: str | os.PathLike[str]) -> list[Layer]:
     """The stack in a file. Raises FileFormatError for a file that `write` did not write."""
     said, tensors = _contents(path)
     try:
-        layers = [_layer(k, entry, tensors) for k, entry in enumerate(said)]
+        layers = [_layer(k, entry, tensors) for k, entry in enumerate(said["layers"])]
         _check_stack(layers, tensors)
+        dtype = _dtype(said, tensors)
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)}: {error}") from error
     except (GateworkError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{os.fspath(path)} does not hold what its cells need: {error}") from error
-    return layers
+    return [replace(layer, dtype=dtype) for layer in layers]
 
 
-def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.ndarray]]:
+def _contents(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
@@ -121,7 +133,18 @@ def _contents(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, np.nda
     layers = said.get("layers")
     if not isinstance(layers, list) or not 0 < len(layers) <= LAYERS:
         raise FileFormatError(f"{name} must describe 1 to {LAYERS} layers")
-    return layers, tensors
+    return said, tensors
+
+
+def _dtype(said: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """That of the tensors; of cells without any, what the file says."""
+    found = {a.dtype.name for a in tensors.values()} or {said.get("dtype", "float32")}
+    if len(found) > 1:
+        raise FileFormatError("the file mixes float32 and float64 weights")
+    (name,) = found
+    if name not in ("float32", "float64"):
+        raise FileFormatError(f"the cells' type is {name!r:.40}; it must be float32 or float64")
+    return name
 
 
 def _missing(path: Path) -> str:
@@ -187,8 +210,6 @@ def _check_stack(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> None
     used = sum(len(w) + len(s) for x in layers for w, s in zip(x.weights, x.starts, strict=True))
     if used != len(tensors):
         raise FileFormatError(f"the file holds {len(tensors)} tensors, of which its cells use {used}")
-    if len({a.dtype for a in tensors.values()}) > 1:
-        raise FileFormatError("the file mixes float32 and float64 weights")
     for k, (below, above) in enumerate(itertools.pairwise(layers)):
         if size(above.sizes, above.data.width) != below.output_size:
             raise FileFormatError(f"layer {k + 1} does not read the {below.output_size} units that layer {k} gives")
