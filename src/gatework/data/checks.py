@@ -8,13 +8,16 @@ import numpy as np
 import polars as pl
 
 from gatework.data.finding import Finding
+from gatework.data.given import value_of
+from gatework.data.numerals import ABSENT
 
 Where = Callable[[int], str]
 LONG = 100_000
 
 
 def check_labels(labels: pl.Series, column: str, where: Where, source: str) -> list[Finding]:
-    """Missing labels, one class, one row, classes too rare to split, names that differ by case or spaces alone."""
+    """Missing labels and what reads like them, one class, one row, classes too rare to split, and names that differ by
+    case or spaces alone, or write the same number."""
     absent = _rows(labels.is_null() | (labels.str.strip_chars() == ""))
     found = _listed("error", absent, column, where, "the label is empty", "fill it in or delete the row")
     counts = labels.drop_nulls().value_counts(sort=True)
@@ -33,7 +36,17 @@ def check_labels(labels: pl.Series, column: str, where: Where, source: str) -> l
     if rare and len(names) > 1:
         text = f"{source}, column {column!r}: a single row has the label {', '.join(map(repr, rare[:5]))}"
         found.append(Finding("warning", f"{text}: it can be learned or tested, not both; add rows", None, column))
-    return found + _twins(names, column, source)
+    return found + _look_absent(labels, column, where) + _twins(names, column, source)
+
+
+def _look_absent(labels: pl.Series, column: str, where: Where) -> list[Finding]:
+    """Names such as "NA" and "null", which are classes unless somebody says that they are none."""
+    rows = _rows(labels.str.to_lowercase().is_in([word for word in ABSENT if word]))
+    if not len(rows):
+        return []
+    names = labels.gather(rows).unique(maintain_order=True).to_list()
+    what = f"{', '.join(map(repr, names))} read like missing labels, but are taken for classes"
+    return _listed("warning", rows, column, where, what, f"if there is no label, pass no_label={','.join(names)}")
 
 
 def check_absent(labels: pl.Series, known: list[str], part: str) -> list[Finding]:
@@ -49,8 +62,9 @@ def check_absent(labels: pl.Series, known: list[str], part: str) -> list[Finding
 def _twins(names: list[str], column: str, source: str) -> list[Finding]:
     folded: dict[str, list[str]] = {}
     for name in names:
-        folded.setdefault(name.strip().casefold(), []).append(name)
-    text = f"{source}, column {column!r}: the labels {{}} differ in case or spaces alone; make them one"
+        folded.setdefault(value_of(name).strip().casefold(), []).append(name)
+    what = f"{source}, column {column!r}: the labels"
+    text = f"{what} {{}} differ in case or spaces alone, or in how a number is written; make them one"
     alike = (", ".join(map(repr, group)) for group in folded.values() if len(group) > 1)
     return [Finding("warning", text.format(group), None, column) for group in alike]
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import numpy as np
 import polars as pl
 
 from gatework.data.delimited import read_delimited
 from gatework.data.files import decode, must_exist, read_bytes, read_text
+from gatework.data.given import column_of
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -104,13 +106,15 @@ def _from_memory(source: Any) -> Table:
         index = [str(label) for label in source.index]
         return Table(pl.DataFrame(columns), "the pandas frame", lambda row: f"row {row + 1} (index {index[row]})")
     if isinstance(source, Mapping):
-        return Table(pl.DataFrame(dict(source), strict=False), "the given columns")
+        columns = {name: column_of(values) for name, values in source.items()}
+        return Table(pl.DataFrame(columns, strict=False), "the given columns")
     raise DataError(f"cannot read rows from {type(source).__name__}: give a path, a frame or a mapping of columns")
 
 
 def _plain(column: pd.Series) -> pl.Series:
-    values = column.where(column.notna(), None).tolist() if column.dtype == object else column.to_list()
-    return pl.Series(values, strict=False, nan_to_null=column.dtype == object)
+    values = column.to_list()
+    plain = isinstance(column.dtype, np.dtype) and column.dtype != object
+    return pl.Series(values if plain else column_of(values), strict=False)
 
 
 def _read_parquet(data: bytes, source: str) -> Table:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
 
+from gatework.data.arrays import described, matrices, nested, refuse_kinds, unstacked
 from gatework.data.files import read_text
 from gatework.data.finding import Finding
+from gatework.data.given import given_labels, kind_of_names
 from gatework.data.ragged import Ragged
 from gatework.data.readers import LABEL_NAMES, Reading, read_table
 from gatework.data.table import Table, listed
-from gatework.errors import DataError
+from gatework.errors import DataError, OptionError
 
 ID_NAMES = ("id", "series", "sequence", "case", "sample", "unique_id", "series_id", "sequence_id")
 TIME_NAMES = ("time", "step", "timestamp", "t", "date", "ds", "index")
@@ -25,7 +26,8 @@ TIME_NAMES = ("time", "step", "timestamp", "t", "date", "ds", "index")
 @dataclass(frozen=True)
 class Sequences:
     """n sequences of C channels: `values` is Ragged float32 [N, C]; `where(i, step)` says where a step of
-    sequence i stands in the source; `ids` names them where the source does."""
+    sequence i stands in the source; `ids` names them where the source does; `label_type` is what labels were before
+    they were text."""
 
     values: Ragged
     labels: pl.Series
@@ -34,9 +36,17 @@ class Sequences:
     where: Callable[[int, int], str]
     notes: tuple[str, ...] = ()
     ids: pl.Series | None = None
+    label_type: str = "str"
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def labelled(self, labels: object) -> Sequences:
+        """The same sequences with other labels, one for each."""
+        names, kind = given_labels(labels)
+        if len(names) != len(self):
+            raise DataError(f"{len(self)} sequences but {len(names)} labels; give one label a sequence")
+        return replace(self, labels=names, label_type=kind)
 
 
 def read_sequences(
@@ -46,6 +56,7 @@ def read_sequences(
     time: str | None = None,
     label: str | None = None,
     labelled: bool = True,
+    channels: str | None = None,
     **reading: Unpack[Reading],
 ) -> Sequences:
     """Labelled sequences from a .ts file, a table in long form, a table in wide form, or arrays.
@@ -53,20 +64,29 @@ def read_sequences(
     Example: `read_sequences("gestures.csv", id="id", time="t", label="gesture")` for rows (id, t, x, y, z, gesture).
 
     Args:
-        source: path, frame, or a list of arrays [T, C] (also one array [n, T, C] or [n, T]).
+        source: path, frame (also sktime's nested ones, or with an index of two levels), or a list of arrays [T, C]
+            (also one array [n, T, C] or [n, T]).
         id, time, label: columns of a table with a row per step; found by their names unless given. Without an id column
             a table holds a sequence per row: the label, then the values.
         labelled: whether labels are needed; new data has none.
+        channels: "last" for arrays [T, C], "first" for [C, T]; None is "last", with a warning where that looks odd.
         reading: what `read_table` takes.
 
     Raises: DataError with line, channel and value.
     """
     if isinstance(source, Sequences):
         return source
+    if channels == "first" and isinstance(source, str | Path):
+        raise OptionError(f"channels=first is of arrays in memory; {source} says itself which column is a channel")
     if isinstance(source, str | Path) and Path(source).name.removesuffix(".gz").endswith(".ts"):
         return read_ts(source, reading.get("encoding"))
     if isinstance(source, list | tuple | np.ndarray):
-        return from_arrays(source)
+        return from_arrays(source, channels=channels)
+    refuse_kinds(source)
+    rows = nested(source)
+    if rows is not None:
+        return from_arrays(rows, channels="last")
+    source = unstacked(source)
     table = read_table(source, **reading)
     id = id or _found(table, ID_NAMES)
     if id is None:
@@ -76,40 +96,14 @@ def read_sequences(
     return _long(table, id, time, label or (words[0] if words else _found(table, LABEL_NAMES)), labelled)
 
 
-def from_arrays(arrays: Sequence | np.ndarray, labels: Sequence | None = None) -> Sequences:
-    """Sequences [T, C] (or [T], one channel) in memory."""
-    rows = [_matrix(array, number) for number, array in enumerate(arrays, 1)]
-    widths = {row.shape[1] for row in rows}
-    if len(widths) > 1:
-        odd = next(i for i, row in enumerate(rows) if row.shape[1] != rows[0].shape[1])
-        raise DataError(
-            f"sequence {odd + 1} has {rows[odd].shape[1]} channels, sequence 1 has {rows[0].shape[1]}: "
-            "all need the same number; sequences are arrays [steps, channels]"
-        )
-    if not rows:
-        raise DataError("there are no sequences; give a list of arrays [steps, channels]")
-    names = [None] * len(rows) if labels is None else [None if each is None else str(each) for each in labels]
-    if len(names) != len(rows):
-        raise DataError(f"{len(rows)} sequences but {len(names)} labels; give one label a sequence")
-    channels = tuple(f"channel {i + 1}" for i in range(rows[0].shape[1]))
+def from_arrays(arrays: Sequence | np.ndarray, labels: object = None, channels: str | None = None) -> Sequences:
+    """Sequences [T, C] (or [T], one channel; [C, T] with channels "first") in memory."""
+    rows = matrices(arrays, channels)
+    names = tuple(f"channel {i + 1}" for i in range(rows[0].shape[1]))
     where = lambda i, step: f"sequence {i + 1}, step {step + 1}"  # noqa: E731
-    return Sequences(Ragged.of(rows), pl.Series("label", names, pl.String), channels, "the given arrays", where)
-
-
-def _matrix(array: ArrayLike, number: int) -> np.ndarray:
-    try:
-        values = np.asarray(array, np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"sequence {number} is not an array of numbers ({error}); sequences are [steps, channels]"
-        ) from None
-    if values.ndim not in (1, 2):
-        raise DataError(f"sequence {number} has shape {values.shape}; sequences are [steps, channels] or [steps]")
-    return (
-        values.reshape(len(values), -1)
-        if values.size
-        else np.zeros((0, values.shape[-1] if values.ndim == 2 else 1), np.float32)
-    )
+    none = pl.Series("label", [None] * len(rows), pl.String)
+    read = Sequences(Ragged.of(rows), none, names, "the given arrays", where, (described(rows),))
+    return read if labels is None else read.labelled(labels)
 
 
 def read_ts(path: str | Path, encoding: str | None = None) -> Sequences:
@@ -132,7 +126,9 @@ def read_ts(path: str | Path, encoding: str | None = None) -> Sequences:
     channels = tuple(f"channel {i + 1}" for i in range(rows[0].shape[1]))
     where = lambda i, step: f"{path}, line {numbers[i]}, step {step + 1}"  # noqa: E731
     note = f"{len(rows)} sequences of {len(channels)} channel(s)"
-    return Sequences(Ragged.of(rows), pl.Series("label", labels, pl.String), channels, str(path), where, (note,))
+    kind = kind_of_names(label for label in labels if label is not None)
+    names = pl.Series("label", labels, pl.String)
+    return Sequences(Ragged.of(rows), names, channels, str(path), where, (note,), label_type=kind)
 
 
 def _ts_header(lines: list[str], source: str) -> tuple[dict[str, str], int]:
@@ -221,7 +217,8 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
         *(_repeated_times(table, ids, time) if time is not None else ()),
     )
     where = lambda i, step: f"{table.where(int(starts[i]) + step)} (id {ids[int(starts[i])]!r})"  # noqa: E731
-    return Sequences(ragged, labels, channels, table.source, where, notes, ids.gather(starts))
+    kind = table.kind(label) if label in table.columns else "str"
+    return Sequences(ragged, labels, channels, table.source, where, notes, ids.gather(starts), kind)
 
 
 def _repeated_times(table: Table, ids: pl.Series, time: str) -> list[str]:
@@ -279,7 +276,9 @@ def _wide(table: Table, label: str | None, labelled: bool) -> Sequences:
         f"a sequence of {len(steps)} steps per row, label is column {label!r} (for a row per step name the id column)"
     )
     where = lambda i, step: f"{table.where(i)}, column {steps[step]!r}"  # noqa: E731
-    return Sequences(ragged, labels.alias("label"), ("channel 1",), table.source, where, (*table.notes, note))
+    kind = table.kind(label) if label in table.columns else "str"
+    notes = (*table.notes, note)
+    return Sequences(ragged, labels.alias("label"), ("channel 1",), table.source, where, notes, label_type=kind)
 
 
 def check_sequences(sequences: Sequences, missing: str = "refuse") -> list[Finding]:
@@ -294,12 +293,16 @@ def check_sequences(sequences: Sequences, missing: str = "refuse") -> list[Findi
         at = np.argwhere(bad)
         if len(at):
             found.append(_bad_value(sequences, offsets, at, level, missing))
-    still = [
-        name
-        for name, width in zip(sequences.channels, np.ptp(np.nan_to_num(values), axis=0), strict=True)
-        if width == 0
-    ]
-    if still and len(values):
+    still = (
+        [
+            name
+            for name, width in zip(sequences.channels, np.ptp(np.nan_to_num(values), axis=0), strict=True)
+            if width == 0
+        ]
+        if len(values)
+        else []
+    )
+    if still:
         found.append(
             Finding(
                 "warning",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
+from gatework.data.given import kind_of_names
 from gatework.data.numerals import read_numbers
 from gatework.data.suggest import did_you_mean, nearest
 from gatework.errors import DataError
@@ -65,9 +66,19 @@ class Table:
     def strings(self, name: str) -> pl.Series:
         """A column as text; missing values stay null, whole floats lose their ".0"."""
         series = self.column(name)
+        series = series.fill_nan(None) if series.dtype.is_float() else series
         if series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().round(0)).all():
-            series = series.fill_nan(None).cast(pl.Int64)
+            series = series.cast(pl.Int64)
         return series.cast(pl.String)
+
+    def kind(self, name: str) -> str:
+        """What a column's values are, "int", "float", "bool" or "str"; in a file of text alone, what they stand for."""
+        series = self.column(name)
+        if series.dtype == pl.String and self.format:
+            return kind_of_names(series.drop_nulls().str.strip_chars().unique())
+        if series.dtype == pl.Boolean:
+            return "bool"
+        return "int" if series.dtype.is_integer() else "float" if series.dtype.is_float() else "str"
 
     def numbers(self, name: str) -> pl.Series:
         """A column as float64; missing values are NaN; what else is no number is refused by row and value.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 from sklearn.base import ClassifierMixin
 
+from gatework.data import readers
+from gatework.data.arrays import refuse_kinds
+from gatework.data.given import flat, given_texts
 from gatework.errors import DataError
 from gatework.tasks.classify.task import Classify
 from gatework.tasks.estimator import Estimator
@@ -24,13 +27,20 @@ class _Classifier(ClassifierMixin, Estimator):
         return {**super()._defaults(), "kind": cls._kind}
 
     def fit(self, X: Any, y: Sequence | np.ndarray | None = None) -> Self:
-        """Learns from inputs X [n] and labels y [n]; or from a file or frame X with a column of labels (y None)."""
+        """Learns from inputs X [n] and labels y [n]; or from a file or frame X with a column of labels (y None).
+
+        None, NaN, NaT and pandas' NA among y are rows without a label; see `bad_labels`.
+        """
         if y is None:
             return self._fit(X)
-        labels = np.asarray(y).tolist()
-        if len(labels) != len(X):
-            raise DataError(f"X has {len(X)} rows and y has {len(labels)}; give one label a row")
-        return self._fit({self._values: _listed(X), "label": pl.Series(labels, strict=False)})
+        values, labels = self._inputs(X), flat(y, "label")
+        if self._kind == "texts" and len(values) != len(labels):
+            raise DataError(f"X has {len(values)} rows and y has {len(labels)}; give one label a row")
+        return self._fit({self._values: values, "label": labels})
+
+    def _inputs(self, X: Any) -> Any:
+        """The inputs of a frame or an iterator as a column, where labels are given beside them."""
+        return list(X) if isinstance(X, Iterator) else X
 
     @property
     def classes_(self) -> np.ndarray:
@@ -42,7 +52,7 @@ class _Classifier(ClassifierMixin, Estimator):
 
     def _judge(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         trained = self._fitted()
-        return trained.task.probabilities(trained.model, X)  # type: ignore[attr-defined]
+        return trained.task.probabilities(trained.model, list(X) if isinstance(X, Iterator) else X)  # type: ignore[attr-defined]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities [n, K]."""
@@ -56,7 +66,8 @@ class _Classifier(ClassifierMixin, Estimator):
         """Accuracy on inputs and labels, or on a file or frame that has both (y None)."""
         if y is None:
             return self._fitted().evaluate(X)["accuracy"]
-        return float(super().score(X, np.asarray(y), sample_weight))
+        right = self.predict(X) == np.asarray(flat(y, "label"))
+        return float(np.average(right, weights=sample_weight))
 
 
 class TextClassifier(_Classifier):
@@ -69,6 +80,15 @@ class TextClassifier(_Classifier):
     frame that holds the labels too. `clone`, `cross_val_score` and grid searches work.
     """
 
+    def _inputs(self, X: Any) -> Any:
+        if isinstance(X, str | Path):
+            raise DataError(f"X is {str(X)[:60]!r} and y is given: pass a list of texts, or the file alone: fit(path)")
+        refuse_kinds(X)
+        if isinstance(X, Mapping) or hasattr(X, "columns"):
+            table = readers.read_table(X)
+            return table.strings(readers.infer_text(table, self.text))  # pyright: ignore[reportAttributeAccessIssue]
+        return given_texts(X)
+
 
 class SequenceClassifier(_Classifier):
     """Classifies numeric sequences of several channels and different lengths.
@@ -77,12 +97,9 @@ class SequenceClassifier(_Classifier):
         model = SequenceClassifier(hidden_size=64).fit(waves, ["slow", "fast"] * 20)
         model.predict([waves[0][:9]])                            # (1,)
 
-    X is a list of n arrays [T, C] (or [T]), or one array [n, T, C]; or a path to a .ts or csv file with labels.
+    X is a list of n arrays [T, C] (or [T]), or one array [n, T, C] ([n, C, T], as aeon and sktime have it, with
+    channels="first"); a frame with a row a sequence, or one of sktime's; or a path to a .ts or csv file with labels.
     """
 
     _kind = "sequences"
     _values = "values"
-
-
-def _listed(X: Any) -> list:
-    return X.tolist() if hasattr(X, "tolist") and getattr(X, "ndim", 1) == 1 and X.dtype == object else list(X)

@@ -66,4 +66,12 @@ def _as_given(options: ClassifyOptions) -> dict[str, Any]:
     texts = options.kind == "texts"
     names = {"text": "text", "label": "label"} if texts else {"text": None, "label": None}
     reset = dict.fromkeys(("id", "time", "format", "encoding", "delimiter", "header", "group"))
-    return {**reset, **names, "kind": options.kind, "split": "random", "test_share": 0.0}
+    return {
+        **reset,
+        **names,
+        "channels": "last",
+        "no_label": (),
+        "kind": options.kind,
+        "split": "random",
+        "test_share": 0.0,
+    }

@@ -55,6 +55,16 @@ class ClassifyOptions(NumericOptions):
         choices=("refuse", "skip"),
         role="reading",
     )
+    no_label: tuple[str, ...] = option(
+        (), "labels that say that there is none, such as NA,null", panel="data", role="reading"
+    )
+    channels: str | None = option(
+        None,
+        "where channels stand in arrays: [n, steps, channels] (last) or [n, channels, steps] (first)",
+        panel="data",
+        choices=("last", "first"),
+        role="reading",
+    )
     missing: str = option(
         "refuse", "missing numbers in sequences", panel="data", choices=("refuse", "interpolate"), role="question"
     )

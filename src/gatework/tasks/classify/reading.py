@@ -13,7 +13,8 @@ import polars as pl
 
 from gatework.data import checks, readers
 from gatework.data.finding import Finding
-from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, from_arrays, numeric, read_sequences
+from gatework.data.given import aligned, given_texts
+from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, numeric, read_sequences
 from gatework.data.table import Table
 from gatework.errors import DataError
 from gatework.tasks.classify.options import ClassifyOptions
@@ -37,6 +38,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def like(self, train: Rows) -> Rows:
+        """The same rows with labels under the names of those that are learned."""
+        return replace(self, labels=aligned(self.labels, train.labels.drop_nulls().unique()))
+
     def groups(self, column: str | None) -> np.ndarray:
         """Number of the group of each row: equal texts or sequences, or equal values of a column, share one."""
         if column is not None and self.table is not None:
@@ -52,10 +57,13 @@ class Rows:
 def read(source: Any, options: ClassifyOptions, labelled: bool = True, known: Sequence[str] | None = None) -> Rows:
     """Rows of any source; `options.kind` must be known for sources that could be either.
 
-    With `bad_labels="skip"`, rows without a label (or one that is not `known`) are left out, and a note says so.
+    Labels that write one of those `known` otherwise ("1.0" for "1") get its name. With `bad_labels="skip"`, rows
+    without a label (or one that is not `known`) are left out, and a note says so.
     """
     kind = kind_of(source, options)
     rows = _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
+    labels = rows.labels.replace(dict.fromkeys(options.no_label)) if options.no_label else rows.labels
+    rows = replace(rows, labels=labels if known is None else aligned(labels, known))
     return _with_labels(rows, known) if labelled and options.bad_labels == "skip" else rows
 
 
@@ -113,7 +121,7 @@ def _kind_of_table(table: Table, options: ClassifyOptions) -> str:
 
 def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
     if isinstance(source, pl.Series | np.ndarray | list | tuple) or _is_pandas_series(source):
-        return _given_texts(source)
+        return Rows(_no_labels(len(source)), "the given texts", lambda row: f"text {row + 1}", given_texts(source))
     how = reading(options)
     if not labelled and how["format"] == "labelled":
         how["format"] = None  # new lines may come without labels; the reader sees it
@@ -123,48 +131,36 @@ def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
     else:
         text, label = readers.infer_text(table, options.text), options.label or "label"
     has = label in table.columns and label != text
-    labels = table.strings(label) if has else pl.Series("label", [None] * len(table), dtype=pl.String)
-    kind = _label_type(table.column(label).dtype) if has else "str"
+    labels = table.strings(label).str.strip_chars() if has else _no_labels(len(table))
+    kind = table.kind(label) if has else "str"
     return Rows(
-        labels.str.strip_chars().alias("label"), table.source, table.where, table.strings(text), None, table, text,
+        labels.alias("label"), table.source, table.where, table.strings(text), None, table, text,
         label, kind, table.notes,
     )  # fmt: skip
 
 
-def _given_texts(source: Any) -> Rows:
-    texts = [None if text is None else str(text) for text in source]
-    if not texts:
-        raise DataError("there are no texts; give at least one")
-    where = lambda row: f"text {row + 1}"  # noqa: E731
-    none = pl.Series("label", [None] * len(texts), dtype=pl.String)
-    return Rows(none, "the given texts", where, pl.Series("text", texts, pl.String))
+def _no_labels(count: int) -> pl.Series:
+    return pl.Series("label", [None] * count, dtype=pl.String)
 
 
 def _is_pandas_series(source: Any) -> bool:
     return hasattr(source, "iloc") and not hasattr(source, "columns")
 
 
-def _label_type(dtype: pl.DataType) -> str:
-    if dtype == pl.Boolean:
-        return "bool"
-    return "int" if dtype.is_integer() else "float" if dtype.is_float() else "str"
-
-
 def _read_sequences(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
-    kind = "str"
+    columns = {"id": options.id, "time": options.time, "label": options.label}
+    how = {**columns, **reading(options), "channels": options.channels}
     if isinstance(source, Mapping) and "values" in source:
-        labels = pl.Series("label", list(source["label"]), strict=False) if "label" in source else None
-        kind = "str" if labels is None else _label_type(labels.dtype)
-        sequences = from_arrays(source["values"], None if labels is None else labels.cast(pl.String).to_list())
+        sequences = read_sequences(source["values"], labelled=False, **how)
+        sequences = sequences.labelled(source.get("label", [None] * len(sequences)))
     else:
-        sequences = read_sequences(
-            source, id=options.id, time=options.time, label=options.label, labelled=labelled, **reading(options)
-        )
+        sequences = read_sequences(source, labelled=labelled, **how)
     labels = sequences.labels.str.strip_chars().alias("label")
     where = lambda row: sequences.where(row, 0)  # noqa: E731
     return Rows(
-        labels, sequences.source, where, None, sequences, None, "", options.label or "label", kind, sequences.notes
-    )
+        labels, sequences.source, where, None, sequences, None, "", options.label or "label", sequences.label_type,
+        sequences.notes,
+    )  # fmt: skip
 
 
 def check_rows(rows: Rows, options: ClassifyOptions, known: list[str] | None = None) -> list[Finding]:

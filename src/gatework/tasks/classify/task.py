@@ -82,6 +82,7 @@ class Classify(ClassifyPages):
         texts = rows.texts is not None
         settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
         settled["word_dropout"] = self._word_dropout(texts)
+        settled["channels"] = self.options.channels or (None if texts else "last")
         if texts and rows.table is not None:
             settled |= {"text": rows.text_column, "label": rows.label_column}
             settled |= {name: rows.table.format[name] for name in ("format", "header") if name in rows.table.format}
@@ -113,11 +114,11 @@ class Classify(ClassifyPages):
         if self.options.refit and valid is not None:
             raise OptionError("refit learns the rows held out of the training file; leave valid= out, or refit")
         if test is not None:
-            others["test"] = reading.read(test, self.options)
+            others["test"] = reading.read(test, self.options).like(rows)
         elif self.options.test_share:
             train, others["test"] = self.held_out(train, self.options.test_share)
         if valid is not None:
-            others["valid"] = reading.read(valid, self.options)
+            others["valid"] = reading.read(valid, self.options).like(rows)
         else:
             left = 1 - (self.options.test_share or 0) if test is None else 1
             kept, others["valid"] = self.held_out(train, min(self.options.valid_share / left, 0.9))
