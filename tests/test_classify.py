@@ -21,6 +21,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from gatework import cli
+from gatework.data import batching
 from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
@@ -194,6 +195,18 @@ def test_network_and_n_gram_model_decide_by_their_shares_and_learn_apart():
     both = make_batch(examples.with_offsets(np.array([[3.0, -1.0], [0.0, 9.0]], np.float32)), np.arange(2))[0]
     torch.testing.assert_close(model.train()(both), model(alone))
     torch.testing.assert_close(model.eval()(both), 0.75 * model(alone) + 0.25 * both.offsets)
+
+
+def test_pieces_change_no_answer_and_hold_every_row_once(trained, reviews, monkeypatch):
+    texts = pl.Series(["a" * length for length in (3, 0, 9, 30, 1, 1, 1, 12)] + [None], dtype=pl.String)
+    whole = trained.predict(reviews)
+    metrics = trained.evaluate(reviews)
+    monkeypatch.setattr(batching, "PIECE", 10)
+    found = batching.pieces(texts)
+    assert np.concatenate(found).tolist() == list(range(9)) and len(found) > 3
+    for one, other in zip(whole, trained.predict(reviews), strict=True):
+        assert one["label"] == other["label"] and one["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
+    assert trained.evaluate(reviews) == pytest.approx(metrics, abs=1e-5)
 
 
 def planted(share, rows=2000, classes=3, seed=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -22,12 +23,13 @@ import gatework
 from gatework import cli
 from gatework.data.codecs import TextCodec, from_json
 from gatework.data.codecs.text import UNREADABLE
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.heads import cross_entropy
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.model import LanguageModel
+from gatework.tasks.generate.spelling import Spelling
 from gatework.tasks.generate.streams import IGNORED, Streams, encoded, reading, stream_count
 from gatework.training.learner import Shard
 
@@ -484,3 +486,70 @@ def test_writing_needs_neither_scikit_learn_nor_polars() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# -- unknown units are spelled ----------------------------------------------------------------------------------
+
+
+def zipf_text(kinds=1500, lines=1200, seed=1):
+    """Words drawn alone, by Zipf's law, and the true nats per character."""
+    generator = np.random.default_rng(seed)
+    letters = list("abcdefghijklmnoprst")
+    words = sorted({"".join(generator.choice(letters, generator.integers(3, 9))) for _ in range(kinds)})
+    likely = 1 / np.arange(1, len(words) + 1)
+    likely /= likely.sum()
+    text = "\n".join(" ".join(generator.choice(words, 12, p=likely)) for _ in range(lines))
+    return text, -(likely * np.log(likely)).sum() * len(text.split()) / len(text)
+
+
+@pytest.mark.parametrize("vocabulary", [300, 2000])
+def test_no_vocabulary_beats_the_entropy_of_the_source(vocabulary, tmp_path):
+    text, entropy = zipf_text()
+    options = GenerateOptions(
+        tokenizer="words", vocabulary=vocabulary, epochs=1, hidden_size=8, sequence_length=32, threads=1
+    )
+    results = jobs.train(Generate(options), [text], out=tmp_path / "run", quiet=True).run.results()
+    for each in results["contenders"]:
+        assert each["metrics"]["nats_per_character"] > entropy
+    assert results["train"]["nats_per_character"] > 0.9 * entropy
+    words = math.log(results["test"]["perplexity_per_word"]) / results["test"]["nats_per_character"]
+    assert words == pytest.approx(len(text) / len(text.split()), rel=0.1)  # a word and its space or end of line
+    again = jobs.load(tmp_path / "run")
+    held = text[round(len(text) * 0.9) :]
+    assert again.evaluate([held])["nats_per_character"] == pytest.approx(
+        results["test"]["nats_per_character"], rel=1e-6
+    )
+
+
+def test_spelling_is_a_code_for_any_word():
+    """Kraft's inequality over all words of a few letters; whatever is no letter costs more, and has a cost."""
+    spelling = Spelling({"ab": 3, "ba": 1, "a": 2})
+    words = ["".join(each) for n in range(6) for each in itertools.product("ab", repeat=n)]
+    total = np.exp(-spelling.nats(words)).sum()
+    assert 0.3 < total < 1
+    seen, unseen, foreign = spelling.nats(["ab", "bb", "\U0001f40d"])
+    assert seen < unseen < foreign < 40
+    assert spelling.nats(["bb", "ab", "bb"]).tolist() == [unseen, seen, unseen]
+    assert Spelling.from_json(spelling.to_json()).nats(["bb"]) == unseen
+    with pytest.raises(FileFormatError):
+        Spelling.from_json('["a"]')
+
+
+def test_unknown_characters_cost_too():
+    task = Generate(GenerateOptions(hidden_size=4, ngram_length=0))
+    task.prepare(["abcd efgh " * 40])
+    known, unknown = task.examples(["abcd abcd"]), task.examples(["abcd abc~"])
+    assert known.spelled.sum() == 0 and unknown.spelled.sum() > 10
+    assert task.examples(["~bcd"]).characters == 3
+
+
+def test_marks_stay_whole_and_spaces_end_words_where_asked():
+    text = "the <unk> don't , said\nN <unk> .\n"
+    for spaces, units in ((False, ["the", " <unk>", " don't", " ,"]), (True, ["the", " <unk>", " don't", " ,"])):
+        task = Generate(GenerateOptions(tokenizer="words", spaces=spaces, hidden_size=4))
+        task.prepare([text * 40])
+        assert task.tokens.units(text)[:4] == units
+        assert task.tokens.text(encoded(task.tokens, text).tolist()) == text
+    assert task.tokens.units("a-b c!")[:2] == ["a-b", " c!"]
+    with pytest.raises(OptionError, match="tokenizer=words"):
+        GenerateOptions(spaces=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
+
+PIECE = 2_000_000  # characters of texts that are worked on at once
 
 
 def batch_rows(
@@ -27,3 +30,9 @@ def batch_rows(
 
 def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def pieces(texts: pl.Series) -> list[np.ndarray]:
+    """Row numbers in pieces of about PIECE characters: what is made of texts at once does not grow with them."""
+    ends = (texts.str.len_chars().fill_null(0).cast(pl.Int64) + 1).cum_sum().to_numpy()
+    return np.split(np.arange(len(texts)), np.flatnonzero(np.diff(ends // PIECE)) + 1)

@@ -19,7 +19,8 @@ from gatework.errors import OptionError
 # Scripts without spaces between words are cut into characters.
 SYLLABIC = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 WORD = rf"{SYLLABIC}|[\w--{SYLLABIC}]+(?:['’][\w--{SYLLABIC}]+)*|['’](?:s|re|ve|ll|d|m|t)\b|[^\w\s]"
-LOSSLESS = rf" ?(?:{WORD})|\s"
+LOSSLESS = rf" ?(?:<\w+>|{WORD})|\s"  # marks such as <unk> stay whole
+SPACED = r" ?\S+|\s"
 TAG = r"</?[a-zA-Z][^<>]{0,100}>"
 
 
@@ -32,7 +33,7 @@ class Words(TextCodec):
         spaces: split at white space alone, for texts that were tokenized before.
         markup: keep tags like "<br />", which are left out otherwise.
         lossless: keep white space, a space as part of the word after it: `text(ids)` gives the very text back, but
-            for words that are unknown. Needs lower=False, markup=True and none of spaces, stop and stem.
+            for words that are unknown. Needs lower=False, markup=True and neither stop nor stem.
         stop: ISO codes of languages whose stop words are left out.
         stem: name of the Snowball stemmer ("english", "german", ...), or None.
         min_count, max_size: words rarer than this, or beyond this many, are unknown.
@@ -52,17 +53,23 @@ class Words(TextCodec):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.stop = tuple(self.stop)
-        if self.lossless and (self.lower or not self.markup or self.spaces or self.stop or self.stem):
-            raise OptionError("lossless words need lower=False, markup=True and none of spaces, stop and stem")
+        if self.lossless and (self.lower or not self.markup or self.stop or self.stem):
+            raise OptionError("lossless words need lower=False, markup=True and neither stop nor stem")
 
     def settings(self) -> dict[str, Any]:
         return vars(self)
+
+    @property
+    def _pattern(self) -> str:
+        if self.spaces:
+            return SPACED if self.lossless else r"\S+"
+        return LOSSLESS if self.lossless else WORD
 
     def split(self, texts: Texts) -> tuple[pl.Series, np.ndarray]:
         """All tokens of all texts, and how many each text has."""
         column = _column(texts, self.lower)
         column = column if self.markup else column.str.replace_all(TAG, " ")
-        lists = column.str.extract_all(r"\S+" if self.spaces else LOSSLESS if self.lossless else WORD)
+        lists = column.str.extract_all(self._pattern)
         lengths = lists.list.len().cast(pl.Int64).to_numpy()
         return lists.filter(pl.Series(lengths > 0)).explode(), lengths
 

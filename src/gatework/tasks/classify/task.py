@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.data.augment import Augmentation
+from gatework.data.batching import pieces
 from gatework.data.checks import check_absent, check_overlap
 from gatework.data.codecs import NOTHING, Labels
 from gatework.data.codecs.labels import class_names
@@ -449,7 +450,10 @@ class Classify(ClassifyPages):
         """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
         rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():
-            return self._judged(model, self.logits(model, self._encoded(rows)))
+            parts = [rows] if rows.texts is None else [reading.take(rows, piece) for piece in pieces(rows.texts)]
+            judged = [self._judged(model, self.logits(model, self._encoded(part))) for part in parts]
+        found, answers = zip(*judged, strict=True)
+        return np.concatenate(found), np.concatenate(answers)
 
 
 def _vector_note(found: np.ndarray) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from torch import nn
 
+from gatework.data.batching import pieces
 from gatework.data.ngrams import Bag
 from gatework.tasks.classify.options import ClassifyOptions
 
@@ -55,7 +56,7 @@ class Wide(nn.Module):
         blocks = len(self._buffers) // 2 - 1
         bag.keys = tuple(getattr(self, f"keys{i}").numpy().view(np.uint64) for i in range(blocks))
         bag.weights = tuple(getattr(self, f"weights{i}").numpy() for i in range(blocks))
-        return self.scores(bag.transform(texts))
+        return np.concatenate([self.scores(bag.transform(texts[piece])) for piece in pieces(texts)])
 
     def scores(self, features) -> np.ndarray:
         """Logits [n, K] of sparse features [n, F]."""

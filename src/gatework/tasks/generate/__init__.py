@@ -1,6 +1,6 @@
 """The job `generate`: learns to write like a text, measures how well it predicts one, and writes.
 
-options.py  streams.py (batches)  counts.py (n-grams)  model.py  sampling.py  baselines.py
+options.py  streams.py (batches)  spelling.py (unknown units)  counts.py (n-grams)  model.py  sampling.py  baselines.py
 dynamic.py; here they meet.
 """
 
@@ -30,6 +30,7 @@ from gatework.tasks.generate.dynamic import dynamic_nats
 from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.generate.page import GeneratePages
+from gatework.tasks.generate.spelling import Spelling
 from gatework.tasks.generate.streams import Chunk, Streams, Text, encoded, reading, stream_count
 from gatework.training.learner import NETWORK_LOSS
 
@@ -38,7 +39,7 @@ WARM_UP = 256
 MEASURED_STEPS = 128
 TEMPERATURES = (0.5, 0.8, 1.0)
 SHORTEST = 100  # characters below which there is nothing to learn
-TOKENS = "tokens.json"
+TOKENS, SPELLING = "tokens.json", "spelling.json"
 EVERY = 0x110000  # as many characters as there are
 
 
@@ -58,6 +59,7 @@ class Generate(GeneratePages):
     counted = "units"
     options: GenerateOptions
     tokens: TextCodec
+    spelling: Spelling | None = None  # of units that the vocabulary may lack
     counts: Counts | None = None  # of the training text; a restored model brings its own
 
     # -- data -----------------------------------------------------------------------------------------------
@@ -69,6 +71,9 @@ class Generate(GeneratePages):
         if self.options.refit:
             train_text += valid_text
         self.tokens = fitted(self.options, train_text)
+        if not isinstance(self.tokens, BytePairs):  # which know every byte
+            ids = encoded(self.tokens, train_text).numpy()
+            self.spelling = Spelling.of(self.tokens, ids, self.tokens.units(train_text))
         self.texts = (train_text, test_text or valid_text)
         train, valid_part = self._encode(train_text), self._encode(valid_text)
         self._must_fill(train)
@@ -123,7 +128,14 @@ class Generate(GeneratePages):
         ids = encoded(self.tokens, text)
         if len(ids) < 2:
             raise DataError(f"a text of {len(ids)} {self.options.tokenizer} is too short to measure; give at least 2")
-        return Text(ids, len(text) - len(self.tokens.text(ids[:1].tolist())))
+        if self.spelling is None:
+            first = len(self.tokens.text(ids[:1].tolist()))
+            return Text(ids, len(text) - first, words=_words(text[first:]))
+        units = self.tokens.units(text)
+        first, lengths = len(units[0]), torch.tensor([len(unit) for unit in units])
+        spelled, unknown = torch.zeros(len(ids) - 1, dtype=torch.double), (ids[1:] == UNKNOWN).nonzero()[:, 0]
+        spelled[unknown] = torch.from_numpy(self.spelling.nats([units[i + 1] for i in unknown.tolist()]))
+        return Text(ids, len(text) - first, None, spelled, lengths, _words(text[first:]))
 
     def _must_fill(self, train: Text) -> None:
         if len(train.ids) < 2 * self.options.sequence_length:
@@ -143,13 +155,15 @@ class Generate(GeneratePages):
         return [Round(_without(text, start, end), [text[start:end]], None, changes) for start, end in pairs]
 
     def assets(self) -> dict[str, str]:
-        return {TOKENS: self.tokens.to_json()}
+        spelling = {} if self.spelling is None else {SPELLING: self.spelling.to_json()}
+        return {TOKENS: self.tokens.to_json(), **spelling}
 
     def restore(self, assets: Mapping[str, str]) -> None:
         codec = from_json(assets[TOKENS])
         if not isinstance(codec, TextCodec):
             raise FileFormatError(f"{TOKENS} holds a codec of kind {codec.kind!r}, which is none of text")
         self.tokens = codec
+        self.spelling = Spelling.from_json(assets[SPELLING]) if SPELLING in assets else None
 
     def facts(self, parts: Parts) -> dict[str, Any]:
         _, last = parts.last
@@ -205,14 +219,16 @@ class Generate(GeneratePages):
     def watched(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """`network_loss`: nats per unit of the network alone, as in training but with dropout off."""
         whole, network = self._nats(model, examples)
-        own = {} if model.counts is None else {NETWORK_LOSS: float(network.mean())}
+        apart = model.counts is not None or examples.spelled is not None
+        own = {NETWORK_LOSS: float((network - _spelled(examples)).mean())} if apart else {}
         return self._measures(float(whole.sum()), examples) | own
 
     def _nats(self, model: LanguageModel, examples: Text) -> tuple[Tensor, Tensor]:
-        """(N - 1,): what each unit but the first costs the model, and its network alone."""
-        network = nats(model, examples.ids)
+        """(N - 1,): what each unit but the first costs the model, and its network alone; both spell unknown units."""
+        network, spelled = nats(model, examples.ids), _spelled(examples)
         counted = self._counted(model, examples)
-        return network if counted is None else mixed(network, counted, float(model.share)), network
+        whole = network if counted is None else mixed(network, counted, float(model.share))
+        return whole + spelled, network + spelled
 
     def _uniform(self, costs: Tensor) -> Tensor:
         """What each unit costs where all are equally likely."""
@@ -225,10 +241,12 @@ class Generate(GeneratePages):
         return model.counts.nats(examples.ids)
 
     def _measures(self, total: float, examples: Text) -> dict[str, float]:
-        """`loss` is nats per unit; a character costs what all units cost, over the characters."""
+        """`loss` is nats per unit; a character costs what all units cost, over the characters. A word, as the field
+        counts: what stands between white space, and each end of a line (Mikolov et al. 2010 and since)."""
         each = total / (len(examples.ids) - 1)
-        perplexity = float(torch.tensor(each, dtype=torch.float64).exp())
-        return {"loss": each, "perplexity": perplexity, **baselines.per_character(total, examples.characters)}
+        perplexity = _perplexity(each)
+        word = {"perplexity_per_word": _perplexity(total / examples.words)} if examples.words else {}
+        return {"loss": each, "perplexity": perplexity, **word, **baselines.per_character(total, examples.characters)}
 
     def contenders(self, model: LanguageModel, examples: Text) -> list[Contender]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The model, its network alone, and its counts alone: mixed with a network that knows nothing, at the best
@@ -236,7 +254,7 @@ class Generate(GeneratePages):
         whole, network = self._nats(model, examples)
         found, counted = [("model", "model", whole)], self._counted(model, examples)
         if counted is not None:
-            alone = mixed(self._uniform(counted), counted, float(model.share_apart))
+            alone = mixed(self._uniform(counted), counted, float(model.share_apart)) + _spelled(examples)
             found += [("counts alone", "simple", alone), ("network alone", "network", network)]
         return [
             Contender(name, self._measures(float(costs.sum()), examples), "", role, self._sums(costs, examples))
@@ -250,22 +268,26 @@ class Generate(GeneratePages):
         """With `dynamic`, what a character costs a model that learns on as it reads."""
         if not self.options.dynamic:
             return {}
-        total = dynamic_nats(model, examples.ids, self.options.dynamic_rate)
+        total = dynamic_nats(model, examples.ids, self.options.dynamic_rate) + float(_spelled(examples).sum())
         return {f"dynamic_{name}": value for name, value in baselines.per_character(total, examples.characters).items()}
 
     def some(self, examples: Text, count: int) -> Text:
         """The last units of a text, read as if nothing stood before them."""
         last = slice(-max(count, 2), None)
         ids, decoded = examples.ids[last], self.tokens.text
-        characters = len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist()))
-        return Text(ids, characters, None if self.counts is None else self.counts.nats(ids, own=True))
+        counted = None if self.counts is None else self.counts.nats(ids, own=True)
+        if examples.lengths is None or examples.spelled is None:
+            return Text(ids, len(decoded(ids.tolist())) - len(decoded(ids[:1].tolist())), counted)
+        lengths, spelled = examples.lengths[last], examples.spelled[len(examples.spelled) - len(ids) + 1 :]
+        return Text(ids, int(lengths[1:].sum()), counted, spelled, lengths)
 
     def baselines(self, parts: Parts) -> list[Contender]:
         _, last = parts.last
         train, valid, test = (part.ids.numpy() for part in (parts.train, parts.valid, last))
         chosen_on = train[: -len(valid)] if self.options.refit else train
         order = baselines.best_order(chosen_on, valid, len(self.tokens))
-        counted = baselines.ngrams(train, test, sorted({1, order}), len(self.tokens), last.characters)
+        spelled = _spelled(last).numpy()
+        counted = baselines.ngrams(train, test, sorted({1, order}), len(self.tokens), last.characters, spelled)
         return [*counted[::-1], baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -278,7 +300,7 @@ class Generate(GeneratePages):
         found: dict[str, Any] = {"samples": samples, "cell": self.options.cell}
         _, last = parts.last
         if model.counts is not None:
-            alone = self._measures(float(nats(model, last.ids).sum()), last)["nats_per_character"]
+            alone = self._measures(float(self._nats(model, last)[1].sum()), last)["nats_per_character"]
             found["counts"] = {
                 "longest": model.counts.orders, "share": float(model.share), "network_alone": alone,
             }  # fmt: skip
@@ -314,6 +336,19 @@ def _without(text: str, start: int, end: int) -> list[str]:
     return [part for part in (text[:start], text[end:]) if part]
 
 
+def _spelled(text: Text) -> Tensor:
+    """(N - 1,): what spelling costs; nothing where every unit is known."""
+    return torch.zeros(len(text) - 1, dtype=torch.double) if text.spelled is None else text.spelled
+
+
+def _words(text: str) -> int:
+    return len(text.split()) + text.count("\n")
+
+
+def _perplexity(nats: float) -> float:
+    return float(torch.tensor(nats, dtype=torch.float64).exp())
+
+
 def fitted(options: GenerateOptions, text: str) -> TextCodec:
     """The units that the options ask for, learned line by line from a text."""
     codec = make_codec(options).fit(text.splitlines(keepends=True))
@@ -331,7 +366,7 @@ def make_codec(options: GenerateOptions) -> TextCodec:
         return BytePairs(max_size=options.vocabulary)
     from gatework.data.codecs.words import Words  # late: it loads polars
 
-    return Words(lower=False, markup=True, lossless=True, max_size=options.vocabulary)
+    return Words(lower=False, spaces=options.spaces, markup=True, lossless=True, max_size=options.vocabulary)
 
 
 @torch.no_grad()

@@ -26,9 +26,11 @@ def best_order(train: np.ndarray, valid: np.ndarray, size: int) -> int:
     return 1 + int(np.argmin([nats.sum() for nats in costs(train, valid, size)]))
 
 
-def ngrams(train: np.ndarray, test: np.ndarray, orders: list[int], size: int, characters: int) -> list[Contender]:
+def ngrams(
+    train: np.ndarray, test: np.ndarray, orders: list[int], size: int, characters: int, spelled: np.ndarray
+) -> list[Contender]:
     """Interpolated n-grams (Witten & Bell 1991); that of order 1 knows how often each unit occurs, and no more."""
-    found = costs(train, test, size)
+    found = [nats + spelled for nats in costs(train, test, size)]
     return [
         Contender(
             f"{order}-gram",

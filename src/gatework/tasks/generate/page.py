@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 SECTIONS = frozenset({"samples", "cell", "counts"})
 METRICS = (
     "Nats and bits are per character: the lower, the better the text is predicted. Perplexity is per unit: the number "
-    "of equally likely units among which the model seems to choose."
+    "of equally likely units among which the model seems to choose; per word it is counted as in the literature, "
+    "by words between white space and ends of lines. Spelling units that the vocabulary lacks is charged."
 )
 
-words.know({}, lower=("perplexity", "nats_per_character", "bits_per_character"))
+words.know({}, lower=("perplexity", "perplexity_per_word", "nats_per_character", "bits_per_character"))
 
 
 class GeneratePages(Task):

@@ -20,12 +20,17 @@ IGNORED = -100  # a target that does not count; torch's own sign for it
 class Text:
     """An encoded text: (N,) ids, and how many characters all but the first stand for: those that are predicted.
 
-    `counted` (N - 1,): what counts expect of each unit but the first, in nats; see `Counts`.
+    `counted` (N - 1,): what counts expect of each unit but the first, in nats; see `Counts`. `spelled` (N - 1,): what
+    each costs where it must be spelled; `lengths` (N,): characters of each. `words`: words and ends of lines that are
+    predicted; 0 where they were not counted.
     """
 
     ids: Tensor
     characters: int
     counted: Tensor | None = None
+    spelled: Tensor | None = None
+    lengths: Tensor | None = None
+    words: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
