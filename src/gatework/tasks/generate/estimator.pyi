@@ -51,6 +51,7 @@ class TextGenerator(Estimator):
         zoneout: float = 0.0,
         tokenizer: str = "characters",
         vocabulary: int = 5000,
+        spaces: bool = False,
         encoding: str | None = None,
         test_share: float = 0.1,
         valid_share: float = 0.05,
