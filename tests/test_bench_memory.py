@@ -361,7 +361,7 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
         (["memory", "--lengths", "5", "--task", "digits"], "digits begins at length 64"),
         (["memory", "--lengths", "5", "--task", "anbn"], "leave lengths away"),
         (["memory", "--lengths", "five"], "--lengths 'five': write whole numbers"),
-        (["memory", "--lengths", ","], "nothing is named"),
+        (["memory", "--lengths", ","], "leave it out"),
         (["memory", "--seeds", "0"], "at least 1 seed"),
         (["memory", "--resume"], "name the file of the earlier run with --json"),
         (["memory", "--resume", "--json", str(Path(__file__))], "is no result of `gatework bench memory`"),
