@@ -7,9 +7,22 @@ from gatework.errors import MissingExtraError
 _KERAS = ("keras", "h5py")
 _BENCH = ("onnx", "onnxruntime")
 _TRAIN = (
-    "torch", "polars", "pandas", "pyarrow", "tokenizers", "snowballstemmer", "stopwordsiso", "sklearn", "scipy",
-    "statsforecast", "jinja2", "matplotlib", "tensorboard", "optuna", "captum",
-)  # fmt: skip
+    "torch",
+    "polars",
+    "pandas",
+    "pyarrow",
+    "tokenizers",
+    "snowballstemmer",
+    "stopwordsiso",
+    "sklearn",
+    "scipy",
+    "statsforecast",
+    "jinja2",
+    "matplotlib",
+    "tensorboard",
+    "optuna",
+    "captum",
+)
 
 EXTRAS: dict[str, str] = {}
 for _extra, _packages in (("train", _TRAIN), ("keras", _KERAS), ("bench", _BENCH)):

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from gatework.errors import ShapeError
 
+if TYPE_CHECKING:
+    import torch
 
-class Lib(Protocol):
+A = TypeVar("A")  # the kind of array
+
+
+class Lib(Protocol[A]):
     """Functions over the arrays of one library, dtype and device."""
 
-    def zeros(self, shape: Sequence[int]) -> Any: ...
-    def number(self, value: float) -> Any: ...
-    def booleans(self, value: list) -> Any: ...
-    def stack(self, values: list) -> Any: ...
-    def truth(self, value: Any) -> Any: ...
-    def where(self, condition: Any, a: Any, b: Any) -> Any: ...
-    def maximum(self, a: Any, b: Any) -> Any: ...
-    def minimum(self, a: Any, b: Any) -> Any: ...
-    def largest(self, a: Any) -> Any: ...
-    def sigmoid(self, a: Any) -> Any: ...
-    def stop(self, a: Any) -> Any: ...
-    def abs(self, a: Any) -> Any: ...
-    def exp(self, a: Any) -> Any: ...
-    def log(self, a: Any) -> Any: ...
-    def log1p(self, a: Any) -> Any: ...
-    def sqrt(self, a: Any) -> Any: ...
-    def tanh(self, a: Any) -> Any: ...
+    def zeros(self, shape: Sequence[int]) -> A: ...
+    def number(self, value: float) -> A: ...
+    def booleans(self, value: list) -> A: ...
+    def stack(self, values: list) -> A: ...
+    def truth(self, value: A) -> A: ...
+    def where(self, condition: A, a: A, b: A) -> A: ...
+    def maximum(self, a: A, b: A) -> A: ...
+    def minimum(self, a: A, b: A) -> A: ...
+    def largest(self, a: A) -> A: ...
+    def sigmoid(self, a: A) -> A: ...
+    def stop(self, a: A) -> A: ...
+    def abs(self, a: A) -> A: ...
+    def exp(self, a: A) -> A: ...
+    def log(self, a: A) -> A: ...
+    def log1p(self, a: A) -> A: ...
+    def sqrt(self, a: A) -> A: ...
+    def tanh(self, a: A) -> A: ...
 
 
 class NumpyLib:
@@ -53,36 +58,36 @@ class NumpyLib:
     def booleans(self, value: list) -> np.ndarray:
         return np.array(value, bool).reshape(len(value), 1)
 
-    def truth(self, value: Any) -> np.ndarray:
+    def truth(self, value: np.ndarray) -> np.ndarray:
         return value.astype(self.dtype)
 
-    def maximum(self, a: Any, b: Any) -> np.ndarray:
-        return np.where((a.real > b.real) | np.isnan(a), a, b)
+    def maximum(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where((np.real(a) > np.real(b)) | np.isnan(a), a, b)
 
-    def minimum(self, a: Any, b: Any) -> np.ndarray:
-        return np.where((a.real < b.real) | np.isnan(a), a, b)
+    def minimum(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where((np.real(a) < np.real(b)) | np.isnan(a), a, b)
 
-    def largest(self, a: Any) -> np.ndarray:
-        return np.take_along_axis(a, a.real.argmax(-1)[:, None], -1)[:, 0]
+    def largest(self, a: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(a, np.real(a).argmax(-1)[:, None], -1)[:, 0]
 
-    def abs(self, a: Any) -> np.ndarray:
-        return np.where(a.real < 0, -a, a)
+    def abs(self, a: np.ndarray) -> np.ndarray:
+        return np.where(np.real(a) < 0, -a, a)
 
-    def log1p(self, a: Any) -> np.ndarray:
+    def log1p(self, a: np.ndarray) -> np.ndarray:
         return np.log1p(a)
 
-    def stop(self, a: Any) -> np.ndarray:
-        return a.real.astype(self.dtype)
+    def stop(self, a: np.ndarray) -> np.ndarray:
+        return np.real(a).astype(self.dtype)
 
-    def sigmoid(self, a: Any) -> np.ndarray:
+    def sigmoid(self, a: np.ndarray) -> np.ndarray:
         small = np.exp(-self.abs(a))
-        return np.where(a.real < 0, small, 1.0) / (1.0 + small)
+        return np.where(np.real(a) < 0, small, 1.0) / (1.0 + small)
 
 
 class TorchLib:
     """torch, with autograd where the tensors ask for it."""
 
-    def __init__(self, dtype: Any, device: Any):
+    def __init__(self, dtype: torch.dtype, device: torch.device):
         self.torch = sys.modules["torch"]
         self.dtype, self.device = dtype, device
         for name in ("where", "stack", "maximum", "minimum", "sigmoid", "exp", "log", "log1p", "sqrt", "tanh", "abs"):
@@ -97,17 +102,17 @@ class TorchLib:
     def booleans(self, value: list) -> Any:
         return self.torch.tensor(value, dtype=self.torch.bool, device=self.device).reshape(len(value), 1)
 
-    def truth(self, value: Any) -> Any:
+    def truth(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.dtype)
 
-    def largest(self, a: Any) -> Any:
+    def largest(self, a: torch.Tensor) -> torch.Tensor:
         return a.amax(-1)
 
-    def stop(self, a: Any) -> Any:
+    def stop(self, a: torch.Tensor) -> torch.Tensor:
         return a.detach()
 
 
-def lib_of(*arrays: Any) -> Lib:
+def lib_of(*arrays: object) -> Lib[Any]:
     """The library of the first array, with the widest dtype of all of them."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(arrays[0], torch.Tensor):

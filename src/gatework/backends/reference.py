@@ -17,7 +17,7 @@ import numpy as np
 
 from gatework.backends.arrays import Lib, lib_of
 from gatework.compiler.derive import derive
-from gatework.compiler.ir import Backward, Graph, Node
+from gatework.compiler.ir import Backward, Graph, Input, Node
 from gatework.compiler.params import shapes, size
 from gatework.errors import ShapeError
 
@@ -153,7 +153,7 @@ class Job:
                         f"{self.graph.name}: {kind} {name!r} has shape {tuple(given[name].shape)}, expected {shape}"
                     )
 
-    def input_shape(self, item: Any) -> tuple[int, ...]:
+    def input_shape(self, item: Input) -> tuple[int, ...]:
         return (*((self.steps,) if item.per == "step" else ()), self.rows, size(self.sizes, item.width))
 
     def start_of(self, name: str, width: str, value: float, start: Arrays) -> Any:

@@ -97,9 +97,15 @@ def bench(
     from gatework.bench.settings import Settings, shapes_of
 
     settings = Settings(
-        cell=cell[0] if cell else None, dtype=dtype, runs=runs, seconds=seconds, threads=numbers(threads),
-        peers=words(peers), shapes=shapes_of(shapes) if shapes else None, peer_python=pairs(peer_python),
-    )  # fmt: skip
+        cell=cell[0] if cell else None,
+        dtype=dtype,
+        runs=runs,
+        seconds=seconds,
+        threads=numbers(threads),
+        peers=words(peers),
+        shapes=shapes_of(shapes) if shapes else None,
+        peer_python=pairs(peer_python),
+    )
     run(suite, settings, json_path)
 
 

@@ -68,10 +68,24 @@ def tune(
     chosen = jobs.options(task, given, settings or [], {})
     named = {*given, *(text.partition("=")[0].strip().replace("-", "_") for text in settings or [])}
     tuned = entry.tune(
-        task, file, out=out, valid=valid, test=test, options={name: getattr(chosen, name) for name in named},
-        space=space, edits=spaces.settings(searched or []), only=only, trials=trials, minutes=minutes, workers=workers,
-        sampler=sampler, pruner=pruner, folds=folds, seeds=seeds, quiet=quiet,
-    )  # fmt: skip
+        task,
+        file,
+        out=out,
+        valid=valid,
+        test=test,
+        options={name: getattr(chosen, name) for name in named},
+        space=space,
+        edits=spaces.settings(searched or []),
+        only=only,
+        trials=trials,
+        minutes=minutes,
+        workers=workers,
+        sampler=sampler,
+        pruner=pruner,
+        folds=folds,
+        seeds=seeds,
+        quiet=quiet,
+    )
     typer.echo(f"{tuned.verdict}\npage: {out / entry.PAGE}" if tuned.rows else tuned.verdict)
     if tuned.interrupted:
         typer.echo("interrupted; the same command goes on with the search", err=True)

@@ -7,12 +7,13 @@ Not here, as no elementary operation makes them: gelu (erf), sparsemax (a sort),
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import torch
 
 from gatework.compiler.ops import (
+    Value,
     exp,
     hard_sigmoid,
     log,
@@ -31,30 +32,31 @@ from gatework.compiler.ops import (
     where,
 )
 
-Function = Callable[[Any], Any]
+V = TypeVar("V", bound=Value)
+Function = Callable[[Any], Any]  # of a value, to one of the same kind
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-def elu(x: Any) -> Any:
+def elu(x: V) -> V:
     """x for x > 0, else exp(x) - 1, written so that nothing cancels near 0."""
     below = minimum(x, 0.0)
     return where(x > 0.0, x, tanh(below * 0.5) * (exp(below) + 1.0))
 
 
-def selu(x: Any) -> Any:
+def selu(x: V) -> V:
     return SELU_SCALE * where(x > 0.0, x, SELU_ALPHA * elu(x))
 
 
-def log_softmax(x: Any) -> Any:
+def log_softmax(x: V) -> V:
     shifted = x - stop(max(x))
     return shifted - log(sum(exp(shifted)))
 
 
-def sparse_plus(x: Any) -> Any:
+def sparse_plus(x: V) -> V:
     return where(x <= -1.0, 0.0, where(x < 1.0, 0.25 * (x + 1.0) * (x + 1.0), x))
 
 
-def soft_shrink(x: Any) -> Any:
+def soft_shrink(x: V) -> V:
     return where(x > 0.5, x - 0.5, where(x < -0.5, x + 0.5, 0.0))
 
 
@@ -92,7 +94,7 @@ _NAMES |= {getattr(keras.ops, name): name for name in ("tanh", "sigmoid", "relu"
 _NAMES |= {getattr(keras.activations, name): name for name in ACTIVATIONS if hasattr(keras.activations, name)}
 
 
-def name_of(activation: Any) -> str | None:
+def name_of(activation: object) -> str | None:
     """The name in ACTIVATIONS of what a Keras layer holds as its activation; None for what is not there."""
     try:
         return _NAMES.get(activation)

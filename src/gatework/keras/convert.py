@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -16,10 +16,11 @@ from gatework.layers.parameters import parameter_name
 from gatework.layers.recurrent import Recurrent
 
 NAMES = {layer.__name__: layer for layer in (LSTM, GRU, SimpleRNN)}
+Change = Callable[[dict], dict]  # of the configuration of one object
 PLAIN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
-def to_keras(model: Any) -> Any:
+def to_keras(model: keras.Layer) -> Any:
     """A model, or layer, with Keras' own layers in place of gatework's: Keras alone can save, load and run it.
 
         gatework.keras.to_keras(model).save("model.keras")
@@ -37,7 +38,7 @@ def to_keras(model: Any) -> Any:
     return _converted(model, _plain, tuple(NAMES.values()))
 
 
-def from_keras(model: Any) -> Any:
+def from_keras(model: keras.Layer) -> Any:
     """A model, or layer, with gatework's layers in place of Keras': the same weights and results, faster on the CPU.
 
         model = gatework.keras.from_keras(keras.models.load_model("model.keras"))
@@ -52,10 +53,11 @@ def load_model(path: str | os.PathLike[str], **options: Any) -> Any:
 
     `model = gatework.keras.load_model("model.keras")`; `options` are those of Keras.
     """
-    return from_keras(keras.models.load_model(path, **options))
+    model: Any = keras.models.load_model(path, **options)
+    return from_keras(model)
 
 
-def to_torch(layer: Any) -> Recurrent:
+def to_torch(layer: keras.Layer) -> Recurrent:
     """A recurrent layer of Keras', or ours, as a torch module with the same step and weights, over (B, T, F).
 
         module = gatework.keras.to_torch(model.layers[0])
@@ -102,7 +104,7 @@ def _own(config: dict) -> dict:
     return config
 
 
-def _converted(model: Any, change: Any, old: tuple[type, ...]) -> Any:
+def _converted(model: keras.Layer, change: Change, old: tuple[type, ...]) -> Any:
     config = _changed(keras.saving.serialize_keras_object(model), change)
     new = keras.saving.deserialize_keras_object(config)
     left = [layer.name for layer in new._flatten_layers() if type(layer) in old]
@@ -115,7 +117,7 @@ def _converted(model: Any, change: Any, old: tuple[type, ...]) -> Any:
     return new
 
 
-def _changed(config: Any, change: Any) -> Any:
+def _changed(config: Any, change: Change) -> Any:
     """A configuration with `change` applied to every object in it."""
     if isinstance(config, dict):
         inner = {key: _changed(value, change) for key, value in config.items()}
@@ -123,7 +125,7 @@ def _changed(config: Any, change: Any) -> Any:
     return type(config)(_changed(item, change) for item in config) if isinstance(config, (list, tuple)) else config
 
 
-def _copy(old: Any, new: Any) -> None:
+def _copy(old: keras.Layer, new: keras.Layer) -> None:
     """Weights, random states, and what an optimiser remembers."""
     if old.built and not new.built:
         new.build_from_config(old.get_build_config())
@@ -131,7 +133,7 @@ def _copy(old: Any, new: Any) -> None:
         b.assign(a)
 
 
-def _variables(model: Any) -> Iterator[Any]:
+def _variables(model: keras.Layer) -> Iterator[Any]:
     yield from model.variables
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and model.built:

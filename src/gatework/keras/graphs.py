@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import keras
+
 from gatework import cells
 from gatework.compiler.edit import Edit
 from gatework.compiler.ir import Graph, Node
@@ -43,7 +45,7 @@ def graph(form: Form) -> Graph:
 _bindings: WeakKeyDictionary[Any, dict[tuple, Binding]] = WeakKeyDictionary()  # their memory goes with the layer
 
 
-def binding(layer: Any, form: Form, inputs: int, units: int) -> Binding:
+def binding(layer: keras.Layer, form: Form, inputs: int, units: int) -> Binding:
     """A layer's graph with its sizes, over the parameters that `declared` names."""
     own, key = _bindings.setdefault(layer, {}), (form, inputs, units)
     if key not in own:
@@ -77,7 +79,10 @@ class Activations(Edit):
 
     def __init__(self, graph: Graph, activation: str, recurrent_activation: str):
         super().__init__(graph)
-        self.functions = {"tanh": ACTIVATIONS[activation], "sigmoid": ACTIVATIONS[recurrent_activation]}
+        self.functions: dict[str, Callable[[Term], Term]] = {
+            "tanh": ACTIVATIONS[activation],
+            "sigmoid": ACTIVATIONS[recurrent_activation],
+        }
 
     def visit(self, index: int, node: Node) -> Term:
         if node.op not in self.functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,9 @@ from gatework.keras.graphs import Form, binding, masks
 from gatework.keras.loop import Call, inside, loop
 from gatework.layers.call import transformed
 
+States = Tensor | Sequence[Tensor]
+Mask = Tensor | Sequence[Tensor | None] | None
+
 registered = keras.saving.register_keras_serializable("gatework")
 
 
@@ -21,21 +25,21 @@ class Fused(keras.layers.RNN):
 
     kind = ""
 
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+    def inner_loop(self, sequences: Tensor, initial_state: States, mask: Mask, training: bool = False) -> Any:
         """The last output, the outputs, and the last states; Keras calls it from `call`."""
         mask = _two_axes(mask, sequences)
         if self._reason(sequences, mask):
             return self.own_loop(sequences, initial_state, mask, training)
-        return self._kernels_loop(sequences, initial_state, mask, training)  # pyright: ignore[reportCallIssue]
+        return self._kernels_loop(sequences, initial_state, mask, training)  # pyright: ignore[reportCallIssue] (torch types its decorator as a class)
 
     @torch.compiler.disable
-    def _kernels_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+    def _kernels_loop(self, sequences: Tensor, initial_state: States, mask: Tensor | None, training: bool) -> Any:
         """All that torch.compile need not look into."""
-        states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        states = [initial_state] if isinstance(initial_state, Tensor) else initial_state
         call, inputs = self._prepared(sequences, states, training)
         return loop(call, inputs, mask)
 
-    def own_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+    def own_loop(self, sequences: Tensor, initial_state: States, mask: Mask, training: bool) -> Any:
         """Keras' loop, step by step."""
         return super().inner_loop(sequences, initial_state, mask, training)
 
@@ -59,7 +63,7 @@ class Fused(keras.layers.RNN):
 
     # --- what there is no kernel for ---------------------------------------------------------------------------------
 
-    def _reason(self, inputs: Tensor | None = None, mask: Any = None) -> str:
+    def _reason(self, inputs: Tensor | None = None, mask: Tensor | None = None) -> str:
         """Why Keras' own loop has to run; empty if a kernel can."""
         found = self.reason_of_form()
         if found:
@@ -100,20 +104,26 @@ class Fused(keras.layers.RNN):
         dtype = inside(found[0].dtype)
         return [p.to(dtype) for p in found]
 
-    def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
+    def _prepared(self, inputs: Tensor, states: Sequence[Tensor], training: bool) -> tuple[Call, Tensor]:
         """The call of a kernel, and its input."""
         parameters = self._parameters_in_order()
         dtype = parameters[0].dtype
         form, drops, inputs = self._dropped(inputs.to(dtype), states, training)
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
-            binding(self, form, parameters[0].shape[1], self.cell.units), starts,
-            {n: d.to(dtype) for n, d in drops.items()}, parameters, self.go_backwards, self.return_sequences,
+            binding(self, form, parameters[0].shape[1], self.cell.units),
+            starts,
+            {n: d.to(dtype) for n, d in drops.items()},
+            parameters,
+            self.go_backwards,
+            self.return_sequences,
             self.zero_output_for_mask,
-        )  # fmt: skip
+        )
         return call, inputs
 
-    def _dropped(self, inputs: Tensor, states: Any, training: bool) -> tuple[Form, dict[str, Tensor], Tensor]:
+    def _dropped(
+        self, inputs: Tensor, states: Sequence[Tensor], training: bool
+    ) -> tuple[Form, dict[str, Tensor], Tensor]:
         """Keras' masks as it draws them: applied to the input where all gates share one, else for the kernel."""
         cell: Any = self.cell
         if not training or not (cell.dropout or cell.recurrent_dropout):
@@ -127,15 +137,15 @@ class Fused(keras.layers.RNN):
         return form, drops, inputs
 
 
-def tensor(value: Any) -> Tensor:
+def tensor(value: object) -> Tensor:
     return keras.ops.convert_to_tensor(value)  # type: ignore[return-value]
 
 
-def _listed(found: Any) -> list[Tensor]:
+def _listed(found: Tensor | list[Tensor] | None) -> list[Tensor]:
     return [] if found is None else [found] if isinstance(found, Tensor) else found
 
 
-def _two_axes(mask: Any, inputs: Tensor) -> Tensor | None:
+def _two_axes(mask: Mask, inputs: Tensor) -> Tensor | None:
     """A mask as booleans (B, T); as it is where it has values for each unit."""
     mask = mask[0] if isinstance(mask, (list, tuple)) else mask
     if mask is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.compiler.wrappers import recurrent_dropout
 from gatework.errors import OptionError
-from gatework.keras.layers import Fused, registered, tensor
+from gatework.keras.layers import Fused, Mask, States, registered, tensor
 from gatework.keras.loop import Call, inside
 from gatework.layers.binding import Binding
 from gatework.layers.parameters import parameter_name, separate
@@ -51,12 +51,22 @@ class RecurrentCell(keras.layers.Layer):
     """
 
     def __init__(
-        self, cell: str | Cell | Graph, units: int, sizes: Mapping[str, int] | None = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        self,
+        cell: str | Cell | Graph,
+        units: int,
+        sizes: Mapping[str, int] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        recurrent_initializer: object = "orthogonal",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        recurrent_regularizer: object = None,
+        bias_regularizer: object = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
-    ):  # fmt: skip
+    ):
         super().__init__(**kwargs)
         self.units, self.use_bias, self.seed = units, use_bias, seed
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
@@ -79,7 +89,7 @@ class RecurrentCell(keras.layers.Layer):
         """Every width as a number, once the input's is known."""
         return tuple(sorted(self.given_sizes.items()))
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[int]) -> None:
         self.given_sizes = {**self.given_sizes, self.graph.inputs[0].width: int(input_shape[-1])}
         starts = {v.name: v.start for v in self.graph.vectors}
         onto_states, self.ordered = params.state_matrices(self.graph), []
@@ -94,7 +104,7 @@ class RecurrentCell(keras.layers.Layer):
     def initializer(self, kind: int, number: int) -> Any:
         """What draws weight `number`; the blocks of heads are drawn one by one."""
 
-        def drawn(shape: Any, dtype: Any = None) -> Any:
+        def drawn(shape: Sequence[int], dtype: str | None = None) -> Any:
             if len(shape) < 3:
                 return self.fresh(kind, number)(shape, dtype=dtype)
             blocks = [self.fresh(kind, number + 1000 * k)(shape[1:], dtype=dtype) for k in range(shape[0])]
@@ -111,11 +121,11 @@ class RecurrentCell(keras.layers.Layer):
         seed = config["seed"] + number if isinstance(config["seed"], int) else config["seed"]
         return type(made).from_config({**config, "seed": seed})
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         sized = zip(self.graph.states, self.state_size, strict=True)
         return [keras.ops.full((batch_size, w), s.start, dtype=self.compute_dtype) for s, w in sized]
 
-    def call(self, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Any, list[Any]]:
         """One step by the reference interpreter."""
         dtype = inside(inputs.dtype)
         names = [s.name for s in self.graph.states]
@@ -145,13 +155,21 @@ class RecurrentCell(keras.layers.Layer):
         serialized = [keras.initializers.serialize(i) for i in self.initializers]
         kernel, recurrent, bias = [keras.regularizers.serialize(r) if r else None for r in self.regularizers]
         return {
-            **super().get_config(), "cell": serial.to_json(self.graph), "units": self.units,
+            **super().get_config(),
+            "cell": serial.to_json(self.graph),
+            "units": self.units,
             "sizes": {k: v for k, v in self.sizes if k not in ("H", self.graph.inputs[0].width)},
-            "use_bias": self.use_bias, "kernel_initializer": serialized[0], "recurrent_initializer": serialized[1],
-            "bias_initializer": serialized[2], "kernel_regularizer": kernel, "recurrent_regularizer": recurrent,
-            "bias_regularizer": bias, "dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout,
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialized[0],
+            "recurrent_initializer": serialized[1],
+            "bias_initializer": serialized[2],
+            "kernel_regularizer": kernel,
+            "recurrent_regularizer": recurrent,
+            "bias_regularizer": bias,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
-        }  # fmt: skip
+        }
 
 
 def check(graph: Graph, units: int, sizes: Mapping[str, int], rates: Mapping[str, float]) -> None:
@@ -197,22 +215,55 @@ class Recurrent(Fused):
     """
 
     def __init__(
-        self, cell: str | Cell | Graph, units: int, sizes: Mapping[str, int] | None = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
-        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-        unroll: bool = False, zero_output_for_mask: bool = False, **kwargs: Any,
-    ):  # fmt: skip
+        self,
+        cell: str | Cell | Graph,
+        units: int,
+        sizes: Mapping[str, int] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: object = "glorot_uniform",
+        recurrent_initializer: object = "orthogonal",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        recurrent_regularizer: object = None,
+        bias_regularizer: object = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ):
         step = RecurrentCell(
-            cell, units, sizes, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
-            kernel_regularizer, recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, seed,
-            dtype=kwargs.get("dtype"), trainable=kwargs.get("trainable", True),
-        )  # fmt: skip
+            cell,
+            units,
+            sizes,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            dropout,
+            recurrent_dropout,
+            seed,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+        )
         super().__init__(
-            step, return_sequences=return_sequences, return_state=return_state, go_backwards=go_backwards,
-            stateful=stateful, unroll=unroll, zero_output_for_mask=zero_output_for_mask, **kwargs,
-        )  # fmt: skip
+            step,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
         self.input_spec = [keras.InputSpec(ndim=3)]
 
     @property
@@ -220,7 +271,7 @@ class Recurrent(Fused):
         """The cell that holds the weights."""
         return self.cell  # type: ignore[return-value]
 
-    def own_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+    def own_loop(self, sequences: Tensor, initial_state: States, mask: Mask, training: bool) -> Any:
         """Keras' loop over the reference's step, with the masks of one call."""
         sequences, drops = self.dropped(sequences, training)
         self.step.__dict__["drops"] = drops
@@ -247,15 +298,20 @@ class Recurrent(Fused):
     def reason_of_form(self) -> str:
         return ""
 
-    def _prepared(self, inputs: Tensor, states: Any, training: bool) -> tuple[Call, Tensor]:
+    def _prepared(self, inputs: Tensor, states: Sequence[Tensor], training: bool) -> tuple[Call, Tensor]:
         step, dtype = self.step, inside(inputs.dtype)
         inputs, drops = self.dropped(inputs.to(dtype), training)
         made = bound(step, bool(drops))
         starts = [(s.clone() if self.stateful else s).to(dtype) for s in states]
         call = Call(
-            made, starts, {n: d.to(dtype) for n, d in drops.items()}, step.parameters_in_order(dtype),
-            self.go_backwards, self.return_sequences, self.zero_output_for_mask,
-        )  # fmt: skip
+            made,
+            starts,
+            {n: d.to(dtype) for n, d in drops.items()},
+            step.parameters_in_order(dtype),
+            self.go_backwards,
+            self.return_sequences,
+            self.zero_output_for_mask,
+        )
         return call, inputs
 
     def get_config(self) -> dict[str, Any]:
@@ -265,5 +321,5 @@ class Recurrent(Fused):
         return {**base, **own}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Recurrent:
+    def from_config(cls, config: dict[str, Any], custom_objects: object = None) -> Recurrent:
         return cls(**config)

@@ -71,7 +71,7 @@ class _Recurrence(torch.autograd.Function):
         return tuple(outputs)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
         binding, setting = ctx.binding, ctx.setting
         needs = ctx.needs_input_grad[2:]
         *kept, block = ctx.saved_tensors
@@ -107,7 +107,7 @@ class _Joined(torch.autograd.Function):
         return whole[0]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: Tensor) -> Any:
         _ = ctx.saved_tensors  # refuses if the tensor was changed, which the parts over the same memory do not see
         return None, *grads[0].split(ctx.widths, 1)
 

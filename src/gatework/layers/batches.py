@@ -17,12 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.layers.errors import LayerError
 from gatework.runtime.lazy import lazy
 from gatework.runtime.rows import Rows
+
+Sequences = Tensor | PackedSequence
+Lengths = ArrayLike | None
 
 
 class Entry:
@@ -62,7 +66,7 @@ class Entry:
 class RaggedEntry(Entry):
     """A padded rectangle with `lengths`, packed."""
 
-    def __init__(self, input: Tensor, batch_first: bool, lengths: Any):
+    def __init__(self, input: Tensor, batch_first: bool, lengths: Lengths):
         super().__init__(input, batch_first)
         self.rows = Packed.from_lengths(lengths, self.steps, self.batch)
         self.index = self.rows.index(self.steps, self.batch_first).to(input.device)
@@ -111,7 +115,7 @@ class PackedEntry(Entry):
 class TracedEntry(Entry):
     """A rectangle, with lengths or without, that stays padded."""
 
-    def __init__(self, input: Tensor, batch_first: bool, lengths: Tensor | None):
+    def __init__(self, input: Tensor, batch_first: bool, lengths: Lengths):
         super().__init__(input, batch_first)
         self.lengths = lengths if lengths is None else torch.as_tensor(lengths)
 
@@ -130,7 +134,7 @@ def _later(rows: Packed, flat: Tensor) -> Tensor:
     return flat.index_select(0, index) * mask if rows.size else flat
 
 
-def enter(input: Any, batch_first: bool, lengths: Any, traced: bool) -> Entry:
+def enter(input: Sequences, batch_first: bool, lengths: Lengths, traced: bool) -> Entry:
     """The entry for an input, checked for its number of axes by the caller."""
     if isinstance(input, PackedSequence):
         if lengths is not None:
@@ -180,7 +184,7 @@ class Packed:
         self.steps, self.size = len(self.counts), int(self.offsets[-1])
 
     @classmethod
-    def from_lengths(cls, lengths: Any, steps: int, batch: int) -> Packed:
+    def from_lengths(cls, lengths: Lengths, steps: int, batch: int) -> Packed:
         """Sort sequences by their lengths, (B,) integers between 0 and T."""
         lengths = checked_lengths(lengths, steps, batch)
         order = np.argsort(-lengths, kind="stable")
@@ -233,7 +237,7 @@ class Packed:
         return torch.from_numpy(index).to(values.device)
 
 
-def checked_lengths(lengths: Any, steps: int, batch: int) -> np.ndarray:
+def checked_lengths(lengths: Lengths, steps: int, batch: int) -> np.ndarray:
     """`lengths` as (B,) integers, or an error that names the first that cannot be."""
     array = lengths.detach().cpu().numpy() if isinstance(lengths, Tensor) else np.asarray(lengths)
     if array.shape != (batch,):
@@ -257,7 +261,7 @@ class _Take(torch.autograd.Function):
         return padded.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: Tensor) -> Any:
         (index,) = ctx.saved_tensors
         return _Put.apply(grads[0], index, ctx.size), None
 
@@ -271,7 +275,7 @@ class _Put(torch.autograd.Function):
         return flat.new_zeros(size, *flat.shape[1:]).index_copy_(0, index, flat)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: Tensor) -> Any:
         (index,) = ctx.saved_tensors
         return _Take.apply(grads[0], index), None, None
 

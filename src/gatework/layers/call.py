@@ -15,11 +15,12 @@ The order of things in a call, and why:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import functional
@@ -29,7 +30,7 @@ from gatework.compiler import params
 from gatework.compiler.ir import Input
 from gatework.layers import fallback
 from gatework.layers.autograd import joined, recurrence, side_by_side
-from gatework.layers.batches import Entry, Packed, TracedEntry, enter
+from gatework.layers.batches import Entry, Lengths, Packed, Sequences, TracedEntry, enter
 from gatework.layers.binding import Binding, Setting, Tensors
 from gatework.layers.errors import LayerError
 from gatework.layers.operator import recurrence_traced
@@ -37,18 +38,21 @@ from gatework.layers.operator import recurrence_traced
 if TYPE_CHECKING:
     from gatework.layers.recurrent import Recurrent
 
+States = Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None
+Reset = Sequences | ArrayLike | None
+
 
 class Asked(NamedTuple):
     """What a caller may give beside the input; see `Recurrent.forward`."""
 
-    states: Any = None
-    lengths: Any = None
-    reset: Any = None
+    states: States = None
+    lengths: Lengths = None
+    reset: Reset = None
     return_all: bool = False
     inputs: Mapping[str, Any] = MappingProxyType({})
 
 
-def run(layer: Recurrent, input: Any, asked: Asked) -> Any:
+def run(layer: Recurrent, input: Sequences, asked: Asked) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
     if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
         raise LayerError(
@@ -83,7 +87,7 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
-def check_input(layer: Recurrent, input: Any) -> None:
+def check_input(layer: Recurrent, input: Sequences) -> None:
     """The errors of torch.nn's layers."""
     if not isinstance(input, (Tensor, PackedSequence)):
         raise LayerError(f"input must be a tensor or PackedSequence, not {type(input).__name__}: torch.as_tensor(x)")
@@ -124,7 +128,7 @@ class Call:
 
     # --- what is given -----------------------------------------------------------------------------------------------
 
-    def checked_reset(self, reset: Any) -> Tensor | PackedSequence:
+    def checked_reset(self, reset: Reset) -> Tensor | PackedSequence:
         reset = reset if isinstance(reset, (Tensor, PackedSequence)) else torch.as_tensor(reset)
         values = reset.data if isinstance(reset, PackedSequence) else reset
         if values.dtype == torch.bool or values.is_meta or torch.compiler.is_compiling():
@@ -134,14 +138,14 @@ class Call:
             raise LayerError(f"reset says yes or no for each step; it holds {float(odd[0]):g}: give booleans")
         return reset
 
-    def checked_states(self, states: Any) -> list[Tensor]:
+    def checked_states(self, states: States) -> list[Tensor]:
         """Each state as (layers * directions, B, w) in the rows' order."""
         if isinstance(states, Mapping):
             odd = set(states) ^ set(self.names)
             if odd:
                 raise LayerError(f"states by name must be {', '.join(self.names)}; got {', '.join(states) or 'none'}")
             states = [states[name] for name in self.names]
-        given = [states] if isinstance(states, Tensor) else list(states)
+        given = [states] if isinstance(states, Tensor) else list(states or ())
         if len(given) != len(self.names) or not all(isinstance(s, Tensor) for s in given):
             raise LayerError(f"states must be the {len(self.names)} tensors {', '.join(self.names)}; got {len(given)}")
         return [self.checked_state(k, state) for k, state in enumerate(given)]

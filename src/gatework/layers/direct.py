@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ class Places:
         """The sums of parameters, as new tensors."""
         return [functools.reduce(torch.add, [params[p] for p in s]) for s in self.sums]
 
-    def point(self, table: Any, addresses: Sequence[int]) -> None:
+    def point(self, table: MutableSequence[int], addresses: Sequence[int]) -> None:
         for word, source, offset in self.words:
             table[word] = addresses[source] + offset
 
@@ -321,7 +321,7 @@ class WeightGradients:
                 return
         self.copies.append([to, source, start, stop])
 
-    def point(self, table: Any) -> list[Tensor]:
+    def point(self, table: MutableSequence[int]) -> list[Tensor]:
         made = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
         for p in self.turned:
             made[p] = torch.empty(self.shapes[p][::-1], dtype=self.dtype).t()

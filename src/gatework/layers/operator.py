@@ -162,7 +162,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.save_for_backward(*tensors, *([asked.lengths] if ctx.has_lengths else []))
 
 
-def _gradient(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     given: Any = grads[0] if len(grads) == 1 and isinstance(grads[0], (list, tuple)) else grads
     saved = list(ctx.saved_tensors)
     asked = ctx.asked._replace(lengths=saved.pop() if ctx.has_lengths else None)

@@ -7,6 +7,7 @@ gradients. Everything else, errors included, goes the ordinary way (`dispatch.ru
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,8 @@ from gatework.layers.direct import Forward, PackedCall, packed_weights, prepare
 from gatework.runtime.settings import settings
 
 if TYPE_CHECKING:
+    from gatework.layers.batches import Sequences
+    from gatework.layers.call import States
     from gatework.layers.recurrent import Recurrent
 
 _unwatched = torch._C._len_torch_dispatch_stack
@@ -27,7 +30,7 @@ _autocast = torch._C._is_any_autocast_enabled
 _traced = torch._C._get_tracing_state
 
 
-def quick(layer: Recurrent, input: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+def quick(layer: Recurrent, input: Sequences, states: States) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Output and last states, or None if the call is not of the kind that this file is for."""
     if type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
         return None
@@ -95,7 +98,7 @@ class Stack:
                     return None
         return (output.transpose(0, 1) if self.swap else output), tuple(finals)
 
-    def fit(self, starts: Any) -> bool:
+    def fit(self, starts: Sequence[Tensor]) -> bool:
         if len(starts) != len(self.shapes):
             return False
         for start, shape in zip(starts, self.shapes, strict=True):

@@ -18,14 +18,14 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.errors import OptionError
 from gatework.layers import init, options, variants
+from gatework.layers.batches import Lengths
 from gatework.layers.binding import Binding, to_numpy
-from gatework.layers.call import Asked, describe, run
+from gatework.layers.call import Asked, Reset, States, describe, run
 from gatework.layers.options import OPTIONS
 from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
 from gatework.runtime.memory import Recent
 
-States = Any  # one tensor, a tuple of them, or a dict by name
 MADE_ANEW = ("_bindings", "_stacks", "_torchs")  # machine code and memory, which no copy of a layer holds
 
 
@@ -277,10 +277,10 @@ class Recurrent(nn.Module):
         input: Tensor | PackedSequence,
         states: States = None,
         *,
-        lengths: Any = None,
-        reset: Any = None,
+        lengths: Lengths = None,
+        reset: Reset = None,
         return_all: bool = False,
-        **inputs: Any,
+        **inputs: Tensor | PackedSequence,
     ) -> Any:
         """Run over sequences: (T, B, I) to (T, B, H * directions), and the last states (layers * directions, B, H).
 
@@ -303,7 +303,7 @@ class Recurrent(nn.Module):
                 return found
         return run(self, input, Asked(states, lengths, reset, return_all, inputs))
 
-    def step(self, input: Tensor, states: States = None, **inputs: Any) -> Any:
+    def step(self, input: Tensor, states: States = None, **inputs: Tensor) -> Any:
         """One step: (B, I) to (B, H), and the states, which go into the next call.
 
         output, states = layer.step(x)

@@ -39,7 +39,7 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
     saved.write([entry for module in modules for entry in _entries(module)], path)
 
 
-def _instead(module: Any) -> str:
+def _instead(module: object) -> str:
     """What to do with something else: save the layers in it, or make one of torch's."""
     inside = module.named_modules() if isinstance(module, nn.Module) else ()
     found = [name for name, part in inside if isinstance(part, Recurrent)]

@@ -48,7 +48,7 @@ class _Step(nn.RNNCellBase):
             return f"from {ROWS} rows on: {self.binding.program(weight.dtype).describe()}; else torch's own step"
         return f"torch's own step, as there is no kernel for {weight.dtype} on the device {weight.device.type}"
 
-    def stepped(self, input: Any, states: tuple[Any, ...]) -> list[Tensor] | None:
+    def stepped(self, input: Tensor, states: tuple[Tensor | None, ...]) -> list[Tensor] | None:
         """The new states (B, H) each; None if the call is not one for a kernel."""
         if not self.fits(input, states):
             return None
@@ -56,7 +56,7 @@ class _Step(nn.RNNCellBase):
         setting = Setting(Rectangle(1, len(input)).rows())
         return recurrence(self.binding, setting, [input, *states, self.weight_ih, self.weight_hh, *biases])[1:]
 
-    def fits(self, input: Any, states: tuple[Any, ...]) -> bool:
+    def fits(self, input: Tensor, states: tuple[Tensor | None, ...]) -> bool:
         weight = self.weight_ih
         if not self.kind or not isinstance(input, Tensor) or traced() or torch._C._are_functorch_transforms_active():
             return False

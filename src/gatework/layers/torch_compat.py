@@ -6,11 +6,15 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
+from torch.types import Device
 
 from gatework.errors import OptionError
+from gatework.layers.batches import Lengths
+from gatework.layers.call import Reset, States
 from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
@@ -40,9 +44,15 @@ class _Compat(Recurrent):
         return as_torch(self.cell_name, self.graph, self.layer_sizes(layer))
 
     def forward(
-        self, input: Tensor | PackedSequence, states: Any = None, *, lengths: Any = None, reset: Any = None,
-        return_all: bool = False, **inputs: Any,
-    ) -> Any:  # fmt: skip
+        self,
+        input: Tensor | PackedSequence,
+        states: States = None,
+        *,
+        lengths: Lengths = None,
+        reset: Reset = None,
+        return_all: bool = False,
+        **inputs: Any,
+    ) -> Any:
         """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
         asked = lengths is not None or reset is not None or return_all or inputs
         given = input.data if isinstance(input, PackedSequence) else input
@@ -102,23 +112,47 @@ class LSTM(_Compat):
     twin = nn.LSTM
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
-        dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None, *,
-        peephole: bool = False, **options: Unpack[Options],
-    ):  # fmt: skip
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        peephole: bool = False,
+        **options: Unpack[Options],
+    ):
         if peephole and proj_size:
             raise OptionError("there is no cell with both peephole=True and proj_size; define one with @gatework.cell")
         arguments = dict(  # noqa: C408
-            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, proj_size=proj_size, device=device, dtype=dtype,
-        )  # fmt: skip
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            device=device,
+            dtype=dtype,
+        )
         cell = "lstm_peephole" if peephole else "lstm_projected" if proj_size else "lstm"
         super().__init__(cell, arguments, **options)
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None,
-        reset: Any = None, return_all: bool = False,
-    ) -> Any:  # fmt: skip
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None = None,
+        *,
+        lengths: Lengths = None,
+        reset: Reset = None,
+        return_all: bool = False,
+    ) -> Any:
         """`output, (h, c)`, as torch.nn.LSTM; keywords as `Recurrent.forward`."""
         return super().forward(input, hx, lengths=lengths, reset=reset, return_all=return_all)
 
@@ -127,9 +161,14 @@ class _OneState(_Compat):
     """Layers whose state is one tensor, passed and returned as it is."""
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None, reset: Any = None,
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths = None,
+        reset: Reset = None,
         return_all: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """`output, h`, as torch.nn's layer; keywords as `Recurrent.forward`."""
         output, (state,), *values = super().forward(input, hx, lengths=lengths, reset=reset, return_all=return_all)
         return output, state, *values
@@ -147,14 +186,29 @@ class GRU(_OneState):
     twin = nn.GRU
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
-        dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None,
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **options: Unpack[Options],
-    ):  # fmt: skip
+    ):
         arguments = dict(  # noqa: C408
-            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
-        )  # fmt: skip
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
         super().__init__("gru", arguments, **options)
 
 
@@ -168,14 +222,31 @@ class RNN(_OneState):
     twin = nn.RNN
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
-        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
-        dtype: Any = None, **options: Unpack[Options],
-    ):  # fmt: skip
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[Options],
+    ):
         arguments = dict(  # noqa: C408
-            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, nonlinearity=nonlinearity, bias=bias,
-            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, device=device, dtype=dtype,
-        )  # fmt: skip
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            nonlinearity=nonlinearity,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
         super().__init__("rnn_relu" if nonlinearity == "relu" else "rnn", arguments, **options)
 
 
@@ -226,7 +297,7 @@ def _swapped(model: nn.Module, pairs: Mapping[Any, Any]) -> nn.Module:
     return made.get(model, model)
 
 
-def _rebuilt(layer: Any, kind: Any, names: tuple[str, ...]) -> nn.Module:
+def _rebuilt(layer: nn.Module, kind: type[nn.Module], names: tuple[str, ...]) -> nn.Module:
     """A layer of another kind over the very parameters of this one, with its hooks."""
     new = kind(**{n: getattr(layer, n) for n in names}, device="meta")
     more = sorted(set(layer.state_dict()) - set(new.state_dict()))

@@ -80,9 +80,14 @@ class Encoder(nn.Module):
 
 
 def recurrent_stack(
-    options: RecurrentOptions, inputs: int, layers: int = 1, *, known: bool = True, dropout: float = 0.0,
+    options: RecurrentOptions,
+    inputs: int,
+    layers: int = 1,
+    *,
+    known: bool = True,
+    dropout: float = 0.0,
     bidirectional: bool = False,
-) -> nn.Module:  # fmt: skip
+) -> nn.Module:
     """Layers of `options.cell` as one module over (T, B, I).
 
     Raises: OptionError where an option means nothing for the cell.

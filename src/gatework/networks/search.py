@@ -117,9 +117,16 @@ def length_penalty(length: int, alpha: float) -> float:
 
 @torch.no_grad()
 def search(
-    decoder: Steps[S], state: S, last: Tensor, choice: Choice, *, rules: Sequence[Rule] = (), limit: int = 100,
-    count: int = 1, alpha: float = 0.0,
-) -> list[list[Hypothesis]]:  # fmt: skip
+    decoder: Steps[S],
+    state: S,
+    last: Tensor,
+    choice: Choice,
+    *,
+    rules: Sequence[Rule] = (),
+    limit: int = 100,
+    count: int = 1,
+    alpha: float = 0.0,
+) -> list[list[Hypothesis]]:
     """The best hypotheses of each row, at most `count`, the best first; fewer where fewer were found.
 
     The search stops when nothing alive can still become one of them: totals only fall, so the best total over the

@@ -110,9 +110,15 @@ class Layout:
     side by side in the rows of one block, unless they are computed again."""
 
     def __init__(
-        self, graph: Graph, sizes: Mapping[str, int], slots: Slots, dtype: np.dtype, lanes: int, saved: Iterable[int],
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        slots: Slots,
+        dtype: np.dtype,
+        lanes: int,
+        saved: Iterable[int],
         backward: Plan | None = None,
-    ):  # fmt: skip
+    ):
         self.graph, self.sizes, self.slots, self.dtype, self.lanes = graph, sizes, slots, dtype, lanes
         self.shapes = shapes(graph, sizes)
         inputs, states, keys = [i.name for i in graph.inputs], [s.name for s in graph.states], list(self.shapes)

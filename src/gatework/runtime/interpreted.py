@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gatework.backends import reference
 from gatework.compiler.ir import Graph
@@ -20,7 +21,7 @@ from gatework.runtime.rows import Rows
 class Interpreted:
     """A program that interprets its graph over numpy arrays; see `runtime.program` for what its methods take."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: Any, reason: str = "asked for"):
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: DTypeLike, reason: str = "asked for"):
         self.graph, self.sizes, self.dtype, self.reason = graph, dict(sizes), np.dtype(dtype), reason
         self.shapes = shapes(graph, sizes)
         self.steps = [i.name for i in graph.inputs if i.per == "step"]

@@ -7,10 +7,12 @@ import mmap
 import os
 import threading
 import weakref
-from typing import Any
+from collections.abc import Hashable
+from typing import TypeVar
 
 import numpy as np
 
+V = TypeVar("V")
 LARGE_PAGE = 2 << 20
 SPARE_BYTES = 512 << 20
 BUFFER_BYTES = 256 << 20  # what a program keeps of its working memory between calls
@@ -44,7 +46,7 @@ class Recent(dict):
         super().__init__()
         self.most, self.most_bytes = most, most_bytes
 
-    def keep(self, key: Any, value: Any) -> Any:
+    def keep(self, key: Hashable, value: V) -> V:
         """The value, which now stands under its key."""
         self[key] = value
         total = sum(getattr(each, "nbytes", 0) for each in list(self.values()))

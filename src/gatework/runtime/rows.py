@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gatework.errors import ShapeError
 from gatework.runtime.lazy import lazy
@@ -29,7 +30,7 @@ class Rows(_Fields):
     code relies on it; the arrays are copied and cannot be written to.
     """
 
-    def __new__(cls, counts: Any, offsets: Any, batch: int) -> Rows:
+    def __new__(cls, counts: ArrayLike, offsets: ArrayLike, batch: int) -> Rows:
         counts, offsets = _whole_numbers("counts", counts), _whole_numbers("offsets", offsets)
         _check(counts, offsets, batch)
         return super().__new__(cls, counts, offsets, int(batch))
@@ -76,7 +77,7 @@ class Rows(_Fields):
         )
 
 
-def _whole_numbers(name: str, values: Any) -> np.ndarray:
+def _whole_numbers(name: str, values: ArrayLike) -> np.ndarray:
     """A copy as int64, one dimension, that nobody can change."""
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gatework.compiler.params import size
 from gatework.errors import ShapeError
@@ -21,7 +22,7 @@ from gatework.runtime.select import program
 States = list[dict[str, np.ndarray]]
 
 
-def _count(what: str, value: Any) -> int:
+def _count(what: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:  # type: ignore[operator]
         raise ShapeError(f"{what} is a number of streams, 0 or more; got {value!r}")
     return int(value)
@@ -66,7 +67,7 @@ class Runner:
         """Units of what `step` and `run` give."""
         return self.layers[-1].output_size
 
-    def reset(self, batch: int | None = None, rows: Any = None) -> None:
+    def reset(self, batch: int | None = None, rows: ArrayLike | None = None) -> None:
         """Start afresh: all streams, `batch` new ones, or only `rows` (indices or booleans) of the present ones."""
         self._leave_streams()
         if rows is not None:
@@ -80,11 +81,11 @@ class Runner:
             return
         self.batch = self.batch if batch is None else _count("reset(batch)", batch)
         count = self.batch
-        self._states = [] if count is None else [
-            [self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers
-        ]  # fmt: skip
+        self._states = (
+            [] if count is None else [[self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers]
+        )
 
-    def keep(self, rows: Any, new: int = 0) -> None:
+    def keep(self, rows: ArrayLike, new: int = 0) -> None:
         """Go on with these streams, in this order, and begin `new` more after them: for streams that come and go.
 
             runner.keep([0, 2], new=1)            # of 3 streams the middle one ends, another begins: it is number 2
@@ -101,7 +102,7 @@ class Runner:
             for name, values in self._states[k][0].items():
                 values[: len(chosen)] = kept[k][0][name][chosen]
 
-    def _chosen(self, rows: Any) -> np.ndarray:
+    def _chosen(self, rows: ArrayLike) -> np.ndarray:
         """Streams as numbers."""
         count, given = self.batch or 0, np.asarray(rows).reshape(-1)
         if given.dtype == bool and len(given) == count:
@@ -156,7 +157,7 @@ class Runner:
         states = [[{n: np.array(self._array(v, f"state {n!r}")) for n, v in own.items()}] for own in given]
         self.batch, self._states = batch, states
 
-    def step(self, x: np.ndarray, **inputs: Any) -> np.ndarray:
+    def step(self, x: np.ndarray, **inputs: ArrayLike) -> np.ndarray:
         """One step of every stream: (B, I) to (B, H). The cell's other inputs are keywords."""
         x = np.asarray(x)
         fits = self._streaming and x.shape == self._streams[0].shape
@@ -198,7 +199,7 @@ class Runner:
             self._states = [[stream.state] for stream in self._streams]
             self._streaming = False
 
-    def run(self, sequence: np.ndarray, **inputs: Any) -> np.ndarray:
+    def run(self, sequence: np.ndarray, **inputs: ArrayLike) -> np.ndarray:
         """T steps of every stream: (T, B, I) to (T, B, H). A stack that runs both ways starts afresh at each call."""
         self._leave_streams()
         known = {i.name for x in self.layers for i in x.graph.inputs[1:]}
@@ -220,7 +221,7 @@ class Runner:
             flat = self._layer(k, flat, steps, inputs)
         return flat.reshape(steps, batch, self.output_size)
 
-    def _array(self, values: Any, what: str) -> np.ndarray:
+    def _array(self, values: ArrayLike, what: str) -> np.ndarray:
         found = np.asarray(values)
         if found.dtype.kind not in REAL:
             raise ShapeError(f"{what} must hold real numbers; got {found.dtype}")
@@ -236,7 +237,7 @@ class Runner:
             outputs.append(done.history[layer.graph.states[0].name])
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1)
 
-    def _others(self, layer: Layer, rows: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _others(self, layer: Layer, rows: Rows, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The cell's other inputs as rows; where the width is 1 its axis may be missing."""
         found: dict[str, Any] = {}
         for item in layer.graph.inputs[1:]:

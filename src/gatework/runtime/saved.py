@@ -161,7 +161,7 @@ def _foreign(metadata: Mapping[str, str]) -> str:
     return "its metadata has no entry 'gatework'"
 
 
-def _layer(k: int, entry: Any, tensors: Mapping[str, np.ndarray]) -> Layer:
+def _layer(k: int, entry: object, tensors: Mapping[str, np.ndarray]) -> Layer:
     if (
         not isinstance(entry, dict)
         or set(entry) != {"graph", "sizes", "directions"}
@@ -183,7 +183,7 @@ def _layer(k: int, entry: Any, tensors: Mapping[str, np.ndarray]) -> Layer:
     return Layer(graph, sizes, tuple(weights), tuple(starts))
 
 
-def _sizes(k: int, given: Any) -> dict[str, int]:
+def _sizes(k: int, given: object) -> dict[str, int]:
     if not isinstance(given, dict) or len(given) > 64:
         raise FileFormatError(f"layer {k} has no sizes")
     for name, value in given.items():

@@ -126,10 +126,14 @@ def tune(
         trials = TRIALS
     budget = studies.Budget(trials, None if minutes is None else 60 * minutes)
     about = {
-        "task": kind.name, "data": [_print(each) for each in (source, valid, test)], "source": _name(source),
-        "space": spaces.as_text(searched), "options": base.to_dict(),
-        "metric": ready.task.metric.name, "folds": len(rounds),
-    }  # fmt: skip
+        "task": kind.name,
+        "data": [_print(each) for each in (source, valid, test)],
+        "source": _name(source),
+        "space": spaces.as_text(searched),
+        "options": base.to_dict(),
+        "metric": ready.task.metric.name,
+        "folds": len(rounds),
+    }
     plan = Search(
         Path(out), kind, base, searched, ready.task.metric, data, rounds, about, budget, sampler, pruner, quiet
     )
@@ -254,10 +258,17 @@ def _written(plan: Search, study: optuna.Study, run: Run | None, interrupted: bo
     verdict = words.verdict(study, best, found, plan.metric, changed)
     rows = page.table(plan, [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()])
     write_bytes(plan.folder / PAGE, page.render(plan, study, best, found, verdict).encode())
-    write_json(plan.folder / NUMBERS, {
-        **plan.about, "verdict": verdict, "best": best.number, "changed": changed,
-        "comparison": found and {**dataclasses.asdict(found), "verdict": found.verdict}, "trials": rows,
-    })  # fmt: skip
+    write_json(
+        plan.folder / NUMBERS,
+        {
+            **plan.about,
+            "verdict": verdict,
+            "best": best.number,
+            "changed": changed,
+            "comparison": found and {**dataclasses.asdict(found), "verdict": found.verdict},
+            "trials": rows,
+        },
+    )
     options = finals.options_of(plan, best)
     return Tuned(plan.folder, study, options, changed, verdict, found, run, interrupted, rows)
 

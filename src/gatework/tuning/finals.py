@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from gatework.training.options import TrainingOptions
+
 FINALISTS = 3  # trials that are trained anew beside the defaults
 LEVEL = 0.05  # of the t test: how often chance alone may look like a difference
 FINAL = "final"
@@ -66,7 +68,8 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
 
 def ranked(study: optuna.Study, metric: Metric) -> list[FrozenTrial]:
     """Complete trials, the best first; of equals the earlier."""
-    return sorted(complete(study), key=lambda t: (-t.value if metric.higher else t.value, t.number))  # type: ignore[operator]
+    sign = -1 if metric.higher else 1
+    return sorted(complete(study), key=lambda t: (sign * (t.value or 0.0), t.number))
 
 
 def finalists(study: optuna.Study, metric: Metric) -> list[FrozenTrial]:
@@ -128,7 +131,7 @@ def train_all(search: Search, pairs: Sequence[tuple[int, int]]) -> bool:
 
 
 @torch.no_grad()
-def measure(evaluator: Evaluator, options: Any, seed: int) -> dict[str, Any]:
+def measure(evaluator: Evaluator, options: TrainingOptions, seed: int) -> dict[str, Any]:
     """The metrics of one training on validation and test rows."""
     with torch.enable_grad():
         fitted = evaluator.fit(options, seed=seed)

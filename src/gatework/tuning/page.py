@@ -178,7 +178,7 @@ def commands(search: Search, best: FrozenTrial) -> list[str]:
     ]
 
 
-def as_setting(value: Any) -> str:
+def as_setting(value: object) -> str:
     """A value as --set reads it."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatework.pages.words import named, number
@@ -13,6 +13,7 @@ from gatework.tuning.space import Choices, Range, Space
 from gatework.tuning.study import DEFAULTS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from optuna.trial import FrozenTrial
 
 FEWEST = 6  # complete trials below which importances are guesses
@@ -53,21 +54,26 @@ def importances(done: Sequence[FrozenTrial], space: Space, metric: Metric) -> di
     return {name: float(share) for name, share in found.items() if share == share}
 
 
+def reached(trials: Iterable[FrozenTrial]) -> list[float]:
+    """The values of trials that have one."""
+    return [trial.value for trial in trials if trial.value is not None]
+
+
 def history(trials: Sequence[FrozenTrial], metric: Metric) -> Picture:
     """Each trial's value, the best so far as a line, and the defaults."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
 
         done = [trial for trial in trials if trial.state.name == "COMPLETE"]
         pruned = [t for t in trials if t.state.name == "PRUNED" and t.value is not None]
-        axes.plot([t.number for t in pruned], [t.value for t in pruned], "x", color=FAINT, label="ended early")
-        axes.plot([t.number for t in done], [t.value for t in done], "o", color=OURS, alpha=0.6, label="trial")
+        axes.plot([t.number for t in pruned], reached(pruned), "x", color=FAINT, label="ended early")
+        values = reached(done)
+        axes.plot([t.number for t in done], values, "o", color=OURS, alpha=0.6, label="trial")
         best = max if metric.higher else min
-        values = [float(t.value or 0.0) for t in done]
         sofar = [best(values[: place + 1]) for place in range(len(done))]
         axes.step([t.number for t in done], sofar, where="post", color=OURS, label="best so far")
-        own = [float(trial.value or 0.0) for trial in done if DEFAULTS in trial.user_attrs]
+        own = reached([trial for trial in done if DEFAULTS in trial.user_attrs])
         for value in own:
             axes.axhline(value, color=OTHER, linestyle="--", linewidth=1.2, label="defaults")
         _limits(axes, values, own, metric)
@@ -78,7 +84,7 @@ def history(trials: Sequence[FrozenTrial], metric: Metric) -> Picture:
     return picture("history", "Every trial in the order in which they began; the line is the best so far", paint)
 
 
-def _limits(axes: Any, values: Sequence[float], own: Sequence[float], metric: Metric) -> None:
+def _limits(axes: Axes, values: Sequence[float], own: Sequence[float], metric: Metric) -> None:
     """The defaults and the good half of the values fill the picture; what went very wrong lies outside."""
     ordered = sorted(values, reverse=metric.higher)
     best, middle, worst = ordered[0], ordered[len(ordered) // 2], ordered[-1]
@@ -93,7 +99,7 @@ def _limits(axes: Any, values: Sequence[float], own: Sequence[float], metric: Me
 def bars(weights: Mapping[str, float]) -> Picture:
     """Importances as bars, the largest on top."""
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         order = sorted(weights, key=lambda name: weights[name])
         names = [name.replace("_", " ") for name in order]
         axes.barh(names, [weights[name] for name in order], color=OURS, height=0.6)
@@ -106,10 +112,10 @@ def bars(weights: Mapping[str, float]) -> Picture:
 
 def parallel(done: Sequence[FrozenTrial], space: Space, metric: Metric) -> Picture:
     """Parallel coordinates, read downwards: a line is a trial, a row an option; good trials are blue."""
-    ordered = sorted(done, key=lambda trial: trial.value, reverse=not metric.higher)  # type: ignore[arg-type,return-value]
+    ordered = sorted(done, key=lambda trial: trial.value or 0.0, reverse=not metric.higher)
     names = list(space)
 
-    def paint(axes: Any) -> None:
+    def paint(axes: Axes) -> None:
         for place, trial in enumerate(ordered):
             share = place / max(len(ordered) - 1, 1)  # 1 for the best
             spots = [
@@ -142,7 +148,7 @@ def _place(dimension: Range | Choices, value: Any) -> float:
     return (value - dimension.low) / (dimension.high - dimension.low)
 
 
-def _axis(axes: Any, row: int, name: str, dimension: Range | Choices) -> None:
+def _axis(axes: Axes, row: int, name: str, dimension: Range | Choices) -> None:
     axes.plot([0, 1], [row, row], color="#1b2330", linewidth=0.8, zorder=3)
     axes.text(0.5, row - 0.3, name.replace("_", " "), ha="center", va="bottom", fontsize=9, zorder=4, bbox=BOX)
     points = dimension.points(3)

@@ -23,7 +23,7 @@ from gatework.training import locks
 from gatework.training.callbacks import Callback
 from gatework.training.interrupts import Interrupts
 from gatework.training.options import TrainingOptions
-from gatework.training.trainer import INTERRUPTED
+from gatework.training.trainer import INTERRUPTED, Trainer
 from gatework.tuning import study as studies
 from gatework.tuning.evaluate import Evaluator, mean_and_spread
 from gatework.tuning.space import Space
@@ -61,13 +61,13 @@ class Watch(Callback):
     def __init__(self, trial: Trial, metric: Metric, deadline: float, reports: bool, first: bool):
         self.trial, self.metric, self.deadline, self.reports, self.first = trial, metric, deadline, reports, first
 
-    def stepped(self, trainer: Any) -> None:
+    def stepped(self, trainer: Trainer) -> None:
         if orphaned():
             trainer.stop(INTERRUPTED)
         if not self.first and time.monotonic() > self.deadline:
             self._prune("time is up")
 
-    def validated(self, trainer: Any, row: dict[str, float]) -> None:
+    def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
         value = row[f"valid_{self.metric.name}"]
         if not self.reports or not math.isfinite(value):
             return
@@ -199,7 +199,7 @@ def line(study: optuna.Study, number: int, search: Search) -> str:
     return f"trial {number}: {search.metric.name} {trial.value:.4g}, {place}; {what} ({seconds:.0f} s)"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

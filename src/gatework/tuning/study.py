@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial, Trial
 
+    from gatework.training.options import Options
+
 JOURNAL, NAME, ABOUT = "journal.jsonl", "gatework", "about"
 DEFAULTS, WORKER, ERROR, SPREAD, SECONDS = "defaults", "worker", "error", "spread", "seconds"
 SAMPLERS, PRUNERS = ("tpe", "random", "grid"), ("median", "hyperband", "none")
@@ -107,7 +109,7 @@ ANOTHER, ABSENT = "choose another folder (--out)", "not set"
 # -- trials -------------------------------------------------------------------------------------------------
 
 
-def begin(study: optuna.Study, folder: Path, space: Space, defaults: Any, sampler: str, seed: int) -> None:
+def begin(study: optuna.Study, folder: Path, space: Space, defaults: Options, sampler: str, seed: int) -> None:
     """Puts the defaults first in the queue, and with the grid all its points behind them; once per study."""
     with FileLock(folder / "study.lock"):
         forget_dead(study, folder)
@@ -199,7 +201,7 @@ def values_of(trial: FrozenTrial, space: Space) -> dict[str, Any]:
     return {name: _undrawn(space[name], value) for name, value in trial.params.items()}
 
 
-def _undrawn(dimension: Range | Choices, value: Any) -> Any:
+def _undrawn(dimension: Range | Choices, value: object) -> Any:
     if isinstance(dimension, Range):
         return value
     return next(each for each in dimension.values if as_drawn(each) == value)

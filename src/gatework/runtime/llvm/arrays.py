@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gatework.compiler.ir import State
 from gatework.errors import ShapeError
@@ -75,7 +76,7 @@ class Given:
         for place, values in self.entries:
             frame.put(place, values)
 
-    def checked(self, what: str, values: Any, shape: tuple[int, ...], rest: float = 0.0) -> np.ndarray:
+    def checked(self, what: str, values: ArrayLike | None, shape: tuple[int, ...], rest: float = 0.0) -> np.ndarray:
         """The array, if it has this shape and the program's type; its rows are made contiguous."""
         values = checks.array(self.name, what, values, shape, self.dtype, rest)
         if shape[-1] > 1 and values.strides[-1] != values.itemsize:

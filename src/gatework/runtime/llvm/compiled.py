@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gatework.backends.llvm.isa import Isa
 from gatework.compiler.ir import SCALAR, Graph
@@ -33,7 +33,7 @@ SCRIPTS, SCRIPT_BYTES = 64, 64 << 20
 class Compiled:
     """A program for one processor, type and sizes; see `runtime.program.Program` for what its methods take."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: Any, isa: Isa, recompute: bool = False):
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: DTypeLike, isa: Isa, recompute: bool = False):
         self.graph, self.sizes, self.dtype, self.isa = graph, dict(sizes), np.dtype(dtype), isa
         self.recompute = recompute
         self.scalar = SCALARS[self.dtype.name]

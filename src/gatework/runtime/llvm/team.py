@@ -13,14 +13,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gatework.backends.llvm.layout import Job
 
+if TYPE_CHECKING:
+    from gatework.runtime.llvm.cpu import Code
 
-def run(library: Any, job: np.ndarray, threads: int) -> bool:
+
+def run(library: Code, job: np.ndarray, threads: int) -> bool:
     """Run a job (see layout.Job). False, and nothing has run, if the team did not come complete: OpenMP gives a single
     thread inside another parallel region, or fewer where a limit is set."""
     if threads == 1:
