@@ -123,6 +123,14 @@ def test_few_blocks_tell_nothing(count: int) -> None:
     assert contest(planted("model", [1.0], "model"), planted("naive", [0.0]), n=1).verdict.earned == "few"
 
 
+def test_blocks_are_those_of_the_examples_that_both_answered() -> None:
+    """The rival has no answer for a block of 200 examples; those that are left lie in 20 blocks."""
+    of = np.concatenate([np.zeros(200, int), 1 + np.arange(200) // 10])
+    theirs = np.where(of == 0, np.nan, right(0.3))
+    found = contest(planted("model", right(0.95), "model"), planted("naive", theirs), blocks=of).verdict
+    assert found.earned == "network" and found.best is not None and found.best.blocks == 20
+
+
 def width(found: Verdict) -> float:
     assert found.best is not None and found.best.low is not None and found.best.high is not None
     return found.best.high - found.best.low

@@ -28,7 +28,7 @@ Verb = Literal["Predicting", "Evaluating", "Explaining"]
 class Grouped(TyperCommand):
     """A command whose help lists the task's options under the headings of their panels, its own options first."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:
         records: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if record := param.get_help_record(ctx):
@@ -48,12 +48,12 @@ def with_options(task: type[Task], action: Callable[..., None]) -> Callable[...,
     return _extended(action, [flag(field) for field in dataclasses.fields(task.Options)], task=task)
 
 
-def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], **fixed: Any) -> Callable[..., None]:
+def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], **fixed: object) -> Callable[..., None]:
     """The action with further flags, whose values it gets as the mapping `given`."""
     own = [each for each in inspect.signature(action, eval_str=True).parameters.values() if each.name not in FILLED]
     names = {each.name for each in own}
 
-    def command(**values: Any) -> None:
+    def command(**values: object) -> None:
         given = {name: value for name, value in values.items() if name not in names and value is not None}
         action(**fixed, given=given, **{name: value for name, value in values.items() if name in names})
 
@@ -106,13 +106,13 @@ def register(app: typer.Typer, action: Callable[..., None], verb: Verb, more: Ca
     class OfRuns(Grouped):
         """The command without what needs the tasks; what it does is done by the whole one."""
 
-        def get_params(self, ctx: Any) -> list[Any]:
+        def get_params(self, ctx: typer.Context) -> list[Any]:
             return [*whole().params, super().get_params(ctx)[-1]]
 
-        def invoke(self, ctx: Any) -> Any:
+        def invoke(self, ctx: typer.Context) -> Any:
             return whole().invoke(ctx)
 
-        def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        def format_help_text(self, ctx: typer.Context, formatter: Any) -> None:
             self.help = "\n\n".join(filter(None, (inspect.getdoc(action), more())))
             super().format_help_text(ctx, formatter)
 

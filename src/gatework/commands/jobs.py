@@ -43,12 +43,12 @@ def per_task(action: Callable[..., None]) -> type[TyperGroup]:
     """
 
     class Tasks(TyperGroup):
-        def list_commands(self, ctx: Any) -> list[str]:
+        def list_commands(self, ctx: typer.Context) -> list[str]:
             from gatework import tasks
 
             return tasks.names()
 
-        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
             from gatework import tasks
 
             return _command(tasks.get(cmd_name), action)

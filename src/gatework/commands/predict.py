@@ -82,7 +82,7 @@ def columns(row: dict[str, Any]) -> dict[str, Any]:
     return {key: _cell(value) for key, value in flat.items()}
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """Numbers with six digits that count; large ones are written out, with one decimal."""
     if not isinstance(value, float):
         return value

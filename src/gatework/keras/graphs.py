@@ -13,7 +13,7 @@ from gatework.compiler.edit import Edit
 from gatework.compiler.ir import Graph, Node
 from gatework.compiler.simplify import Term
 from gatework.compiler.wrappers import RecurrentDropout, recurrent_dropout
-from gatework.keras.activations import ACTIVATIONS
+from gatework.keras.activations import ACTIVATIONS, Function
 from gatework.layers.binding import Binding
 from gatework.layers.layouts import gates
 from gatework.layers.parameters import Declared, Piece
@@ -79,7 +79,7 @@ class Activations(Edit):
 
     def __init__(self, graph: Graph, activation: str, recurrent_activation: str):
         super().__init__(graph)
-        self.functions: dict[str, Callable[[Term], Term]] = {
+        self.functions: dict[str, Function] = {
             "tanh": ACTIVATIONS[activation],
             "sigmoid": ACTIVATIONS[recurrent_activation],
         }

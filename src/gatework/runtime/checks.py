@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from gatework.errors import DataError, ShapeError
 from gatework.runtime.settings import finite
@@ -18,9 +17,7 @@ from gatework.runtime.settings import finite
 REAL = "fiub"  # numpy's kinds of numbers that a kernel's type can hold
 
 
-def array(
-    cell: str, what: str, values: ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0
-) -> np.ndarray:
+def array(cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.dtype, rest: float = 0.0) -> np.ndarray:
     """`values` if it is an array of this shape and type, else ShapeError; `rest` is an infinity that is allowed."""
     if not isinstance(values, np.ndarray) or values.dtype != dtype or values.shape != shape:
         found = f"{getattr(values, 'dtype', type(values).__name__)} {tuple(np.shape(values))}"
