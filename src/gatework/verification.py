@@ -18,7 +18,7 @@ import numpy as np
 from gatework import cells
 from gatework.backends import reference as interpreter
 from gatework.compiler.edit import Edit
-from gatework.compiler.ir import Graph, Node
+from gatework.compiler.ir import Graph, Input, Node
 from gatework.compiler.lang import Cell
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.simplify import Term
@@ -151,7 +151,7 @@ class Case:
     def weight(self, shape: tuple[int, ...]) -> np.ndarray:
         return self.normal(*shape) / max(1, shape[-1] if len(shape) > 1 else 1) ** 0.5
 
-    def input(self, item: Any, given: Any) -> Any:
+    def input(self, item: Input, given: Any) -> Any:
         if item.per == "call":
             return 0.375 if given is None else float(given)
         lead = (STEPS, BATCH) if item.per == "step" else (BATCH,)
