@@ -167,6 +167,17 @@ def test_a_callback_sees_gradients_and_may_stop() -> None:
     assert watcher.seen == ["started", *["stepped"] * 6, "validated", "finished"]
 
 
+def test_the_rate_follows_a_time_limit_that_ends_the_training_and_no_other() -> None:
+    ended = trained(epochs=1000000, time_limit=0.3, warmup=0.0)
+    assert ended.progress.rate < 0.2 * ended.options.learning_rate
+    by_steps = trained(epochs=1000000, time_limit=0.3, warmup=0.0, schedule_by="steps")
+    assert by_steps.progress.rate > 0.9 * by_steps.options.learning_rate
+    far, none = trained(epochs=2, time_limit=1e6), trained(epochs=2)
+    assert [row["learning_rate"] for row in far.progress.history] == [
+        row["learning_rate"] for row in none.progress.history
+    ]
+
+
 def test_a_time_limit_validates_what_it_has() -> None:
     trainer = trained(epochs=1000000, time_limit=0.2)
     assert trainer.stopped == "time limit of 0.2 s reached"

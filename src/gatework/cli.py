@@ -58,7 +58,8 @@ class Commands(TyperGroup):
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 raise
-            typer.secho(f"error: {message(error)}", err=True, fg="red" if isinstance(error, BAD_USE) else None)
+            red = isinstance(error, BAD_USE) and not os.environ.get("NO_COLOR")
+            typer.secho(f"error: {message(error)}", err=True, fg="red" if red else None)
             raise typer.Exit(2 if isinstance(error, BAD_USE) else 1) from None
 
 

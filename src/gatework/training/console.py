@@ -41,7 +41,7 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
     watched = trainer.learner.metric.name
     names = dict.fromkeys(["loss", watched])
     measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
-    best = "  best" if trainer.progress.waited == 0 else ""
+    best = "  best" if trainer.progress.best_epoch == row["epoch"] else ""
     epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
     losses = f"train loss {row['train_loss']:.4g}  "
     if (alone := row.get(f"valid_{NETWORK_LOSS}")) is not None:

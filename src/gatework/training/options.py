@@ -116,10 +116,11 @@ class TrainingOptions(Options):
         role="late",
     )
     schedule_by: str = option(
-        "steps",
-        "the course follows steps, or the time limit (then two runs are never the same to the bit)",
+        "auto",
+        "the course follows steps, or the time limit (then two runs are never the same to the bit); auto: steps, or "
+        "the time limit once it will end the training before its epochs are done",
         panel="training",
-        choices=("steps", "time"),
+        choices=("auto", "steps", "time"),
         role="course",
     )
     warmup: float = option(

@@ -28,6 +28,7 @@ from gatework.training.run import Run
 from gatework.training.state import Progress, Tensors, copy, join, split
 
 INTERRUPTED = "interrupted"
+AHEAD = 0.05  # share of the time limit by which it must be ahead of the steps before the rate follows it
 _NOTHING, _SAVE, _OUT_OF_TIME, _INTERRUPT = 0.0, 1.0, 2.0, 3.0  # what a process wishes after a step; the largest counts
 
 
@@ -130,8 +131,10 @@ class Trainer:
 
     def _rate(self) -> float:
         done = (self.progress.epoch + self.progress.index / self.epoch_steps) / self.options.epochs
-        if self.options.schedule_by == "time":
+        if self.options.time_limit and self.options.schedule_by != "steps":
             elapsed = (time.perf_counter() - self._clock) / self.options.time_limit
+            if self.options.schedule_by == "auto":  # a limit that is far off leaves the steps alone, to the bit
+                elapsed = (elapsed - AHEAD) / (1 - AHEAD)
             (done,) = processes.agree([max(done, elapsed)], self.shard)
         scale = self.progress.rate_scale * self.plateau.factor
         return self.options.learning_rate * schedule.factor(self.options, done) * scale

@@ -22,7 +22,7 @@ class TextGenerator(Estimator):
         beta1: float = 0.9,
         beta2: float = 0.999,
         schedule: str = "cosine",
-        schedule_by: str = "steps",
+        schedule_by: str = "auto",
         warmup: float = 0.05,
         final_rate: float = 0.0,
         plateau_patience: int = 2,
