@@ -8,8 +8,23 @@ import torch
 from expecttest import assert_expected_inline
 from hypothesis import given, settings
 
+import gatework
 from cases import Case, case
-from gatework import cell, cells, exp, log, stop, tanh
+from gatework import (
+    cell,
+    cells,
+    exp,
+    hard_sigmoid,
+    log,
+    log_sigmoid,
+    maximum,
+    minimum,
+    relu,
+    softplus,
+    stop,
+    tanh,
+    where,
+)
 from gatework.backends.reference import run, run_backward
 from gatework.compiler.derive import RULES, derive
 from gatework.compiler.ir import Graph
@@ -93,6 +108,35 @@ def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "tanh", lambda g, y, a: (g * (1.0 - 1.001 * y * y),))
     with pytest.raises(AssertionError, match="d "):
         check_gradients(case(cells.get("lstm").graph), True, False, 1e-12)
+
+
+# Where a function has no slope, it has the derivative that its docstring names.
+KINKS = {
+    "abs": (lambda x: gatework.abs(x), 0.0, 0.0),
+    "relu": (lambda x: relu(x), 0.0, 0.0),
+    "maximum, the first stopped": (lambda x: maximum(stop(x), x), 0.5, 1.0),
+    "maximum, the second stopped": (lambda x: maximum(x, stop(x)), 0.5, 0.0),
+    "minimum, the first stopped": (lambda x: minimum(stop(x), x), 0.5, 1.0),
+    "minimum, the second stopped": (lambda x: minimum(x, stop(x)), 0.5, 0.0),
+    "max over equal units": (lambda x: x * 0 + gatework.max(x), 0.5, 1.0),
+    "softplus": (lambda x: softplus(x), 0.0, 0.5),
+    "log_sigmoid": (lambda x: log_sigmoid(x), 0.0, 0.5),
+    "hard_sigmoid, its upper end": (lambda x: hard_sigmoid(x), 3.0, 0.0),
+    "where, its condition": (lambda x: where(x > 0, x, 0.1 * x), 0.0, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_derivatives_where_there_is_no_slope(name: str) -> None:
+    function, at, slope_there = KINKS[name]
+
+    @cell(width={"x": "H"})
+    def kink(x, h, W):
+        return function(x)
+
+    x, ones = np.full((1, 1, 2), at), np.ones((1, 1, 2))
+    found = run_backward(kink.graph, {"H": 2}, {"x": x}, {"h": np.zeros((1, 2))}, {}, {"h": ones}, {})
+    np.testing.assert_allclose(found.inputs["x"], slope_there, rtol=1e-12, err_msg=name)
 
 
 def test_there_is_a_rule_for_every_operation() -> None:
