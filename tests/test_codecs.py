@@ -82,6 +82,8 @@ def test_labels_are_numbered_in_the_order_of_numbers_or_of_the_alphabet() -> Non
     assert labels.typed() == [-1, 9, 10]
     assert from_json(labels.to_json()) == labels
     assert Labels().fit(["b", "10", "9"]).classes == ["10", "9", "b"]
+    alike = ["001", "01", "1", "1.0", "1.00", "9"]  # in this order whatever the hash seed
+    assert Labels().fit(reversed(alike)).classes == alike
 
 
 @pytest.mark.parametrize("method", ["standard", "range", "robust", "none"])

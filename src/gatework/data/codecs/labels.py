@@ -58,9 +58,10 @@ class Labels(Codec[Iterable[str | None], np.ndarray]):
 
 
 def class_names(labels: Iterable[str | None]) -> list[str]:
-    """The different labels in order; rows without one are left out."""
+    """The different labels in order; equal numbers ("1", "1.0") by alphabet. Rows without a label are left out."""
     names = {name for name in labels if name is not None}
-    return sorted(names, key=float if all(map(_is_number, names)) else str)
+    numbers = all(map(_is_number, names))
+    return sorted(names, key=lambda name: (float(name) if numbers else 0.0, name))
 
 
 def _is_number(text: str) -> bool:
