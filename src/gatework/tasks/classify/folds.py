@@ -7,6 +7,7 @@ source, so that it prepares its data as any training does.
 from __future__ import annotations
 
 import itertools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,12 +39,16 @@ def rounds(task: Classify, source: Source, count: int, hold_out: bool) -> list[R
 def _by_label(rows: Rows, options: ClassifyOptions, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     groups = rows.groups(options.group if options.split == "group" else None)
     labels = np.array(rows.labels.to_list())
-    for label in np.unique(labels):
-        if len(np.unique(groups[labels == label])) < 2:
-            raise DataError(
-                f"{rows.source}: label {str(label)!r} has one row, or copies of one; no fold can both learn and test it"
-            )
-    return folds(len(rows), count, labels=labels.tolist(), groups=groups, seed=options.seed)
+    alone = [label for label in np.unique(labels) if len(np.unique(groups[labels == label])) < 2]
+    always = np.isin(labels, alone)  # as in a training, what no part can both learn and test is learned
+    rest = np.flatnonzero(~always)
+    if alone:
+        text = (
+            f"{rows.source}: label {str(alone[0])!r} has one row, or copies of one: it is learned in every fold, and "
+        )
+        warnings.warn(text + f"tested in none ({len(alone)} such labels)", stacklevel=4)
+    pairs = folds(len(rest), count, labels=labels[rest].tolist(), groups=groups[rest], seed=options.seed)
+    return [(np.sort(np.append(rest[kept], np.flatnonzero(always))), rest[held]) for kept, held in pairs]
 
 
 def _by_time(rows: Rows, column: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
