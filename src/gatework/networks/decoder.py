@@ -32,7 +32,7 @@ class Decoder(nn.Module):
     """An embedding, recurrent layers, attention after them, and a head.
 
         decoder = Decoder(Embedding(V, 32), Encoder(options, 32), Symbols(64, V), AttentionLayer(64, M))
-        memory = decoder.attention.memory(encoded, lengths)
+        memory = decoder.attention.memory(encoded, lengths)     # encoded (B, S, M): an encoder's outputs, transposed
         logits, weights, states = decoder(targets, memory)      # (T, B) -> (T, B, V), (B, T, S)
 
     As attention comes after the recurrence (Luong et al. 2015, without input feeding), a whole sequence runs in the

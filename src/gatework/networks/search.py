@@ -1,7 +1,10 @@
 """Search: what a decoder writes, one symbol after another; likeliest, by a beam, or drawn.
 
-    state, last = decoder.begin(memory, start, beam.places), ...
-    best = search(decoder, state, last, Beam(5, end=2), limit=80, count=3, alpha=0.6)
+    beam = Beam(5, end=2)
+    state = decoder.begin(memory, start, beam.places)       # start: states that an encoder ended with, or {}
+    last = torch.full((B, beam.places), first)              # the symbol that is read before any is written
+    best = search(decoder, state, last, beam, limit=80, count=3, alpha=0.6)
+    best[0][0].ids                                          # of row 0, the likeliest; ends with symbol 2
 
 `unroll` is the only loop over steps. A *choice* (choices.py) is a strategy: it starts the places and takes candidates.
 A *rule* (rules.py) is a pure function on scores. Letters: B rows, K places of each, C candidates, V symbols, t symbols

@@ -31,9 +31,9 @@ def program(
         p.forward(Rows.rectangle(10, 2), {"x": x}, {}, weights).history["h"]        # (20, 4)
 
     `recompute` saves memory: gates are computed again in the backward pass instead of being kept. `GATEWORK_ISA` forces
-    an instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why. Raises ShapeError
-    for a type other than float32 and float64,
-    OptionError for a device other than "cpu".
+    an instruction set, or with "reference" the interpreter. `p.describe()` says what runs and why.
+
+    Raises: ShapeError for a type other than float32 and float64, OptionError for a device other than "cpu".
     """
     if device != "cpu":
         raise OptionError(f"there are programs for the device cpu, not for {device!r}")
