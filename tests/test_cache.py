@@ -286,3 +286,15 @@ def test_instruction_sets_do_not_share_entries(folder: Path) -> None:
     for isa in HERE:
         Pair(cells.get("mgu").graph, Setting(T=1, B=1, isa=isa)).forward(train=False)
     assert len([p for p in folder.iterdir() if p.name.startswith("mgu")]) == len(HERE)
+
+
+def test_a_copy_under_another_name_is_another_cells_code(folder: Path) -> None:
+    """An entry is bound to its name: what somebody copied runs for no other cell."""
+    assert cache.write("lstm-forward", "a" * 32, b"code of the one")
+    entry = folder / f"lstm-forward-{'a' * 32}.o"
+    for name, key in (("gru-forward", "a" * 32), ("lstm-forward", "b" * 32)):
+        copied = folder / f"{name}-{key}.o"
+        copied.write_bytes(entry.read_bytes())
+        copied.chmod(0o600)
+        assert cache.read(name, key) is None
+    assert cache.read("lstm-forward", "a" * 32) == b"code of the one"

@@ -396,3 +396,27 @@ def test_a_layer_keeps_its_shape_and_refuses_what_is_no_rate_or_no_reset() -> No
         gatework.LSTM(I, H, zoneout="h")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"reset says yes or no for each step; it holds 0\.5"):
         layer(torch.randn(3, 2, I), reset=torch.full((3, 2), 0.5))
+
+
+def test_values_without_a_derivative_are_returned_and_leave_gradients_as_they_are() -> None:
+    """A comparison, what `stop` holds, a function of the call's number."""
+
+    @gatework.cell(per={"rate": "call"}, width={"rate": "1"})
+    def mixed(x: Any, rate: Any, h: Any, W: Any) -> Any:
+        keep = 1.0 / (1.0 + rate * rate)
+        old = gatework.stop(h)
+        n = gatework.tanh(W.n(h, x)) + 0.1 * old
+        fire = n > 0.5
+        return keep * h + (1 - keep) * n * gatework.where(fire, 1.0, 0.5)
+
+    torch.manual_seed(0)
+    layer, found = gatework.Recurrent(mixed, 4, 5), []
+    for every in (False, True):
+        x = torch.randn(6, 2, 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        layer.zero_grad()
+        output, _, *values = layer(x, rate=0.5, return_all=every)
+        output.sum().backward()
+        found.append([x.grad, *(p.grad.clone() for p in layer.parameters())])
+    assert {"old_l0", "keep_l0", "fire_l0"} <= set(values[0])
+    for plain, asked in zip(*found, strict=True):
+        torch.testing.assert_close(plain, asked, rtol=0, atol=0)

@@ -400,3 +400,17 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="euler cannot be saved, as no file may hold so much"):
         gatework.save(gatework.Recurrent(euler, 2, 3), tmp_path / "euler.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_streams_beyond_all_memory_change_nothing(tmp_path: Path, x: np.ndarray) -> None:
+    runner = runtime.load(saved("stack", tmp_path)[1])
+    runner.step(x[0])
+    kept = runner.state
+    for call in (lambda: runner.reset(2**62), lambda: runner.keep([0], new=10**15), lambda: runner.reset(10**30)):
+        with pytest.raises(ShapeError, match="there is no memory for the states of"):
+            call()
+    odd: list[Any] = [None, 7, "ab", [], [{}], [{}, {}], [kept[0]], [{"h": [[1.0], [2.0, 3.0]]}, kept[1]]]
+    for given in odd:
+        with pytest.raises(ShapeError):
+            runner.state = given
+    assert runner.batch == B and np.array_equal(runner.state[0]["h"], kept[0]["h"])

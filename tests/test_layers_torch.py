@@ -132,7 +132,11 @@ def test_lengths_are_what_packing_gives(kind: str, batch_first: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_steps_and_no_sequences(kind: str) -> None:
-    layer = PAIRS[kind][1](3, 4, 2, bidirectional=True)
+    torchs, layer = (made(3, 4, 2, bidirectional=True) for made in PAIRS[kind])
+    for made in (torchs, layer):
+        with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0 in RNN"):
+            made(torch.zeros(0, 2, 3))
+    layer = gatework.Recurrent(layer.graph, 3, 4, 2, bidirectional=True)
     for steps, batch in ((0, 2), (3, 0), (0, 0)):
         x = torch.randn(steps, batch, 3, requires_grad=True)
         output, states = layer(x)
@@ -336,3 +340,10 @@ def test_copies_and_pickles(kind: str) -> None:
 def test_the_mode_is_torchs(kind: str, options: dict) -> None:
     theirs, ours = twins(kind, 3, 4, **options)
     assert ours.mode == theirs.mode
+
+
+@pytest.mark.parametrize("kind", ["GRU", "RNN"])
+def test_arguments_of_other_layers_are_refused_in_torchs_words(kind: str) -> None:
+    for made in (getattr(nn, kind), getattr(gatework, kind)):
+        with pytest.raises(ValueError, match="proj_size argument is only supported for LSTM"):
+            made(3, 4, proj_size=2)

@@ -19,7 +19,7 @@ from gatework import errors
 from gatework.extras import explained
 
 if TYPE_CHECKING:
-    from gatework import cells, keras, runtime
+    from gatework import cells, keras, layers, runtime
     from gatework.compiler.lang import (
         abs,
         cell,
@@ -76,6 +76,7 @@ __all__ = [
     "gelu",
     "hard_sigmoid",
     "keras",
+    "layers",
     "log",
     "log1p",
     "log_sigmoid",
@@ -128,7 +129,7 @@ _PUBLIC = tuple(__all__)
 
 
 def _starred(name: str) -> bool:
-    needed = _NEEDS.get(_HOME.get(name, ""), ())
+    needed = _NEEDS.get(_HOME.get(name, f"gatework.{name}"), ())
     return name != "keras" and not hasattr(builtins, name) and all(map(_installed, needed))
 
 

@@ -14,6 +14,7 @@ import sys
 from typing import NoReturn
 
 from gatework.errors import OptionError
+from gatework.extras import explained
 
 
 def _refuse(found: str, cause: BaseException | None = None) -> NoReturn:
@@ -27,7 +28,7 @@ try:
     import keras as _keras
 except ModuleNotFoundError as error:
     if error.name not in ("tensorflow", "jax", "openvino", "mlx"):
-        raise
+        raise explained(error) from error
     sys.modules.pop("keras", None)
     _refuse(f"Keras is set to {error.name}, which is not installed", error)
 

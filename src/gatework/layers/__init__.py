@@ -1,4 +1,8 @@
-"""Recurrent layers as torch modules."""
+"""Recurrent layers as torch modules.
+
+model = gatework.layers.from_torch(model)      # nn.LSTM, nn.GRU, nn.RNN and their cells become gatework's
+model = gatework.layers.to_torch(model)        # and back
+"""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class Backward(Prepared):
         self.need, layout = need, frame.layout
         self.zeros = [torch.zeros(1, w, dtype=self.dtype) for w in binding.widths]
         self.states = [
-            (layout.histories.get(s), layout.d_histories[s], layout.cotangents[s], w)
+            (layout.histories.get(s), layout.d_histories.get(s), layout.cotangents.get(s), w)
             for s, w in zip(binding.states, binding.widths, strict=True)
         ]
         self.wanted = [self.wish(name) for name in (*binding.steps, *binding.sequences)]
@@ -281,10 +281,12 @@ class Backward(Prepared):
         if history is not None:
             kept = saved.histories[k]
             table[history], table[history + 1] = kept.data_ptr(), kept.stride(0)
-        table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
-        table[d + 1] = 0 if along is None else along.stride(0)
+        if d is not None:  # else nothing that the loss feels goes through the state, as through a comparison
+            table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
+            table[d + 1] = 0 if along is None else along.stride(0)
         running = torch.zeros(self.rows.batch, width, dtype=self.dtype) if last is None else last.clone()
-        table[ct] = running.data_ptr()
+        if ct is not None:
+            table[ct] = running.data_ptr()
         return running
 
     def point_input(self, word: int | None, wanted: bool, shape: tuple[int, int], zeros: bool) -> Tensor | None:

@@ -15,6 +15,7 @@ from torch.types import Device
 from gatework.errors import OptionError
 from gatework.layers.batches import Lengths
 from gatework.layers.call import Reset, States
+from gatework.layers.errors import LayerError
 from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
@@ -30,7 +31,9 @@ class _Compat(Recurrent):
 
     def __init__(self, cell: str, arguments: dict[str, Any], **options: Unpack[Options]):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
-        self.twin(**arguments, device="meta")  # its checks and warnings, without memory
+        odd: Any = options  # of torch's arguments those that only some of its layers have: it refuses them in its words
+        more = {name: odd.pop(name) for name in ("proj_size",) if name in odd}
+        self.twin(**arguments, **more, device="meta")  # its checks and warnings, without memory
         self.__dict__["arguments"] = tuple(arguments)
         proj_size = arguments.pop("proj_size", 0)
         nonlinearity = arguments.pop("nonlinearity", None)
@@ -56,11 +59,16 @@ class _Compat(Recurrent):
         """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
         asked = lengths is not None or reset is not None or return_all or inputs
         given = input.data if isinstance(input, PackedSequence) else input
+        if isinstance(input, Tensor) and input.dim() in (2, 3) and not self._steps(input):
+            raise LayerError("Expected sequence length to be larger than 0 in RNN")
         elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
         if elsewhere and not asked and self.native:
             output, last = self.torchs_layer()(input, states)
             return output, last if isinstance(last, tuple) else (last,)
         return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
+
+    def _steps(self, input: Tensor) -> int:
+        return input.shape[1 if self.batch_first and input.dim() == 3 else 0]
 
     @property
     def native(self) -> bool:

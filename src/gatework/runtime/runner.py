@@ -79,11 +79,15 @@ class Runner:
                     for name, start in self._start(layer, d, self.batch).items():
                         own[name][rows] = start[rows]
             return
-        self.batch = self.batch if batch is None else _count("reset(batch)", batch)
-        count = self.batch
-        self._states = (
-            [] if count is None else [[self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers]
-        )
+        count = self.batch if batch is None else _count("reset(batch)", batch)
+        self._states, self.batch = [] if count is None else self._fresh(count), count
+
+    def _fresh(self, count: int) -> list[list[dict[str, np.ndarray]]]:
+        """The states of so many streams before their first step."""
+        try:
+            return [[self._start(x, d, count) for d in range(len(x.weights))] for x in self.layers]
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise ShapeError(f"there is no memory for the states of {count:,} streams") from error
 
     def keep(self, rows: ArrayLike, new: int = 0) -> None:
         """Go on with these streams, in this order, and begin `new` more after them: for streams that come and go.
@@ -96,11 +100,12 @@ class Runner:
         """
         self._check_one_way("streams to keep")
         self._leave_streams()
-        chosen, kept, layers = self._chosen(rows), self._states, self.layers
-        self.reset(len(chosen) + _count("keep(new)", new))
-        for k in range(len(layers) if len(chosen) else 0):
-            for name, values in self._states[k][0].items():
-                values[: len(chosen)] = kept[k][0][name][chosen]
+        chosen = self._chosen(rows)
+        fresh = self._fresh(len(chosen) + _count("keep(new)", new))
+        for k in range(len(self.layers) if len(chosen) else 0):
+            for name, values in fresh[k][0].items():
+                values[: len(chosen)] = self._states[k][0][name][chosen]
+        self._states, self.batch = fresh, len(chosen) + int(new)
 
     def _chosen(self, rows: ArrayLike) -> np.ndarray:
         """Streams as numbers."""
@@ -147,14 +152,14 @@ class Runner:
         if not fits or len(given) != len(self.layers):
             got = f"{len(given)} entries" if fits else f"{given!r:.60}"
             raise ShapeError(f"state is a list with a dict of states for each of {len(self.layers)} layers; got {got}")
-        shapes_ = [np.shape(values) for values in given[0].values()]
-        batch = shapes_[0][0] if shapes_ and shapes_[0] else 0
-        for k, (layer, states) in enumerate(zip(self.layers, given, strict=True)):
+        states = [[{n: np.array(self._array(v, f"state {n!r}")) for n, v in own.items()}] for own in given]
+        first = next(iter(states[0][0].values()), np.zeros(0))
+        batch = first.shape[0] if first.ndim else 0
+        for k, (layer, (own,)) in enumerate(zip(self.layers, states, strict=True)):
             expected = {s.name: (batch, size(layer.sizes, s.width)) for s in layer.graph.states}
-            shapes_ = {name: np.shape(values) for name, values in states.items()}
+            shapes_ = {name: values.shape for name, values in own.items()}
             if shapes_ != expected:
                 raise ShapeError(f"the states of layer {k} must be {expected}; got {shapes_}")
-        states = [[{n: np.array(self._array(v, f"state {n!r}")) for n, v in own.items()}] for own in given]
         self.batch, self._states = batch, states
 
     def step(self, x: np.ndarray, **inputs: ArrayLike) -> np.ndarray:
@@ -222,7 +227,10 @@ class Runner:
         return flat.reshape(steps, batch, self.output_size)
 
     def _array(self, values: ArrayLike, what: str) -> np.ndarray:
-        found = np.asarray(values)
+        try:
+            found = np.asarray(values)
+        except ValueError as error:  # rows of unequal length
+            raise ShapeError(f"{what} is no array: {error}") from error
         if found.dtype.kind not in REAL:
             raise ShapeError(f"{what} must hold real numbers; got {found.dtype}")
         return np.ascontiguousarray(found, self.dtype)

@@ -1,9 +1,9 @@
 """Compiled code on disk, in a directory that its owner alone can write.
 
-An entry is `NAME-KEY.o`: 32 bytes of SHA-256 over the rest, then the object file. One that is damaged, or does not
-belong to the user alone, is ignored and made again. Entries appear by renaming, so processes that write the same one do
-not meet; the oldest go when there are too many. `GATEWORK_CACHE` names another directory; empty, nothing is cached. A
-disk that is full or read-only is no error. `GATEWORK_DEBUG=compile` says why nothing is cached.
+An entry is `NAME-KEY.o`: 32 bytes of SHA-256 over its name and the rest, then the object file. One that is damaged, or
+does not belong to the user alone, is ignored and made again. Entries appear by renaming, so processes that write the
+same one do not meet; the oldest go when there are too many. `GATEWORK_CACHE` names another directory; empty, nothing is
+cached. A disk that is full or read-only is no error. `GATEWORK_DEBUG=compile` says why nothing is cached.
 """
 
 from __future__ import annotations
@@ -65,7 +65,12 @@ def read(name: str, key: str) -> bytes | None:
         data = path.read_bytes()
     except OSError:
         return None
-    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
+    return data[32:] if _sum(path.name, data[32:]) == data[:32] else None
+
+
+def _sum(name: str, image: bytes) -> bytes:
+    """A checksum that binds an entry to its name: a copy under another one is not that other cell's code."""
+    return hashlib.sha256(name.encode() + b"\0" + image).digest()
 
 
 def write(name: str, key: str, image: bytes) -> bool:
@@ -85,7 +90,7 @@ def write(name: str, key: str, image: bytes) -> bool:
         return False
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(image).digest() + image)
+            file.write(_sum(f"{name}-{key}.o", image) + image)
         os.replace(temporary, folder / f"{name}-{key}.o")
     except OSError:
         Path(temporary).unlink(missing_ok=True)
