@@ -64,7 +64,7 @@ def answers() -> str:
 
 
 def write(rows: list[dict[str, Any]], as_json: bool, target: TextIO | None = None) -> None:
-    """Rows as lines of JSON, or as CSV (RFC 4180 but for the line ends) with a header."""
+    """Rows as lines of JSON, or as CSV (RFC 4180, except for the line ends) with a header."""
     if as_json:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False, default=str), file=target)

@@ -107,7 +107,7 @@ OPTIONS = {
 
 
 def sizes(layer: Recurrent, given: Mapping[str, int] | None) -> dict[str, int]:
-    """Numbers for a layer's width symbols, but for the input's."""
+    """Numbers for a layer's width symbols, except the input's."""
     if given is not None and not isinstance(given, Mapping):
         raise OptionError(f'sizes gives numbers for width symbols, as in {{"heads": 4}}; got {given!r}')
     if given and given.get("H", layer.hidden_size) != layer.hidden_size:

@@ -82,7 +82,7 @@ class Memory:
         return found
 
     def buffer(self, name: str, elements: int) -> np.ndarray:
-        """At least so many elements; zero when new, aligned to cache lines."""
+        """At least this number of elements; zero when new, aligned to cache lines."""
         found = self.buffers.get(name)
         if found is None or found.size < elements:
             found = self.buffers[name] = aligned_zeros(elements, self.dtype)

@@ -1,4 +1,4 @@
-"""A call that is ready but for the caller's addresses: a script, its memory, and the table of slots that it reads.
+"""A call that is ready except for the caller's addresses: a script, its memory, and the table of slots that it reads.
 
 Checking arrays and describing them to machine code costs more than a small kernel takes. A `Launch` has done all this
 once, for one layout of rows; each call stores addresses in its table and runs.
