@@ -22,6 +22,7 @@ _TRAIN = (
     "tensorboard",
     "optuna",
     "captum",
+    "fastexcel",
 )
 
 EXTRAS: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,9 @@ from gatework.errors import DataError, OptionError
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # texts of a million characters
 
 DELIMITERS = ",\t;|"
+NO_QUOTE = "none"
+MOST_ABOVE = 30  # lines in which the names of the columns are looked for
+SEP = re.compile(r'^"?sep=(.)"?\r?\n', re.IGNORECASE)
 BAD_ROWS = ("refuse", "skip", "join")
 
 
@@ -26,6 +30,7 @@ def read_delimited(
     delimiter: str | None = None,
     header: bool | None = None,
     bad_rows: str = "refuse",
+    quote: str | None = None,
 ) -> Table:
     """A table whose columns are all text.
 
@@ -34,18 +39,27 @@ def read_delimited(
         header: whether the first row names the columns; None works it out (see `has_header`).
         bad_rows: what to do with rows that have another number of fields than the rest: "refuse" names them,
             "skip" leaves them out, "join" appends a lone field to the last field of the row above.
+        quote: the character around fields that hold the delimiter; None is ", "none" takes every character as it is.
+
+    A first line such as "sep=;" names the delimiter. Titles and comments (#) above the names of the columns are left
+    out, and a note says so.
 
     Raises: DataError that names the line.
     """
     if bad_rows not in BAD_ROWS:
         raise OptionError(f"bad_rows cannot be {bad_rows!r}; there are: {', '.join(BAD_ROWS)}")
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter) or find_delimiter(text)
+    text, told = _without_sep(text)
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter) or told or find_delimiter(text)
     if len(delimiter.encode()) != 1:
         raise OptionError(f"delimiter={delimiter!r}: one character of ASCII stands between fields, such as ; or tab")
-    quoted = delimiter != "\t" or _quoted_tabs(text)
-    frame = _fast(text, delimiter, quoted)
+    quoted = quote or ('"' if delimiter != "\t" or _quoted_tabs(text) else NO_QUOTE)
+    if quoted != NO_QUOTE and len(quoted.encode()) != 1:
+        raise OptionError(f"quote={quote!r}: one character of ASCII stands around fields, or none")
+    above = 0 if header is False else _above(text, delimiter)
+    text = "\n" * above + text.split("\n", above)[above]  # blank lines, so that places stay right
+    frame = None if above or told else _fast(text, delimiter, quoted)
     first = frame.row(0) if frame is not None and frame.height else ()
-    if frame is None or (_suspicious(frame) and not _whole(text, delimiter, frame)):
+    if frame is None or (_suspicious(frame) and not _whole(text, delimiter, frame, quoted)):
         records = list(_records(text, source, delimiter, quoted))
         lines, rows = _even(records, source, bad_rows)
         frame = pl.DataFrame(list(zip(*rows, strict=True)), schema=[f"column_{i + 1}" for i in range(len(rows[0]))])
@@ -54,7 +68,45 @@ def read_delimited(
         place = _counted(text, source, frame.height, delimiter, quoted)
     if header is None:
         header = has_header(frame)
-    return _named(frame, header, first, source, place, delimiter)
+    table = _named(frame, header, first, source, place, delimiter)
+    return table.note(f"{above} line(s) above the names of the columns are left out") if above else table
+
+
+def _without_sep(text: str) -> tuple[str, str | None]:
+    """The text with Excel's first line "sep=;" made blank, and the delimiter that it names."""
+    found = SEP.match(text)
+    return ("\n" + text[found.end() :], found[1]) if found else (text, None)
+
+
+def _above(text: str, delimiter: str) -> int:
+    """How many lines stand above the names of the columns: comments of another width, and titles of one cell.
+
+    They count only where the next line has a name in each column, and no number.
+    """
+    lines = text.split("\n", MOST_ABOVE)[:MOST_ABOVE]
+    if not lines[0].startswith("#") and not _alone(lines[0], delimiter):
+        return 0
+    width = _usual([_fields(line, delimiter) for line in lines[1:] if line.strip()] or [1])
+    end = 0
+    while end < len(lines) - 1 and (
+        not lines[end].strip(f"{delimiter} \r")
+        or _alone(lines[end], delimiter)
+        or (lines[end].startswith("#") and _fields(lines[end], delimiter) != width)
+    ):
+        end += 1
+    names = next(csv.reader([lines[end].strip("\r")], delimiter=delimiter), [])
+    named = len(names) == width > 1 and all(name.strip() and not _is_number(name) for name in names)
+    return end if named else 0
+
+
+def _alone(line: str, delimiter: str) -> bool:
+    """Whether a line has one filled cell, the first."""
+    cells = next(csv.reader([line.strip("\r")], delimiter=delimiter), [])
+    return bool(cells and cells[0].strip()) and not any(cell.strip() for cell in cells[1:])
+
+
+def _is_number(cell: str) -> bool:
+    return cell.strip().replace(".", "", 1).replace(",", "", 1).lstrip("-").isdigit()
 
 
 def _named(frame: pl.DataFrame, header: bool, first: tuple, source: str, place: Callable, delimiter: str) -> Table:
@@ -82,7 +134,9 @@ def find_delimiter(text: str) -> str:
         if counts and min(counts) == max(counts) > most:
             best, most = delimiter, counts[0]
     if most == 1 and head:
-        best = max(DELIMITERS, key=lambda delimiter: head[0].count(delimiter))
+        names = head[0] if not head[0].startswith("#") and any(each in head[0] for each in DELIMITERS) else head[-1]
+        best = max(DELIMITERS, key=lambda delimiter: names.count(delimiter))
+        return best if best in names else ","
     return best if head and best in head[0] else ","
 
 
@@ -98,8 +152,8 @@ def has_header(frame: pl.DataFrame) -> bool:
     return True
 
 
-def _fast(text: str, delimiter: str, quoted: bool) -> pl.DataFrame | None:
-    quote = '"' if quoted else None
+def _fast(text: str, delimiter: str, quoted: str) -> pl.DataFrame | None:
+    quote = None if quoted == NO_QUOTE else quoted
     try:
         data = text.encode()
         frame = pl.read_csv(data, separator=delimiter, quote_char=quote, has_header=False, infer_schema=False)
@@ -114,19 +168,20 @@ def _suspicious(frame: pl.DataFrame) -> bool:
     return frame.to_series(frame.width - 1).null_count() > 0
 
 
-def _whole(text: str, delimiter: str, frame: pl.DataFrame) -> bool:
+def _whole(text: str, delimiter: str, frame: pl.DataFrame, quoted: str) -> bool:
     """Whether each line of a text without quotes has all its fields: then nulls are empty cells, not short rows."""
-    if '"' in text or "\r" in text.replace("\r\n", ""):
+    if '"' in text or quoted in text or "\r" in text.replace("\r\n", ""):
         return False
     lines = pl.Series(text.split("\n"), dtype=pl.String)
     counts = lines.filter(lines.str.strip_chars("\r") != "").str.count_matches(delimiter, literal=True)
     return len(counts) == frame.height and bool((counts == frame.width - 1).all())
 
 
-def _records(text: str, source: str, delimiter: str, quoted: bool) -> Iterator[tuple[str, list[str]]]:
+def _records(text: str, source: str, delimiter: str, quoted: str) -> Iterator[tuple[str, list[str]]]:
     """(where it starts, fields) of every row that is not blank; see `_start`."""
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=False)
+    quoting = csv.QUOTE_NONE if quoted == NO_QUOTE else csv.QUOTE_MINIMAL
+    mark = '"' if quoted == NO_QUOTE else quoted
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, quotechar=mark)
     line = 1
     try:
         for row, fields in enumerate(reader, 1):
@@ -201,7 +256,7 @@ def _lines(lines: list[str]) -> Callable[[int], str]:
     return lambda row: lines[row]
 
 
-def _counted(text: str, source: str, height: int, delimiter: str, quoted: bool) -> Callable[[int], str]:
+def _counted(text: str, source: str, height: int, delimiter: str, quoted: str) -> Callable[[int], str]:
     """Line of a row: the same number where every row is one line; else counted when somebody asks."""
     if text.count("\n") + (not text.endswith("\n")) == height:
         return lambda row: f"line {row + 1}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 ABSENT = ("", "na", "n/a", "#n/a", "n.a.", "nan", "<na>", "null", "none", "nil", "?", "-", "--", ".")
+CURRENCY = "[$€£¥₹%]"
 SPACES = "[\u0020\u00a0\u202f\u2009'\u2019]"  # between thousands: "1 234,50" and "1'234.50"
 GROUPED = r"^[+-]?\d{1,3}(GROUP\d{3})+(POINT\d+)?$"
 WHOLE = r"^[+-]?\d+(POINT\d+)?$"
@@ -36,6 +37,7 @@ def read_numbers(text: pl.Series, delimiter: str | None = None) -> Numerals:
     separator of thousands.
     """
     text = text.str.strip_chars().fill_null("")
+    text = text.str.replace(rf"^([+-]?)\s*{CURRENCY}\s*|\s*{CURRENCY}$", "${1}") if _priced(text) else text
     absent = text.str.to_lowercase().is_in(ABSENT)
     plain = Numerals(text.cast(pl.Float64, strict=False), absent)
     filled = int((~absent).sum())
@@ -45,6 +47,10 @@ def read_numbers(text: pl.Series, delimiter: str | None = None) -> Numerals:
     ways = ways if delimiter == ";" else ways[::-1]
     best = min(ways, key=lambda way: int(way.bad.sum()))
     return best if int(best.bad.sum()) < min(int(plain.bad.sum()), filled // 2 + 1) else plain
+
+
+def _priced(text: pl.Series) -> bool:
+    return bool(text.head(100).str.contains(CURRENCY).any())
 
 
 def _written(text: pl.Series, absent: pl.Series, point: str, group: str) -> Numerals:

@@ -6,6 +6,7 @@ Long tables have a row per series and time; wide tables a column per series.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -209,13 +210,17 @@ def inspect_panel(
     static column; options of `read_table`.
     """
     table = read_table(unindexed(source, time), **reading)
-    covariates = covariates or {}
+    covariates = {role: whole_names(names, table.columns) for role, names in (covariates or {}).items()}
+    target = whole_names(target, table.columns)
     ahead = bool(covariates.get("future"))
     if ahead and channels is not None:
         table = _with_targets(table, target)
     others = [name for names in covariates.values() for name in names]
     time, targets, series = find_columns(table, time, target, series, others)
     chosen = f"time is {time!r}, target is {listed(targets)}" + (f", series is {series!r}" if series else "")
+    chosen += (
+        f"; {table.counter!r} numbers the rows and is left out" if table.counter not in {None, time, *targets} else ""
+    )
     found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
     times = read_times(table, time, date_format, Frequency.parse(frequency).whole_days if frequency else None)
     names, owners, unnamed = _owners(table, series, targets)
@@ -237,6 +242,8 @@ def inspect_panel(
     firsts = firsts if channels is None else 0 * firsts  # later rows: what they say about the time before counts too
     panel = replace(whole, covariates=beside, zoned=times.zoned).between(firsts, ends)
     filled = _rows_between(whole, grid, firsts, ends)
+    if np.isnan(values).all() and any(each.level == "error" for each in odd):
+        return panel, found  # that it is constant, and too short, follows from that
     return panel, [*found, *_described(data, panel, filled, grid, frequency), *_beyond(whole, grid, ends, ahead)]
 
 
@@ -292,7 +299,7 @@ def find_columns(
             f"{table.source} has no column of dates (it has {listed(table.columns)}); name it: "
             "time=COLUMN, or add a column of step numbers (1, 2, 3, ...) where there are no dates"
         )
-    free = [name for name in table.columns if name not in {time, *taken}]
+    free = [name for name in table.columns if name not in {time, table.counter, *taken}]
     targets = list(target) or [name for name in free if _is_numeric(table, name)]
     if not targets:
         raise DataError(
@@ -303,6 +310,19 @@ def find_columns(
             f"with series={series!r} the target is one column, not {listed(targets)}; name it: target=COLUMN"
         )
     return time, targets, series
+
+
+def whole_names(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """The names of columns that hold commas, at which a list of names was divided, made whole again."""
+    whole: list[str] = []
+    names = list(names)
+    while names:
+        ends = range(len(names), 1, -1)
+        joined = {re.sub(r"\s*,\s*", ",", name): name for name in columns if "," in name}
+        end = next((n for n in ends if ",".join(names[:n]) in joined and names[0] not in columns), 1)
+        whole.append(joined[",".join(names[:end])] if end > 1 else names[0])
+        names = names[end:]
+    return whole
 
 
 def _samples(table: Table, names: Sequence[str]) -> str:

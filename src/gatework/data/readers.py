@@ -16,6 +16,7 @@ from gatework.data.files import decode, must_exist, read_bytes, read_text
 from gatework.data.given import column_of
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
+from gatework.extras import explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,12 @@ class Reading(TypedDict, total=False):
     delimiter: str | None
     header: bool | None
     bad_rows: str
+    quote: str | None
 
 
+ZIP = "a zip archive"
+BINARY = {b"PK\x03\x04": ZIP, b"\xd0\xcf\x11\xe0": "excel", b"%PDF": "a PDF document", b"\x89PNG": "a picture"}
+BINARY |= {b"\xff\xd8\xff": "a picture", b"SQLite format 3": "a database", b"7z\xbc\xaf": "a 7z archive"}
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled")
 
 
@@ -46,17 +51,18 @@ def read_table(
     delimiter: str | None = None,
     header: bool | None = None,
     bad_rows: str = "refuse",
+    quote: str | None = None,
 ) -> Table:
     """Rows from a file, a folder or a frame.
 
     Example: `read_table("reviews.csv").columns` is `["review", "sentiment"]`; `.where(0)` is "reviews.csv, line 2".
 
     Args:
-        source: a path (csv, tsv, jsonl, parquet, lines of text, each also as .gz; a folder of texts), a polars or
+        source: a path (csv, tsv, jsonl, parquet, xlsx, lines of text, each also as .gz; a folder of texts), a polars or
             pandas frame, or a mapping of columns.
         format: one of FORMATS; None goes by the name, else by the content. "lines" gives one column "text";
             "labelled" splits each line after its first word into "label" and "text".
-        encoding, delimiter, header, bad_rows: see `read_text`, `read_delimited`.
+        encoding, delimiter, header, bad_rows, quote: see `read_text`, `read_delimited`.
 
     Raises: DataError that names file, line and what to do.
     """
@@ -69,7 +75,9 @@ def read_table(
     if path.is_dir():
         return _read_folder(path, encoding)
     data = read_bytes(path)
-    kind = format or SUFFIXES.get(_suffix(path)) or _sniff(data)
+    kind = _binary(data, str(path)) or format or SUFFIXES.get(_suffix(path)) or _sniff(data)
+    if kind == "excel":
+        return _read_excel(data, str(path))
     if kind == "parquet":
         return _read_parquet(data, str(path))
     text = decode(data, str(path), encoding).removeprefix("\ufeff")
@@ -78,7 +86,35 @@ def read_table(
     if kind in ("lines", "labelled"):
         return _read_lines(text, str(path), kind if format else None)
     delimiter = delimiter or ("\t" if kind == "tsv" else None)
-    return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows)
+    return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows, quote=quote)
+
+
+def _binary(data: bytes, source: str) -> str | None:
+    """ "excel" for its files; an error for other files that are known to be no text."""
+    what = next((what for start, what in BINARY.items() if data.startswith(start)), None)
+    if what == ZIP and b"xl/" in data:
+        return "excel"
+    if what is not None and what != "excel":
+        raise DataError(f"{source} is {what}, not a table; save its table as .csv, .xlsx, .jsonl or .parquet")
+    return what
+
+
+def _read_excel(data: bytes, source: str) -> Table:
+    """The first sheet that has rows; a note says which, and how many others there are."""
+    try:
+        import fastexcel
+    except ImportError as error:
+        raise explained(error) from error
+    try:
+        sheets = fastexcel.read_excel(data).sheet_names
+        frame = pl.read_excel(io.BytesIO(data), sheet_name=sheets[0], raise_if_empty=False)
+    except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{source}: not a whole Excel file ({str(error).splitlines()[0]}); save it again") from None
+    if not frame.height:
+        raise DataError(f"{source}: the sheet {sheets[0]!r} has no rows; move the table to the first sheet")
+    others = f" (not read: {listed(sheets[1:])}; to read one of them, move it to the front)" if sheets[1:] else ""
+    notes = (f"sheet {sheets[0]!r}{others}", f"columns: {listed(frame.columns)}")
+    return Table(frame, source, lambda row: f"row {row + 2} of the sheet", notes)
 
 
 def _suffix(path: Path) -> str:
@@ -153,7 +189,18 @@ def _json(line: str, source: str, number: int) -> Any:
         raise DataError(f"{source}, {place}: not JSON ({error.msg}); each line must be one object") from None
 
 
+def _fields_of(record: dict, prefix: str = "") -> dict:
+    """Objects within an object as fields of their own: {"doc": {"text": "a"}} has the field "doc.text"."""
+    if not any(isinstance(value, dict) for value in record.values()):
+        return {prefix + name: value for name, value in record.items()} if prefix else record
+    flat: dict = {}
+    for name, value in record.items():
+        flat |= _fields_of(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
+    return flat
+
+
 def _columns(records: list[dict]) -> dict[str, list]:
+    records = [_fields_of(record) for record in records]
     names = dict.fromkeys(name for record in records for name in record)
     flat = lambda value: json.dumps(value) if isinstance(value, dict | list) else value  # noqa: E731
     return {name: [flat(record.get(name)) for record in records] for name in names}
@@ -244,13 +291,22 @@ def infer_columns(table: Table, text: str | None = None, label: str | None = Non
     if label is not None:
         table.column(label, "label", _named_like(table, LABEL_NAMES, {text}) or "")
     text = text or _named_like(table, TEXT_NAMES, {label}) or _longest(table, {label})
-    label = label or _named_like(table, LABEL_NAMES, {text}) or _fewest(table, {text})
+    label = named = label or _named_like(table, LABEL_NAMES, {text})
+    label = label or _fewest(table, {text})
     if label is None:
         have = listed(table.columns)
         raise DataError(
             f"{table.source} has no column of labels beside {text!r} (columns: {have}); name one with label="
         )
-    return text, label, table.note(f"text is column {text!r}, label is column {label!r}")
+    guessed = "" if named else _others(table, text, label)
+    return text, label, table.note(f"text is column {text!r}, label is column {label!r}{guessed}")
+
+
+def _others(table: Table, text: str, label: str) -> str:
+    """What else could be the label, where its column was guessed by what it holds."""
+    most = max(2 * table.column(label).n_unique(), 20)
+    others = [name for name in table.columns if name not in (text, label) and 1 < table.column(name).n_unique() <= most]
+    return f", but {listed(others)} would fit too: if one of them is meant, pass label={others[0]}" if others else ""
 
 
 def infer_text(table: Table, text: str | None = None) -> str:
@@ -269,7 +325,8 @@ def _text_column(table: Table, name: str) -> None:
 
 
 def _named_like(table: Table, names: tuple[str, ...], taken: set) -> str | None:
-    lower = {name.lower(): name for name in table.columns if name not in taken}
+    free = [name for name in table.columns if name not in taken]
+    lower = {name.lower().rpartition(".")[2]: name for name in free} | {name.lower(): name for name in free}
     return next((lower[name] for name in names if name in lower), None)
 
 

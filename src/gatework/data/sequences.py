@@ -195,12 +195,13 @@ def _found(table: Table, names: tuple[str, ...]) -> str | None:
 
 def _long(table: Table, id: str, time: str | None, label: str | None, labelled: bool) -> Sequences:
     """A row per step: rows of one id form a sequence, in the order of the time column."""
+    counter = table.counter
     table = _sorted(table, id, time)
     ids = table.strings(id)
     if labelled and label is None:
         have = listed(table.columns)
         raise DataError(f"{table.source} has no column that looks like a label (columns: {have}); name one with label=")
-    channels = tuple(name for name in table.columns if name not in (id, time, label))
+    channels = tuple(name for name in table.columns if name not in (id, time, label, counter))
     if not channels:
         raise DataError(f"{table.source} has no channel beside id {id!r}, time {time!r} and label {label!r}")
     values = np.stack([table.numbers(name).to_numpy() for name in channels], axis=1).astype(np.float32)
@@ -265,8 +266,9 @@ def _one_label(table: Table, label: str, ragged: Ragged, ids: pl.Series) -> pl.S
 
 def _wide(table: Table, label: str | None, labelled: bool) -> Sequences:
     """A sequence of one channel per row, as the UCR archive's .tsv: the label first, then the values."""
-    label = label or _found(table, LABEL_NAMES) or (table.columns[0] if labelled else None)
-    steps = [name for name in table.columns if name != label]
+    free = [name for name in table.columns if name != table.counter]
+    label = label or _found(table, LABEL_NAMES) or (free[0] if labelled and free else None)
+    steps = [name for name in table.columns if name not in (label, table.counter)]
     values = np.stack([table.numbers(name).to_numpy() for name in steps], axis=1).astype(np.float32)
     labels = (
         table.strings(label) if label in table.columns else pl.Series("label", [None] * len(table), dtype=pl.String)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +20,9 @@ def listed(names: list[str], limit: int = 12) -> str:
     """The names with commas between, the first of many."""
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+UNNAMED = re.compile(r"^(Unnamed: 0(\.\d+)?|column_1|)$")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,15 @@ class Table:
     def columns(self) -> list[str]:
         return self.frame.columns
 
+    @property
+    def counter(self) -> str | None:
+        """The first column where it has no name and numbers the rows: what the index of a frame becomes in a file."""
+        name = self.columns[0] if self.columns else ""
+        if not UNNAMED.match(name) or self.format.get("header") is False:
+            return None
+        numbers = self.frame[name].cast(pl.Int64, strict=False)
+        return None if numbers.null_count() or numbers.n_unique() < len(self) else name
+
     def where(self, row: int) -> str:
         """Source and place of a row of this table, for messages."""
         return f"{self.source}, {self.place_of(row)}"
@@ -61,7 +75,7 @@ class Table:
         near = did_you_mean(name, self.columns)
         other = f"{role}={nearest(name, self.columns) or guess or 'COLUMN'}"
         opening = f"{near} Then say" if near else "; name the one that is meant:"
-        return f"{opening} {other} (in a command: --set {other})"
+        return f"{opening} {other} (in a command: --set {shlex.quote(other)})"
 
     def strings(self, name: str) -> pl.Series:
         """A column as text; missing values stay null, whole floats lose their ".0"."""

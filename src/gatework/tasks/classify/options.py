@@ -47,6 +47,7 @@ class ClassifyOptions(NumericOptions):
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
     header: bool | None = option(None, "whether the first row names the columns", panel="data", role="reading")
+    quote: str | None = option(None, 'what stands around fields; none: "', panel="data", role="reading")
     bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
     bad_labels: str = option(
         "refuse",

@@ -103,7 +103,7 @@ def kind_of(source: Any, options: ClassifyOptions) -> str:
 
 def reading(options: ClassifyOptions) -> dict[str, Any]:
     """The options that say how a file is read."""
-    return {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "header", "bad_rows")}
+    return {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "header", "bad_rows", "quote")}
 
 
 def _kind_of_table(table: Table, options: ClassifyOptions) -> str:

@@ -31,6 +31,7 @@ from gatework.tasks.forecast.parts import (
 )
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale, within
 
+READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote", "date_format")
 MOST_LINES = 5  # of series that an error lists
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
 NO_VALUE = "has a value to forecast and one to go on from; choose other valid_windows or test_windows"
@@ -87,7 +88,7 @@ class SeriesTask(Task):
         if isinstance(source, Panel):
             return source, []
         options = self.options
-        reading = {name: getattr(options, name) for name in ("format", "encoding", "delimiter", "date_format")}
+        reading = {name: getattr(options, name) for name in READING}
         columns = {"time": options.time, "target": options.target, "series": options.series}
         extra = {"covariates": options.covariates, "channels": self.channels, "identity": options.identity}
         return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
@@ -187,7 +188,7 @@ class SeriesTask(Task):
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
             panel, found = self.inspected(source)
-            if panel is None:
+            if panel is None or (np.isnan(panel.values).all() and any(each.level == "error" for each in found)):
                 return found
             self.options = replace(self.options, **settled(panel, self.options))
             self._refuse_values(panel)
