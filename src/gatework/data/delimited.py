@@ -7,10 +7,12 @@ import io
 import itertools
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import polars as pl
 
+from gatework.data.files import COLUMNS, must_fit
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -21,6 +23,7 @@ NO_QUOTE = "none"
 MOST_ABOVE = 30  # lines in which the names of the columns are looked for
 SEP = re.compile(r'^"?sep=(.)"?\r?\n', re.IGNORECASE)
 BAD_ROWS = ("refuse", "skip", "join")
+WIDE = "name another delimiter, or give a row per step"
 
 
 def read_delimited(
@@ -55,6 +58,7 @@ def read_delimited(
     quoted = quote or ('"' if delimiter != "\t" or _quoted_tabs(text) else NO_QUOTE)
     if quoted != NO_QUOTE and len(quoted.encode()) != 1:
         raise OptionError(f"quote={quote!r}: one character of ASCII stands around fields, or none")
+    _must_be_bounded(text, source, delimiter, quoted)
     above = 0 if header is False else _above(text, delimiter)
     text = "\n" * above + text.split("\n", above)[above]  # blank lines, so that places stay right
     frame = None if above or told else _fast(text, delimiter, quoted)
@@ -109,6 +113,15 @@ def _is_number(cell: str) -> bool:
     return cell.strip().replace(".", "", 1).replace(",", "", 1).lstrip("-").isdigit()
 
 
+def _must_be_bounded(text: str, source: str, delimiter: str, quoted: str) -> None:
+    """Refuses what would end the process: a first row of too many fields, or more cells than memory holds."""
+    if text.count(delimiter, 0, text.find("\n") + 1 or None) >= COLUMNS:
+        _, fields = next(_records(text, source, delimiter, quoted), ("", []))
+        if len(fields) > COLUMNS:
+            raise DataError(f"{source}, line 1: {len(fields):,} fields; {COLUMNS:,} are read at most: {WIDE}")
+    must_fit(4 * len(text) + 50 * (text.count(delimiter) + text.count("\n")))
+
+
 def _named(frame: pl.DataFrame, header: bool, first: tuple, source: str, place: Callable, delimiter: str) -> Table:
     names = [str(cell or f"column_{i + 1}").strip() for i, cell in enumerate(first)]
     if header and len(set(names)) < len(names):
@@ -142,11 +155,11 @@ def find_delimiter(text: str) -> str:
 
 def has_header(frame: pl.DataFrame) -> bool:
     """False if a cell of the first row is a number, is long, or stands in its own column again; else True."""
-    for name in frame.columns:
-        first = frame[name][0]
+    for column in frame.iter_columns():
+        first = column[0]
         if first is None:
             continue
-        again = (frame[name].slice(1) == first).sum()
+        again = (column.slice(1) == first).sum()
         if again or len(first) > 60 or first.strip().replace(".", "", 1).lstrip("-").isdigit():
             return False
     return True
@@ -230,9 +243,8 @@ def _uneven(bad: list[tuple[str, list[str]]], width: int, source: str) -> str:
 
 
 def _usual(widths: list[int]) -> int:
-    return max(
-        set(widths), key=lambda width: (widths.count(width) if len(set(widths)) < 50 else 0, -widths.index(width))
-    )
+    counts = Counter(widths)
+    return max(counts, key=lambda width: counts[width] if len(counts) < 50 else 0)  # of equals the first in the file
 
 
 def _fields(line: str, delimiter: str) -> int:

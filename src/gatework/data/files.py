@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gatework.data.suggest import did_you_mean
 from gatework.errors import DataError
 
+COLUMNS = 20_000  # of a table, and channels of a sequence
+UNPACKED, RATIO = 100 << 20, 100  # what a compressed file may become: so many bytes, or so many times its own size
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file, unzipped if its name ends in .gz.
 
-    Raises: DataError if the file is missing (with the nearest name beside it), a folder, unreadable, damaged or empty.
+    Raises: DataError if the file is missing (with the nearest name beside it), a folder, a pipe, unreadable, damaged or
+    empty, if it does not fit in memory, or if a small file unpacks to a huge one.
     """
     path = Path(path)
     must_exist(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device, and data are read more than once; write them to a file first")
     try:
-        data = path.read_bytes()
-        if data and path.suffix == ".gz":
-            data = gzip.decompress(data)
+        with in_memory(str(path)):
+            must_fit(path.stat().st_size)
+            data = path.read_bytes()
+            if data and path.suffix == ".gz":
+                data = _unpacked(path, len(data))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: the compressed file is damaged or cut short ({error}); fetch it again") from None
     except OSError as error:
@@ -33,6 +43,40 @@ def read_bytes(path: str | Path) -> bytes:
     if not data.strip():
         raise DataError(f"{path} is empty ({len(data)} bytes); give a file with at least one row")
     return data
+
+
+def _unpacked(path: Path, size: int) -> bytes:
+    """The content of a .gz file of so many bytes, read no further than is believable: text packs 3 to 30 times."""
+    with gzip.open(path) as file:
+        data = file.read(max(UNPACKED, RATIO * size) + 1)
+    believable(len(data), size, str(path))
+    return data
+
+
+def believable(unpacked: int, packed: int, source: str) -> None:
+    """A DataError for packed bytes that become so many that they are hardly data."""
+    most = max(UNPACKED, RATIO * packed)
+    if unpacked > most:
+        raise DataError(f"{source}: {packed:,} bytes unpack to more than {most:,}, hardly data: look into it first")
+
+
+@contextmanager
+def in_memory(source: str) -> Iterator[None]:
+    """Around the reading of a source: a DataError where memory ends."""
+    try:
+        yield
+    except MemoryError:
+        raise DataError(
+            f"{source} needs more memory than this process may have; give fewer rows, or more memory"
+        ) from None
+
+
+def must_fit(size: int) -> None:
+    """A MemoryError unless so many bytes can be had now. Libraries in Rust end the process where they get none."""
+    try:
+        mmap.mmap(-1, max(size, 1)).close()  # reserved and given back, never written
+    except (OSError, OverflowError) as error:
+        raise MemoryError from error
 
 
 def must_exist(path: Path) -> None:
@@ -59,6 +103,8 @@ def decode(data: bytes, source: str, encoding: str | None = None) -> str:
         raise DataError(f"{source}: Python knows no encoding called {encoding!r}; {hint}") from None
     except UnicodeDecodeError as error:
         raise DataError(_wrong_encoding(data, source, error)) from None
+    except ValueError as error:  # of codecs that are not for files, such as idna
+        raise DataError(f"{source}: cannot be read as {encoding!r} ({error}); try utf-8, latin-1, cp1252") from None
 
 
 def _marked(data: bytes) -> str:

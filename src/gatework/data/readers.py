@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -12,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.delimited import read_delimited
-from gatework.data.files import decode, must_exist, read_bytes, read_text
+from gatework.data.files import COLUMNS, believable, decode, in_memory, must_exist, must_fit, read_bytes, read_text
 from gatework.data.given import column_of
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
@@ -72,21 +74,22 @@ def read_table(
         return _from_memory(source)
     path = Path(source)
     must_exist(path)
-    if path.is_dir():
-        return _read_folder(path, encoding)
-    data = read_bytes(path)
-    kind = _binary(data, str(path)) or format or SUFFIXES.get(_suffix(path)) or _sniff(data)
-    if kind == "excel":
-        return _read_excel(data, str(path))
-    if kind == "parquet":
-        return _read_parquet(data, str(path))
-    text = decode(data, str(path), encoding).removeprefix("\ufeff")
-    if kind == "jsonl":
-        return _read_jsonl(text, str(path))
-    if kind in ("lines", "labelled"):
-        return _read_lines(text, str(path), kind if format else None)
-    delimiter = delimiter or ("\t" if kind == "tsv" else None)
-    return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows, quote=quote)
+    with in_memory(str(path)):
+        if path.is_dir():
+            return _read_folder(path, encoding)
+        data = read_bytes(path)
+        kind = _binary(data, str(path)) or format or SUFFIXES.get(_suffix(path)) or _sniff(data)
+        if kind == "excel":
+            return _read_excel(data, str(path))
+        if kind == "parquet":
+            return _read_parquet(data, str(path))
+        text = decode(data, str(path), encoding).removeprefix("\ufeff")
+        if kind == "jsonl":
+            return _read_jsonl(text, str(path))
+        if kind in ("lines", "labelled"):
+            return _read_lines(text, str(path), kind if format else None)
+        delimiter = delimiter or ("\t" if kind == "tsv" else None)
+        return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows, quote=quote)
 
 
 def _binary(data: bytes, source: str) -> str | None:
@@ -105,16 +108,24 @@ def _read_excel(data: bytes, source: str) -> Table:
         import fastexcel
     except ImportError as error:
         raise explained(error) from error
+    _must_unpack_well(data, source)
     try:
         sheets = fastexcel.read_excel(data).sheet_names
         frame = pl.read_excel(io.BytesIO(data), sheet_name=sheets[0], raise_if_empty=False)
-    except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
+    except (fastexcel.FastExcelError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{source}: not a whole Excel file ({str(error).splitlines()[0]}); save it again") from None
     if not frame.height:
         raise DataError(f"{source}: the sheet {sheets[0]!r} has no rows; move the table to the first sheet")
     others = f" (not read: {listed(sheets[1:])}; to read one of them, move it to the front)" if sheets[1:] else ""
     notes = (f"sheet {sheets[0]!r}{others}", f"columns: {listed(frame.columns)}")
     return Table(frame, source, lambda row: f"row {row + 2} of the sheet", notes)
+
+
+def _must_unpack_well(data: bytes, source: str) -> None:
+    """Refuses a workbook that says of itself that it unpacks to something huge."""
+    if data.startswith(b"PK"):
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            believable(sum(entry.file_size for entry in archive.infolist()), len(data), source)
 
 
 def _suffix(path: Path) -> str:
@@ -156,7 +167,7 @@ def _plain(column: pd.Series) -> pl.Series:
 def _read_parquet(data: bytes, source: str) -> Table:
     try:
         frame = pl.read_parquet(io.BytesIO(data))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         cause = str(error).splitlines()[0]
         raise DataError(f"{source}: not a whole parquet file ({cause}); was it cut short? Fetch it again") from None
     if not frame.height:
@@ -165,6 +176,13 @@ def _read_parquet(data: bytes, source: str) -> Table:
 
 
 def _read_jsonl(text: str, source: str) -> Table:
+    try:
+        return _table_of(text, source)
+    except RecursionError:
+        raise DataError(f"{source}: lists or objects within others, nested too deeply to be data") from None
+
+
+def _table_of(text: str, source: str) -> Table:
     records, lines = [], []
     if text.lstrip().startswith("["):
         records = _json(text, source, 1)
@@ -177,7 +195,7 @@ def _read_jsonl(text: str, source: str) -> Table:
     for number, record in zip(lines, records, strict=True):
         if not isinstance(record, dict):
             raise DataError(f'{source}, line {number}: {str(record)[:40]!r} is not an object like {{"text": "..."}}')
-    frame = pl.DataFrame(_columns(records), strict=False)
+    frame = _frame(records, source)
     return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
 
 
@@ -187,6 +205,8 @@ def _json(line: str, source: str, number: int) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {number + error.lineno - 1}, character {error.colno}"
         raise DataError(f"{source}, {place}: not JSON ({error.msg}); each line must be one object") from None
+    except ValueError as error:  # Python's limit of digits
+        raise DataError(f"{source}, line {number}: a number is too long ({error}); write it in quotes") from None
 
 
 def _fields_of(record: dict, prefix: str = "") -> dict:
@@ -199,11 +219,26 @@ def _fields_of(record: dict, prefix: str = "") -> dict:
     return flat
 
 
-def _columns(records: list[dict]) -> dict[str, list]:
+def _frame(records: list[dict], source: str) -> pl.DataFrame:
     records = [_fields_of(record) for record in records]
     names = dict.fromkeys(name for record in records for name in record)
-    flat = lambda value: json.dumps(value) if isinstance(value, dict | list) else value  # noqa: E731
-    return {name: [flat(record.get(name)) for record in records] for name in names}
+    cells = len(names) * len(records)
+    if len(names) > COLUMNS or cells > 1_000_000 + 100 * sum(map(len, records)):
+        what = f"{len(records):,} objects have {len(names):,} different fields"
+        raise DataError(f"{source}: {what}; give all the same, at most {COLUMNS:,}")
+    must_fit(100 * cells)
+    try:
+        columns = {name: [_flat(record.get(name)) for record in records] for name in names}
+        return pl.DataFrame(columns, strict=False)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{source}: holds half a character ({error.object[error.start]!r}); write it anew") from None
+
+
+def _flat(value: Any) -> Any:
+    """A value as a cell: lists and objects as JSON, whole numbers beyond 64 bits as text."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return str(value) if type(value) is int and not -(2**63) <= value < 2**63 else value
 
 
 def _read_lines(text: str, source: str, kind: str | None) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.arrays import described, matrices, nested, refuse_kinds, unstacked
-from gatework.data.files import read_text
+from gatework.data.files import COLUMNS, in_memory, read_text
 from gatework.data.finding import Finding
 from gatework.data.given import given_labels, kind_of_names
 from gatework.data.ragged import Ragged
@@ -108,7 +108,11 @@ def from_arrays(arrays: Sequence | np.ndarray, labels: object = None, channels: 
 
 def read_ts(path: str | Path, encoding: str | None = None) -> Sequences:
     """The .ts format of aeon and the UCR / UEA archive: channels between colons, values between commas, label last."""
-    lines = read_text(path, encoding).split("\n")
+    with in_memory(str(path)):
+        return _read_ts(path, read_text(path, encoding).split("\n"))
+
+
+def _read_ts(path: str | Path, lines: list[str]) -> Sequences:
     header, start = _ts_header(lines, str(path))
     if header.get("timestamps", "false").lower() == "true":
         raise DataError(
@@ -118,6 +122,10 @@ def read_ts(path: str | Path, encoding: str | None = None) -> Sequences:
     rows, labels, numbers = [], [], []
     for number, line in enumerate(lines[start:], start + 1):
         if line.strip() and not line.startswith("#"):
+            if line.count(":") > COLUMNS:
+                raise DataError(
+                    f"{path}, line {number}: more than {COLUMNS:,} channels; a colon stands between channels"
+                )
             parts = line.strip().split(":")
             labels.append(parts.pop().strip() if has_label else None)
             rows.append(_ts_row(parts, str(path), number))

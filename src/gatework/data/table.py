@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -55,6 +56,11 @@ class Table:
         numbers = self.frame[name].cast(pl.Int64, strict=False)
         return None if numbers.null_count() or numbers.n_unique() < len(self) else name
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each column stands: a frame looks through all of its names for one."""
+        return {name: place for place, name in enumerate(self.columns)}
+
     def where(self, row: int) -> str:
         """Source and place of a row of this table, for messages."""
         return f"{self.source}, {self.place_of(row)}"
@@ -66,10 +72,10 @@ class Table:
     def column(self, name: str, role: str = "", guess: str = "") -> pl.Series:
         """A column by name. The error for a missing one lists those that exist and, where the column's `role` is given
         ("text"), says how another is named for it: the nearest name, else `guess`."""
-        if name not in self.columns:
+        if name not in self._places:
             advice = self._advice(name, role, guess) if role else did_you_mean(name, self.columns)
             raise DataError(f"{self.source} has no column {name!r}: it has {listed(self.columns)}{advice}")
-        return self.frame[name]
+        return self.frame.to_series(self._places[name])
 
     def _advice(self, name: str, role: str, guess: str) -> str:
         near = did_you_mean(name, self.columns)
@@ -81,7 +87,7 @@ class Table:
         """A column as text; missing values stay null, whole floats lose their ".0"."""
         series = self.column(name)
         series = series.fill_nan(None) if series.dtype.is_float() else series
-        if series.dtype.is_float() and (series.drop_nulls() == series.drop_nulls().round(0)).all():
+        if series.dtype.is_float() and _whole(series.drop_nulls()):
             series = series.cast(pl.Int64)
         return series.cast(pl.String)
 
@@ -128,3 +134,8 @@ class Table:
 
     def note(self, *notes: str) -> Table:
         return replace(self, notes=(*self.notes, *notes))
+
+
+def _whole(numbers: pl.Series) -> bool:
+    """Whether all are whole numbers of 64 bits."""
+    return bool(((numbers == numbers.round(0)) & (numbers.abs() < 2.0**63)).all())
