@@ -58,7 +58,7 @@ def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], *
         action(**fixed, given=given, **{name: value for name, value in values.items() if name in names})
 
     parameters = [*own, *flags]
-    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
 

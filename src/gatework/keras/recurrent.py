@@ -269,7 +269,7 @@ class Recurrent(Fused):
     @property
     def step(self) -> RecurrentCell:
         """The cell that holds the weights."""
-        return self.cell  # type: ignore[return-value]
+        return self.cell
 
     def own_loop(self, sequences: Tensor, initial_state: States, mask: Mask, training: bool) -> Any:
         """Keras' loop over the reference's step, with the masks of one call."""

@@ -96,7 +96,7 @@ def side_by_side(parts: int, size: int, width: int, dtype: torch.dtype) -> tuple
 
 def joined(whole: Tensor, parts: list[Tensor]) -> Tensor:
     """What torch.cat(parts, 1) would give, if the parts were written side by side: `whole`, without a copy."""
-    return _Joined.apply([whole], *parts)  # type: ignore[return-value]
+    return _Joined.apply([whole], *parts)
 
 
 class _Joined(torch.autograd.Function):

@@ -47,7 +47,7 @@ class RowMax(torch.autograd.Function):
         return most
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         values, rows, most = ctx.saved_tensors
         return gradient[rows].mul_(values == most[rows]), None, None
 

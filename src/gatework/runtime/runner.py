@@ -23,7 +23,7 @@ States = list[dict[str, np.ndarray]]
 
 
 def _count(what: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise ShapeError(f"{what} is a number of streams, 0 or more; got {value!r}")
     return int(value)
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "Evaluated", "Finding", "Metric", "Page", "Parts", "Round", "Shard", "Step", "Task", "Usage"]
 
+Examples = TypeVar("Examples")  # what data are encoded as: one part of them
+Batch = TypeVar("Batch")
+Model = TypeVar("Model", bound=nn.Module)
 Source = Any  # a path, a data frame, or rows in memory; each task says which it reads
 
 
@@ -59,15 +62,15 @@ def ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(Generic[Examples]):
     """Encoded examples: what is learned from, what choices are made on, what is read once at the end."""
 
-    train: Any
-    valid: Any
-    test: Any = None
+    train: Examples
+    valid: Examples
+    test: Examples | None = None
 
     @property
-    def last(self) -> tuple[str, Any]:
+    def last(self) -> tuple[str, Examples]:
         """The part that results are told on: test where there is one, else valid."""
         return ("valid", self.valid) if self.test is None else ("test", self.test)
 
@@ -121,7 +124,7 @@ class NoOptions(Options):
     """Where there is nothing to choose."""
 
 
-class Task(ABC):
+class Task(ABC, Generic[Examples, Batch, Model]):
     """How files become examples, examples batches, batches a loss, and weights an answer.
 
     kind = get(name)
@@ -153,7 +156,7 @@ class Task(ABC):
     # -- data -----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
+    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts[Examples]:
         """Reads, refuses bad data, splits, fits tokenizer / labels / scaler (kept on the task), and encodes."""
 
     @abstractmethod
@@ -161,14 +164,14 @@ class Task(ABC):
         """Every fault of the data at once, without training."""
 
     @abstractmethod
-    def examples(self, source: Source) -> Any:
+    def examples(self, source: Source) -> Examples:
         """New data, encoded with what `prepare` or `restore` set."""
 
     def assets(self) -> dict[str, str]:
         """File name -> text of all that the run folder must keep besides options and weights."""
         return {}
 
-    def restore(self, assets: Mapping[str, str]) -> None:  # noqa: B027 (nothing, where `assets` gives nothing)
+    def restore(self, assets: Mapping[str, str]) -> None:
         """Takes back what `assets` gave."""
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
@@ -178,7 +181,7 @@ class Task(ABC):
     # -- model ----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def build(self) -> nn.Module:
+    def build(self) -> Model:
         """A fresh model; after `prepare` or `restore`."""
 
     # -- training: none of these changes the task; the model gets gradients, no more ----------------------------
@@ -187,49 +190,49 @@ class Task(ABC):
         """Whether an epoch learns the validation part too, which from then on settles nothing."""
         return False
 
-    def joined(self, parts: Parts) -> Any:
+    def joined(self, parts: Parts[Examples]) -> Examples:
         """The examples of such an epoch: training and validation part."""
         raise NotImplementedError
 
     @abstractmethod
-    def batches(self, examples: Any, epoch: int, shard: Shard) -> Sequence[Any]:
+    def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
         """The epoch's batches, in an order that (options.seed, epoch) alone decide; this process' share of each.
 
         What is random inside a batch is drawn from torch's global generator, whose state the checkpoint holds.
         """
 
     @abstractmethod
-    def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
+    def loss(self, model: Model, batch: Batch, carry: dict[str, Tensor]) -> Step:
         """The batch's loss; `carry` is what the step before gave, detached, and empty when an epoch starts."""
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def settle(self, model: nn.Module, examples: Any) -> None:  # noqa: B027 (most tasks have nothing to settle)
+    def settle(self, model: Model, examples: Examples) -> None:
         """Sets what validation rows decide beside the weights, in the model's buffers, which are saved with them:
         thresholds, shares of a mixture, widths of intervals. After each epoch that has not learned these rows."""
 
     @abstractmethod
-    def measure(self, model: nn.Module, examples: Any) -> dict[str, float]:
+    def measure(self, model: Model, examples: Examples) -> dict[str, float]:
         """All metrics, "loss" among them; the model is in evaluation mode and no gradient is kept. Changes nothing."""
 
-    def watched(self, model: nn.Module, examples: Any) -> dict[str, float]:
+    def watched(self, model: Model, examples: Examples) -> dict[str, float]:
         """What the history says about the validation part: `measure`, and where "loss" is not what training makes small
         (the model is more than its network), `NETWORK_LOSS` too. Changes nothing."""
         return self.measure(model, examples)
 
-    def final_measures(self, model: nn.Module, examples: Any) -> dict[str, float]:
+    def final_measures(self, model: Model, examples: Examples) -> dict[str, float]:
         """Further metrics that take too long for every epoch: told once, at the end of a training or of new data."""
         return {}
 
-    def contenders(self, model: nn.Module, examples: Any) -> list[Contender]:
+    def contenders(self, model: Model, examples: Examples) -> list[Contender]:
         """The model, then each of its parts alone, on the same examples; with `sums`, so that they can be compared."""
         return [Contender("model", self.measure(model, examples), role="model")]
 
-    def baselines(self, parts: Parts) -> list[Contender]:
+    def baselines(self, parts: Parts[Examples]) -> list[Contender]:
         """Simple methods, fitted on the training part and measured on `parts.last`."""
         return []
 
-    def simple(self, examples: Any) -> list[Contender]:
+    def simple(self, examples: Examples) -> list[Contender]:
         """Those baselines that need no training data: what an evaluation on other data stands beside."""
         return []
 
@@ -238,17 +241,17 @@ class Task(ABC):
         where these have none; here the ratio of two, sum / count."""
         return ratio(sums[..., 0], sums[..., 1])
 
-    def blocks(self, examples: Any) -> np.ndarray | None:
+    def blocks(self, examples: Examples) -> np.ndarray | None:
         """[G]: the block of each row of `Contender.sums`. What depends on each other is in one block (windows of a
         series). None: each row stands for itself."""
         return None
 
-    def remarks(self, examples: Any) -> list[str]:
+    def remarks(self, examples: Examples) -> list[str]:
         """What limits a comparison on these examples, in sentences: examples that the metric leaves out."""
         return []
 
     @abstractmethod
-    def predict(self, model: nn.Module, source: Source) -> list[dict[str, Any]]:
+    def predict(self, model: Model, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source; further keywords are the fields of `Predicting`."""
 
     def evaluated(self, trained: Trained, source: Source | None, how: Options) -> Evaluated:
@@ -257,9 +260,10 @@ class Task(ABC):
         `source` is None where no data was named."""
         raise OptionError(f"runs of {self.name!r} have one evaluation")
 
-    def some(self, examples: Any, count: int) -> Any:
+    def some(self, examples: Examples, count: int) -> Examples:
         """At most `count` of the examples, spread over all of them: measured like validation, they show the gap."""
-        return examples.take(np.unique(np.linspace(0, len(examples) - 1, count).astype(np.int64)))
+        whole: Any = examples  # with `take`, unless a task says otherwise here
+        return whole.take(np.unique(np.linspace(0, len(whole) - 1, count).astype(np.int64)))
 
     def origin(self) -> str:
         """Where `predict` without a source starts from, in words; for tasks that need no data."""
@@ -267,11 +271,11 @@ class Task(ABC):
 
     # -- pages ------------------------------------------------------------------------------------------------
 
-    def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
+    def sections(self, model: Model, parts: Parts[Examples]) -> dict[str, Any]:
         """What only this task's report shows: confusion matrix, samples, worst errors; JSON-able."""
         return {}
 
-    def facts(self, parts: Parts) -> dict[str, Any]:
+    def facts(self, parts: Parts[Examples]) -> dict[str, Any]:
         """What the report says of the data; JSON-able."""
         return {}
 

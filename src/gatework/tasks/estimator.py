@@ -128,7 +128,7 @@ def _named_parameters(cls: type[Estimator]) -> Callable[..., None]:
         inspect.Parameter(name, KEYWORD, default=value, annotation=types[name])
         for name, value in cls._defaults().items()
     ]
-    __init__.__signature__ = inspect.Signature([first, *(each for each in own if each.kind == KEYWORD), *named])  # pyright: ignore[reportFunctionMemberAccess]
+    __init__.__signature__ = inspect.Signature([first, *(each for each in own if each.kind == KEYWORD), *named])
     return __init__
 
 

@@ -196,10 +196,10 @@ def learn_pairs(texts: list[str], size: int, lower: bool) -> Tokenizer:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     learned = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
-    learned.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    learned.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    learned.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learned.decoder = decoders.ByteLevel()
     if lower:
-        learned.normalizer = normalizers.Lowercase()  # type: ignore[assignment]
+        learned.normalizer = normalizers.Lowercase()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False

@@ -153,7 +153,7 @@ class ClassifyOptions(NumericOptions):
 
     epochs: int | None = option(
         None, "passes over the data; none: 10 for texts, more for few sequences", panel="training", low=0
-    )  # pyright: ignore[reportIncompatibleVariableOverride]
+    )
 
     def validate(self) -> None:
         super().validate()

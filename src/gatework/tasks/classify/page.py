@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gatework.pages import words
 from gatework.pages.picture import FAINT, OURS, Picture, column, picture
 from gatework.tasks.base import Page, Source, Task, Usage
+from gatework.tasks.classify.examples import Batch, Examples
+from gatework.tasks.classify.model import Classifier
 from gatework.tasks.classify.options import ClassifyExplaining
 from gatework.training.options import Options
 
@@ -30,7 +32,7 @@ words.know(
 )
 
 
-class ClassifyPages(Task):
+class ClassifyPages(Task[Examples, Batch, Classifier]):
     """The part of the task that pages and explanations ask for."""
 
     Explaining = ClassifyExplaining

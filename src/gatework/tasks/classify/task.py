@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatework.data.augment import Augmentation
 from gatework.data.batching import pieces
@@ -47,7 +47,7 @@ class Classify(ClassifyPages):
     metric = Metric("accuracy", higher=True)
     Predicting = ClassifyPredicting
     answers = "label, confidence, and the probability of each label in a column p_LABEL"
-    options: ClassifyOptions  # pyright: ignore[reportIncompatibleVariableOverride]
+    options: ClassifyOptions
     encoder: Encoder
 
     def __init__(self, options: ClassifyOptions):
@@ -267,7 +267,7 @@ class Classify(ClassifyPages):
     def joined(self, parts: Parts) -> Examples:
         return parts.train  # `prepare` joined them, so that vocabulary and n-grams are of both
 
-    def build(self) -> nn.Module:
+    def build(self) -> Classifier:
         tokenizer = self.encoder.tokenizer
         size = None if tokenizer is None else len(tokenizer)
         channels, pieces = len(self.encoder.channels), self.encoder.by_pieces
@@ -298,7 +298,7 @@ class Classify(ClassifyPages):
         changes = Augmentation.of(self.options)
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard, changes)
 
-    def loss(self, model: nn.Module, batch: Batch, carry: dict[str, Tensor]) -> Step:
+    def loss(self, model: Classifier, batch: Batch, carry: dict[str, Tensor]) -> Step:
         return Step(self._loss(model(batch), batch.labels), len(batch.labels))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -306,13 +306,12 @@ class Classify(ClassifyPages):
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def logits(self, model: nn.Module, examples: Examples) -> np.ndarray:
+    def logits(self, model: Classifier, examples: Examples) -> np.ndarray:
         """[n, K], in the order of the examples."""
         return self._logits(model, examples)[0]
 
-    def _logits(self, model: nn.Module, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    def _logits(self, model: Classifier, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         """[n, K] of the model and of its network alone, in the order of the examples."""
-        assert isinstance(model, Classifier)
         whole, alone = np.zeros((2, len(examples), len(self.encoder.classes)), np.float32)
         order = np.argsort(examples.inputs.lengths, kind="stable")
         for start in range(0, len(order), EVALUATION_BATCH):
@@ -321,14 +320,13 @@ class Classify(ClassifyPages):
             whole[rows], alone[rows] = model.mixed(logits, batch).numpy(), logits.numpy()
         return whole, alone
 
-    def _judged(self, model: nn.Module, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _judged(self, model: Classifier, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [n, K] and predicted classes [n]."""
-        return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)  # type: ignore[union-attr]
+        return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)
 
-    def settle(self, model: nn.Module, examples: Examples) -> None:
+    def settle(self, model: Classifier, examples: Examples) -> None:
         """The n-grams' share, unless it was given; then of the model and each of its parts the temperature and, with
         `tune_threshold`, the decision."""
-        assert isinstance(model, Classifier)
         network, grams, labels = self._logits(model, examples)[1], examples.offsets, examples.labels
         if grams is not None and self.options.ngram_share is None:
             rows = None if self._weights is None else self._weights.numpy()[labels]
@@ -342,9 +340,8 @@ class Classify(ClassifyPages):
         for _, logits, decision in self._parts_of(model, examples):
             decision.copy_(torch.from_numpy(tuned_decision(logits, examples.labels)))
 
-    def _parts_of(self, model: nn.Module, examples: Examples) -> Iterator[tuple[str, np.ndarray, Tensor]]:
+    def _parts_of(self, model: Classifier, examples: Examples) -> Iterator[tuple[str, np.ndarray, Tensor]]:
         """Role, logits [n, K] and decision [K] of the model and, where it has two parts, of each alone."""
-        assert isinstance(model, Classifier)
         whole, network = self._logits(model, examples)
         yield "model", whole, model.decision
         if examples.offsets is not None:
@@ -352,10 +349,10 @@ class Classify(ClassifyPages):
             yield "simple", examples.offsets / temperatures[0], model.decision_apart[0]
             yield "network", network / temperatures[1], model.decision_apart[1]
 
-    def measure(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+    def measure(self, model: Classifier, examples: Examples) -> dict[str, float]:
         return measures.measures(*self._judged(model, self.logits(model, examples)), examples.labels)
 
-    def watched(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+    def watched(self, model: Classifier, examples: Examples) -> dict[str, float]:
         """`network_loss` is the loss of training with dropout off, where "loss" is another."""
         logits, alone = self._logits(model, examples)
         found = measures.measures(*self._judged(model, logits), examples.labels)
@@ -364,7 +361,7 @@ class Classify(ClassifyPages):
             found[NETWORK_LOSS] = float(loss)
         return found
 
-    def contenders(self, model: nn.Module, examples: Examples) -> list[Contender]:
+    def contenders(self, model: Classifier, examples: Examples) -> list[Contender]:
         """The model, its n-gram model alone, its network alone."""
         found, labels = [], examples.labels
         for role, logits, decision in self._parts_of(model, examples):
@@ -375,9 +372,8 @@ class Classify(ClassifyPages):
             found.append(Contender(ROLES[role], told, note, role=role, sums=counted))
         return found
 
-    def _settled_note(self, model: nn.Module) -> str:
+    def _settled_note(self, model: Classifier) -> str:
         """What validation rows decided, for the tables of results."""
-        assert isinstance(model, Classifier)
         share, heat = float(model.share), float(model.temperatures[0])
         chosen = " (chosen)" if self.options.ngram_share is None and not self.options.refit else ""
         mixed = f"{share:.0%} n-grams, {1 - share:.0%} network{chosen}" if self._wide is not None else ""
@@ -389,7 +385,7 @@ class Classify(ClassifyPages):
     def baselines(self, parts: Parts) -> list[Contender]:
         return baselines(parts, len(self.encoder.classes), self.options, self.metric.name)
 
-    def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
+    def sections(self, model: Classifier, parts: Parts) -> dict[str, Any]:
         """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
         part, examples = parts.last
         probabilities, predicted = self._judged(model, self.logits(model, examples))
@@ -418,7 +414,7 @@ class Classify(ClassifyPages):
             "notes": self.notes,
         }
 
-    def predict(self, model: nn.Module, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def predict(self, model: Classifier, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
         """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence that has one.
 
         Labels in the source are not read. `keep` names columns of a table that come back before each answer ("all":
@@ -446,7 +442,7 @@ class Classify(ClassifyPages):
         refuse(reading.check_inputs(rows, self.options))
         return rows
 
-    def probabilities(self, model: nn.Module, source: Source | Rows) -> tuple[np.ndarray, np.ndarray]:
+    def probabilities(self, model: Classifier, source: Source | Rows) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [n, K] and predicted classes [n] of rows that need no labels."""
         rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():

@@ -10,7 +10,9 @@ from gatework.pages import words
 from gatework.pages.picture import Picture
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.forecast import pictures, sentences
+from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastExplaining
+from gatework.tasks.forecast.windows import Batch, Windows
 from gatework.training.options import Options
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ NAMES = {
 words.know(NAMES, lower=NAMES)
 
 
-class ForecastPages(Task):
+class ForecastPages(Task[Windows, Batch, Forecast]):
     """The part of the task that pages and explanations ask for."""
 
     Explaining = ForecastExplaining

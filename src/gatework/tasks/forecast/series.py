@@ -17,6 +17,7 @@ from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
+from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import (
     NOWHERE,
@@ -29,7 +30,7 @@ from gatework.tasks.forecast.parts import (
     uneven,
     with_truth,
 )
-from gatework.tasks.forecast.windows import Shape, Windows, make_windows, positive, seasonal_scale, within
+from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_windows, positive, seasonal_scale, within
 
 READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote", "date_format")
 MOST_LINES = 5  # of series that an error lists
@@ -37,7 +38,7 @@ PARTS = {"train": "training", "valid": "validation", "test": "test"}
 NO_VALUE = "has a value to forecast and one to go on from; choose other valid_windows or test_windows"
 
 
-class SeriesTask(Task):
+class SeriesTask(Task[Windows, Batch, Forecast]):
     """What `ForecastTask` does before and after its model."""
 
     name = "forecast"
@@ -46,7 +47,7 @@ class SeriesTask(Task):
     fallbacks = (Metric("mae", higher=False),)
     counted = "windows"
     reads_lines, learns_all = False, False
-    options: ForecastOptions  # pyright: ignore[reportIncompatibleVariableOverride]
+    options: ForecastOptions
 
     def __init__(self, options: ForecastOptions):
         super().__init__(options)

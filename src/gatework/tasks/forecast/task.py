@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatework.data.augment import Augmentation
 from gatework.data.dates import shown_times
@@ -45,7 +45,7 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     # -- model and training ---------------------------------------------------------------------------------
 
-    def build(self) -> nn.Module:
+    def build(self) -> Forecast:
         channels = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False).channels
         model = Forecast(self.options, self.shape(), *channels)
         if model.linear is not None and self.options.linear != "learned" and self._train is not None:
@@ -71,19 +71,18 @@ class ForecastTask(ForecastPages, SeriesTask):
         options, changes = self.options, Augmentation.of(self.options)
         return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
 
-    def loss(self, model: nn.Module, batch: Any, carry: dict[str, Tensor]) -> Step:
-        assert isinstance(model, Forecast)
+    def loss(self, model: Forecast, batch: Any, carry: dict[str, Tensor]) -> Step:
         levels = torch.tensor(self.options.quantiles)
         return Step(forecast_loss(model.each(batch), batch, levels, self.options.loss), len(batch))
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def forecasts(self, model: nn.Module, windows: Windows) -> np.ndarray:
+    def forecasts(self, model: Forecast, windows: Windows) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data: the point forecast, then the adjusted quantiles in rising order."""
-        return self._outputs(model, windows, model.adjustment.numpy())[0]  # type: ignore[union-attr]
+        return self._outputs(model, windows, model.adjustment.numpy())[0]
 
     def _outputs(
-        self, model: nn.Module, windows: Windows, adjustment: np.ndarray
+        self, model: Forecast, windows: Windows, adjustment: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Forecasts in units of the data; scaled outputs and truth; the loss."""
         results, scaled, truths, losses = [], [], [], []
@@ -106,15 +105,15 @@ class ForecastTask(ForecastPages, SeriesTask):
         values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
         return self.options.limited(np.exp(values) if windows.shape.log else values)
 
-    def settle(self, model: nn.Module, examples: Windows) -> None:
+    def settle(self, model: Forecast, examples: Windows) -> None:
         """The adjustment of the intervals."""
         if self.options.conformal and self.options.quantiles:
             _, scaled, truth, _ = self._outputs(model, examples, np.ones(1))
             found = conformal(scaled[:, :, 1:], truth, self.options.quantiles)
-            model.adjustment.copy_(torch.from_numpy(found))  # type: ignore[operator]
+            model.adjustment.copy_(torch.from_numpy(found))
 
-    def measure(self, model: nn.Module, examples: Windows) -> dict[str, float]:
-        forecasts, _, _, loss = self._outputs(model, examples, model.adjustment.numpy())  # type: ignore[union-attr]
+    def measure(self, model: Forecast, examples: Windows) -> dict[str, float]:
+        forecasts, _, _, loss = self._outputs(model, examples, model.adjustment.numpy())
         return {"loss": loss, **self._measured(forecasts, examples)}
 
     def _measured(self, forecasts: np.ndarray, windows: Windows) -> dict[str, float]:
@@ -128,9 +127,8 @@ class ForecastTask(ForecastPages, SeriesTask):
     def some(self, examples: Windows, count: int) -> Windows:
         return super().some(examples, min(count, MOST_SEEN)).with_scales()
 
-    def contenders(self, model: nn.Module, examples: Windows) -> list[Contender]:
+    def contenders(self, model: Forecast, examples: Windows) -> list[Contender]:
         """The model; the forecast that the network corrects; where that has a linear map, the network without it."""
-        assert isinstance(model, Forecast)
         whole, simple, network = self._apart(model, examples)
         made = self._contender("model", whole, examples, role="model")
         found = [replace(made, metrics=self.measure(model, examples))]
@@ -200,7 +198,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         )  # fmt: skip
         return Contender(name, found, note, role, measures.sums(values, truth, scales, naive2))
 
-    def sections(self, model: nn.Module, parts: Parts) -> dict[str, Any]:
+    def sections(self, model: Forecast, parts: Parts) -> dict[str, Any]:
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""
         part, windows = parts.last
         found = results.sections(part, self.forecasts(model, windows), windows, self.options)
@@ -218,7 +216,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         cuts = [np.array([n]) if there else NOWHERE for n, there in zip(panel.lengths, chosen, strict=True)]
         return make_windows(panel, self.shape(), cuts, scales=False)
 
-    def evaluated(self, trained: Trained, source: Source | None, how: ForecastEvaluating) -> Evaluated:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def evaluated(self, trained: Trained, source: Source | None, how: ForecastEvaluating) -> Evaluated:
         from gatework.tasks.forecast.backtest import evaluated
 
         assert how.backtest
@@ -227,7 +225,7 @@ class ForecastTask(ForecastPages, SeriesTask):
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)
 
-    def predict(self, model: nn.Module, source: Source, horizon: int | None = None) -> list[dict[str, Any]]:
+    def predict(self, model: Forecast, source: Source, horizon: int | None = None) -> list[dict[str, Any]]:
         """The next steps of each series: after what the run knows (None), or after new rows of a source.
 
         As many as the model was trained for, or `horizon`; of more it warns, see `further`.
@@ -249,7 +247,7 @@ class ForecastTask(ForecastPages, SeriesTask):
             ]
         return rows
 
-    def _next(self, model: nn.Module, panel: Panel, steps: int) -> np.ndarray:
+    def _next(self, model: Forecast, panel: Panel, steps: int) -> np.ndarray:
         """[S, steps, 1 + Q] after the end of each series."""
         trained, options = self.shape().horizon, self.options
 

@@ -228,7 +228,7 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
     arrays = (inputs.transpose(1, 0, 2), window, base, future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
-    return Batch(*tensors, center=center, scale=scale)  # pyright: ignore[reportCallIssue]
+    return Batch(*tensors, center=center, scale=scale)
 
 
 def _marks(windows: Windows, rows: np.ndarray, places: np.ndarray) -> np.ndarray:

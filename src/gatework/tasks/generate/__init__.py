@@ -198,13 +198,13 @@ class Generate(GeneratePages):
     def _streams(self, examples: Text, shard: Shard) -> int:
         return stream_count(len(examples.ids), self.options.batch_size, self.options.sequence_length, shard.world)
 
-    def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def loss(self, model: LanguageModel, batch: Chunk, carry: States) -> Step:
         logits, states = model(batch.inputs, carry)
         return Step(cross_entropy(logits, batch.targets), batch.targets.numel(), states)
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def settle(self, model: LanguageModel, examples: Text) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def settle(self, model: LanguageModel, examples: Text) -> None:
         """The counts' share, where it was not given; and what it is best beside a network that knows nothing."""
         counted = self._counted(model, examples)
         if counted is None:
@@ -213,10 +213,10 @@ class Generate(GeneratePages):
         if self.options.ngram_share is None:
             model.share.fill_(best_share(nats(model, examples.ids), counted))
 
-    def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def measure(self, model: LanguageModel, examples: Text) -> dict[str, float]:
         return self._measures(float(self._nats(model, examples)[0].sum()), examples)
 
-    def watched(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def watched(self, model: LanguageModel, examples: Text) -> dict[str, float]:
         """`network_loss`: nats per unit of the network alone, as in training but with dropout off."""
         whole, network = self._nats(model, examples)
         apart = model.counts is not None or examples.spelled is not None
@@ -248,7 +248,7 @@ class Generate(GeneratePages):
         word = {"perplexity_per_word": _perplexity(total / examples.words)} if examples.words else {}
         return {"loss": each, "perplexity": perplexity, **word, **baselines.per_character(total, examples.characters)}
 
-    def contenders(self, model: LanguageModel, examples: Text) -> list[Contender]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def contenders(self, model: LanguageModel, examples: Text) -> list[Contender]:
         """The model, its network alone, and its counts alone: mixed with a network that knows nothing, at the best
         share, so that what any mixture gains is not taken for the network's."""
         whole, network = self._nats(model, examples)
@@ -264,7 +264,7 @@ class Generate(GeneratePages):
     def _sums(self, costs: Tensor, examples: Text) -> np.ndarray:
         return baselines.stretches(costs.numpy(), examples.characters)
 
-    def final_measures(self, model: LanguageModel, examples: Text) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def final_measures(self, model: LanguageModel, examples: Text) -> dict[str, float]:
         """With `dynamic`, what a character costs a model that learns on as it reads."""
         if not self.options.dynamic:
             return {}
@@ -290,7 +290,7 @@ class Generate(GeneratePages):
         counted = baselines.ngrams(train, test, sorted({1, order}), len(self.tokens), last.characters, spelled)
         return [*counted[::-1], baselines.compressor(*self.texts)]
 
-    def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:
         prompt = self.tokens.text(parts.last[1].ids[:40].tolist())[:40]
         length = self.options.sample_length
         samples = [
@@ -325,7 +325,7 @@ class Generate(GeneratePages):
         named = ", ".join(map(repr, unseen[:10]))
         return f"the model never saw {named}; left out of the prompt" if unseen else None
 
-    def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:
         """A continuation of each line of a file, or of each text of a list."""
         prompts = source if isinstance(source, list | tuple) else self.read(source).splitlines()
         length = self.options.sample_length

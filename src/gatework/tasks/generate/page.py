@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.pages import words
 from gatework.tasks.base import Page, Source, Task, Usage
+from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.options import GenerateExplaining
+from gatework.tasks.generate.streams import Chunk, Text
 from gatework.training.options import Options
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ METRICS = (
 words.know({}, lower=("perplexity", "perplexity_per_word", "nats_per_character", "bits_per_character"))
 
 
-class GeneratePages(Task):
+class GeneratePages(Task[Text, Chunk, LanguageModel]):
     """The part of the task that pages and explanations ask for."""
 
     Explaining = GenerateExplaining

@@ -69,7 +69,7 @@ class Streams(Sequence[Chunk]):
     def __len__(self) -> int:
         return max(len(self.inputs) // self.length, 1)
 
-    def __getitem__(self, number: int) -> Chunk:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, number: int) -> Chunk:
         if not 0 <= number < len(self):  # which also ends a `for` over the chunks
             raise IndexError(number)
         part = slice(number * self.length, (number + 1) * self.length)
