@@ -16,9 +16,9 @@ from torch import nn
 
 from gatework import tasks
 from gatework.errors import FileFormatError, OptionError
-from gatework.tasks.base import Finding, Learner, Parts, Source, Task
+from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
 from gatework.tasks.origin import learned_from, named, origin
-from gatework.tasks.verdict import Contest, told
+from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import watcher
@@ -70,9 +70,7 @@ class Trained:
             "history": [],
             "valid": None,
             "test": contenders[0].metrics | self.task.final_measures(self.model, examples),
-            "contenders": [told(each) for each in contenders],
-            "verdict": judged.text,
-            "comparison": judged.to_dict(),
+            **_standing(contenders, judged),
             "caution": LEARNED if self.learned_from(source) else "",
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
         }
@@ -239,11 +237,16 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
         "training": _course(trainer),
         "history": trainer.progress.history,
         **measured,
-        "contenders": [told(each) for each in contenders],
-        "verdict": judged.text,
-        "comparison": judged.to_dict(),
+        **_standing(contenders, judged),
         "sections": task.sections(model, parts),
     }
+
+
+def _standing(contenders: Sequence[Contender], judged: Verdict) -> dict[str, Any]:
+    """Who stands where; "baselines", those of the contenders, are for programs that read what version 0.1 wrote."""
+    rows = [told(each) for each in contenders]
+    baselines = [row for row in rows if row["role"] == "baseline"]
+    return {"contenders": rows, "baselines": baselines, "verdict": judged.text, "comparison": judged.to_dict()}
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:
