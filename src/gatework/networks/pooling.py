@@ -28,7 +28,7 @@ class Pooling(nn.Module):
         if self.kind == "last":
             return torch.cat(list(ends), dim=1)
         if self.kind == "max":
-            return RowMax.apply(outputs, rows, len(lengths))  # type: ignore[return-value]  (torch's apply is untyped)
+            return RowMax.apply(outputs, rows, len(lengths))
         zeros = outputs.new_zeros(len(lengths), outputs.shape[1])
         if self.score is None:
             return zeros.index_add(0, rows, outputs) / lengths[:, None]
