@@ -97,6 +97,8 @@ def check_input(layer: Recurrent, input: Sequences) -> None:
         raise LayerError(f"input is a {kind} tensor; give a padded one with lengths=, or a PackedSequence")
     if not isinstance(input, PackedSequence) and data.dim() not in (2, 3):
         raise LayerError(f"{type(layer).__name__}: Expected input to be 2D or 3D, got {data.dim()}D instead")
+    if not layer.empty_sequences and not data.shape[1 if layer.batch_first and data.dim() == 3 else 0]:
+        raise LayerError("Expected sequence length to be larger than 0 in RNN")
     if isinstance(input, PackedSequence) and data.dim() != 2:
         raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
     dtype = layer.parameter(0).dtype

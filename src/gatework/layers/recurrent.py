@@ -66,6 +66,8 @@ class Recurrent(nn.Module):
     Raises OptionError for options that do not fit the cell.
     """
 
+    empty_sequences = True  # may there be no steps at all? torch.nn's layers refuse that
+
     def __init__(
         self,
         cell: str | Cell | Graph,

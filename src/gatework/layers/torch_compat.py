@@ -15,7 +15,6 @@ from torch.types import Device
 from gatework.errors import OptionError
 from gatework.layers.batches import Lengths
 from gatework.layers.call import Reset, States
-from gatework.layers.errors import LayerError
 from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
@@ -28,6 +27,7 @@ class _Compat(Recurrent):
     twin: type[nn.RNNBase]
     cell_name: str
     proj_size: int
+    empty_sequences = False
 
     def __init__(self, cell: str, arguments: dict[str, Any], **options: Unpack[Options]):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
@@ -59,16 +59,11 @@ class _Compat(Recurrent):
         """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
         asked = lengths is not None or reset is not None or return_all or inputs
         given = input.data if isinstance(input, PackedSequence) else input
-        if isinstance(input, Tensor) and input.dim() in (2, 3) and not self._steps(input):
-            raise LayerError("Expected sequence length to be larger than 0 in RNN")
         elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
         if elsewhere and not asked and self.native:
             output, last = self.torchs_layer()(input, states)
             return output, last if isinstance(last, tuple) else (last,)
         return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
-
-    def _steps(self, input: Tensor) -> int:
-        return input.shape[1 if self.batch_first and input.dim() == 3 else 0]
 
     @property
     def native(self) -> bool:
