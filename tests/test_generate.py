@@ -553,3 +553,27 @@ def test_marks_stay_whole_and_spaces_end_words_where_asked():
     assert task.tokens.units("a-b c!")[:2] == ["a-b", " c!"]
     with pytest.raises(OptionError, match="tokenizer=words"):
         GenerateOptions(spaces=True)
+
+
+def test_counts_of_a_text_that_ends_with_its_last_pair_go_on() -> None:
+    counts = Counts.of(np.array([0, 1, 0, 2]), 3, 3)  # nothing followed "2", nor "0 2"
+    np.testing.assert_allclose(counts.next(counts.place(np.array([0, 2]))), [3 / 7, 2 / 7, 2 / 7])
+    (*_, likely) = counts.likelihoods(np.array([0, 2, 0]))
+    np.testing.assert_allclose(likely[2], 3 / 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("hits1", [1], "do not fit each other"),
+        ("totals1", [9] * 9, "do not fit each other"),
+        ("pairs0", [2, 1, 0], "not in order"),
+        ("pairs0", [0, 1, 99], "not in order"),
+        ("kinds0", [-1], "less than never"),
+    ],
+)
+def test_counts_that_lead_nowhere_are_refused(name: str, values: list[int], message: str) -> None:
+    tables = Counts.of(np.array([0, 1, 0, 2]), 3, 3).state_dict()
+    Counts(3, 3).load_state_dict(tables)
+    with pytest.raises(FileFormatError, match=message):
+        Counts(3, 3).load_state_dict({**tables, name: torch.tensor(values)})

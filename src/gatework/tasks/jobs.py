@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from gatework import tasks
-from gatework.errors import FileFormatError, OptionError
+from gatework.data.stored import restoring
+from gatework.errors import OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
 from gatework.tasks.origin import learned_from, named, origin
 from gatework.tasks.verdict import Contest, Verdict, told
@@ -28,6 +29,7 @@ from gatework.training.learner import Shard
 from gatework.training.locks import alone
 from gatework.training.options import Options, TrainingOptions
 from gatework.training.run import Run
+from gatework.training.state import shapes
 from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
 
 LEARNED = "The model learned from this very data: the figures do not say how good it is on other data."
@@ -132,7 +134,8 @@ def train(
         trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
         torch.manual_seed(task.options.seed + shard.rank)
         if resume and run.has_state():
-            trainer.restore(*run.state())
+            with restoring(str(run.path)):
+                trainer.restore(*run.state())
         trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
         if shard.rank == 0 and not trained.interrupted:
             run.write_results(_results(trainer, trained, parts))
@@ -149,13 +152,13 @@ def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ())
     """
     run = Run.open(path, task)
     kind = tasks.get(run.task)
-    loaded = kind(_reading(kind.Options.of(run.options), reading))
-    loaded.restore(run.assets)
-    model = loaded.build()
-    try:
-        model.load_state_dict(run.weights("best"))
-    except RuntimeError as error:
-        raise FileFormatError(f"the weights in {path} do not fit the model of its config: {error}") from error
+    with restoring(str(path)):
+        loaded = kind(_reading(kind.Options.of(run.options), reading))
+        loaded.restore(run.assets)
+        with torch.device("meta"):  # shapes without memory: a config can ask for any size, and the weights must have it
+            weights = run.weights("best", shapes(loaded.build()))
+        model = loaded.build()
+        model.load_state_dict(weights)
     return Trained(run, loaded, model.eval())
 
 

@@ -1,5 +1,7 @@
 """Files that are either wholly written or not at all, and that notice when they were changed afterwards.
 
+They may come from a stranger, so none is read through a link, or from a pipe or a device, or without a bound.
+
 A tensor file is a safetensors file whose header also holds `about` (JSON) and a SHA-256 over all of it.
 """
 
@@ -19,8 +21,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from gatework.data.stored import stored
 from gatework.errors import FileFormatError, TrainingError
 
+JSON_BYTES = 1 << 28
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -37,7 +41,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _write_through(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
+    path.unlink(missing_ok=True)  # what is there may be a link to elsewhere
+    with open(path, "xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -60,11 +65,35 @@ def write_json(path: Path, value: object) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Reads JSON; a file that is missing or cut short is a FileFormatError that says what it was."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_plain(path, JSON_BYTES))
+    except FileFormatError:
+        raise
     except FileNotFoundError as error:
         raise FileFormatError(f"{path} is missing: {what}") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise FileFormatError(f"{path} is damaged ({error}): {what}. Restore it from a copy, or train again") from error
+
+
+def plainly(path: str, flags: int) -> int:
+    """An opener for `open` that follows no link, and waits for no pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def must_be_plain(path: Path, most: int | None = None) -> None:
+    """A FileFormatError for a link, for what is neither file nor folder, and for a file of more than `most` bytes."""
+    if path.is_symlink():
+        raise FileFormatError(f"{path} is a link, which a run folder must not have; copy the run with cp -rL")
+    if not path.is_file() and not path.is_dir() and path.exists():
+        raise FileFormatError(f"{path} is a pipe or a device, and no file of a run")
+    if most is not None and path.exists() and path.stat().st_size > most:
+        raise FileFormatError(f"{path} has {path.stat().st_size:,} bytes; at most {most:,} can be right")
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a file of at most `most`; see `must_be_plain`."""
+    must_be_plain(path, most)
+    with open(path, "rb", opener=plainly) as file:
+        return file.read(most)
 
 
 def sha256(data: bytes) -> str:
@@ -79,19 +108,40 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: object) -> N
     write_bytes(path, safetensors.torch.save(_unshared(owned), metadata=header))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Reads what `write_tensors` wrote; anything else is a FileFormatError with the reason."""
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_tensors(path: Path, shapes: Shapes | None = None) -> tuple[dict[str, Tensor], Any]:
+    """Reads what `write_tensors` wrote; anything else is a FileFormatError with the reason.
+
+    With `shapes`, tensors of other names or shapes are refused before any of them is read.
+    """
+    must_be_plain(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if shapes is not None:
+                _must_fit(path, found, shapes)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except FileNotFoundError as error:
         raise FileFormatError(f"{path} is missing") from error
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except FileFormatError:
+        raise
+    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise FileFormatError(f"{path} ({_size(path)}) is cut short or no tensor file: {error}") from error
     if "about" not in header or _digest(tensors, header["about"]) != header.get("sha256"):
         raise FileFormatError(f"{path} ({_size(path)}) was changed after it was written: its checksum does not fit")
-    return tensors, json.loads(header["about"])
+    return tensors, stored(header["about"], dict[str, Any], f"{path}: what it says of itself")
+
+
+def _must_fit(path: Path, found: Shapes, shapes: Shapes) -> None:
+    """Each tensor has its shape; of an empty one of the model's the file says the size."""
+    for name in sorted({*found, *shapes}):
+        grows = name in found and 0 in shapes.get(name, ())
+        if found.get(name) != shapes.get(name) and not grows:
+            has, needs = found.get(name, "nothing"), shapes.get(name, "nothing")
+            raise FileFormatError(f"{path} does not fit the model of its config: {name!r:.60} is {has}, not {needs}")
 
 
 def _digest(tensors: Mapping[str, Tensor], about: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from gatework.errors import OptionError
+from gatework.training.files import must_be_plain, plainly
 
 WORKERS = "workers"
 TRAINING = ".training.lock"
@@ -31,7 +32,7 @@ class FileLock:
     def acquire(self, wait: bool = True) -> bool:
         """Whether we hold it now; with `wait` always."""
         while True:
-            file = open(self.path, "ab")  # noqa: SIM115 (open as long as we hold the lock)
+            file = open(self.path, "ab", opener=plainly)  # noqa: SIM115 (open as long as we hold the lock)
             if not _lock(file, wait):
                 file.close()
                 return False
@@ -90,6 +91,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises: OptionError where another process trains there, and where the folder cannot be made.
     """
     with _made(folder):
+        must_be_plain(folder / TRAINING)
         lock = FileLock(folder / TRAINING)
         if not lock.acquire(wait=False):
             raise OptionError(f"another process trains in {folder}; wait for it, or choose another folder (--out)")

@@ -13,22 +13,93 @@ import csv
 import html
 import io
 import json
+import math
+import re
 import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from torch import Tensor
 
+from gatework.data.stored import conform, restoring
 from gatework.errors import FileFormatError, OptionError
 from gatework.training.environment import environment
-from gatework.training.files import read_json, read_tensors, sha256, write_bytes, write_json, write_tensors
-from gatework.training.state import Tensors, split
+from gatework.training.files import (
+    JSON_BYTES,
+    Shapes,
+    must_be_plain,
+    plainly,
+    read_json,
+    read_plain,
+    read_tensors,
+    sha256,
+    write_bytes,
+    write_json,
+    write_tensors,
+)
+from gatework.training.state import Progress, Tensors, split
 
 FORMAT, VERSION = "gatework run", 2
 EARLIER = "0.1"  # the gatework that wrote and reads the version before
+ASSET_BYTES, STATE_BYTES = 1 << 29, 1 << 28
 CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "metrics.csv", "results.json", "log.txt"
+
+
+class Apart(TypedDict, total=False):
+    """What a config says of data in several places."""
+
+    source: str
+    train_sha256: str
+    valid_source: str
+    test_source: str
+
+
+class Data(Apart):
+    """What a config says of the data; tasks say more."""
+
+    sha256: str
+
+
+class Config(TypedDict):
+    """config.json."""
+
+    format: str
+    version: int
+    task: str
+    created: str
+    options: dict[str, Any]
+    data: Data
+    environment: dict[str, Any]
+    assets: dict[str, str]
+    checksum: str
+
+
+class Row(TypedDict):
+    """A contender's, of results.json."""
+
+    name: str
+    metrics: dict[str, float]
+    role: str
+    note: str
+
+
+class Results(TypedDict):
+    """results.json."""
+
+    task: str
+    metric: dict[str, Any]
+    data: dict[str, Any]
+    training: dict[str, Any]
+    history: list[dict[str, float]]
+    train: dict[str, float] | None
+    valid: dict[str, float] | None
+    test: dict[str, float] | None
+    contenders: list[Row]
+    verdict: str
+    comparison: dict[str, Any]
+    sections: dict[str, Any]
 
 
 class Run:
@@ -57,6 +128,7 @@ class Run:
         """A new run; a folder that already holds one is an OptionError."""
         path = Path(path)
         cls.refuse_taken(path)
+        _must_be_names(assets, "a task")
         config = {
             "format": FORMAT,
             "version": VERSION,
@@ -89,6 +161,7 @@ class Run:
         hint = "; the run of a search is in its folder best/" if (path / "best" / CONFIG).exists() else ""
         config = read_json(path / CONFIG, f"the folder is no run, or an incomplete copy of one{hint}")
         _verify(path / CONFIG, config)
+        must_be_plain(path / "assets")
         if task is not None and config["task"] != task:
             raise OptionError(f"{path} is a run of {config['task']!r}, not of {task!r}")
         return cls(path, config)
@@ -122,24 +195,28 @@ class Run:
     def _asset(self, name: str, digest: str) -> str:
         path = self.path / "assets" / name
         try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
+            data = read_plain(path, ASSET_BYTES)
+        except OSError as error:
             raise FileFormatError(f"{path} is missing; the copy of the run is incomplete") from error
         if sha256(data) != digest:
             raise FileFormatError(f"{path} ({len(data):,} bytes) was changed or cut short since the training wrote it")
-        return data.decode()
+        with restoring(str(path)):
+            return data.decode()
 
     def save_weights(self, which: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Writes `best` or `last` weights, bound to this run's assets."""
         write_tensors(self.path / f"{which}.safetensors", tensors, {**about, "run": self._identity()})
 
-    def weights(self, which: str = "best") -> Tensors:
-        """The weights; those of a training that was killed come from its saved state."""
+    def weights(self, which: str = "best", shapes: Shapes | None = None) -> Tensors:
+        """The weights; those of a training that was killed come from its saved state. Of other shapes than the model's,
+        where these are given, none is read."""
         path = self.path / f"{which}.safetensors"
         if not path.exists() and self.has_state():
+            if shapes is not None:
+                must_be_plain(self.path / STATE, STATE_BYTES + 100 * sum(map(math.prod, shapes.values())))
             groups = split(self.state()[0])
             return groups.get(which) or groups["model"]
-        tensors, about = read_tensors(path)
+        tensors, about = read_tensors(path, shapes)
         self._must_belong(path, about)
         return tensors
 
@@ -155,7 +232,7 @@ class Run:
         """What `save_state` wrote last: tensors and progress."""
         tensors, about = read_tensors(self.path / STATE)
         self._must_belong(self.path / STATE, about)
-        return tensors, about["progress"]
+        return tensors, conform(about.get("progress"), Progress, f"{self.path / STATE}: progress")
 
     def _identity(self) -> str:
         kept = {key: self.config[key] for key in ("task", "created", "assets", "data")}
@@ -180,8 +257,9 @@ class Run:
         """The rows of metrics.csv, as numbers; [] before the first validation."""
         if not (self.path / METRICS).exists():
             return []
-        rows = csv.DictReader(io.StringIO((self.path / METRICS).read_text()))
-        return [{key: float(value) for key, value in row.items() if value} for row in rows]
+        with restoring(str(self.path / METRICS)):
+            rows = csv.DictReader(io.StringIO(read_plain(self.path / METRICS, JSON_BYTES).decode()))
+            return [{key: float(value) for key, value in row.items() if value} for row in rows]
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Writes results.json."""
@@ -189,7 +267,8 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What `write_results` wrote; a FileFormatError where the training has not finished."""
-        return read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
+        found = read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
+        return conform(found, Results, str(self.path / RESULTS))
 
     @property
     def finished(self) -> bool:
@@ -213,7 +292,7 @@ class Run:
 
     def log(self, line: str) -> None:
         """Appends a line with the time to log.txt."""
-        with open(self.path / LOG, "a", encoding="utf-8") as file:
+        with open(self.path / LOG, "a", encoding="utf-8", opener=plainly) as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
@@ -227,6 +306,8 @@ def _make_folder(path: Path) -> None:
 def _verify(path: Path, config: object) -> None:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise FileFormatError(f"{path} is not the config of a gatework run")
+    if type(config.get("version")) is not int:
+        raise FileFormatError(f"{path} has no version; it was changed after the training wrote it")
     if config["version"] > VERSION:
         raise FileFormatError(f"{path} has version {config['version']}; this gatework reads up to {VERSION}: update it")
     if config["version"] < VERSION:
@@ -234,8 +315,17 @@ def _verify(path: Path, config: object) -> None:
             f"{path}: this run was written by gatework {EARLIER}; gatework {EARLIER} reads it: train anew, or install "
             "that version"
         )
-    if config.get("checksum") != _checksum(config):
+    conform(config, Config, str(path))
+    _must_be_names(config["assets"], str(path))
+    if config["checksum"] != _checksum(config):
         raise FileFormatError(f"{path} was changed after the training wrote it: its checksum does not fit")
+
+
+def _must_be_names(assets: Mapping[str, str], what: str) -> None:
+    """Assets are files of one folder: their names lead nowhere else."""
+    for name in assets:
+        if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+            raise FileFormatError(f"{what} has an asset called {name!r:.80}; a name is of letters, digits, . _ and -")
 
 
 def _checksum(config: Mapping[str, Any]) -> str:

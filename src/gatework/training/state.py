@@ -51,6 +51,13 @@ def copy(model: nn.Module) -> Tensors:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight and buffer; (0,) of the buffers of a module that `grows`, whose sizes a file says."""
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    growing = [(prefix, module) for prefix, module in model.named_modules() if getattr(module, "grows", False)]
+    return found | {f"{prefix}.{name}": (0,) for prefix, module in growing for name, _ in module.named_buffers()}
+
+
 def join(groups: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
     """{"model": {"w": ...}} -> {"model.w": ...}."""
     return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}

@@ -8,6 +8,7 @@ from gatework.data.codecs.base import NOTHING, UNKNOWN, Codec
 from gatework.data.codecs.labels import Labels
 from gatework.data.codecs.numbers import Scaler
 from gatework.data.codecs.text import BytePairs, Characters, TextCodec
+from gatework.data.stored import conform
 from gatework.errors import DataError, FileFormatError, OptionError
 
 __all__ = ["NOTHING", "UNKNOWN", "BytePairs", "Characters", "Codec", "Labels", "Scaler", "TextCodec", "from_json"]
@@ -34,10 +35,12 @@ def from_json(text: str) -> Codec:
     """
     try:
         state = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"a codec is JSON, but {text[:40]!r} is not: {error}") from None
     kind = state.pop("kind", None) if isinstance(state, dict) else None
+    known = codec(kind)
+    conform(state, known, f"this is no codec of kind {kind!r}")
     try:
-        return codec(kind)(**state)
-    except (TypeError, DataError, OptionError) as error:
+        return known(**state)
+    except (DataError, OptionError) as error:
         raise FileFormatError(f"this is no codec of kind {kind!r}: {error}") from None

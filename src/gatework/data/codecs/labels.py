@@ -33,6 +33,10 @@ class Labels(Codec[Iterable[str | None], np.ndarray]):
     def __post_init__(self) -> None:
         if self.type not in TYPES or not isinstance(self.classes, list):
             raise DataError(f"labels have one of the types {', '.join(TYPES)}; got {self.type!r}, {self.classes!r:.60}")
+        try:
+            self.typed()
+        except ValueError as error:
+            raise DataError(f"labels of the type {self.type!r} cannot be {error}") from None
 
     def __len__(self) -> int:
         return len(self.classes)

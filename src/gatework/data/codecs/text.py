@@ -37,6 +37,8 @@ class TextCodec(Codec[Texts, Ragged]):
             raise DataError(f"a vocabulary is a list of units; got {known!r:.60}")
         if known and known[: len(SPECIAL)] != list(SPECIAL):
             raise DataError(f"a vocabulary begins with {', '.join(SPECIAL)}; this one with {known[:2]!r:.60}")
+        if self.kind == "characters" and any(len(unit) != 1 for unit in known[len(SPECIAL) :]):
+            raise DataError("a vocabulary of characters has units of one character")
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -153,8 +155,8 @@ class BytePairs(TextCodec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model:
-            engine(self.model)
+        if self.model and max(engine(self.model).get_vocab().values(), default=-1) >= len(self.vocabulary):
+            raise DataError("the learned byte pairs have units that the vocabulary lacks")
 
     def settings(self) -> dict[str, Any]:
         return vars(self)

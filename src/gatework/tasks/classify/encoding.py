@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
 
-from gatework.data.codecs import BytePairs, Characters, Labels, Scaler, TextCodec, from_json
+from gatework.data.codecs import BytePairs, Characters, Codec, Labels, Scaler, TextCodec, from_json
 from gatework.data.codecs.numbers import fill_missing
 from gatework.data.codecs.words import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
-from gatework.errors import DataError
+from gatework.data.stored import stored
+from gatework.errors import DataError, FileFormatError
 from gatework.tasks.classify.examples import WordTable
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows
 
+CODECS: dict[str, type[Codec]] = {"labels": Labels, "tokenizer": TextCodec, "scaler": Scaler}
 PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
+
+
+class Inputs(TypedDict):
+    """inputs.json."""
+
+    kind: str
+    channels: list[str]
+    grams: list[int]
 
 
 @dataclass
@@ -92,13 +102,23 @@ class Encoder:
     @classmethod
     def restored(cls, options: ClassifyOptions, assets: Mapping[str, str]) -> Encoder:
         """The encoder that `assets` were taken from."""
-        inputs = json.loads(assets["inputs.json"])
-        codecs: dict[str, Any] = {
-            name: from_json(assets[f"{name}.json"])
-            for name in ("labels", "tokenizer", "scaler")
-            if f"{name}.json" in assets
-        }
-        return cls(options, inputs["kind"], channels=tuple(inputs["channels"]), grams=tuple(inputs["grams"]), **codecs)
+        inputs: Inputs = stored(assets["inputs.json"], Inputs, "inputs.json")
+        codecs: dict[str, Any] = {name: _codec(assets, name) for name in CODECS if f"{name}.json" in assets}
+        channels, grams = tuple(inputs["channels"]), tuple(inputs["grams"])
+        encoder = cls(options, inputs["kind"], channels=channels, grams=grams, **codecs)
+        reads = encoder.scaler if encoder.kind == "sequences" else encoder.tokenizer
+        if reads is None or not encoder.classes or (encoder.scaler and len(encoder.scaler.shift) != len(channels)):
+            raise FileFormatError(f"the assets of a classifier of {encoder.kind!r:.20} do not fit each other")
+        if len(grams) > 2 or min(grams, default=1) < 1:
+            raise FileFormatError(f"inputs.json: there are at most two sorts of n-grams, not {grams!r:.60}")
+        return encoder
+
+
+def _codec(assets: Mapping[str, str], name: str) -> Codec:
+    codec = from_json(assets[f"{name}.json"])
+    if not isinstance(codec, CODECS[name]):
+        raise FileFormatError(f"{name}.json holds a codec of kind {codec.kind!r}")
+    return codec
 
 
 def make_tokenizer(options: ClassifyOptions) -> TextCodec:

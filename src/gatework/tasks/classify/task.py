@@ -250,7 +250,8 @@ class Classify(ClassifyPages):
             sizes = self.encoder.grams
             kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"
             self.bag = wide.make_bag(replace(self.options, ngrams=kind), 0)
-            self._wide = wide.Wide(sizes, len(self.encoder.classes))
+            with torch.device("meta"):  # `build` gives it memory, once it is known that the weights fit
+                self._wide = wide.Wide(sizes, len(self.encoder.classes))
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)
@@ -271,6 +272,8 @@ class Classify(ClassifyPages):
         tokenizer = self.encoder.tokenizer
         size = None if tokenizer is None else len(tokenizer)
         channels, pieces = len(self.encoder.channels), self.encoder.by_pieces
+        if self._wide is not None and self._wide.is_empty:
+            self._wide.to_empty(device=torch.get_default_device())
         model = Classifier(self.options, len(self.encoder.classes), size, channels, self._wide, pieces)
         if self.options.vectors and self._begins:
             self._use_vectors(model)

@@ -43,6 +43,11 @@ class Wide(nn.Module):
         self.register_buffer("coefficients", torch.zeros(sum(sizes), classes))
         self.register_buffer("intercept", torch.zeros(classes))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has shapes, and no memory yet."""
+        return bool(self.intercept.is_meta)
+
     def take(self, bag: Bag, coefficients: np.ndarray, intercept: np.ndarray) -> None:
         """Fills the buffers with a fitted model."""
         for i, (keys, weights) in enumerate(zip(bag.keys, bag.weights, strict=True)):

@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from gatework.data.covariates import Channel, Covariates
 from gatework.data.frequency import Frequency
 from gatework.data.panel import Panel
+from gatework.data.stored import stored
+from gatework.errors import FileFormatError
+
+KINDS = ("time", "month", "business", "number")
+FAR = 1 << 57  # microseconds: some 4,500 years
+
+
+class Ahead(TypedDict, total=False):
+    """What a series has where there are covariates."""
+
+    covariates: list[list[float | None]]
+    static: list[float]
+
+
+class Series(Ahead):
+    name: str
+    start: int
+    scale: float | None
+    values: list[float | None]
+
+
+class Kept(TypedDict):
+    """series.json."""
+
+    frequency: Frequency
+    dates: bool
+    zoned: bool
+    channels: list[Channel]
+    series: list[Series]
 
 
 def to_json(last: Panel, scales: np.ndarray) -> str:
@@ -33,12 +62,14 @@ def to_json(last: Panel, scales: np.ndarray) -> str:
 
 def from_json(text: str) -> tuple[Panel, np.ndarray]:
     """What `to_json` was given."""
-    found = json.loads(text)
-    rows = found["series"]
+    found: dict[str, Any] = stored(text, Kept, "series.json")
+    rows, frequency = found["series"], Frequency(**found["frequency"])
+    if frequency.kind not in KINDS or frequency.every < 1 or not rows or any(abs(row["start"]) > FAR for row in rows):
+        raise FileFormatError(f"series.json has no series, or times that cannot be: {frequency!r:.80}")
     scales = np.array([row["scale"] for row in rows], np.float64)
     starts = np.array([row["start"] for row in rows], np.int64)
     names = tuple(row["name"] for row in rows)
-    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, Frequency(**found["frequency"]), found["dates"])
+    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, frequency, found["dates"])
     empty = replace(empty, zoned=found.get("zoned", False))
     panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
     if not found.get("channels"):

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatework.errors import FileFormatError
+
 FIELDS = {
     "pairs": (torch.int64, 0), "hits": (torch.int32, 0), "totals": (torch.int32, 1), "kinds": (torch.int32, 1),
 }  # fmt: skip
@@ -41,6 +43,8 @@ class Counts(nn.Module):
     never seen, and the only one of order 1. `pairs` holds context * V + unit, sorted.
     """
 
+    grows = True  # a file says how long the tables are: see `gatework.training.state.shapes`
+
     def __init__(self, orders: int, size: int):
         super().__init__()
         self.orders, self.size = orders, size
@@ -55,7 +59,7 @@ class Counts(nn.Module):
         ids, context = ids[-MOST_UNITS:], np.zeros(len(ids[-MOST_UNITS:]), np.int64)
         for k in range(orders):
             pairs, found, hits = np.unique(context[k:] * size + ids[k:], return_inverse=True, return_counts=True)
-            contexts = int(context.max(initial=0)) + 1
+            contexts = made.contexts(k)
             totals = np.bincount(pairs // size, hits, contexts)
             kinds = np.bincount(pairs // size, minlength=contexts)
             for (field, (kind, _)), values in zip(FIELDS.items(), (pairs, hits, totals, kinds), strict=True):
@@ -66,10 +70,23 @@ class Counts(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """Tables take the sizes that were saved."""
-        for name in self._buffers:
-            if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        for name, own in self._buffers.items():
+            if prefix + name in state_dict and own is not None:
+                setattr(self, name, torch.empty(state_dict[prefix + name].shape, dtype=own.dtype))
         super()._load_from_state_dict(state_dict, prefix, *others)
+        for k in range(self.orders):
+            self._must_fit(k)
+
+    def _must_fit(self, k: int) -> None:
+        """Refuses tables of which one leads beyond the end of another."""
+        pairs, hits, totals, kinds = self._table(k)
+        flat = all(table.ndim == 1 for table in (pairs, hits, totals, kinds))
+        if not flat or len(hits) != len(pairs) or not len(totals) == len(kinds) == self.contexts(k):
+            raise FileFormatError(f"the counts of {k + 1} units do not fit each other")
+        if (np.diff(pairs) <= 0).any() or (len(pairs) and not 0 <= pairs[0] <= pairs[-1] < self.size * len(totals)):
+            raise FileFormatError(f"the counts of {k + 1} units are not in order")
+        if min(table.min(initial=0) for table in (hits, totals, kinds)) < 0:
+            raise FileFormatError(f"of {k + 1} units some were counted less than never")
 
     def _table(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         pairs, hits, totals, kinds = (getattr(self, f"{field}{k}").numpy() for field in FIELDS)
@@ -83,6 +100,11 @@ class Counts(nn.Module):
         there = (places < len(pairs)) & ((context > 0) | (k == 0))
         there[there] = pairs[places[there]] == wanted[there]
         return np.where(there, places + 1, 0)
+
+    def contexts(self, k: int) -> int:
+        """How many contexts of order k there are: one more than pairs of the order before, also those at the end of the
+        text, that nothing followed."""
+        return 1 + len(getattr(self, f"pairs{k - 1}")) if k else 1
 
     # -- a text -----------------------------------------------------------------------------------------------
 

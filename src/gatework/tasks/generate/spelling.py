@@ -18,10 +18,12 @@ from typing import Self
 import numpy as np
 
 from gatework.data.codecs import UNKNOWN, TextCodec
+from gatework.data.stored import stored
 from gatework.errors import FileFormatError
 from gatework.tasks.generate.counts import Counts
 
 ORDER = 6  # of the n-grams of characters
+MOST_SEEN = 1 << 30  # units of a training text
 SYMBOLS = 0x110000 + 1  # every code point, and the end of a word, which is 0
 
 
@@ -42,9 +44,9 @@ class Spelling:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        units = json.loads(text)
-        if not isinstance(units, dict) or not all(isinstance(often, int) and often > 0 for often in units.values()):
-            raise FileFormatError("spellings are units and how often each was seen")
+        units = stored(text, dict[str, int], "spellings")
+        if min(units.values(), default=1) < 1 or sum(units.values()) > MOST_SEEN:
+            raise FileFormatError("spellings are units and how often each was seen, at least once")
         return cls(units)
 
     @cached_property
