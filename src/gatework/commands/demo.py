@@ -137,9 +137,13 @@ def table(shown: list[Shown]) -> Table:
 
 
 EARNED = {
-    "network": "the network", "both": "network and simple part", "simple": "the simple part", "baseline": "baseline",
-    "even": "no difference", "few": "too few to tell",
-}  # fmt: skip
+    "network": "the network",
+    "both": "network and simple part",
+    "simple": "the simple part",
+    "baseline": "baseline",
+    "even": "no difference",
+    "few": "too few to tell",
+}
 
 
 def write_sentences(path: Path) -> None:
@@ -175,9 +179,16 @@ def write_co2(path: Path) -> None:
 
 SUN_CYCLE = 132  # months: eleven years
 SUNSPOTS = {
-    "season": SUN_CYCLE, "lookback": SUN_CYCLE, "horizon": 12, "valid_windows": 20, "test_windows": 20,
-    "scale": "last", "hidden_size": 32, "dropout": 0.3, "epochs": 5,
-}  # fmt: skip
+    "season": SUN_CYCLE,
+    "lookback": SUN_CYCLE,
+    "horizon": 12,
+    "valid_windows": 20,
+    "test_windows": 20,
+    "scale": "last",
+    "hidden_size": 32,
+    "dropout": 0.3,
+    "epochs": 5,
+}
 
 DEMOS = (
     Demo(

@@ -134,7 +134,7 @@ def examples_of(trained: Trained, source: Source | None) -> tuple[Any, str]:
 
 @contained()
 def measured(
-    trained: Trained, examples: Any
+    trained: Trained, examples: object
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[float, float]], list[Gate]]:
     """Gradients and gates of one batch, in evaluation mode."""
     from gatework.training.learner import Shard

@@ -139,5 +139,5 @@ class _Temporary:
         self.path = Path(tempfile.mkdtemp(prefix="gatework-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
-    def __deepcopy__(self, memo: Any) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         return self

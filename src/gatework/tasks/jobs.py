@@ -86,7 +86,7 @@ class Trained:
         """One answer per row of the source; `how` is what the task takes beside it: the fields of `Task.Predicting`."""
         return self.task.predict(self.model, source, **vars(self.task.Predicting.of(how)))
 
-    def _measured(self, examples: Any) -> dict[str, float]:
+    def _measured(self, examples: object) -> dict[str, float]:
         return self.task.measure(self.model, examples) | self.task.final_measures(self.model, examples)
 
     def _repr_html_(self) -> str:
@@ -255,7 +255,11 @@ def _standing(contenders: Sequence[Contender], judged: Verdict) -> dict[str, Any
 def _course(trainer: Trainer) -> dict[str, Any]:
     progress = trainer.progress
     return {
-        "parameters": parameter_count(trainer.model), "epochs": progress.epoch, "steps": progress.step,
-        "seconds": round(progress.seconds, 1), "stopped": trainer.stopped, "best_epoch": progress.best_epoch,
+        "parameters": parameter_count(trainer.model),
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        "seconds": round(progress.seconds, 1),
+        "stopped": trainer.stopped,
+        "best_epoch": progress.best_epoch,
         "events": progress.events,
-    }  # fmt: skip
+    }

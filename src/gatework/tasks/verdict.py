@@ -7,7 +7,7 @@ knows something. What n examples cannot tell apart is called so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -95,7 +95,7 @@ class Contest:
     notes: Sequence[str] = ()
 
     @classmethod
-    def of(cls, task: Task, contenders: Sequence[Contender], examples: Any, where: str) -> Contest:
+    def of(cls, task: Task, contenders: Sequence[Contender], examples: Sized, where: str) -> Contest:
         """The contest of a task's contenders on its examples."""
         n, metrics = len(examples), (task.metric, *task.fallbacks)
         counted = f"{n:,} {task.counted.removesuffix('s') if n == 1 else task.counted}"
@@ -339,9 +339,15 @@ def _none(contest: Contest) -> str:
 
 
 TELL: Mapping[str, Callable[[Contest], str]] = {
-    "network": _network, "both": _both, "simple": _simple, "baseline": _baseline, "even": _even, "few": _few,
-    "unclear": _unclear, "none": _none,
-}  # fmt: skip
+    "network": _network,
+    "both": _both,
+    "simple": _simple,
+    "baseline": _baseline,
+    "even": _even,
+    "few": _few,
+    "unclear": _unclear,
+    "none": _none,
+}
 
 
 def interval(
@@ -369,9 +375,15 @@ def interval(
 
     level = float(1 - 2 * norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1)))
     found = bootstrap(
-        (np.arange(n),), gained, vectorized=True, n_resamples=RESAMPLES, batch=500, confidence_level=level,
-        method="percentile", rng=np.random.default_rng(SEED),
-    ).confidence_interval  # fmt: skip
+        (np.arange(n),),
+        gained,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=500,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
     return float(found.low), float(found.high)
 
 

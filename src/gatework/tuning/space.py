@@ -50,7 +50,7 @@ class Range:
             return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether a trial could draw this value."""
         if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
             return False
@@ -83,7 +83,7 @@ class Choices:
         drawn = trial.suggest_categorical(name, [as_drawn(value) for value in self.values])
         return next(value for value in self.values if as_drawn(value) == drawn)
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         return value in self.values
 
     def points(self, count: int) -> list[Any]:
@@ -96,7 +96,7 @@ class Choices:
 Space = Mapping[str, Range | Choices]
 
 
-def as_drawn(value: Any) -> Any:
+def as_drawn(value: object) -> Any:
     """A value as Optuna stores it: lists as text."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
@@ -115,7 +115,7 @@ def _name(key: str) -> str:
     return key.strip().replace("-", "_")
 
 
-def dimension(options: type[Options], name: str, value: Any) -> Range | Choices:
+def dimension(options: type[Options], name: str, value: object) -> Range | Choices:
     """One option's range or choices, from text, a list or a single value."""
     known(options, name)
     roles = roles_of(options, name)

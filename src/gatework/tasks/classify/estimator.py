@@ -13,6 +13,7 @@ from gatework.data import readers
 from gatework.data.arrays import refuse_kinds
 from gatework.data.given import flat, given_texts
 from gatework.errors import DataError
+from gatework.tasks.base import Source
 from gatework.tasks.classify.task import Classify
 from gatework.tasks.estimator import Estimator
 
@@ -26,7 +27,7 @@ class _Classifier(ClassifierMixin, Estimator):
     def _defaults(cls) -> dict[str, Any]:
         return {**super()._defaults(), "kind": cls._kind}
 
-    def fit(self, X: Any, y: Sequence | np.ndarray | None = None) -> Self:
+    def fit(self, X: Source, y: Sequence | np.ndarray | None = None) -> Self:
         """Learns from inputs X [n] and labels y [n]; or from a file or frame X with a column of labels (y None).
 
         None, NaN, NaT and pandas' NA among y are rows without a label; see `bad_labels`.
@@ -38,7 +39,7 @@ class _Classifier(ClassifierMixin, Estimator):
             raise DataError(f"X has {len(values)} rows and y has {len(labels)}; give one label a row")
         return self._fit({self._values: values, "label": labels})
 
-    def _inputs(self, X: Any) -> Any:
+    def _inputs(self, X: Source) -> Any:
         """The inputs of a frame or an iterator as a column, where labels are given beside them."""
         return list(X) if isinstance(X, Iterator) else X
 
@@ -50,19 +51,19 @@ class _Classifier(ClassifierMixin, Estimator):
     def _encoder(self) -> Any:
         return self._fitted().task.encoder  # type: ignore[attr-defined]
 
-    def _judge(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _judge(self, X: Source) -> tuple[np.ndarray, np.ndarray]:
         trained = self._fitted()
         return trained.task.probabilities(trained.model, list(X) if isinstance(X, Iterator) else X)  # type: ignore[attr-defined]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Source) -> np.ndarray:
         """Probabilities [n, K]."""
         return self._judge(X)[0]
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Source) -> np.ndarray:
         """Labels [n]."""
         return self.classes_[self._judge(X)[1]]
 
-    def score(self, X: Any, y: Sequence | np.ndarray | None = None, sample_weight: Any = None) -> float:
+    def score(self, X: Source, y: Sequence | np.ndarray | None = None, sample_weight: Any = None) -> float:
         """Accuracy on inputs and labels, or on a file or frame that has both (y None)."""
         if y is None:
             return self._fitted().evaluate(X)["accuracy"]
@@ -80,7 +81,7 @@ class TextClassifier(_Classifier):
     frame that holds the labels too. `clone`, `cross_val_score` and grid searches work.
     """
 
-    def _inputs(self, X: Any) -> Any:
+    def _inputs(self, X: Source) -> Any:
         if isinstance(X, str | Path):
             raise DataError(f"X is {str(X)[:60]!r} and y is given: pass a list of texts, or the file alone: fit(path)")
         refuse_kinds(X)

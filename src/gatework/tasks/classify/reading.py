@@ -17,6 +17,7 @@ from gatework.data.given import aligned, given_texts
 from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, numeric, read_sequences
 from gatework.data.table import Table
 from gatework.errors import DataError
+from gatework.tasks.base import Source
 from gatework.tasks.classify.options import ClassifyOptions
 
 
@@ -54,7 +55,7 @@ class Rows:
         return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def read(source: Any, options: ClassifyOptions, labelled: bool = True, known: Sequence[str] | None = None) -> Rows:
+def read(source: Source, options: ClassifyOptions, labelled: bool = True, known: Sequence[str] | None = None) -> Rows:
     """Rows of any source; `options.kind` must be known for sources that could be either.
 
     Labels that write one of those `known` otherwise ("1.0" for "1") get its name. With `bad_labels="skip"`, rows
@@ -84,7 +85,7 @@ def _with_labels(rows: Rows, known: Sequence[str] | None) -> Rows:
     return replace(left, notes=(*rows.notes, note))
 
 
-def kind_of(source: Any, options: ClassifyOptions) -> str:
+def kind_of(source: Source, options: ClassifyOptions) -> str:
     """ "texts" or "sequences": as the options say, else by the look of the source."""
     if options.kind != "auto":
         return options.kind
@@ -119,7 +120,7 @@ def _kind_of_table(table: Table, options: ClassifyOptions) -> str:
     return "sequences" if len(labels) <= 1 and len(table.columns) > few else "texts"
 
 
-def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
+def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Rows:
     if isinstance(source, pl.Series | np.ndarray | list | tuple) or _is_pandas_series(source):
         return Rows(_no_labels(len(source)), "the given texts", lambda row: f"text {row + 1}", given_texts(source))
     how = reading(options)
@@ -134,20 +135,28 @@ def _read_texts(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
     labels = table.strings(label).str.strip_chars() if has else _no_labels(len(table))
     kind = table.kind(label) if has else "str"
     return Rows(
-        labels.alias("label"), table.source, table.where, table.strings(text), None, table, text,
-        label, kind, table.notes,
-    )  # fmt: skip
+        labels.alias("label"),
+        table.source,
+        table.where,
+        table.strings(text),
+        None,
+        table,
+        text,
+        label,
+        kind,
+        table.notes,
+    )
 
 
 def _no_labels(count: int) -> pl.Series:
     return pl.Series("label", [None] * count, dtype=pl.String)
 
 
-def _is_pandas_series(source: Any) -> bool:
+def _is_pandas_series(source: Source) -> bool:
     return hasattr(source, "iloc") and not hasattr(source, "columns")
 
 
-def _read_sequences(source: Any, options: ClassifyOptions, labelled: bool) -> Rows:
+def _read_sequences(source: Source, options: ClassifyOptions, labelled: bool) -> Rows:
     columns = {"id": options.id, "time": options.time, "label": options.label}
     how = {**columns, **reading(options), "channels": options.channels}
     if isinstance(source, Mapping) and "values" in source:
@@ -158,9 +167,17 @@ def _read_sequences(source: Any, options: ClassifyOptions, labelled: bool) -> Ro
     labels = sequences.labels.str.strip_chars().alias("label")
     where = lambda row: sequences.where(row, 0)  # noqa: E731
     return Rows(
-        labels, sequences.source, where, None, sequences, None, "", options.label or "label", sequences.label_type,
+        labels,
+        sequences.source,
+        where,
+        None,
+        sequences,
+        None,
+        "",
+        options.label or "label",
+        sequences.label_type,
         sequences.notes,
-    )  # fmt: skip
+    )
 
 
 def check_rows(rows: Rows, options: ClassifyOptions, known: list[str] | None = None) -> list[Finding]:

@@ -46,9 +46,11 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
         values, fine = one(getattr(models, MODELS[method]), windows, int(row))
         done.append(values)
         failed += not fine
-    note = "each series on its own" if len(done) == len(order) else (
-        f"measured on {len(done):,} of {len(order):,} windows, drawn at random: all that {seconds:g} s allowed"
-    )  # fmt: skip
+    note = (
+        "each series on its own"
+        if len(done) == len(order)
+        else (f"measured on {len(done):,} of {len(order):,} windows, drawn at random: all that {seconds:g} s allowed")
+    )
     note += f"; {failed:,} on which it failed have the seasonal naive forecast" if failed else ""
     return Classical(name, order[: len(done)], np.array(done).reshape(len(done), -1), note)
 

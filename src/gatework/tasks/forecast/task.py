@@ -187,15 +187,22 @@ class ForecastTask(ForecastPages, SeriesTask):
         return [self._contender(name, values, examples) for name, values in found.items()]
 
     def _contender(
-        self, name: str, values: np.ndarray, windows: Windows, note: str = "", rows: np.ndarray | None = None,
+        self,
+        name: str,
+        values: np.ndarray,
+        windows: Windows,
+        note: str = "",
+        rows: np.ndarray | None = None,
         role: str = "baseline",
-    ) -> Contender:  # fmt: skip
+    ) -> Contender:
         """Of forecasts [n, h]; its metrics are those of some rows, where it has forecast only these."""
         values, here = self.options.limited(values), slice(None) if rows is None else rows
         truth, scales, naive2 = windows.truth(), windows.scales, windows.naive2
-        found = {} if rows is not None and not len(rows) else (
-            measures.measures(values[here], truth[here], scales[here], naive2[here])
-        )  # fmt: skip
+        found = (
+            {}
+            if rows is not None and not len(rows)
+            else (measures.measures(values[here], truth[here], scales[here], naive2[here]))
+        )
         return Contender(name, found, note, role, measures.sums(values, truth, scales, naive2))
 
     def sections(self, model: Forecast, parts: Parts) -> dict[str, Any]:

@@ -169,13 +169,14 @@ class Generate(GeneratePages):
         _, last = parts.last
         unknown = self.tokens.unseen(self.texts[1])
         return {
-            "unit": self.options.tokenizer, "vocabulary": len(self.tokens),
+            "unit": self.options.tokenizer,
+            "vocabulary": len(self.tokens),
             "characters": {"train": parts.train.characters, "valid": parts.valid.characters, "last": last.characters},
             "units": {"train": len(parts.train.ids), "valid": len(parts.valid.ids), "last": len(last.ids)},
             "streams": self._streams(parts.train, Shard()),
             "unknown": {"kinds": len(unknown), "first": unknown[:10]},
             "unknown_share": float((last.ids == UNKNOWN).double().mean()),
-        }  # fmt: skip
+        }
 
     # -- model and training ---------------------------------------------------------------------------------
 
@@ -302,8 +303,10 @@ class Generate(GeneratePages):
         if model.counts is not None:
             alone = self._measures(float(self._nats(model, last)[1].sum()), last)["nats_per_character"]
             found["counts"] = {
-                "longest": model.counts.orders, "share": float(model.share), "network_alone": alone,
-            }  # fmt: skip
+                "longest": model.counts.orders,
+                "share": float(model.share),
+                "network_alone": alone,
+            }
         return found
 
     def write(

@@ -24,8 +24,11 @@ from torch import Tensor, nn
 from gatework.errors import FileFormatError
 
 FIELDS = {
-    "pairs": (torch.int64, 0), "hits": (torch.int32, 0), "totals": (torch.int32, 1), "kinds": (torch.int32, 1),
-}  # fmt: skip
+    "pairs": (torch.int64, 0),
+    "hits": (torch.int32, 0),
+    "totals": (torch.int32, 1),
+    "kinds": (torch.int32, 1),
+}
 ROUNDS, MOST_SHARE = 30, 0.99
 MOST_UNITS = 4_000_000  # of a longer text only the end is counted, which keeps long texts quick
 

@@ -52,8 +52,9 @@ class Spelling:
     @cached_property
     def _counts(self) -> Counts:
         often = np.fromiter(self.units.values(), np.int64, len(self.units))
-        return Counts.of(_spelled([word for word, n in zip(self.units, often, strict=True) for _ in range(n)])[0],
-                         ORDER, SYMBOLS)  # fmt: skip
+        return Counts.of(
+            _spelled([word for word, n in zip(self.units, often, strict=True) for _ in range(n)])[0], ORDER, SYMBOLS
+        )
 
     def nats(self, units: Sequence[str]) -> np.ndarray:
         """(n,): what each unit costs."""
