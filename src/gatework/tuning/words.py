@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from gatework.pages.words import named, number
 from gatework.tasks.base import Metric
@@ -24,7 +25,9 @@ ENDED = {
 PARTS = {"test": "test rows, which the search never saw", "valid": "validation rows"}
 
 
-def verdict(study: optuna.Study, trial: FrozenTrial, found: Comparison | None, metric: Metric, values: Any) -> str:
+def verdict(
+    study: optuna.Study, trial: FrozenTrial, found: Comparison | None, metric: Metric, values: Iterable[str]
+) -> str:
     """Who won, by how much, and whether that is more than noise."""
     if found is not None:
         return compared(found, values)
@@ -59,7 +62,7 @@ def told(metric: Metric, trial: FrozenTrial) -> str:
     return f"{named(metric.name)} {number(trial.value)}"
 
 
-def compared(found: Comparison, values: Any) -> str:
+def compared(found: Comparison, values: Iterable[str]) -> str:
     """The comparison with the defaults on held-out rows."""
     ours, theirs = statistics.fmean(found.best), statistics.fmean(found.defaults)
     both = (
