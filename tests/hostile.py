@@ -37,7 +37,7 @@ def changed(run: Path, change: Callable[[dict[str, Any], dict[str, str], dict[st
     _sign(run, config)
     about = json.dumps({**about, "run": Run(run, config)._identity()})
     header = {"about": about, "sha256": files._digest(weights, about)}
-    (run / WEIGHTS).write_bytes(safetensors.torch.save(weights, header))
+    (run / WEIGHTS).write_bytes(safetensors.torch.save(files._unshared(weights), header))
     return run
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ ODD = {
     "deep.json": ("[" * 100_000, "nested too deeply"),
     "objects.json": ('{"a": ' * 20_000 + "1" + "}" * 20_000, "nested too deeply"),
     "digits.jsonl": ('{"a": 1}\n{"a": ' + "1" * 5_000 + "}", "line 2: a number is too long"),
+    "empty.jsonl": ("{}\n{}\n", "no object has a field"),
     "surrogate.jsonl": (r'{"a": "\ud800"}', "half a character"),
     "ragged.jsonl": ("\n".join(json.dumps({f"c{i}": 1}) for i in range(3_000)), "3,000 different fields"),
     "wide.jsonl": (json.dumps({f"c{i}": 1 for i in WIDE}), "different fields"),
@@ -45,6 +47,23 @@ def test_a_file_of_colons_has_a_sequence_without_steps(tmp_path: Path) -> None:
     (tmp_path / "colons.ts").write_text("@data\n" + ":" * 1_000 + "\n")
     (finding,) = check_sequences(read_sequences(tmp_path / "colons.ts"))
     assert finding.level == "error" and "sequence 1 has no steps" in finding.message
+
+
+def test_a_table_of_a_label_alone_holds_no_sequences(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label\na\nb\n")
+    with pytest.raises(DataError, match="no column of numbers beside the label 'label'"):
+        read_sequences(tmp_path / "a.csv")
+
+
+def test_a_line_end_of_an_old_macintosh_within_a_title_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a title\rof two lines\nx,y\n1,2\n3,4\n")
+    with suppress(DataError):
+        read_table(tmp_path / "a.csv")
+
+
+def test_values_of_no_common_type_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": "x"}\n{"a": true}\n{"a": 1e999}\n{"a": null}\n')
+    assert read_table(tmp_path / "a.jsonl").strings("a").null_count() == 1
 
 
 def test_a_table_of_many_columns_is_read(tmp_path: Path) -> None:

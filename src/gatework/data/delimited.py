@@ -98,14 +98,14 @@ def _above(text: str, delimiter: str) -> int:
         or (lines[end].startswith("#") and _fields(lines[end], delimiter) != width)
     ):
         end += 1
-    names = next(csv.reader([lines[end].strip("\r")], delimiter=delimiter), [])
+    names = _cells(lines[end], delimiter)
     named = len(names) == width > 1 and all(name.strip() and not _is_number(name) for name in names)
     return end if named else 0
 
 
 def _alone(line: str, delimiter: str) -> bool:
     """Whether a line has one filled cell, the first."""
-    cells = next(csv.reader([line.strip("\r")], delimiter=delimiter), [])
+    cells = _cells(line, delimiter)
     return bool(cells and cells[0].strip()) and not any(cell.strip() for cell in cells[1:])
 
 
@@ -248,7 +248,12 @@ def _usual(widths: list[int]) -> int:
 
 
 def _fields(line: str, delimiter: str) -> int:
-    return len(next(csv.reader([line], delimiter=delimiter), []))
+    return len(_cells(line, delimiter))
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The fields of one line, or of the part of it before a line end of an old Macintosh."""
+    return next(csv.reader(io.StringIO(line.strip("\r"), newline=""), delimiter=delimiter), [])
 
 
 def _quoted_tabs(text: str) -> bool:

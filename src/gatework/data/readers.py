@@ -222,16 +222,25 @@ def _fields_of(record: dict, prefix: str = "") -> dict:
 def _frame(records: list[dict], source: str) -> pl.DataFrame:
     records = [_fields_of(record) for record in records]
     names = dict.fromkeys(name for record in records for name in record)
+    if not names:
+        raise DataError(f'{source}: no object has a field; each line must be one like {{"text": "..."}}')
     cells = len(names) * len(records)
     if len(names) > COLUMNS or cells > 1_000_000 + 100 * sum(map(len, records)):
         what = f"{len(records):,} objects have {len(names):,} different fields"
         raise DataError(f"{source}: {what}; give all the same, at most {COLUMNS:,}")
     must_fit(100 * cells)
     try:
-        columns = {name: [_flat(record.get(name)) for record in records] for name in names}
-        return pl.DataFrame(columns, strict=False)
+        return pl.DataFrame([_column(name, [_flat(record.get(name)) for record in records]) for name in names])
     except UnicodeEncodeError as error:
         raise DataError(f"{source}: holds half a character ({error.object[error.start]!r}); write it anew") from None
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Values of one type; where they have none in common, their texts."""
+    column = pl.Series(name, values, strict=False)
+    if column.dtype != pl.Object:
+        return column
+    return pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
 
 
 def _flat(value: Any) -> Any:

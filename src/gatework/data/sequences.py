@@ -277,6 +277,9 @@ def _wide(table: Table, label: str | None, labelled: bool) -> Sequences:
     free = [name for name in table.columns if name != table.counter]
     label = label or _found(table, LABEL_NAMES) or (free[0] if labelled and free else None)
     steps = [name for name in table.columns if name not in (label, table.counter)]
+    if not steps:
+        have = listed(table.columns)
+        raise DataError(f"{table.source} has no column of numbers beside the label {label!r} (columns: {have})")
     values = np.stack([table.numbers(name).to_numpy() for name in steps], axis=1).astype(np.float32)
     labels = (
         table.strings(label) if label in table.columns else pl.Series("label", [None] * len(table), dtype=pl.String)

@@ -21,7 +21,7 @@ class RecurrentOptions(TrainingOptions):
 
     cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model", role="late")
     hidden_size: int = option(128, "units per layer (H)", panel="model", low=1, role="late")
-    layers: int = option(1, "layers on top of each other", panel="model", low=1, role="late")
+    layers: int = option(1, "layers on top of each other", panel="model", low=1, high=64, role="late")
     layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model", role="late")
 
     chrono: int | None = option(

@@ -64,7 +64,12 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     """What `to_json` was given."""
     found: dict[str, Any] = stored(text, Kept, "series.json")
     rows, frequency = found["series"], Frequency(**found["frequency"])
-    if frequency.kind not in KINDS or frequency.every < 1 or not rows or any(abs(row["start"]) > FAR for row in rows):
+    if (
+        frequency.kind not in KINDS
+        or not 1 <= frequency.every <= FAR
+        or not rows
+        or any(abs(row["start"]) > FAR for row in rows)
+    ):
         raise FileFormatError(f"series.json has no series, or times that cannot be: {frequency!r:.80}")
     scales = np.array([row["scale"] for row in rows], np.float64)
     starts = np.array([row["start"] for row in rows], np.int64)

@@ -130,7 +130,11 @@ class ForecastOptions(NumericOptions):
     )
     segment: int | None = option(None, "steps in a segment (decoding=segments); none: a season", panel="model", low=1)
     ensemble: int = option(
-        1, "networks of different starts that are trained side by side; their mean is forecast", panel="model", low=1
+        1,
+        "networks of different starts that are trained side by side; their mean is forecast",
+        panel="model",
+        low=1,
+        high=100,
     )
     linear: str = option(
         "solved",

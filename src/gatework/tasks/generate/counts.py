@@ -164,6 +164,8 @@ class Counts(nn.Module):
 
 def mixed(network: Tensor, counted: Tensor, share: float) -> Tensor:
     """Nats under the mixture, from the nats under each."""
+    if not 0 <= share < 1:
+        raise FileFormatError(f"the share of the counts is {share:g}, not 0 or more and below 1")
     return -torch.logaddexp(math.log1p(-share) - network, math.log(share) - counted) if share else network
 
 

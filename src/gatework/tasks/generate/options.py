@@ -81,7 +81,9 @@ class GenerateOptions(RecurrentOptions):
         False, "also evaluate dynamically: learning on as it reads", panel="results", role="question"
     )
     dynamic_rate: float = option(0.05, "step size of dynamic evaluation", panel="results", low=0, role="question")
-    sample_length: int = option(300, "characters of each sample in the report", panel="results", low=1, role="question")
+    sample_length: int = option(
+        300, "characters of each sample in the report", panel="results", low=1, high=100_000, role="question"
+    )
 
     @property
     def embedding_units(self) -> int:
