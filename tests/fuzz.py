@@ -68,7 +68,8 @@ def read(kind: str, first: int, count: int, folder: Path) -> int:
     for case in range(len(CASES)) if kind == "runs" else ():
         mutants.original(case)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
+    most = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for number in range(first, first + count):
         print(f"at {number}", flush=True)
         signal.alarm(SECONDS)

@@ -173,7 +173,7 @@ class Mutants:
     def runs(self, draw: random.Random) -> None:
         case = draw.randrange(len(CASES))
         copy = hostile.copied(self.original(case), self.folder / "mutant")
-        run = hostile.changed(copy, lambda *parts: _harm(*parts, draw))
+        run = hostile.changed(copy, lambda config, assets, weights: _harm(config, assets, weights, draw))
         trained = jobs.load(run)
         trained.run.results()
         trained.predict(_asked(trained.task.name, case))

@@ -23,6 +23,8 @@ ODD = {
     "deep.json": ("[" * 100_000, "nested too deeply"),
     "objects.json": ('{"a": ' * 20_000 + "1" + "}" * 20_000, "nested too deeply"),
     "digits.jsonl": ('{"a": 1}\n{"a": ' + "1" * 5_000 + "}", "line 2: a number is too long"),
+    "blank.csv": ('"', "has no rows"),
+    "blank.txt": ("\u2028", "no line of text"),
     "empty.jsonl": ("{}\n{}\n", "no object has a field"),
     "surrogate.jsonl": (r'{"a": "\ud800"}', "half a character"),
     "ragged.jsonl": ("\n".join(json.dumps({f"c{i}": 1}) for i in range(3_000)), "3,000 different fields"),

@@ -9,6 +9,7 @@ import pytest
 
 from gatework import tasks
 from gatework.errors import OptionError
+from gatework.tasks.classify.options import ClassifyOptions
 from gatework.training.options import ROLES, TrainingOptions, option, roles_of
 
 
@@ -101,3 +102,17 @@ def test_an_option_declared_again_keeps_its_roles() -> None:
     assert roles_of(Other, "epochs") == roles_of(TrainingOptions, "epochs") == ("late", "resumable")
     assert roles_of(Other, "threads") == ("question",)
     assert "words" not in Other.with_role(*ROLES)
+
+
+@pytest.mark.parametrize("value", [10**30, -(10**30), 2**63])
+def test_whole_numbers_end_where_arrays_do(value: int) -> None:
+    with pytest.raises(OptionError, match=r"option 'seed' is too large: .*; whole numbers end at 1,152,921"):
+        TrainingOptions(seed=value)
+    assert TrainingOptions(seed=2**60).seed == 2**60
+
+
+def test_half_a_character_is_no_text() -> None:
+    with pytest.raises(OptionError, match=r"option 'optimizer' .*\\ud800"):
+        TrainingOptions(optimizer="\ud800")
+    with pytest.raises(OptionError, match="option 'text' holds half a character"):
+        ClassifyOptions(text="a\udfff")

@@ -212,6 +212,8 @@ def _start(line: int, row: int) -> str:
 
 def _even(records: list[tuple[str, list[str]]], source: str, bad_rows: str) -> tuple[list[str], list[tuple]]:
     """Rows of one width; what to do with the others is `bad_rows`."""
+    if not records:
+        raise DataError(f"{source} has no rows; give at least one below the names of the columns")
     width = _usual([len(fields) for _, fields in records])
     lines: list[str] = []
     rows: list[list[str]] = []

@@ -253,6 +253,8 @@ def _flat(value: Any) -> Any:
 def _read_lines(text: str, source: str, kind: str | None) -> Table:
     """One text a line; split after the first word where that word is a label."""
     numbered = [(number, line.strip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{source} has no line of text; give at least one")
     lines = pl.Series("text", [line for _, line in numbered])
     place = lambda row: f"line {numbered[row][0]}"  # noqa: E731
     if kind == "labelled" or (kind is None and _labelled(lines)):

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
 
+LARGEST = 1 << 60  # of whole numbers: arrays hold 64 bits, and sizes are multiplied by small numbers
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NONE = ("none", "null", "")
 
@@ -282,6 +283,10 @@ def _in_range(field: dataclasses.Field[Any], value: Any) -> Any:
         raise OptionError(f"option {field.name!r} cannot be {value!r}{known_names(str(value), map(str, choices))}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"option {field.name!r} must be finite, not {value!r}")
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise OptionError(f"option {field.name!r} holds half a character: {value!r:.60}")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise OptionError(f"option {field.name!r} is too large: {str(value)[:40]}; whole numbers end at {LARGEST:,}")
     if (low is not None and value < low) or (high is not None and value > high):
         raise OptionError(f"option {field.name!r} must lie in {_interval(low, high)}, not {value!r}")
     return value
