@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatework.errors import OptionError
+from gatework.errors import OptionError, ShapeError
 from gatework.networks.attention import AttentionLayer, Memory
 from gatework.networks.choices import Beam, Drawn
 from gatework.networks.decoder import Decoder, Places
@@ -285,3 +285,11 @@ def test_steps_come_one_by_one_and_end_where_all_places_end() -> None:
     assert (int(next(moments).candidates.next), fixed.read) == (2, [START]), "nothing is read ahead"
     assert [int(moment.candidates.next) for moment in moments] == [3, END]
     assert fixed.read == [START, 2, 3]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2,)])
+def test_what_is_read_next_has_a_column_for_each_place(shape: tuple[int, ...]) -> None:
+    decoder, beam = decoder_of(0), Beam(2, END)
+    memory, start = rows_of(decoder, 2)
+    with pytest.raises(ShapeError, match="2 places"):
+        search(decoder, decoder.begin(memory, start, 2), torch.full(shape, START), beam)

@@ -45,7 +45,11 @@ class Grouped(TyperCommand):
 
 def with_options(task: type[Task], action: Callable[..., None]) -> Callable[..., None]:
     """The action with a parameter for each option; None stands for "not given"."""
-    return _extended(action, [flag(field) for field in dataclasses.fields(task.Options)], task=task)
+    from gatework.training.options import kinds
+
+    types = kinds(task.Options)
+    flags = [flag(field, shown=types[field.name][0].__name__) for field in dataclasses.fields(task.Options)]
+    return _extended(action, flags, task=task)
 
 
 def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], **fixed: object) -> Callable[..., None]:
@@ -63,14 +67,17 @@ def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], *
     return command
 
 
-def flag(field: dataclasses.Field[Any], text: str = "", kind: type | None = None) -> inspect.Parameter:
-    """The flag of an option; `text` stands in place of its own help, `kind` in place of its default's type."""
+def flag(field: dataclasses.Field[Any], text: str = "", kind: type | None = None, shown: str = "") -> inspect.Parameter:
+    """The flag of an option; `text` stands in place of its own help, `kind` in place of its default's type. `shown` is
+    the type that help names where the flag takes a text: as "none" can be typed, or several values."""
     if kind is None:
         kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
     spelled = field.name.replace("_", "-")
     names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
     text, panel = text or field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
-    annotation = Annotated[kind | None, typer.Option(names, help=text, show_default=False, rich_help_panel=panel)]
+    metavar = f"<{shown}>" if kind is str and shown else None
+    option = typer.Option(names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
+    annotation = Annotated[kind | None, option]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

@@ -1,5 +1,5 @@
 """One call of a layer: what the caller gave, checked and laid out as rows; each direction of each layer, by way of the
-kernel, the operator or the reference; and what the caller gets back, in his form.
+kernel, the operator or the reference; and what the caller gets back, in that form.
 
 The order of things in a call, and why:
 

@@ -29,7 +29,8 @@ class Encoder(nn.Module):
         inputs: I.
         dropout: between layers, fresh at each step.
         locked: dropout of the inputs and of every layer's outputs, one mask a sequence (Gal & Ghahramani 2016).
-        bidirectional: a second stack reads from the end; outputs are (T, B, 2H). There are no states to go on from.
+        bidirectional: a second stack reads from the end; outputs are (T, B, 2H), states (2, B, H) for each
+            layer. They are of both ends, so that no decoder and no further call can go on from them.
         known: the layers with the parameters of torch.nn's, for the cells that it has; else `gatework.Recurrent`.
 
     Inputs may be a PackedSequence; outputs then are one, too. Of a cell that reads what is missing (`gaps`), `mask`

@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from gatework.errors import ShapeError
 from gatework.networks.choices import Candidates, Choice, going_on
 from gatework.networks.rules import Rule
 
@@ -79,7 +80,13 @@ def unroll(
 
     Args:
         state, last: what was read before, and what is read next, (B, K).
+
+    Raises: ShapeError where `last` has not a column for each of the choice's places.
     """
+    if last.dim() != 2 or last.shape[1] != choice.places:
+        raise ShapeError(
+            f"last has the shape {tuple(last.shape)}, but the choice has {choice.places} places: give (rows, places)"
+        )
     alive, written = choice.start(len(last)), Written.nothing(*last.shape)
     for _ in range(limit):
         outputs, attention, state = decoder.step(state, last)
