@@ -47,7 +47,9 @@ from gatework.training.environment import commit, environment
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {"time": "time", "target": ("value",), "series": "series", "frequency": "1i"}
-COMMON: dict[str, Any] = {"transform": "log", "average": "ema", "keep": "last", "refit_epochs": 2}
+COMMON: dict[str, Any] = {
+    "transform": "log", "average": "ema", "keep": "last", "refit_epochs": 2, "valid_windows": 1, "test_windows": 1,
+}  # fmt: skip
 SEGMENTS: dict[str, Any] = {"decoding": "segments", "cell": "gru", "hidden_size": 128, "dropout": 0.3}
 CHANGES: dict[str, Any] = {"scale": "last", "loss": "mape", "epochs": 10}
 HOURLY = {**COMMON, **SEGMENTS, "horizon": 48, "season": 24, "lookback": 336, "epochs": 12}
@@ -66,7 +68,7 @@ ETT: dict[str, Any] = {
     **SEGMENTS, "time": "date", "target": ("value",), "series": "series", "static": ("channel",), "segment": 24,
     "dropout": 0.5, "linear": "none", "base": "last", "calendar": False, "scale": "last", "unit": 1.0, "loss": "mse",
     "quantiles": (), "lookback": 96, "season": 24, "learning_rate": 0.002, "batch_size": 1024, "windows": 60_000,
-    "epochs": 8, "classical": "none",
+    "epochs": 8, "classical": "none", "valid_windows": 1, "test_windows": 1,
 }  # fmt: skip
 # Better on the validation months (96), or cheaper and about as good
 APART: dict[str, dict[str, Any]] = {

@@ -72,7 +72,7 @@ def book() -> list[str]:
 
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
-    "windows": 200, "classical": "none",
+    "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
 }  # fmt: skip
 CASES = [
     Small("classify", reviews, {"tune_threshold": True, "test_share": 0.2, "embedding_size": 4}, settles=True),

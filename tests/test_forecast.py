@@ -32,6 +32,7 @@ from gatework.training.learner import Shard
 DAY = 86_400_000_000
 START = datetime(2024, 1, 1)
 SMALL: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 6, "width": 3}
+ONE: dict[str, Any] = {"valid_windows": 1, "test_windows": 1}  # of each part
 
 
 def sales(days: int = 80, stores: int = 3, begin: int = 0) -> pl.DataFrame:
@@ -241,7 +242,7 @@ def test_a_fresh_model_is_the_seasonal_naive_forecast() -> None:
 
 
 def test_inputs_end_at_the_cut_and_parts_are_apart() -> None:
-    task = ForecastTask(ForecastOptions(**SMALL, series="store"))
+    task = ForecastTask(ForecastOptions(**SMALL, **ONE, series="store"))
     parts = task.prepare(sales(80))
     assert parts.test.cuts.tolist() == [76] * 3
     assert parts.valid.cuts.tolist() == [72] * 3

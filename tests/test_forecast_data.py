@@ -28,6 +28,7 @@ from gatework.tasks.forecast.windows import Shape, Windows, make_batch, make_win
 
 START = datetime(2024, 1, 1)
 SMALL: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 6, "width": 3}
+SMALL |= {"valid_windows": 1, "test_windows": 1}
 COLUMNS: dict[str, Any] = {"time": "day", "target": ("units",), "series": "store"}
 BESIDE: dict[str, Any] = {"past": ("visitors",), "future": ("promotion", "event"), "static": ("region", "area")}
 

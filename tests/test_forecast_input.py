@@ -22,7 +22,17 @@ from gatework.data.table import Table
 from gatework.errors import DataError
 
 START = datetime(2024, 1, 1)
-SMALL = ("--horizon=4", "--season=7", "--lookback=14", "--epochs=1", "--hidden-size=4", "--width=2", "--classical=none")
+SMALL = (
+    "--horizon=4",
+    "--season=7",
+    "--lookback=14",
+    "--epochs=1",
+    "--hidden-size=4",
+    "--width=2",
+    "--classical=none",
+    "--valid-windows=1",
+    "--test-windows=1",
+)
 COLUMNS = ("--time=day", "--target=units", "--series=shop")
 
 
@@ -204,7 +214,7 @@ WARNINGS = (
 
 def test_every_fault_is_named_at_once_by_every_command(tmp_path: Path) -> None:
     path = written(tmp_path / "every.csv", faulty(), "day,shop,units,price")
-    found = call("check", "forecast", path, *COLUMNS, "--horizon=4", "--future=price", code=2).stdout
+    found = call("check", "forecast", path, *COLUMNS, *SMALL[:1], *SMALL[-2:], "--future=price", code=2).stdout
     for text in FAULTS:
         assert any(line.startswith("error: ") and text in line for line in found.splitlines()), (text, found)
     for text in WARNINGS:

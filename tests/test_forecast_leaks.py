@@ -24,6 +24,7 @@ START, DAYS, HORIZON = datetime(2024, 1, 1), 70, 4
 SMALL: dict[str, Any] = {
     "time": "day", "target": ("units",), "series": "store", "horizon": HORIZON, "season": 7, "lookback": 14,
     "epochs": 3, "hidden_size": 6, "width": 3, "past": ("visitors",), "future": ("price",), "classical_seconds": 1e9,
+    "valid_windows": 1, "test_windows": 1,
 }  # fmt: skip
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},

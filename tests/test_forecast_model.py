@@ -26,6 +26,7 @@ from gatework.training.learner import Shard
 SMALL: dict[str, Any] = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "hidden_size": 6, "width": 3, "epochs": 2, "windows": 200, "batch_size": 32, "classical": "none",
+    "valid_windows": 1, "test_windows": 1,
 }  # fmt: skip
 WAYS = ("direct", "segments", "recursive", "attention")
 

@@ -45,7 +45,7 @@ def backtest(task: ForecastTask, source: Source, windows: int) -> list[dict[str,
     refuse(found)
     assert panel is not None
     options = task.options
-    chosen = replace(options, **settled(panel, options) | {"unit": options.unit}, test_windows=1)
+    chosen = replace(options, **settled(panel, options) | {"unit": options.unit, "test_windows": 1})
     assert chosen.horizon
     rows = []
     for origin in range(1, windows + 1):

@@ -98,10 +98,23 @@ class ForecastOptions(NumericOptions):
     unit: float | None = option(
         None, "unit of scale=last; none: the mean change over a horizon in the data", panel="data", low=0
     )
-    valid_windows: int = option(
-        1, "last windows of each series for choosing weights and intervals", panel="data", low=1, role="question"
+    valid_windows: int | None = option(
+        None,
+        "last windows of each series for choosing weights and intervals; none: 20 or more in all where series are long",
+        panel="data",
+        low=1,
+        role="question",
     )
-    test_windows: int = option(1, "windows after those, for the final result", panel="data", low=0, role="question")
+    test_windows: int | None = option(
+        None, "windows after those, for the final result; none: as many", panel="data", low=0, role="question"
+    )
+    stride: int | None = option(
+        None,
+        "steps from one of these windows to the next; none: the horizon, or fewer where short series have to give many",
+        panel="data",
+        low=1,
+        role="question",
+    )
     split: str = option(
         "ends",
         "where validation and test begin: counted back from the end of each series, or at the same dates in all",

@@ -10,6 +10,7 @@ import numpy as np
 from gatework.data.finding import Finding
 from gatework.data.panel import Panel, shown_time
 from gatework.data.table import listed
+from gatework.tasks.forecast.holdout import held, span
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Windows
 
@@ -22,13 +23,15 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     longest = int(panel.lengths.max()) if len(panel) else 0
     season = options.season or panel.frequency.season
     horizon = options.horizon or max(min(season if season > 1 else 12, longest // 5), 1)
-    room = longest - horizon * (options.valid_windows + options.test_windows + 1)
+    windows = held(panel, options, horizon)
+    chosen = replace(options, horizon=horizon, **windows)
+    room = longest - horizon - sum(span(chosen, windows[name]) for name in ("valid_windows", "test_windows"))
     lookback = options.lookback or max(min(usual(season, horizon), room if season <= room else room // 2), 2)
     columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
-    unit = options.unit or (mean_change(panel, options, horizon) if options.scale == "last" else None)
+    unit = options.unit or (mean_change(panel, chosen, horizon) if options.scale == "last" else None)
     if panel.date_format:
         columns["date_format"] = panel.date_format
-    return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit}
+    return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit, **windows}
 
 
 def usual(season: int, horizon: int) -> int:
@@ -74,10 +77,10 @@ def uneven(panel: Panel, options: ForecastOptions, counts: dict[str, int]) -> li
     if not panel.dates or not counts["test"] or not panel.lengths.any():
         return []
     if options.split == "date":
-        return _untested(panel, options.horizon * counts["test"])
+        return _untested(panel, span(options, counts["test"]))
     ends, there = last_times(panel), np.flatnonzero(panel.lengths)
     (apart,), _ = panel.frequency.steps(ends.min(keepdims=True), ends.max(keepdims=True))
-    if apart <= options.horizon * counts["valid"]:
+    if apart <= span(options, counts["valid"]):
         return []
     first, last = (
         f"{shown_time(int(ends[k]), True)} ({panel.names[there[k]]})" for k in (ends.argmin(), ends.argmax())
@@ -98,7 +101,10 @@ def _untested(panel: Panel, steps: int) -> list[Finding]:
 def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:
     """The mean absolute change over a horizon, or of logarithms, before what is held back; 1 where there is none."""
     changes = [np.zeros(0)]
-    for known in cut_before(panel, options.split, horizon * (options.valid_windows + options.test_windows)):
+    assert options.valid_windows and options.test_windows is not None
+    for known in cut_before(
+        panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows)
+    ):
         known = np.log(np.where(known > 0, known, np.nan)) if options.transform.startswith("log") else known
         changes.append(known[horizon:] - known[:-horizon])
     size = np.abs(np.concatenate(changes))

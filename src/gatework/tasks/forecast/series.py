@@ -17,6 +17,7 @@ from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
+from gatework.tasks.forecast.holdout import span
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import (
@@ -51,6 +52,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def __init__(self, options: ForecastOptions):
         super().__init__(options)
+        self.given = options  # before the data settled some of them
         self.notes: list[str] = []
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
@@ -59,7 +61,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
-        if valid is not None and test is None and self.options.test_windows:
+        if valid is not None and test is None and self.options.test_windows != 0:
             raise OptionError(
                 "the validation part lies behind the test part, which is the end of the training data: give test data "
                 "of a later time too (--test), or test_windows=0"
@@ -102,7 +104,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
         """Covariates scaled by the training part, which `channels` keeps."""
-        ends = finish(panel, self.options.split) - self.shape().horizon * sum(counts.values())
+        ends = finish(panel, self.options.split) - sum(span(self.options, count) for count in counts.values())
         panel = panel.scaled(np.minimum(ends, panel.lengths))
         self.channels = panel.covariates and panel.covariates.channels
         return panel
@@ -110,6 +112,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     def _counts(self, has_valid: bool, has_test: bool) -> dict[str, int]:
         """How many windows at the end of each series are for test and validation."""
         options = self.options
+        assert options.valid_windows and options.test_windows is not None
         return {"test": 0 if has_test else options.test_windows, "valid": 0 if has_valid else options.valid_windows}
 
     def shape(self) -> Shape:
@@ -124,7 +127,10 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         """Windows of training, validation and test, where these have no source of their own."""
         shape, last = self.shape(), finish(panel, self.options.split)
         first = max(min(shape.season, shape.lookback), 2)
-        held = shape.horizon * sum(counts.values())
+        stride = self.options.stride
+        assert stride
+        spans = {name: span(self.options, count) for name, count in counts.items()}
+        held = sum(spans.values())
         ends = np.minimum(last - held, panel.lengths)
         enough = ends >= first + shape.horizon
         found = short(panel, enough, first + shape.horizon + held) + uneven(panel, self.options, counts)
@@ -133,12 +139,12 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         ]
         parts = {"train": with_truth(make_windows(panel, shape, train, scales=False))}
         for name, count in counts.items():
-            back = shape.horizon * np.arange(count, 0, -1)
+            back = shape.horizon + stride * np.arange(count)[::-1]
             if count:
                 cuts = [end - back if ok else NOWHERE for end, ok in zip(last, enough, strict=True)]
                 cuts = [each[each < length] for each, length in zip(cuts, panel.lengths, strict=True)]
                 parts[name] = with_truth(make_windows(panel, shape, cuts))
-            last = last - shape.horizon * count
+            last = last - spans[name]
         empty = [PARTS[name] for name, part in parts.items() if not len(part)] if enough.any() else []
         return [*found, *(Finding("error", f"no window of the {name} part {NO_VALUE}") for name in empty)], parts
 
