@@ -478,7 +478,7 @@ def test_folds_of_texts_are_stratified_disjoint_and_keep_copies_together() -> No
 def test_folds_of_series_roll_and_never_look_ahead() -> None:
     source = SOURCES["forecast"]
     kind = tasks.get("forecast")
-    ready = Evaluator(kind, [Round(source)]).ready(kind.Options(horizon=4, season=7))
+    ready = Evaluator(kind, [Round(source)]).ready(kind.Options(horizon=4, season=7, test_windows=1))
     rounds = make_rounds(ready.task, source, 3, hold_out=True)
     assert [int(each.source.lengths[0]) for each in rounds] == [60 - 4 - 8, 60 - 4 - 4, 60 - 4]
     last = [Evaluator(kind, [each]).ready(kind.Options()).parts for each in rounds]
