@@ -6,17 +6,20 @@ Times are whole numbers: microseconds since 1970 where they are dates, else the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gatework.data.monthdays import OWN, MonthDay, fitted
 from gatework.errors import OptionError
 
 SECOND = 1_000_000
 UNITS = {"us": 1, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
 DAY, WEEK = UNITS["d"], UNITS["w"]
 MONTHS = {"mo": 1, "q": 3, "y": 12}
-CALENDAR_STEPS = ((28, 31, 1), (59, 62, 2), (89, 92, 3), (181, 184, 6), (365, 366, 12))  # days from, to, months
+# Days from, to, and months: of stamps on the same day, or on one that moves, such as the last Friday
+CALENDAR_STEPS = ((26, 35, 1), (56, 66, 2), (84, 98, 3), (175, 190, 6), (357, 371, 12))
+FEW = 0.1  # of the steps between stamps: as many may be wrong
 
 
 @dataclass(frozen=True)
@@ -24,30 +27,43 @@ class Frequency:
     """`every` units of a kind: "time" (microseconds), "month", "business" (Monday to Friday) or "number".
 
     Example: `Frequency.parse("15m").season` is 96, a day of quarters of an hour.
+
+    Stamps of months stand on `day` of theirs; None: on that of a series' first stamp.
     """
 
     kind: str
     every: int
+    day: MonthDay | None = None
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
-        """From "15m", "1h", "1d", "1b" (business days), "1w", "1mo", "1q", "1y" or "1i" (plain numbers)."""
-        match = re.fullmatch(r"([1-9]\d*)(us|s|m|h|d|b|w|mo|q|y|i)", text)
-        if not match or (match[2] == "b" and match[1] != "1"):
+        """From "15m", "1h", "1d", "1b" (business days), "1w", "1mo", "1q", "1y" or "1i" (plain numbers).
+
+        Months may name their day: "1mo@-1", see `MonthDay.parse`.
+        """
+        match = re.fullmatch(r"([1-9]\d*)(us|s|m|h|d|b|w|mo|q|y|i)(?:@(.*))?", text)
+        if not match or (match[2] == "b" and match[1] != "1") or (match[3] is not None and match[2] not in MONTHS):
             raise OptionError(
-                f"frequency cannot be {text!r}; write 15m, 1h, 1d, 1b (Monday to Friday), 1w, 1mo, 1y, 1i"
+                f"frequency cannot be {text!r}; write 15m, 1h, 1d, 1b (Monday to Friday), 1w, 1mo, 1y, 1i, or with the "
+                "day of the month 1mo@15, 1mo@-1 (its last)"
             )
         count, unit = int(match[1]), match[2]
         if unit in MONTHS:
-            return cls("month", count * MONTHS[unit])
+            return cls("month", count * MONTHS[unit], None if match[3] is None else MonthDay.parse(match[3]))
         if unit in ("b", "i"):
             return cls("business" if unit == "b" else "number", count)
         return cls("time", count * UNITS[unit])
 
     def __str__(self) -> str:
+        return self.text.removesuffix("@1")
+
+    @property
+    def text(self) -> str:
+        """What `parse` makes the same step of."""
         if self.kind == "month":
             unit = "y" if self.every % 12 == 0 else "mo"
-            return f"{self.every // (12 if unit == 'y' else 1)}{unit}"
+            on = f"@{self.day}" if self.day else ""
+            return f"{self.every // (12 if unit == 'y' else 1)}{unit}{on}"
         if self.kind == "time":
             unit = next(unit for unit in ("w", "d", "h", "m", "s", "us") if self.every % UNITS[unit] == 0)
             return f"{self.every // UNITS[unit]}{unit}"
@@ -81,18 +97,27 @@ class Frequency:
         return (times - start) // self.every, (times - start) % self.every == 0
 
     def times(self, start: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The time `steps` after `start`; a month's last day stays the last day."""
+        """The time `steps` after `start`."""
         if self.kind == "business":
             days = np.busday_offset(_days(start), steps, roll="forward")
             return days.astype("datetime64[us]").astype(np.int64) + start % DAY
         if self.kind != "month":
             return start + steps * self.every
-        month = (_months(start) + steps * self.every).astype("datetime64[M]")
-        last = _day_of_month((month + 1).astype("datetime64[D]") - 1)
-        day = _day_of_month(_days(start))
-        is_last = _day_of_month(_days(start) + 1) == 1
-        day = np.where(is_last, last, np.minimum(day, last))
-        return (month.astype("datetime64[D]") + day - 1).astype("datetime64[us]").astype(np.int64) + start % DAY
+        months = (_months(start) + steps * self.every).astype("datetime64[M]")
+        return self._days_of(months, start).astype("datetime64[us]").astype(np.int64) + start % DAY
+
+    def _days_of(self, months: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """The days of months, for series that begin at `start`."""
+        if self.day not in (None, OWN):
+            return self.day.of(months)
+        last = (months + 1).astype("datetime64[D]") - 1
+        return np.minimum(months.astype("datetime64[D]") + (_day_of_month(_days(start)) - 1), last)
+
+    def on_days_of(self, times: np.ndarray, owners: np.ndarray) -> Frequency:
+        """With the day of the month that all these times of series stand on, unless it is known."""
+        if self.kind != "month" or self.day is not None or not len(times):
+            return self
+        return replace(self, day=fitted(_days(times), owners))
 
 
 def infer(times: np.ndarray, owners: np.ndarray, dates: bool) -> Frequency:
@@ -105,13 +130,26 @@ def infer(times: np.ndarray, owners: np.ndarray, dates: bool) -> Frequency:
     common = int(sizes[counts.argmax()])
     if not dates:
         return Frequency("number", common)
-    for low, high, months in CALENDAR_STEPS:
-        if low * DAY <= common <= high * DAY and common % WEEK:
-            return Frequency("month", months)
+    for gap in (common, int(np.median(gaps))):
+        for low, high, months in CALENDAR_STEPS:
+            step = Frequency("month", months)
+            if low * DAY <= gap <= high * DAY and _monthly(step, times, owners, bool((gaps % common == 0).all())):
+                return step.on_days_of(times, owners)
     on_weekends = not np.is_busday(_days(times)).all()
     if common == DAY and not on_weekends and (sizes == 3 * DAY).any():
         return Frequency("business", 1)
     return Frequency("time", common)
+
+
+def _monthly(step: Frequency, times: np.ndarray, owners: np.ndarray, even: bool) -> bool:
+    """Whether nearly all times stand whole steps of months apart; evenly spaced ones also on one day of the month, as
+    every fourth or thirteenth week does not."""
+    apart = np.diff(_months(times))[(np.diff(owners) == 0) & (np.diff(times) > 0)]
+    if ((apart == 0) | (apart % step.every > 0)).mean() > FEW:
+        return False
+    day = step.on_days_of(times, owners).day
+    same = day not in (None, OWN) and not day.unit and (day.of(_months_of(times)) == _days(times)).all()
+    return not even or bool(same)
 
 
 def _as_dates(times: np.ndarray) -> np.ndarray:
@@ -122,8 +160,12 @@ def _days(times: np.ndarray) -> np.ndarray:
     return _as_dates(times).astype("datetime64[D]")
 
 
+def _months_of(times: np.ndarray) -> np.ndarray:
+    return _as_dates(times).astype("datetime64[M]")
+
+
 def _months(times: np.ndarray) -> np.ndarray:
-    return _as_dates(times).astype("datetime64[M]").astype(np.int64)
+    return _months_of(times).astype(np.int64)
 
 
 def _day_of_month(days: np.ndarray) -> np.ndarray:

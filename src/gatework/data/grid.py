@@ -13,6 +13,7 @@ from gatework.data.frequency import Frequency, infer
 from gatework.data.table import Table, listed
 from gatework.errors import OptionError
 
+MOST_STAMPS = 3  # that a warning shows
 MOST_POINTS = 50_000_000  # on the grid; a wrong step or one wrong date would ask for more than memory holds
 
 
@@ -56,7 +57,7 @@ class Grid:
     places: np.ndarray
 
 
-def lay(data: Rows, frequency: str | None) -> tuple[Grid | None, list[Finding]]:
+def lay(data: Rows, given: Frequency | None) -> tuple[Grid | None, list[Finding]]:
     """Sorts by series and time, finds the step, and lays every value on its place; None where a fault forbids it."""
     found = unordered(data)
     data = data.sorted()
@@ -65,8 +66,8 @@ def lay(data: Rows, frequency: str | None) -> tuple[Grid | None, list[Finding]]:
         data = data.only(np.concatenate([[True], ~(data.same & (np.diff(data.times) == 0))]))
     if not len(data.rows):
         return None, found
-    step = Frequency.parse(frequency) if frequency else infer(data.times, data.owners, data.dates)
-    how = "given" if frequency else "found"
+    step = (given or infer(data.times, data.owners, data.dates)).on_days_of(data.times, data.owners)
+    how = "given" if given else "found"
     if (step.kind == "number") == data.dates:
         kind = "dates" if data.dates else "times that are plain numbers"
         raise OptionError(f"frequency {step} does not fit {kind}")
@@ -74,6 +75,7 @@ def lay(data: Rows, frequency: str | None) -> tuple[Grid | None, list[Finding]]:
     starts, lasts = _per_series(data, firsts)
     steps, exact = step.steps(starts[data.owners], data.times)
     found += off_grid(data, steps, exact, step, how) or slower(data, steps, step, how)
+    found += off_days(data, step.times(starts[data.owners], steps), step)
     lengths = np.zeros(len(data.names), np.int64)
     lengths[data.owners[lasts]] = steps[lasts] + 1
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -160,6 +162,25 @@ def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency,
         f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; bring all rows to one step"
     )
     return [Finding("error", message, row)]
+
+
+def off_days(data: Rows, expected: np.ndarray, step: Frequency) -> list[Finding]:
+    """A warning of stamps that are not on the day of the month that the step says: it counts months, and would move
+    them without a word."""
+    if step.kind != "month" or step.day is None:
+        return []
+    off = np.flatnonzero(data.times != expected)
+    if not len(off):
+        return []
+    rows = [(int(data.rows[at]), shown_time(int(data.times[at]), data.dates)) for at in off[:MOST_STAMPS]]
+    stamps = ", ".join(f"{data.table.place_of(row)}: {time}" for row, time in rows)
+    stamps += ", ..." if len(off) > len(rows) else ""
+    message = (
+        f"{data.table.source}: {len(off):,} of {len(data.times):,} stamps are not on {step.day.words} of their month, "
+        f"as the others are ({stamps}); each counts as its month, and forecasts are dated on {step.day.words}; if that "
+        f"is the wrong day, give the right one: frequency={step.every}mo@15, or @-1 for the last"
+    )
+    return [Finding("warning", message, rows[0][0])]
 
 
 def _shared(data: Rows, places: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from gatework.data.dates import read_times, reads_as_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.grid import Grid, Rows, largest_gap, lay
+from gatework.data.monthdays import MonthDay
 from gatework.data.numerals import read_numbers, thousands_or_not
 from gatework.data.readers import Reading, read_table
 from gatework.data.table import Table, listed
@@ -196,7 +197,7 @@ def inspect_panel(
     time: str | None = None,
     target: Sequence[str] = (),
     series: str | None = None,
-    frequency: str | None = None,
+    frequency: str | Frequency | None = None,
     covariates: Mapping[str, Sequence[str]] | None = None,
     channels: Sequence[Channel] | None = None,
     date_format: str | None = None,
@@ -222,12 +223,13 @@ def inspect_panel(
         f"; {table.counter!r} numbers the rows and is left out" if table.counter not in {None, time, *targets} else ""
     )
     found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
-    times = read_times(table, time, date_format, Frequency.parse(frequency).whole_days if frequency else None)
+    step = Frequency.parse(frequency) if isinstance(frequency, str) else frequency
+    times = read_times(table, time, date_format, step.whole_days if step else None)
     names, owners, unnamed = _owners(table, series, targets)
     values, odd = _values(table, targets)
     rows = np.tile(np.arange(len(table)), len(targets))
     data = Rows(table, names, times.dates, owners, np.tile(times.times, len(targets)), rows, values)
-    grid, faults = lay(data.only(np.tile(times.good, len(targets))), frequency)
+    grid, faults = lay(data.only(np.tile(times.good, len(targets))), step)
     found += [*times.found, *unnamed, *odd, *faults]
     more, beside = _beside(table, covariates, channels, grid, bool(np.isnan(values).all()))
     found += more
@@ -244,7 +246,7 @@ def inspect_panel(
     filled = _rows_between(whole, grid, firsts, ends)
     if np.isnan(values).all() and any(each.level == "error" for each in odd):
         return panel, found  # that it is constant, and too short, follows from that
-    return panel, [*found, *_described(data, panel, filled, grid, frequency), *_beyond(whole, grid, ends, ahead)]
+    return panel, [*found, *_described(data, panel, filled, grid, step), *_beyond(whole, grid, ends, ahead)]
 
 
 def _rows_between(whole: Panel, grid: Grid, firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -411,11 +413,13 @@ def _beside(
     return found + more, Covariates(tuple(channels[c] for c in moving + fixed), laid, grid.offsets, static)
 
 
-def _described(data: Rows, panel: Panel, inside: np.ndarray, grid: Grid, given: str | None) -> list[Finding]:
+def _described(data: Rows, panel: Panel, inside: np.ndarray, grid: Grid, given: Frequency | None) -> list[Finding]:
     """What was found: the step, gaps, missing values, constant series; `inside` are the rows of `grid` that count."""
     how = "given" if given else "inferred"
     name = data.table.source
-    found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency} ({how})")]
+    day = panel.frequency.day
+    on = "" if day in (None, MonthDay(1)) else f" on {day.words}"
+    found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency}{on} ({how})")]
     absent = int(np.isnan(panel.values).sum())
     if absent:
         empty = grid.data.rows[inside & np.isnan(grid.data.values)]

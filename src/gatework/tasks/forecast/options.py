@@ -68,7 +68,11 @@ class ForecastOptions(NumericOptions):
         False, "tell the model which of at most 100 series it is, as a static column of their names would", panel="data"
     )
     frequency: str | None = option(
-        None, "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i", panel="data", role="question"
+        None,
+        "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i; months also with their day: 1mo@15, 1mo@-1 (its last), "
+        "1mo@-1b (its last business day), 1mo@3fri (its third Friday)",
+        panel="data",
+        role="question",
     )
     date_format: str | None = option(
         None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data", role="reading"

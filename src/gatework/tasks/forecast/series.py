@@ -12,6 +12,7 @@ import numpy as np
 
 from gatework.data.covariates import Channel
 from gatework.data.finding import Finding, refuse
+from gatework.data.frequency import Frequency
 from gatework.data.panel import Panel, inspect_panel, shown_time
 from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
@@ -86,7 +87,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self._train = parts["train"]
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
-    def inspected(self, source: Source, frequency: str | None = None) -> tuple[Panel | None, list[Finding]]:
+    def inspected(self, source: Source, frequency: Frequency | None = None) -> tuple[Panel | None, list[Finding]]:
         """The series of a source (None where a fault forbids it), and every finding."""
         if isinstance(source, Panel):
             return source, []
@@ -151,7 +152,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     def _later(self, panel: Panel, source: Source, union: bool = False) -> tuple[Panel, Windows]:
         """Another source's series behind what is known of them, and windows over what is new; with `union`, the series
         that the source has not are there too."""
-        later, found = self.inspected(source, str(panel.frequency))
+        later, found = self.inspected(source, panel.frequency)
         refuse(found)
         assert later is not None
         self._warn(panel, later, found)
@@ -249,7 +250,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         return min(-(-steps // size) * size, shape.horizon) if steps < shape.horizon else steps
 
     def _extended(self, source: Source) -> Panel:
-        later, found = self.inspected(source, str(self.last.frequency))
+        later, found = self.inspected(source, self.last.frequency)
         refuse(found)
         assert later is not None
         self._warn(self.last, later, found)
