@@ -103,7 +103,7 @@ def test_baselines_see_what_the_network_sees(tmp_path: Path) -> None:
     for options in ({}, {"refit_epochs": 1, "keep": "last"}):
         runs = [trained(frame, tmp_path / f"{len(options)}{k}", **options)[0] for k, frame in enumerate((quiet, loud))]
         notes = [{each["name"]: each["note"] for each in run.run.results()["contenders"]} for run in runs]
-        moved.append(int(notes[0]["ridge on lags"].split("fitted to ")[1].split(" ")[0]))
+        moved.append(int(notes[0]["ridge on lags and covariates"].split("fitted to ")[1].split(" ")[0]))
     assert moved[1] == moved[0] + 3 * HORIZON  # windows with targets up to the end of the validation part
 
 

@@ -150,6 +150,8 @@ def test_no_number_is_said_and_not_compared() -> None:
     model = planted("model", fixed(BASE, 60), "model")
     found = contest(model, RIVAL, planted("ridge on lags", np.full(400, math.nan))).verdict
     assert found.earned == "network" and "ridge on lags has no number here" in found.text
+    absent = contest(model, RIVAL, Contender("theta", {}, "not measured: statsforecast is not installed")).verdict
+    assert "theta has no number here, and cannot be compared" in absent.text
     broken = contest(planted("model", np.full(400, math.nan), "model"), RIVAL).verdict
     assert broken.earned == "none" and broken.text.startswith("The model gave no number: accuracy is nan")
     alone = contest(planted("model", BASE, "model")).verdict

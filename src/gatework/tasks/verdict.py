@@ -241,7 +241,7 @@ class Contest:
         return [*found, *self.notes]
 
     def _lost(self, contender: Contender) -> bool:
-        return bool(contender.metrics) and not math.isfinite(self.value(contender))
+        return not math.isfinite(self.value(contender))
 
     # -- words ----------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
+SQUARED = ("mse", "rmse")  # errors that squares make
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -169,11 +170,12 @@ class ForecastTask(ForecastPages, SeriesTask):
         windows, options = parts.last[1], self.options
         found = self.simple(windows)
         if len(parts.train):
-            squared = options.loss == "mse" or self.metric.name in ("mse", "rmse")
+            squared = options.loss == "mse" or self.metric.name in SQUARED
             both = options.refit_epochs and parts.test is not None  # what the network learned
             learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
-            found.append(self._contender("ridge on lags", values, windows, note))
+            name = "ridge on lags" if windows.panel.covariates is None else "ridge on lags and covariates"
+            found.append(self._contender(name, values, windows, note))
         if options.classical != "none":
             each = classical(windows, options.classical, options.classical_seconds, options.seed)
             values = np.full((len(windows), windows.shape.horizon), np.nan)
