@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from gatework.data.panel import read_panel
-from gatework.tasks.forecast import ForecastOptions, ForecastTask
+from gatework.data.panel import Panel, read_panel
+from gatework.tasks import jobs
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
+from gatework.tasks.forecast.backtest import backtest, verdict
+from gatework.tasks.forecast.classical import classical, classicals, methods
+from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
 from gatework.tasks.forecast.ridge import ridge
@@ -152,3 +157,177 @@ def test_windows_that_lack_some_steps_add_to_the_whole_ones() -> None:
     )
     found, note = ridge(train, test, 1)
     assert np.isfinite(found).all() and f"{len(train)} windows" in note
+
+
+# -- classical methods ------------------------------------------------------------------------------------------
+
+
+def windows_at(values: np.ndarray, cuts: list[int], horizon: int = 4, season: int = 1) -> Windows:
+    panel = read_panel({"t": np.arange(len(values)), "y": values}, time="t")
+    return make_windows(panel, Shape(season + 1, horizon, season), [np.array(cuts)])
+
+
+def test_two_seasons_are_enough_for_a_season() -> None:
+    """Months of exactly two years, of which the third repeats the season. Theta is told of it, but its own test for a
+    season finds none in so few."""
+    season = 10 + 4 * np.sin(2 * np.pi * np.arange(12) / 12)
+    values = np.tile(season, 3) + 0.01 * np.random.default_rng(7).normal(size=36)
+    windows = windows_at(values, [24], 12, 12)
+    found = classical(windows, "ets", 60, 1)
+    assert np.abs(found.forecasts - windows.truth()).max() < 0.5, found.forecasts
+
+
+def test_a_method_without_a_season_stands_in_where_one_with_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    from statsforecast import models
+
+    given = models.AutoETS.forecast
+
+    def picky(self: Any, **data: Any) -> Any:
+        if self.season_length > 1:
+            raise ValueError("no season")
+        return given(self, **data)
+
+    monkeypatch.setattr(models.AutoETS, "forecast", picky)
+    windows = windows_at(np.random.default_rng(8).uniform(5, 6, 40), [36], season=4)
+    found = classical(windows, "ets", 60, 1)
+    assert found.note == "each series on its own"
+    expected = models.AutoETS(season_length=1).forecast(y=windows.history(0), h=4)["mean"]
+    np.testing.assert_allclose(found.forecasts[0], expected)
+
+
+def test_croston_is_by_hand_and_all_methods_share_the_time() -> None:
+    """Croston's method: exponential smoothing (0.1) of sizes and of intervals; SBA takes 1 - 0.1 / 2 of their ratio."""
+    values = np.array([0.0, 3, 0, 0, 5, 0, 2, 0, 0, 0, 4, 0, 0, 0, 0, 0])
+    windows = windows_at(values, [12])
+    size, interval, last = 3.0, 2.0, 1
+    for place in (4, 6, 10):
+        size, interval = 0.9 * size + 0.1 * values[place], 0.9 * interval + 0.1 * (place - last)
+        last = place
+    found = classical(windows, "croston", 60, 1)
+    np.testing.assert_allclose(found.forecasts[0], 0.95 * size / interval)
+    every = classicals(windows_at(values, [10, 11, 12]), methods("both", True), 0, 1)
+    assert [len(each.rows) for each in every] == [1, 1, 1]
+    assert [each.name.split(" ")[0] for each in every] == ["CrostonSBA", "DynamicOptimizedTheta", "AutoETS"]
+    assert methods("none", True) == [] and methods("theta", False) == ["theta"]
+
+
+# -- intermittent demand ----------------------------------------------------------------------------------------
+
+
+def sold(values: Any) -> Panel:
+    values = np.atleast_2d(values)
+    table = {"t": np.arange(values.shape[1]), **{f"s{k}": row for k, row in enumerate(values)}}
+    return read_panel(table, time="t", target=[name for name in table if name != "t"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([4, 5, 4, 0, 5, 4, 5, 4, 4, 5], "smooth"),
+        ([1, 9, 1, 0, 30, 1, 1, 1, 1, 9], "erratic"),
+        ([4, 0, 0, 5, 0, 0, 4, 0, 0, 5], "intermittent"),
+        ([1, 0, 0, 30, 0, 0, 1, 0, 0, 1], "lumpy"),
+    ],
+)
+def test_the_kinds_of_demand(values: list[int], kind: str) -> None:
+    found = demand(sold(np.array(values, float)), 1)
+    assert found is not None and found.kind == kind
+    assert found.intermittent == (kind in ("intermittent", "lumpy"))
+
+
+def test_zeros_that_the_season_explains_are_no_intermittent_demand() -> None:
+    """The sun does not shine at night, on any day; rain has no hour."""
+    hours = np.arange(24 * 20)
+    sun = np.maximum(np.sin(2 * np.pi * hours / 24), 0) * np.random.default_rng(9).uniform(0.5, 1, len(hours))
+    rain = np.where(np.random.default_rng(9).random(len(hours)) < 0.5, 0, 1.0)
+    assert not intermittent(sold(sun), 24) and intermittent(sold(sun), 1) and intermittent(sold(rain), 24)
+
+
+def test_what_cannot_be_demand_is_none() -> None:
+    assert demand(sold([1.0, -1, 0, 0, 0, 0]), 1) is None, "a value below 0"
+    assert demand(sold([1.0, 2, 3]), 1) is None, "no value is 0"
+    assert demand(sold([0.0, 0, 0]), 1) is None, "there is no demand"
+    assert intermittent(sold([[0.0, 0, 0, 2, 0, 0], [0, 0, 0, 0, 0, 0]]), 1), "a series of zeros says nothing"
+
+
+def test_rmsse_and_bias_by_loops() -> None:
+    generator = np.random.default_rng(10)
+    truth, forecast = generator.poisson(0.5, (5, 3)).astype(float), generator.uniform(0, 1, (5, 3))
+    truth[0, 1], squares = np.nan, np.array([0.5, 2.0, 1.0, np.nan, 1.0])
+    found = measures.measures(forecast, truth, np.ones(5), None, squares)
+    errors = [
+        (f - t) ** 2 / s
+        for row, line, s in zip(truth, forecast, squares, strict=True)
+        for t, f in zip(row, line, strict=True)
+        if np.isfinite(t) and np.isfinite(s)
+    ]
+    assert found["rmsse"] == pytest.approx(np.sqrt(np.mean(errors)))
+    there = ~np.isnan(truth)
+    assert found["bias"] == pytest.approx((forecast[there].sum() - truth[there].sum()) / truth[there].sum())
+    assert "rmsse" not in measures.measures(forecast, truth, np.ones(5))
+
+
+def test_the_unit_of_rmsse_begins_with_the_first_demand() -> None:
+    windows = windows_at(np.array([0.0, 0, 0, 2, 0, 0, 1, 5, 5, 5, 5]), [3, 4, 7])
+    np.testing.assert_allclose(windows.squares, [np.nan, np.nan, (4 + 0 + 1) / 3])
+
+
+RARE: dict[str, Any] = {
+    "time": "t", "target": ("y",), "series": "item", "horizon": 6, "season": 1, "lookback": 24, "hidden_size": 8,
+    "epochs": 4, "loss": "mse", "classical": "none", "windows": 4_000, "valid_windows": 4, "test_windows": 4,
+}  # fmt: skip
+
+
+def rare(length: int = 160) -> pl.DataFrame:
+    """Forty items, sold one day in five, of sizes of their own."""
+    generator = np.random.default_rng(11)
+    sizes = generator.uniform(2, 8, (40, 1))
+    values = (generator.random((40, length)) < 0.2) * generator.poisson(sizes, (40, length)).clip(1)
+    names = np.repeat([f"i{k}" for k in range(40)], length)
+    return pl.DataFrame({"t": np.tile(np.arange(length), 40), "item": names, "y": values.ravel().astype(float)})
+
+
+@pytest.fixture(scope="module")
+def intermittent_run(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
+    out = tmp_path_factory.mktemp("rare") / "run"
+    return jobs.train(ForecastTask(ForecastOptions(**RARE)), rare(), out=out, quiet=True)
+
+
+def test_the_forecasts_of_rare_demand_sum_up_to_it(intermittent_run: jobs.Trained) -> None:
+    results = intermittent_run.run.results()
+    assert abs(results["test"]["bias"]) < 0.15
+    zero = next(each for each in results["contenders"] if each["name"] == "zero")
+    assert zero["metrics"]["bias"] == -1
+    assert zero["metrics"]["mase"] < results["test"]["mase"], "nothing at all has the lower absolute error"
+    assert zero["metrics"]["rmsse"] > results["test"]["rmsse"]
+    assert results["metric"]["name"] == "rmsse" and results["comparison"]["metric"] == "rmsse"
+    assert results["verdict"].find("RMSSE") >= 0 and "intermittent demand" in " ".join(results["data"]["notes"])
+
+
+def test_a_loaded_run_of_rare_demand_is_judged_alike(intermittent_run: jobs.Trained) -> None:
+    loaded = jobs.load(intermittent_run.run.path)
+    assert loaded.task.metric.name == "rmsse"
+    later = rare(180).filter(pl.col("t") >= 160)
+    assert loaded.evaluate(later)["rmsse"] == pytest.approx(intermittent_run.evaluate(later)["rmsse"])
+    whole = loaded.task.examples(later)
+    assert isinstance(whole, Windows)
+    np.testing.assert_allclose(whole.squares[0], np.mean(np.diff(_from_first(whole.history(0))) ** 2))
+
+
+def _from_first(values: np.ndarray) -> np.ndarray:
+    assert len(values) >= 160, "the run keeps the whole series"
+    return values[np.flatnonzero(values)[0] :]
+
+
+def test_check_tells_of_rare_demand_and_who_says_no_keeps_mase() -> None:
+    told = " ".join(found.message for found in ForecastTask(ForecastOptions(**RARE)).check(rare()))
+    assert "% of the values are 0" in told and "judged by squared errors (RMSSE)" in told
+    task = ForecastTask(ForecastOptions(**RARE, intermittent=False))
+    assert "judged by MASE" in " ".join(found.message for found in task.check(rare()))
+    assert task.metric.name == "mase"
+
+
+def test_a_backtest_of_rare_demand_is_judged_by_rmsse(tmp_path: Path) -> None:
+    task = ForecastTask(ForecastOptions(**{**RARE, "epochs": 1}))
+    rows = backtest(task, rare(100), 2)
+    assert "RMSSE" in verdict(rows) and "MASE" not in verdict(rows)

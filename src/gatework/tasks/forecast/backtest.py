@@ -19,9 +19,9 @@ from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages.words import named
 from gatework.tasks import jobs
-from gatework.tasks.base import Contender, Evaluated, Source, ratio
+from gatework.tasks.base import Contender, Evaluated, Metric, Source, ratio
 from gatework.tasks.forecast.parts import cut_before, settled
-from gatework.tasks.forecast.series import SeriesTask
+from gatework.tasks.forecast.series import MASE, RMSSE
 from gatework.tasks.verdict import Contest
 from gatework.training.console import table
 from gatework.training.files import write_json
@@ -89,15 +89,20 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """What earned the result over all origins, and how often the model was ahead, in a sentence or two."""
     origins = sorted({row["origin"] for row in rows})
     found = [_contender(rows, method, origins) for method in dict.fromkeys(row["method"] for row in rows)]
-    name = SeriesTask.metric.name
+    metric = watched(rows)
     counted = f"{len(origins)} {'origin' if len(origins) == 1 else 'origins'}"
-    contest = Contest(found, [SeriesTask.metric], measure_of_origins, len(origins), counted, f"mean over {counted}")
+    contest = Contest(found, [metric], measure_of_origins, len(origins), counted, f"mean over {counted}")
     best = contest.rival
     if best is None or best.sums is None or contest.model.sums is None:
         return contest.verdict.text
     ahead = int((contest.model.sums[:, 0] < best.sums[:, 0]).sum())
-    means = f"{named(name)} {_spread(rows, 'model')} against {_spread(rows, best.name)}"
+    means = f"{named(metric.name)} {_spread(rows, 'model')} against {_spread(rows, best.name)}"
     return f"{contest.verdict.text} {means}; less at {ahead} of {len(origins)}."
+
+
+def watched(rows: Sequence[Mapping[str, Any]]) -> Metric:
+    """What a backtest is judged by: the models of intermittent demand have told RMSSE."""
+    return RMSSE if any(RMSSE.name in row for row in rows) else MASE
 
 
 def measure_of_origins(sums: np.ndarray, metric: str) -> np.ndarray:
@@ -107,7 +112,7 @@ def measure_of_origins(sums: np.ndarray, metric: str) -> np.ndarray:
 
 def _contender(rows: Sequence[Mapping[str, Any]], method: str, origins: list[int]) -> Contender:
     """A method over the origins: each its own training, and one value of the watched error."""
-    own, name = [row for row in rows if row["method"] == method], SeriesTask.metric.name
+    own, name = [row for row in rows if row["method"] == method], watched(rows).name
     values = {row["origin"]: row.get(name, math.nan) for row in own}
     errors = np.array([values.get(origin, math.nan) for origin in origins], np.float64)
     mean = float(np.nanmean(errors)) if np.isfinite(errors).any() else math.nan
@@ -116,8 +121,9 @@ def _contender(rows: Sequence[Mapping[str, Any]], method: str, origins: list[int
 
 def _spread(rows: Sequence[Mapping[str, Any]], method: str) -> str:
     row = next(each for each in summary(rows) if each["method"] == method)
-    spread = row["mase_spread"]
-    return f"{row['mase']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+    name = watched(rows).name
+    spread = row[f"{name}_spread"]
+    return f"{row[name]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
 
 
 def evaluated(trained: jobs.Trained, source: Source | None, windows: int) -> Evaluated:

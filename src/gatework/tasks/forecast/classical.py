@@ -1,9 +1,10 @@
-"""A classical forecast of each series on its own, by statsforecast: within a time limit, and never the end of a run."""
+"""Classical forecasts of each series on its own, by statsforecast: within a time limit, and never the end of a run."""
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from gatework.extras import explained
 from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
 
-MODELS = {"theta": "DynamicOptimizedTheta", "ets": "AutoETS"}
-MOST_POINTS = 2_000  # the end of each series; longer ones gain little and cost much
+MODELS = {"theta": "DynamicOptimizedTheta", "ets": "AutoETS", "croston": "CrostonSBA"}
+MOST_POINTS = {"theta": 2_000, "ets": 500, "croston": 2_000}  # the end of each series; more gain little and cost much
+KEPT = max(MOST_POINTS.values())  # of a series: what any of them looks at
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,33 @@ class Classical:
     forecasts: np.ndarray
     note: str
 
+    def whole(self, count: int) -> np.ndarray:
+        """[count, h]: NaN in the windows that have got no turn."""
+        values = np.full((count, self.forecasts.shape[1]), np.nan)
+        values[self.rows] = self.forecasts
+        return values
+
+
+def methods(option: str, intermittent: bool) -> list[str]:
+    """The methods that an option asks for, the quick ones first: Croston's where demand is intermittent."""
+    if option == "none":
+        return []
+    return [*(["croston"] if intermittent else []), *(("theta", "ets") if option == "both" else (option,))]
+
+
+def classicals(windows: Windows, names: Sequence[str], seconds: float, seed: int) -> list[Classical]:
+    """Each of the methods, one after the other, within a time for all of them."""
+    end, found = time.monotonic() + seconds, []
+    for name in names:
+        found.append(classical(windows, name, max(end - time.monotonic(), 0.0), seed))
+    return found
+
 
 def classical(windows: Windows, method: str, seconds: float, seed: int) -> Classical:
-    """The method ("theta" or "ets") on the history of as many windows, drawn by the seed, as the time allows.
+    """A method ("theta", "ets" or "croston") on the history of as many windows, drawn by the seed, as the time allows.
 
-    Sources: Fiorucci et al. 2016 (dynamic optimised theta), Hyndman et al. 2002 (ETS).
+    Sources: Fiorucci et al. 2016 (dynamic optimised theta), Hyndman et al. 2002 (ETS), Syntetos & Boylan 2005
+    (Croston's method without its bias).
     """
     name = f"{MODELS[method]} (statsforecast)"
     try:
@@ -43,29 +67,35 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     for row in order:
         if time.monotonic() > end and done:
             break
-        values, fine = one(getattr(models, MODELS[method]), windows, int(row))
+        values, fine = one(getattr(models, MODELS[method]), windows, int(row), MOST_POINTS[method])
         done.append(values)
         failed += not fine
-    note = (
-        "each series on its own"
-        if len(done) == len(order)
-        else (f"measured on {len(done):,} of {len(order):,} windows, drawn at random: all that {seconds:g} s allowed")
-    )
+    note = "each series on its own"
+    if len(done) < len(order):
+        allowed = "all that the time allowed (classical_seconds)"
+        note = f"measured on {len(done):,} of {len(order):,} windows, drawn at random: {allowed}"
     note += f"; {failed:,} on which it failed have the seasonal naive forecast" if failed else ""
-    return Classical(name, order[: len(done)], np.array(done).reshape(len(done), -1), note)
+    return Classical(name, order[: len(done)], np.array(done).reshape(len(done), windows.shape.horizon), note)
 
 
-def one(model: Any, windows: Windows, row: int) -> tuple[np.ndarray, bool]:
+def one(model: Any, windows: Windows, row: int, most: int) -> tuple[np.ndarray, bool]:
     """The forecast [h] after one window's history, and whether the method gave it."""
     horizon, season = windows.shape.horizon, windows.shape.season
-    values = filled(windows.history(row)[None, -MOST_POINTS:])[0]
+    values = filled(windows.history(row)[None, -most:])[0]
+    for period in dict.fromkeys([season if len(values) >= 2 * season else 1, 1]):
+        found = _forecast(model, values, horizon, period)
+        if found is not None:
+            return found, True
+    return seasonal_naive(values[None], horizon, season)[0] if len(values) else np.zeros(horizon), False
+
+
+def _forecast(model: Any, values: np.ndarray, horizon: int, period: int) -> np.ndarray | None:
+    """[h]; None where the method fails, whatever it is: a run's result must not be lost for a row beside it."""
+    seasonal = {} if model.__name__ == MODELS["croston"] else {"season_length": period}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            period = season if len(values) > 2 * season else 1
-            found = np.asarray(model(season_length=period).forecast(y=values, h=horizon)["mean"], np.float64)
-        if found.shape == (horizon,) and np.isfinite(found).all():
-            return found, True
-    except Exception:  # whatever it is, the run's result must not be lost for the sake of a row beside it
-        pass
-    return seasonal_naive(values[None], horizon, season)[0] if len(values) else np.zeros(horizon), False
+            found = np.asarray(model(**seasonal).forecast(y=values, h=horizon)["mean"], np.float64)
+    except Exception:
+        return None
+    return found if found.shape == (horizon,) and np.isfinite(found).all() else None

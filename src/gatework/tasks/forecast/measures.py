@@ -9,27 +9,44 @@ import numpy as np
 
 from gatework.tasks.base import ratio
 
-PAIRS = ("mase", "smape", "mape", "mae", "mse", "mase2", "smape2")  # what `sums` holds a sum and a count of
+PAIRS = ("mase", "smape", "mape", "mae", "mse", "mase2", "smape2", "msse", "bias")  # a sum and a count in `sums`
+ROOTS = {"rmse": "mse", "rmsse": "msse"}
 
 
 def measures(
-    forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np.ndarray | None = None
+    forecast: np.ndarray,
+    truth: np.ndarray,
+    scales: np.ndarray,
+    naive2: np.ndarray | None = None,
+    squares: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """mase, smape, owa (with the forecasts of Naive2), mape, mae, mse, rmse of point forecasts [n, h]; scales [n].
+    """mase, smape, owa (with the forecasts of Naive2), mape, mae, mse, rmse of point forecasts [n, h]; scales [n]. With
+    squares [n], see `sums`, rmsse and bias too.
 
     NaN where a forecast is none though the truth is known.
     """
-    whole = sums(forecast, truth, scales, naive2).sum(axis=0)
+    whole = sums(forecast, truth, scales, naive2, squares).sum(axis=0)
     names = ("mase", "smape", *([] if naive2 is None else ["owa"]), "mape", "mae", "mse", "rmse")
-    return {name: float(score(whole, name)) for name in names}
+    return {name: float(score(whole, name)) for name in (*names, *([] if squares is None else ["rmsse", "bias"]))}
 
 
-def sums(forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np.ndarray | None = None) -> np.ndarray:
+def sums(
+    forecast: np.ndarray,
+    truth: np.ndarray,
+    scales: np.ndarray,
+    naive2: np.ndarray | None = None,
+    squares: np.ndarray | None = None,
+) -> np.ndarray:
     """[n, 2 len(PAIRS)]: the sum of each error over a window, then the count by which the sum of many is divided.
 
     MASE (Hyndman & Koehler 2006) is the mean over windows of their mean errors, each divided by the window's scale, and
     over those alone that have one. So is sMAPE as in M4, 200 |y - f| / (|y| + |f|), where 0 / 0 counts as 0. MAPE
     (Athanasopoulos et al. 2011; not where the truth is 0), MAE and MSE are means over points.
+
+    RMSSE is that of M5 (Makridakis, Spiliotis & Assimakopoulos 2022): squared errors divided by the window's `squares`,
+    the mean squared step of what is known. Its root is taken of the mean over all points, not of each window: the root
+    of a single point's square is an absolute error again, which all zeros make small. The bias is the sum of forecasts
+    less that of the truth, as a share of it.
     """
     error = np.abs(truth - forecast)
     size, share = np.where(truth == 0, np.nan, np.abs(truth)), _share(forecast, truth)
@@ -37,6 +54,9 @@ def sums(forecast: np.ndarray, truth: np.ndarray, scales: np.ndarray, naive2: np
     pairs += [_points(100 * error / size, size), _points(error, truth), _points(error**2, truth)]
     other = np.zeros_like(truth) if naive2 is None else naive2
     pairs += [_windows(np.abs(truth - other) / scales[:, None], truth, scales), _windows(_share(other, truth), truth)]
+    unit = np.full(len(truth), np.nan) if squares is None else squares
+    pairs.append(_points(error**2 / unit[:, None], truth + 0 * unit[:, None]))
+    pairs.append((np.where(np.isnan(truth), 0.0, forecast - truth).sum(axis=1), np.nansum(truth, axis=1)))
     return np.concatenate([np.stack(each) for each in zip(*pairs, strict=True)]).T
 
 
@@ -45,8 +65,8 @@ def score(sums: np.ndarray, metric: str) -> np.ndarray:
     each divided by that of Naive2."""
     if metric == "owa":
         return (_over(sums, "smape") + _over(sums, "mase")) / 2
-    if metric == "rmse":
-        return np.sqrt(score(sums, "mse"))
+    if metric in ROOTS:
+        return np.sqrt(score(sums, ROOTS[metric]))
     place = PAIRS.index(metric)
     return ratio(sums[..., place], sums[..., len(PAIRS) + place])
 

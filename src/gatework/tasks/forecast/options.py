@@ -178,15 +178,21 @@ class ForecastOptions(NumericOptions):
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
 
     classical: str = option(
-        "theta",
-        "classical forecast of each series that the model is measured against: dynamic optimised theta, exponential "
-        "smoothing (ets), or none",
+        "both",
+        "classical forecasts of each series that the model is measured against: dynamic optimised theta, exponential "
+        "smoothing (ets), both, or none; beside them Croston's method where demand is intermittent",
         panel="baselines",
-        choices=("theta", "ets", "none"),
+        choices=("theta", "ets", "both", "none"),
         role="question",
     )
     classical_seconds: float = option(
-        20.0, "most seconds for it; series that get no turn are left out", panel="baselines", low=0, role="question"
+        20.0, "most seconds for them; series that get no turn are left out", panel="baselines", low=0, role="question"
+    )
+    intermittent: bool | None = option(
+        None,
+        "demand with many zeros, which is judged by squared errors (RMSSE) and bias; none: as the data are",
+        panel="baselines",
+        role="question",
     )
     loss: str = option(
         "mae",

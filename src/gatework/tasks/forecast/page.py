@@ -24,6 +24,7 @@ NAMES = {
     "mase": "MASE",
     "smape": "sMAPE",
     "rmse": "RMSE",
+    "rmsse": "RMSSE",
     "mae": "MAE",
     "mse": "MSE",
     "owa": "OWA",
@@ -49,7 +50,8 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
             "left_over": sentences.residuals(sections["residuals"]),
             "series_count": results["data"].get("series") or 0,
         }
-        return Page("page.html", told, SECTIONS, metrics=sentences.METRICS, beside=("forecast",))
+        metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])
+        return Page("page.html", told, SECTIONS, metrics=metrics, beside=("forecast",))
 
     @classmethod
     def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:

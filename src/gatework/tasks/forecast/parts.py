@@ -34,6 +34,14 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit, **windows}
 
 
+def training(panel: Panel, options: ForecastOptions) -> Panel:
+    """A panel without what is held back for validation and test."""
+    assert options.valid_windows and options.test_windows is not None
+    return cut_before(
+        panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows)
+    )
+
+
 def usual(season: int, horizon: int) -> int:
     """The lookback where there is enough data."""
     return max(3 * season, horizon, 8)
@@ -101,10 +109,7 @@ def _untested(panel: Panel, steps: int) -> list[Finding]:
 def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:
     """The mean absolute change over a horizon, or of logarithms, before what is held back; 1 where there is none."""
     changes = [np.zeros(0)]
-    assert options.valid_windows and options.test_windows is not None
-    for known in cut_before(
-        panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows)
-    ):
+    for known in training(panel, options):
         known = np.log(np.where(known > 0, known, np.nan)) if options.transform.startswith("log") else known
         changes.append(known[horizon:] - known[:-horizon])
     size = np.abs(np.concatenate(changes))

@@ -16,6 +16,10 @@ METRICS = (
     "and sMAPE, each divided by that of M4's benchmark Naive2; MAE and RMSE are in the data's own units. WQL and MSIS "
     "judge quantiles and intervals."
 )
+INTERMITTENT = (
+    "RMSSE is the root of the mean squared error, divided by the mean squared step from one value to the next, as in "
+    "M5; bias is the sum of the forecasts less that of the truth, as a share of it: -0.9 is a forecast of a tenth."
+)
 
 
 def covered(interval: Mapping[str, Any], coverage: float) -> str:

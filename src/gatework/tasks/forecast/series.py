@@ -18,6 +18,8 @@ from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
+from gatework.tasks.forecast.classical import KEPT
+from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
@@ -29,11 +31,13 @@ from gatework.tasks.forecast.parts import (
     reduced,
     settled,
     short,
+    training,
     uneven,
     with_truth,
 )
 from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_windows, positive, seasonal_scale, within
 
+MASE, RMSSE = Metric("mase", higher=False), Metric("rmsse", higher=False)
 READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote", "date_format")
 MOST_LINES = 5  # of series that an error lists
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
@@ -45,7 +49,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     name = "forecast"
     Options = ForecastOptions
-    metric = Metric("mase", higher=False)
+    metric = MASE
     fallbacks = (Metric("mae", higher=False),)
     counted = "windows"
     reads_lines, learns_all = False, False
@@ -59,6 +63,12 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
         self._train: Windows | None = None
+        self._judge_by_demand()
+
+    def _judge_by_demand(self) -> None:
+        """Squared errors decide where demand is intermittent: the least absolute ones would be those of all zeros."""
+        if self.options.intermittent and self.metric == MASE:
+            self.metric = RMSSE  # pyright: ignore  # the data choose it
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
@@ -71,13 +81,13 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         panel, found = self.inspected(source)
         refuse(found)
         assert panel is not None
-        self.options = replace(self.options, **settled(panel, self.options))
+        more = self._settle(panel)
         self._refuse_values(panel)
         counts = self._counts(valid is not None, test is not None)
         panel = self._scaled(panel, counts)
-        more, parts = self._parts(panel, counts)
-        refuse(more)
-        more += reduced(panel, self.options)
+        some, parts = self._parts(panel, counts)
+        refuse(some)
+        more += some + reduced(panel, self.options)
         self.notes = [finding.message for finding in found + more if finding.level != "error"]
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
@@ -86,6 +96,17 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self._remember(whole)
         self._train = parts["train"]
         return Parts(parts["train"], parts["valid"], parts.get("test"))
+
+    def _settle(self, panel: Panel) -> list[Finding]:
+        """Options that were left to be worked out, and what the training part says of demand."""
+        options = replace(self.options, **settled(panel, self.options))
+        assert options.season
+        found = demand(training(panel, options), options.season)
+        if options.intermittent is None:
+            options = replace(options, intermittent=found is not None and found.intermittent)
+        self.options = options
+        self._judge_by_demand()
+        return told(found, bool(options.intermittent))
 
     def inspected(self, source: Source, frequency: Frequency | None = None) -> tuple[Panel | None, list[Finding]]:
         """The series of a source (None where a fault forbids it), and every finding."""
@@ -190,7 +211,12 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _remember(self, panel: Panel) -> None:
         self.scales = np.array([seasonal_scale(part, self.shape().season) for part in panel])
-        self.last = panel.ends(self.shape().lookback)
+        self.last = panel.ends(self._kept())
+
+    def _kept(self) -> int:
+        """How many steps of each series a run goes on from: what the model sees, or what RMSSE divides by."""
+        lookback = self.shape().lookback
+        return max(lookback, KEPT) if self.options.intermittent else lookback
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
@@ -198,9 +224,10 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
             panel, found = self.inspected(source)
             if panel is None or (np.isnan(panel.values).all() and any(each.level == "error" for each in found)):
                 return found
-            self.options = replace(self.options, **settled(panel, self.options))
+            beside = self._settle(panel)
             self._refuse_values(panel)
             more, parts = self._parts(panel, self._counts(False, False))
+            more += beside
             more += [] if any(each.level == "error" for each in more) else reduced(panel, self.options)
             shape = self.shape()
             chosen = f"season {shape.season}, lookback {shape.lookback}, horizon {shape.horizon}"

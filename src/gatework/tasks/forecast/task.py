@@ -14,9 +14,10 @@ from gatework.data.augment import Augmentation
 from gatework.data.dates import shown_times
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
+from gatework.pages import words
 from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
 from gatework.tasks.forecast import baselines, folds, measures, results
-from gatework.tasks.forecast.classical import classical
+from gatework.tasks.forecast.classical import classicals, methods
 from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import conformal, spread, stretched
 from gatework.tasks.forecast.linear import solve
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
-SQUARED = ("mse", "rmse")  # errors that squares make
+SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -119,7 +120,7 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def _measured(self, forecasts: np.ndarray, windows: Windows) -> dict[str, float]:
         truth, bounds = windows.truth(), self.options.bounds
-        found = measures.measures(forecasts[:, :, 0], truth, windows.scales, windows.naive2)
+        found = measures.measures(forecasts[:, :, 0], truth, windows.scales, windows.naive2, self._squares(windows))
         if bounds is None:
             return found
         levels = self.options.quantiles
@@ -158,15 +159,16 @@ class ForecastTask(ForecastPages, SeriesTask):
         return blocks(examples)
 
     def remarks(self, examples: Windows) -> list[str]:
-        unscaled = np.isnan(examples.scales)
+        squares = self._squares(examples)
+        unscaled = np.isnan(examples.scales if squares is None else squares)
         if not unscaled.any():
             return []
         series = len(np.unique(examples.owners[unscaled]))
         which = f"{unscaled.sum():,} of {len(examples):,} windows, of {series:,} series,"
-        return [f"MASE leaves out {which} whose naive error is zero."]
+        return [f"{words.named(self.metric.name)} leaves out {which} whose naive error is zero."]
 
     def baselines(self, parts: Parts) -> list[Contender]:
-        """naive, seasonal naive, drift, Naive2 of M4, ridge on the window's values, and a classical method."""
+        """naive, seasonal naive, drift, Naive2 of M4, ridge on what the model sees, and classical methods."""
         windows, options = parts.last[1], self.options
         found = self.simple(windows)
         if len(parts.train):
@@ -176,16 +178,16 @@ class ForecastTask(ForecastPages, SeriesTask):
             values, note = ridge(learned, windows, options.seed, squared)
             name = "ridge on lags" if windows.panel.covariates is None else "ridge on lags and covariates"
             found.append(self._contender(name, values, windows, note))
-        if options.classical != "none":
-            each = classical(windows, options.classical, options.classical_seconds, options.seed)
-            values = np.full((len(windows), windows.shape.horizon), np.nan)
-            values[each.rows] = each.forecasts
-            found.append(self._contender(each.name, values, windows, each.note, each.rows))
+        names = methods(options.classical, bool(options.intermittent))
+        for each in classicals(windows, names, options.classical_seconds, options.seed):
+            found.append(self._contender(each.name, each.whole(len(windows)), windows, each.note, each.rows))
         return found
 
     def simple(self, examples: Windows) -> list[Contender]:
         """The forecasts that learn nothing."""
         found = {**baselines.all_naive(examples), "Naive2": examples.naive2}
+        if self.options.intermittent:
+            found["zero"] = np.zeros((len(examples), examples.shape.horizon))
         return [self._contender(name, values, examples) for name, values in found.items()]
 
     def _contender(
@@ -198,14 +200,16 @@ class ForecastTask(ForecastPages, SeriesTask):
         role: str = "baseline",
     ) -> Contender:
         """Of forecasts [n, h]; its metrics are those of some rows, where it has forecast only these."""
+        squares = self._squares(windows)
+        beside = [windows.truth(), windows.scales, windows.naive2, *([] if squares is None else [squares])]
         values, here = self.options.limited(values), slice(None) if rows is None else rows
-        truth, scales, naive2 = windows.truth(), windows.scales, windows.naive2
-        found = (
-            {}
-            if rows is not None and not len(rows)
-            else (measures.measures(values[here], truth[here], scales[here], naive2[here]))
-        )
-        return Contender(name, found, note, role, measures.sums(values, truth, scales, naive2))
+        measured = rows is None or len(rows)
+        found = measures.measures(values[here], *(each[here] for each in beside)) if measured else {}
+        return Contender(name, found, note, role, measures.sums(values, *beside))
+
+    def _squares(self, windows: Windows) -> np.ndarray | None:
+        """What RMSSE divides by, where it decides."""
+        return windows.squares if self.options.intermittent else None
 
     def sections(self, model: Forecast, parts: Parts) -> dict[str, Any]:
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""

@@ -99,6 +99,11 @@ class Windows:
         rows = [naive2(filled(values[None])[0], self.shape.horizon, self.shape.season) for values in histories]
         return np.array(rows).reshape(len(self), self.shape.horizon)
 
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """[n] mean squared step from one value to the next before each cut, by which RMSSE divides."""
+        return np.array([squared_scale(self.history(row)) for row in range(len(self))]).reshape(len(self))
+
     def history(self, row: int) -> np.ndarray:
         """All of a window's series before its cut."""
         return self.panel.series(int(self.owners[row]))[: self.cuts[row]]
@@ -164,6 +169,13 @@ def seasonal_scale(values: np.ndarray, season: int) -> float:
     gaps = np.abs(values[season:] - values[:-season])
     gaps = gaps[~np.isnan(gaps)]
     return float(gaps.mean()) if len(gaps) and gaps.mean() > 0 else np.nan
+
+
+def squared_scale(values: np.ndarray) -> float:
+    """Mean squared difference to the value before, from the first demand on, as in M5; NaN where it is 0."""
+    steps = np.diff(values[np.argmax(values > 0) :]) ** 2
+    steps = steps[~np.isnan(steps)]
+    return float(steps.mean()) if len(steps) and steps.mean() > 0 else np.nan
 
 
 def seasonal_naive(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
