@@ -138,7 +138,7 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     Predicting: ClassVar[type[Options]] = NoOptions  # what `predict` can be told beside its source
     Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
     Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
-    metric: ClassVar[Metric]
+    metric: Metric  # of the class; a task may choose another one by its options or data
     fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
     counted: ClassVar[str] = "rows"  # what an example is called
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone

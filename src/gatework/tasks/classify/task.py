@@ -53,7 +53,7 @@ class Classify(ClassifyPages):
     def __init__(self, options: ClassifyOptions):
         super().__init__(options)
         if options.class_weights != "none" or options.focal or options.tune_threshold:
-            self.metric = Metric("macro_f1", higher=True)  # pyright: ignore  # who weighs rare classes up does not watch accuracy
+            self.metric = Metric("macro_f1", higher=True)  # who weighs rare classes up does not watch accuracy
         self.notes: list[str] = []
         self.bag: Any = None
         self._wide: wide.Wide | None = None

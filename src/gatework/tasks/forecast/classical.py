@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -78,7 +77,7 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     return Classical(name, order[: len(done)], np.array(done).reshape(len(done), windows.shape.horizon), note)
 
 
-def one(model: Any, windows: Windows, row: int, most: int) -> tuple[np.ndarray, bool]:
+def one(model: type, windows: Windows, row: int, most: int) -> tuple[np.ndarray, bool]:
     """The forecast [h] after one window's history, and whether the method gave it."""
     horizon, season = windows.shape.horizon, windows.shape.season
     values = filled(windows.history(row)[None, -most:])[0]
@@ -89,7 +88,7 @@ def one(model: Any, windows: Windows, row: int, most: int) -> tuple[np.ndarray, 
     return seasonal_naive(values[None], horizon, season)[0] if len(values) else np.zeros(horizon), False
 
 
-def _forecast(model: Any, values: np.ndarray, horizon: int, period: int) -> np.ndarray | None:
+def _forecast(model: type, values: np.ndarray, horizon: int, period: int) -> np.ndarray | None:
     """[h]; None where the method fails, whatever it is: a run's result must not be lost for a row beside it."""
     seasonal = {} if model.__name__ == MODELS["croston"] else {"season_length": period}
     try:

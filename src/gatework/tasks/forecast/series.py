@@ -68,7 +68,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     def _judge_by_demand(self) -> None:
         """Squared errors decide where demand is intermittent: the least absolute ones would be those of all zeros."""
         if self.options.intermittent and self.metric == MASE:
-            self.metric = RMSSE  # pyright: ignore  # the data choose it
+            self.metric = RMSSE
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, cuts windows by time: training before validation before test."""
