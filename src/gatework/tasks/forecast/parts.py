@@ -37,9 +37,7 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
 def training(panel: Panel, options: ForecastOptions) -> Panel:
     """A panel without what is held back for validation and test."""
     assert options.valid_windows and options.test_windows is not None
-    return cut_before(
-        panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows)
-    )
+    return cut_before(panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows))
 
 
 def usual(season: int, horizon: int) -> int:
