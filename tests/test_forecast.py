@@ -23,9 +23,9 @@ from gatework.data.panel import inspect_panel, read_panel
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
+from gatework.tasks.forecast.intervals import conformal, stretched
 from gatework.tasks.forecast.naive2 import seasonal_factors
 from gatework.tasks.forecast.ridge import ridge
-from gatework.tasks.forecast.task import conformal, stretched
 from gatework.tasks.forecast.windows import Shape, make_batch, make_windows, seasonal_naive, seasonal_scale
 from gatework.training.learner import Shard
 

@@ -10,6 +10,7 @@ import pytest
 
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.holdout import APART, FEWEST, SHARE, windows_of
+from gatework.tasks.forecast.intervals import calibrated, conformal, drawn, followed, restlessness, stretched
 
 COLUMNS: dict[str, Any] = {"time": "t", "target": ("y",), "series": "s", "frequency": "1i", "classical": "none"}
 
@@ -61,3 +62,58 @@ def test_the_parts_are_as_the_options_say_and_apart(options: dict[str, Any]) -> 
 def test_a_far_date_in_one_series_does_not_take_all_windows_of_the_other() -> None:
     count, stride = windows_of(np.array([60_000, 60]), 4)
     assert 4 + stride * (count - 1) <= 60 * SHARE
+
+
+# -- intervals ----------------------------------------------------------------------------------------------------
+
+LEVELS = (0.05, 0.5, 0.95)
+
+
+def covered(quantiles: np.ndarray, truth: np.ndarray) -> float:
+    return float(((quantiles[..., 0] <= truth) & (truth <= quantiles[..., -1])).mean())
+
+
+@pytest.mark.parametrize("apart", [100, 400])
+def test_widths_follow_the_size_of_each_series_where_the_model_gives_all_the_same(apart: int) -> None:
+    """Half of the windows are a hundred times more restless; one unit for all makes 100% and 80% out of 90%."""
+    rng = np.random.default_rng(3)
+    own = np.repeat([0.1, 10.0], apart // 2)
+    seen, fresh = (rng.normal(size=(apart, 4)) * own[:, None] for _ in range(2))
+    flat = np.broadcast_to(np.array([-3.0, 0.0, 3.0]), (apart, 4, 3))
+    power, factors = calibrated(flat, seen, own, LEVELS, apart)
+    wide = stretched(followed(flat, own, power), factors)
+    assert power == 1
+    for group in (own < 1, own > 1):
+        assert covered(wide[group], fresh[group]) == pytest.approx(0.9, abs=0.05)
+    alike = stretched(flat, conformal(flat, seen, LEVELS))
+    assert covered(alike[own < 1], fresh[own < 1]) > 0.99 and covered(alike[own > 1], fresh[own > 1]) < 0.85
+
+
+def test_few_windows_choose_no_power_and_unknown_scales_change_nothing() -> None:
+    flat, own = np.broadcast_to(np.array([-3.0, 0.0, 3.0]), (30, 4, 3)), np.full(30, 5.0)
+    assert calibrated(flat, np.zeros((30, 4)), own, LEVELS, 30)[0] == 0
+    np.testing.assert_array_equal(followed(flat, np.full(30, np.nan), 1.0), flat)
+    np.testing.assert_array_equal(followed(flat, own, 0.0), flat)
+    past = np.array([[1.0, np.nan, 1.5, 3.0, 1.0], [2.0] * 5, [np.nan] * 5])
+    np.testing.assert_array_equal(restlessness(past, 2), [0.5, np.nan, np.nan])
+
+
+def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
+    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7."""
+    rng, growth = np.random.default_rng(5), np.sqrt(np.arange(1, 25))
+    flat = np.broadcast_to(np.array([-5.0, 0.0, 5.0]), (20, 24, 3))
+    shares = []
+    for _ in range(100):
+        factors = conformal(flat, rng.normal(size=(20, 24)) * growth, LEVELS)
+        fresh = rng.normal(size=(20, 24)) * growth
+        wide = stretched(flat, factors)
+        shares.append(((wide[..., 0] <= fresh) & (fresh <= wide[..., -1])).mean(axis=0))
+    by_step = np.mean(shares, axis=0)
+    assert by_step.min() > 0.81 and by_step.max() < 0.96, by_step
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(1.1, (0.0, 0.5)), (3.0, (0.95, 1.0)), (1 / 3, (0.95, 1.0))])
+def test_a_small_change_is_not_believed_and_a_large_one_is(factor: float, kept: tuple[float, float]) -> None:
+    share = np.log(drawn(np.array([factor]), 20))[0] / np.log(factor)
+    assert kept[0] <= share <= kept[1]
+    assert np.log(drawn(np.array([factor]), 2000))[0] / np.log(factor) > share

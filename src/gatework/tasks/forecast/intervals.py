@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from gatework.tasks.base import ratio
 from gatework.tasks.forecast.windows import Batch, Windows, make_batch
 
 ENOUGH = 200  # validation windows from which on intervals are adjusted for each step ahead on its own
-FEW = 20  # validation windows below which intervals are widened, never narrowed: chance could have made them look wide
+FEW = 20  # windows below which intervals are widened, never narrowed: chance could have made them look wide
+DOUBT = 0.25  # variance of the logarithm of a factor that was found on one window
+SURE = 50  # windows from which on they may tell how far widths follow each window's own restlessness
+POWERS = (0.0, 0.5, 1.0)  # how far: not at all, half, in proportion
+RANGE = 100.0  # a window's own width is at most so many times that of the model, and at least that part of it
 MOST = 5_000  # training windows that quantiles start from
+HIGHEST = 0.98  # share of the errors that count in full where their course is measured
 FLOOR = 1e-4  # of a window's scale: half of the least width that is stretched
+
+
+class Raw(NamedTuple):
+    """What a model says of n windows, in units of each one's scale: outputs [n, h, 1 + Q] and truth [n, h]; center and
+    scale [n]; `own` [n], see `restlessness`; the loss."""
+
+    outputs: np.ndarray
+    truth: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    own: np.ndarray
+    loss: float
 
 
 @torch.no_grad()
@@ -34,26 +53,112 @@ def spread(
     return result
 
 
-def conformal(quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+def calibrated(
+    quantiles: np.ndarray, truth: np.ndarray, own: np.ndarray, levels: tuple[float, ...], apart: int
+) -> tuple[float, np.ndarray]:
+    """The power of `followed` and the factors of `conformal` that fit quantiles [n, h, Q] to the truth [n, h].
+
+    `apart` of the n windows have no value in common. The power is the one with the least interval score (Gneiting &
+    Raftery 2007) in units of each window's own error scale, `own` [n]; 0 where there are too few windows to choose by.
+    """
+    found = {}
+    for power in POWERS if apart >= SURE else POWERS[:1]:
+        ready = followed(quantiles, own, power)
+        factors = conformal(ready, truth, levels, apart)
+        found[power] = interval_score(stretched(ready, factors), truth, own, levels), factors
+    power = min(found, key=lambda each: found[each][0])
+    return power, found[power][1]
+
+
+def interval_score(quantiles: np.ndarray, truth: np.ndarray, own: np.ndarray, levels: tuple[float, ...]) -> float:
+    """Of the outermost pair: its width and 2 / alpha of what lies outside, a mean in units of `own`; infinite where
+    nothing is known."""
+    low, high = quantiles[:, :, 0], quantiles[:, :, -1]
+    outside = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+    score = (high - low + outside / levels[0]) / own[:, None]
+    known = np.isfinite(score)
+    return float(score[known].mean()) if known.any() else np.inf
+
+
+def restlessness(past: np.ndarray, season: int) -> np.ndarray:
+    """[n]: the smaller of the mean absolute changes over one step and over a season in windows [n, L]; NaN where it is
+    0 or unknown."""
+    sizes = [_mean_change(past, 1), _mean_change(past, season)]
+    own = np.fmin(*sizes)
+    return np.where(own > 0, own, np.nan)
+
+
+def _mean_change(past: np.ndarray, lag: int) -> np.ndarray:
+    changes = np.abs(past[:, lag:] - past[:, :-lag])
+    known = ~np.isnan(changes)
+    return ratio(np.where(known, changes, 0.0).sum(axis=1), known.sum(axis=1))
+
+
+def followed(quantiles: np.ndarray, own: np.ndarray, power: float) -> np.ndarray:
+    """Quantiles [n, h, Q] whose widths go with the own error scale [n] of each window, as far as `power` says.
+
+    A model that counts in one unit for all series gives a restless and a quiet one much the same width: the first is
+    too narrow, the second too wide. Power 1 puts the own scale in the place of the mean width that the model gives.
+    """
+    middle, half = _middle(quantiles, quantiles[:, :, ::-1])
+    width = np.abs(half[:, :, 0]).mean(axis=1)
+    change = np.clip((own + FLOOR) / (width + FLOOR), 1 / RANGE, RANGE) ** power
+    return middle - half * np.where(np.isnan(own), 1.0, change)[:, None, None]
+
+
+def conformal(
+    quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...], apart: int | None = None
+) -> np.ndarray:
     """Factors by which each pair of quantiles is stretched around its middle so that it covers what it says.
 
     Conformal prediction with scores weighted by the width that the model gives (Lei et al. 2018, section 5.2; Romano,
     Patterson & Candes 2019, section 3): a window with wide quantiles gets a wider change than one with narrow ones.
-    Scaled quantiles [n, h, Q] and truth [n, h] of windows not trained on -> [h, Q]; for each step ahead where there are
-    many windows, else one for all steps.
+    Scaled quantiles [n, h, Q] and truth [n, h] of windows not trained on -> [h, Q]; `apart` of them (all, unless it is
+    said) have no value in common. Many windows give each step ahead a factor of its own. Of few, all steps share one,
+    shaped by `course`; and what could be chance is drawn towards 1: see `drawn`.
     """
     n, horizon, count = quantiles.shape
+    n = n if apart is None else apart
     result = np.ones((horizon, count), np.float32)
+    shape = drawn(course(quantiles, truth), n / 2) if n < ENOUGH else np.ones(horizon)
     groups = [[step] for step in range(horizon)] if n >= ENOUGH else [list(range(horizon))]
     for steps in groups:
         for low in range(count // 2):
             high = count - 1 - low
             middle, half = _middle(quantiles[:, steps, low], quantiles[:, steps, high])
-            scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half + FLOOR)
+            scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half * shape[steps] + FLOOR)
             factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low])
             factor = max(factor, 1.0) if n < FEW else factor
-            result[np.ix_(steps, [low, high])] = factor
+            result[np.ix_(steps, [low, high])] = drawn(np.array([factor]), n) * shape[steps, None]
     return result
+
+
+def drawn(factors: np.ndarray, windows: float) -> np.ndarray:
+    """Factors drawn towards 1 as far as chance could have made them out of so many windows.
+
+    L^2 / (L^2 + v) of each logarithm L is kept, v the variance that chance gives it (James & Stein 1961): a small
+    change is not believed, a large one is.
+    """
+    logs = np.log(factors)
+    return np.exp(logs**3 / (logs**2 + DOUBT / max(windows, 1)))
+
+
+def course(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """[h] with mean logarithm 0: how the errors grow along the steps, beside the widest pair of quantiles.
+
+    A mean over the windows and over the steps from t / sqrt(2) to t sqrt(2), as errors change more between the steps 1
+    and 2 than between 21 and 22. A few errors out of all proportion have no more say than the largest of the others.
+    """
+    middle, half = _middle(quantiles[:, :, 0], quantiles[:, :, -1])
+    sizes = np.abs(truth - middle) / (half + FLOOR)
+    known = ~np.isnan(sizes)
+    if not known.any():
+        return np.ones(sizes.shape[1])
+    sizes = np.where(known, np.minimum(sizes, np.quantile(sizes[known], HIGHEST)), 0.0)
+    steps = np.arange(1, sizes.shape[1] + 1)
+    near = np.abs(np.log2(steps[:, None] / steps)) <= 0.5
+    size = (near @ sizes.sum(axis=0) + FLOOR) / np.maximum(near @ known.sum(axis=0), 1)
+    return np.exp(np.log(size) - np.log(size).mean())
 
 
 def stretched(quantiles: np.ndarray, factors: np.ndarray) -> np.ndarray:

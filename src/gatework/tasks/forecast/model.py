@@ -16,10 +16,11 @@ class Forecast(nn.Module):
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
     over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `adjustment`
-    [h, Q] makes intervals honest; see `intervals`.
+    [h, Q] and `follow` (a power) make intervals honest; see `intervals`.
     """
 
     adjustment: Tensor
+    follow: Tensor
     spread: Tensor
 
     def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0):
@@ -34,6 +35,7 @@ class Forecast(nn.Module):
             kind(options, shape, (inputs, future, static), outputs) for _ in range(options.ensemble)
         )
         self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
+        self.register_buffer("follow", torch.zeros(()))
         self.register_buffer("spread", torch.zeros(shape.horizon, outputs))
 
     def forward(self, batch: Batch) -> Tensor:

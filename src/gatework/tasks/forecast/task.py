@@ -19,7 +19,7 @@ from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Sourc
 from gatework.tasks.forecast import baselines, folds, measures, results
 from gatework.tasks.forecast.classical import classicals, methods
 from gatework.tasks.forecast.further import beyond, further
-from gatework.tasks.forecast.intervals import conformal, spread, stretched
+from gatework.tasks.forecast.intervals import Raw, calibrated, followed, restlessness, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.options import ForecastEvaluating, ForecastPredicting
@@ -27,7 +27,7 @@ from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
-from gatework.tasks.forecast.windows import Batch, Batches, Windows, blocks, make_batch, make_windows
+from gatework.tasks.forecast.windows import Batches, Windows, blocks, make_batch, make_windows, without_overlap
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -81,42 +81,46 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def forecasts(self, model: Forecast, windows: Windows) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data: the point forecast, then the adjusted quantiles in rising order."""
-        return self._outputs(model, windows, model.adjustment.numpy())[0]
+        return self._adjusted(model, self._raw(model, windows))
 
-    def _outputs(
-        self, model: Forecast, windows: Windows, adjustment: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Forecasts in units of the data; scaled outputs and truth; the loss."""
-        results, scaled, truths, losses = [], [], [], []
-        levels = torch.tensor(self.options.quantiles)
+    def _raw(self, model: Forecast, windows: Windows) -> Raw:
+        """What the model says, in units of each window's scale."""
+        found: list[tuple[np.ndarray, ...]] = []
+        loss, levels = 0.0, torch.tensor(self.options.quantiles)
         for start in range(0, len(windows), EVALUATION_BATCH):
-            batch = make_batch(windows, np.arange(start, min(start + EVALUATION_BATCH, len(windows))))
-            raw = model(batch)
-            losses.append(float(forecast_loss(raw, batch, levels, self.options.loss)) * len(batch))
-            outputs = raw.numpy().astype(np.float64)
+            rows = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
+            batch = make_batch(windows, rows)
+            made = model(batch)
+            loss += float(forecast_loss(made, batch, levels, self.options.loss)) * len(batch) / len(windows)
+            outputs = made.numpy().astype(np.float64)
             outputs[:, :, 1:] = np.sort(outputs[:, :, 1:], axis=2)
-            scaled.append(outputs.copy())
-            truths.append(batch.truth.numpy())
-            outputs[:, :, 1:] = stretched(outputs[:, :, 1:], adjustment)
-            results.append(self._in_units(outputs, batch, windows))
-        loss = sum(losses) / max(len(windows), 1)
-        return np.concatenate(results), np.concatenate(scaled), np.concatenate(truths), loss
+            own = restlessness(windows.seen_as(rows), windows.shape.season) / batch.scale
+            found.append((outputs, batch.truth.numpy(), batch.center, batch.scale, own))
+        return Raw(*(np.concatenate(each) for each in zip(*found, strict=True)), loss=loss)
 
-    def _in_units(self, outputs: np.ndarray, batch: Batch, windows: Windows) -> np.ndarray:
+    def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
+        """[n, h, 1 + Q] in units of the data."""
+        outputs = raw.outputs.copy()
+        widths = followed(outputs[:, :, 1:], raw.own, float(model.follow))
+        outputs[:, :, 1:] = stretched(widths, model.adjustment.numpy())
+        return self._in_units(outputs, raw.center, raw.scale)
+
+    def _in_units(self, outputs: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Scaled outputs [B, h, ...] in units of the data."""
-        values = outputs * batch.scale[:, None, None] + batch.center[:, None, None]
-        return self.options.limited(np.exp(values) if windows.shape.log else values)
+        values = outputs * scale[:, None, None] + center[:, None, None]
+        return self.options.limited(np.exp(values) if self.shape().log else values)
 
     def settle(self, model: Forecast, examples: Windows) -> None:
         """The adjustment of the intervals."""
         if self.options.conformal and self.options.quantiles:
-            _, scaled, truth, _ = self._outputs(model, examples, np.ones(1))
-            found = conformal(scaled[:, :, 1:], truth, self.options.quantiles)
-            model.adjustment.copy_(torch.from_numpy(found))
+            raw, apart = self._raw(model, examples), without_overlap(examples)
+            power, factors = calibrated(raw.outputs[:, :, 1:], raw.truth, raw.own, self.options.quantiles, apart)
+            model.follow.fill_(power)
+            model.adjustment.copy_(torch.from_numpy(factors))
 
     def measure(self, model: Forecast, examples: Windows) -> dict[str, float]:
-        forecasts, _, _, loss = self._outputs(model, examples, model.adjustment.numpy())
-        return {"loss": loss, **self._measured(forecasts, examples)}
+        raw = self._raw(model, examples)
+        return {"loss": raw.loss, **self._measured(self._adjusted(model, raw), examples)}
 
     def _measured(self, forecasts: np.ndarray, windows: Windows) -> dict[str, float]:
         truth, bounds = windows.truth(), self.options.bounds
@@ -149,7 +153,8 @@ class ForecastTask(ForecastPages, SeriesTask):
             batch = make_batch(windows, np.arange(start, min(start + EVALUATION_BATCH, len(windows))))
             whole, simple = model(batch)[:, :, 0], model.start(batch)
             for values, each in zip(found, (whole, simple, whole - simple + batch.base), strict=True):
-                values.append(self._in_units(each.numpy().astype(np.float64)[:, :, None], batch, windows)[:, :, 0])
+                outputs = each.numpy().astype(np.float64)[:, :, None]
+                values.append(self._in_units(outputs, batch.center, batch.scale)[:, :, 0])
         return [np.concatenate(each) for each in found]
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:

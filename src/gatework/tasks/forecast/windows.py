@@ -88,6 +88,11 @@ class Windows:
         """[n, L] values before the cut, NaN where there is none."""
         return self.values[self.places(rows)[:, : self.shape.lookback]]
 
+    def seen_as(self, rows: np.ndarray) -> np.ndarray:
+        """`past`, in logarithms where the model works on these."""
+        past = self.past(rows)
+        return np.log(past) if self.shape.log else past
+
     def truth(self) -> np.ndarray:
         """[n, h] values after the cut."""
         return self.values[self.places(np.arange(len(self)))[:, self.shape.lookback :]]
@@ -124,6 +129,16 @@ def blocks(windows: Windows) -> np.ndarray:
     np.minimum.at(first, owners, cuts)
     places = (cuts - first[owners]) // length
     return owners * (places.max(initial=0) + 1) + places
+
+
+def without_overlap(windows: Windows) -> int:
+    """How many of the windows can be chosen so that no two have a value in common that they forecast."""
+    first, last = np.full(len(windows.panel), np.iinfo(np.int64).max), np.full(len(windows.panel), -1)
+    np.minimum.at(first, windows.owners, windows.cuts)
+    np.maximum.at(last, windows.owners, windows.cuts)
+    there = last >= 0
+    room = int((1 + (last[there] - first[there]) // windows.shape.horizon).sum())
+    return min(room, len(windows))
 
 
 def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
