@@ -19,7 +19,7 @@ from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.report import page
 from gatework.tasks import jobs
-from gatework.tasks.forecast import measures, pictures, residuals, results, sentences
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures, pictures, residuals, results, sentences
 from gatework.training.run import Run
 
 EVIL = "<b>shop</b> & $x$"
@@ -143,7 +143,7 @@ def test_the_page_shows_all_of_it(run: Run, sections: dict[str, Any]) -> None:
     assert EVIL not in text and "&lt;b&gt;shop&lt;/b&gt; &amp; $x$" in text
     coverage = run.results()["test"]["coverage"]
     assert sentences.covered(sections["interval"], coverage) in text
-    assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], sections["naive"]))
+    assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], sections["naive"], 6))
     first = sections["next"][0]
     assert f"<tr><th>{first['times'][first['starts'][0]]}</th>" in text and "gatework.Forecaster.load" in text
     names = {path.name for path in (run.path / "plots").iterdir()}
@@ -168,34 +168,67 @@ def test_numbers_instead_of_dates_and_holes_are_drawn(sections: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("values", "coverage", "text"),
-    [(19, 0.2, "too few"), (60, 0.86, "reliable"), (60, 0.76, "too narrow"), (60, 0.99, "wider than")],
+    ("ends", "coverage", "text"),
+    [
+        ((None, None), 0.2, "too few windows"),
+        ((0.80, 0.95), 0.83, "agrees"),
+        ((0.95, 0.99), 0.97, "wider than"),
+        ((0.6, 0.8), 0.7, "too narrow"),
+        ((0.91, 0.93), 0.915, "agrees"),
+    ],
 )
-def test_coverage_in_words(values: int, coverage: float, text: str) -> None:
-    assert text in sentences.covered({"share": 0.9, "values": values}, coverage)
+def test_coverage_in_words(ends: tuple[float | None, float | None], coverage: float, text: str) -> None:
+    found = {"share": 0.9, "values": 60, "windows": 12, "low": ends[0], "high": ends[1]}
+    said = sentences.covered(found, coverage)
+    assert text in said and "of 60 in 12 windows" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "judged"), [(9, 0.5, None), (12, 1.0, True), (60, 0.5, False), (99, 1, False)]
+)
+def test_the_coverage_of_few_windows_proves_nothing(count: int, share: float, judged: bool | None) -> None:
+    """`judged`: whether 90% is still possible where that share of each window was inside."""
+    task = ForecastTask(
+        ForecastOptions(time="t", season=1, lookback=2, horizon=10, valid_windows=1, test_windows=count)
+    )
+    windows = task.prepare(
+        {"t": list(range(10 * count + 60)), "y": [float(k % 7) for k in range(10 * count + 60)]}
+    ).test
+    assert windows is not None
+    quantiles = len(task.options.quantiles)
+    truth = windows.truth()[:, :, None]
+    forecasts = np.repeat(truth, 1 + quantiles, axis=2) + np.linspace(-1, 1, 1 + quantiles)
+    forecasts[:, int(share * 10) :] += 100
+    found = results.held(forecasts, windows, task.options)
+    assert (found["values"], found["windows"]) == (10 * count, count)
+    assert (found["low"] is None) == (judged is None)
+    assert judged is None or (found["low"] <= 0.9 <= found["high"]) == judged
 
 
 def test_steps_in_words() -> None:
     def said(*pairs: tuple[float | None, float]) -> str:
         rows = [{"step": place, "mase": mase, "naive": naive} for place, (mase, naive) in enumerate(pairs, 1)]
-        return " ".join(sentences.by_step(rows, "drift"))
+        return " ".join(sentences.by_step(rows, "drift", 10))
 
     assert "At every step" in said((0.5, 1), (0.6, 1)) and "0.5 at the first step and 0.6 at the last" in said(
         (0.5, 1), (0.6, 1)
     )
     assert "At no step" in said((2, 1), (1, 1)) and "prefer that one" in said((2, 1), (1, 1))
     assert "At 1 of 2 steps" in said((0.5, 1), (2, 1)) and "no value" in said((None, 1))
+    rows = [{"step": 1, "mase": 0.5, "naive": 1.0}]
+    assert "Too few windows" in sentences.by_step(rows, "drift", 9)[0]
 
 
 def test_residuals_in_words() -> None:
     rows = [{"of": "May", "mean": 0.7, "values": 9}, {"of": "June", "mean": -0.1, "values": 9}]
     found = {"lean": 0.8, "mean": 3.0, "persistence": 0.9, "calendar": {"name": "month", "rows": rows}}
-    said = " ".join(sentences.residuals(found))
+    said = " ".join(sentences.residuals(found, 10))
     assert "too low" in said and "tends to last" in said and "May stands out" in said
     calm = {"lean": -0.1, "mean": -0.2, "persistence": 0.1, "calendar": None}
-    said = " ".join(sentences.residuals(calm))
+    said = " ".join(sentences.residuals(calm, 10))
     assert "neither side" in said and "below the forecast" in said and "says little" in said
-    assert sentences.residuals({"lean": None, "mean": None, "persistence": None, "calendar": None}) == []
+    assert sentences.residuals({"lean": None, "mean": None, "persistence": None, "calendar": None}, 10) == []
+    assert "too few windows" in " ".join(sentences.residuals(found, 9))
 
 
 # -- evaluations and notebooks ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-SECTIONS = frozenset({"part", "interval", "naive", "by_horizon", "series", "residuals", "next"})
+SECTIONS = frozenset({"part", "blocks", "interval", "naive", "by_horizon", "series", "residuals", "next"})
 NAMES = {
     "mase": "MASE",
     "smape": "sMAPE",
@@ -46,8 +46,8 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
         sections, measured = results["sections"], results["test"] or results["valid"]
         told = {
             "covered": sections["interval"] and sentences.covered(sections["interval"], measured["coverage"]),
-            "by_step": sentences.by_step(sections["by_horizon"], sections["naive"]),
-            "left_over": sentences.residuals(sections["residuals"]),
+            "by_step": sentences.by_step(sections["by_horizon"], sections["naive"], sections["blocks"]),
+            "left_over": sentences.residuals(sections["residuals"], sections["blocks"]),
             "series_count": results["data"].get("series") or 0,
         }
         metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from gatework.data.panel import shown_time
+from gatework.tasks.base import ratio
 from gatework.tasks.forecast import baselines, measures
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.residuals import residuals
-from gatework.tasks.forecast.windows import Windows
+from gatework.tasks.forecast.windows import Windows, blocks
+from gatework.tasks.verdict import FEWEST, interval
 
 MOST_HISTORY = 200  # points shown before a forecast
 MOST_WINDOWS = 4  # forecasts of a series shown, one behind the other
@@ -20,18 +22,18 @@ DIGITS = 6
 def sections(part: str, forecasts: np.ndarray, windows: Windows, options: ForecastOptions) -> dict[str, Any]:
     """What the page shows of a part's forecasts [n, h, 1 + Q].
 
-    part; interval (the share that it shall hold, how many values there were); by_horizon (errors and coverage of each
-    step ahead, beside the best naive forecast); naive (its name); series (best, median and worst, with their values);
-    residuals.
+    part; blocks (how many blocks of windows do not depend on each other); interval (see `held`); by_horizon (errors and
+    coverage of each step ahead, beside the best naive forecast); naive (its name); series (best, median and worst, with
+    their values); residuals.
     """
     truth = windows.truth()
     error = truth - forecasts[:, :, 0]
     naive, simple = best_naive(windows, truth)
-    values = int((~np.isnan(truth)).sum())
     steps = range(truth.shape[1])
     return {
         "part": part,
-        "interval": {"share": options.interval, "values": values} if options.bounds else None,
+        "blocks": len(np.unique(blocks(windows))),
+        "interval": held(forecasts, windows, options) if options.bounds else None,
         "naive": naive,
         "by_horizon": [step_errors(forecasts, simple, windows, step, options.bounds) for step in steps],
         "series": [
@@ -39,6 +41,30 @@ def sections(part: str, forecasts: np.ndarray, windows: Windows, options: Foreca
         ],
         "residuals": residuals(windows, error),
     }
+
+
+def held(forecasts: np.ndarray, windows: Windows, options: ForecastOptions) -> dict[str, Any]:
+    """The share that the interval shall hold; values and windows; `low` and `high`: where the share that it holds may
+    lie, by a 95% interval over blocks of windows, None where these are too few.
+
+    One more block that was missed, or held, altogether goes into each end: a handful that held all is no proof.
+    """
+    assert options.bounds
+    truth = windows.truth()
+    low, high = (forecasts[:, :, 1 + end] for end in options.bounds)
+    counts = np.stack([((low <= truth) & (truth <= high)).sum(axis=1), (~np.isnan(truth)).sum(axis=1)], axis=1)
+    _, numbers = np.unique(blocks(windows), return_inverse=True)
+    sums = np.zeros((numbers.max() + 1, 2))
+    np.add.at(sums, numbers, counts.astype(float))
+    found = {"share": options.interval, "values": int(sums[:, 1].sum()), "windows": len(windows)}
+    size = sums[:, 1].mean()
+    ends = [_coverage(np.concatenate([sums, [[more, size]]])) for more in (0.0, size)] if len(sums) >= FEWEST else []
+    return found | {"low": ends[0][0] if ends else None, "high": ends[1][1] if ends else None}
+
+
+def _coverage(sums: np.ndarray) -> tuple[float | None, float | None]:
+    """A 95% interval of sum / count of blocks [G, 2]."""
+    return interval(lambda drawn: ratio(drawn[..., 0], drawn[..., 1]), sums, sums * (0.0, 1.0))
 
 
 def best_naive(windows: Windows, truth: np.ndarray) -> tuple[str, np.ndarray]:

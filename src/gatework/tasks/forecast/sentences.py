@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatework.pages.words import number
+from gatework.tasks.verdict import FEWEST
 
-FEWEST = 20  # values from which on a coverage is worth a judgement
-NEAR = 0.05  # between the coverage that was asked for and the one that was found
+NEAR = 0.02  # between the coverage that was asked for and the one that was found: a trifle
 LEANS, LASTS, STANDS_OUT = 0.3, 0.5, 0.5  # from which on a residual check is worth a warning
 METRICS = (
     "MASE is the mean absolute error divided by that of the seasonal naive forecast (the value of one season before) "
@@ -24,25 +24,30 @@ INTERMITTENT = (
 
 def covered(interval: Mapping[str, Any], coverage: float) -> str:
     """Whether the interval holds as many values as it says."""
-    share, values = interval["share"], interval["values"]
+    share, values, windows = interval["share"], interval["values"], interval["windows"]
     text = f"The interval that should hold {share:.0%} of the values held {coverage:.1%} of {number(values)}"
-    if values < FEWEST:
-        return f"{text}: too few values to judge it by."
-    if abs(coverage - share) <= NEAR:
-        return f"{text}: it is reliable."
+    text += f" in {number(windows)} window{'s' if windows != 1 else ''}"
+    low, high = interval["low"], interval["high"]
+    if low is None or high is None:
+        return f"{text}: too few windows that do not depend on each other to judge it by."
+    text += f" (in other windows {low:.0%} to {high:.0%} may be found)"
+    if low <= share <= high or abs(coverage - share) <= NEAR:
+        return f"{text}: that agrees with what it says."
     if coverage < share:
         return f"{text}: it is too narrow, the future is less certain than it says."
     return f"{text}: it is wider than needed, which is the safe side."
 
 
-def by_step(rows: Sequence[Mapping[str, Any]], naive: str) -> list[str]:
-    """Where the model beats the best naive forecast, and how the error grows."""
+def by_step(rows: Sequence[Mapping[str, Any]], naive: str, blocks: int) -> list[str]:
+    """Where the model beats the best naive forecast, if there are enough blocks of windows, and how the error grows."""
     known = [row for row in rows if row["mase"] is not None and row["naive"] is not None]
     if not known:
         return ["There was no value to measure errors by."]
     ahead = [row["step"] for row in known if row["mase"] < row["naive"]]
     first, last = known[0], known[-1]
     grows = f"The error is {number(first['mase'])} at the first step and {number(last['mase'])} at the last."
+    if blocks < FEWEST:
+        return [f"Too few windows to say at which steps the model errs less than the best naive one ({naive}).", grows]
     if len(ahead) == len(known):
         return [f"At every step the model errs less than the best naive forecast ({naive}).", grows]
     if not ahead:
@@ -50,8 +55,11 @@ def by_step(rows: Sequence[Mapping[str, Any]], naive: str) -> list[str]:
     return [f"At {len(ahead)} of {len(known)} steps the model errs less than the best naive forecast ({naive}).", grows]
 
 
-def residuals(found: Mapping[str, Any]) -> list[str]:
-    """Whether the errors lean to a side, last from step to step, or belong to a part of the calendar."""
+def residuals(found: Mapping[str, Any], blocks: int) -> list[str]:
+    """Whether the errors lean to a side, last from step to step, or belong to a part of the calendar: said of enough
+    blocks of windows."""
+    if blocks < FEWEST:
+        return ["There are too few windows to tell a pattern of the errors from chance."]
     sentences = [_lean(found["lean"], found["mean"]), _lasting(found["persistence"])]
     if found["calendar"]:
         sentences.append(_standing_out(**found["calendar"]))
