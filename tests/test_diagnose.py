@@ -19,6 +19,7 @@ from gatework.diagnosis import examples_of, findings
 from gatework.diagnosis.gates import Gate, gates_of, with_gates
 from gatework.diagnosis.watch import Part, from_the_end, pushed, watched
 from gatework.errors import DataError
+from gatework.pages import words
 from gatework.tasks import jobs
 
 OPTIONS = {"dropout": 0.1, "epochs": 3, "learning_rate": 1e-3, "clip": 5.0, "hidden_size": 8, "weight_decay": 0.0}
@@ -362,3 +363,31 @@ def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli.app, ["diagnose", str(tmp_path)]).exit_code == 1
     with pytest.raises(DataError):
         gatework.diagnose(run, tmp_path / "bad.csv")
+
+
+def course(losses: list[float], rates: list[float]) -> list[dict[str, float]]:
+    rows = zip(losses, rates, strict=True)
+    return [
+        {"epoch": k + 1, "learning_rate": rate, "train_loss": loss, "valid_loss": loss}
+        for k, (loss, rate) in enumerate(rows)
+    ]
+
+
+COSINE = [1.0, 0.9, 0.8, 0.65, 0.5, 0.3, 0.2, 0.1, 0.03, 0.0]
+FALLING = [10.0, 9.0, 8.0, 7.0, 6.0, 5.6, 5.4, 5.35, 5.34, 5.34]
+
+
+def test_the_flat_end_of_a_schedule_is_no_convergence() -> None:
+    """The same losses: cut short where the rate came down, arrived where it stayed."""
+    (found,) = findings.of_curves(course(FALLING, COSINE), OPTIONS)
+    assert found.level == "problem" and "made the steps small" in found.what and "epochs" in found.setting
+    assert "more epochs may help" in " ".join(words.gap(course(FALLING, COSINE)))
+    (found,) = findings.of_curves(course(FALLING, [1.0] * 10), OPTIONS)
+    assert found.level == "good" and "would bring little" in " ".join(words.gap(course(FALLING, [1.0] * 10)))
+    flat = [10.0, 5.5, 5.4, 5.38, 5.37, 5.36, 5.36, 5.35, 5.35, 5.34]
+    (found,) = findings.of_curves(course(flat, COSINE), OPTIONS)
+    assert found.level == "good" and "would bring little" in " ".join(words.gap(course(flat, COSINE)))
+    risen = [*FALLING[:6], 5.8, 6.0, 6.2, 6.4]
+    assert "made the steps small" not in " ".join(
+        each.what for each in findings.of_curves(course(risen, COSINE), OPTIONS)
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from gatework.diagnosis.gates import Gate
 from gatework.tasks.verdict import of_role
-from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
@@ -103,6 +103,9 @@ def of_curves(
     if still_falling(valid) and not found:
         text = f"The {whose}validation loss was still falling at the end ({valid[-2]:.4g} to {valid[-1]:.4g}): "
         found.append(Finding("problem", f"{text}underfitted", *_epochs(options, len(history), usual or {})))
+    elif cut_short(rows) and not found:
+        text = f"The {whose}validation loss still fell when the schedule made the steps small: underfitted"
+        found.append(Finding("problem", text, *_epochs(options, len(history), usual or {})))
     if not found and _far("epochs", options, usual or {}) < 0:
         text = f"{len(rows)} epochs are few to judge the curves by: the {whose}validation loss is {min(valid):.4g}"
         found.append(Finding("hint", text, *_epochs(options, len(history), usual or {})))

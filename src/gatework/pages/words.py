@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from gatework.training.learner import NETWORK_LOSS, like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, still_falling
 
 NAMES = {"sha256": "SHA-256"}  # keys of results that are written otherwise than with spaces for underscores
 HIGHER = {"loss": False}  # metrics whose direction is known, and whether more is better
@@ -126,6 +126,11 @@ def _course(rows: Sequence[Mapping[str, float]], results: Mapping[str, Any] | No
         return [
             f"The {whose}validation loss was still falling at the end: no overfitting yet, rather too little training "
             "(underfitting); more epochs may help."
+        ]
+    if cut_short(rows):
+        return [
+            f"The {whose}validation loss fell as long as the steps were large, and stood still only when the schedule "
+            "had made them small: too little training (underfitting); more epochs may help."
         ]
     if lowest == len(rows) - 1:
         return [f"The {whose}validation loss hardly moved in the last epochs; more of them would bring little."]

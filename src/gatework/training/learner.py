@@ -32,6 +32,23 @@ def still_falling(losses: Sequence[float]) -> bool:
     return losses[-1] == min(losses) and fall >= 0.02 * max(abs(losses[-1]), max(losses) - losses[-1])
 
 
+def cut_short(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the validation loss still fell by 2% when the schedule made the steps small.
+
+    The end of a cosine is flat however far the loss could fall, so the epochs are looked at that ended with at least
+    half of the largest rate: the best of their last quarter beside the best before it. A loss that rose in the end was
+    not cut short.
+    """
+    losses = [like_training(row) for row in rows]
+    rates = [float(row.get("learning_rate", 0.0)) for row in rows]
+    full = [loss for loss, rate in zip(losses, rates, strict=True) if rate >= max(rates) / 2]
+    last = max(len(full) // 4, 1)
+    if len(full) < 2 or len(full) == len(losses) or losses[-1] > min(losses) + 0.02 * abs(min(losses)):
+        return False
+    fall = min(full[:-last]) - min(full[-last:])
+    return fall >= 0.02 * max(abs(min(full)), max(full) - min(full))
+
+
 @dataclass(frozen=True)
 class Metric:
     """What validation watches: a key of the task's metrics, and which way is better."""
