@@ -2,43 +2,88 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
+from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Windows, make_batch
+from gatework.tasks.forecast.windows import Batch, Windows, make_batch
 
 MOST = 30_000  # windows that the closed form is solved on
-ROUNDS = 8  # of reweighting towards absolute errors
+ROUNDS = 8  # of reweighting towards absolute errors, and of filling in what is missing
+
+
+@dataclass(frozen=True)
+class Map:
+    """weights [L + 1, h] of the window and a constant, shared [2K] of what is known ahead; see `Forecast`."""
+
+    weights: Tensor
+    shared: Tensor
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Errors [B, h] of the naive forecast, in float64."""
+        return _inputs(batch) @ self.weights + batch.ahead.double() @ self.shared
 
 
 @torch.no_grad()
-def solve(linear: nn.Linear, windows: Windows, options: ForecastOptions) -> None:
-    """Sets a linear map from scaled windows to errors of the naive forecast that is corrected, by ridge regression.
+def solve(model: Forecast, windows: Windows, options: ForecastOptions) -> None:
+    """Sets a model's linear map from scaled windows to errors of the naive forecast that it corrects."""
+    assert model.linear is not None and options.ridge is not None
+    found = solved(windows, options.ridge, options.loss != "mse", options.seed)
+    model.linear.requires_grad_(options.linear != "fixed")
+    model.linear.weight.copy_(found.weights[:-1].T)
+    model.linear.bias.copy_(found.weights[-1])
+    if model.ahead is not None:
+        model.ahead.requires_grad_(options.linear != "fixed")
+        model.ahead.weight.copy_(found.shared[None])
 
-    With loss "mae" the rows are weighted by 1 / error and solved again, a few times: this goes towards the least
-    absolute errors (Schlossmacher 1973), which a few wild windows cannot spoil.
+
+@torch.no_grad()
+def solved(windows: Windows, strength: float, absolute: bool, seed: int, most: int = MOST, rounds: int = ROUNDS) -> Map:
+    """Ridge regression on windows drawn by the seed, also on those of which not all is known.
+
+    In each round targets that are missing are those that the map before gave (what maximum likelihood comes to by EM:
+    Little & Rubin 2002, section 8.4); the weights of the window are solved with those of what is known ahead held, then
+    these with those held; and if `absolute`, rows are weighted by 1 / error, which goes towards the least absolute
+    errors (Schlossmacher 1973), that a few wild windows cannot spoil.
     """
-    rows = np.random.default_rng(options.seed).permutation(len(windows))[:MOST]
+    rows = np.random.default_rng(seed).permutation(len(windows))[:most]
     batch = make_batch(windows, rows)
-    inputs = torch.cat([batch.window, torch.ones(len(rows), 1)], 1).double()
-    targets = (batch.truth - batch.base).double()
-    there = ~torch.isnan(targets).any(1)
-    inputs, targets = inputs[there], targets[there]
-    if not len(targets):
-        return
-    weights = ridge(inputs, targets, torch.ones(len(targets), dtype=torch.float64), options.ridge)
-    for _ in range(ROUNDS if options.loss != "mse" else 0):
-        size = (targets - inputs @ weights).square().mean(1).sqrt()
-        sure = 1 / size.clamp(min=float(size.median()) / 100 + 1e-9)
-        weights = ridge(inputs, targets, sure / sure.mean(), options.ridge)
-    linear.requires_grad_(options.linear != "fixed")
-    linear.weight.copy_(weights[:-1].T)
-    linear.bias.copy_(weights[-1])
+    inputs, ahead, targets = _inputs(batch), batch.ahead.double(), (batch.truth - batch.base).double()
+    there = ~torch.isnan(targets)
+    kept = there.any(1)
+    inputs, ahead, targets, there = inputs[kept], ahead[kept], targets[kept], there[kept]
+    sure, shared = torch.ones(len(targets), dtype=torch.float64), ahead.new_zeros(ahead.shape[2])
+    weights = inputs.new_zeros(inputs.shape[1], targets.shape[1])
+    once = not absolute and bool(there.all()) and not len(shared)
+    for _ in range(1 if once else rounds + 1):
+        targets = torch.where(there, targets, inputs @ weights + ahead @ shared)
+        weights = ridge(inputs, targets - ahead @ shared, sure, strength)
+        if len(shared):
+            shared = _shared(ahead, targets - inputs @ weights, sure, strength)
+        size = (targets - inputs @ weights - ahead @ shared).square().mean(1).sqrt()
+        if absolute and len(size):
+            sure = 1 / size.clamp(min=float(size.median()) / 100 + 1e-9)
+            sure = sure / sure.mean()
+    return Map(weights, shared)
 
 
-def ridge(inputs: torch.Tensor, targets: torch.Tensor, sure: torch.Tensor, strength: float) -> torch.Tensor:
+def _inputs(batch: Batch) -> Tensor:
+    return torch.cat([batch.window, torch.ones(len(batch), 1)], 1).double()
+
+
+def _shared(ahead: Tensor, targets: Tensor, sure: Tensor, strength: float) -> Tensor:
+    """Weights [2K] from what is known ahead [n, h, 2K] to targets [n, h], for all steps."""
+    flat, repeated = ahead.flatten(0, 1), sure.repeat_interleave(targets.shape[1])
+    weighted = flat * repeated[:, None]
+    held = strength * torch.eye(flat.shape[1], dtype=flat.dtype)
+    return torch.linalg.solve(weighted.T @ flat + held, weighted.T @ targets.flatten())
+
+
+def ridge(inputs: Tensor, targets: Tensor, sure: Tensor, strength: float) -> Tensor:
     """The solution of (X'WX + strength I) w = X'W y; the last input, the constant, is not held back."""
     weighted = inputs * sure[:, None]
     held = torch.full((inputs.shape[1],), strength, dtype=inputs.dtype)

@@ -12,7 +12,8 @@ from gatework.tasks.forecast.windows import Batch, Shape
 
 class Forecast(nn.Module):
     """Corrections of a naive forecast (`options.base`) by a linear map, and of both by networks whose last maps start
-    at 0.
+    at 0. The linear map reads the window, by weights of each step ahead, and the covariates of a step that are known
+    ahead, by weights that all steps share.
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
     over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `adjustment`
@@ -23,7 +24,9 @@ class Forecast(nn.Module):
     follow: Tensor
     spread: Tensor
 
-    def __init__(self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0):
+    def __init__(
+        self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0, ahead: int = 0
+    ):
         super().__init__()
         outputs = 1 + len(options.quantiles)
         kind = DECODERS[options.decoding]
@@ -31,6 +34,9 @@ class Forecast(nn.Module):
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
+        self.ahead = nn.Linear(2 * ahead, 1, bias=False) if ahead and self.linear is not None else None
+        if self.ahead is not None:
+            nn.init.zeros_(self.ahead.weight)
         self.members = nn.ModuleList(
             kind(options, shape, (inputs, future, static), outputs) for _ in range(options.ensemble)
         )
@@ -48,7 +54,10 @@ class Forecast(nn.Module):
 
     def start(self, batch: Batch) -> Tensor:
         """[B, h]: the forecast that the members correct."""
-        return batch.base if self.linear is None else batch.base + self.linear(batch.window)
+        if self.linear is None:
+            return batch.base
+        start = batch.base + self.linear(batch.window)
+        return start if self.ahead is None else start + self.ahead(batch.ahead)[:, :, 0]
 
 
 def forecast_loss(outputs: Tensor, batch: Batch, levels: Tensor, kind: str) -> Tensor:

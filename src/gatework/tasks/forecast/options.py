@@ -10,6 +10,8 @@ from gatework.errors import OptionError
 from gatework.training.options import Options, option
 from gatework.training.regularisation import NumericOptions
 
+AUTO = "auto"
+CHOSEN = "auto: chosen by a backtest inside the training part"
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -87,20 +89,23 @@ class ForecastOptions(NumericOptions):
         True, "tell the model hour, weekday and season, as far as the steps show them", panel="data"
     )
     transform: str = option(
-        "none",
+        AUTO,
         "what the model works on in place of the values: logarithms (log), steps between points as its input "
-        "(difference), or steps between logarithms",
+        f"(difference), or steps between logarithms; {CHOSEN}",
         panel="data",
-        choices=("none", "log", "difference", "log-difference"),
+        choices=(AUTO, "none", "log", "difference", "log-difference"),
     )
     scale: str = option(
-        "deviation",
-        "windows in units of their own deviation around their mean, or as changes since their last value",
+        AUTO,
+        f"windows in units of their own deviation around their mean, or as changes since their last value; {CHOSEN}",
         panel="data",
-        choices=("deviation", "last"),
+        choices=(AUTO, "deviation", "last"),
     )
     unit: float | None = option(
-        None, "unit of scale=last; none: the mean change over a horizon in the data", panel="data", low=0
+        None,
+        "unit of scale=last, and of windows that do not vary; none: the mean change over a horizon in the data",
+        panel="data",
+        low=0,
     )
     valid_windows: int | None = option(
         None,
@@ -132,20 +137,22 @@ class ForecastOptions(NumericOptions):
         None, "points in a season; none: by the frequency", panel="model", low=1, role="question"
     )
     lookback: int | None = option(
-        None, "points the model sees; none: 3 seasons, and no less than the horizon", panel="model", low=2
+        None, "points the model sees; none: chosen by a backtest inside the training part", panel="model", low=2
     )
     hidden_size: int = option(64, "units per layer (H)", panel="model", low=1)
     width: int = option(16, "units of the head for each step ahead", panel="model", low=1, role="late")
     dropout: float = option(0.1, "dropout of the encoder's last state", panel="regularisation", low=0, high=0.99)
     decoding: str = option(
-        "direct",
+        AUTO,
         "direct: all steps from the last state; segments: several steps are read as one and forecast as one; "
         "recursive: step by step, each fed back; attention: a second layer over what is known ahead looks back at "
-        "the window",
+        f"the window; {CHOSEN}",
         panel="model",
-        choices=("direct", "segments", "recursive", "attention"),
+        choices=(AUTO, "direct", "segments", "recursive", "attention"),
     )
-    segment: int | None = option(None, "steps in a segment (decoding=segments); none: a season", panel="model", low=1)
+    segment: int | None = option(
+        None, "steps in a segment (decoding=segments); none: a season, or what fits", panel="model", low=1
+    )
     ensemble: int = option(
         1,
         "networks of different starts that are trained side by side; their mean is forecast",
@@ -154,21 +161,26 @@ class ForecastOptions(NumericOptions):
         high=100,
     )
     linear: str = option(
-        "solved",
-        "linear map from the window to all steps ahead, to which the network adds: solved in closed form before "
-        "training and then trained on, solved and fixed, learned from 0, or none",
+        AUTO,
+        "linear map from the window, and from what is known ahead, to all steps, to which the network adds: solved in "
+        f"closed form before training and then trained on, solved and fixed, learned from 0, or none; {CHOSEN}",
         panel="model",
-        choices=("solved", "fixed", "learned", "none"),
+        choices=(AUTO, "solved", "fixed", "learned", "none"),
         role="late",
     )
     base: str = option(
-        "season",
+        AUTO,
         "forecast that the model corrects: the value a season before (season), or the window's last value (last), "
-        "which leaves less noise to undo where linear=none",
+        f"which leaves less noise to undo where linear=none; {CHOSEN}",
         panel="model",
-        choices=("season", "last"),
+        choices=(AUTO, "season", "last"),
     )
-    ridge: float = option(1.0, "penalty on the squared weights of the solved linear map", panel="model", low=0)
+    ridge: float | None = option(
+        None,
+        "penalty on the squared weights of the solved linear map; none: chosen by the same backtest",
+        panel="model",
+        low=0,
+    )
     quantiles: tuple[float, ...] = option(LEVELS, "levels of the quantile forecasts", panel="model", role="question")
     interval: float = option(
         0.9, "share of values that the interval shall cover", panel="model", low=0.01, high=0.999, role="question"
@@ -195,21 +207,28 @@ class ForecastOptions(NumericOptions):
         role="question",
     )
     loss: str = option(
-        "mae",
-        "error of the point forecast in the model's units; mape: as a share of the truth (transform=log)",
+        AUTO,
+        f"error of the point forecast in the model's units; mape: as a share of the truth (transform=log); {CHOSEN}",
         panel="loss",
-        choices=("mae", "mse", "mape"),
+        choices=(AUTO, "mae", "mse", "mape"),
     )
-    refit_epochs: int = option(
-        0,
-        "last epochs that learn the validation part too, once it has set the intervals; needs keep=last",
+    average: str = option("ema", "evaluate with averaged weights", panel="training", choices=("none", "ema"))
+    keep: str = option("last", "which weights the result has", panel="training", choices=("best", "last"))
+    refit_epochs: int | None = option(
+        None,
+        "last epochs that learn the validation part too, once it has set the intervals; needs keep=last; none: a "
+        "fifth of them where nothing forbids it",
         panel="training",
         low=0,
         role=("question", "refit"),
     )
     windows: int = option(20_000, "most windows per epoch, drawn anew each epoch", panel="training", low=1)
-    batch_size: int = option(128, "windows per step (B)", panel="training", low=1)
-    epochs: int = option(10, "passes over the windows", panel="training", low=0)
+    batch_size: int | None = option(
+        None, "windows per step (B); none: 128, or 32 where there are few windows", panel="training", low=1
+    )
+    epochs: int | None = option(
+        None, "passes over the windows; none: 10, or up to 60 where there are few windows", panel="training", low=0
+    )
 
     def validate(self) -> None:
         super().validate()
@@ -227,21 +246,21 @@ class ForecastOptions(NumericOptions):
             )
 
     def _refuse_what_cannot_act(self) -> None:
-        if self.refit_epochs and (self.keep != "last" or self.patience or self.refit_epochs >= self.epochs):
+        if self.refit_epochs and (
+            self.keep != "last" or self.patience or (self.epochs is not None and self.refit_epochs >= self.epochs)
+        ):
             raise OptionError(
                 f"refit_epochs={self.refit_epochs} learns the validation part, which then can choose nothing: add "
                 f"keep=last patience=0 and more epochs than {self.refit_epochs}"
             )
-        if self.segment and self.decoding != "segments":
+        if self.segment and self.decoding not in (AUTO, "segments"):
             raise OptionError(f"segment={self.segment} is of decoding=segments, not of decoding={self.decoding}")
         if self.decoding == "segments" and self.cell == "gru_d":
             raise OptionError("cell=gru_d reads step by step what is missing; use another decoding than segments")
-        if self.loss == "mape" and not self.transform.startswith("log"):
+        if self.loss == "mape" and not self.transform.startswith((AUTO, "log")):
             raise OptionError("loss=mape is a share of values above 0: add transform=log")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise OptionError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
-        if self.unit and self.scale != "last":
-            raise OptionError(f"unit={self.unit:g} is of scale=last; windows are scaled by their deviation")
 
     def _refuse_columns_of_two_roles(self) -> None:
         roles = {"time": [self.time], "series": [self.series], "target": self.target, **self.covariates}

@@ -12,7 +12,7 @@ from gatework.data.panel import Panel, shown_time
 from gatework.data.table import listed
 from gatework.tasks.forecast.holdout import held, span
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Windows
+from gatework.tasks.forecast.windows import Shape, Windows
 
 NOWHERE = np.zeros(0, np.int64)
 
@@ -28,10 +28,9 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     room = longest - horizon - sum(span(chosen, windows[name]) for name in ("valid_windows", "test_windows"))
     lookback = options.lookback or max(min(usual(season, horizon), room if season <= room else room // 2), 2)
     columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
-    unit = options.unit or (mean_change(panel, chosen, horizon) if options.scale == "last" else None)
     if panel.date_format:
         columns["date_format"] = panel.date_format
-    return {**columns, "season": season, "horizon": horizon, "lookback": lookback, "unit": unit, **windows}
+    return {**columns, "season": season, "horizon": horizon, "lookback": lookback, **windows}
 
 
 def training(panel: Panel, options: ForecastOptions) -> Panel:
@@ -104,15 +103,23 @@ def _untested(panel: Panel, steps: int) -> list[Finding]:
     return [Finding("note", message)] if len(early) else []
 
 
-def mean_change(panel: Panel, options: ForecastOptions, horizon: int) -> float:
-    """The mean absolute change over a horizon, or of logarithms, before what is held back; 1 where there is none."""
+def training_cuts(shape: Shape, ends: np.ndarray, enough: np.ndarray) -> list[np.ndarray]:
+    """Cuts of every training window of series that end at `ends` [S]; none where there are not `enough` points."""
+    first = max(min(shape.season, shape.lookback), 2)
+    return [np.arange(first, end - shape.horizon + 1) if ok else NOWHERE for end, ok in zip(ends, enough, strict=True)]
+
+
+def mean_change(panel: Panel, log: bool, horizon: int) -> float:
+    """The mean absolute change over a horizon, or of logarithms; the mean size, or 1, where nothing changes."""
     changes = [np.zeros(0)]
-    for known in training(panel, options):
-        known = np.log(np.where(known > 0, known, np.nan)) if options.transform.startswith("log") else known
+    for known in panel:
+        known = np.log(np.where(known > 0, known, np.nan)) if log else known
         changes.append(known[horizon:] - known[:-horizon])
-    size = np.abs(np.concatenate(changes))
-    size = size[np.isfinite(size)]
-    return float(size.mean()) if len(size) and size.mean() > 0 else 1.0
+    for size in (np.concatenate(changes), np.zeros(0) if log else panel.values):
+        size = np.abs(size[np.isfinite(size)])
+        if len(size) and size.mean() > 0:
+            return float(size.mean())
+    return 1.0
 
 
 def with_truth(windows: Windows) -> Windows:

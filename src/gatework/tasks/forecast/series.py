@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
+from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.classical import KEPT
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
@@ -32,6 +34,7 @@ from gatework.tasks.forecast.parts import (
     settled,
     short,
     training,
+    training_cuts,
     uneven,
     with_truth,
 )
@@ -62,7 +65,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
-        self._train: Windows | None = None
+        self.training: Windows | None = None  # of a run that begins; saved weights need none
         self._judge_by_demand()
 
     def _judge_by_demand(self) -> None:
@@ -81,20 +84,26 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         panel, found = self.inspected(source)
         refuse(found)
         assert panel is not None
+        asked = self.options
         more = self._settle(panel)
         self._refuse_values(panel)
         counts = self._counts(valid is not None, test is not None)
-        panel = self._scaled(panel, counts)
+        ends = self._ends_of_training(panel, counts)
+        panel = panel.scaled(ends)  # covariates: by the training part
+        self.channels = panel.covariates and panel.covariates.channels
+        known = [part[:end] for part, end in zip(panel, ends, strict=True)]
+        chosen = self._choose(asked, panel.with_series(known))
         some, parts = self._parts(panel, counts)
         refuse(some)
         more += some + reduced(panel, self.options)
-        self.notes = [finding.message for finding in found + more if finding.level != "error"]
+        self.notes = [*chosen, *(finding.message for finding in found + more if finding.level != "error")]
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
             if later is not None:
                 whole, parts[name] = self._later(whole, later, union=True)
         self._remember(whole)
-        self._train = parts["train"]
+        self.training = parts["train"]
+        self.options = replace(self.options, **course(self.options, len(self.training)))
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
     def _settle(self, panel: Panel) -> list[Finding]:
@@ -124,12 +133,14 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
             positive(panel)
         within(panel, self.options.lowest, self.options.highest)
 
-    def _scaled(self, panel: Panel, counts: dict[str, int]) -> Panel:
-        """Covariates scaled by the training part, which `channels` keeps."""
+    def _ends_of_training(self, panel: Panel, counts: dict[str, int]) -> np.ndarray:
+        """[S] steps of each series before validation and test."""
         ends = finish(panel, self.options.split) - sum(span(self.options, count) for count in counts.values())
-        panel = panel.scaled(np.minimum(ends, panel.lengths))
-        self.channels = panel.covariates and panel.covariates.channels
-        return panel
+        return np.clip(ends, 0, panel.lengths)
+
+    @abstractmethod
+    def _choose(self, asked: ForecastOptions, training: Panel) -> list[str]:
+        """Settles the options that were `asked` to be chosen by the training part, and tells how."""
 
     def _counts(self, has_valid: bool, has_test: bool) -> dict[str, int]:
         """How many windows at the end of each series are for test and validation."""
@@ -142,7 +153,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         assert options.lookback and options.horizon and options.season
         size = (options.lookback, options.horizon, options.season)
         kind = options.transform
-        ways = (options.unit, options.calendar, options.base)
+        ways = (options.scale, options.unit or 1.0, options.calendar, options.base)
         return Shape(*size, kind.startswith("log"), kind.endswith("difference"), *ways)
 
     def _parts(self, panel: Panel, counts: dict[str, int]) -> tuple[list[Finding], dict[str, Windows]]:
@@ -156,9 +167,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         ends = np.minimum(last - held, panel.lengths)
         enough = ends >= first + shape.horizon
         found = short(panel, enough, first + shape.horizon + held) + uneven(panel, self.options, counts)
-        train = [
-            np.arange(first, end - shape.horizon + 1) if ok else NOWHERE for end, ok in zip(ends, enough, strict=True)
-        ]
+        train = training_cuts(shape, ends, enough)
         parts = {"train": with_truth(make_windows(panel, shape, train, scales=False))}
         for name, count in counts.items():
             back = shape.horizon + stride * np.arange(count)[::-1]

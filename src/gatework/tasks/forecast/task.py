@@ -17,17 +17,18 @@ from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
 from gatework.tasks.forecast import baselines, folds, measures, results
+from gatework.tasks.forecast.choosing import chosen
 from gatework.tasks.forecast.classical import classicals, methods
 from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import Raw, calibrated, followed, restlessness, spread, stretched
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
-from gatework.tasks.forecast.options import ForecastEvaluating, ForecastPredicting
+from gatework.tasks.forecast.options import ForecastEvaluating, ForecastOptions, ForecastPredicting
 from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
-from gatework.tasks.forecast.windows import Batches, Windows, blocks, make_batch, make_windows, without_overlap
+from gatework.tasks.forecast.windows import Batches, Windows, blocks, in_units, make_batch, make_windows, without_overlap
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -45,26 +46,34 @@ class ForecastTask(ForecastPages, SeriesTask):
     Evaluating = ForecastEvaluating
     answers = "series, time, forecast, and a column for each quantile"
 
+    def _choose(self, asked: ForecastOptions, training: Panel) -> list[str]:
+        self.options, told = chosen(self, asked, training)
+        return told
+
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> Forecast:
-        channels = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False).channels
-        model = Forecast(self.options, self.shape(), *channels)
-        if model.linear is not None and self.options.linear != "learned" and self._train is not None:
-            solve(model.linear, self._train, self.options)
-        if self._train is not None and 0 < self._steps(self._train) < FEW_STEPS:
-            found = spread(model.start, self._train, self.options.quantiles, self.options.seed)
+        empty = self.training or make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False)
+        model = Forecast(self.options, self.shape(), *empty.channels, empty.ahead)
+        if self.training is None:
+            return model
+        if model.linear is not None and self.options.linear != "learned":
+            solve(model, self.training, self.options)
+        if 0 < self._steps(self.training) < FEW_STEPS:
+            found = spread(model.start, self.training, self.options.quantiles, self.options.seed)
             model.spread.copy_(torch.from_numpy(found))
         return model
 
     def _steps(self, examples: Windows) -> int:
         """Of a whole training."""
         options = self.options
+        assert options.epochs is not None
         return -(-min(len(examples), options.windows) // options.batch_size) * max(options.epochs, 1)
 
     def learns_validation(self, epoch: int) -> bool:
         options = self.options
-        return options.refit_epochs > 0 and epoch >= options.epochs - options.refit_epochs
+        assert options.epochs is not None
+        return bool(options.refit_epochs) and epoch >= options.epochs - options.refit_epochs
 
     def joined(self, parts: Parts) -> Windows:
         return up_to(parts.train, parts.valid)
@@ -106,9 +115,8 @@ class ForecastTask(ForecastPages, SeriesTask):
         return self._in_units(outputs, raw.center, raw.scale)
 
     def _in_units(self, outputs: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Scaled outputs [B, h, ...] in units of the data."""
-        values = outputs * scale[:, None, None] + center[:, None, None]
-        return self.options.limited(np.exp(values) if self.shape().log else values)
+        """Scaled outputs [B, h, ...] in units of the data, within the limits."""
+        return self.options.limited(in_units(outputs, center, scale, self.shape()))
 
     def settle(self, model: Forecast, examples: Windows) -> None:
         """The adjustment of the intervals."""

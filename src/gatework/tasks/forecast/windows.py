@@ -26,16 +26,17 @@ SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 @dataclass(frozen=True)
 class Shape:
     """Lookback L, horizon h, season m; whether logarithms are forecast, and seen as differences; the unit of values
-    counted from a window's last one, where windows are not scaled by their own deviation; whether the model is told
-    hour, weekday and season; the forecast that it corrects: "season" is the seasonal naive one, "last" the last
-    value."""
+    counted from a window's last one (scale "last"), and of windows that do not vary (scale "deviation"); whether the
+    model is told hour, weekday and season; the forecast that it corrects: "season" is the seasonal naive one, "last"
+    the last value."""
 
     lookback: int
     horizon: int
     season: int
     log: bool = False
     difference: bool = False
-    unit: float | None = None
+    scale: str = "deviation"
+    unit: float = 1.0
     calendar: bool = True
     base: str = "season"
 
@@ -70,6 +71,12 @@ class Windows:
         static = self.static.shape[1]
         known = 2 + self.calendar.shape[1] + static
         return known + self.seen.shape[1], known, static
+
+    @property
+    def ahead(self) -> int:
+        """K: how many covariates are known ahead; they stand at the end of `calendar`."""
+        extra = self.panel.covariates
+        return 0 if extra is None else sum(each.role == "future" for each in extra.channels)
 
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
@@ -218,11 +225,13 @@ def filled(past: np.ndarray) -> np.ndarray:
 
 class Batch(NamedTuple):
     """inputs (T, B, I): value, mask, past covariates, all that is known ahead; window [B, L] filled; base [B, h];
-    future [B, h, F]; truth [B, h]; center and scale [B] in float64."""
+    ahead [B, h, 2K]: covariates known ahead, and the window's last ones, both less the window's mean; future [B, h, F];
+    truth [B, h]; center and scale [B] in float64."""
 
     inputs: Tensor
     window: Tensor
     base: Tensor
+    ahead: Tensor
     future: Tensor
     truth: Tensor
     center: np.ndarray
@@ -253,9 +262,18 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     mask = ~np.isnan(scaled)
     inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), seen, marks[:, : shape.lookback]], axis=2)
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
-    arrays = (inputs.transpose(1, 0, 2), window, base, future, truth)
+    arrays = (inputs.transpose(1, 0, 2), window, base, _ahead(windows, places), future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
     return Batch(*tensors, center=center, scale=scale)
+
+
+def _ahead(windows: Windows, places: np.ndarray) -> np.ndarray:
+    """[n, h, 2K]: see `Batch`."""
+    lookback, own = windows.shape.lookback, windows.ahead
+    values = windows.calendar[places][:, :, windows.calendar.shape[1] - own :]
+    mean = values[:, :lookback].mean(axis=1, keepdims=True)
+    last = np.repeat(values[:, lookback - 1 : lookback] - mean, places.shape[1] - lookback, axis=1)
+    return np.concatenate([values[:, lookback:] - mean, last], axis=2)
 
 
 def _marks(windows: Windows, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -270,23 +288,30 @@ def _marks(windows: Windows, rows: np.ndarray, places: np.ndarray) -> np.ndarray
 def shape_scale(past: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Center and scale of each window [n, L]: its mean and deviation; or its last value and one unit for all. Of
     differences: the last value, and the root of their mean square."""
-    if not shape.difference and not shape.unit:
-        return window_scale(past)
     last = filled(past)[:, -1]
-    if shape.unit:
+    if shape.scale == "last":
         return last, np.full(len(past), shape.unit)
+    if not shape.difference:
+        return window_scale(past, shape.unit)
     steps = np.diff(past, axis=1)
     count = np.maximum((~np.isnan(steps)).sum(axis=1), 1)
     scale = np.sqrt(np.nansum(steps**2, axis=1) / count)
-    return last, np.where(scale > SMALLEST * np.maximum(np.abs(last), SMALLEST), scale, 1.0)
+    return last, np.where(scale > SMALLEST * np.abs(last), scale, shape.unit)
 
 
-def window_scale(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of what is known in each window [n, L]; the deviation of a constant window is 1."""
+def window_scale(past: np.ndarray, unit: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of what is known in each window [n, L]; the deviation of a constant window is the unit."""
     count = np.maximum((~np.isnan(past)).sum(axis=1), 1)
     center = np.nansum(past, axis=1) / count
     scale = np.sqrt(np.nansum((past - center[:, None]) ** 2, axis=1) / count)
-    return center, np.where(scale > SMALLEST * np.maximum(np.abs(center), SMALLEST), scale, 1.0)
+    return center, np.where(scale > SMALLEST * np.abs(center), scale, unit)
+
+
+def in_units(outputs: np.ndarray, center: np.ndarray, scale: np.ndarray, shape: Shape) -> np.ndarray:
+    """Scaled outputs [B, h, ...] in units of the data; center and scale [B]."""
+    wide = (-1, *[1] * (outputs.ndim - 1))
+    values = outputs * scale.reshape(wide) + center.reshape(wide)
+    return np.exp(values) if shape.log else values
 
 
 def _season_before(past: np.ndarray, shape: Shape) -> np.ndarray:

@@ -1,0 +1,287 @@
+"""What the options called "auto" become: the best of a backtest inside the training part.
+
+`chosen` reads downwards. The ends of the training series are held back. The linear map, which is solved in a moment,
+tries ways to scale, lookbacks and penalties, beside the naive forecasts; then a few short trainings of whole networks
+try what only they can show. Nothing of the validation or test part is read, and no clock decides: the same data give
+the same choice.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from gatework.data.panel import Panel
+from gatework.errors import OptionError
+from gatework.tasks.base import Learner, Parts
+from gatework.tasks.forecast import measures
+from gatework.tasks.forecast.linear import solved
+from gatework.tasks.forecast.options import AUTO, ForecastOptions
+from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
+from gatework.tasks.forecast.windows import Windows, in_units, make_batch, make_windows, seasonal_scale
+from gatework.training.trainer import INTERRUPTED, Trainer
+
+if TYPE_CHECKING:
+    from gatework.tasks.forecast.task import ForecastTask
+
+Measure = Callable[[ForecastOptions], float]
+
+ORIGINS, FEWEST_ORIGINS = 20, 3  # windows held back: of all series, and of each, as one date may be odd for all
+JUDGED = 200  # of them, at least, where few series have them overlap
+MOST_HELD, MOST_FITTED = 2_000, 8_000
+FEWEST = 10  # windows to fit, below which nothing is tried
+FORM_GAIN = 0.03  # share by which values must be better than their logarithms, which suit most that is never below 0
+NEAR = 0.1  # share by which forms may be behind the best one for the network to try them too
+GAIN = 0.005  # share of the error that a longer window, or another form of the network, must save
+STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
+LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
+TRIAL_STEPS = 150  # of a short training
+STEPS = 1_000  # of a training, where EPOCHS have fewer
+EPOCHS, MOST_EPOCHS = 10, 60
+SEASONS, MOST_STEPS = (1, 2, 3, 5, 7, 12, 14), 1_000  # lookbacks in seasons (or horizons), up to so many steps
+FEW, SMALL, USUAL = 1_000, 32, 128  # windows below which a batch is small; small and usual batches
+# Where nothing can be tried
+PLAIN: dict[str, Any] = {
+    "transform": "none", "scale": "deviation", "base": "season", "linear": "solved", "ridge": 1.0,
+    "decoding": "direct", "loss": "mae",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Errors of settings on the ends of the training series, in the task's metric; see `windows`."""
+
+    task: ForecastTask
+    panel: Panel  # the training part alone
+
+    @cached_property
+    def held(self) -> np.ndarray:
+        """[S] steps at the end of each series that are held back; 0 where it is too short."""
+        horizon, lengths = self._horizon, self.panel.lengths
+        origins = max(-(-ORIGINS // max(len(self.panel), 1)), FEWEST_ORIGINS)
+        most = np.maximum(lengths // 4, horizon)
+        return np.where(lengths >= 2 * horizon + 2, np.minimum(origins * horizon, most), 0)
+
+    @cached_property
+    def scales(self) -> np.ndarray:
+        """[S] denominators of MASE, of what comes before."""
+        season = self.task.options.season or 1
+        return np.array(
+            [seasonal_scale(part[: len(part) - held], season) for part, held in zip(self.panel, self.held, strict=True)]
+        )
+
+    @property
+    def _horizon(self) -> int:
+        assert self.task.options.horizon
+        return self.task.options.horizon
+
+    def windows(self, options: ForecastOptions) -> tuple[Windows, Windows]:
+        """Windows to fit, and those to judge by, whose targets all come later."""
+        shape = self._as(options).shape()
+        ends = self.panel.lengths - self.held
+        fit = training_cuts(shape, ends, self.held > 0)
+        dense = -(-JUDGED // max(len(self.panel), 1))
+        judged = [
+            np.unique(np.linspace(end, length - shape.horizon, max(held // shape.horizon, dense)).astype(np.int64))
+            for end, length, held in zip(ends, self.panel.lengths, self.held, strict=True)
+        ]
+        judged = [each if held else each[:0] for each, held in zip(judged, self.held, strict=True)]
+        found = [with_truth(make_windows(self.panel, shape, cuts, scales=False)) for cuts in (fit, judged)]
+        few = [self._some(windows, most) for windows, most in zip(found, (MOST_FITTED, MOST_HELD), strict=True)]
+        return few[0], replace(few[1], scales=self.scales[few[1].owners])
+
+    def _some(self, windows: Windows, most: int) -> Windows:
+        rows = np.random.default_rng(self.task.options.seed).permutation(len(windows))[:most]
+        return windows.take(np.sort(rows))
+
+    def _as(self, options: ForecastOptions) -> ForecastTask:
+        """The task with other options; its own are as they were."""
+        task = copy.copy(self.task)
+        task.options = options
+        return task
+
+    def error(self, values: np.ndarray, windows: Windows) -> float:
+        """Of forecasts [n, h]; infinite where there is none."""
+        values = self.task.options.limited(values)
+        sums = measures.sums(values, windows.truth(), windows.scales).sum(axis=0)
+        found = [float(measures.score(sums, each.name)) for each in (self.task.metric, *self.task.fallbacks)]
+        return next((each for each in found if np.isfinite(each)), np.inf)
+
+    def simple(self, options: ForecastOptions) -> float:
+        """Of the linear map, solved on the windows to fit, or (linear=none) of the naive forecast alone."""
+        fit, held = self.windows(options)
+        batch = make_batch(held, np.arange(len(held)))
+        outputs = batch.base.double()
+        if options.linear != "none":
+            assert options.ridge is not None
+            outputs = outputs + solved(fit, options.ridge, options.loss != "mse", options.seed, rounds=3)(batch)
+        return self.error(in_units(outputs.numpy(), batch, held.shape), held)
+
+    def network(self, options: ForecastOptions) -> float:
+        """Of a short training of the whole model."""
+        fit, held = self.windows(options)
+        batch_size = _batch_size(options, len(fit))
+        steps = -(-min(len(fit), options.windows) // batch_size)
+        short = {"epochs": -(-TRIAL_STEPS // steps), "windows": batch_size * min(steps, TRIAL_STEPS)}
+        plain = {"average": "none", "refit_epochs": 0, "ensemble": 1, "time_limit": 0.0, "schedule_by": "auto"}
+        task = self._as(replace(options, batch_size=batch_size, **short, **plain))
+        task.training = fit
+        torch.manual_seed(options.seed)
+        model = task.build()
+        if Trainer(Learner(task, Parts(fit, held)), model, task.options).fit() == INTERRUPTED:
+            raise KeyboardInterrupt
+        with torch.no_grad():
+            return self.error(task.forecasts(model, held)[:, :, 0], held)
+
+
+def course(options: ForecastOptions, windows: int) -> dict[str, int]:
+    """Batches of as many training windows, epochs that make enough steps, and those that learn the validation part."""
+    batch_size = _batch_size(options, windows)
+    steps = max(-(-min(windows, options.windows) // batch_size), 1)
+    epochs = min(max(EPOCHS, -(-STEPS // steps)), MOST_EPOCHS) if options.epochs is None else options.epochs
+    chooses = options.keep == "best" or options.patience
+    refit = (0 if chooses else epochs // 5) if options.refit_epochs is None else options.refit_epochs
+    return {"batch_size": batch_size, "epochs": epochs, "refit_epochs": refit}
+
+
+def _batch_size(options: ForecastOptions, windows: int) -> int:
+    return options.batch_size or (SMALL if windows < FEW else USUAL)
+
+
+def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[ForecastOptions, list[str]]:
+    """The task's options with a value for each that was `asked` to be chosen, and how it came about, in sentences.
+
+    `panel` is the training part; season and horizon are settled.
+    """
+    backtest = Backtest(task, panel)
+    options = replace(task.options, **_plain(asked))
+    options = options if asked.unit else replace(options, unit=_unit(panel, options))
+    if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
+        return options, []
+    if len(backtest.windows(options)[0]) < FEWEST:
+        return options, ["the series are too short to choose settings by a backtest; plain ones were taken"]
+    search = Search(backtest, asked, options)
+    for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks):
+        step()
+    return search.options, search.told
+
+
+def _plain(asked: ForecastOptions) -> dict[str, Any]:
+    """The plain value of each option that is to be chosen, as far as the others allow it."""
+    values = {name: value for name, value in PLAIN.items() if getattr(asked, name) in (AUTO, None)}
+    if asked.segment and asked.decoding == AUTO:
+        values["decoding"] = "segments"
+    if asked.loss == "mape" and asked.transform == AUTO:
+        values["transform"] = "log"
+    return values
+
+
+def _unit(panel: Panel, options: ForecastOptions) -> float:
+    assert options.horizon
+    return mean_change(panel, options.transform.startswith("log"), options.horizon)
+
+
+class Search:
+    """Goes from setting to setting; each step keeps what is best so far, and is told."""
+
+    def __init__(self, backtest: Backtest, asked: ForecastOptions, options: ForecastOptions):
+        self.backtest, self.asked, self.options = backtest, asked, options
+        self.error = np.inf
+        self.near: list[dict[str, Any]] = []  # forms that are about as good as the best
+        windows = len(backtest.windows(options)[1])
+        self.told = [f"settings were chosen on {windows:,} windows at the end of the training part, by {self._metric}"]
+
+    @property
+    def _metric(self) -> str:
+        return self.backtest.task.metric.name.upper()
+
+    def _free(self, name: str) -> bool:
+        return getattr(self.asked, name) in (AUTO, None)
+
+    def _try(
+        self, what: str, changes: Iterable[dict[str, Any]], measured: Measure, gain: float = 0.0
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Takes the first of some changes, and each later one that saves a share `gain` of the error; all errors."""
+        begun, found = self.options, []
+        for change in changes:
+            try:
+                options = replace(begun, **change)
+            except OptionError:  # an option that was asked for forbids it
+                continue
+            if self.asked.unit is None:
+                options = replace(options, unit=_unit(self.backtest.panel, options))
+            error = measured(options)
+            found.append((change, error))
+            if error < self.error * (1 - gain) or not np.isfinite(self.error):
+                self.options, self.error = options, error
+        if found:
+            rows = (f"{_shown(change)} {error:.4g}" for change, error in sorted(found, key=lambda row: row[1]))
+            self.told.append(f"{what}: {', '.join(rows)}")
+        return found
+
+    def forms(self) -> None:
+        """Ways to scale windows, by the linear map."""
+        values = self.backtest.panel.values
+        positive = bool((values[~np.isnan(values)] > 0).all())
+        transforms = [self.options.transform]
+        if self._free("transform") and positive:
+            transforms = ["log", "none"]
+        scales = ["last", "deviation"] if self._free("scale") else [self.options.scale]
+        ways = [{"transform": transform, "scale": scale} for transform in transforms for scale in scales]
+        found = self._try("the linear map alone", ways, self.backtest.simple, FORM_GAIN)
+        self.near = [change for change, error in found if error < (1 + NEAR) * self.error]
+
+    def lookbacks(self) -> None:
+        if self.asked.lookback is None:
+            several = [{"lookback": each} for each in self._lengths()]
+            self._try("its lookback", several, self.backtest.simple, GAIN)
+
+    def _lengths(self) -> list[int]:
+        """Lookbacks to try, the shortest first; the longest leaves half of the longest series to learn from."""
+        season, horizon, usual = self.options.season or 1, self.options.horizon or 1, self.options.lookback or 2
+        longest = int((self.backtest.panel.lengths - self.backtest.held).max()) // 2
+        unit, least = (season, horizon) if season > 1 else (horizon, 2)
+        several = {max(unit * k, least) for k in SEASONS if unit * k <= MOST_STEPS}
+        return sorted({each for each in several if 2 <= each <= longest} | {usual})
+
+    def penalties(self) -> None:
+        if self._free("ridge") and self.options.linear in ("solved", "fixed"):
+            self._try("its penalty", [{"ridge": each} for each in STRENGTHS], self.backtest.simple, GAIN)
+
+    def naive(self) -> None:
+        """Whether the naive forecasts alone are better: then no map stands between them and the network."""
+        bases = ["season", "last"] if self._free("base") else [self.options.base]
+        if self._free("linear"):
+            several = [{"linear": "none", "base": base} for base in bases]
+            self._try("without it", several, self.backtest.simple)
+
+    def networks(self) -> None:
+        """Forms that the linear map could not tell apart, decoding, then the loss, by short trainings."""
+        network, segments = self.backtest.network, self._segments()
+        if len(self.near) > 1:
+            self.error = np.inf
+            self._try("short trainings", [form | segments for form in self.near], network, FORM_GAIN)
+        self.error = np.inf
+        if self._free("decoding"):
+            long = (self.options.lookback or 0) > LONG and segments
+            kinds = [segments] if long else [{"decoding": "direct"}, segments]
+            self._try("of the way to decode", [each for each in kinds if each], network, GAIN)
+        if self._free("loss") and self.options.transform.startswith("log"):
+            self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
+
+    def _segments(self) -> dict[str, Any]:
+        """Segments that fit season and lookback; nothing where they cannot be had."""
+        lookback, season = self.options.lookback or 2, self.options.season or 1
+        length = self.asked.segment or (season if season > 1 and 3 <= lookback / season <= 20 else -(-lookback // 8))
+        fit = self._free("decoding") and 2 * length <= lookback
+        return {"decoding": "segments", "segment": length} if fit else {}
+
+
+def _shown(change: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in change.items())
