@@ -41,6 +41,7 @@ from gatework.tasks.classify.explained import Sequence, Text
 from gatework.tasks.classify.shares import NGrams
 from gatework.tasks.classify.units import units_of
 from gatework.tasks.subject import Seen, recurrent_layers
+from small import CHOSEN
 from toy import Toy, ToyOptions
 
 EVIL = "<script>alert(1)</script>"
@@ -96,7 +97,7 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> jobs.Trained:
     ]
     frame = pl.DataFrame([*rows, ("new", datetime(2024, 3, 1), 5.0)], schema=["shop", "day", "units"], orient="row")
     out = tmp_path_factory.mktemp("sales") / "run"
-    small = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 3, "hidden_size": 6, "series": "shop"}
+    small = CHOSEN | {"horizon": 4, "season": 7, "lookback": 14, "epochs": 3, "hidden_size": 6, "series": "shop"}
     return trained("forecast", frame, out, **small)
 
 

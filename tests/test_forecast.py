@@ -28,10 +28,12 @@ from gatework.tasks.forecast.naive2 import seasonal_factors
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.windows import Shape, make_batch, make_windows, seasonal_naive, seasonal_scale
 from gatework.training.learner import Shard
+from small import CHOSEN
 
 DAY = 86_400_000_000
 START = datetime(2024, 1, 1)
 SMALL: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 6, "width": 3}
+SMALL |= CHOSEN
 ONE: dict[str, Any] = {"valid_windows": 1, "test_windows": 1}  # of each part
 
 
@@ -232,7 +234,7 @@ def test_drift_and_ridge_follow_a_line() -> None:
 
 
 def test_a_fresh_model_is_the_seasonal_naive_forecast() -> None:
-    task = ForecastTask(ForecastOptions(**SMALL, series="store", linear="learned"))
+    task = ForecastTask(ForecastOptions(**SMALL | {"series": "store", "linear": "learned"}))
     windows = task.prepare(sales()).valid
     with torch.no_grad():
         forecasts = task.forecasts(task.build().eval(), windows)
@@ -302,7 +304,8 @@ def test_conformal_intervals_cover() -> None:
 def test_quantiles_start_from_the_errors_of_the_training_part() -> None:
     """Of a random walk forecast by its last value: as wide as the root of the step, and right before any training."""
     walk = np.cumsum(np.random.default_rng(7).normal(size=3000))
-    options = ForecastOptions(time="t", horizon=4, season=1, lookback=8, linear="learned", scale="last", unit=1.0)
+    shape = {"horizon": 4, "season": 1, "lookback": 8, "linear": "learned", "scale": "last", "unit": 1.0}
+    options = ForecastOptions(**CHOSEN | shape | {"time": "t", "epochs": 10})
     task = ForecastTask(options)
     task.prepare({"t": np.arange(3000), "y": walk})
     start = task.build().spread.numpy()

@@ -25,9 +25,12 @@ from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.windows import Shape, Windows, make_batch, make_windows, seasonal_naive
+from small import CHOSEN
 
 START = datetime(2024, 1, 1)
 SMALL: dict[str, Any] = {"horizon": 4, "season": 7, "lookback": 14, "epochs": 2, "hidden_size": 6, "width": 3}
+SMALL |= CHOSEN
+PARTS = ("model", "linear map alone", "network alone")
 SMALL |= {"valid_windows": 1, "test_windows": 1}
 COLUMNS: dict[str, Any] = {"time": "day", "target": ("units",), "series": "store"}
 BESIDE: dict[str, Any] = {"past": ("visitors",), "future": ("promotion", "event"), "static": ("region", "area")}
@@ -430,7 +433,7 @@ def test_commands_with_covariates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("decoding", ["segments", "recursive", "attention"])
 def test_covariates_reach_every_decoder(decoding: str) -> None:
     """With a validation and a test file of their own; what is known ahead changes the forecast, past the cut too."""
-    task = ForecastTask(ForecastOptions(**SMALL, **COLUMNS, **BESIDE, decoding=decoding))
+    task = ForecastTask(ForecastOptions(**SMALL | COLUMNS | BESIDE | {"decoding": decoding}))
     parts = task.prepare(shop(60), shop(70, begin=60), shop(80, begin=70))
     assert parts.test is not None
     assert parts.test.cuts.min() == 70
@@ -468,7 +471,7 @@ def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "run" / "backtest.json").read_text())
     assert kept["rows"] == lines and kept["summary"] == last["summary"] and kept["verdict"] in shown
     assert "mean over 2 origins" in shown and "spread (standard deviation) over 2 origins" in shown
-    best = min((row["mase"], name) for name, row in means.items() if name != "model")
+    best = min((row["mase"], name) for name, row in means.items() if name not in PARTS)
     assert f"of the best baseline, {best[1]} (mean over 2 origins)" in kept["verdict"]
     assert f"against {best[0]:.3f} ± {means[best[1]]['mase_spread']:.3f}; less at" in kept["verdict"]
     assert kept["verdict"].startswith("Too few to tell"), "two origins are two trainings"

@@ -18,9 +18,10 @@ from gatework.data.panel import Panel, read_panel
 from gatework.errors import DataError
 from gatework.tasks.forecast.further import PATHS, further, persistence
 from gatework.tasks.forecast.options import LEVELS
+from small import CHOSEN
 
 START = datetime(2024, 1, 1)
-SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = CHOSEN | {
     "time": "day", "target": ("units",), "series": "store", "horizon": 4, "season": 7, "lookback": 14, "epochs": 1,
     "hidden_size": 6, "width": 3, "classical": "none",
 }  # fmt: skip
@@ -123,7 +124,7 @@ def test_the_first_steps_need_only_what_is_known_of_them(fitted: gatework.Foreca
 
 
 def test_segments_need_what_is_known_of_the_whole_segment() -> None:
-    model = gatework.Forecaster(**SMALL, future=("price",), decoding="segments", segment=3).fit(sales())
+    model = gatework.Forecaster(**SMALL | {"future": ("price",), "decoding": "segments", "segment": 3}).fit(sales())
     rows = sales(ahead=3).filter(pl.col("units").is_null())
     assert model.predict(2, rows).height == 6
     with pytest.raises(DataError, match="for the 3 steps ahead"):

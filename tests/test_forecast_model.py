@@ -22,8 +22,9 @@ from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.windows import Batch, make_batch
 from gatework.training.callbacks import Callback
 from gatework.training.learner import Shard
+from small import CHOSEN
 
-SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = CHOSEN | {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "hidden_size": 6, "width": 3, "epochs": 2, "windows": 200, "batch_size": 32, "classical": "none",
     "valid_windows": 1, "test_windows": 1,
@@ -175,7 +176,7 @@ def test_the_solved_map_is_ridge_and_shrugs_off_wild_windows() -> None:
         clean = make_batch(parts.test, np.arange(1))
         np.testing.assert_allclose(model(clean).detach()[:, :, 0], clean.truth, atol=0.02)
         parts.train.values[parts.train.offsets[0] + SMALL["lookback"] + 40] = 500.0
-        solve(model.linear, parts.train, task.options)
+        solve(model, parts.train, task.options)
         off = (model(clean).detach()[:, :, 0] - clean.truth).abs().max()
         assert (off > 0.1) == spoilt, (loss, off)
 
@@ -287,11 +288,10 @@ class _Adjustments(Callback):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"refit_epochs": 1}, "keep=last"),
-        ({"segment": 4}, "decoding=segments"),
+        ({"refit_epochs": 1, "keep": "best"}, "keep=last"),
+        ({"segment": 4, "decoding": "direct"}, "decoding=segments"),
         ({"cell": "gru_d", "decoding": "segments"}, "another decoding"),
-        ({"loss": "mape"}, "transform=log"),
-        ({"unit": 2.0}, "scale=last"),
+        ({"loss": "mape", "transform": "none"}, "transform=log"),
     ],
 )
 def test_options_that_cannot_act_are_refused(wrong: dict[str, Any], text: str) -> None:
@@ -301,7 +301,7 @@ def test_options_that_cannot_act_are_refused(wrong: dict[str, Any], text: str) -
 
 @pytest.mark.parametrize("way", ["segments", "recursive", "attention"])
 def test_a_run_of_each_kind_is_loaded_the_same(way: str, tmp_path: Path) -> None:
-    options = ForecastOptions(**SMALL, decoding=way, ensemble=2, transform="log-difference")
+    options = ForecastOptions(**SMALL | {"decoding": way, "ensemble": 2, "transform": "log-difference"})
     trained = jobs.train(ForecastTask(options), table(), out=tmp_path / "run", quiet=True)
     assert jobs.load(tmp_path / "run").predict(None) == trained.predict(None)
 

@@ -29,6 +29,7 @@ from gatework.training.learner import Shard
 from gatework.training.optimizer import add_penalties
 from gatework.training.options import kinds
 from gatework.training.regularisation import RecurrentOptions
+from small import CHOSEN
 
 I, H = 3, 40
 STATES = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm")
@@ -274,7 +275,7 @@ def classify(**options: Any) -> tuple[Any, Any]:
 
 
 def forecast(**options: Any) -> tuple[Any, Any]:
-    settings = {"horizon": 3, "season": 7, "lookback": 10, "width": 2}
+    settings = CHOSEN | {"horizon": 3, "season": 7, "lookback": 10, "width": 2}
     return ForecastTask(ForecastOptions(**{**EVERYTHING, **settings, **options})), table()
 
 

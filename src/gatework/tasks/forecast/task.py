@@ -67,7 +67,7 @@ class ForecastTask(ForecastPages, SeriesTask):
     def _steps(self, examples: Windows) -> int:
         """Of a whole training."""
         options = self.options
-        assert options.epochs is not None
+        assert options.epochs is not None and options.batch_size
         return -(-min(len(examples), options.windows) // options.batch_size) * max(options.epochs, 1)
 
     def learns_validation(self, epoch: int) -> bool:
@@ -80,6 +80,7 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def batches(self, examples: Windows, epoch: int, shard: Shard) -> Batches:
         options, changes = self.options, Augmentation.of(self.options)
+        assert options.batch_size
         return Batches(examples, options.batch_size, options.windows, options.seed, epoch, shard, changes)
 
     def loss(self, model: Forecast, batch: Any, carry: dict[str, Tensor]) -> Step:
