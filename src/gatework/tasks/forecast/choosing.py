@@ -37,7 +37,7 @@ JUDGED = 200  # of them, at least, where few series have them overlap
 MOST_HELD, MOST_FITTED = 2_000, 8_000
 FEWEST = 10  # windows to fit, below which nothing is tried
 FORM_GAIN = 0.03  # share by which values must be better than their logarithms, which suit most that is never below 0
-NEAR = 0.1  # share by which forms may be behind the best one for the network to try them too
+NEAR = 0.1  # share by which forms may be behind the best for the network to try them too, or the map behind naive ones
 GAIN = 0.005  # share of the error that a longer window, or another form of the network, must save
 STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
 LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
@@ -259,7 +259,7 @@ class Search:
         bases = ["season", "last"] if self._free("base") else [self.options.base]
         if self._free("linear"):
             several = [{"linear": "none", "base": base} for base in bases]
-            self._try("without it", several, self.backtest.simple)
+            self._try("without it", several, self.backtest.simple, NEAR)
 
     def networks(self) -> None:
         """Forms that the linear map could not tell apart, decoding, then the loss, by short trainings."""

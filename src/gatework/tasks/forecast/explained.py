@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatework.data.panel import shown_time
 from gatework.errors import DataError
-from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_batch, make_windows
+from gatework.tasks.forecast.windows import Batch, Shape, Windows, logarithms, make_batch, make_windows
 from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
 
@@ -77,7 +77,7 @@ class SeriesForecast(Subject):
         """The entry, and from which places of the window the model's other paths read."""
         back, places = self.shape.lookback, self.windows.places(ONE)[0]
         past = self.windows.values[places[:back]]
-        scaled = ((np.log(past) if self.shape.log else past) - self.batch.center[0]) / self.batch.scale[0]
+        scaled = ((logarithms(past) if self.shape.log else past) - self.batch.center[0]) / self.batch.scale[0]
         self.entry = torch.from_numpy(np.nan_to_num(scaled).astype(np.float32)).unsqueeze(1)
         self.known = torch.from_numpy(~np.isnan(past))
         self.baseline = torch.full_like(self.entry, float(np.nanmean(scaled)))

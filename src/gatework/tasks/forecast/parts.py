@@ -12,7 +12,7 @@ from gatework.data.panel import Panel, shown_time
 from gatework.data.table import listed
 from gatework.tasks.forecast.holdout import held, span
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Shape, Windows
+from gatework.tasks.forecast.windows import Shape, Windows, logarithms
 
 NOWHERE = np.zeros(0, np.int64)
 
@@ -113,7 +113,7 @@ def mean_change(panel: Panel, log: bool, horizon: int) -> float:
     """The mean absolute change over a horizon, or of logarithms; the mean size, or 1, where nothing changes."""
     changes = [np.zeros(0)]
     for known in panel:
-        known = np.log(np.where(known > 0, known, np.nan)) if log else known
+        known = logarithms(known) if log else known
         changes.append(known[horizon:] - known[:-horizon])
     for size in (np.concatenate(changes), np.zeros(0) if log else panel.values):
         size = np.abs(size[np.isfinite(size)])

@@ -128,9 +128,13 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         return inspect_panel(source, **columns, **extra, frequency=frequency or options.frequency, **reading)
 
     def _refuse_values(self, panel: Panel) -> None:
-        """An error where the options forbid a value."""
+        """An error where the options forbid a value of the first data."""
         if self.options.transform.startswith("log"):
             positive(panel)
+        self._refuse_outside(panel)
+
+    def _refuse_outside(self, panel: Panel) -> None:
+        """An error for a value beyond the limits."""
         within(panel, self.options.lowest, self.options.highest)
 
     def _ends_of_training(self, panel: Panel, counts: dict[str, int]) -> np.ndarray:
@@ -190,7 +194,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         if union:
             joined, numbers = panel.renewed(joined)
             ends = np.where(numbers >= 0, ends[numbers], joined.lengths)
-        self._refuse_values(joined)
+        self._refuse_outside(joined)
         horizon = self.shape().horizon
         cuts = [origins(end, length, horizon) for end, length in zip(ends, joined.lengths, strict=True)]
         scales = getattr(self, "scales", None)
@@ -291,7 +295,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         assert later is not None
         self._warn(self.last, later, found)
         panel = followed(self.last, later, source)[0]
-        self._refuse_values(panel)
+        self._refuse_outside(panel)
         return panel
 
     def _warn(self, known: Panel, later: Panel, found: list[Finding]) -> None:
@@ -301,6 +305,9 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         if unseen:
             message = f"{len(unseen):,} series not in the training data: {listed(unseen, 5)}"
             told.append(f"{message}; forecast from these rows alone")
+        without = int((later.values <= 0).sum()) if self.options.transform.startswith("log") else 0
+        if without:
+            told.append(f"{without:,} values of 0 or below have no logarithm, which the model works on: read as missing")
         for each in [*told, *between(known, later)]:
             warnings.warn(each, stacklevel=4)
 

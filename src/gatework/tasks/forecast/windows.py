@@ -246,7 +246,7 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     shape = windows.shape
     places = windows.places(rows)
     values = windows.values[places]
-    values = np.log(values) if shape.log else values
+    values = logarithms(values) if shape.log else values
     center, scale = shape_scale(values[:, : shape.lookback], shape)
     whole = (values - center[:, None]) / scale[:, None]
     whole = changes.windows(whole, shape.lookback, random_generator()) if changes else whole
@@ -265,6 +265,11 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     arrays = (inputs.transpose(1, 0, 2), window, base, _ahead(windows, places), future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
     return Batch(*tensors, center=center, scale=scale)
+
+
+def logarithms(values: np.ndarray) -> np.ndarray:
+    """Missing where there is none."""
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _ahead(windows: Windows, places: np.ndarray) -> np.ndarray:
