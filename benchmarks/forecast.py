@@ -283,7 +283,7 @@ class Ett(ForecastTask):
             part: make_windows(panel, shape, [each for _ in channels], np.ones(len(panel)), scales=part != "train")
             for part, each in cuts.items()
         }
-        self._train = made["train"]
+        self.training = made["train"]
         return type(parts)(**made)
 
 

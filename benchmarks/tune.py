@@ -37,7 +37,7 @@ class Etth1(Ett):
 
     def prepare(self, source: Any, valid: Any = None, test: Any = None) -> Any:
         parts = super().prepare(source, valid, test)
-        self._train = parts.train  # the linear map is solved on these windows, and on no later ones
+        self.training = parts.train  # the linear map is solved on these windows, and on no later ones
         return parts
 
 

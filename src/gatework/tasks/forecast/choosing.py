@@ -24,7 +24,7 @@ from gatework.tasks.forecast import measures
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.options import AUTO, ForecastOptions
 from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
-from gatework.tasks.forecast.windows import Windows, in_units, make_batch, make_windows, seasonal_scale
+from gatework.tasks.forecast.windows import Windows, in_units, make_batch, make_windows, seasonal_scale, squared_scale
 from gatework.training.trainer import INTERRUPTED, Trainer
 
 if TYPE_CHECKING:
@@ -69,12 +69,11 @@ class Backtest:
         return np.where(lengths >= 2 * horizon + 2, np.minimum(origins * horizon, most), 0)
 
     @cached_property
-    def scales(self) -> np.ndarray:
-        """[S] denominators of MASE, of what comes before."""
+    def scales(self) -> tuple[np.ndarray, np.ndarray]:
+        """[S] denominators of MASE and of RMSSE, of what comes before."""
         season = self.task.options.season or 1
-        return np.array(
-            [seasonal_scale(part[: len(part) - held], season) for part, held in zip(self.panel, self.held, strict=True)]
-        )
+        known = [part[: len(part) - held] for part, held in zip(self.panel, self.held, strict=True)]
+        return np.array([seasonal_scale(part, season) for part in known]), np.array([squared_scale(p) for p in known])
 
     @property
     def _horizon(self) -> int:
@@ -94,7 +93,7 @@ class Backtest:
         judged = [each if held else each[:0] for each, held in zip(judged, self.held, strict=True)]
         found = [with_truth(make_windows(self.panel, shape, cuts, scales=False)) for cuts in (fit, judged)]
         few = [self._some(windows, most) for windows, most in zip(found, (MOST_FITTED, MOST_HELD), strict=True)]
-        return few[0], replace(few[1], scales=self.scales[few[1].owners])
+        return few[0], replace(few[1], scales=self.scales[0][few[1].owners])
 
     def _some(self, windows: Windows, most: int) -> Windows:
         rows = np.random.default_rng(self.task.options.seed).permutation(len(windows))[:most]
@@ -109,7 +108,8 @@ class Backtest:
     def error(self, values: np.ndarray, windows: Windows) -> float:
         """Of forecasts [n, h]; infinite where there is none."""
         values = self.task.options.limited(values)
-        sums = measures.sums(values, windows.truth(), windows.scales).sum(axis=0)
+        squares = self.scales[1][windows.owners]
+        sums = measures.sums(values, windows.truth(), windows.scales, squares=squares).sum(axis=0)
         found = [float(measures.score(sums, each.name)) for each in (self.task.metric, *self.task.fallbacks)]
         return next((each for each in found if np.isfinite(each)), np.inf)
 
@@ -160,7 +160,7 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     `panel` is the training part; season and horizon are settled.
     """
     backtest = Backtest(task, panel)
-    options = replace(task.options, **_plain(asked))
+    options = replace(task.options, **_plain(asked, bool(task.options.intermittent)))
     options = options if asked.unit else replace(options, unit=_unit(panel, options))
     if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
         return options, []
@@ -172,9 +172,13 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     return search.options, search.told
 
 
-def _plain(asked: ForecastOptions) -> dict[str, Any]:
-    """The plain value of each option that is to be chosen, as far as the others allow it."""
-    values = {name: value for name, value in PLAIN.items() if getattr(asked, name) in (AUTO, None)}
+def _plain(asked: ForecastOptions, intermittent: bool) -> dict[str, Any]:
+    """The plain value of each option that is to be chosen, as far as the others allow it.
+
+    The mean of intermittent demand is what is asked; least absolute errors would give its median, which is 0.
+    """
+    plain = PLAIN | ({"loss": "mse"} if intermittent else {})
+    values = {name: value for name, value in plain.items() if getattr(asked, name) in (AUTO, None)}
     if asked.segment and asked.decoding == AUTO:
         values["decoding"] = "segments"
     if asked.loss == "mape" and asked.transform == AUTO:
@@ -272,7 +276,7 @@ class Search:
             long = (self.options.lookback or 0) > LONG and segments
             kinds = [segments] if long else [{"decoding": "direct"}, segments]
             self._try("of the way to decode", [each for each in kinds if each], network, GAIN)
-        if self._free("loss") and self.options.transform.startswith("log"):
+        if self._free("loss") and self.options.loss == "mae" and self.options.transform.startswith("log"):
             self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
 
     def _segments(self) -> dict[str, Any]:

@@ -307,7 +307,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
             told.append(f"{message}; forecast from these rows alone")
         without = int((later.values <= 0).sum()) if self.options.transform.startswith("log") else 0
         if without:
-            told.append(f"{without:,} values of 0 or below have no logarithm, which the model works on: read as missing")
+            told.append(f"{without:,} values of 0 or below have no logarithm, on which it works: read as missing")
         for each in [*told, *between(known, later)]:
             warnings.warn(each, stacklevel=4)
 
