@@ -121,7 +121,7 @@ class Backtest:
         if options.linear != "none":
             assert options.ridge is not None
             outputs = outputs + solved(fit, options.ridge, options.loss != "mse", options.seed, rounds=3)(batch)
-        return self.error(in_units(outputs.numpy(), batch, held.shape), held)
+        return self.error(in_units(outputs.numpy(), batch.center, batch.scale, held.shape), held)
 
     def network(self, options: ForecastOptions) -> float:
         """Of a short training of the whole model."""

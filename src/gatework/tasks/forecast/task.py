@@ -28,7 +28,15 @@ from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
-from gatework.tasks.forecast.windows import Batches, Windows, blocks, in_units, make_batch, make_windows, without_overlap
+from gatework.tasks.forecast.windows import (
+    Batches,
+    Windows,
+    blocks,
+    in_units,
+    make_batch,
+    make_windows,
+    without_overlap,
+)
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained

@@ -98,7 +98,7 @@ class Windows:
     def seen_as(self, rows: np.ndarray) -> np.ndarray:
         """`past`, in logarithms where the model works on these."""
         past = self.past(rows)
-        return np.log(past) if self.shape.log else past
+        return logarithms(past) if self.shape.log else past
 
     def truth(self) -> np.ndarray:
         """[n, h] values after the cut."""
