@@ -16,12 +16,14 @@ class Forecast(nn.Module):
     ahead, by weights that all steps share.
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
-    over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `adjustment`
-    [h, Q] and `follow` (a power) make intervals honest; see `intervals`.
+    over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `share` is
+    how much of the point's correction is left, by which the quantiles move too; `adjustment` [h, Q] and `follow` (a
+    power) make intervals honest; see `intervals`.
     """
 
     adjustment: Tensor
     follow: Tensor
+    share: Tensor
     spread: Tensor
 
     def __init__(
@@ -42,10 +44,14 @@ class Forecast(nn.Module):
         )
         self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
         self.register_buffer("follow", torch.zeros(()))
+        self.register_buffer("share", torch.ones(()))
         self.register_buffer("spread", torch.zeros(shape.horizon, outputs))
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.each(batch).mean(0)
+        made = self.each(batch).mean(0)
+        if self.share == 1:
+            return made
+        return made - (1 - self.share) * (made[:, :, 0] - self.start(batch)).unsqueeze(2)
 
     def each(self, batch: Batch) -> Tensor:
         """[E, B, h, 1 + Q]: what each member says."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the network's corrections; of equals the largest
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -128,12 +129,25 @@ class ForecastTask(ForecastPages, SeriesTask):
         return self.options.limited(in_units(outputs, center, scale, self.shape()))
 
     def settle(self, model: Forecast, examples: Windows) -> None:
-        """The adjustment of the intervals."""
+        """The share of the network's corrections, and the adjustment of the intervals."""
+        model.share.fill_(1.0)
+        model.share.fill_(self._share(model, examples))
         if self.options.conformal and self.options.quantiles:
             raw, apart = self._raw(model, examples), without_overlap(examples)
             power, factors = calibrated(raw.outputs[:, :, 1:], raw.truth, raw.own, self.options.quantiles, apart)
             model.follow.fill_(power)
             model.adjustment.copy_(torch.from_numpy(factors))
+
+    def _share(self, model: Forecast, examples: Windows) -> float:
+        """How much of what the network adds to its start is best for these windows."""
+        whole, start, _, center, scale = self._points(model, examples)
+        mixed = [(start + share * (whole - start))[:, :, None] for share in SHARES]
+        errors = [self._error(self._in_units(each, center, scale)[:, :, 0], examples) for each in mixed]
+        return SHARES[int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))]
+
+    def _error(self, forecasts: np.ndarray, windows: Windows) -> float:
+        sums = measures.sums(forecasts, windows.truth(), windows.scales, windows.naive2, self._squares(windows))
+        return float(self.score(sums.sum(axis=0), self.metric.name))
 
     def measure(self, model: Forecast, examples: Windows) -> dict[str, float]:
         raw = self._raw(model, examples)
@@ -160,19 +174,26 @@ class ForecastTask(ForecastPages, SeriesTask):
         found.append(self._contender(name, simple, examples, role="simple"))
         if model.linear is not None:
             note = "its corrections of the naive forecast, without the linear map that they were learned with"
+            note += "" if model.share == 1 else f"; validation left {float(model.share):.0%} of them"
             found.append(self._contender("network alone", network, examples, note, role="network"))
         return found
 
     def _apart(self, model: Forecast, windows: Windows) -> list[np.ndarray]:
         """Point forecasts [n, h] of the model, of what its network corrects, and of the network without linear map."""
-        found: list[list[np.ndarray]] = [[], [], []]
-        for start in range(0, len(windows), EVALUATION_BATCH):
-            batch = make_batch(windows, np.arange(start, min(start + EVALUATION_BATCH, len(windows))))
-            whole, simple = model(batch)[:, :, 0], model.start(batch)
-            for values, each in zip(found, (whole, simple, whole - simple + batch.base), strict=True):
-                outputs = each.numpy().astype(np.float64)[:, :, None]
-                values.append(self._in_units(outputs, batch.center, batch.scale)[:, :, 0])
-        return [np.concatenate(each) for each in found]
+        whole, start, base, center, scale = self._points(model, windows)
+        return [
+            self._in_units(each[:, :, None], center, scale)[:, :, 0] for each in (whole, start, whole - start + base)
+        ]
+
+    def _points(self, model: Forecast, windows: Windows) -> list[np.ndarray]:
+        """Scaled point forecasts [n, h] of the model, of what its network corrects, and of the naive forecast below
+        both; center and scale [n] of each window."""
+        found: list[tuple[np.ndarray, ...]] = []
+        for first in range(0, len(windows), EVALUATION_BATCH):
+            batch = make_batch(windows, np.arange(first, min(first + EVALUATION_BATCH, len(windows))))
+            steps = (model(batch)[:, :, 0], model.start(batch), batch.base)
+            found.append((*(each.numpy().astype(np.float64) for each in steps), batch.center, batch.scale))
+        return [np.concatenate(each) for each in zip(*found, strict=True)]
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
