@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
+SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the network's corrections; of equals the largest
 MOST_SEEN = 500  # training windows that are measured beside validation
 
@@ -139,7 +140,10 @@ class ForecastTask(ForecastPages, SeriesTask):
             model.adjustment.copy_(torch.from_numpy(factors))
 
     def _share(self, model: Forecast, examples: Windows) -> float:
-        """How much of what the network adds to its start is best for these windows."""
+        """How much of what the network adds to its start is best for these windows; all of it, where no series has
+        several: one date may be odd for all."""
+        if np.bincount(examples.owners, minlength=1).max() < SEVERAL:
+            return 1.0
         whole, start, _, center, scale = self._points(model, examples)
         mixed = [(start + share * (whole - start))[:, :, None] for share in SHARES]
         errors = [self._error(self._in_units(each, center, scale)[:, :, 0], examples) for each in mixed]
