@@ -48,9 +48,14 @@ SEASONS, MOST_STEPS = (1, 2, 3, 5, 7, 12, 14), 1_000  # lookbacks in seasons (or
 FEW, SMALL, USUAL = 1_000, 32, 128  # windows below which a batch is small; small and usual batches
 # Where nothing can be tried
 PLAIN: dict[str, Any] = {
-    "transform": "none", "scale": "deviation", "base": "season", "linear": "solved", "ridge": 1.0,
-    "decoding": "direct", "loss": "mae",
-}  # fmt: skip
+    "transform": "none",
+    "scale": "deviation",
+    "base": "season",
+    "linear": "solved",
+    "ridge": 1.0,
+    "decoding": "direct",
+    "loss": "mae",
+}
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ def seasonal_scale(values: np.ndarray, season: int) -> float:
 
 def squared_scale(values: np.ndarray) -> float:
     """Mean squared difference to the value before, from the first demand on, as in M5; NaN where it is 0."""
-    steps = np.diff(values[np.argmax(values > 0) :]) ** 2
+    steps = np.diff(values[int((values > 0).argmax()) if len(values) else 0 :]) ** 2
     steps = steps[~np.isnan(steps)]
     return float(steps.mean()) if len(steps) and steps.mean() > 0 else np.nan
 
