@@ -201,7 +201,7 @@ FAULTS = (
     "line 9, column 'units': 'n/k' is not a number",
     "line 10, column 'units': inf is infinite",
     "line 22: time 2024-01-20 of series 'a' stands also in line 21 (1 such rows); keep one of them, or sum them",
-    "steps of 1d (found), but 7 such steps or more in weekly: mixed frequencies; train them apart, or bring them to",
+    "steps of 1d (found), but 7 such steps or more in weekly: mixed frequencies; train them apart, bring them to",
 )
 WARNINGS = (
     "line 33: earlier than the row before it (1 such rows); the rows were sorted by time",
@@ -324,7 +324,7 @@ def test_days_of_a_zone_stay_days_when_clocks_change(kind: str) -> None:
     if kind == "pandas":
         table = pl.DataFrame({**table, "day": pl.Series(days).dt.convert_time_zone("Europe/Berlin")}).to_pandas()
     panel = read_panel(table)
-    assert (str(panel.frequency), len(panel.values), panel.zoned) == ("1d", 31, False)
+    assert (str(panel.frequency), len(panel.values), panel.clock) == ("1d", 31, None)
     assert shown_time(panel.starts[0], True) == "2024-03-01"
     later = read_panel({"day": ["2024-04-01T00:00:00+02:00"], "units": [1.0]}, frequency="1d")
     assert panel.followed_by(later)[1].tolist() == [31]
@@ -342,15 +342,15 @@ def test_times_without_a_zone_do_not_go_on_from_times_with_one(tmp_path: Path) -
     told = call("evaluate", tmp_path / "run", without, code=2).stderr
     assert "c.csv: times have no offset or zone, those of the training data had one" in told
     told = call("predict", tmp_path / "run", without, code=2).stderr
-    assert "write times as the training data has them (its forecasts are in UTC, +00:00)" in told
+    assert "write times as the training data has them (its forecasts are in Europe/Paris)" in told
 
 
 def test_forecasts_of_hours_are_written_alike_and_say_their_zone() -> None:
     small: dict[str, Any] = {"hidden_size": 4, "width": 2, "classical": "none", "season": 24, "lookback": 24}
     table = {"time": [each.isoformat() for each in hours_of(120)], "units": [units(k) for k in range(120)]}
     model = gatework.Forecaster(horizon=4, epochs=1, **small).fit(table)
-    assert model.trained_.predict(None)[0]["time"] == "2024-03-30 00:00:00+00:00"
-    assert model.predict()["time"].dtype == pl.Datetime("us", "UTC")
+    assert model.trained_.predict(None)[0]["time"] == "2024-03-30 01:00:00+01:00"
+    assert model.predict()["time"].dtype == pl.Datetime("us", "Europe/Paris"), "whose clocks are Berlin's"
     plain = {**table, "time": [each.replace(tzinfo=None) for each in hours_of(110)], "units": table["units"][:110]}
     model = gatework.Forecaster(horizon=10, epochs=1, **small).fit(plain)
     assert model.trained_.predict(None)[9]["time"] == "2024-03-30 00:00:00"

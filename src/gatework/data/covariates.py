@@ -223,7 +223,8 @@ def static_of(data: Rows, channels: Sequence[Channel], values: np.ndarray) -> tu
         result[series, c] = values[place[series], c]
         changed = np.flatnonzero(there & (here != result[data.owners, c]))
         if len(changed) and channel.column not in [each.column for each in found]:
-            found.append(_changes(data, channel.column, int(changed[0]), place))
+            fault = _changes(data, channel.column, int(changed[0]), place)
+            found.append(replace(fault, series=data.series(changed)))
     return result, found
 
 
@@ -239,10 +240,12 @@ def _changes(data: Rows, column: str, at: int, place: np.ndarray) -> Finding:
 
 
 def missing(data: Rows, channels: Sequence[Channel], values: np.ndarray, training: bool) -> list[Finding]:
-    """A warning for each column with values missing where its target is known; at first reading also known ahead."""
+    """A warning for each column with values missing where its target is known; at first reading also known ahead. Of
+    later rows the run itself may know what is static."""
     known = ~np.isnan(data.values)
     found = []
-    for column, role in dict.fromkeys((each.column, each.role) for each in channels):
+    told = [each for each in channels if training or each.role != "static"]
+    for column, role in dict.fromkeys((each.column, each.role) for each in told):
         c = next(c for c, each in enumerate(channels) if each.column == column)
         absent = np.isnan(values[data.rows, c]) & (known | (role == "future" and training))
         rows = np.unique(data.rows[absent])

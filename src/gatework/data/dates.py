@@ -2,206 +2,211 @@
 
 from __future__ import annotations
 
-from datetime import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from gatework.data import zones
+from gatework.data.dateformats import (
+    MONTH_NAMES,
+    SAMPLE,
+    compact,
+    evenness,
+    first_days,
+    guess,
+    parse,
+    readable,
+    reads_compact,
+    shown_time,
+    whole,
+)
 from gatework.data.finding import Finding
+from gatework.data.frequency import Frequency
 from gatework.data.table import Table
+from gatework.data.zones import Clock, Stamps, shown_times
 
-DAYS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%d-%m-%Y",
-    "%Y%m%d",
-    "%d %b %Y",
-    "%b %d, %Y",
-    "%d.%m.%y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%d-%b-%Y",
-    "%d-%b-%y",
-)
-HOURS = (
-    "",
-    " %H:%M",
-    " %H:%M:%S",
-    " %H:%M:%S%.f",
-    "T%H:%M",
-    "T%H:%M:%S",
-    "T%H:%M:%S%.f",
-    " %I:%M %p",
-    " %I:%M:%S %p",
-)
-ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
-FORMATS = (*ZONED, *(day + hour for day in DAYS for hour in HOURS), "%G-W%V-%u")
-# Longer stretches are read as their first day: what they look like, and that day
-MONTH_NAMES = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-STRETCHES = (
-    (r"^(\d{4})[-/](\d{2})$", "${1}-${2}-01"),  # a month
-    (r"^(\d{2})[/.](\d{4})$", "${2}-${1}-01"),
-    (rf"(?i)^({MONTH_NAMES})[a-z]*[-. ]+(\d{{4}})$", "01 ${1} ${2}"),
-    (rf"(?i)^(\d{{4}})[-. ]+({MONTH_NAMES})[a-z]*$", "01 ${2} ${1}"),
-    (r"(?i)^(\d{4})[-/ ]?W(\d{2})$", "${1}-W${2}-1"),  # an ISO week
-)
-QUARTERS = (r"(?i)^(\d{4})[-/ ]?Q([1-4])$", r"(?i)^Q([1-4])[-/ ]?(\d{4})$")
+__all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_time", "shown_times"]
+
 EPOCHS = ((10**9, 4 * 10**9, 10**6, "seconds"), (10**12, 4 * 10**12, 1000, "milliseconds"))  # from, to, microseconds
 TIMES = (
-    r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqW][1-4]|^[Qq][1-4].?\d{4}$"
-    rf"|(?i:{MONTH_NAMES}[a-z]*[-. ]+\d{{4}}|\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}})"
+    r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqWwMm]\d|^[Qq][1-4].?\d{4}$|^[1-4][Qq].?\d{4}$"
+    rf"|(?i:{MONTH_NAMES}[a-z]*[-./' ]+\d{{2}}|\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}}|^\d{{4}}[-./ ]?{MONTH_NAMES})"
+    r"|^\d{1,2}/\d{4}$|(?i:^(?:W|KW|CW|week)\s?\d{2}\D)"
 )  # what a column that was not named must look like
 NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
 EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
 OFFSET = r"\s*(?:[zZ]|[+-]\d{2}:?\d{2})$"
-SAMPLE = 1_000
 MOST_CELLS = 3  # that an error shows
 
 
+class Dated(NamedTuple):
+    """How dates are to be read: their format (of a run whose `later` rows these are, others may do), the zone of their
+    clocks, the step where it is known, and the column that says which series a row belongs to."""
+
+    shape: str | None = None
+    zone: str | None = None
+    step: Frequency | None = None
+    later: bool = False
+    series: str | None = None
+
+
 class Times(NamedTuple):
-    """Times of all rows, which of them could be read, whether they are dates (microseconds since 1970, UTC where a zone
-    is known), findings, the format of dates written as text, and whether a zone is known."""
+    """Times of all rows, which of them could be read, whether they are dates (microseconds since 1970, UTC where there
+    is a clock), findings, the format of dates written as text, the clock of a zone that is known, and the zone that
+    later rows are read with."""
 
     times: np.ndarray
     good: np.ndarray
     dates: bool
     found: list[Finding]
     shape: str | None = None
-    zoned: bool = False
+    clock: Clock | None = None
+    zone: str | None = None
 
 
-def read_times(table: Table, name: str, shape: str | None = None, whole_days: bool | None = None) -> Times:
-    """A column as times; `shape` is the format to try before others, such as the one of the training data.
+def read_times(table: Table, name: str, how: Dated | None = None) -> Times:
+    """A column as times; see `Dated`.
 
-    Times of a zone are counted in UTC, but days of a zone (at one hour of its clock all along) stay its days, as in
-    UTC they would be 23 or 25 hours apart when clocks change. `whole_days`: whether the step is known to be days.
+    Example: of a column "201501", "201502" the times are those of 2015-01-01 and 2015-02-01.
     """
-    column = table.column(name)
+    column, how = table.column(name), how or Dated()
     if column.dtype.is_temporal():
-        return _temporal(table, name, column, whole_days)
-    if (whole := _whole(column)) is not None and (epoch := _epoch(whole)):
-        return _since_1970(table, name, column, whole, *epoch)
-    if column.dtype != pl.String:
-        whole = column.cast(pl.Float64)
-        bad = (whole.is_null() | whole.is_nan() | (whole != whole.round(0))).fill_null(True)
-        return _finished(
-            table, name, column, whole.fill_nan(None).cast(pl.Int64, strict=False), bad, "whole numbers", False
-        )
-    text = column.str.strip_chars()
-    numbers = text.cast(pl.Int64, strict=False)
-    if not numbers.null_count() and not _compact_dates(numbers):
+        return _temporal(table, name, column, how)
+    shape, numbers = how.shape, whole(column)
+    if numbers is not None and not (shape and _fits(numbers.cast(pl.String), shape, how)):
+        return _counted(table, name, column, numbers, how)
+    text = table.strings(name).str.strip_chars()
+    if numbers is None and column.dtype != pl.String and not shape:
+        bad = column.is_null() | (column != column.round(0)).fill_null(True)
+        counted = column.cast(pl.Float64).fill_nan(None).cast(pl.Int64, strict=False)
+        return _finished(table, name, column, counted, bad, "whole numbers", False)
+    known = shape is not None and _fits(text, shape, how)
+    longer = text if known else first_days(text)
+    found = _written(table, name, longer, how)
+    return found if known or (longer == text).all() else found._replace(shape=None)
+
+
+def _fits(text: pl.Series, shape: str, how: Dated) -> bool:
+    """Whether to read by a format that is known: one that was given does or refuses; that of a run, where it reads
+    most of the rows."""
+    return not how.later or 2 * readable(text, shape) > min(len(text), SAMPLE)
+
+
+def _counted(table: Table, name: str, column: pl.Series, numbers: pl.Series, how: Dated) -> Times:
+    """Whole numbers: counts from 1970, compact dates, or steps."""
+    steps = how.step is not None and how.step.kind == "number"
+    if (epoch := _epoch(numbers)) and not steps:
+        each, unit = epoch
+        told = Finding("note", f"{table.source}, column {name!r}: {column[0]} is read as {unit} since 1970, in UTC")
+        times = (numbers * each).cast(pl.Datetime("us"))
+        return _settled(table, name, Stamps(times, times, True), how, numbers.is_null(), "", None, [told])
+    shape = None if steps else compact(numbers, name)
+    if shape is None:
         return _finished(table, name, column, numbers, numbers.is_null(), "whole numbers", False)
-    text = _first_days(text)
-    found, rivals = guess(text, shape)
-    other = "" if shape == found else _swapped(found, rivals)
-    if other and _evenness(_parse(text, other)) > _evenness(_parse(text, found)):
-        found, other = other, found
-    parsed, zoned, told = _parse(text, found), "z" in found, []
-    if zoned:
-        local = _parse(text.str.replace(OFFSET, ""), found.removesuffix("%#z"))
-        parsed, zoned, told = _of_zone(table, name, "with an offset", parsed, local, whole_days)
-    none = parsed.null_count() == len(parsed)
-    how = f"a date, such as {EXAMPLES}" if none else f"the format {found} of most rows"
-    result = _finished(table, name, column, parsed.dt.epoch("us"), parsed.is_null(), how, True)
-    return result._replace(
-        found=[*_ambiguous(table, name, found, other), *told, *result.found], shape=found, zoned=zoned
+    parsed = parse(numbers.cast(pl.String), shape)
+    return _settled(
+        table,
+        name,
+        Stamps(parsed, parsed, False),
+        how,
+        parsed.is_null(),
+        _as_weeks(shape),
+        shape,
+        _compactly(table, name, numbers, shape),
     )
 
 
+def _as_weeks(shape: str) -> str:
+    return "an ISO week (weeks from a year's first Monday on would be date_format=%Y%W)" if shape == "%G%V" else ""
+
+
+def _compactly(table: Table, name: str, numbers: pl.Series, shape: str) -> list[Finding]:
+    """A note of how months and weeks written as numbers are read."""
+    what = {"%Y%m": ("a month", "weeks would be date_format=%G%V"), "%G%V": ("an ISO week", "")}.get(shape)
+    if what is None:
+        return []
+    other = f", {what[1]}" if what[1] and int((numbers % 100).max() or 0) <= 12 else ""  # pyright: ignore[reportArgumentType] (whole numbers)
+    message = f"{table.source}, column {name!r}: {numbers[0]} is read as {what[0]} (date_format={shape}{other}"
+    return [Finding("note", f"{message}; plain numbers would be frequency=1i)", column=name)]
+
+
+def _written(table: Table, name: str, text: pl.Series, how: Dated) -> Times:
+    """Dates written as text, by the format that is known or reads most."""
+    shape, other, known = how.shape, "", how.shape is not None and _fits(text, how.shape, how)
+    if shape is None or not known:
+        shape, rivals = guess(text)
+        other = _swapped(shape, rivals)
+        if other and evenness(parse(text, other)) > evenness(parse(text, shape)):
+            shape, other = other, shape
+    parsed, local = parse(text, shape), None
+    if "z" in shape:
+        local = parse(text.str.replace(OFFSET, ""), shape.replace("%#z", "").replace("%z", ""))
+    none = parsed.null_count() == len(parsed)
+    expected = f"a date, such as {EXAMPLES}" if none else f"the format {shape} of most rows"
+    expected = f"date_format={shape}" if known and not how.later else expected
+    stamps = Stamps(parsed, parsed if local is None else local, local is not None)
+    return _settled(table, name, stamps, how, parsed.is_null(), expected, shape, _ambiguous(table, name, shape, other))
+
+
 def reads_as_times(column: pl.Series, numeric: bool) -> bool:
-    """Whether a column that nobody named looks like times; a numeric one only by a name such as "year"."""
+    """Whether a column that nobody named looks like times; a numeric one only by a name such as "year", or where its
+    numbers are months or weeks one after the other."""
     if column.dtype.is_temporal():
         return True
     if numeric:
-        return column.name.strip().lower() in NAMES and _whole(column.head(SAMPLE)) is not None
+        named = column.name.strip().lower() in NAMES and whole(column.head(SAMPLE)) is not None
+        return named or reads_compact(column)
     return column.dtype == pl.String and bool(column.drop_nulls().head(20).str.contains(TIMES).any())
 
 
-def _whole(column: pl.Series) -> pl.Series | None:
-    """Whole numbers, also where they are text; None where one is none."""
-    if column.dtype != pl.String and not column.dtype.is_integer():
-        return None
-    whole = (column.str.strip_chars() if column.dtype == pl.String else column).cast(pl.Int64, strict=False)
-    return None if whole.null_count() else whole
-
-
-def _epoch(whole: pl.Series) -> tuple[int, str] | None:
+def _epoch(numbers: pl.Series) -> tuple[int, str] | None:
     """Numbers that count from 1970: how many microseconds each is, and what they are called."""
-    units = [(each, word) for low, high, each, word in EPOCHS if len(whole) and whole.is_between(low, high).all()]
+    units = [(each, word) for low, high, each, word in EPOCHS if numbers.is_between(low, high).all()]
     return units[0] if units else None
 
 
-def _since_1970(table: Table, name: str, column: pl.Series, whole: pl.Series, each: int, unit: str) -> Times:
-    note = f"{table.source}, column {name!r}: {column[0]} is read as {unit} since 1970, in UTC"
-    result = _finished(table, name, column, whole * each, whole.is_null(), "", True)
-    return result._replace(found=[Finding("note", note, column=name)])
-
-
-def _first_days(text: pl.Series) -> pl.Series:
-    """Months, quarters and weeks as their first days."""
-    for shape, day in STRETCHES:
-        text = text.str.replace(shape, day)
-    for shape, year in zip(QUARTERS, (1, 2), strict=True):
-        parts = text.str.extract_groups(shape).struct.unnest()
-        year, quarter = parts[f"{year}"], parts[f"{3 - year}"].cast(pl.Int64)
-        months = pl.select(pl.format("{}-{}-01", year, (3 * quarter - 2).cast(pl.String).str.zfill(2))).to_series()
-        text = pl.select(pl.when(quarter.is_not_null()).then(months).otherwise(text)).to_series()
-    return text
-
-
-def guess(text: pl.Series, known: str | None = None) -> tuple[str, list[str]]:
-    """The format that reads most of a sample, and others that read as many; `known` before any that reads no more."""
-    step = max(len(text) // SAMPLE, 1)
-    sample = text.gather_every(step)
-    read = {shape: len(sample) - _parse(sample, shape).null_count() for shape in FORMATS}
-    most = max(read.values())
-    best = [shape for shape in FORMATS if read[shape] == most]
-    if known and _parse(sample, known).null_count() <= len(sample) - most:
-        return known, best
-    return best[0], best[1:]
-
-
-def _parse(text: pl.Series, shape: str) -> pl.Series:
-    parsed = text.str.to_datetime(shape, strict=False, time_unit="us")
-    if "%Y" in shape:  # which would take the 24 of 31/12/24 for the year 24
-        parsed = pl.select(pl.when(parsed.dt.year() >= 1000).then(parsed)).to_series()
-    return parsed.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in shape else parsed
-
-
-def _compact_dates(numbers: pl.Series) -> bool:
-    """20240131: eight digits, all in a plausible range."""
-    return bool(numbers.is_between(19_000_101, 21_001_231).all())
-
-
-def _temporal(table: Table, name: str, column: pl.Series, whole_days: bool | None) -> Times:
-    zoned, told = False, []
+def _temporal(table: Table, name: str, column: pl.Series, how: Dated) -> Times:
     if zone := getattr(column.dtype, "time_zone", None):
-        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        local = column.dt.replace_time_zone(None)
-        column, zoned, told = _of_zone(table, name, f"of zone {zone}", utc, local, whole_days)
-    times = column.cast(pl.Datetime("us")).dt.epoch("us")
-    result = _finished(table, name, column, times, times.is_null(), "dates", True)
-    return result._replace(found=told + result.found, zoned=zoned)
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).cast(pl.Datetime("us"))
+        local = column.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+        stamps = Stamps(utc, local, True, zone)
+    else:
+        times = column.cast(pl.Datetime("us"))
+        stamps = Stamps(times, times, False)
+    return _settled(table, name, stamps, how, column.is_null(), "dates", None, [])
 
 
-def _of_zone(
-    table: Table, name: str, kind: str, utc: pl.Series, local: pl.Series, whole_days: bool | None
-) -> tuple[pl.Series, bool, list[Finding]]:
-    """Times of a zone in UTC, or as its days; whether they still have a zone; and a note of what was done."""
-    hours = [each.drop_nulls().dt.time().unique().to_list() for each in (utc, local)]
-    midnight = hours[0] == [time(0)]
-    days = whole_days is not False and (midnight or len(hours[1]) == 1)
-    what = "stand at one hour of the day: they are days of their own zone" if days else "are counted and shown in UTC"
-    note = Finding("note", f"{table.source}: times {kind} {what}", column=name)
-    return local if days and not midnight else utc, not days, [note]
+def _settled(
+    table: Table,
+    name: str,
+    stamps: Stamps,
+    how: Dated,
+    bad: pl.Series,
+    expected: str,
+    shape: str | None,
+    told: list[Finding],
+) -> Times:
+    """Datetimes as whole numbers, on the clocks of their zone."""
+    twice = _repeats(stamps.local, table.strings(how.series) if how.series else None) if how.zone else bad
+    days = None if how.step is None else how.step.whole_days
+    settled = zones.settled(table.source, name, stamps, zones.checked(how.zone), days, twice)
+    times = settled.times
+    if (lost := times.is_null() & ~bad).any():
+        bad, expected = bad | lost, f"a time that clocks in {how.zone} show"
+    result = _finished(table, name, table.column(name), times.dt.epoch("us"), bad, expected, True)
+    found = [*told, *settled.found, *result.found]
+    return result._replace(found=found, shape=shape, clock=settled.clock, zone=settled.zone)
+
+
+def _repeats(times: pl.Series, series: pl.Series | None) -> pl.Series:
+    """How many rows before each one have its time, in its series."""
+    keys = pl.DataFrame({"time": times}).with_columns(series=pl.lit("") if series is None else series)
+    return keys.select(pl.int_range(pl.len()).over("time", "series")).to_series()
 
 
 def _finished(
-    table: Table, name: str, column: pl.Series, times: pl.Series, bad: pl.Series, guessed: str, dates: bool
+    table: Table, name: str, column: pl.Series, times: pl.Series, bad: pl.Series, expected: str, dates: bool
 ) -> Times:
     """The numbers, and an error that names the first rows that could not be read."""
     rows = bad.arg_true().to_list()
@@ -210,8 +215,9 @@ def _finished(
         row, cells = rows[0], ["an empty cell" if column[at] is None else repr(column[at]) for at in rows[:MOST_CELLS]]
         others = ", ".join(f"{table.place_of(at)}: {cell}" for at, cell in zip(rows[1:], cells[1:], strict=False))
         more = f" ({len(rows)} such rows; {others}{', ...' if len(rows) > MOST_CELLS else ''})" if others else ""
-        message = f"{table.where(row)}, column {name!r}: {cells[0]} does not read as {guessed}{more}; "
-        found.append(Finding("error", message + "correct it or leave the row out", row, name))
+        message = f"{table.where(row)}, column {name!r}: {cells[0]} does not read as {expected}{more}; "
+        message += "correct it or leave the row out, or say how dates are written, such as date_format=%d/%m/%Y"
+        found.append(Finding("error", message, row, name))
     return Times(times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found)
 
 
@@ -219,13 +225,6 @@ def _swapped(shape: str, rivals: list[str]) -> str:
     """The format with day before month, where it reads as many cells as the one with month before day."""
     other = shape.replace("%m/%d", "%d/%m")
     return other if other != shape and other in rivals else ""
-
-
-def _evenness(times: pl.Series) -> float:
-    """The share of the commonest step between neighbouring times; all months are as long."""
-    steps = times.drop_nulls().unique().sort().diff().drop_nulls().dt.total_seconds() / 86_400
-    steps = pl.select(pl.when(steps >= 28).then((steps / 30.44).round() * 30.44).otherwise(steps)).to_series()
-    return float(steps.value_counts()["count"].to_numpy().max()) / len(steps) if len(steps) else 0.0
 
 
 def _ambiguous(table: Table, name: str, shape: str, other: str) -> list[Finding]:
@@ -236,20 +235,3 @@ def _ambiguous(table: Table, name: str, shape: str, other: str) -> list[Finding]
     message = f"{table.source}, column {name!r}: read as {words[0]}, but {words[1]} would fit too; "
     hint = f"if that is wrong, give date_format={other}, or write dates as 2024-01-31"
     return [Finding("warning", message + hint, column=name)]
-
-
-def shown_time(time: int, dates: bool) -> Any:
-    """A time as JSON: an ISO date (with the hour where there is one), or the number."""
-    if not dates:
-        return int(time)
-    text = np.datetime64(int(time), "us").astype("datetime64[us]").item().isoformat(sep=" ")
-    return text.removesuffix(" 00:00:00")
-
-
-def shown_times(times: np.ndarray, dates: bool, hours: bool, zoned: bool) -> list[Any]:
-    """Times of a table, all written alike: with their hours, and as UTC, or without."""
-    shown = [shown_time(int(each), dates) for each in times]
-    if not dates:
-        return shown
-    whole = [f"{each} 00:00:00" if hours and len(each) == len("2024-01-31") else each for each in shown]
-    return [f"{each}+00:00" for each in whole] if zoned else whole

@@ -11,12 +11,14 @@ LEVELS = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """What, where, and what to do. "error" stops a training, "warning" deserves a look, "note" only informs."""
+    """What, where, and what to do. "error" stops a training, "warning" deserves a look, "note" only informs. `series`
+    are those that a fault is confined to."""
 
     level: str
     message: str
     row: int | None = None
     column: str | None = None
+    series: tuple[str, ...] = ()
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:

@@ -11,8 +11,11 @@ from gatework.data.dates import reads_as_times, shown_time
 from gatework.data.finding import Finding
 from gatework.data.frequency import Frequency, infer
 from gatework.data.table import Table, listed
+from gatework.data.timeparts import kind_of, rounding
 from gatework.errors import OptionError
 
+SPARSE = 10  # points for each row: with more, a step that is rare between rows is none
+COMMON = 0.2  # the share of steps between rows that the commonest one must be
 MOST_STAMPS = 3  # that a warning shows
 MOST_POINTS = 50_000_000  # on the grid; a wrong step or one wrong date would ask for more than memory holds
 
@@ -28,6 +31,7 @@ class Rows:
     times: np.ndarray
     rows: np.ndarray
     values: np.ndarray
+    taken: tuple[str, ...] = ()  # columns whose role is known, the first that of the time
 
     def only(self, which: np.ndarray) -> Rows:
         """Some of them, by a mask or an order."""
@@ -38,6 +42,10 @@ class Rows:
     def sorted(self) -> Rows:
         """By series, then time."""
         return self.only(np.lexsort((self.times, self.owners)))
+
+    def series(self, at: np.ndarray) -> tuple[str, ...]:
+        """The names of the series that some values belong to."""
+        return tuple(self.names[number] for number in np.unique(self.owners[at]))
 
     @property
     def same(self) -> np.ndarray:
@@ -74,12 +82,13 @@ def lay(data: Rows, given: Frequency | None) -> tuple[Grid | None, list[Finding]
     firsts = np.flatnonzero(np.concatenate([[True], ~data.same]))
     starts, lasts = _per_series(data, firsts)
     steps, exact = step.steps(starts[data.owners], data.times)
-    found += off_grid(data, steps, exact, step, how) or slower(data, steps, step, how)
-    found += off_days(data, step.times(starts[data.owners], steps), step)
     lengths = np.zeros(len(data.names), np.int64)
     lengths[data.owners[lasts]] = steps[lasts] + 1
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    found += (faults := too_long(data, int(offsets[-1]), step))
+    faults = [] if given else irregular(data, step, bool(exact.all()), int(offsets[-1]))
+    faults = faults or [*off_grid(data, steps, exact, step, how), *too_long(data, int(offsets[-1]), step)]
+    found += faults or slower(data, steps, step, how)
+    found += off_days(data, step.times(starts[data.owners], steps), step)
     if faults or not exact.all() or _shared(data, steps).any():
         return None, found
     places = offsets[data.owners] + steps
@@ -101,6 +110,24 @@ def too_long(data: Rows, points: int, step: Frequency) -> list[Finding]:
         return []
     message = f"{data.table.source}: {points:,} steps of {step} between first and last times, but {len(data.rows):,} "
     return [Finding("error", message + "rows; correct the dates, or give frequency=")]
+
+
+def irregular(data: Rows, step: Frequency, exact: bool, points: int) -> list[Finding]:
+    """An error where hardly any rows are as far apart as the step that was found: there is none."""
+    gaps = np.diff(data.times)[data.same]
+    if step.kind == "month" or not len(gaps) or (exact and points <= SPARSE * len(data.rows)):
+        return []
+    share = float(np.unique(gaps, return_counts=True)[1].max()) / len(gaps)
+    if share >= COMMON:
+        return []
+    message = f"{data.table.source}: rows are irregular: the commonest step between them, {step}, is {share:.1%} of all"
+    return [Finding("error", f"{message}; {_to_one_step(data)}")]
+
+
+def _to_one_step(data: Rows) -> str:
+    """What to do about times that are off the grid."""
+    to = rounding(data.times, data.owners) if data.dates else None
+    return f"if they jitter, round={to} brings them to one step" if to else "bring all rows to one step"
 
 
 def unordered(data: Rows) -> list[Finding]:
@@ -125,22 +152,28 @@ def repeated(data: Rows) -> list[Finding]:
     message = (
         f"{data.table.where(second)}: time {shown_time(data.times[at], data.dates)} of series "
         f"{data.names[data.owners[at]]!r} stands also in {data.table.place(first)} ({len(twice)} such rows); {hint}; "
-        "local times that repeat when clocks go back need an offset such as +01:00"
+        "local times that repeat when clocks go back need an offset such as +01:00, or zone=Europe/Paris"
     )
-    return [Finding("error", message, second)]
+    return [Finding("error", message, second, series=data.series(twice))]
 
 
 def _apart(data: Rows, first: int, second: int) -> str:
-    """Which column of names could say that two rows of one time belong to different series, where none was given."""
+    """Which columns could say that two rows of one time differ: in their time of day, or in the series they are of."""
     table = data.table
-    if not set(data.names) <= set(table.columns):
-        return ""
-    apart = [
-        name
-        for name in table.columns
-        if _names(table, name) and table.column(name)[first] != table.column(name)[second]
-    ]
+    free = [name for name in table.columns if name not in data.taken and name != table.counter]
+    free = [name for name in free if table.column(name)[first] != table.column(name)[second]]
+    clock = next((name for name in free if kind_of(name) and _all_apart(data, name)), None)
+    if clock is not None:
+        return f"or name the columns that make the time together, time={data.taken[0]},{clock}"
+    given = not set(data.names) <= set(table.columns)
+    apart = [] if given else [name for name in free if name not in data.names and _names(table, name)]
     return f"or name the column of the series, series={apart[0]} (they differ in {listed(apart, 3)})" if apart else ""
+
+
+def _all_apart(data: Rows, name: str) -> bool:
+    """Whether no two rows of a series have the same time and the same value of a column."""
+    keys = pl.DataFrame({"owner": data.owners, "time": data.times, "value": data.table.strings(name).gather(data.rows)})
+    return not keys.is_duplicated().any()
 
 
 def _names(table: Table, name: str) -> bool:
@@ -159,9 +192,9 @@ def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency,
     row = int(data.rows[off[0]])
     message = (
         f"{data.table.where(row)}: not a whole number of steps of {step} ({how}) after the start of series "
-        f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; bring all rows to one step"
+        f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; {_to_one_step(data)}"
     )
-    return [Finding("error", message, row)]
+    return [Finding("error", message, row, series=data.series(off))]
 
 
 def off_days(data: Rows, expected: np.ndarray, step: Frequency) -> list[Finding]:
@@ -213,7 +246,8 @@ def slower(data: Rows, places: np.ndarray, step: Frequency, how: str) -> list[Fi
     if len(slow):
         which = listed([data.names[number] for number in slow], 5)
         message = f"{data.table.source}: steps of {step} ({how}), but {smallest[slow[0]]} such steps or more in {which}"
-        return [Finding("error", f"{message}: mixed frequencies; train them apart, or bring them to one step")]
+        message += ": mixed frequencies; train them apart, bring them to one step, or leave them out: bad_series=skip"
+        return [Finding("error", message, series=tuple(data.names[number] for number in slow))]
     wide = np.bincount(data.owners[1:], data.same & (gaps > 1), minlength=len(data.names))
     mostly = [data.names[number] for number in np.flatnonzero(wide > counts / 2)]
     message = f"{data.table.source}: most steps are longer than {step} ({how}) in {listed(mostly, 5)}; "

@@ -6,7 +6,6 @@ Long tables have a row per series and time; wide tables a column per series.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -14,16 +13,28 @@ from typing import Any, Unpack
 import numpy as np
 import polars as pl
 
-from gatework.data.covariates import Channel, Covariates, encode, identified, infinite, missing, static_of, too_many
-from gatework.data.dates import read_times, reads_as_times, shown_time
+from gatework.data.covariates import (
+    LARGEST,
+    Channel,
+    Covariates,
+    encode,
+    identified,
+    infinite,
+    missing,
+    static_of,
+    too_many,
+)
+from gatework.data.dates import Clock, Dated, Times, read_times, shown_time
 from gatework.data.finding import Finding, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.grid import Grid, Rows, largest_gap, lay
 from gatework.data.monthdays import MonthDay
 from gatework.data.numerals import read_numbers, thousands_or_not
 from gatework.data.readers import Reading, read_table
+from gatework.data.roles import filled_rows, find_columns, unindexed, whole_names, with_targets
 from gatework.data.table import Table, listed
-from gatework.errors import DataError, OptionError
+from gatework.data.timeparts import ROWS, parts_of, read_parts, read_rows, rounded
+from gatework.errors import DataError
 
 UNNAMED = "(no name)"  # the series of rows whose cell of the series column is empty
 
@@ -33,7 +44,8 @@ class Panel:
     """Series one after another: series s is `values[offsets[s]:offsets[s + 1]]`, from `starts[s]` on, NaN = missing.
 
     `dates` says whether times are microseconds since 1970 (else plain numbers); `columns` were time, target, series;
-    `date_format` is how dates were written; `zoned` says that their zone is known, and they are in UTC.
+    `date_format` is how dates were written; `clock` is that of their zone, where it is known, and then they are in UTC;
+    `zone` is that which later rows are read with.
     """
 
     names: tuple[str, ...]
@@ -46,7 +58,8 @@ class Panel:
     date_format: str | None = None
     notes: tuple[str, ...] = ()
     covariates: Covariates | None = None
-    zoned: bool = False
+    clock: Clock | None = None
+    zone: str | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -149,7 +162,7 @@ class Panel:
                     static[place] = np.where(np.isnan(static[place]), old.static[number], static[place])
             parts.append(part)
             beside.append(extra)
-        joined = later.with_series(parts, starts)
+        joined = replace(later.with_series(parts, starts), clock=self.clock)
         if new is not None and static is not None:
             joined = replace(joined, covariates=new.with_parts(beside, np.nan_to_num(static)))
         return joined, ends
@@ -201,52 +214,126 @@ def inspect_panel(
     covariates: Mapping[str, Sequence[str]] | None = None,
     channels: Sequence[Channel] | None = None,
     date_format: str | None = None,
+    zone: str | None = None,
+    round: str | None = None,
+    bad_series: str = "refuse",
     identity: bool = False,
     **reading: Unpack[Reading],
 ) -> tuple[Panel | None, list[Finding]]:
     """The panel (None where nothing can be laid on a grid; unreliable if any finding is an error) and every finding.
 
-    Args: columns (found by type where not named); the step, if it is not to be inferred; names of covariates by their
-    role (past, future, static) and the channels of a training that made them; whether the name of a series is one more
-    static column; options of `read_table`.
+    Args: columns (found by type where not named; several of one time with commas between); the step, if it is not to be
+    inferred, as text or as that of a run whose later rows these are; names of covariates by their role (past, future,
+    static) and the channels of a training that made them; the format and zone of dates; the step that times are rounded
+    to; whether series with faults are refused, or left out ("skip"); whether the name of a series is one more static
+    column; options of `read_table`.
     """
-    table = read_table(unindexed(source, time), **reading)
+    table, found = filled_rows(read_table(unindexed(source, time), **reading))
     covariates = {role: whole_names(names, table.columns) for role, names in (covariates or {}).items()}
     target = whole_names(target, table.columns)
     ahead = bool(covariates.get("future"))
     if ahead and channels is not None:
-        table = _with_targets(table, target)
+        table = with_targets(table, target)
     others = [name for names in covariates.values() for name in names]
+    named = target
     time, targets, series = find_columns(table, time, target, series, others)
-    chosen = f"time is {time!r}, target is {listed(targets)}" + (f", series is {series!r}" if series else "")
-    chosen += (
-        f"; {table.counter!r} numbers the rows and is left out" if table.counter not in {None, time, *targets} else ""
-    )
-    found = [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
     step = Frequency.parse(frequency) if isinstance(frequency, str) else frequency
-    times = read_times(table, time, date_format, step.whole_days if step else None)
-    names, owners, unnamed = _owners(table, series, targets)
-    values, odd = _values(table, targets)
+    how = Dated(date_format, zone, step, isinstance(frequency, Frequency), series)
+    asked = _Asked(time, tuple(targets), how, round, covariates, channels, identity, (time, *named, *others))
+    found += _chosen(table, asked)
+    panel, faults = _read(table, asked)
+    while bad_series == "skip" and (broken := {name for each in _errors(faults) for name in each.series}):
+        table, asked = _without(table, asked, broken)
+        if not len(table) or not asked.targets:
+            break
+        found += [_left_out(each) for each in _errors(faults) if each.series]
+        panel, faults = _read(table, asked)
+    return panel, [*found, *faults]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is read of a table: columns by their role, how times are read, and what a training knows of covariates;
+    `taken` are the columns that were named."""
+
+    time: str
+    targets: tuple[str, ...]
+    how: Dated
+    round: str | None
+    covariates: Mapping[str, Sequence[str]]
+    channels: Sequence[Channel] | None
+    identity: bool
+    taken: tuple[str, ...]
+
+
+def _read(table: Table, asked: _Asked) -> tuple[Panel | None, list[Finding]]:
+    """The panel of a table, and every finding but which columns were chosen."""
+    series, targets, step, channels = asked.how.series, list(asked.targets), asked.how.step, asked.channels
+    names, owners, found = _owners(table, series, targets)
+    table, times = _times(
+        table, asked.time, owners[: len(table)] if series else np.zeros(len(table), np.int64), asked.how
+    )
+    times = rounded(times, asked.round, table.source)
+    values, odd = _values(table, targets, series)
     rows = np.tile(np.arange(len(table)), len(targets))
-    data = Rows(table, names, times.dates, owners, np.tile(times.times, len(targets)), rows, values)
+    taken = (*asked.taken, *filter(None, [series]))
+    data = Rows(table, names, times.dates, owners, np.tile(times.times, len(targets)), rows, values, taken)
     grid, faults = lay(data.only(np.tile(times.good, len(targets))), step)
-    found += [*times.found, *unnamed, *odd, *faults]
-    more, beside = _beside(table, covariates, channels, grid, bool(np.isnan(values).all()))
+    undated = data.series(np.flatnonzero(~times.good)) if series else ()
+    found += [replace(each, series=undated) if each.level == "error" else each for each in times.found]
+    found += [*odd, *faults]
+    more, beside = _beside(table, asked.covariates, channels, grid, bool(np.isnan(values).all()))
     found += more
     if grid is None:
         return None, found
-    if identity:
+    if asked.identity:
         found += too_many(table.source, names) if channels is None else []
         beside = identified(beside, names, grid.offsets, channels)
-    columns = (time, tuple(targets), series)
+    columns = (asked.time, tuple(targets), series)
     whole = Panel(names, grid.values, grid.offsets, grid.starts, grid.step, times.dates, columns, times.shape)
     firsts, ends = whole.known()
     firsts = firsts if channels is None else 0 * firsts  # later rows: what they say about the time before counts too
-    panel = replace(whole, covariates=beside, zoned=times.zoned).between(firsts, ends)
+    panel = replace(whole, covariates=beside, clock=times.clock, zone=times.zone).between(firsts, ends)
     filled = _rows_between(whole, grid, firsts, ends)
-    if np.isnan(values).all() and any(each.level == "error" for each in odd):
+    if np.isnan(values).all() and _errors(odd):
         return panel, found  # that it is constant, and too short, follows from that
+    ahead = bool(asked.covariates.get("future"))
     return panel, [*found, *_described(data, panel, filled, grid, step), *_beyond(whole, grid, ends, ahead)]
+
+
+def _errors(found: Sequence[Finding]) -> list[Finding]:
+    return [each for each in found if each.level == "error"]
+
+
+def _without(table: Table, asked: _Asked, broken: set[str]) -> tuple[Table, _Asked]:
+    """A table without the rows, or the columns, of some series."""
+    if asked.how.series is None:
+        return table, replace(asked, targets=tuple(name for name in asked.targets if name not in broken))
+    names, owners, _ = _owners(table, asked.how.series, list(asked.targets))
+    return table.take(np.flatnonzero(~np.isin(owners, [s for s, name in enumerate(names) if name in broken]))), asked
+
+
+def _left_out(fault: Finding) -> Finding:
+    """A warning in place of an error that some series are left out for."""
+    message = f"{len(fault.series):,} series left out ({listed(list(fault.series), 5)}): {fault.message}"
+    return replace(fault, level="warning", message=message)
+
+
+def _chosen(table: Table, asked: _Asked) -> list[Finding]:
+    """A note of which columns are what."""
+    time, targets, series = asked.time, asked.targets, asked.how.series
+    chosen = f"time is {time!r}, target is {listed(list(targets))}" + (f", series is {series!r}" if series else "")
+    if table.counter not in {None, time, *targets}:
+        chosen += f"; {table.counter!r} numbers the rows and is left out"
+    return [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
+
+
+def _times(table: Table, time: str, owners: np.ndarray, how: Dated) -> tuple[Table, Times]:
+    """The times of a column, of several, or of none; and the table, which then has a column of them."""
+    parts = parts_of(time, table.columns)
+    if time == ROWS and ROWS not in table.columns:
+        return table, read_rows(table, owners)
+    return read_parts(table, parts, how) if len(parts) > 1 else (table, read_times(table, time, how))
 
 
 def _rows_between(whole: Panel, grid: Grid, firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -267,85 +354,6 @@ def _beyond(whole: Panel, grid: Grid, ends: np.ndarray, ahead: bool) -> list[Fin
     return [Finding("note", f"{message}value: {named}; each is forecast from its own last value on")]
 
 
-def unindexed(source: Any, time: str | None = None) -> Any:
-    """A pandas frame or series whose index is dates as a frame with a column of them; anything else as it is."""
-    if not hasattr(source, "iloc"):
-        return source
-    frame = source if hasattr(source, "columns") else source.to_frame(source.name or "value")
-    frame = frame.to_timestamp() if type(frame.index).__name__ == "PeriodIndex" else frame
-    periods = [name for name in frame.columns if str(frame[name].dtype).startswith("period")]
-    frame = frame.assign(**{name: frame[name].dt.to_timestamp() for name in periods}) if periods else frame
-    if type(frame.index).__name__ != "DatetimeIndex":
-        return frame
-    name = frame.index.name or time or "time"
-    return frame if name in frame.columns else frame.rename_axis(name).reset_index()
-
-
-def _with_targets(table: Table, targets: Sequence[str]) -> Table:
-    """Rows that only say what is known ahead need no column of the target."""
-    absent = [pl.lit(None, pl.Float64).alias(name) for name in targets if name not in table.columns]
-    return replace(table, frame=table.frame.with_columns(absent))
-
-
-def find_columns(
-    table: Table, time: str | None, target: Sequence[str], series: str | None, others: Sequence[str] = ()
-) -> tuple[str, list[str], str | None]:
-    """The columns by name, those not named by what they hold: the first that reads as times, and all other numbers."""
-    for role, name in (("time", time), ("series", series), *(("target", name) for name in target)):
-        if name is not None:
-            table.column(name, role)
-    taken = {series, *target, *others}
-    time = time or next((name for name in table.columns if name not in taken and _reads_as_times(table, name)), None)
-    if time is None:
-        raise DataError(
-            f"{table.source} has no column of dates (it has {listed(table.columns)}); name it: "
-            "time=COLUMN, or add a column of step numbers (1, 2, 3, ...) where there are no dates"
-        )
-    free = [name for name in table.columns if name not in {time, table.counter, *taken}]
-    targets = list(target) or [name for name in free if _is_numeric(table, name)]
-    if not targets:
-        raise DataError(
-            f"{table.source} has no column of numbers beside {time!r}{_samples(table, free)}; name it: target=COLUMN"
-        )
-    if series is not None and len(targets) > 1:
-        raise OptionError(
-            f"with series={series!r} the target is one column, not {listed(targets)}; name it: target=COLUMN"
-        )
-    return time, targets, series
-
-
-def whole_names(names: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The names of columns that hold commas, at which a list of names was divided, made whole again."""
-    whole: list[str] = []
-    names = list(names)
-    while names:
-        ends = range(len(names), 1, -1)
-        joined = {re.sub(r"\s*,\s*", ",", name): name for name in columns if "," in name}
-        end = next((n for n in ends if ",".join(names[:n]) in joined and names[0] not in columns), 1)
-        whole.append(joined[",".join(names[:end])] if end > 1 else names[0])
-        names = names[end:]
-    return whole
-
-
-def _samples(table: Table, names: Sequence[str]) -> str:
-    """What the columns hold instead, by their first values."""
-    cells = [(name, table.column(name).drop_nulls().head(1)) for name in names]
-    return f" ({listed([f'{name} holds {cell[0]!r}' for name, cell in cells if len(cell)], 4)})" if names else ""
-
-
-def _reads_as_times(table: Table, name: str) -> bool:
-    return reads_as_times(table.column(name), _is_numeric(table, name))
-
-
-def _is_numeric(table: Table, name: str) -> bool:
-    column = table.column(name).head(1000)
-    if column.dtype != pl.String:
-        return column.dtype.is_numeric()
-    found = read_numbers(column, table.format.get("delimiter"))
-    filled = int((~found.absent).sum())
-    return filled > 0 and int(found.bad.sum()) <= filled // 10
-
-
 def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple[str, ...], np.ndarray, list[Finding]]:
     """Names, the number of the series that each value belongs to, and a warning of rows without a name."""
     if series is None:
@@ -356,24 +364,38 @@ def _owners(table: Table, series: str | None, targets: list[str]) -> tuple[tuple
     if bare:
         message = f"{table.where(bare[0])}, column {series!r}: empty ({len(bare)} such rows); these rows make the "
         found.append(Finding("warning", message + f"series {UNNAMED!r}: fill in the name", bare[0], series))
-    labels = labels.str.strip_chars().replace("", None).fill_null(UNNAMED)
+    labels = _labels(table, series)
     names = labels.unique(maintain_order=True)
     numbers = labels.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
     return tuple(names.to_list()), numbers, found
 
 
-def _values(table: Table, targets: list[str]) -> tuple[np.ndarray, list[Finding]]:
+def _values(table: Table, targets: list[str], series: str | None) -> tuple[np.ndarray, list[Finding]]:
     """All targets one after another; what is no number, or infinite, is an error."""
     parts, found = [], []
     for name in targets:
+        column = table.column(name)
         try:
             values = table.numbers(name).to_numpy()
-            found += [*_read_as(table, name), *infinite(table, name, values)]
+            faults = _read_as(table, name)
         except DataError as error:
-            values = table.column(name).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-            found += [Finding("error", str(error), column=name), *infinite(table, name, values)]
+            values = column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+            bad = read_numbers(column, table.format.get("delimiter")).bad.to_numpy()
+            faults = [Finding("error", str(error), column=name, series=_named(table, name, series, bad))]
+        large = infinite(table, name, values)
+        owners = _named(table, name, series, np.abs(values) > LARGEST) if large else ()
+        found += [*faults, *(replace(each, series=owners) for each in large)]
         parts.append(np.where(np.isinf(values), np.nan, values))
     return np.concatenate(parts), found
+
+
+def _named(table: Table, target: str, series: str | None, rows: np.ndarray) -> tuple[str, ...]:
+    """The names of the series that some rows of a target belong to."""
+    return (target,) if series is None else tuple(_labels(table, series).filter(pl.Series(rows)).unique().to_list())
+
+
+def _labels(table: Table, series: str) -> pl.Series:
+    return table.strings(series).str.strip_chars().replace("", None).fill_null(UNNAMED)
 
 
 def _read_as(table: Table, name: str) -> list[Finding]:

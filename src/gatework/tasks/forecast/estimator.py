@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import polars as pl
 
 from gatework.errors import OptionError
@@ -38,22 +39,33 @@ class Forecaster(Estimator):
         self.pandas_ = _is_pandas(X)
         return self._fit(X)
 
-    def predict(self, h: int | None = None, X: Source | None = None) -> Any:
+    def predict(self, h: int | None = None, X: Source | None = None, lacking: str = "refuse") -> Any:
         """The next `h` steps of each series (by default the horizon), after the rows of `X` where they are given.
 
         More than the horizon is an extrapolation, of which a warning tells: forecasts are fed back, and quantiles are
-        those of sampled paths. The frame is a pandas one where `fit` got one.
+        those of sampled paths. The frame is a pandas one where `fit` got one. Series for which `X` lacks what is known
+        ahead are an error, left out (lacking="skip"), or go on with the last value known ("fill"), with a warning.
         """
-        if h is not None and h < 1:
-            raise OptionError(f"h must be 1 or more, not {h}")
-        frame = pl.DataFrame(self._fitted().predict(X, horizon=h))
+        if h is not None and (isinstance(h, bool) or not isinstance(h, int | np.integer) or h < 1):
+            raise OptionError(f"h must be a whole number of 1 or more, not {h!r}")
+        how = {"horizon": None if h is None else int(h), "lacking": lacking}
+        frame = pl.DataFrame(self._fitted().predict(X, **how))
         if frame.height and frame["time"].dtype == pl.String:
-            zoned = frame["time"][0].endswith(UTC)
-            times = pl.col("time").str.strip_suffix(UTC)
-            whole = times.str.len_chars() == len("2024-01-31")
-            times = pl.when(whole).then(times + " 00:00:00").otherwise(times).str.to_datetime(ISO)
-            frame = frame.with_columns(time=times.dt.replace_time_zone("UTC") if zoned else times)
+            frame = frame.with_columns(time=self._times(frame["time"]))
         return frame.to_pandas() if getattr(self, "pandas_", False) else frame
+
+    def _times(self, shown: pl.Series) -> pl.Series:
+        """Times as datetimes, of their zone where they have one."""
+        whole = pl.select(
+            pl.when(shown.str.len_chars() == len("2024-01-31")).then(shown + " 00:00:00").otherwise(shown)
+        )
+        task = self._fitted().task
+        assert isinstance(task, ForecastTask)
+        clock = task.last.clock
+        if clock is None or clock.shown == "local":
+            return whole.to_series().str.to_datetime(ISO)
+        zone = "UTC" if clock.shown == "utc" or clock.zone[0] in "+-" else clock.zone
+        return whole.to_series().str.to_datetime(f"{ISO}%z").dt.convert_time_zone(zone)
 
     def backtest(self, X: Source, windows: int = 3) -> Any:
         """Errors over earlier origins: for each, a model trained on what was known then, beside the baselines.
@@ -74,7 +86,6 @@ class Forecaster(Estimator):
         return -trained.evaluate(X)[trained.task.metric.name]
 
 
-UTC = "+00:00"
 ISO = "%Y-%m-%d %H:%M:%S%.f"
 
 

@@ -12,6 +12,7 @@ from gatework.data.covariates import Channel, Covariates
 from gatework.data.frequency import Frequency
 from gatework.data.panel import Panel
 from gatework.data.stored import stored
+from gatework.data.zones import SHOWN, Clock, checked
 from gatework.errors import FileFormatError
 
 FAR = 1 << 57  # microseconds: some 4,500 years
@@ -36,7 +37,7 @@ class Kept(TypedDict):
 
     frequency: str
     dates: bool
-    zoned: bool
+    clock: Clock | None
     channels: list[Channel]
     series: list[Series]
 
@@ -54,7 +55,7 @@ def to_json(last: Panel, scales: np.ndarray) -> str:
         for number, name in enumerate(last.names)
     ]
     channels = [] if last.covariates is None else [asdict(each) for each in last.covariates.channels]
-    kinds = {"frequency": last.frequency.text, "dates": last.dates, "zoned": last.zoned}
+    kinds = {"frequency": last.frequency.text, "dates": last.dates, "clock": last.clock and asdict(last.clock)}
     return json.dumps({**kinds, "channels": channels, "series": series})
 
 
@@ -68,7 +69,7 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     starts = np.array([row["start"] for row in rows], np.int64)
     names = tuple(row["name"] for row in rows)
     empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, frequency, found["dates"])
-    empty = replace(empty, zoned=found.get("zoned", False))
+    empty = replace(empty, clock=_clock(found["clock"]))
     panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
     if not found.get("channels"):
         return panel, scales
@@ -78,6 +79,14 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
     covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
     return replace(panel, covariates=covariates), scales
+
+
+def _clock(found: dict[str, str] | None) -> Clock | None:
+    if found is None:
+        return None
+    if found["shown"] not in SHOWN:
+        raise FileFormatError(f"series.json: times cannot be shown as {found['shown']!r:.80}")
+    return Clock(str(checked(found["zone"])), found["shown"])
 
 
 def _beside(covariates: Covariates | None, number: int) -> dict[str, Any]:

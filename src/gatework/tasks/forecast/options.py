@@ -32,6 +32,12 @@ class ForecastPredicting(Options):
     horizon: int | None = option(
         None, "steps to forecast, also more than the model was trained for", panel="answers", low=1
     )
+    lacking: str = option(
+        "refuse",
+        "series that lack what is known ahead: refuse all, skip these, or fill with the last value known",
+        panel="answers",
+        choices=("refuse", "skip", "fill"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,13 @@ class ForecastEvaluating(Options):
 class ForecastOptions(NumericOptions):
     """Options of `train forecast`. Those that are None are worked out from the data and written to the run's config."""
 
-    time: str | None = option(None, "column of dates or step numbers", panel="data", role="reading")
+    time: str | None = option(
+        None,
+        "column of dates or step numbers, or several that make a time: date,hour or year,month; without any, each row "
+        "is a step",
+        panel="data",
+        role="reading",
+    )
     target: tuple[str, ...] = option(
         (), "name of the column to forecast; several: each is a series of its own", panel="data", role="reading"
     )
@@ -79,12 +91,31 @@ class ForecastOptions(NumericOptions):
     date_format: str | None = option(
         None, "how dates are written, such as %d/%m/%Y; none: what reads most of them", panel="data", role="reading"
     )
+    zone: str | None = option(
+        None,
+        "zone of the clocks that times go by, such as Europe/Paris; none: that which the times are written with",
+        panel="data",
+        role="reading",
+    )
+    round: str | None = option(
+        None,
+        "bring times that jitter to whole steps: 5m (the nearest), 1d-down (the one before)",
+        panel="data",
+        role="reading",
+    )
     format: str | None = option(None, "csv, tsv, jsonl or parquet", panel="data", role="reading")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
     header: bool | None = option(None, "whether the first row names the columns", panel="data", role="reading")
     quote: str | None = option(None, 'what stands around fields; none: "', panel="data", role="reading")
     bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
+    bad_series: str = option(
+        "refuse",
+        "series with faults, such as a text for a number: refuse the data, or skip these series and say which",
+        panel="data",
+        choices=("refuse", "skip"),
+        role="reading",
+    )
     calendar: bool = option(
         True, "tell the model hour, weekday and season, as far as the steps show them", panel="data"
     )

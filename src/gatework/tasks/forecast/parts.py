@@ -28,8 +28,8 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     room = longest - horizon - sum(span(chosen, windows[name]) for name in ("valid_windows", "test_windows"))
     lookback = options.lookback or max(min(usual(season, horizon), room if season <= room else room // 2), 2)
     columns = {"time": time, "target": targets, "series": series, "frequency": str(panel.frequency)}
-    if panel.date_format:
-        columns["date_format"] = panel.date_format
+    read = {"date_format": panel.date_format, "zone": panel.zone}
+    columns |= {name: text for name, text in read.items() if text}
     return {**columns, "season": season, "horizon": horizon, "lookback": lookback, **windows}
 
 

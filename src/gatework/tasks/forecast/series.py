@@ -6,7 +6,6 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.classical import KEPT
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
+from gatework.tasks.forecast.later import counted_on, followed, named, news, with_known_ahead
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import (
@@ -41,8 +41,8 @@ from gatework.tasks.forecast.parts import (
 from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_windows, positive, seasonal_scale, within
 
 MASE, RMSSE = Metric("mase", higher=False), Metric("rmsse", higher=False)
-READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote", "date_format")
-MOST_LINES = 5  # of series that an error lists
+READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote")
+READING += ("date_format", "zone", "round", "bad_series")
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
 NO_VALUE = "has a value to forecast and one to go on from; choose other valid_windows or test_windows"
 
@@ -186,10 +186,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     def _later(self, panel: Panel, source: Source, union: bool = False) -> tuple[Panel, Windows]:
         """Another source's series behind what is known of them, and windows over what is new; with `union`, the series
         that the source has not are there too."""
-        later, found = self.inspected(source, panel.frequency)
-        refuse(found)
-        assert later is not None
-        self._warn(panel, later, found)
+        later = self._read_later(panel, source)
         joined, ends = followed(panel, later, source)
         if union:
             joined, numbers = panel.renewed(joined)
@@ -267,9 +264,9 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         chosen = {"season": self.options.season, "lookback": self.options.lookback, "horizon": self.options.horizon}
         return {**facts, **chosen, "notes": self.notes}
 
-    def _continued(self, source: Source, steps: int) -> Panel:
+    def _continued(self, source: Source, steps: int, lacking: str = "refuse") -> Panel:
         """What predict goes on from: the ends that the run kept, with the rows of a source where there is one, and
-        with what must be known of the next `steps` steps."""
+        with what must be known of the next `steps` steps; see `with_known_ahead` for where that is lacking."""
         panel = self.last if source is None else self._extended(source)
         empty = [panel.names[number] for number in np.flatnonzero(panel.lengths == 0)]
         if len(empty) == len(panel):
@@ -280,8 +277,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
             what = f"{len(empty):,} series without a value to go on from, not forecast: {listed(empty, 5)}"
             warnings.warn(what, stacklevel=3)
             panel = panel.take(np.flatnonzero(panel.lengths))
-        self._refuse_unknown_ahead(panel, self._whole_segments(steps))
-        return panel
+        return self._refuse_unknown_ahead(panel, self._whole_segments(steps), lacking)
 
     def _whole_segments(self, steps: int) -> int:
         """Up to which step a forecast of `steps` reads what is known ahead."""
@@ -290,87 +286,31 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         return min(-(-steps // size) * size, shape.horizon) if steps < shape.horizon else steps
 
     def _extended(self, source: Source) -> Panel:
-        later, found = self.inspected(source, self.last.frequency)
-        refuse(found)
-        assert later is not None
-        self._warn(self.last, later, found)
+        later = self._read_later(self.last, source)
         panel = followed(self.last, later, source)[0]
         self._refuse_outside(panel)
         return panel
 
-    def _warn(self, known: Panel, later: Panel, found: list[Finding]) -> None:
-        """Of rows that deserve a look, and of series that the training did not see."""
-        told = [finding.message for finding in found if finding.level == "warning" and finding.row is not None]
-        unseen = [name for name in later.names if name not in set(known.names)]
-        if unseen:
-            message = f"{len(unseen):,} series not in the training data: {listed(unseen, 5)}"
-            told.append(f"{message}; forecast from these rows alone")
+    def _read_later(self, known: Panel, source: Source) -> Panel:
+        """Rows of later times than a panel's; warns of rows that deserve a look, and of what contradicts the panel."""
+        later, found = self.inspected(source, known.frequency)
+        refuse(found)
+        assert later is not None
+        later = counted_on(known, later)
+        said = [each.message for each in found if each.level == "warning" and (each.row is not None or each.series)]
         without = int((later.values <= 0).sum()) if self.options.transform.startswith("log") else 0
         if without:
-            told.append(f"{without:,} values of 0 or below have no logarithm, on which it works: read as missing")
-        for each in [*told, *between(known, later)]:
+            said.append(f"{without:,} values of 0 or below have no logarithm, on which it works: read as missing")
+        for each in [*said, *news(known, later, source)]:
             warnings.warn(each, stacklevel=4)
+        return later
 
     def _knows_ahead(self, panel: Panel, number: int) -> bool:
         """Whether all columns known ahead are there for a series' next steps."""
         extra = panel.covariates
         return extra is None or not extra.lacking(number, int(panel.lengths[number]), self.shape().horizon)
 
-    def _refuse_unknown_ahead(self, panel: Panel, horizon: int) -> None:
-        """An error that names series, times and columns where what is known ahead is not there."""
-        columns, extra = self.options.future, panel.covariates
-        if extra is None:
-            return
-        numbers = np.flatnonzero(panel.lengths)
-        lacking = {s: gaps for s in map(int, numbers) if (gaps := extra.lacking(s, int(panel.lengths[s]), horizon))}
-        if not lacking:
-            return
-        lines = [
-            f"predict needs {listed(list(columns))} for the {horizon} steps ahead; {len(lacking):,} series lack it:"
-        ]
-        for number, gaps in list(lacking.items())[:MOST_LINES]:
-            first, last = (shown_time(t, panel.dates) for t in panel.times(number, np.array([gaps[0][0], gaps[-1][0]])))
-            names = sorted({name for _, each in gaps for name in each})
-            lines.append(f"  {panel.names[number]}: {', '.join(names)} at {len(gaps)} steps, {first} to {last}")
-        lines += [f"  ... ({len(lacking):,} series in all)"] if len(lacking) > MOST_LINES else []
-        needed = ", ".join(filter(None, (self.options.time, self.options.series, *columns)))
-        raise DataError("\n".join([*lines, f"give rows with {needed} for these times, the target empty, in a file"]))
-
-
-def named(source: Source) -> str:
-    """A source in messages."""
-    return str(source) if isinstance(source, str | Path) else "the given rows"
-
-
-def followed(known: Panel, later: Panel, source: Source) -> tuple[Panel, np.ndarray]:
-    """`known.followed_by(later)`; an error also names the source."""
-    if known.zoned != later.zoned:
-        new, old = ("an offset or zone", "none") if later.zoned else ("no offset or zone", "one")
-        raise DataError(
-            f"{named(source)}: times have {new}, those of the training data had {old}: they could be hours apart; "
-            f"write times as the training data has them{' (its forecasts are in UTC, +00:00)' if known.zoned else ''}"
-        )
-    try:
-        return known.followed_by(later)
-    except DataError as error:
-        raise DataError(f"{named(source)}: {error}; write times as the training data has them") from None
-
-
-def between(known: Panel, later: Panel) -> list[str]:
-    """A warning where rows lack between the end of what is known and the first new ones."""
-    numbers = {name: number for number, name in enumerate(known.names)}
-    gaps: dict[str, int] = {}
-    for place, name in enumerate(later.names):
-        number = numbers.get(name, -1)
-        if number >= 0 and known.lengths[number]:
-            steps, _ = known.frequency.steps(known.starts[number : number + 1], later.starts[place : place + 1])
-            gaps[name] = int(steps[0] - known.lengths[number])
-    wide = {name: gap for name, gap in gaps.items() if gap > 0}
-    if not wide:
-        return []
-    name = max(wide, key=lambda each: wide[each])
-    first = known.times(numbers[name], known.lengths[numbers[name] : numbers[name] + 1])[0]
-    return [
-        f"{len(wide):,} series with rows missing between what the model knows and these rows, the most in {name!r}: "
-        f"{wide[name]:,} steps of {known.frequency} from {shown_time(first, known.dates)} on; they count as missing"
-    ]
+    def _refuse_unknown_ahead(self, panel: Panel, horizon: int, lacking: str = "refuse") -> Panel:
+        """The panel; an error that names series, times and columns where what is known ahead is not there."""
+        needed = ", ".join(filter(None, (self.options.time, self.options.series, *self.options.future)))
+        return with_known_ahead(panel, horizon, lacking, self.options.future, needed)

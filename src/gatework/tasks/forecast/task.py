@@ -285,22 +285,25 @@ class ForecastTask(ForecastPages, SeriesTask):
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)
 
-    def predict(self, model: Forecast, source: Source, horizon: int | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, model: Forecast, source: Source, horizon: int | None = None, lacking: str = "refuse"
+    ) -> list[dict[str, Any]]:
         """The next steps of each series: after what the run knows (None), or after new rows of a source.
 
-        As many as the model was trained for, or `horizon`; of more it warns, see `further`.
+        As many as the model was trained for, or `horizon`; of more it warns, see `further`. `lacking`: what becomes of
+        series that lack what is known ahead, see `later.with_known_ahead`.
         """
         assert self.options.horizon
         steps = self.options.horizon if horizon is None else horizon
-        if steps < 1:
-            raise OptionError(f"horizon must be 1 or more, not {steps}")
-        panel = self._continued(source, steps)
+        if not isinstance(steps, int) or steps < 1:
+            raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
+        panel = self._continued(source, steps, lacking)
         forecasts = self._next(model, panel, steps)
         names = ["forecast", *(f"q{level:g}" for level in self.options.quantiles)]
         rows = []
         for number, values in enumerate(forecasts):
             times = panel.times(number, panel.lengths[number] + np.arange(len(values)))
-            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, panel.zoned)
+            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, panel.clock)
             first = [{"series": panel.names[number], "time": time} for time in shown]
             rows += [
                 head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(first, values, strict=True)

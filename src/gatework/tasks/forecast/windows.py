@@ -159,7 +159,8 @@ def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndar
     values[inside] = panel.values
     marks = np.zeros((len(values), 0), np.float32)
     if shape.calendar and panel.frequency.kind != "number":
-        marks = calendar(panel.frequency.times(panel.starts[owners], steps), panel.frequency)
+        times = panel.frequency.times(panel.starts[owners], steps)
+        marks = calendar(times if panel.clock is None else panel.clock.local(times), panel.frequency)
     extra = panel.covariates
     if extra is None:
         return values, marks, marks[:, :0], np.zeros((len(panel), 0), np.float32), offsets
