@@ -60,12 +60,15 @@ class Forecaster(Estimator):
         identity: bool = False,
         frequency: str | None = None,
         date_format: str | None = None,
+        zone: str | None = None,
+        round: str | None = None,
         format: str | None = None,
         encoding: str | None = None,
         delimiter: str | None = None,
         header: bool | None = None,
         quote: str | None = None,
         bad_rows: str = "refuse",
+        bad_series: str = "refuse",
         calendar: bool = True,
         transform: str = "auto",
         scale: str = "auto",
@@ -99,6 +102,6 @@ class Forecaster(Estimator):
     Task = ForecastTask
 
     def fit(self, X: Source, y: None = None) -> Self: ...
-    def predict(self, h: int | None = None, X: Source | None = None) -> Any: ...
+    def predict(self, h: int | None = None, X: Source | None = None, lacking: str = "refuse") -> Any: ...
     def backtest(self, X: Source, windows: int = 3) -> Any: ...
     def score(self, X: Source, y: None = None) -> float: ...
