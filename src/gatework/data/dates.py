@@ -126,7 +126,7 @@ def _compactly(table: Table, name: str, numbers: pl.Series, shape: str) -> list[
     what = {"%Y%m": ("a month", "weeks would be date_format=%G%V"), "%G%V": ("an ISO week", "")}.get(shape)
     if what is None:
         return []
-    other = f", {what[1]}" if what[1] and int((numbers % 100).max() or 0) <= 12 else ""  # pyright: ignore[reportArgumentType] (whole numbers)
+    other = f", {what[1]}" if what[1] and int((numbers % 100).to_numpy().max()) <= 12 else ""
     message = f"{table.source}, column {name!r}: {numbers[0]} is read as {what[0]} (date_format={shape}{other}"
     return [Finding("note", f"{message}; plain numbers would be frequency=1i)", column=name)]
 

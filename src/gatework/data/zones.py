@@ -47,7 +47,7 @@ ZONES = (
     "Asia/Amman",
     "Atlantic/Azores",
     "Australia/Lord_Howe",
-)  # fmt: skip (a table of names)
+)
 MOST_HOURS = 4  # of the day at which the days of one zone begin in UTC
 
 

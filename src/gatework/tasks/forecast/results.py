@@ -139,7 +139,8 @@ def coming(windows: Windows, forecasts: np.ndarray, bounds: tuple[int, int] | No
 
 def times(windows: Windows, number: int, first: int, last: int) -> list[Any]:
     panel = windows.panel
-    return [shown_time(time, panel.dates) for time in panel.times(number, np.arange(first, last))]
+    found = panel.times(number, np.arange(first, last))
+    return [shown_time(time, panel.dates) for time in (found if panel.clock is None else panel.clock.as_shown(found))]
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
