@@ -32,7 +32,7 @@ from gatework.data.readers import read_table
 from gatework.data.splits import folds
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, reading
-from gatework.tasks.classify.encoding import Encoder
+from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.measures import hard_measures
 from gatework.tasks.verdict import of_role
 from gatework.training.environment import environment
@@ -203,11 +203,11 @@ def seconds_to_read(train: Path, test: Path) -> float:
     rows = [reading.read(path, options) for path in (train, test)]
     for part in rows:
         refuse(reading.check_rows(part, options))
-    encoder = Encoder(options, "texts", Labels().fit(rows[0].labels))
-    encoder.fit(rows[0])
-    encoder.inputs(rows[1])
+    codecs = Codecs(options, "texts", Labels().fit(rows[0].labels))
+    codecs.fit(rows[0])
+    codecs.inputs(rows[1])
     for part in rows:
-        encoder.labels.encode(part.labels)
+        codecs.labels.encode(part.labels)
     return time.perf_counter() - began
 
 

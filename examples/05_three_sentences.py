@@ -18,7 +18,7 @@ from torch import nn
 
 import gatework
 import gatework.keras
-from gatework.data.codecs.words import Words
+from gatework.data.codecs import Words
 
 SENTENCES = ["I love this film", "the film was not good at all", "it runs for two hours"]
 LABELS = np.array([0, 1, 2])  # positive, negative, neutral

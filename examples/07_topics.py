@@ -18,7 +18,7 @@ from torch import nn
 
 import gatework
 import gatework.keras
-from gatework.data.codecs.words import Words
+from gatework.data.codecs import Words
 from gatework.data.embedded import sentences
 
 TOPICS = ("email", "logging", "unittest")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from gatework import tasks
 from gatework.cli import app
 from gatework.commands.train import again
-from gatework.data.codecs.words import Words
+from gatework.data.codecs import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.sequences import read_sequences
 from gatework.tasks import jobs

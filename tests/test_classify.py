@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from gatework import cli
 from gatework.data import batching
-from gatework.data.codecs.words import Words
+from gatework.data.codecs import Words
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
@@ -504,7 +504,7 @@ def test_pretrained_vectors_are_used_and_can_stay(reviews, tmp_path):
     vectors.write_text("good 1 2 3 4 5\nbad -1 -2 -3 -4 -5\n")
     task = Classify(ClassifyOptions(**SMALL, vectors=str(vectors), freeze_vectors=True, ngrams="none"))
     run = jobs.train(task, reviews, out=tmp_path / "run", quiet=True)
-    row = task.encoder.tokenizer.vocabulary.index("good")  # type: ignore[union-attr]
+    row = task.codecs.tokenizer.vocabulary.index("good")  # type: ignore[union-attr]
     assert run.model.embedding.weight[row].tolist() == [1, 2, 3, 4, 5]  # type: ignore[union-attr, index]
     assert "2 of" in " ".join(run.run.results()["data"]["notes"])
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatework.data.codecs import NOTHING, UNKNOWN, BytePairs, Characters, Labels, Scaler, TextCodec, from_json
-from gatework.data.codecs.words import Words
+from gatework.data.codecs import NOTHING, UNKNOWN, BytePairs, Characters, Labels, Scaler, TextCodec, Words, from_json
 from gatework.errors import FileFormatError, OptionError
 
 TEXTS = ["abra cadabra", "", "zwölf 🙂 boxes", "a" * 1000]

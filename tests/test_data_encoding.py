@@ -12,8 +12,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from gatework.data import checks
 from gatework.data.batching import batch_rows
+from gatework.data.codecs import Words
 from gatework.data.codecs.numbers import Scaler, fill_missing
-from gatework.data.codecs.words import Words
 from gatework.data.ngrams import Bag
 from gatework.data.ragged import Ragged
 from gatework.data.splits import folds, split_by_time, split_rows

@@ -272,7 +272,7 @@ def test_occlusion_of_windows_of_a_sequence(waves: jobs.Trained) -> None:
     windows = windows_of(made, 5)
     assert windows == [(0, 5), (5, 10), (10, 12)]
     found = occlude(made, 5)
-    scaler = waves.task.encoder.scaler  # pyright: ignore[reportAttributeAccessIssue]
+    scaler = waves.task.codecs.scaler  # pyright: ignore[reportAttributeAccessIssue]
     for (start, stop), shown in zip(windows, found.shown, strict=True):
         values = np.array(made.values)
         values[start:stop] = scaler.shift
@@ -292,7 +292,7 @@ def test_planted_evidence_is_found(words: jobs.Trained) -> None:
 
 def test_shares_of_ngrams_add_up_to_the_logits(words: jobs.Trained) -> None:
     """Also where the network reads fewer words than the n-grams, and each word's share is where the word is."""
-    tokenizer = words.task.encoder.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer = words.task.codecs.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     text = "It was superb, <br/>superb; dull And SUPERB the the"
     for most in (100, 4):
         units = units_of(tokenizer, text, most)
@@ -301,7 +301,7 @@ def test_shares_of_ngrams_add_up_to_the_logits(words: jobs.Trained) -> None:
         np.testing.assert_allclose(found.steps.sum(0) + found.rest, found.logits([text])[0], atol=1e-5)
     whole = NGrams.of(words, units_of(tokenizer, text, 100))
     assert whole is not None
-    good = words.task.encoder.classes.index("good")  # pyright: ignore[reportAttributeAccessIssue]
+    good = words.task.codecs.classes.index("good")  # pyright: ignore[reportAttributeAccessIssue]
     named = dict(
         zip(units_of(tokenizer, text, 100).tokens, whole.steps[:, good] - whole.steps[:, 1 - good], strict=True)
     )
@@ -309,7 +309,7 @@ def test_shares_of_ngrams_add_up_to_the_logits(words: jobs.Trained) -> None:
 
 
 def test_units_stand_where_they_are_in_the_text(words: jobs.Trained) -> None:
-    tokenizer = words.task.encoder.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer = words.task.codecs.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     units = units_of(tokenizer, "The <i>film</i>, isn't it? İt", 100)
     assert units.tokens[:5] == ["The", "film", ",", "isn't", "it"]
     assert [units.text[start:stop] for start, stop in units.spans[:5]] == units.tokens[:5]

@@ -165,7 +165,7 @@ def test_an_estimator_keeps_the_order() -> None:
         SequenceClassifier(**SMALL).fit(X, NUMBERS)
     model = SequenceClassifier(**SMALL, channels="first").fit(X, NUMBERS)
     other = SequenceClassifier(**SMALL).fit(X.swapaxes(1, 2), NUMBERS)
-    assert len(model._encoder().channels) == 2
+    assert len(model._codecs().channels) == 2
     assert model.predict_proba(X).tolist() == other.predict_proba(X.swapaxes(1, 2)).tolist()
     assert model.predict(X[:, :, :4]).shape == (COUNT,)
 

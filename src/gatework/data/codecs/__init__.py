@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from gatework.data.codecs.base import NOTHING, UNKNOWN, Codec
 from gatework.data.codecs.labels import Labels
@@ -11,17 +12,38 @@ from gatework.data.codecs.text import BytePairs, Characters, TextCodec
 from gatework.data.stored import conform
 from gatework.errors import DataError, FileFormatError, OptionError
 
-__all__ = ["NOTHING", "UNKNOWN", "BytePairs", "Characters", "Codec", "Labels", "Scaler", "TextCodec", "from_json"]
+if TYPE_CHECKING:
+    from gatework.data.codecs.words import Words
+
+__all__ = [
+    "NOTHING",
+    "UNKNOWN",
+    "BytePairs",
+    "Characters",
+    "Codec",
+    "Labels",
+    "Scaler",
+    "TextCodec",
+    "Words",
+    "from_json",
+]
 
 KINDS = ("words", "characters", "bpe", "scaler", "labels")
+
+
+def __getattr__(name: str) -> type[Words]:
+    """`Words` when it is asked for: it loads polars, which other texts do without."""
+    if name != "Words":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gatework.data.codecs.words import Words
+
+    return Words
 
 
 def codec(kind: object) -> type[Codec]:
     """The codec of a kind."""
     if kind == "words":
-        from gatework.data.codecs.words import Words  # late: it loads polars, which other texts do without
-
-        return Words
+        return __getattr__("Words")
     for known in (Characters, BytePairs, Scaler, Labels):
         if kind == known.kind:
             return known

@@ -46,10 +46,10 @@ class _Classifier(ClassifierMixin, Estimator):
     @property
     def classes_(self) -> np.ndarray:
         """The labels, in the type that y had; the order of `predict_proba`'s columns."""
-        return np.array(self._encoder().labels.typed())
+        return np.array(self._codecs().labels.typed())
 
-    def _encoder(self) -> Any:
-        return self._fitted().task.encoder  # type: ignore[attr-defined]
+    def _codecs(self) -> Any:
+        return self._fitted().task.codecs  # type: ignore[attr-defined]
 
     def _judge(self, X: Source) -> tuple[np.ndarray, np.ndarray]:
         trained = self._fitted()

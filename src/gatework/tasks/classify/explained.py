@@ -33,7 +33,7 @@ A_ROW = "FILE --row 3"
 
 def subject(trained: Trained, given: ClassifyExplaining, source: Source | None) -> Classified:
     """The text or the row that is named; an OptionError where none is, or both are."""
-    kind = cast("Classify", trained.task).encoder.kind
+    kind = cast("Classify", trained.task).codecs.kind
     if given.text is not None and kind != "texts":
         raise OptionError(f"the run classifies numeric sequences, not texts; give a row of a file: {A_ROW}")
     if (given.text is None) == (given.row is None):
@@ -57,7 +57,7 @@ class Classified(Subject):
 
     def __init__(self, trained: Any, target: str | None):
         self.trained, self.model, self.classifier = trained, trained.model, trained.task
-        self.names: list[str] = self.classifier.encoder.classes
+        self.names: list[str] = self.classifier.codecs.classes
         self.exact, self.linear = {}, {}
         self.wanted = target
 
@@ -101,12 +101,12 @@ class Text(Classified):
     def __init__(self, trained: Any, text: str, source: str, target: str | None = None):
         super().__init__(trained, target)
         self.text, self.source = text, source
-        self.units: Units = units_of(self.classifier.encoder.tokenizer, text, self.classifier.options.max_length)
+        self.units: Units = units_of(self.classifier.codecs.tokenizer, text, self.classifier.options.max_length)
         if not len(self.units):
             raise DataError(f"{source} holds no word that the model could read: {text!r}; give a text with words")
         self.steps = self.units.tokens
         self.grams = NGrams.of(trained, self.units)
-        self.settle(*self.classifier.encoder.inputs(reading.read([text], self.classifier.options, labelled=False)))
+        self.settle(*self.classifier.codecs.inputs(reading.read([text], self.classifier.options, labelled=False)))
         self.entry = given_to(self.model.recurrent, lambda: self.model(self.batch))
         unknown = self.model.embedding.weight[UNKNOWN].detach()
         self.baseline = unknown.expand_as(self.entry).clone()
@@ -114,7 +114,7 @@ class Text(Classified):
         self.words = self._wording()
 
     def _wording(self) -> Wording:
-        unit = {"words": "word", "characters": "character"}.get(self.classifier.encoder.tokenizer.kind, "piece")
+        unit = {"words": "word", "characters": "character"}.get(self.classifier.codecs.tokenizer.kind, "piece")
         shown = f"probability of {self.spoken!r}"
         notes = []
         if self.grams is not None:
@@ -147,7 +147,7 @@ class Text(Classified):
 
     def _outputs(self, texts: list[str]) -> np.ndarray:
         rows = reading.read(texts, self.classifier.options, labelled=False)
-        inputs, words = self.classifier.encoder.inputs(rows)
+        inputs, words = self.classifier.codecs.inputs(rows)
         offsets = None if self.grams is None else self.grams.logits(texts).astype(np.float32)
         examples = Examples(inputs, np.full(len(texts), -1), lambda row: self.source, None, offsets, words)
         with torch.no_grad():
@@ -173,7 +173,7 @@ class Sequence(Classified):
         assert rows.sequences is not None
         self.source = named(rows, row)
         refuse(reading.check_inputs(reading.take(rows, np.array([row])), self.classifier.options))
-        inputs, _ = self.classifier.encoder.inputs(reading.take(rows, np.array([row])))
+        inputs, _ = self.classifier.codecs.inputs(reading.take(rows, np.array([row])))
         self.values = np.asarray(rows.sequences.values[row], np.float64)
         self.channels = list(rows.sequences.channels)
         self.settle(inputs, None)
@@ -186,7 +186,7 @@ class Sequence(Classified):
 
     def _absent(self) -> Tensor:
         """Scaled channels at the middle of the training data: its mean, median or mid-range, as they were scaled."""
-        kind = self.classifier.encoder.scaler.method
+        kind = self.classifier.codecs.scaler.method
         if kind == "none":
             return self.entry.mean(0, keepdim=True).expand_as(self.entry).clone()
         return torch.full_like(self.entry, 0.5 if kind == "range" else 0.0)

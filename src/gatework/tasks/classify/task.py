@@ -23,7 +23,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
-from gatework.tasks.classify.encoding import Encoder
+from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
 from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
 from gatework.tasks.classify.mixture import best_share, helpful_temperature
@@ -48,7 +48,7 @@ class Classify(ClassifyPages):
     Predicting = ClassifyPredicting
     answers = "label, confidence, and the probability of each label in a column p_LABEL"
     options: ClassifyOptions
-    encoder: Encoder
+    codecs: Codecs
 
     def __init__(self, options: ClassifyOptions):
         super().__init__(options)
@@ -72,7 +72,7 @@ class Classify(ClassifyPages):
         refuse(found := found + self._check_parts(train, others))
         self.notes = [*rows.notes, *(finding.message for finding in found if finding.level != "error")]
         kind = "texts" if rows.texts is not None else "sequences"
-        self.encoder = Encoder(self.options, kind, Labels(rows.label_type).fit(train.labels))
+        self.codecs = Codecs(self.options, kind, Labels(rows.label_type).fit(train.labels))
         examples = self._fit(train)
         encoded = {name: self._encoded(part) for name, part in others.items()}
         self._begins = True
@@ -197,10 +197,10 @@ class Classify(ClassifyPages):
     def _word_notes(self, train: Rows) -> list[Finding]:
         """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
         assert train.texts is not None
-        self.encoder = Encoder(self.options, "texts", Labels().fit(train.labels))
-        inputs, _ = self.encoder.fit(train)
-        assert self.encoder.tokenizer is not None
-        told = [Finding("note", f"the vocabulary has {len(self.encoder.tokenizer):,} units")]
+        self.codecs = Codecs(self.options, "texts", Labels().fit(train.labels))
+        inputs, _ = self.codecs.fit(train)
+        assert self.codecs.tokenizer is not None
+        told = [Finding("note", f"the vocabulary has {len(self.codecs.tokenizer):,} units")]
         written = (train.texts.fill_null("").str.strip_chars() != "").to_numpy()
         lost = np.flatnonzero((inputs.values[inputs.offsets[:-1]] == NOTHING) & written)
         if self.options.stop and len(lost):
@@ -212,9 +212,9 @@ class Classify(ClassifyPages):
 
     def _fit(self, rows: Rows) -> Examples:
         """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
-        inputs, words = self.encoder.fit(rows)
-        labels = self.encoder.labels.encode(rows.labels)
-        classes = len(self.encoder.classes)
+        inputs, words = self.codecs.fit(rows)
+        labels = self.codecs.labels.encode(rows.labels)
+        classes = len(self.codecs.classes)
         if self.options.class_weights == "balanced":
             self._weights = class_weights(labels, classes)
         examples = Examples(inputs, labels, rows.where, rows.texts, words=words)
@@ -222,36 +222,36 @@ class Classify(ClassifyPages):
         if self.bag is None:
             return examples
         features = self.bag.fit_transform(examples.texts)
-        self.encoder.grams = self.bag.sizes
+        self.codecs.grams = self.bag.sizes
         self._wide = wide.Wide(self.bag.sizes, classes)
         self._wide.take(self.bag, *wide.fit_linear(features, labels, classes, self.options))
         return examples.with_offsets(self._wide.scores(features).astype(np.float32))
 
     def _encoded(self, rows: Rows) -> Examples:
-        inputs, words = self.encoder.inputs(rows)
-        examples = Examples(inputs, self.encoder.labels.encode(rows.labels), rows.where, rows.texts, words=words)
+        inputs, words = self.codecs.inputs(rows)
+        examples = Examples(inputs, self.codecs.labels.encode(rows.labels), rows.where, rows.texts, words=words)
         if self._wide is None or examples.texts is None:
             return examples
         return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
 
     def examples(self, source: Source) -> Examples:
         """Labelled rows of another source."""
-        rows = reading.read(source, self.options, known=self.encoder.classes)
-        refuse(reading.check_rows(rows, self.options, self.encoder.classes))
+        rows = reading.read(source, self.options, known=self.codecs.classes)
+        refuse(reading.check_rows(rows, self.options, self.codecs.classes))
         return self._encoded(rows)
 
     def assets(self) -> dict[str, str]:
         """The codecs' JSON; the n-gram model is among the weights."""
-        return self.encoder.assets()
+        return self.codecs.assets()
 
     def restore(self, assets: Mapping[str, str]) -> None:
-        self.encoder = Encoder.restored(self.options, assets)
-        if self.encoder.grams:
-            sizes = self.encoder.grams
+        self.codecs = Codecs.restored(self.options, assets)
+        if self.codecs.grams:
+            sizes = self.codecs.grams
             kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"
             self.bag = wide.make_bag(replace(self.options, ngrams=kind), 0)
             with torch.device("meta"):  # `build` gives it memory, once it is known that the weights fit
-                self._wide = wide.Wide(sizes, len(self.encoder.classes))
+                self._wide = wide.Wide(sizes, len(self.codecs.classes))
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)
@@ -269,12 +269,12 @@ class Classify(ClassifyPages):
         return parts.train  # `prepare` joined them, so that vocabulary and n-grams are of both
 
     def build(self) -> Classifier:
-        tokenizer = self.encoder.tokenizer
+        tokenizer = self.codecs.tokenizer
         size = None if tokenizer is None else len(tokenizer)
-        channels, pieces = len(self.encoder.channels), self.encoder.by_pieces
+        channels, pieces = len(self.codecs.channels), self.codecs.by_pieces
         if self._wide is not None and self._wide.is_empty:
             self._wide.to_empty(device=torch.get_default_device())
-        model = Classifier(self.options, len(self.encoder.classes), size, channels, self._wide, pieces)
+        model = Classifier(self.options, len(self.codecs.classes), size, channels, self._wide, pieces)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
@@ -288,8 +288,8 @@ class Classify(ClassifyPages):
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors [V, I] of the vocabulary, and which of its words the file has."""
-        assert self.encoder.tokenizer is not None and self.options.vectors
-        vectors, found = read_vectors(self.options.vectors, self.encoder.tokenizer.vocabulary)
+        assert self.codecs.tokenizer is not None and self.options.vectors
+        vectors, found = read_vectors(self.options.vectors, self.codecs.tokenizer.vocabulary)
         if vectors.shape[1] != self.options.embedding_size:
             raise OptionError(
                 f"{self.options.vectors} holds vectors of {vectors.shape[1]} numbers, but "
@@ -315,7 +315,7 @@ class Classify(ClassifyPages):
 
     def _logits(self, model: Classifier, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
         """[n, K] of the model and of its network alone, in the order of the examples."""
-        whole, alone = np.zeros((2, len(examples), len(self.encoder.classes)), np.float32)
+        whole, alone = np.zeros((2, len(examples), len(self.codecs.classes)), np.float32)
         order = np.argsort(examples.inputs.lengths, kind="stable")
         for start in range(0, len(order), EVALUATION_BATCH):
             batch, rows = make_batch(examples, order[start : start + EVALUATION_BATCH])
@@ -370,7 +370,7 @@ class Classify(ClassifyPages):
         for role, logits, decision in self._parts_of(model, examples):
             predicted = (logits + decision.numpy()).argmax(axis=1)
             told = measures.measures(measures.softmax(logits), predicted, labels)
-            counted = measures.sums(predicted, labels, len(self.encoder.classes))
+            counted = measures.sums(predicted, labels, len(self.codecs.classes))
             note = self._settled_note(model) if role == "model" else ""
             found.append(Contender(ROLES[role], told, note, role=role, sums=counted))
         return found
@@ -386,13 +386,13 @@ class Classify(ClassifyPages):
         return measures.score(sums, metric)
 
     def baselines(self, parts: Parts) -> list[Contender]:
-        return baselines(parts, len(self.encoder.classes), self.options, self.metric.name)
+        return baselines(parts, len(self.codecs.classes), self.options, self.metric.name)
 
     def sections(self, model: Classifier, parts: Parts) -> dict[str, Any]:
         """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
         part, examples = parts.last
         probabilities, predicted = self._judged(model, self.logits(model, examples))
-        names = self.encoder.classes
+        names = self.codecs.classes
         matrix = measures.confusion(predicted, examples.labels, len(names))
         return {
             "part": part,
@@ -405,15 +405,15 @@ class Classify(ClassifyPages):
 
     def facts(self, parts: Parts) -> dict[str, Any]:
         lengths = parts.train.inputs.lengths
-        tokenizer = self.encoder.tokenizer
+        tokenizer = self.codecs.tokenizer
         return {
-            "kind": self.encoder.kind,
+            "kind": self.codecs.kind,
             "rows": {name: len(part) for name, part in vars(parts).items() if part is not None},
-            "labels": dict(zip(self.encoder.classes, np.bincount(parts.train.labels).tolist(), strict=True)),
+            "labels": dict(zip(self.codecs.classes, np.bincount(parts.train.labels).tolist(), strict=True)),
             "length": {"mean": round(float(lengths.mean()), 1), "max": int(lengths.max())},
             "vocabulary": None if tokenizer is None else len(tokenizer),
-            "channels": list(self.encoder.channels),
-            "ngrams": sum(self.encoder.grams),
+            "channels": list(self.codecs.channels),
+            "ngrams": sum(self.codecs.grams),
             "notes": self.notes,
         }
 
@@ -426,7 +426,7 @@ class Classify(ClassifyPages):
         rows = self._unlabelled(source)
         reading.warn_of_empty(rows)
         probabilities, predicted = self.probabilities(model, rows)
-        names, ids = self.encoder.classes, rows.sequences.ids if rows.sequences is not None else None
+        names, ids = self.codecs.classes, rows.sequences.ids if rows.sequences is not None else None
         heads = [{}] * len(rows) if ids is None else [{"id": each} for each in ids]
         if keep:
             heads = reading.kept(rows, keep, ("label", "confidence", "probabilities"))

@@ -34,7 +34,7 @@ class Inputs(TypedDict):
 
 
 @dataclass
-class Encoder:
+class Codecs:
     """`fit(rows)` learns, `inputs(rows)` encodes; `labels` encodes the labels."""
 
     options: ClassifyOptions
@@ -100,18 +100,18 @@ class Encoder:
         }
 
     @classmethod
-    def restored(cls, options: ClassifyOptions, assets: Mapping[str, str]) -> Encoder:
-        """The encoder that `assets` were taken from."""
+    def restored(cls, options: ClassifyOptions, assets: Mapping[str, str]) -> Codecs:
+        """The codecs that `assets` were taken from."""
         inputs: Inputs = stored(assets["inputs.json"], Inputs, "inputs.json")
         codecs: dict[str, Any] = {name: _codec(assets, name) for name in CODECS if f"{name}.json" in assets}
         channels, grams = tuple(inputs["channels"]), tuple(inputs["grams"])
-        encoder = cls(options, inputs["kind"], channels=channels, grams=grams, **codecs)
-        reads = encoder.scaler if encoder.kind == "sequences" else encoder.tokenizer
-        if reads is None or not encoder.classes or (encoder.scaler and len(encoder.scaler.shift) != len(channels)):
-            raise FileFormatError(f"the assets of a classifier of {encoder.kind!r:.20} do not fit each other")
+        fitted = cls(options, inputs["kind"], channels=channels, grams=grams, **codecs)
+        reads = fitted.scaler if fitted.kind == "sequences" else fitted.tokenizer
+        if reads is None or not fitted.classes or (fitted.scaler and len(fitted.scaler.shift) != len(channels)):
+            raise FileFormatError(f"the assets of a classifier of {fitted.kind!r:.20} do not fit each other")
         if len(grams) > 2 or min(grams, default=1) < 1:
             raise FileFormatError(f"inputs.json: there are at most two sorts of n-grams, not {grams!r:.60}")
-        return encoder
+        return fitted
 
 
 def _codec(assets: Mapping[str, str], name: str) -> Codec:
