@@ -11,7 +11,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from gatework.data.readers import infer_columns, infer_text, read_table
+from gatework.data.columns import infer_columns, infer_text
+from gatework.data.readers import read_table
 from gatework.data.sequences import check_sequences, read_sequences
 from gatework.errors import DataError, OptionError
 
@@ -151,7 +152,7 @@ def test_missing_files_columns_and_options_say_what_is_near(tmp_path):
     path = write(tmp_path / "reviews.csv", "review,mood\na b,c\n")
     with pytest.raises(DataError, match=r"no such file; did you mean 'reviews.csv'"):
         read_table(tmp_path / "review.csv")
-    with pytest.raises(DataError, match=r"it has review, mood; did you mean 'review'\? Then say text=review \(in a"):
+    with pytest.raises(DataError, match=r"it has review, mood; did you mean 'review'\? Then say text='review' \(in a"):
         infer_columns(read_table(path), text="reviw")
     with pytest.raises(DataError, match=r"name the one that is meant: label=COLUMN \(in a command: --set label=COL"):
         infer_columns(read_table(path), label="stars")
@@ -217,7 +218,7 @@ def test_bad_values_in_sequences_are_found_with_place():
     arrays = [np.zeros((3, 2)), np.array([[1, 2], [np.nan, 3]]), np.zeros((0, 2)), np.full((1, 2), np.inf)]
     found = check_sequences(read_sequences(arrays))
     messages = " ".join(finding.message for finding in found if finding.level == "error")
-    assert "sequence 2, step 2, 'channel 1': nan" in messages
+    assert "sequence 2, step 2, 'channel 1': NaN" in messages
     assert "sequence 4, step 1, 'channel 1': inf" in messages
     assert "sequence 3 has no steps" in messages
     assert [f.level for f in check_sequences(read_sequences(arrays[:2]), "interpolate")] == ["note"]

@@ -124,7 +124,7 @@ def test_names_that_read_like_none_are_told_and_can_be_none(tmp_path) -> None:
     (told,) = [each.message for each in found if "read like" in each.message]
     assert told.startswith(f"{path}, line 2, column 'label': 'NA', 'nan', 'null', 'None' read like missing labels")
     assert "taken for classes (4 such rows; the next: " in told and rows.labels.null_count() == 0
-    named = ClassifyOptions(no_label=tuple(told.rpartition("no_label=")[2].split(",")))
+    named = ClassifyOptions().with_settings([told.rpartition("--set ")[2].rstrip(")")])
     assert reading.read(str(path), named).labels.null_count() == 4
     left = reading.read(str(path), ClassifyOptions(no_label=named.no_label, bad_labels="skip"))
     assert set(left.labels) == {"up", "down"}

@@ -7,10 +7,12 @@ import zipfile
 import polars as pl
 import pytest
 
+from gatework.data.columns import infer_columns
 from gatework.data.panel import inspect_panel, read_panel, whole_names
-from gatework.data.readers import infer_columns, read_table
+from gatework.data.readers import read_table
 from gatework.data.sequences import read_sequences
 from gatework.errors import DataError, OptionError
+from gatework.tasks.classify import Classify, ClassifyOptions
 
 DAYS = [f"2024-01-{day:02}" for day in range(1, 31)]
 BODY = "date,y\n" + "".join(f"{day},{i}.5\n" for i, day in enumerate(DAYS))
@@ -132,13 +134,39 @@ def test_a_row_counter_is_neither_target_nor_channel(tmp_path, name) -> None:
     assert read_sequences(long).channels == ("v",)
 
 
-def test_a_guess_among_several_columns_is_told() -> None:
-    table = pl.DataFrame({"text": ["a b c"] * 8, "source": ["x", "y"] * 4, "polarity": [0, 0, 1, 1] * 2})
-    assert (
-        "but polarity would fit too: if one of them is meant, pass label=polarity"
-        in infer_columns(read_table(table))[2].notes[-1]
-    )
-    assert "fit too" not in infer_columns(read_table(table), label="source")[2].notes[-1]
+DATES = [f"2024-01-{day:02} 12:00:00" for day in (1, 2)] * 4
+WORDS = ["a b c d e f", "g h"] * 3 + ["i", "j"]
+COLUMNS = [  # columns, the text and the label that are taken, and words of each doubt
+    ({"text": WORDS, "source": ["x", "y"] * 4, "polarity": [0, 0, 1, 1] * 2}, "text", "source", ["label='polarity'"]),
+    ({"text": WORDS, "label": ["x", "y"] * 4, "topic": ["u", "v"] * 4}, "text", "label", []),
+    ({"when": DATES, "headline": WORDS, "kind": ["x", "y", "y", "x"] * 2}, "headline", "kind", []),
+    ({"day": DATES, "review": WORDS, "mood": ["x", "y", "z", "x"] * 2, "n": [*range(8)]}, "review", "mood", []),
+    ({"lead": WORDS, "story": WORDS[::-1], "class": ["x", "y"] * 4}, "lead", "class", ["text='story'"]),
+    ({"title": WORDS, "body": WORDS, "class": [0, 1] * 4}, "body", "class", ["text='title'"]),
+    ({"text": WORDS, "topic": [0, 1] * 4, "rating": [1, 2, 3, 4] * 2}, "text", "topic", ["label='rating'"]),
+    ({"Unnamed: 0": [*range(8)], "words": WORDS, "kind": [0, 1] * 4}, "words", "kind", []),
+]
+
+
+@pytest.mark.parametrize(("columns", "text", "label", "doubts"), COLUMNS)
+def test_a_guess_among_several_columns_is_a_warning(columns, text, label, doubts, tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    pl.DataFrame(columns).write_csv(path)
+    found = infer_columns(read_table(pl.DataFrame(columns)))
+    assert found[:2] == (text, label) and len(found[2].doubts) == len(doubts)
+    warned = [each.message for each in Classify(ClassifyOptions(kind="texts")).check(path) if each.level == "warning"]
+    warned = [each for each in warned if "would fit too" in each]
+    for told, words in zip(warned, doubts, strict=True):
+        assert f"pass {words} (in a command: " in told
+    assert not infer_columns(read_table(path), text, label)[2].doubts
+
+
+def test_sequences_prefer_the_words_that_are_called_like_a_label() -> None:
+    steps = {"id": [0, 0, 1, 1], "activity": ["u", "u", "v", "v"], "y": [1.0, 2.0, 3.0, 4.0]}
+    found = read_sequences(steps)
+    assert found.labels.to_list() == ["u", "v"] and found.channels == ("y",)
+    with pytest.raises(DataError, match="column 'activity': 'u' is not a number"):
+        read_sequences({**steps, "class": ["a", "a", "b", "b"]})
 
 
 def test_names_with_commas_are_names(tmp_path) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 from gatework.data.finding import Finding
 from gatework.data.given import value_of
 from gatework.data.numerals import ABSENT
+from gatework.data.suggest import COLUMN, setting
 
 Where = Callable[[int], str]
 LONG = 100_000
@@ -28,10 +29,10 @@ def check_labels(labels: pl.Series, column: str, where: Where, source: str) -> l
         text = f"{source}, column {column!r}: every row has the label {names[0]!r}; there is nothing to tell apart"
         found.append(Finding("error", f"{text}: add rows of another class or name another column", None, column))
     elif len(names) > 50 and len(names) > len(labels) / 2:
-        text = (
-            f"{source}, column {column!r}: {len(names)} different labels in {len(labels)} rows: is this an identifier?"
-        )
-        found.append(Finding("error", f"{text} Name the column of the label", None, column))
+        text = f"{source}, column {column!r}: {len(names)} different labels in {len(labels)} rows: are these "
+        text += "identifiers, or continuous numbers? A label is one of few; in a table it is named by "
+        text += setting("label", COLUMN)
+        found.append(Finding("error", text, None, column))
     rare = [name for name, size in zip(names, sizes, strict=True) if size < 2]
     if rare and len(names) > 1:
         text = f"{source}, column {column!r}: a single row has the label {', '.join(map(repr, rare[:5]))}"
@@ -46,7 +47,9 @@ def _look_absent(labels: pl.Series, column: str, where: Where) -> list[Finding]:
         return []
     names = labels.gather(rows).unique(maintain_order=True).to_list()
     what = f"{', '.join(map(repr, names))} read like missing labels, but are taken for classes"
-    return _listed("warning", rows, column, where, what, f"if there is no label, pass no_label={','.join(names)}")
+    return _listed(
+        "warning", rows, column, where, what, f"if there is no label, pass {setting('no_label', tuple(names))}"
+    )
 
 
 def check_absent(labels: pl.Series, known: list[str], part: str) -> list[Finding]:

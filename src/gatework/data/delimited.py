@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from gatework.data.files import COLUMNS, must_fit
+from gatework.data.suggest import setting
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -126,12 +127,15 @@ def _named(frame: pl.DataFrame, header: bool, first: tuple, source: str, place: 
     names = [str(cell or f"column_{i + 1}").strip() for i, cell in enumerate(first)]
     if header and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{source}, line 1: two columns are called {twice!r}; rename one, or pass header=False")
+        raise DataError(
+            f"{source}, line 1: two columns are called {twice!r}; rename one, or pass {setting('header', False)}"
+        )
     notes = (f"columns: {listed(names)}",) if header else (f"no header: columns are called {listed(frame.columns)}",)
     if header:
         frame = frame.slice(1).rename(dict(zip(frame.columns, names, strict=True)))
     if not frame.height:
-        raise DataError(f"{source} holds a header and no rows; add rows, or pass header=False if line 1 is data")
+        how = setting("header", False)
+        raise DataError(f"{source} holds a header and no rows; add rows, or if line 1 is data pass {how}")
     start = int(header)
     form = {"delimiter": delimiter, "header": header}
     return Table(frame, source, lambda row: place(row + start), notes, form)
@@ -239,8 +243,8 @@ def _uneven(bad: list[tuple[str, list[str]]], width: int, source: str) -> str:
     advice = "put quotes around a field that holds the delimiter" if len(fields) > width else "complete the line"
     return (
         f"{source}, {line}: {len(fields)} field(s) where the others have {width}: {shown!r}"
-        f"{more if len(bad) > 1 else ''}; {advice}, or pass bad_rows='skip' to leave such lines out"
-        f"{', bad_rows=join to append them to the row above' if len(fields) == 1 else ''}"
+        f"{more if len(bad) > 1 else ''}; {advice}, or to leave such lines out pass {setting('bad_rows', 'skip')}"
+        f"{', or to append them to the row above ' + setting('bad_rows', 'join') if len(fields) == 1 else ''}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatework.data.suggest import did_you_mean
+from gatework.data.suggest import did_you_mean, setting
 from gatework.errors import DataError
 
 COLUMNS = 20_000  # of a table, and channels of a sequence
@@ -116,7 +116,7 @@ def _marked(data: bytes) -> str:
 
 def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     if data.count(b"\0") > len(data) // 10:
-        return f"{source}: holds zero bytes: UTF-16 (try encoding='utf-16') or no text at all"
+        return f"{source}: holds zero bytes: UTF-16, or no text at all; try {setting('encoding', 'utf-16')}"
     start = data.rfind(b"\n", 0, error.start) + 1
     end = data.find(b"\n", error.start)
     line = data[start : len(data) if end < 0 else end]
@@ -126,7 +126,7 @@ def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     return (
         f"{source}, line {number}, character {error.start - start + 1}: "
         f"byte 0x{data[error.start]:02x} is not {error.encoding}; "
-        f"read as {guess} it says {near!r}: pass encoding={guess!r} (--set encoding={guess}) or save the file as UTF-8"
+        f"read as {guess} it says {near!r}: save the file as UTF-8, or pass {setting('encoding', guess)}"
     )
 
 

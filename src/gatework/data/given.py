@@ -49,7 +49,7 @@ def flat(values: Any, what: str) -> list[Any]:
         values = values.to_series()
     if isinstance(values, pl.Series):
         return values.to_list()
-    values = values.to_numpy() if hasattr(values, "to_numpy") else values
+    values = values.to_numpy() if hasattr(values, "to_numpy") else array_of(values)
     if not isinstance(values, np.ndarray):
         values = list(values)
         if not any(isinstance(value, np.ndarray | list | tuple) and len(value) == 1 for value in values):
@@ -61,6 +61,12 @@ def flat(values: Any, what: str) -> list[Any]:
         cure = ": of one column for each class, y.argmax(axis=1) gives the numbers" if what == "label" else ""
         raise DataError(f"the {what}s have the shape {values.shape}; give one {what} a row, as an array [n]{cure}")
     return values.tolist()
+
+
+def array_of(values: object) -> Any:
+    """An array of what says how to become one (a tensor, an xarray); frames, series and anything else as they are."""
+    framed = isinstance(values, pl.Series) or hasattr(values, "columns") or hasattr(values, "iloc")
+    return np.asarray(values) if hasattr(values, "__array__") and not framed else values
 
 
 def is_absent(value: object) -> bool:

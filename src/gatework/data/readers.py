@@ -16,6 +16,7 @@ import polars as pl
 from gatework.data.delimited import read_delimited
 from gatework.data.files import COLUMNS, believable, decode, in_memory, must_exist, must_fit, read_bytes, read_text
 from gatework.data.given import column_of
+from gatework.data.suggest import setting
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 from gatework.extras import explained
@@ -260,7 +261,7 @@ def _read_lines(text: str, source: str, kind: str | None) -> Table:
     if kind == "labelled" or (kind is None and _labelled(lines)):
         parts = lines.str.strip_chars_start().str.splitn(" ", 2).struct.rename_fields(["label", "text"]).struct.unnest()
         parts = parts.with_columns(pl.col("label").str.strip_prefix("__label__"), pl.col("text").fill_null(""))
-        note = "each line begins with its label (format 'labelled'; pass format='lines' if not)"
+        note = f"each line begins with its label; if not, pass {setting('format', 'lines')}"
         return Table(parts, source, place, (note,), {"format": "labelled"})
     return Table(lines.to_frame(), source, place, ("one text a line: column text",), {"format": "lines"})
 
@@ -295,99 +296,3 @@ def _read_folder(path: Path, encoding: str | None) -> Table:
     frame = pl.DataFrame({"label": [row[0] for row in rows], "text": [row[1] for row in rows]})
     note = "labels are the names of the folders" if folders else "labels are the names of the files, one text a line"
     return Table(frame, str(path), lambda row: rows[row][2], (note,))
-
-
-TEXT_NAMES = (
-    "text",
-    "review",
-    "sentence",
-    "message",
-    "content",
-    "question",
-    "body",
-    "comment",
-    "tweet",
-    "title",
-    "document",
-)
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "class",
-    "category",
-    "target",
-    "sentiment",
-    "topic",
-    "intent",
-    "y",
-    "tag",
-    "language",
-    "rating",
-)
-
-
-def infer_columns(table: Table, text: str | None = None, label: str | None = None) -> tuple[str, str, Table]:
-    """Names of the text column and the label column, and the table with a note on what was inferred.
-
-    A column's name decides, else its content: the text is the column with the longest average, the label that with the
-    fewest different values.
-    """
-    if text is not None:
-        _text_column(table, text)
-    if label is not None:
-        table.column(label, "label", _named_like(table, LABEL_NAMES, {text}) or "")
-    text = text or _named_like(table, TEXT_NAMES, {label}) or _longest(table, {label})
-    label = named = label or _named_like(table, LABEL_NAMES, {text})
-    label = label or _fewest(table, {text})
-    if label is None:
-        have = listed(table.columns)
-        raise DataError(
-            f"{table.source} has no column of labels beside {text!r} (columns: {have}); name one with label="
-        )
-    guessed = "" if named else _others(table, text, label)
-    return text, label, table.note(f"text is column {text!r}, label is column {label!r}{guessed}")
-
-
-def _others(table: Table, text: str, label: str) -> str:
-    """What else could be the label, where its column was guessed by what it holds."""
-    most = max(2 * table.column(label).n_unique(), 20)
-    others = [name for name in table.columns if name not in (text, label) and 1 < table.column(name).n_unique() <= most]
-    return f", but {listed(others)} would fit too: if one of them is meant, pass label={others[0]}" if others else ""
-
-
-def infer_text(table: Table, text: str | None = None) -> str:
-    """The text column of a table that need not have labels: the one training used, if it is there."""
-    if text is not None and text in table.columns:
-        return text
-    if text is not None and table.columns != ["text"]:
-        _text_column(table, text)
-    return _named_like(table, TEXT_NAMES, set()) or _longest(table, set())
-
-
-def _text_column(table: Table, name: str) -> None:
-    """Refuses a name that is not there, with the likeliest one in its place."""
-    if name not in table.columns:
-        table.column(name, "text", _named_like(table, TEXT_NAMES, set()) or _longest(table, set()))
-
-
-def _named_like(table: Table, names: tuple[str, ...], taken: set) -> str | None:
-    free = [name for name in table.columns if name not in taken]
-    lower = {name.lower().rpartition(".")[2]: name for name in free} | {name.lower(): name for name in free}
-    return next((lower[name] for name in names if name in lower), None)
-
-
-def _longest(table: Table, taken: set) -> str:
-    columns = [name for name in table.columns if name not in taken]
-    if not columns:
-        raise DataError(f"{table.source} has one column, {table.columns[0]!r}; a text column beside it is needed")
-    mean = {name: table.column(name).cast(pl.String).str.len_chars().mean() or 0 for name in columns}
-    return max(columns, key=lambda name: mean[name])
-
-
-def _fewest(table: Table, taken: set) -> str | None:
-    counts = {name: table.column(name).n_unique() for name in table.columns if name not in taken}
-    counts = {name: count for name, count in counts.items() if count > 1} or counts
-    return min(counts, key=lambda name: counts[name]) if counts else None
-
-
-__all__ = ["FORMATS", "infer_columns", "infer_text", "read_table"]

@@ -11,11 +11,13 @@ import numpy as np
 import polars as pl
 
 from gatework.data.arrays import described, matrices, nested, refuse_kinds, unstacked
+from gatework.data.columns import LABEL_NAMES
 from gatework.data.files import COLUMNS, in_memory, read_text
 from gatework.data.finding import Finding
 from gatework.data.given import given_labels, kind_of_names
 from gatework.data.ragged import Ragged
-from gatework.data.readers import LABEL_NAMES, Reading, read_table
+from gatework.data.readers import Reading, read_table
+from gatework.data.suggest import COLUMN, setting
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 
@@ -37,6 +39,7 @@ class Sequences:
     notes: tuple[str, ...] = ()
     ids: pl.Series | None = None
     label_type: str = "str"
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -88,12 +91,11 @@ def read_sequences(
         return from_arrays(rows, channels="last")
     source = unstacked(source)
     table = read_table(source, **reading)
-    id = id or _found(table, ID_NAMES)
+    id = id or _found(table.columns, ID_NAMES)
     if id is None:
         return _wide(table, label, labelled)
-    time = time or _found(table, TIME_NAMES)
-    words = [name for name in table.columns if name not in (id, time) and not numeric(table, name)]
-    return _long(table, id, time, label or (words[0] if words else _found(table, LABEL_NAMES)), labelled)
+    time = time or _found(table.columns, TIME_NAMES)
+    return _long(table, id, time, label or _label(table, {id, time}), labelled)
 
 
 def from_arrays(arrays: Sequence | np.ndarray, labels: object = None, channels: str | None = None) -> Sequences:
@@ -196,9 +198,16 @@ def numeric(table: Table, name: str) -> bool:
     return int(numbers.sum()) >= 0.9 * len(head)
 
 
-def _found(table: Table, names: tuple[str, ...]) -> str | None:
-    lower = {name.lower(): name for name in table.columns}
+def _found(columns: Sequence[str], names: tuple[str, ...]) -> str | None:
+    lower = {name.lower(): name for name in columns}
     return next((lower[name] for name in names if name in lower), None)
+
+
+def _label(table: Table, taken: set[str | None]) -> str | None:
+    """The column of words, of several the one that is called like a label; where there is none, a number so called."""
+    free = [name for name in table.columns if name not in taken]
+    words = [name for name in free if not numeric(table, name)]
+    return _found(words, LABEL_NAMES) or (words[0] if words else _found(free, LABEL_NAMES))
 
 
 def _long(table: Table, id: str, time: str | None, label: str | None, labelled: bool) -> Sequences:
@@ -208,7 +217,8 @@ def _long(table: Table, id: str, time: str | None, label: str | None, labelled: 
     ids = table.strings(id)
     if labelled and label is None:
         have = listed(table.columns)
-        raise DataError(f"{table.source} has no column that looks like a label (columns: {have}); name one with label=")
+        how = setting("label", COLUMN)
+        raise DataError(f"{table.source} has no column that looks like a label (columns: {have}); name one: {how}")
     channels = tuple(name for name in table.columns if name not in (id, time, label, counter))
     if not channels:
         raise DataError(f"{table.source} has no channel beside id {id!r}, time {time!r} and label {label!r}")
@@ -275,7 +285,7 @@ def _one_label(table: Table, label: str, ragged: Ragged, ids: pl.Series) -> pl.S
 def _wide(table: Table, label: str | None, labelled: bool) -> Sequences:
     """A sequence of one channel per row, as the UCR archive's .tsv: the label first, then the values."""
     free = [name for name in table.columns if name != table.counter]
-    label = label or _found(table, LABEL_NAMES) or (free[0] if labelled and free else None)
+    label = label or _found(table.columns, LABEL_NAMES) or (free[0] if labelled and free else None)
     steps = [name for name in table.columns if name not in (label, table.counter)]
     if not steps:
         have = listed(table.columns)
@@ -331,7 +341,8 @@ def _bad_value(sequences: Sequences, offsets: np.ndarray, at: np.ndarray, level:
     position, channel = int(at[0][0]), int(at[0][1])
     i = int(np.searchsorted(offsets, position, side="right")) - 1
     value = sequences.values.values[position, channel]
-    advice = "correct it" if np.isinf(value) else f"correct it or pass missing='interpolate' (missing is {missing!r})"
+    value = "NaN" if np.isnan(value) else value
+    advice = f"correct it or pass {setting('missing', 'interpolate')}" if value == "NaN" else "correct it"
     place = sequences.where(i, position - int(offsets[i]))
     text = f"{place}, {sequences.channels[channel]!r}: {value} ({len(at):,} such values); {advice}"
     return Finding(level, text, i, sequences.channels[channel])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ import polars as pl
 
 from gatework.data.given import kind_of_names
 from gatework.data.numerals import read_numbers
-from gatework.data.suggest import did_you_mean, nearest
+from gatework.data.suggest import COLUMN, did_you_mean, nearest, setting
 from gatework.errors import DataError
 
 
@@ -30,6 +29,8 @@ UNNAMED = re.compile(r"^(Unnamed: 0(\.\d+)?|column_1|)$")
 class Table:
     """Rows of a file or frame. `place(row)` is where row `row` (from 0) of the source stands: "line 17".
 
+    `notes` say how it was read, `doubts` what may have been read wrongly.
+
     Example: `Table(pl.DataFrame({"text": ["a", "b"]}), "a frame").where(1)` is "a frame, row 2".
     """
 
@@ -39,6 +40,7 @@ class Table:
     notes: tuple[str, ...] = ()
     format: dict = field(default_factory=dict)
     rows: np.ndarray | None = None
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.frame.height
@@ -79,9 +81,8 @@ class Table:
 
     def _advice(self, name: str, role: str, guess: str) -> str:
         near = did_you_mean(name, self.columns)
-        other = f"{role}={nearest(name, self.columns) or guess or 'COLUMN'}"
         opening = f"{near} Then say" if near else "; name the one that is meant:"
-        return f"{opening} {other} (in a command: --set {shlex.quote(other)})"
+        return f"{opening} {setting(role, nearest(name, self.columns) or guess or COLUMN)}"
 
     def strings(self, name: str) -> pl.Series:
         """A column as text; missing values stay null, whole floats lose their ".0"."""
@@ -134,6 +135,9 @@ class Table:
 
     def note(self, *notes: str) -> Table:
         return replace(self, notes=(*self.notes, *notes))
+
+    def doubt(self, *doubts: str) -> Table:
+        return replace(self, doubts=(*self.doubts, *doubts))
 
 
 def _whole(numbers: pl.Series) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import InputTags, Tags
 
 from gatework.errors import OptionError
 from gatework.tasks import jobs
@@ -23,6 +24,7 @@ from gatework.tasks.base import Source, Task
 from gatework.training.options import Options, known_names
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
+METHODS = frozenset({"transform"})  # options that scikit-learn would take for methods
 
 
 class Estimator(BaseEstimator):
@@ -32,10 +34,11 @@ class Estimator(BaseEstimator):
 
     `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator and its
     copies, unless `save` copies it. A pickle holds the model without the folder. `quiet` is true, as scikit-learn's
-    estimators are.
+    estimators are. An option with the name of one of scikit-learn's methods (`transform`) is read by `get_params`.
     """
 
     Task: ClassVar[type[Task]]
+    _reads: ClassVar[tuple[str, ...]] = ()  # what X may be, as scikit-learn's tags of inputs call it
     trained_: jobs.Trained
 
     def __init__(self, *, out: str | None = None, quiet: bool = True, **options: Any):
@@ -56,12 +59,25 @@ class Estimator(BaseEstimator):
         if hasattr(cls, "Task") and "__init__" not in vars(cls):
             cls.__init__ = _named_parameters(cls)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(_kept_as(name), value)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Every parameter by its name; none holds another estimator, so `deep` changes nothing."""
+        return {name: getattr(self, _kept_as(name)) for name in self._get_param_names()}
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = InputTags(**({"two_d_array": False} | dict.fromkeys(self._reads, True)))
+        return tags
+
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         return {field.name: field.default for field in dataclasses.fields(cls.Task.Options)}
 
     def _options(self) -> Options:
-        return self.Task.Options.of({name: getattr(self, name) for name in self._defaults()})
+        params = self.get_params()
+        return self.Task.Options.of({name: params[name] for name in self._defaults()})
 
     def _fit(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Self:
         """Trains and sets `trained_`."""
@@ -114,6 +130,11 @@ class Estimator(BaseEstimator):
     def _repr_html_(self) -> str:
         inner = self.trained_._repr_html_() if hasattr(self, "trained_") else "not fitted"
         return f"<div><code>{html.escape(repr(self))}</code><br>{inner}</div>"
+
+
+def _kept_as(name: str) -> str:
+    """The attribute that holds a parameter."""
+    return f"_{name}" if name in METHODS else name
 
 
 def _named_parameters(cls: type[Estimator]) -> Callable[..., None]:

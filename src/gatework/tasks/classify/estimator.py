@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 
 from gatework.data import readers
 from gatework.data.arrays import refuse_kinds
-from gatework.data.given import flat, given_texts
+from gatework.data.columns import infer_text
+from gatework.data.given import array_of, flat, given_texts
 from gatework.errors import DataError
 from gatework.tasks.base import Source
 from gatework.tasks.classify.task import Classify
@@ -33,6 +35,8 @@ class _Classifier(ClassifierMixin, Estimator):
         None, NaN, NaT and pandas' NA among y are rows without a label; see `bad_labels`.
         """
         if y is None:
+            if isinstance(X := rows_of(X), list | tuple | np.ndarray):
+                raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None: fit(X, y)")
             return self._fit(X)
         values, labels = self._inputs(X), flat(y, "label")
         if self._kind == "texts" and len(values) != len(labels):
@@ -41,7 +45,7 @@ class _Classifier(ClassifierMixin, Estimator):
 
     def _inputs(self, X: Source) -> Any:
         """The inputs of a frame or an iterator as a column, where labels are given beside them."""
-        return list(X) if isinstance(X, Iterator) else X
+        return rows_of(X)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -53,7 +57,7 @@ class _Classifier(ClassifierMixin, Estimator):
 
     def _judge(self, X: Source) -> tuple[np.ndarray, np.ndarray]:
         trained = self._fitted()
-        return trained.task.probabilities(trained.model, list(X) if isinstance(X, Iterator) else X)  # type: ignore[attr-defined]
+        return trained.task.probabilities(trained.model, rows_of(X))  # type: ignore[attr-defined]
 
     def predict_proba(self, X: Source) -> np.ndarray:
         """Probabilities [n, K]."""
@@ -71,6 +75,11 @@ class _Classifier(ClassifierMixin, Estimator):
         return float(np.average(right, weights=sample_weight))
 
 
+def rows_of(X: Source) -> Source:
+    """An iterator as a list, what can become an array as one; anything else as it is."""
+    return list(X) if isinstance(X, Iterator) else array_of(X)
+
+
 class TextClassifier(_Classifier):
     """Classifies texts.
 
@@ -81,13 +90,15 @@ class TextClassifier(_Classifier):
     frame that holds the labels too. `clone`, `cross_val_score` and grid searches work.
     """
 
+    _reads = ("string", "one_d_array")
+
     def _inputs(self, X: Source) -> Any:
         if isinstance(X, str | Path):
             raise DataError(f"X is {str(X)[:60]!r} and y is given: pass a list of texts, or the file alone: fit(path)")
         refuse_kinds(X)
         if isinstance(X, Mapping) or hasattr(X, "columns"):
             table = readers.read_table(X)
-            return table.strings(readers.infer_text(table, self.text))  # pyright: ignore[reportAttributeAccessIssue]
+            return table.strings(infer_text(table, self.text))  # pyright: ignore[reportAttributeAccessIssue]
         return given_texts(X)
 
 
@@ -104,3 +115,9 @@ class SequenceClassifier(_Classifier):
 
     _kind = "sequences"
     _values = "values"
+    _reads = ("two_d_array", "three_d_array")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.get_params()["missing"] == "interpolate"
+        return tags

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data import checks, readers
+from gatework.data.columns import TEXT_NAMES, infer_columns, infer_text
 from gatework.data.finding import Finding
 from gatework.data.given import aligned, given_texts
 from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, numeric, read_sequences
@@ -23,7 +24,10 @@ from gatework.tasks.classify.options import ClassifyOptions
 
 @dataclass(frozen=True)
 class Rows:
-    """What was read: `texts` or `sequences`, and the labels as strings (null where there is none)."""
+    """What was read: `texts` or `sequences`, and the labels as strings (null where there is none).
+
+    `notes` say how, `doubts` what may have been read wrongly.
+    """
 
     labels: pl.Series
     source: str
@@ -35,6 +39,7 @@ class Rows:
     label_column: str = "label"
     label_type: str = "str"
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,7 +116,7 @@ def _kind_of_table(table: Table, options: ClassifyOptions) -> str:
     """Sequences if all columns but one (the label) hold numbers and there is an id, or there are many such columns."""
     if options.id is not None:
         return "sequences"
-    if options.text is not None or any(name.lower() in readers.TEXT_NAMES for name in table.columns):
+    if options.text is not None or any(name.lower() in TEXT_NAMES for name in table.columns):
         return "texts"
     others = [name for name in table.columns if name not in (options.label, options.time)]
     words = [name for name in others if not numeric(table, name)]
@@ -128,9 +133,9 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         how["format"] = None  # new lines may come without labels; the reader sees it
     table = readers.read_table(source, **how)
     if labelled:
-        text, label, table = readers.infer_columns(table, options.text, options.label)
+        text, label, table = infer_columns(table, options.text, options.label)
     else:
-        text, label = readers.infer_text(table, options.text), options.label or "label"
+        text, label = infer_text(table, options.text), options.label or "label"
     has = label in table.columns and label != text
     labels = table.strings(label).str.strip_chars() if has else _no_labels(len(table))
     kind = table.kind(label) if has else "str"
@@ -145,6 +150,7 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         label,
         kind,
         table.notes,
+        table.doubts,
     )
 
 
@@ -157,8 +163,8 @@ def _is_pandas_series(source: Source) -> bool:
 
 
 def _read_sequences(source: Source, options: ClassifyOptions, labelled: bool) -> Rows:
-    columns = {"id": options.id, "time": options.time, "label": options.label}
-    how = {**columns, **reading(options), "channels": options.channels}
+    named = {"id": options.id, "time": options.time, "label": options.label}
+    how = {**named, **reading(options), "channels": options.channels}
     if isinstance(source, Mapping) and "values" in source:
         sequences = read_sequences(source["values"], labelled=False, **how)
         sequences = sequences.labelled(source.get("label", [None] * len(sequences)))
@@ -177,13 +183,15 @@ def _read_sequences(source: Source, options: ClassifyOptions, labelled: bool) ->
         options.label or "label",
         sequences.label_type,
         sequences.notes,
+        sequences.doubts,
     )
 
 
 def check_rows(rows: Rows, options: ClassifyOptions, known: list[str] | None = None) -> list[Finding]:
     """Faults of rows that are to be learned from (or, with the labels that are `known`, measured on)."""
     if known is None:
-        found = checks.check_labels(rows.labels, rows.label_column, rows.where, rows.source)
+        found = [Finding("warning", doubt) for doubt in rows.doubts]
+        found += checks.check_labels(rows.labels, rows.label_column, rows.where, rows.source)
     else:
         found = checks.check_unseen(rows.labels, known, rows.label_column, rows.where)
         absent = int(rows.labels.null_count())

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from gatework.data.arrays import refuse_kinds
+from gatework.data.given import given_texts
 from gatework.tasks.base import Source
 from gatework.tasks.estimator import Estimator
 from gatework.tasks.generate import Generate
@@ -21,6 +23,7 @@ class TextGenerator(Estimator):
     """
 
     Task = Generate
+    _reads = ("string", "one_d_array")
 
     def fit(self, X: str | Path | Sequence[str], y: None = None) -> Self:
         """Learns from a text, a list of texts, or the file of a `Path`."""
@@ -58,4 +61,7 @@ class TextGenerator(Estimator):
 def _texts(X: str | Path | Sequence[str]) -> Source:
     if isinstance(X, Path):
         return X
-    return [X] if isinstance(X, str) else list(X)
+    if isinstance(X, str):
+        return [X]
+    refuse_kinds(X)
+    return given_texts(X).fill_null("").to_list()
