@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -25,14 +26,18 @@ def validate(
     settings: jobs.Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train once per fold and measure each on its fold; series are cut at a rolling origin."""
+    """Train once per fold and measure each on its fold, beside simple methods; series are cut at a rolling origin."""
+    from gatework.commands.told import spoken_warnings
     from gatework.training.console import table
     from gatework.tuning import cross_validate
 
-    found = cross_validate(task, file, jobs.options(task, given, settings or [], {}), folds)
-    summary = {"metric": found.metric.name, "mean": found.mean, "spread": found.spread}
+    with spoken_warnings():
+        found = cross_validate(task, file, jobs.options(task, given, settings or [], {}), folds)
+    name, methods = found.metric.name, [asdict(each) for each in found.methods]
     if as_json:
-        typer.echo(json.dumps({**summary, "folds": found.folds}))
+        summary = {"metric": name, "mean": found.mean, "spread": found.spread, "folds": found.folds}
+        typer.echo(json.dumps({**summary, "methods": methods, "comparison": found.verdict.to_dict()}))
         return
     typer.echo(table({f"fold {number + 1}": row for number, row in enumerate(found.folds)}))
-    typer.echo(f"{found.metric.name}: mean {found.mean:.4f}, spread {found.spread:.4f} (standard deviation over folds)")
+    rows = {each.name: {f"mean {name}": each.mean, "spread": each.spread} for each in found.methods}
+    typer.echo(f"{table(rows)}\nspread: standard deviation over folds\n{found.verdict.text}")

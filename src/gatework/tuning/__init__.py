@@ -1,7 +1,8 @@
 """Search for settings: `gatework.tune` tries many, keeps the best, and says honestly what that was worth.
 
 space.py (what varies), study.py (the journal in the folder), evaluate.py (one training, or one for each fold),
-search.py (workers), finals.py (fresh seeds, comparison with the defaults), page.py, plots.py, words.py (tune.html).
+cross.py (folds, beside baselines), search.py (workers), finals.py (fresh seeds, comparison with the defaults),
+page.py, plots.py, words.py (tune.html).
 What a task's search varies stands in its own folder, in space.toml.
 """
 
@@ -9,4 +10,5 @@ from __future__ import annotations
 
 __all__ = ["cross_validate", "tune"]
 
-from gatework.tuning.entry import cross_validate, tune
+from gatework.tuning.cross import cross_validate
+from gatework.tuning.entry import tune

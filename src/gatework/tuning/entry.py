@@ -1,4 +1,4 @@
-"""`gatework.tune` and `gatework.cross_validate`: what the command line calls too."""
+"""`gatework.tune`: what the command line calls too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from gatework import report, tasks
 from gatework.errors import OptionError
 from gatework.tasks import jobs
-from gatework.tasks.base import Metric, Round, Source, Task
+from gatework.tasks.base import Round, Source, Task
 from gatework.tasks.origin import fingerprint
 from gatework.training import locks
 from gatework.training.environment import contained
@@ -26,7 +26,7 @@ from gatework.training.run import CONFIG, RESULTS, Run
 from gatework.tuning import finals, page, search, words
 from gatework.tuning import space as spaces
 from gatework.tuning import study as studies
-from gatework.tuning.evaluate import Evaluator, make_rounds, mean_and_spread
+from gatework.tuning.evaluate import Evaluator, make_rounds
 from gatework.tuning.search import Search
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def tune(
     """
     kind = tasks.get(task) if isinstance(task, str) else task
     _check(trials, minutes, workers, sampler, pruner, seeds)
-    base, given = _base(kind, options)
+    base, given = base_options(kind, options)
     if base.threads:
         torch.set_num_threads(base.threads)
     data = Round(source, valid, test)
@@ -154,7 +154,9 @@ def _check(trials: int | None, minutes: float | None, workers: int, sampler: str
         raise OptionError(f"minutes={minutes}: give a time above 0")
 
 
-def _base(kind: type[Task], options: Mapping[str, Any] | TrainingOptions | None) -> tuple[TrainingOptions, set[str]]:
+def base_options(
+    kind: type[Task], options: Mapping[str, Any] | TrainingOptions | None
+) -> tuple[TrainingOptions, set[str]]:
     """The options of every trial, and the names of those that were given."""
     if isinstance(options, TrainingOptions):
         fields = dataclasses.fields(options)
@@ -271,41 +273,3 @@ def _written(plan: Search, study: optuna.Study, run: Run | None, interrupted: bo
     )
     options = finals.options_of(plan, best)
     return Tuned(plan.folder, study, options, changed, verdict, found, run, interrupted, rows)
-
-
-# -- cross-validation ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class CrossValidated:
-    """The metrics of each fold, and the mean and spread of the watched one."""
-
-    metric: Metric
-    folds: list[dict[str, float]]
-    mean: float
-    spread: float | None
-
-
-def cross_validate(
-    task: str | type[Task],
-    source: Source,
-    options: Mapping[str, Any] | TrainingOptions | None = None,
-    folds: int = 5,
-) -> CrossValidated:
-    """How good settings are on data they did not learn from, and how far that varies: every row is tested once.
-
-        found = gatework.cross_validate(task, "reviews.csv", {"epochs": 5}, folds=5)
-        found.mean, found.spread, found.folds[0]["accuracy"]
-
-    How rows are divided is the task's choice (`Task.rounds`). The rows of a fold both choose the best weights and
-    measure them, so the numbers are slightly optimistic.
-
-    Raises: OptionError for fewer than 2 folds or too few rows; DataError for bad data.
-    """
-    kind = tasks.get(task) if isinstance(task, str) else task
-    base, _ = _base(kind, options)
-    whole = Evaluator(kind, [Round(source)]).ready(base).task
-    rounds = make_rounds(whole, source, folds)
-    evaluator = Evaluator(kind, rounds)
-    rows = [evaluator.fit(base, number).valid for number in range(len(rounds))]
-    return CrossValidated(whole.metric, rows, *mean_and_spread(rows, whole.metric))
