@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import pickle
+import warnings
 from copy import deepcopy
 from typing import Any
 
@@ -33,6 +34,7 @@ from gatework.tasks.classify import (
     TextClassifier,
     baselines,
     measures,
+    seen,
     wide,
 )
 from gatework.tasks.classify.examples import Examples, make_batch
@@ -130,6 +132,46 @@ def test_losses_are_their_formulas():
     torch.testing.assert_close(cross_entropy(logits, labels, None, 0.0, 2.0), (-((1 - p) ** 2) * p.log()).mean())
     weights = class_weights(np.array([0, 0, 0, 1]), 2)
     torch.testing.assert_close(weights, torch.tensor([4 / 6, 2.0]))
+
+
+def test_classes_that_are_hardly_found_get_a_hint():
+    labels = np.repeat([0, 1, 2], [60, 30, 4])
+    table = measures.class_table(np.where(np.arange(94) == 61, 1, 0), labels, ["a", "b", "c"])
+    (hint,) = measures.missed_hint(table, weighed=False)
+    assert hint["what"] == "Hardly found (recall): 'b' 3.3% of 30 rows"  # of four rows nothing is said
+    assert hint["setting"] == "--set class_weights=balanced" and "tune_threshold" in hint["advice"]
+    ClassifyOptions().with_settings([hint["setting"].removeprefix("--set ")])
+    assert measures.missed_hint(table, weighed=True)[0]["setting"] == ""
+    assert not measures.missed_hint(measures.class_table(labels, labels, ["a", "b", "c"]), weighed=False)
+
+
+def test_texts_that_are_cut_and_texts_that_were_learned_are_counted(tmp_path):
+    rows = {"text": [f"t{i} {'up' if i % 2 else 'down'}" + " x" * (i % 3) for i in range(60)], "label": [0, 1] * 30}
+    options = ClassifyOptions(epochs=1, hidden_size=2, embedding_size=2, max_length=4, subwords=0, threads=1)
+    trained = jobs.train(Classify(options), rows, out=tmp_path / "run", quiet=True)
+    assert not trained.run.config["data"]["warnings"]
+    long = {"text": [*rows["text"][:20], "a b c d e"], "label": [0, 1] * 10 + [1]}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trained.evaluate(long)
+    cut, known = (str(each.message) for each in told)
+    assert cut.startswith("1 of 21 texts are longer than max_length (4 units): the network reads the first 3 and the ")
+    learned = int(np.isin(seen.numbers(pl.Series(long["text"])), trained.task.seen).sum())
+    assert known.startswith(f"{learned} of 21 rows") and 0 < learned < 21
+    with pytest.warns(UserWarning, match="1 of 21 texts are longer"):
+        jobs.load(tmp_path / "run").predict(long["text"])
+    again = jobs.load(tmp_path / "run").task.seen
+    assert again.tolist() == trained.task.seen.tolist()
+    found = Classify(options).check({**rows, "text": [f"{text} a b" for text in rows["text"]]})
+    assert any(each.level == "warning" and "texts are longer than max_length" in each.message for each in found)
+
+
+def test_parts_of_one_file_are_checked_once(tmp_path):
+    rows = {"text": [f"t{i} {i % 2}" for i in range(60)], "label": [0, 1] * 30}
+    task = Classify(ClassifyOptions(epochs=0, hidden_size=2))
+    task.prepare({**rows, "text": ["", *rows["text"][1:]]})
+    told = [each.message for each in task.found]
+    assert len(set(told)) == len(told) and sum("the text is empty" in each for each in told) == 1
 
 
 def test_the_decision_finds_rare_classes():
@@ -423,6 +465,7 @@ def test_options_that_do_not_fit_are_refused():
         {"layers": 2, "recurrent_dropout": 0.2, "label_smoothing": 0.1, "max_length": 4},
     ],
 )
+@pytest.mark.filterwarnings("ignore:.* texts are longer than max_length")
 def test_every_option_trains_and_comes_back(reviews, tmp_path, options):
     run = jobs.train(Classify(ClassifyOptions(**SMALL, **options)), reviews, out=tmp_path / "run", quiet=True)
     results = run.run.results()
@@ -535,7 +578,7 @@ def test_sequences_of_any_length_and_labels_of_any_type_are_learned():
     assert scores.min() > 0.8  # both channels look alike; only their order in time tells
     model.fit(rows, labels)
     assert model.predict(rows).dtype.kind == "i"
-    with pytest.raises(DataError, match="sequence 1, step 2, 'channel 2': nan"):
+    with pytest.raises(DataError, match="sequence 1, step 2, 'channel 2': NaN"):
         model.predict([np.array([[0.0, 1.0], [1.0, np.nan]])])
     with pytest.raises(DataError, match="trained on channel 1, channel 2"):
         model.predict([np.zeros((4, 3))])
@@ -590,6 +633,7 @@ def test_the_command_line_checks_trains_predicts_and_refuses(reviews, tmp_path):
         jobs.load(run, "generate")
 
 
+@pytest.mark.filterwarnings("ignore:.* hold a text that the model learned from")
 def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys):
     path, out = tmp_path / "new.csv", tmp_path / "answers.csv"
     path.write_bytes("id,Text,label\n7,café good,x\n8,,y\n".encode("cp1252"))
@@ -597,7 +641,7 @@ def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys)
     for command in ("predict", "evaluate"):
         asked = called(command, trained.run.path, path, "--set", "encoding=cp1252")
         assert asked.exit_code == 2
-        assert "it has id, Text, label; name the one that is meant: text=Text (in a command: --set" in asked.stderr
+        assert "it has id, Text, label; name the one that is meant: text='Text' (in a command: --set" in asked.stderr
     done = called("predict", trained.run.path, path, *reading, "--keep", "id,label", "--out", out)
     assert done.exit_code == 0, done.output
     assert "line 3 without text" in done.output
@@ -628,6 +672,7 @@ def test_an_evaluation_on_what_was_learned_says_so(trained, reviews, tmp_path):
     assert jobs.LEARNED not in new.output + (tmp_path / "new.html").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:.* hold a text that the model learned from")
 def test_rows_with_bad_labels_are_left_out_when_asked(trained, reviews, tmp_path):
     path = tmp_path / "some.csv"
     path.write_text(reviews.read_text() + "no label,\nof another,neutral\n")

@@ -217,7 +217,7 @@ def test_checks_of_labels():
     )
     assert "one row" in messages(checks.check_labels(pl.Series(["a"]), "m", where, "x"), "error")
     names = pl.Series([str(i) for i in range(99)])
-    assert "is this an identifier" in messages(checks.check_labels(names, "m", where, "x"), "error")
+    assert "are these identifiers, or" in messages(checks.check_labels(names, "m", where, "x"), "error")
 
 
 def test_checks_of_texts_and_parts():

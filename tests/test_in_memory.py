@@ -62,6 +62,7 @@ def test_rows_without_a_label_are_refused_or_left_out(make, X, kind) -> None:
 LABELS = {"int": [3, 10], "bool": [False, True], "float": [0.5, 2.0], "str": ["07", "8"]}
 
 
+@pytest.mark.filterwarnings("ignore:.* hold a text that the model learned from")
 @pytest.mark.parametrize("kind", LABELS)
 @pytest.mark.parametrize("source", ["frame", "polars", "file", "X and y"])
 @pytest.mark.parametrize("what", ["texts", "sequences"])
@@ -108,6 +109,7 @@ def test_labels_that_write_the_same_value_otherwise() -> None:
     assert aligned(pl.Series(["a"]), ["A"]).to_list() == ["a"]
 
 
+@pytest.mark.filterwarnings("ignore:.* hold a text that the model learned from")
 def test_other_files_may_write_the_labels_otherwise(tmp_path) -> None:
     path, other = tmp_path / "train.csv", tmp_path / "later.csv"
     pd.DataFrame({"text": TEXTS, "label": NUMBERS}).to_csv(path, index=False)

@@ -43,6 +43,11 @@ def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
+def by_level(findings: list[Finding]) -> dict[str, list[str]]:
+    """The messages of notes and of warnings, each once, for what is said of a run's data."""
+    return {f"{level}s": list(dict.fromkeys(f.message for f in findings if f.level == level)) for level in LEVELS[1:]}
+
+
 def refuse(findings: list[Finding]) -> None:
     """Raises one DataError that holds every finding of level "error"."""
     errors = [finding.message for finding in findings if finding.level == "error"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRIME = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(29)
+SLICE = 1_000  # rows of features that are brought to length 1 at once
 
 
 class Block(NamedTuple):
@@ -92,6 +93,7 @@ class Bag:
 
         fitted = zip(blocks, self.keys, self.weights, strict=True)
         parts = [_tfidf(block, keys, weights) for block, keys, weights in fitted]
+        blocks.clear()  # counts and features of many texts need not stand beside each other
         return sparse.csr_matrix(sparse.hstack(parts, format="csr", dtype=np.float32))
 
 
@@ -166,12 +168,21 @@ def _tfidf(block: Block, keys: np.ndarray, weights: np.ndarray) -> csr_matrix:
     from scipy import sparse
 
     counts, count = block.counts, len(block.counts.indptr) - 1
-    place = np.searchsorted(keys, block.keys).clip(0, max(len(keys) - 1, 0))
+    place = np.searchsorted(keys, block.keys).clip(0, max(len(keys) - 1, 0)).astype(np.int32)
     known = keys[place] == block.keys if len(keys) else np.zeros(len(block.keys), bool)
     there = known[counts.indices]
-    columns = place[counts.indices[there]].astype(np.int32)
+    columns = place[counts.indices[there]]
     offsets = np.concatenate([[0], np.cumsum(there)])[counts.indptr]
-    values = (1 + np.log(counts.data[there])) * weights[columns]
-    lengths = np.sqrt(np.bincount(Ragged(columns, offsets).owners, values**2, minlength=count))
-    values = (values / np.repeat(lengths, np.diff(offsets))).astype(np.float32)
+    values = np.log(counts.data[there], dtype=np.float32)
+    values += 1
+    values *= weights[columns]
+    for start in range(0, count, SLICE):
+        _to_length_1(values, offsets[start : start + SLICE + 1])
     return sparse.csr_matrix((values, columns, offsets), (count, len(keys)))
+
+
+def _to_length_1(values: np.ndarray, offsets: np.ndarray) -> None:
+    """Divides some rows of a sparse matrix, in place, by their Euclidean lengths."""
+    mine, owners = values[offsets[0] : offsets[-1]], np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    lengths = np.sqrt(np.bincount(owners, mine.astype(np.float64) ** 2, minlength=len(offsets) - 1))
+    mine /= lengths[owners]

@@ -37,6 +37,12 @@ class Ragged:
     def from_lengths(cls, values: np.ndarray, lengths: Sequence[int] | np.ndarray) -> Ragged:
         return cls(values, np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The sequences of several, one after another."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls.from_lengths(np.concatenate([part.values for part in parts]), lengths)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

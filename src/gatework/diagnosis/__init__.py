@@ -98,9 +98,10 @@ def diagnose(run: str | Path | Trained | Estimator, source: Source | None = None
     trained = opened(run)
     options, history = trained.run.options, trained.run.history()
     usual = type(trained.task.options)().to_dict()
-    standing = findings.of_standing(results_of(trained.run), options, usual)
+    results = results_of(trained.run)
+    standing = findings.of_standing(results, options, usual)
     curves = [each for each in findings.of_curves(history, options, usual) if not standing or each.level != "good"]
-    found = [*standing, *curves, *findings.of_norms(history, options, usual)]
+    found = [*standing, *findings.of_hints(results), *curves, *findings.of_norms(history, options, usual)]
     examples, data = examples_of(trained, source)
     gradients, parameters, gates = ({}, {}, []) if examples is None else measured(trained, examples)
     found += (

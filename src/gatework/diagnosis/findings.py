@@ -59,6 +59,11 @@ def of_standing(results: Mapping[str, Any], options: Mapping[str, Any], usual: M
     return []
 
 
+def of_hints(results: Mapping[str, Any]) -> list[Finding]:
+    """What the task itself sees in its results (see `Task.sections`)."""
+    return [Finding("hint", **each) for each in (results.get("sections") or {}).get("hints") or []]
+
+
 def _as_usual(options: Mapping[str, Any], usual: Mapping[str, Any], otherwise: str) -> tuple[str, str]:
     """Defaults in place of settings that are far from them; `otherwise` where none is."""
     odd = [name for name in UNUSUAL if _far(name, options, usual)]

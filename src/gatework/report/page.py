@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "this model"
 MOST_COUNTS = 30  # names whose counts are drawn
-SHOWN = {"notes", "source", "sha256", "train_sha256"}  # facts of the data with a place of their own
+SHOWN = {"notes", "warnings", "source", "sha256", "train_sha256"}  # facts of the data with a place of their own
 
 
 def installed(name: str) -> type[Task]:
@@ -81,7 +81,7 @@ class Report:
             "data": self.facts(),
             "origin": (str(data["source"]), str(data["sha256"])),
             "counts": {title: counted(data[key]) for key, title in self.own.counts.items() if data.get(key)},
-            "notes": data.get("notes") or [],
+            "notes": [*(data.get("warnings") or []), *(data.get("notes") or [])],
             "gap": words.gap(results["history"], results),
             "course": course,
             "epochs": words.epochs(course.get("epochs", 0), results["history"]),

@@ -167,6 +167,10 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     def examples(self, source: Source) -> Examples:
         """New data, encoded with what `prepare` or `restore` set."""
 
+    def caution(self, examples: Examples) -> str:
+        """What makes a measurement on new data flatter, in a sentence: examples that were learned; "" where nothing."""
+        return ""
+
     def assets(self) -> dict[str, str]:
         """File name -> text of all that the run folder must keep besides options and weights."""
         return {}
@@ -272,7 +276,8 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     # -- pages ------------------------------------------------------------------------------------------------
 
     def sections(self, model: Model, parts: Parts[Examples]) -> dict[str, Any]:
-        """What only this task's report shows: confusion matrix, samples, worst errors; JSON-able."""
+        """What only this task's report shows: confusion matrix, samples, worst errors; JSON-able. "hints", a list of
+        {"what", "advice", "setting"}, are told by `diagnose` too."""
         return {}
 
     def facts(self, parts: Parts[Examples]) -> dict[str, Any]:

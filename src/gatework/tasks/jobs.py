@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from gatework.tasks.origin import learned_from, named, origin
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
-from gatework.training.console import watcher
+from gatework.training.console import waiting, watcher
 from gatework.training.environment import contained
 from gatework.training.finder import find_rate
 from gatework.training.learner import Shard
@@ -57,12 +58,12 @@ class Trained:
     @torch.no_grad()
     def evaluate(self, source: Source) -> dict[str, float]:
         """The task's metrics on other data."""
-        return self._measured(self.task.examples(source))
+        return self._measured(self._examples(source)[0])
 
     @torch.no_grad()
     def assessed(self, source: Source) -> dict[str, Any]:
         """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
-        examples = self.task.examples(source)
+        examples, caution = self._examples(source)
         contenders = [*self.task.contenders(self.model, examples), *self.task.simple(examples)]
         judged = Contest.of(self.task, contenders, examples, Path(named(source)).name).verdict
         return {
@@ -73,9 +74,18 @@ class Trained:
             "valid": None,
             "test": contenders[0].metrics | self.task.final_measures(self.model, examples),
             **_standing(contenders, judged),
-            "caution": LEARNED if self.learned_from(source) else "",
+            "caution": caution,
             "sections": self.task.sections(self.model, Parts(None, None, examples)),
         }
+
+    def _examples(self, source: Source) -> tuple[Any, str]:
+        """New data, and what makes a measurement on it flatter; of examples that were learned a warning tells."""
+        examples = self.task.examples(source)
+        if self.learned_from(source):
+            return examples, LEARNED
+        if caution := self.task.caution(examples):
+            warnings.warn(caution, stacklevel=4)
+        return examples, caution
 
     def learned_from(self, source: Source) -> bool:
         """Whether this is the data of the training itself, so that figures on it say little of new data."""
@@ -124,9 +134,10 @@ def train(
         if task.options.threads:
             torch.set_num_threads(task.options.threads)
         torch.manual_seed(task.options.seed)
-        parts = task.prepare(source, valid, test)
-        data = {**origin(source, valid, test), **task.facts(parts)}
+        with waiting("reading the data", quiet or shard.rank > 0):
+            parts = task.prepare(source, valid, test)
         model = task.build()
+        data = {**origin(source, valid, test), **task.facts(parts)}  # after `build`, which may have something to tell
         if task.options.find_rate:
             _use_found_rate(task, parts, model, Run.open(out) if resume else None)
         run = _open_run(task, out, data, resume, shard)
@@ -138,7 +149,8 @@ def train(
                 trainer.restore(*run.state())
         trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
         if shard.rank == 0 and not trained.interrupted:
-            run.write_results(_results(trainer, trained, parts))
+            with waiting("measuring the model, its parts and simple methods", quiet):
+                run.write_results(_results(trainer, trained, parts))
         return trained
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gatework.training.callbacks import Callback
@@ -49,16 +50,35 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
     return f"{epoch}  {losses}valid {measured}  {row['seconds']:.0f} s{best}"
 
 
+@contextmanager
+def waiting(text: str, quiet: bool = False) -> Iterator[None]:
+    """Says what takes a while: a bar on a terminal, which goes with what it was there for; a line elsewhere."""
+    if quiet or in_notebook() or not sys.stderr.isatty():
+        if not quiet:
+            print(f"{text} ...", file=sys.stderr, flush=True)
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(text, total=None)
+        yield
+
+
 class Events(Callback):
-    """Tells what was noted of the data before the first step, and what the guard has to say as soon as it says it."""
+    """Tells what was found in the data before the first step, and what the guard has to say as soon as it says it."""
 
     def __init__(self) -> None:
         self.told = 0
 
     def started(self, trainer: Trainer) -> None:
         self.told = len(trainer.progress.events)
-        for note in (trainer.run.config["data"].get("notes") or []) if trainer.run else []:
-            self.say(f"note: {note}")
+        found = trainer.run.config["data"] if trainer.run else {}
+        for level in ("note", "warning"):
+            for message in found.get(f"{level}s") or []:
+                self.say(f"{level}: {message}")
 
     def stepped(self, trainer: Trainer) -> None:
         for event in trainer.progress.events[self.told :]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import polars as pl
 
+from gatework.data.batching import pieces
 from gatework.data.codecs import BytePairs, Characters, Codec, Labels, Scaler, TextCodec, from_json
 from gatework.data.codecs.numbers import fill_missing
 from gatework.data.codecs.words import Words
@@ -33,6 +34,15 @@ class Inputs(TypedDict):
     grams: list[int]
 
 
+class Encoded(NamedTuple):
+    """Rows as numbers: ids int32 [N] (rows of `words`, where there is such a table) or scaled channels float32 [N, C];
+    `cut` of them were longer than `max_length`."""
+
+    inputs: Ragged
+    words: WordTable | None = None
+    cut: int = 0
+
+
 @dataclass
 class Codecs:
     """`fit(rows)` learns, `inputs(rows)` encodes; `labels` encodes the labels."""
@@ -45,7 +55,7 @@ class Codecs:
     channels: tuple[str, ...] = ()
     grams: tuple[int, ...] = field(default=())
 
-    def fit(self, rows: Rows) -> tuple[Ragged, WordTable | None]:
+    def fit(self, rows: Rows) -> Encoded:
         """Learns from training rows and gives their inputs."""
         if rows.sequences is not None:
             self.channels = rows.sequences.channels
@@ -54,7 +64,7 @@ class Codecs:
         self.tokenizer = make_tokenizer(self.options)
         if self.by_pieces and isinstance(self.tokenizer, Words):
             return self._with_pieces(self.tokenizer, *self.tokenizer.fit_distinct(_texts(rows)))
-        return self._cut(self.tokenizer.fit_encode(_texts(rows))), None
+        return self._cut(self.tokenizer.fit_encode(_texts(rows)))
 
     @property
     def classes(self) -> list[str]:
@@ -66,29 +76,44 @@ class Codecs:
         """Whether words are encoded with their character n-grams."""
         return self.options.subwords > 0 and isinstance(self.tokenizer, Words)
 
-    def inputs(self, rows: Rows) -> tuple[Ragged, WordTable | None]:
-        """Ids int32 [N] and, for words with pieces, the table that they number; or scaled channels float32 [N, C]."""
-        if self.by_pieces and isinstance(self.tokenizer, Words):
-            return self._with_pieces(self.tokenizer, *self.tokenizer.distinct(_texts(rows)))
+    def inputs(self, rows: Rows) -> Encoded:
+        """Rows encoded with what `fit` learned; texts in pieces, so that memory holds the words of some at a time."""
         if self.tokenizer is not None:
-            return self._cut(self.tokenizer.encode(_texts(rows))), None
+            texts = _texts(rows)
+            return joined([self._of_texts(texts[piece]) for piece in pieces(texts)])
         assert self.scaler is not None and rows.sequences is not None
         sequences = rows.sequences
         if len(sequences.channels) != len(self.channels):
             have, want = ", ".join(sequences.channels), ", ".join(self.channels)
             raise DataError(f"{sequences.source} has the channels {have}; this model was trained on {want}")
         filled = fill_missing(sequences.values, np.array(self.scaler.shift, np.float32))
-        return Ragged(self.scaler.encode(filled.values), filled.offsets), None
+        return Encoded(Ragged(self.scaler.encode(filled.values), filled.offsets))
 
-    def _with_pieces(self, codec: Words, numbers: Ragged, words: list[str]) -> tuple[Ragged, WordTable]:
+    def _of_texts(self, texts: pl.Series) -> Encoded:
+        assert self.tokenizer is not None
+        if self.by_pieces and isinstance(self.tokenizer, Words):
+            return self._with_pieces(self.tokenizer, *self.tokenizer.distinct(texts))
+        return self._cut(self.tokenizer.encode(texts))
+
+    def _with_pieces(self, codec: Words, numbers: Ragged, words: list[str]) -> Encoded:
         """Numbers of words [N], and what each of the words is: its id and the buckets of its pieces."""
         keys = character_grams(words, *PIECES)
-        pieces = Ragged((keys.values % np.uint64(self.options.subwords)).astype(np.int32), keys.offsets)
-        return self._cut(numbers), WordTable(codec.numbers(words), pieces)
+        buckets = Ragged((keys.values % np.uint64(self.options.subwords)).astype(np.int32), keys.offsets)
+        return self._cut(numbers)._replace(words=WordTable(codec.numbers(words), buckets))
 
-    def _cut(self, ids: Ragged) -> Ragged:
-        tail = self.options.max_length // 4
-        return ids.truncate(self.options.max_length - tail, tail)
+    def _cut(self, ids: Ragged) -> Encoded:
+        most = self.options.max_length
+        tail = most // 4
+        return Encoded(ids.truncate(most - tail, tail), cut=int((ids.lengths > most).sum()))
+
+    def told_cut(self, cut: int, rows: int) -> str:
+        """What is said where texts are longer than what the network reads; "" where none is."""
+        most = self.options.max_length
+        if not cut:
+            return ""
+        ends = f"the first {most - most // 4:,} and the last {most // 4:,} units"
+        long = f"{cut:,} of {rows:,} texts are longer than max_length ({most:,} units)"
+        return f"{long}: the network reads {ends} of each"
 
     def assets(self) -> dict[str, str]:
         """The codecs, and what else is needed to encode as in training."""
@@ -112,6 +137,18 @@ class Codecs:
         if len(grams) > 2 or min(grams, default=1) < 1:
             raise FileFormatError(f"inputs.json: there are at most two sorts of n-grams, not {grams!r:.60}")
         return fitted
+
+
+def joined(parts: list[Encoded]) -> Encoded:
+    """Parts one after another; those with tables of words number the joined table."""
+    tables = [part.words for part in parts if part.words is not None]
+    inputs, cut = [part.inputs for part in parts], sum(part.cut for part in parts)
+    if not tables:
+        return Encoded(Ragged.joined(inputs), cut=cut)
+    first = np.cumsum([0, *(len(table.ids) for table in tables)])
+    shifted = [Ragged(ids.values + at, ids.offsets) for ids, at in zip(inputs, first.astype(np.int32), strict=False)]
+    words = WordTable(np.concatenate([each.ids for each in tables]), Ragged.joined([each.pieces for each in tables]))
+    return Encoded(Ragged.joined(shifted), words, cut)
 
 
 def _codec(assets: Mapping[str, str], name: str) -> Codec:

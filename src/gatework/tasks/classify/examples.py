@@ -30,7 +30,8 @@ class WordTable(NamedTuple):
 @dataclass(frozen=True)
 class Examples:
     """n texts or sequences: `inputs` int32 ids [N] (rows of `words`, where there is such a table) or float32 channels
-    [N, C]; `labels` [n], -1 where there is none; `offsets` [n, K], logits of the n-gram model; `texts` as read."""
+    [N, C]; `labels` [n], -1 where there is none; `offsets` [n, K], logits of the n-gram model; `texts` as read,
+    `cut` of them longer than what is in `inputs`."""
 
     inputs: Ragged
     labels: np.ndarray
@@ -38,6 +39,7 @@ class Examples:
     texts: pl.Series | None = None
     offsets: np.ndarray | None = None
     words: WordTable | None = None
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -15,6 +15,7 @@ from gatework.data.finding import refuse
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
+from gatework.tasks.classify.codecs import Encoded
 from gatework.tasks.classify.examples import Examples, make_batch
 from gatework.tasks.classify.options import ClassifyExplaining
 from gatework.tasks.classify.shares import NGrams
@@ -61,9 +62,9 @@ class Classified(Subject):
         self.exact, self.linear = {}, {}
         self.wanted = target
 
-    def settle(self, inputs: Ragged, words: Any) -> None:
+    def settle(self, encoded: Encoded) -> None:
         """The encoded row, the outputs, and which of them is explained."""
-        self.row = Examples(inputs, np.array([-1]), lambda row: self.source, words=words)
+        self.row = Examples(encoded.inputs, np.array([-1]), lambda row: self.source, words=encoded.words)
         self.batch = make_batch(self.row, np.zeros(1, np.int64))[0]
         self.outputs = self.whole()
         chosen = int((self.outputs + self.model.decision.numpy()).argmax())
@@ -106,7 +107,7 @@ class Text(Classified):
             raise DataError(f"{source} holds no word that the model could read: {text!r}; give a text with words")
         self.steps = self.units.tokens
         self.grams = NGrams.of(trained, self.units)
-        self.settle(*self.classifier.codecs.inputs(reading.read([text], self.classifier.options, labelled=False)))
+        self.settle(self.classifier.codecs.inputs(reading.read([text], self.classifier.options, labelled=False)))
         self.entry = given_to(self.model.recurrent, lambda: self.model(self.batch))
         unknown = self.model.embedding.weight[UNKNOWN].detach()
         self.baseline = unknown.expand_as(self.entry).clone()
@@ -147,7 +148,7 @@ class Text(Classified):
 
     def _outputs(self, texts: list[str]) -> np.ndarray:
         rows = reading.read(texts, self.classifier.options, labelled=False)
-        inputs, words = self.classifier.codecs.inputs(rows)
+        inputs, words, _ = self.classifier.codecs.inputs(rows)
         offsets = None if self.grams is None else self.grams.logits(texts).astype(np.float32)
         examples = Examples(inputs, np.full(len(texts), -1), lambda row: self.source, None, offsets, words)
         with torch.no_grad():
@@ -173,11 +174,11 @@ class Sequence(Classified):
         assert rows.sequences is not None
         self.source = named(rows, row)
         refuse(reading.check_inputs(reading.take(rows, np.array([row])), self.classifier.options))
-        inputs, _ = self.classifier.codecs.inputs(reading.take(rows, np.array([row])))
+        encoded = self.classifier.codecs.inputs(reading.take(rows, np.array([row])))
         self.values = np.asarray(rows.sequences.values[row], np.float64)
         self.channels = list(rows.sequences.channels)
-        self.settle(inputs, None)
-        self.entry = torch.from_numpy(np.asarray(inputs.values, np.float32))
+        self.settle(encoded)
+        self.entry = torch.from_numpy(np.asarray(encoded.inputs.values, np.float32))
         self.steps = [str(step + 1) for step in range(len(self.entry))]
         self.baseline = self._absent()
         self.words = Wording(

@@ -12,6 +12,7 @@ from gatework.tasks.classify.examples import Examples
 
 BINS = 10
 BLOCKS = 1_000  # groups of rows whose sums are kept
+MISSED, FEWEST = 0.1, 5  # a recall below which a class counts as missed, where it has so many rows
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -88,6 +89,26 @@ def class_table(predicted: np.ndarray, labels: np.ndarray, names: list[str]) -> 
             }
             rows.append({"label": name, **scores, "rows": there})
     return rows
+
+
+def missed(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a class table of classes that are hardly ever found."""
+    return [row for row in table if row["rows"] >= FEWEST and row["recall"] < MISSED]
+
+
+def missed_hint(table: list[dict[str, Any]], weighed: bool) -> list[dict[str, str]]:
+    """What to do where classes are hardly found, as `Task.sections` gives hints; `weighed`: rare ones already count
+    more."""
+    rows = missed(table)
+    if not rows:
+        return []
+    shown = "; ".join(f"{row['label']!r} {row['recall']:.1%} of {row['rows']:,} rows" for row in rows[:5])
+    more = f" and {len(rows) - 5} more classes" if len(rows) > 5 else ""
+    cure = ("give more rows of these classes, or join them with others", "") if weighed else WEIGH
+    return [{"what": f"Hardly found (recall): {shown}{more}", "advice": cure[0], "setting": cure[1]}]
+
+
+WEIGH = ("weigh rare classes up, or choose decision thresholds (tune_threshold)", "--set class_weights=balanced")
 
 
 def calibration(probabilities: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

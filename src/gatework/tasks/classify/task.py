@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from gatework.data.batching import pieces
 from gatework.data.checks import check_absent, check_overlap
 from gatework.data.codecs import NOTHING, Labels
 from gatework.data.codecs.labels import class_names
-from gatework.data.finding import Finding, refuse
+from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import split_by_time, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
-from gatework.tasks.classify import folds, measures, reading, wide
+from gatework.tasks.classify import folds, measures, reading, seen, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
@@ -54,7 +55,8 @@ class Classify(ClassifyPages):
         super().__init__(options)
         if options.class_weights != "none" or options.focal or options.tune_threshold:
             self.metric = Metric("macro_f1", higher=True)  # who weighs rare classes up does not watch accuracy
-        self.notes: list[str] = []
+        self.found: list[Finding] = []
+        self.seen = np.zeros(0, np.uint32)  # numbers of the texts that were learned
         self.bag: Any = None
         self._wide: wide.Wide | None = None
         self._begins = False  # whether `build` is for a training, not for saved weights
@@ -69,12 +71,16 @@ class Classify(ClassifyPages):
         self.options = replace(self.options, **self._settled(rows, source))
         refuse(found)
         train, others = self._parts(rows, valid, test)
-        refuse(found := found + self._check_parts(train, others))
-        self.notes = [*rows.notes, *(finding.message for finding in found if finding.level != "error")]
+        given = {name for name, other in (("valid", valid), ("test", test)) if other is not None}
+        refuse(found := found + self._check_parts(train, others, given))
+        self.found = [*(Finding("note", note) for note in rows.notes), *found]
         kind = "texts" if rows.texts is not None else "sequences"
         self.codecs = Codecs(self.options, kind, Labels(rows.label_type).fit(train.labels))
         examples = self._fit(train)
         encoded = {name: self._encoded(part) for name, part in others.items()}
+        parts = [examples, *encoded.values()]
+        told = self.codecs.told_cut(sum(part.cut for part in parts), sum(map(len, parts)))
+        self.found += [Finding("warning", told)] if told else []
         self._begins = True
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
@@ -147,7 +153,8 @@ class Classify(ClassifyPages):
             )
         return reading.take(rows, kept), reading.take(rows, held)
 
-    def _check_parts(self, train: Rows, others: dict[str, Rows]) -> list[Finding]:
+    def _check_parts(self, train: Rows, others: dict[str, Rows], given: set[str]) -> list[Finding]:
+        """Faults of the parts; the rows of those that were not given apart are checked with the others already."""
         known = class_names(train.labels)
         found = []
         if len(known) < 2:
@@ -155,7 +162,8 @@ class Classify(ClassifyPages):
                 Finding("error", f"{train.source}: the training part has the one label {known[0]!r}; split otherwise")
             )
         for name, rows in others.items():
-            found += reading.check_rows(rows, self.options, known) + check_absent(rows.labels, known, PARTS[name])
+            found += reading.check_rows(rows, self.options, known) if name in given else []
+            found += check_absent(rows.labels, known, PARTS[name])
             learned = name == "valid" and self.options.refit
             if train.texts is not None and rows.texts is not None and not learned:
                 found += check_overlap(train.texts, rows.texts, rows.where, name)
@@ -198,7 +206,7 @@ class Classify(ClassifyPages):
         """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
         assert train.texts is not None
         self.codecs = Codecs(self.options, "texts", Labels().fit(train.labels))
-        inputs, _ = self.codecs.fit(train)
+        inputs, _, cut = self.codecs.fit(train)
         assert self.codecs.tokenizer is not None
         told = [Finding("note", f"the vocabulary has {len(self.codecs.tokenizer):,} units")]
         written = (train.texts.fill_null("").str.strip_chars() != "").to_numpy()
@@ -206,18 +214,22 @@ class Classify(ClassifyPages):
         if self.options.stop and len(lost):
             text = f"{len(lost):,} training texts are stop words alone (first: {train.where(int(lost[0]))})"
             told.append(Finding("warning", text))
+        if cut:
+            told.append(Finding("warning", self.codecs.told_cut(cut, len(train))))
         if self.options.vectors:
             told.append(Finding("note", _vector_note(self._vectors()[1])))
         return told
 
     def _fit(self, rows: Rows) -> Examples:
         """Learns tokenizer or scaler, n-gram model and class weights from the training rows."""
-        inputs, words = self.codecs.fit(rows)
+        inputs, words, cut = self.codecs.fit(rows)
         labels = self.codecs.labels.encode(rows.labels)
         classes = len(self.codecs.classes)
         if self.options.class_weights == "balanced":
             self._weights = class_weights(labels, classes)
-        examples = Examples(inputs, labels, rows.where, rows.texts, words=words)
+        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut)
+        if rows.texts is not None:
+            self.seen = seen.learned(rows.texts)
         self.bag = wide.make_bag(self.options, len(inputs.values)) if rows.texts is not None else None
         if self.bag is None:
             return examples
@@ -228,8 +240,9 @@ class Classify(ClassifyPages):
         return examples.with_offsets(self._wide.scores(features).astype(np.float32))
 
     def _encoded(self, rows: Rows) -> Examples:
-        inputs, words = self.codecs.inputs(rows)
-        examples = Examples(inputs, self.codecs.labels.encode(rows.labels), rows.where, rows.texts, words=words)
+        inputs, words, cut = self.codecs.inputs(rows)
+        labels = self.codecs.labels.encode(rows.labels)
+        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut)
         if self._wide is None or examples.texts is None:
             return examples
         return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
@@ -238,14 +251,27 @@ class Classify(ClassifyPages):
         """Labelled rows of another source."""
         rows = reading.read(source, self.options, known=self.codecs.classes)
         refuse(reading.check_rows(rows, self.options, self.codecs.classes))
-        return self._encoded(rows)
+        examples = self._encoded(rows)
+        self._tell_cut(examples.cut, len(examples))
+        return examples
+
+    def _tell_cut(self, cut: int, rows: int) -> None:
+        if told := self.codecs.told_cut(cut, rows):
+            warnings.warn(told, stacklevel=4)
+
+    def caution(self, examples: Examples) -> str:
+        """How many of the texts were learned."""
+        return "" if examples.texts is None else seen.overlap(examples.texts, self.seen)
 
     def assets(self) -> dict[str, str]:
-        """The codecs' JSON; the n-gram model is among the weights."""
-        return self.codecs.assets()
+        """The codecs' JSON, and numbers of the texts that were learned; the n-gram model is among the weights."""
+        known = {} if self.codecs.kind == "sequences" else {"seen.json": seen.to_json(self.seen)}
+        return self.codecs.assets() | known
 
     def restore(self, assets: Mapping[str, str]) -> None:
         self.codecs = Codecs.restored(self.options, assets)
+        if "seen.json" in assets:
+            self.seen = seen.from_json(assets["seen.json"])
         if self.codecs.grams:
             sizes = self.codecs.grams
             kind = self.options.ngrams if self.options.ngrams != "auto" else "both" if len(sizes) > 1 else "words"
@@ -283,7 +309,7 @@ class Classify(ClassifyPages):
         """Known words start from the file's vectors."""
         assert model.embedding is not None
         vectors, found = self._vectors()
-        self.notes.append(_vector_note(found))
+        self.found.append(Finding("note", _vector_note(found)))
         model.embedding.start_from(vectors, found, self.options.freeze_vectors)
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -389,14 +415,17 @@ class Classify(ClassifyPages):
         return baselines(parts, len(self.codecs.classes), self.options, self.metric.name)
 
     def sections(self, model: Classifier, parts: Parts) -> dict[str, Any]:
-        """classes (per-class table), confusion, most_confused, calibration, worst (most confident errors)."""
+        """classes (per-class table), hints, confusion, most_confused, calibration, worst (most confident errors)."""
         part, examples = parts.last
         probabilities, predicted = self._judged(model, self.logits(model, examples))
         names = self.codecs.classes
         matrix = measures.confusion(predicted, examples.labels, len(names))
+        table = measures.class_table(predicted, examples.labels, names)
+        weighed = self.options.class_weights != "none" or self.options.focal > 0 or self.options.tune_threshold
         return {
             "part": part,
-            "classes": measures.class_table(predicted, examples.labels, names),
+            "classes": table,
+            "hints": measures.missed_hint(table, weighed),
             "confusion": {"labels": names, "matrix": matrix.tolist()},
             "most_confused": measures.most_confused(matrix, names),
             "calibration": measures.calibration(probabilities, predicted, examples.labels),
@@ -414,7 +443,7 @@ class Classify(ClassifyPages):
             "vocabulary": None if tokenizer is None else len(tokenizer),
             "channels": list(self.codecs.channels),
             "ngrams": sum(self.codecs.grams),
-            "notes": self.notes,
+            **by_level(self.found),
         }
 
     def predict(self, model: Classifier, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -450,8 +479,10 @@ class Classify(ClassifyPages):
         rows = source if isinstance(source, Rows) else self._unlabelled(source)
         with torch.no_grad():
             parts = [rows] if rows.texts is None else [reading.take(rows, piece) for piece in pieces(rows.texts)]
-            judged = [self._judged(model, self.logits(model, self._encoded(part))) for part in parts]
-        found, answers = zip(*judged, strict=True)
+            encoded = map(self._encoded, parts)
+            judged = [(each.cut, *self._judged(model, self.logits(model, each))) for each in encoded]
+        cut, found, answers = zip(*judged, strict=True)
+        self._tell_cut(sum(cut), len(rows))
         return np.concatenate(found), np.concatenate(answers)
 
 
