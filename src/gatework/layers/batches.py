@@ -30,7 +30,9 @@ Lengths = ArrayLike | None
 
 
 class Entry:
-    """A rectangle: `steps`, `batch` of the caller; `rows` is what the kernels see."""
+    """A rectangle: `steps`, `batch` of the caller; `rows` is what the kernels see, unless the call is traced."""
+
+    traced = False
 
     def __init__(self, input: Tensor, batch_first: bool):
         self.batched, self.batch_first = input.dim() == 3, batch_first and input.dim() == 3
@@ -86,8 +88,8 @@ class RaggedEntry(Entry):
 class PackedEntry(Entry):
     """A PackedSequence; other inputs may be padded, in the order in which the caller packed them."""
 
-    def __init__(self, input: PackedSequence, batch_first: bool):
-        self.packed, self.batched, self.batch_first = input, True, batch_first
+    def __init__(self, input: PackedSequence, batch_first: bool, traced: bool):
+        self.packed, self.batched, self.batch_first, self.traced = input, True, batch_first, traced
         counts = input.batch_sizes.numpy()
         order = None if input.sorted_indices is None else input.sorted_indices.cpu().numpy()
         self.steps, self.batch = len(counts), int(counts[0])
@@ -115,6 +117,8 @@ class PackedEntry(Entry):
 class TracedEntry(Entry):
     """A rectangle, with lengths or without, that stays padded."""
 
+    traced = True
+
     def __init__(self, input: Tensor, batch_first: bool, lengths: Lengths):
         super().__init__(input, batch_first)
         self.lengths = lengths if lengths is None else torch.as_tensor(lengths)
@@ -139,7 +143,7 @@ def enter(input: Sequences, batch_first: bool, lengths: Lengths, traced: bool) -
     if isinstance(input, PackedSequence):
         if lengths is not None:
             raise LayerError("a PackedSequence has its lengths already; leave lengths= away")
-        return PackedEntry(input, batch_first)
+        return PackedEntry(input, batch_first, traced)
     if traced:
         return TracedEntry(input, batch_first, lengths)
     return Entry(input, batch_first) if lengths is None else RaggedEntry(input, batch_first, lengths)

@@ -54,23 +54,23 @@ class Asked(NamedTuple):
 
 def run(layer: Recurrent, input: Sequences, asked: Asked) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
-    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
-        raise LayerError(
-            "torch.jit.trace cannot record what our kernels do; trace gatework.layers.to_torch(model) instead, or use "
-            "torch.export, torch.compile or gatework.save"
-        )
     check_input(layer, input)
     entry = enter(input, layer.batch_first, asked.lengths, traced())
     call = Call(layer, entry, asked)
     flat = call.run(entry.flat(input, layer.input_size, "input"))
-    output = entry.leave(_cast(flat, call.given))
+    output = entry.leave(cast(flat, call.given))
     results = (output, call.last_states())
     return (*results, call.values) if asked.return_all else results
 
 
+def tracing() -> bool:
+    """Whether torch.jit.trace is at work, or the exporter to ONNX that uses it."""
+    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
+
+
 def traced() -> bool:
-    """Whether a compiler, or a mode that looks at every operation, is at work."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    """Whether a compiler, a tracer, or a mode that looks at every operation is at work."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0 or tracing()
 
 
 def transformed() -> bool:
@@ -83,7 +83,7 @@ def autocasts(device: torch.device) -> bool:
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
@@ -201,11 +201,15 @@ class Call:
         self.given, self.dtype = data.dtype, _inside(layer.parameter(0).dtype)
         self.resets = None if self.reset is None else self.entry.flat(self.reset, 1, "reset").to(self.dtype)
         for depth in range(layer.num_layers):
-            data = _cast(data, self.dtype)
-            data = self.direction(depth, 0, data) if layer.directions == 1 else self.both(depth, data)
+            data = cast(data, self.dtype)
+            data = self.layer_over(depth, data)
             if layer.dropout and layer.training and depth < layer.num_layers - 1:
                 data = functional.dropout(data, layer.dropout, True)
         return data
+
+    def layer_over(self, depth: int, data: Tensor) -> Tensor:
+        """One layer over its rows."""
+        return self.direction(depth, 0, data) if self.layer.directions == 1 else self.both(depth, data)
 
     def both(self, depth: int, data: Tensor) -> Tensor:
         """Both directions of a layer; a rectangle's outputs are written side by side."""
@@ -216,16 +220,17 @@ class Call:
         return joined(whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
 
     def compiled(self, data: Tensor) -> bool:
-        """Whether our kernels run, not the operator or (other devices, torch.func, forward mode) the reference."""
-        return not isinstance(self.entry, TracedEntry) and not transformed() and data.device.type == "cpu"
+        """Whether our kernels run, not the operator or (other devices, torch.func, forward mode, packed sequences where
+        a mode must see operations) the reference."""
+        return not self.entry.traced and not transformed() and data.device.type == "cpu"
 
     def direction(self, depth: int, d: int, data: Tensor, room: Tensor | None = None) -> Tensor:
         layer, k = self.layer, depth * self.layer.directions + d
         binding = layer.binding(depth, self.resets is not None, self.return_all)
         starts = self.start(k)
-        rows = [_cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
+        rows = [cast(self.input(binding, name, data, d, k), self.dtype) for name in binding.steps + binding.sequences]
         starts += [None] * (len(binding.states) - len(starts))
-        weights = [_cast(p, self.dtype) for p in layer.params_of_call(k)]
+        weights = [cast(p, self.dtype) for p in layer.params_of_call(k)]
         found = self.through(binding, d == 1, [*rows, *starts, *weights], room)
         self.keep(binding, k, found, d)
         return self.turned(found[0], d)
@@ -246,7 +251,7 @@ class Call:
     def start(self, k: int) -> list[Tensor | None]:
         """States before the first step, in the rows' order: given, learned, or None for the cell's own."""
         if self.starts is not None:
-            return [_cast(self.entry.rows.sort(s[k]), self.dtype) for s in self.starts]
+            return [cast(self.entry.rows.sort(s[k]), self.dtype) for s in self.starts]
         if self.layer.learn_initial_state:
             return [self.fresh(name, k) for name in self.names]
         return [None] * len(self.names)
@@ -257,7 +262,7 @@ class Call:
         shape = (self.entry.batch, self.widths[at])
         if self.layer.learn_initial_state:
             learned = getattr(self.layer, f"initial_{state}{self.layer.all_suffixes()[k]}")
-            return _cast(learned, self.dtype).expand(shape)
+            return cast(learned, self.dtype).expand(shape)
         like = self.layer.parameter(0)
         return like.new_full(shape, self.layer.graph.states[at].start, dtype=self.dtype)
 
@@ -289,7 +294,7 @@ class Call:
         if self.return_all:
             histories, suffix = (found[0], *found[1 + states :]), self.layer.all_suffixes()[k]
             self.values |= {
-                name + suffix: self.entry.leave(_cast(self.turned(h, d), self.given))
+                name + suffix: self.entry.leave(cast(self.turned(h, d), self.given))
                 for name, h in zip(binding.states, histories, strict=True)
             }
 
@@ -300,7 +305,7 @@ class Call:
     def last_state(self, final: list[Tensor]) -> Tensor:
         final = [self.entry.rows.unsort(f) for f in final]
         stacked = final[0].unsqueeze(0) if len(final) == 1 else torch.stack(final)
-        return _cast(stacked if self.entry.batched else stacked.squeeze(1), self.given)
+        return cast(stacked if self.entry.batched else stacked.squeeze(1), self.given)
 
 
 def _inside(dtype: torch.dtype) -> torch.dtype:

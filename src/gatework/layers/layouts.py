@@ -15,7 +15,8 @@ torch's LSTM with a projection has also weight_hr (P, H), and R is P; else R is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import ModuleType
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -54,6 +55,7 @@ ORDERS: dict[str, dict[str, str]] = {
 }
 
 Arrays = dict[str, np.ndarray]
+A = TypeVar("A")  # the kind of array
 
 
 def gates(cell: str, form: str) -> list[Gate]:
@@ -67,23 +69,24 @@ def gates(cell: str, form: str) -> list[Gate]:
     return [GATES[cell][name] for name in ORDERS[form][cell.split("_")[0]]]
 
 
-class Stacked(NamedTuple):
+class Stacked(NamedTuple, Generic[A]):
     """All gates of one layer and direction one below the other: what every format transposes or reshapes."""
 
-    x: np.ndarray
-    h: np.ndarray
-    bias_x: np.ndarray | None
-    bias_h: np.ndarray | None
+    x: A
+    h: A
+    bias_x: A | None
+    bias_h: A | None
 
 
-def stack(cell: str, form: str, weights: Arrays) -> Stacked:
-    """Our weights to a format's order. A bias that a gate has once becomes the first; the second is then zero."""
+def stack(cell: str, form: str, weights: dict[str, A], lib: ModuleType = np) -> Stacked[A]:
+    """Our weights to a format's order. A bias that a gate has once becomes the first; the second is then zero. `lib` is
+    numpy or torch, as the weights are."""
     order = gates(cell, form)
-    x, h = (np.concatenate([weights[key] for key in keys]) for keys in ([g.x for g in order], [g.h for g in order]))
+    x, h = (lib.concatenate([weights[key] for key in keys]) for keys in ([g.x for g in order], [g.h for g in order]))
     if order[0].bias_x not in weights:
         return Stacked(x, h, None, None)
-    second = [np.zeros_like(weights[g.bias_h]) if g.bias_h == g.bias_x else weights[g.bias_h] for g in order]
-    return Stacked(x, h, np.concatenate([weights[g.bias_x] for g in order]), np.concatenate(second))
+    second = [lib.zeros_like(weights[g.bias_h]) if g.bias_h == g.bias_x else weights[g.bias_h] for g in order]
+    return Stacked(x, h, lib.concatenate([weights[g.bias_x] for g in order]), lib.concatenate(second))
 
 
 def to_torch(cell: str, weights: Arrays) -> Arrays:
@@ -93,7 +96,7 @@ def to_torch(cell: str, weights: Arrays) -> Arrays:
     return found | ({"weight_hr": weights["p.0"]} if "p.0" in weights else {})
 
 
-def to_onnx(cell: str, weights: Arrays) -> list[np.ndarray]:
+def to_onnx(cell: str, weights: dict[str, A], lib: ModuleType = np) -> list[A]:
     """Ours to ONNX's list of W, R and, where there is one, B; a leading axis for directions is the caller's to add."""
-    x, h, first, second = stack(cell, "onnx", weights)
-    return [x, h] if first is None or second is None else [x, h, np.concatenate([first, second])]
+    x, h, first, second = stack(cell, "onnx", weights, lib)
+    return [x, h] if first is None or second is None else [x, h, lib.concatenate([first, second])]

@@ -20,10 +20,11 @@ from gatework.errors import OptionError
 from gatework.layers import init, options, variants
 from gatework.layers.batches import Lengths
 from gatework.layers.binding import Binding, to_numpy
-from gatework.layers.call import Asked, Reset, States, describe, run
+from gatework.layers.call import Asked, Reset, States, describe, run, traced
 from gatework.layers.options import OPTIONS
 from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
+from gatework.layers.recorded import refuse_script, run_recorded
 from gatework.runtime.memory import Recent
 
 MADE_ANEW = ("_bindings", "_stacks", "_torchs")  # machine code and memory, which no copy of a layer holds
@@ -67,6 +68,7 @@ class Recurrent(nn.Module):
     """
 
     empty_sequences = True  # may there be no steps at all? torch.nn's layers refuse that
+    __prepare_scriptable__ = refuse_script
 
     def __init__(
         self,
@@ -278,7 +280,6 @@ class Recurrent(nn.Module):
         self,
         input: Tensor | PackedSequence,
         states: States = None,
-        *,
         lengths: Lengths = None,
         reset: Reset = None,
         return_all: bool = False,
@@ -298,12 +299,13 @@ class Recurrent(nn.Module):
 
         Raises LayerError (a ValueError and RuntimeError) for shapes and values that do not fit.
         """
-        plain = lengths is None and reset is None and not return_all and not inputs
+        plain = lengths is None and reset is None and return_all is False and not inputs
         if plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             found = quick(self, input, states)
             if found is not None:
                 return found
-        return run(self, input, Asked(states, lengths, reset, return_all, inputs))
+        asked = Asked(states, lengths, reset, return_all, inputs)
+        return run_recorded(self, input, asked) if traced() else run(self, input, asked)
 
     def step(self, input: Tensor, states: States = None, **inputs: Tensor) -> Any:
         """One step: (B, I) to (B, H), and the states, which go into the next call.

@@ -14,6 +14,7 @@ from gatework.layers.batches import Rectangle
 from gatework.layers.binding import DTYPES, Binding, Setting
 from gatework.layers.call import autocasts, traced
 from gatework.layers.parameters import as_torch
+from gatework.layers.recorded import refuse_script
 from gatework.layers.variants import without_bias
 
 ROWS = 16  # measured: for fewer, what surrounds the kernel costs more than it saves
@@ -34,6 +35,7 @@ class _Step(nn.RNNCellBase):
     types, compilers, wrong shapes), torch's own step runs, or refuses."""
 
     kind: str
+    __prepare_scriptable__ = refuse_script
 
     @property
     def binding(self) -> Binding:

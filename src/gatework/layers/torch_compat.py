@@ -50,19 +50,17 @@ class _Compat(Recurrent):
         self,
         input: Tensor | PackedSequence,
         states: States = None,
-        *,
         lengths: Lengths = None,
         reset: Reset = None,
         return_all: bool = False,
         **inputs: Any,
     ) -> Any:
         """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
-        asked = lengths is not None or reset is not None or return_all or inputs
+        asked = lengths is not None or reset is not None or return_all is not False or inputs
         given = input.data if isinstance(input, PackedSequence) else input
         elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
         if elsewhere and not asked and self.native:
-            output, last = self.torchs_layer()(input, states)
-            return output, last if isinstance(last, tuple) else (last,)
+            return self.through_torch(input, states)
         return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
 
     @property
@@ -78,6 +76,11 @@ class _Compat(Recurrent):
         layer: nn.RNNBase = self.__dict__["_torchs"]
         layer._parameters = self._parameters
         return layer.train(self.training)
+
+    def through_torch(self, input: Tensor | PackedSequence, states: States) -> Any:
+        """The call of torch's layer, with all states in a tuple."""
+        output, last = self.torchs_layer()(input, states)
+        return output, last if isinstance(last, tuple) else (last,)
 
     def _forget_kernels(self) -> None:
         super()._forget_kernels()
@@ -151,7 +154,6 @@ class LSTM(_Compat):
         self,
         input: Tensor | PackedSequence,
         hx: tuple[Tensor, Tensor] | None = None,
-        *,
         lengths: Lengths = None,
         reset: Reset = None,
         return_all: bool = False,
@@ -167,7 +169,6 @@ class _OneState(_Compat):
         self,
         input: Tensor | PackedSequence,
         hx: Tensor | None = None,
-        *,
         lengths: Lengths = None,
         reset: Reset = None,
         return_all: bool = False,
