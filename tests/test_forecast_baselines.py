@@ -14,6 +14,7 @@ from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
 from gatework.tasks.forecast.backtest import backtest, verdict
 from gatework.tasks.forecast.classical import classical, classicals, methods
+from gatework.tasks.forecast.combined import moved
 from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
@@ -331,3 +332,80 @@ def test_a_backtest_of_rare_demand_is_judged_by_rmsse(tmp_path: Path) -> None:
     task = ForecastTask(ForecastOptions(**{**RARE, "epochs": 1}))
     rows = backtest(task, rare(100), 2)
     assert "RMSSE" in verdict(rows) and "MASE" not in verdict(rows)
+
+
+# -- the mean of model and classical methods --------------------------------------------------------------------
+
+MIXED: dict[str, Any] = {
+    "time": "t", "target": ("y",), "series": "shop", "horizon": 4, "season": 1, "lookback": 6, "hidden_size": 4,
+    "epochs": 1, "keep": "last", "conformal": False, "classical": "theta", "valid_windows": 2, "test_windows": 2,
+}  # fmt: skip
+
+
+def shops(length: int = 60) -> pl.DataFrame:
+    """Three shops whose sales wander above 0."""
+    steps = np.random.default_rng(12).normal(0.01, 0.1, (3, length))
+    values = 20 * np.exp(np.cumsum(steps, axis=1))
+    return pl.DataFrame(
+        {"t": np.tile(np.arange(length), 3), "shop": np.repeat(list("abc"), length), "y": values.ravel()}
+    )
+
+
+def run_of(out: Path, **changes: Any) -> jobs.Trained:
+    return jobs.train(ForecastTask(ForecastOptions(**{**MIXED, **changes})), shops(), out=out, quiet=True)
+
+
+def forecast_rows(trained: jobs.Trained, **how: Any) -> np.ndarray:
+    """[rows, 1 + Q]."""
+    rows = trained.predict(None, **how)
+    return np.array([[value for name, value in row.items() if name not in ("series", "time")] for row in rows])
+
+
+def by_theta(steps: int) -> np.ndarray:
+    """The forecasts of the shops, one after the other, by statsforecast itself."""
+    from statsforecast.models import DynamicOptimizedTheta
+
+    found = [DynamicOptimizedTheta().forecast(y=part, h=steps)["mean"] for part in read_panel(shops(), series="shop")]
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_a_run_forecasts_the_mean_with_theta(tmp_path: Path, transform: str) -> None:
+    """The same network with and without Theta: the mean of both, quantiles around it, saved and loaded; beyond the
+    horizon, too."""
+    alone, both = (run_of(tmp_path / c, combine=c, transform=transform) for c in ("none", "theta"))
+    with pytest.warns(UserWarning, match="trained for 4 steps"):
+        found = [forecast_rows(each, horizon=steps) for steps in (4, 7) for each in (alone, both)]
+    for steps, (plain, mixed) in ((4, found[:2]), (7, found[2:])):
+        np.testing.assert_allclose(mixed[:, 0], (plain[:, 0] + by_theta(steps)) / 2, rtol=1e-5)
+        if transform == "log":
+            np.testing.assert_allclose(mixed[:, 1:] / mixed[:, :1], plain[:, 1:] / plain[:, :1], rtol=1e-5)
+        else:
+            np.testing.assert_allclose(mixed[:, 1:] - mixed[:, :1], plain[:, 1:] - plain[:, :1], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(forecast_rows(jobs.load(tmp_path / "theta")), found[1])
+
+
+def test_the_mean_stands_in_every_report_and_says_whether_it_is_forecast(tmp_path: Path) -> None:
+    plain, mixed = (run_of(tmp_path / c, combine=c).run.results() for c in ("none", "theta"))
+    rows = [{each["name"]: each for each in found["contenders"]} for found in (plain, mixed)]
+    beside = rows[0]["mean of model and Theta"]
+    assert (beside["role"], beside["note"]) == ("combination", "not what the run forecasts: combine=theta would")
+    assert rows[1]["model"]["metrics"]["mae"] == pytest.approx(beside["metrics"]["mae"], rel=1e-5)
+    assert rows[1]["model without Theta"]["metrics"]["mae"] == pytest.approx(
+        rows[0]["model"]["metrics"]["mae"], rel=1e-5
+    )
+    assert "Theta" in rows[1]["linear map alone"]["note"], "the part without the network is combined, too"
+
+
+def test_intervals_are_adjusted_to_the_mean(tmp_path: Path) -> None:
+    """The adjustment follows the errors of what is forecast."""
+    plain, mixed = (run_of(tmp_path / c, combine=c, conformal=True) for c in ("none", "theta"))
+    first, second = (each.model.get_buffer("adjustment").numpy() for each in (plain, mixed))
+    assert not np.allclose(first, second)
+
+
+def test_forecasts_of_values_above_0_stay_above_it_whatever_theta_says() -> None:
+    forecasts = np.array([[[2.0, 1.0, 4.0]]])
+    found = moved(forecasts, [np.array([[-7.0]])], log=True)
+    np.testing.assert_allclose(found, forecasts / 2)
+    np.testing.assert_allclose(moved(forecasts, [np.array([[6.0]]), np.array([[1.0]])], log=False), forecasts + 1)

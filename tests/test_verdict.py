@@ -173,6 +173,15 @@ def test_a_metric_without_value_gives_way_to_one_that_has_some() -> None:
     assert "MASE has no value here; compared by MAE" in found.text
 
 
+def test_a_baseline_measured_on_a_few_examples_is_no_rival() -> None:
+    """Twelve answers of 400: ahead of all others there, as luck has it."""
+    model, slow = planted("model", fixed(BASE, 60), "model"), np.full(400, math.nan)
+    slow[:12] = 1.0
+    found = contest(model, RIVAL, planted("slow", slow)).verdict
+    assert found.best is not None and found.best.against == RIVAL.name
+    assert "slow: measured on too few of 400 rows to be compared" in found.text
+
+
 def test_a_baseline_measured_on_some_examples_is_compared_on_these() -> None:
     ours, theirs = BASE, np.where(np.arange(400) < 200, fixed(BASE, 60), math.nan)
     found = contest(planted("model", ours, "model"), planted("theta", theirs), WEAK).verdict

@@ -42,7 +42,8 @@ class Contender:
     """A method's result on the examples of a part, in the task's own metrics.
 
     `role` says who it is: "model" (what the run answers with), "network" and "simple" (the parts of the model, each
-    alone; a model without a simple part is its network), or "baseline". `sums` [G, k] are what the watched metric is
+    alone; a model without a simple part is its network), "baseline", or "combination" (of model and baselines: shown,
+    and no part of a verdict). `sums` [G, k] are what the watched metric is
     computed from, added up over each of G groups of examples (a row, a window, a stretch of text): see `Task.score`
     and `Task.blocks`. NaN in a group: the method has no answer there. All contenders of a part have the same groups;
     one without `sums` is shown, and can be ahead, but not by more than chance.

@@ -17,6 +17,7 @@ import numpy as np
 from gatework.pages.words import named
 from gatework.tasks.base import Contender, Metric, Task
 
+MANY = 200  # blocks that are enough, however many there are
 FEWEST = 10  # blocks below which nothing is told apart
 MOST = 1_000  # blocks that are drawn from; more are merged, which changes no sum
 LEVEL, RESAMPLES, SEED = 0.95, 2_000, 1
@@ -167,9 +168,11 @@ class Contest:
     @cached_property
     def rival(self) -> Contender | None:
         """The baseline that is most ahead of the model, on what both answered: of those that were measured on enough
-        examples for an interval, where there is one."""
+        examples for an interval, where there is one, and on most of what others were, or on many: among methods that
+        were measured on a few each, the one that was lucky there would be ahead."""
         gaps = [(self._gap(self.model, rival), rival) for rival in self.rivals]
-        sure = [each for each in gaps if each[0].blocks >= FEWEST] or [each for each in gaps if each[0].blocks]
+        enough = max(FEWEST, min(max((gap.blocks for gap, _ in gaps), default=0) / 2, MANY))
+        sure = [each for each in gaps if each[0].blocks >= enough] or [each for each in gaps if each[0].blocks]
         return min(sure or gaps, key=lambda each: each[0].difference, default=(None, None))[1]
 
     @cached_property
@@ -236,9 +239,18 @@ class Contest:
         lost = [each.name for each in self.contenders if each.role != "model" and self._lost(each)]
         verb = "have" if len(lost) > 1 else "has"
         found = [f"{' and '.join(lost)} {verb} no number here, and cannot be compared."] if lost else []
+        few = [each.name for each in self.rivals if self._partly(each)]
+        if few:
+            found.append(f"{' and '.join(few)}: measured on too few of {self.examples} to be compared.")
         if self.metric != self.metrics[0]:
             found.append(f"{shown(self.metrics[0])} has no value here; compared by {shown(self.metric)}.")
         return [*found, *self.notes]
+
+    def _partly(self, contender: Contender) -> bool:
+        """Whether a baseline is left out of the comparison as it answered little of what the best one did."""
+        if contender.sums is None or self.best is None:
+            return False
+        return self._gap(self.model, contender).blocks < min(self.best.blocks / 2, MANY)
 
     def _lost(self, contender: Contender) -> bool:
         return not math.isfinite(self.value(contender))

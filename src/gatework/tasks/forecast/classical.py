@@ -25,6 +25,7 @@ class Classical:
     rows: np.ndarray
     forecasts: np.ndarray
     note: str
+    method: str
 
     def whole(self, count: int) -> np.ndarray:
         """[count, h]: NaN in the windows that have got no turn."""
@@ -60,7 +61,7 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     except Exception as error:
         cause = explained(error) if isinstance(error, ImportError) else error
         why = f"not measured: {cause}"
-        return Classical(name, np.zeros(0, np.int64), np.zeros((0, windows.shape.horizon)), why)
+        return Classical(name, np.zeros(0, np.int64), np.zeros((0, windows.shape.horizon)), why, method)
     order = np.random.default_rng(seed).permutation(len(windows))
     end, done, failed = time.monotonic() + seconds, [], 0
     for row in order:
@@ -74,7 +75,8 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
         allowed = "all that the time allowed (classical_seconds)"
         note = f"measured on {len(done):,} of {len(order):,} windows, drawn at random: {allowed}"
     note += f"; {failed:,} on which it failed have the seasonal naive forecast" if failed else ""
-    return Classical(name, order[: len(done)], np.array(done).reshape(len(done), windows.shape.horizon), note)
+    values = np.array(done).reshape(len(done), windows.shape.horizon)
+    return Classical(name, order[: len(done)], values, note, method)
 
 
 def one(model: type, windows: Windows, row: int, most: int) -> tuple[np.ndarray, bool]:

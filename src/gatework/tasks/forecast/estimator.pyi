@@ -94,6 +94,7 @@ class Forecaster(Estimator):
         conformal: bool = True,
         classical: str = "both",
         classical_seconds: float = 20.0,
+        combine: str = "none",
         intermittent: bool | None = None,
         loss: str = "auto",
         refit_epochs: int | None = None,

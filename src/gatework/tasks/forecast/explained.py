@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
 
 ONE = np.zeros(1, np.int64)
+COMBINED = (
+    "What is explained is the network's own forecast; the run forecasts its mean with classical methods (combine)."
+)
 NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the same may differ
 
 
@@ -101,7 +104,9 @@ class SeriesForecast(Subject):
         self.spoken = said
         output = f"the logarithm of the {said}" if self.shape.log else f"the {said}"
         note = "Attributions hold the window's own level and scale, the calendar and all covariates fixed."
-        self.words = Wording("series", "step", output, said, "the window's mean", (note,), "", "forecast")
+        mixed = self.job.options.combine != "none"
+        notes = (note, *([COMBINED] if mixed else []))
+        self.words = Wording("series", "step", output, said, "the window's mean", notes, "", "forecast")
         spread = float(np.nanstd(self.values)) or abs(float(np.nanmean(self.values))) or 1.0
         self.near = NEAR * spread
 

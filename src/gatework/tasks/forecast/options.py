@@ -231,6 +231,13 @@ class ForecastOptions(NumericOptions):
     classical_seconds: float = option(
         20.0, "most seconds for them; series that get no turn are left out", panel="baselines", low=0, role="question"
     )
+    combine: str = option(
+        "none",
+        "forecast the mean of the model and of classical methods (theta, ets, or both), with intervals that are "
+        "adjusted to it; takes as long as these do, in predict too",
+        panel="model",
+        choices=("none", "theta", "ets", "both"),
+    )
     intermittent: bool | None = option(
         None,
         "demand with many zeros, which is judged by squared errors (RMSSE) and bias; none: as the data are",

@@ -20,6 +20,7 @@ from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.classical import KEPT
+from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
 from gatework.tasks.forecast.later import counted_on, followed, named, news, with_known_ahead
@@ -224,8 +225,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self.last = panel.ends(self._kept())
 
     def _kept(self) -> int:
-        """How many steps of each series a run goes on from: what the model sees, or what RMSSE divides by."""
-        lookback = self.shape().lookback
+        """How many steps of each series a run goes on from: what is seen of them, or what RMSSE divides by."""
+        lookback = kept_by(self.options.combine, self.shape().lookback)
         return max(lookback, KEPT) if self.options.intermittent else lookback
 
     def check(self, source: Source) -> list[Finding]:

@@ -16,9 +16,9 @@ from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
-from gatework.tasks.forecast import baselines, folds, measures, results
+from gatework.tasks.forecast import baselines, combined, folds, measures, results
 from gatework.tasks.forecast.choosing import chosen
-from gatework.tasks.forecast.classical import classicals, methods
+from gatework.tasks.forecast.classical import Classical, classicals, methods
 from gatework.tasks.forecast.further import beyond, further
 from gatework.tasks.forecast.intervals import Raw, calibrated, followed, restlessness, spread, stretched
 from gatework.tasks.forecast.linear import solve
@@ -46,6 +46,7 @@ FEW_STEPS = 500  # of training, in which a network cannot learn the width of qua
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
 SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the network's corrections; of equals the largest
+MOST_COMBINED = 100  # of these where classical methods must forecast them, too
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -104,6 +105,10 @@ class ForecastTask(ForecastPages, SeriesTask):
         return self._adjusted(model, self._raw(model, windows))
 
     def _raw(self, model: Forecast, windows: Windows) -> Raw:
+        """What the run forecasts, in units of each window's scale: what the model says, or its mean with others."""
+        return self._combined(self._alone(model, windows), windows)
+
+    def _alone(self, model: Forecast, windows: Windows) -> Raw:
         """What the model says, in units of each window's scale."""
         found: list[tuple[np.ndarray, ...]] = []
         loss, levels = 0.0, torch.tensor(self.options.quantiles)
@@ -117,6 +122,18 @@ class ForecastTask(ForecastPages, SeriesTask):
             own = restlessness(windows.seen_as(rows), windows.shape.season) / batch.scale
             found.append((outputs, batch.truth.numpy(), batch.center, batch.scale, own))
         return Raw(*(np.concatenate(each) for each in zip(*found, strict=True)), loss=loss)
+
+    def _combined(self, raw: Raw, windows: Windows) -> Raw:
+        """Around the mean with other methods, where the run forecasts that."""
+        if self.options.combine == "none":
+            return raw
+        point = self._in_units(raw.outputs[:, :, :1], raw.center, raw.scale)[:, :, 0]
+        by = combined.move(point, self._others(windows), self.shape().log) / raw.scale[:, None]
+        return raw._replace(outputs=raw.outputs + by[:, :, None])
+
+    def _others(self, windows: Windows) -> list[np.ndarray]:
+        """Forecasts [n, h] of the methods that the model is combined with."""
+        return combined.others(windows, self.options.combine, self.options.seed)
 
     def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data."""
@@ -166,21 +183,51 @@ class ForecastTask(ForecastPages, SeriesTask):
         return found | measures.quantile_measures(forecasts[:, :, 1:], truth, windows.scales, levels, bounds)
 
     def some(self, examples: Windows, count: int) -> Windows:
-        return super().some(examples, min(count, MOST_SEEN)).with_scales()
+        most = MOST_SEEN if self.options.combine == "none" else MOST_COMBINED
+        return super().some(examples, min(count, most)).with_scales()
 
     def contenders(self, model: Forecast, examples: Windows) -> list[Contender]:
         """The model; the forecast that the network corrects; where that has a linear map, the network without it."""
-        whole, simple, network = self._apart(model, examples)
-        made = self._contender("model", whole, examples, role="model")
+        alone, simple, network = self._apart(model, examples)
+        beside, named = self._others(examples), combined.NAMES.get(self.options.combine, "")
+        note = f"the mean of the network's forecast and of {named}" if beside else ""
+        made = self._contender("model", combined.mean(alone, beside), examples, note, role="model")
         found = [replace(made, metrics=self.measure(model, examples))]
+        if beside:
+            found.append(self._contender(f"model without {named}", alone, examples, role="combination"))
         kind = "season" if self.options.base == "season" else "last value"
         name = f"repeated {kind} alone" if model.linear is None else "linear map alone"
-        found.append(self._contender(name, simple, examples, role="simple"))
+        note = f"its mean with {named}: the model without its network" if beside else ""
+        found.append(self._contender(name, combined.mean(simple, beside), examples, note, role="simple"))
+        if self.training is not None and not beside:
+            found += self._mixture(alone, examples)
         if model.linear is not None:
             note = "its corrections of the naive forecast, without the linear map that they were learned with"
             note += "" if model.share == 1 else f"; validation left {float(model.share):.0%} of them"
             found.append(self._contender("network alone", network, examples, note, role="network"))
         return found
+
+    def _mixture(self, alone: np.ndarray, windows: Windows) -> list[Contender]:
+        """The mean of the model and of the classical methods, on the windows that the quickest of them has forecast."""
+        found = [each for each in self._classicals(windows) if each.method in combined.NAMES and len(each.rows)]
+        most = max((len(each.rows) for each in found), default=0)
+        members = [each for each in found if len(each.rows) == most]
+        if not members:
+            return []
+        option = "both" if len(members) > 1 else members[0].method
+        values = combined.mean(alone, [each.whole(len(windows)) for each in members])
+        note = f"not what the run forecasts: combine={option} would"
+        name = f"mean of model{', ' if option == 'both' else ' and '}{combined.NAMES[option]}"
+        return [self._contender(name, values, windows, note, members[0].rows, "combination")]
+
+    def _classicals(self, windows: Windows) -> list[Classical]:
+        """Within the time that the options allow; once for the same windows."""
+        options = self.options
+        names = methods(options.classical, bool(options.intermittent))
+        what = (*names, options.classical_seconds, options.seed)
+        if what not in windows.memory:
+            windows.memory[what] = classicals(windows, names, options.classical_seconds, options.seed)
+        return windows.memory[what]
 
     def _apart(self, model: Forecast, windows: Windows) -> list[np.ndarray]:
         """Point forecasts [n, h] of the model, of what its network corrects, and of the network without linear map."""
@@ -225,8 +272,7 @@ class ForecastTask(ForecastPages, SeriesTask):
             values, note = ridge(learned, windows, options.seed, squared)
             name = "ridge on lags" if windows.panel.covariates is None else "ridge on lags and covariates"
             found.append(self._contender(name, values, windows, note))
-        names = methods(options.classical, bool(options.intermittent))
-        for each in classicals(windows, names, options.classical_seconds, options.seed):
+        for each in self._classicals(windows):
             found.append(self._contender(each.name, each.whole(len(windows)), windows, each.note, each.rows))
         return found
 
@@ -314,13 +360,17 @@ class ForecastTask(ForecastPages, SeriesTask):
         """[S, steps, 1 + Q] after the end of each series."""
         trained, options = self.shape().horizon, self.options
 
-        def forecast(known: Panel) -> np.ndarray:
+        def ends(known: Panel, horizon: int) -> Windows:
             cuts = [np.array([length]) for length in known.lengths]
-            return self.forecasts(model, make_windows(known, self.shape(), cuts, scales=False))
+            return make_windows(known, replace(self.shape(), horizon=horizon), cuts, scales=False)
+
+        def forecast(known: Panel) -> np.ndarray:
+            return self._adjusted(model, self._alone(model, ends(known, trained)))
 
         if steps <= trained:
-            return forecast(panel)[:, :steps]
+            return self.forecasts(model, ends(panel, trained))[:, :steps]
         warnings.warn(beyond(trained, steps, bool(options.quantiles)), stacklevel=4)
+        beside, log = self._others(ends(panel, steps)), self.shape().log
         panel = panel.ends(self.shape().lookback)
-        found = further(forecast, panel, steps, options.quantiles, self.shape().log, options.seed)
-        return options.limited(found)
+        found = further(forecast, panel, steps, options.quantiles, log, options.seed)
+        return options.limited(combined.moved(found, beside, log) if beside else found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -110,6 +110,11 @@ class Windows:
         histories = (self.history(row) if self.cuts[row] else np.zeros(1) for row in range(len(self)))
         rows = [naive2(filled(values[None])[0], self.shape.horizon, self.shape.season) for values in histories]
         return np.array(rows).reshape(len(self), self.shape.horizon)
+
+    @cached_property
+    def memory(self) -> dict[object, Any]:
+        """What was worked out for these windows and takes long, by what it is."""
+        return {}
 
     @cached_property
     def squares(self) -> np.ndarray:
