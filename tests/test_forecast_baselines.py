@@ -20,6 +20,7 @@ from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows
+from small import CHOSEN
 
 # -- least squares in closed form -------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ def promoted(days: int, **changes: Any) -> tuple[Windows, Windows]:
     frame = pl.DataFrame(
         {"day": np.arange(days), "promo": promo, "y": 20 + 10 * promo + generator.normal(0, 0.3, days)}
     )
-    options = {"time": "day", "target": ("y",), "horizon": 7, "season": 7, "test_windows": 8, **changes}
+    options = {**CHOSEN, "time": "day", "target": ("y",), "horizon": 7, "season": 7, "test_windows": 8, **changes}
     parts = ForecastTask(ForecastOptions(**options)).prepare(frame)
     assert parts.test is not None
     return parts.train, parts.test
@@ -124,7 +125,15 @@ def led(length: int, lag: int) -> pl.DataFrame:
 
 
 def test_ridge_reads_covariates_of_the_past() -> None:
-    options = {"time": "day", "series": "shop", "target": ("sales",), "horizon": 3, "season": 1, "lookback": 8}
+    options = {
+        **CHOSEN,
+        "time": "day",
+        "series": "shop",
+        "target": ("sales",),
+        "horizon": 3,
+        "season": 1,
+        "lookback": 8,
+    }
     both = []
     for past in ((), ("visitors",)):
         parts = ForecastTask(ForecastOptions(**options, past=past, test_windows=5)).prepare(led(120, 3))
@@ -274,6 +283,7 @@ def test_the_unit_of_rmsse_begins_with_the_first_demand() -> None:
 
 
 RARE: dict[str, Any] = {
+    **CHOSEN,
     "time": "t", "target": ("y",), "series": "item", "horizon": 6, "season": 1, "lookback": 24, "hidden_size": 8,
     "epochs": 4, "loss": "mse", "classical": "none", "windows": 4_000, "valid_windows": 4, "test_windows": 4,
 }  # fmt: skip
@@ -337,6 +347,7 @@ def test_a_backtest_of_rare_demand_is_judged_by_rmsse(tmp_path: Path) -> None:
 # -- the mean of model and classical methods --------------------------------------------------------------------
 
 MIXED: dict[str, Any] = {
+    **CHOSEN,
     "time": "t", "target": ("y",), "series": "shop", "horizon": 4, "season": 1, "lookback": 6, "hidden_size": 4,
     "epochs": 1, "keep": "last", "conformal": False, "classical": "theta", "valid_windows": 2, "test_windows": 2,
 }  # fmt: skip
