@@ -38,6 +38,7 @@ MOST_HELD, MOST_FITTED = 2_000, 8_000
 FEWEST = 10  # windows to fit, below which nothing is tried
 FORM_GAIN = 0.03  # share by which values must be better than their logarithms, which suit most that is never below 0
 NEAR = 0.1  # share by which forms may be behind the best for the network to try them too, or the map behind naive ones
+FEW_ZEROS = 0.01  # share of values that may be 0, and count as missing, where logarithms are tried
 GAIN = 0.005  # share of the error that a longer window, or another form of the network, must save
 STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
 LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
@@ -174,7 +175,9 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     search = Search(backtest, asked, options)
     for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks):
         step()
-    return search.options, search.told
+    zeros = int((panel.values <= 0).sum()) if search.options.transform.startswith("log") else 0
+    told = [f"{zeros:,} values of 0 have no logarithm: the model reads them as missing"] if zeros else []
+    return search.options, search.told + told
 
 
 def _plain(asked: ForecastOptions, intermittent: bool) -> dict[str, Any]:
@@ -237,10 +240,9 @@ class Search:
     def forms(self) -> None:
         """Ways to scale windows, by the linear map."""
         values = self.backtest.panel.values
-        positive = bool((values[~np.isnan(values)] > 0).all())
-        transforms = [self.options.transform]
-        if self._free("transform") and positive:
-            transforms = ["log", "none"]
+        known = values[~np.isnan(values)]
+        logarithms = bool((known >= 0).all() and (known == 0).mean() <= FEW_ZEROS)
+        transforms = ["log", "none"] if self._free("transform") and logarithms else [self.options.transform]
         scales = ["last", "deviation"] if self._free("scale") else [self.options.scale]
         ways = [{"transform": transform, "scale": scale} for transform in transforms for scale in scales]
         found = self._try("the linear map alone", ways, self.backtest.simple, FORM_GAIN)
