@@ -3,7 +3,7 @@
     python benchmarks/forecast_single.py --data ../shared/data
     python benchmarks/forecast_single.py AirPassengers taylor --seeds 1
 
-Of each series the last two seasons are the test part (24 steps where it has none); the horizon is a season, or 12 steps.
+Of each series the last two seasons are the test part, 24 steps where it has none; the horizon is a season, or 12.
 The model is set beside the best of naive, seasonal naive, drift, ridge and Theta, which is chosen by the test part
 itself: it has the luck of the best of five. "Not worse" is a difference that the verdict of the run's own comparison
 does not show, and where there are too few blocks of windows for one, an error within a tenth of that method's.

@@ -1,0 +1,216 @@
+"""What a forecast's defaults become: chosen inside the training part, told, repeatable, free of units."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gatework
+from gatework.errors import OptionError
+from gatework.tasks.forecast import ForecastOptions, ForecastTask
+from gatework.tasks.forecast.choosing import PLAIN, Backtest
+from gatework.tasks.forecast.linear import solved
+from gatework.tasks.forecast.parts import mean_change
+from gatework.tasks.forecast.windows import make_batch
+
+START = datetime(2022, 1, 1)
+QUICK: dict[str, Any] = {"time": "day", "target": ("units",), "hidden_size": 6, "epochs": 1, "classical": "none"}
+
+
+def rows(values: np.ndarray, name: str = "a", **more: np.ndarray) -> pl.DataFrame:
+    days = [START + timedelta(days=day) for day in range(len(values))]
+    return pl.DataFrame({"shop": [name] * len(values), "day": days, "units": values.astype(float), **more})
+
+
+def growing(length: int = 240, growth: float = 0.004) -> np.ndarray:
+    """A season of 7 whose size grows with the level: a straight line of logarithms."""
+    steps = np.arange(length)
+    noise = np.random.default_rng(1).normal(0, 0.02, length)
+    return 50 * np.exp(growth * steps + 0.3 * np.sin(2 * np.pi * steps / 7) + noise)
+
+
+def prepared(frame: pl.DataFrame, **options: Any) -> ForecastTask:
+    task = ForecastTask(ForecastOptions(**{**QUICK, "horizon": 7, "season": 7, **options}))
+    task.prepare(frame)
+    return task
+
+
+# -- what is chosen ---------------------------------------------------------------------------------------------
+
+
+def test_growth_by_shares_gets_logarithms_and_changes_by_amounts_do_not() -> None:
+    shares = prepared(rows(growing()))
+    assert shares.options.transform == "log"
+    amounts = prepared(rows(40 + 30 * np.sin(np.arange(240) * 2 * np.pi / 7) + np.cumsum(np.ones(240)) % 13))
+    assert amounts.options.transform == "none"
+
+
+def test_negative_values_and_many_zeros_get_no_logarithms() -> None:
+    values = growing()
+    assert prepared(rows(values - 60)).options.transform == "none"
+    some, many = values.copy(), values.copy()
+    some[30], many[::10] = 0, 0
+    few = prepared(rows(some))
+    assert few.options.transform == "log"
+    assert any("1 values of 0 have no logarithm" in note for note in few.notes)
+    assert prepared(rows(many)).options.transform == "none"
+
+
+def test_every_choice_is_settled_and_told() -> None:
+    task = prepared(rows(growing()))
+    values = vars(task.options)
+    assert [name for name, value in values.items() if value == "auto"] == ["schedule_by"]
+    assert all(
+        values[name] is not None for name in (*PLAIN, "unit", "lookback", "epochs", "batch_size", "refit_epochs")
+    )
+    told = "\n".join(task.notes)
+    for text in (
+        "settings were chosen on",
+        "the linear map alone: ",
+        "its lookback: ",
+        "its penalty: ",
+        "without it: ",
+    ):
+        assert text in told, text
+
+
+def test_what_is_asked_for_stays() -> None:
+    asked = {"scale": "deviation", "loss": "mae", "lookback": 14, "linear": "fixed", "ridge": 5.0, "batch_size": 16}
+    task = prepared(rows(growing()), **asked)
+    assert {name: getattr(task.options, name) for name in asked} == asked
+    assert prepared(rows(growing()), segment=3).options.decoding == "segments"
+    assert prepared(rows(growing()), loss="mape").options.transform == "log"
+    with pytest.raises(OptionError, match="transform=log"):
+        prepared(rows(growing()), loss="mape", transform="none")
+
+
+def test_nothing_is_tried_where_all_is_named_or_too_short() -> None:
+    named = prepared(rows(growing()), **PLAIN, lookback=14)
+    assert not any("chosen" in note for note in named.notes)
+    short = prepared(rows(growing(24)), horizon=4)
+    assert any("too short to choose settings" in note for note in short.notes)
+    assert {name: getattr(short.options, name) for name in PLAIN} == PLAIN
+
+
+def test_the_choice_reads_the_training_part_alone_and_is_the_same_again() -> None:
+    values = growing()
+    first, again = prepared(rows(values)), prepared(rows(values))
+    changed = values.copy()
+    assert first.training is not None
+    end = int(first.training.cuts.max()) + 7
+    changed[end:] = -1e6
+    other = prepared(rows(changed))
+    for name in (*PLAIN, "lookback", "unit", "segment"):
+        chosen = {getattr(task.options, name) for task in (first, again, other)}
+        assert len(chosen) == 1, (name, chosen)
+
+
+def test_windows_that_judge_come_after_those_that_are_fitted() -> None:
+    task = prepared(rows(growing()))
+    assert task.training is not None
+    panel = task.training.panel.with_series([part[:170] for part in task.training.panel])
+    fit, held = Backtest(task, panel).windows(task.options)
+    assert fit.cuts.max() + 7 <= held.cuts.min() and held.cuts.max() + 7 == 170
+    assert len(held) >= 20
+
+
+# -- steps ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("length", "least"), [(120, 60), (600, 500)])
+def test_few_windows_get_more_epochs(length: int, least: int) -> None:
+    task = prepared(rows(growing(length, 0.001)), epochs=None, **PLAIN, lookback=14)
+    assert task.training is not None and task.options.epochs and task.options.batch_size
+    steps = task.options.epochs * -(-len(task.training) // task.options.batch_size)
+    assert least <= steps <= 2_000 and task.options.epochs <= 60
+
+
+def test_early_stopping_and_the_best_weights_leave_the_validation_part_alone() -> None:
+    for more in ({"keep": "best"}, {"patience": 2}):
+        assert prepared(rows(growing()), **PLAIN, lookback=14, epochs=20, **more).options.refit_epochs == 0
+    assert prepared(rows(growing()), **PLAIN, lookback=14, epochs=20).options.refit_epochs == 4
+
+
+# -- the linear map ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_ahead_has_its_effect_at_once() -> None:
+    """y = 20 + 10 promo + noise: the closed form alone is about as good as least squares."""
+    random = np.random.default_rng(3)
+    promo = random.integers(0, 2, 300).astype(float)
+    frame = rows(20 + 10 * promo + random.normal(0, 0.3, 300), promo=promo)
+    task = prepared(frame, future=("promo",), **PLAIN | {"scale": "last", "ridge": 0.1}, lookback=14)
+    parts = task.training
+    assert parts is not None
+    test = task.prepare(frame).test
+    assert test is not None
+    batch = make_batch(test, np.arange(len(test)))
+    outputs = batch.base.double() + solved(parts, 0.1, True, 1)(batch)
+    errors = (outputs.numpy() - batch.truth.double().numpy()) * batch.scale[:, None]
+    assert np.abs(errors).mean() < 0.35
+
+
+def test_windows_with_gaps_teach_the_linear_map() -> None:
+    """No window is whole, and yet the map is about that of the whole series."""
+    values = 50 + 10 * np.sin(2 * np.pi * np.arange(300) / 7) + np.random.default_rng(2).normal(0, 0.5, 300)
+    gaps = values.copy()
+    gaps[::6] = np.nan
+    for each, most in ((values, 0.8), (gaps, 1.2)):
+        task = prepared(rows(each), **PLAIN, lookback=14)
+        test = task.prepare(rows(each)).test
+        assert test is not None
+        batch = make_batch(test, np.arange(len(test)))
+        outputs = batch.base.double() + solved(task.training, 1.0, True, 1)(batch)
+        errors = (outputs.numpy() - batch.truth.double().numpy()) * batch.scale[:, None]
+        assert np.nanmean(np.abs(errors)) < most, np.nanmean(np.abs(errors))
+
+
+# -- units ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [0.001, 1000.0])
+@pytest.mark.parametrize("way", [{}, {**PLAIN, "lookback": 14}, {**PLAIN, "scale": "last", "lookback": 14}])
+def test_forecasts_move_with_the_unit_of_the_data(factor: float, way: dict[str, Any], tmp_path: Path) -> None:
+    """Series that are always 0 and windows that do not vary, too; training carries rounding to the third digit."""
+    random = np.random.default_rng(5)
+    parts = [rows(random.poisson(3, 120), name) for name in "abc"]
+    frame = pl.concat([*parts, *(rows(np.zeros(120), name) for name in "yz"), rows(np.full(120, 4.0), "level")])
+    found = []
+    for scale in (1.0, factor):
+        model = gatework.Forecaster(**QUICK, series="shop", horizon=2, season=7, windows=300, **way)
+        model.fit(frame.with_columns(pl.col("units") * scale))
+        found.append(model.predict(2).drop("series", "time").to_numpy() / scale)
+    np.testing.assert_allclose(found[0], found[1], rtol=0.01, atol=0.02)
+
+
+def test_the_unit_of_what_never_changes_is_its_size() -> None:
+    panel = prepared(rows(np.full(60, 8.0)), **PLAIN, lookback=14).last
+    assert mean_change(panel, False, 7) == 8.0
+    assert mean_change(panel.with_series([0 * part for part in panel]), False, 7) == 1.0
+
+
+# -- the network's share ----------------------------------------------------------------------------------------
+
+
+def test_validation_takes_back_corrections_that_harm() -> None:
+    """Of weights that chance has moved; one window of each series is no judge."""
+    random = np.random.default_rng(4)
+    frame = rows(50 + 10 * np.sin(2 * np.pi * np.arange(300) / 7) + random.normal(0, 0.5, 300))
+    task = ForecastTask(ForecastOptions(**QUICK | PLAIN | {"horizon": 7, "season": 7, "lookback": 14}))
+    parts = task.prepare(frame)
+    model = task.build().eval().requires_grad_(False)
+    task.settle(model, parts.valid)
+    assert model.share == 1, "corrections of nothing"
+    for member in model.members:
+        member.outputs.weight.normal_(0, 0.5)
+    task.settle(model, parts.valid)
+    assert model.share == 0
+    whole, start, _ = task._apart(model, parts.valid)
+    np.testing.assert_allclose(whole, start, rtol=1e-6)
+    task.settle(model, parts.valid.take(np.arange(1)))
+    assert model.share == 1
