@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gatework.diagnosis import findings
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.holdout import APART, FEWEST, SHARE, windows_of
 from gatework.tasks.forecast.intervals import calibrated, conformal, drawn, followed, restlessness, stretched
+from gatework.tasks.forecast.limits import held_at, hints
 
 COLUMNS: dict[str, Any] = {"time": "t", "target": ("y",), "series": "s", "frequency": "1i", "classical": "none"}
 
@@ -117,3 +119,41 @@ def test_a_small_change_is_not_believed_and_a_large_one_is(factor: float, kept: 
     share = np.log(drawn(np.array([factor]), 20))[0] / np.log(factor)
     assert kept[0] <= share <= kept[1]
     assert np.log(drawn(np.array([factor]), 2000))[0] / np.log(factor) > share
+
+
+# -- bounds -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "note"),
+    [
+        ([0.0, 3.0, 250.0], (0, None), "whole numbers"),
+        ([0.5, 3.0, 250.0], (0, None), "below 0"),
+        ([0.1, 0.5, 0.99], (0, 1), "shares"),
+        ([3.5, 50.0, 99.5], (0, 100), "shares"),
+        ([80.5, 90.5, 99.5], (0, None), "below 0"),
+        ([-0.1, 0.5, 0.99], (None, None), ""),
+    ],
+)
+def test_bounds_are_noticed_in_the_training_part(values: list[float], bounds: tuple[Any, Any], note: str) -> None:
+    frame = pl.DataFrame({"t": list(range(90)), "y": [*values * 20, *[-5.0] * 30]})  # what comes later is not looked at
+    options = {"time": "t", "target": ("y",), "horizon": 15, "season": 3, "valid_windows": 1, "test_windows": 1}
+    task = ForecastTask(ForecastOptions(**options))
+    task.prepare(frame)
+    assert (task.options.lowest, task.options.highest) == bounds
+    assert (task.options.limits == "noticed") == (bounds != (None, None)) and note in " ".join(task.notes)
+    free = ForecastTask(ForecastOptions(**options, limits="none"))
+    free.prepare(frame)
+    assert free.options.lowest is None
+
+
+def test_forecasts_that_are_held_at_a_bound_are_counted_and_logarithms_advised() -> None:
+    options = ForecastOptions(lowest=0.0)
+    held = held_at(np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[0.0, np.nan], [1.0, 2.0]]), options)
+    assert held == {"forecasts": 0.5, "values": pytest.approx(1 / 3)}
+    (found,) = hints(held, options, positive=True)
+    assert "50% of the forecasts" in found["what"] and found["setting"] == "--set transform=log"
+    assert hints(held, options, positive=False)[0]["setting"] == ""
+    assert hints({"forecasts": 0.8, "values": 0.79}, options, positive=False) == []
+    (told,) = findings.of_hints({"sections": {"hints": [found]}})
+    assert (told.level, told.setting) == ("hint", found["setting"])

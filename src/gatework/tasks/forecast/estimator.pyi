@@ -91,6 +91,7 @@ class Forecaster(Estimator):
         interval: float = 0.9,
         lowest: float | None = None,
         highest: float | None = None,
+        limits: str = "auto",
         conformal: bool = True,
         classical: str = "both",
         classical_seconds: float = 20.0,

@@ -218,6 +218,13 @@ class ForecastOptions(NumericOptions):
     )
     lowest: float | None = option(None, "no forecast lies below it, such as 0 for counts", panel="model")
     highest: float | None = option(None, "no forecast lies above it, such as 1 for shares", panel="model")
+    limits: str = option(
+        "auto",
+        "bounds where lowest and highest name none: what the training part shows (0 where nothing is negative; 0 and 1 or "
+        "100 of shares), which a run's config calls noticed; or none",
+        panel="model",
+        choices=("auto", "none", "noticed"),
+    )
     conformal: bool = option(True, "widen or narrow intervals by the errors on the validation part", panel="model")
 
     classical: str = option(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-SECTIONS = frozenset({"part", "blocks", "interval", "naive", "by_horizon", "series", "residuals", "next"})
+SECTIONS = frozenset({"part", "blocks", "interval", "naive", "by_horizon", "series", "residuals", "next", "hints"})
 NAMES = {
     "mase": "MASE",
     "smape": "sMAPE",

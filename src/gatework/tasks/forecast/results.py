@@ -9,6 +9,7 @@ import numpy as np
 from gatework.data.panel import shown_time
 from gatework.tasks.base import ratio
 from gatework.tasks.forecast import baselines, measures
+from gatework.tasks.forecast.limits import held_at, hints
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.residuals import residuals
 from gatework.tasks.forecast.windows import Windows, blocks
@@ -24,7 +25,7 @@ def sections(part: str, forecasts: np.ndarray, windows: Windows, options: Foreca
 
     part; blocks (how many blocks of windows do not depend on each other); interval (see `held`); by_horizon (errors and
     coverage of each step ahead, beside the best naive forecast); naive (its name); series (best, median and worst, with
-    their values); residuals.
+    their values); residuals; hints (what was seen, what would help, and the option that does it).
     """
     truth = windows.truth()
     error = truth - forecasts[:, :, 0]
@@ -40,6 +41,7 @@ def sections(part: str, forecasts: np.ndarray, windows: Windows, options: Foreca
             each | drawn(windows, forecasts, each.pop("number"), options.bounds) for each in ranked(windows, error)
         ],
         "residuals": residuals(windows, error),
+        "hints": hints(held_at(forecasts[:, :, 0], truth, options), options, bool(np.nanmin(windows.values) > 0)),
     }
 
 

@@ -24,6 +24,7 @@ from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
 from gatework.tasks.forecast.later import counted_on, followed, named, news, with_known_ahead
+from gatework.tasks.forecast.limits import noticed
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import (
@@ -114,9 +115,9 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         found = demand(training(panel, options), options.season)
         if options.intermittent is None:
             options = replace(options, intermittent=found is not None and found.intermittent)
-        self.options = options
+        self.options, notes = noticed(training(panel, options), options)
         self._judge_by_demand()
-        return told(found, bool(options.intermittent))
+        return told(found, bool(options.intermittent)) + notes
 
     def inspected(self, source: Source, frequency: Frequency | None = None) -> tuple[Panel | None, list[Finding]]:
         """The series of a source (None where a fault forbids it), and every finding."""
@@ -136,7 +137,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _refuse_outside(self, panel: Panel) -> None:
         """An error for a value beyond the limits."""
-        within(panel, self.options.lowest, self.options.highest)
+        if self.options.limits != "noticed":
+            within(panel, self.options.lowest, self.options.highest)
 
     def _ends_of_training(self, panel: Panel, counts: dict[str, int]) -> np.ndarray:
         """[S] steps of each series before validation and test."""
