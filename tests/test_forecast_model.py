@@ -312,7 +312,8 @@ def test_no_forecast_leaves_its_limits(tmp_path: Path) -> None:
     counts = {"step": np.arange(120), "sold": (rng.random(120) < 0.4).astype(float)}
     small = CHOSEN | {"horizon": 4, "season": 4, "lookback": 8, "epochs": 1, "hidden_size": 4, "width": 2}
     small |= {"valid_windows": 1}
-    free, limited = (gatework.Forecaster(**small, **more).fit(counts) for more in ({}, {"lowest": 0, "highest": 1.5}))
+    both = ({"limits": "none"}, {"lowest": 0, "highest": 1.5})
+    free, limited = (gatework.Forecaster(**small, **more).fit(counts) for more in both)
     assert free.predict()["q0.05"].min() < 0
     with pytest.warns(UserWarning, match="trained for 4 steps"):
         far = limited.predict(8).drop("series", "time").to_numpy()

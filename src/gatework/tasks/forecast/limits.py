@@ -1,4 +1,4 @@
-"""Bounds that the training part shows: values that are never negative, shares; and forecasts that had to be held there."""
+"""Bounds that the training part shows, and forecasts that had to be held there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from gatework.data.panel import Panel
 from gatework.tasks.forecast.options import ForecastOptions
 
 WHOLE = (1.0, 100.0)  # what shares add up to
-NEAR, WIDE = (
-    0.9,
-    0.5,
-)  # of it: the least that the largest share has; of the largest share: the most that the smallest has
+NEAR = 0.9  # of it: the least that the largest share has
+WIDE = 0.5  # of the largest share: the most that the smallest has
 MANY = 0.03  # of the forecasts held at a bound, beyond the share of the values that lie there
 
 

@@ -220,8 +220,8 @@ class ForecastOptions(NumericOptions):
     highest: float | None = option(None, "no forecast lies above it, such as 1 for shares", panel="model")
     limits: str = option(
         "auto",
-        "bounds where lowest and highest name none: what the training part shows (0 where nothing is negative; 0 and 1 or "
-        "100 of shares), which a run's config calls noticed; or none",
+        "bounds where lowest and highest are none: those the part shows (0 where nothing is negative; 1 or 100 "
+        "of shares), which a run's config calls noticed; or none",
         panel="model",
         choices=("auto", "none", "noticed"),
     )
