@@ -19,7 +19,10 @@ def settings(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         *(("classify", name, each) for name, each in found["classify"].SETTINGS.items()),
         *((explain.TASKS.get(name, "classify"), name, each) for name, each in explain.SETTINGS.items()),
-        *(("forecast", name, each) for name, each in {**forecast.SETTINGS, "ett": forecast.OF_ETT, "segrnn": forecast.SEGRNN}.items()),
+        *(
+            ("forecast", name, each)
+            for name, each in {**forecast.SETTINGS, "ett": forecast.OF_ETT, "segrnn": forecast.SEGRNN}.items()
+        ),
         *(("generate", f"{minutes} minutes", {**book.SHARED, **each}) for minutes, each in book.SETTINGS.items()),
         *((task, f"{name}, regularised", each) for name, (task, _, each, _) in found["regularisation"].JOBS.items()),
         ("generate", "speed", found["generate_speed"].SIZES),
