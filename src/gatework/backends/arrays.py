@@ -21,7 +21,7 @@ class Lib(Protocol[A]):
 
     def zeros(self, shape: Sequence[int]) -> A: ...
     def number(self, value: float) -> A: ...
-    def booleans(self, value: list) -> A: ...
+    def integers(self, value: list[int]) -> A: ...
     def stack(self, values: list) -> A: ...
     def truth(self, value: A) -> A: ...
     def where(self, condition: A, a: A, b: A) -> A: ...
@@ -55,8 +55,8 @@ class NumpyLib:
     def number(self, value: float) -> np.ndarray:
         return np.full((1, 1), value, self.dtype)
 
-    def booleans(self, value: list) -> np.ndarray:
-        return np.array(value, bool).reshape(len(value), 1)
+    def integers(self, value: list[int]) -> np.ndarray:
+        return np.array(value, np.int64)
 
     def truth(self, value: np.ndarray) -> np.ndarray:
         return value.astype(self.dtype)
@@ -99,8 +99,8 @@ class TorchLib:
     def number(self, value: float) -> Any:
         return self.torch.full((1, 1), float(value), dtype=self.dtype, device=self.device)
 
-    def booleans(self, value: list) -> Any:
-        return self.torch.tensor(value, dtype=self.torch.bool, device=self.device).reshape(len(value), 1)
+    def integers(self, value: list[int]) -> Any:
+        return self.torch.tensor(value, dtype=self.torch.int64, device=self.device)
 
     def truth(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.dtype)

@@ -62,7 +62,7 @@ def run(
     inputs   {name: (T, B, w) per step, (B, w) per sequence, a number per call}
     start    {state: (B, w)}; a state that is missing begins with the value that the cell gives it
     weights  {key: array} as `compiler.params.shapes` names them
-    lengths  whole numbers 0..T, one a row; all T if missing
+    lengths  whole numbers 0..T, one a row; all T if missing. A torch tensor is not checked: torch.func may hide it
     """
     job = Job(graph, sizes, inputs, start or {}, weights, lengths)
     history: list[dict[str, Any]] = [{} for _ in range(job.steps)]
@@ -132,9 +132,7 @@ class Job:
         self.steps, self.rows = int(first.shape[0]), int(first.shape[1])
         self.lib: Lib = lib_of(first, *weights.values(), *start.values())
         self.check()
-        self.lengths = [self.steps] * self.rows if lengths is None else [int(n) for n in lengths]
-        if len(self.lengths) != self.rows or any(n < 0 or n > self.steps for n in self.lengths):
-            raise ShapeError(f"lengths {self.lengths} must be {self.rows} whole numbers from 0 to T={self.steps}")
+        self.lengths = self.counted([self.steps] * self.rows if lengths is None else lengths)
         self.start = {s.name: self.start_of(s.name, s.width, s.start, start) for s in graph.states}
 
     def check(self) -> None:
@@ -152,6 +150,15 @@ class Job:
                     raise ShapeError(
                         f"{self.graph.name}: {kind} {name!r} has shape {tuple(given[name].shape)}, expected {shape}"
                     )
+
+    def counted(self, lengths: Iterable[int]) -> Any:
+        """The rows' lengths (B,)."""
+        if hasattr(lengths, "shape") and not isinstance(lengths, np.ndarray):
+            return lengths
+        numbers = [int(n) for n in lengths]
+        if len(numbers) != self.rows or any(n < 0 or n > self.steps for n in numbers):
+            raise ShapeError(f"lengths {numbers} must be {self.rows} whole numbers from 0 to T={self.steps}")
+        return self.lib.integers(numbers)
 
     def input_shape(self, item: Input) -> tuple[int, ...]:
         return (*((self.steps,) if item.per == "step" else ()), self.rows, size(self.sizes, item.width))
@@ -175,7 +182,7 @@ class Job:
 
     def active(self, t: int) -> Any:
         """(B, 1): which rows have a step t."""
-        return self.lib.booleans([[t < n] for n in self.lengths])
+        return (self.lengths > t)[:, None]
 
     def cut(self, t: int, value: Any) -> Any:
         return self.lib.where(self.active(t), value, self.lib.number(0.0))

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from gatework.layers import fallback
-from gatework.layers.binding import Binding, Setting, Tensors
+from gatework.layers.binding import DTYPES, Binding, Room, Setting, Tensors
 from gatework.layers.direct import Saved, prepared, readable
+from gatework.layers.vmapped import for_each
 
 
 def recurrence(binding: Binding, setting: Setting, tensors: Tensors) -> list[Tensor]:
     """Run one direction of one layer over flat rows.
 
     `tensors` are in the binding's order: inputs of each step (N, w), inputs of each sequence (B, w), starts (B, w) or
-    None, parameters. Gives the output's history (N, H), the last states (B, w), and with `setting.return_all` the
-    histories of the states after the first.
+    None, parameters. Gives the output's history, the last states, and with `setting.return_all` the histories of the
+    states after the first, in the forms that `setting.axes` says.
     """
     tensors = readable(binding, tensors)  # here, where autograd sees copies being made
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
@@ -31,14 +32,14 @@ def recurrence(binding: Binding, setting: Setting, tensors: Tensors) -> list[Ten
 
 def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> tuple[list[Tensor], Saved]:
     """The kernel's forward pass: tensors out, and what is kept for the way back."""
-    return_all, room = setting.return_all, setting.room
+    return_all = setting.return_all
     call = prepared(binding, "train" if train or return_all else "infer", setting.rows, tensors)
     if call is not None:
         finals, histories, block = call(setting, tensors)
     else:
         finals, histories = fallback.forward(binding, setting, tensors, train or return_all)
         block = None
-        histories[0] = histories[0] if room is None else room.copy_(histories[0])
+        histories[0] = histories[0] if setting.room is None else setting.room.place.copy_(histories[0])
     return [histories[0], *finals, *(histories[1:] if return_all else ())], Saved(tensors, histories, block)
 
 
@@ -48,8 +49,7 @@ def backward(
 ) -> list[Tensor | None]:
     """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
     states, params = len(binding.states), binding.first_param
-    given = [g if g is None or (g.stride(1) == 1 and g.stride(0) > 0) else g.contiguous() for g in grads]
-    given = [g if g is None else g.resolve_neg() for g in given]
+    given = [None if g is None else _as_rows(g) for g in grads]
     finals = [None if g is None else g.contiguous() for g in given[1 : 1 + states]]
     d_histories = [given[0], *(given[1 + states :] if setting.return_all else [None] * (states - 1))]
     need = {n for n, needed in zip((*binding.steps, *binding.sequences), needs, strict=False) if needed}
@@ -60,56 +60,76 @@ def backward(
     return fallback.backward(binding, setting, saved.tensors, d_histories, finals, need)
 
 
+def _as_rows(grad: Tensor) -> Tensor:
+    """A gradient of a history or a last state as rows (N, w) that the kernel can walk."""
+    rows = grad if grad.dim() == 2 else grad.flatten(0, 1)
+    return (rows if rows.stride(1) == 1 and rows.stride(0) > 0 else rows.contiguous()).resolve_neg()
+
+
 class _Recurrence(torch.autograd.Function):
+    """Callers may change outputs in place, as those of torch.nn's layers. So what is kept for the way back is a history
+    whose changes autograd does not see; `watched` sees them, and then the forward pass runs again."""
+
     @staticmethod
     def forward(ctx: Any, binding: Binding, setting: Setting, *tensors: Tensor) -> Any:
         outputs, saved = forward(binding, setting, tensors, train=True)
+        shown = [outputs[0], *outputs[1 + len(binding.states) :]]
+        unwatched = [h.data for h in shown]
+        ctx.watched = [watched(h) for h in (setting.room.whole if setting.room else shown[0], *shown[1:])]
         ctx.binding, ctx.setting = binding, setting._replace(room=None)
-        others = () if setting.return_all else saved.histories[1:]
-        ctx.save_for_backward(*saved.tensors, *outputs, *others, saved.block)
+        ctx.save_for_backward(*saved.tensors, *unwatched, *saved.histories[len(shown) :], saved.block)
         ctx.set_materialize_grads(False)
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        binding, setting = ctx.binding, ctx.setting
         needs = ctx.needs_input_grad[2:]
         *kept, block = ctx.saved_tensors
-        tensors = kept[: len(needs)]
+        tensors, histories = kept[: len(needs)], kept[len(needs) :]
         if torch.is_grad_enabled():
-            found = _again(binding, setting, grads, tensors, needs)
+            found = for_each(lambda *g: _again(ctx.binding, ctx.setting, g, tensors, needs), *grads)
         else:
-            states = len(binding.states)
-            histories = [kept[len(needs)], *kept[len(needs) + 1 + states :]]
             saved = Saved(tensors, histories, block)
+            if any(history._version for history in ctx.watched):
+                _, saved = forward(ctx.binding, ctx.setting, tensors, train=True)
             # torch's own types say that what `compiler.disable` gives takes one argument
-            found = backward(binding, setting, saved, grads, needs)  # pyright: ignore[reportCallIssue]
+            found = for_each(lambda *g: backward(ctx.binding, ctx.setting, saved, g, needs), *grads)  # pyright: ignore[reportCallIssue]
         return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
-def side_by_side(parts: int, size: int, width: int, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
-    """A tensor (size, parts * width), and tensors of their own (not views) over its columns, for `joined`."""
-    whole = torch.empty(size, parts * width, dtype=dtype)
-    storage, stride = whole.untyped_storage(), (parts * width, 1)
-    return whole, [torch.empty(0, dtype=dtype).set_(storage, k * width, (size, width), stride) for k in range(parts)]
+_NOTHING = {dtype: torch.empty(0, dtype=dtype) for dtype in DTYPES}
+
+
+def watched(tensor: Tensor) -> Tensor:
+    """An empty tensor whose `_version` counts how often a new tensor, through whatever alias, is changed in place: with
+    `detach` it shares that counter, and then it gives the memory back."""
+    twin = tensor.detach()
+    twin.data = _NOTHING[tensor.dtype]
+    return twin
+
+
+def side_by_side(parts: int, axes: tuple[int, ...], width: int, dtype: torch.dtype) -> list[Room]:
+    """Rooms over the columns of one tensor (*axes, parts * width), for `joined`."""
+    whole = torch.empty(*axes, parts * width, dtype=dtype)
+    shape, storage = (*axes, width), whole.untyped_storage()
+    places = [torch.empty(0, dtype=dtype).set_(storage, k * width, shape, whole.stride()) for k in range(parts)]
+    return [Room(place, whole) for place in places]
 
 
 def joined(whole: Tensor, parts: list[Tensor]) -> Tensor:
-    """What torch.cat(parts, 1) would give, if the parts were written side by side: `whole`, without a copy."""
+    """What torch.cat(parts, -1) would give, if the parts were written side by side: `whole`, without a copy."""
     return _Joined.apply([whole], *parts)
 
 
 class _Joined(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, whole: list[Tensor], *parts: Tensor) -> Tensor:
-        ctx.widths = [p.shape[1] for p in parts]
-        ctx.save_for_backward(whole[0])
+        ctx.widths = [p.shape[-1] for p in parts]
         return whole[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        _ = ctx.saved_tensors  # refuses if the tensor was changed, which the parts over the same memory do not see
-        return None, *grads[0].split(ctx.widths, 1)
+        return None, *grads[0].split(ctx.widths, -1)
 
 
 def _again(

@@ -4,7 +4,8 @@ form                                       rows
 (T, B, w), (B, T, w), (T, w)               a rectangle, as it stands: T*B rows, step after step
 the same with lengths=                     packed, the longest first; the outputs beyond a sequence's end are zero
 PackedSequence                             packed, as it stands
-inside torch.compile                       a padded rectangle; the operator packs, as sizes may not depend on data
+inside torch.compile and torch.func        a padded rectangle, as sizes may not depend on data: the operator packs, the
+                                           reference masks
 
 Packed as torch's PackedSequence is: at step s the first `counts[s]` sequences are still running. A batch then costs
 what its real steps cost.
@@ -19,26 +20,32 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.layers.errors import LayerError
 from gatework.runtime.lazy import lazy
 from gatework.runtime.rows import Rows
 
+_transformed = torch._C._are_functorch_transforms_active
+
 Sequences = Tensor | PackedSequence
 Lengths = ArrayLike | None
 
 
 class Entry:
-    """A rectangle: `steps`, `batch` of the caller; `rows` is what the kernels see, unless the call is traced."""
+    """A rectangle: `steps`, `batch` of the caller; `rows` is what the kernels see, unless the call is traced; a layer's
+    history is (*axes, w)."""
 
     traced = False
+    lengths: Tensor | None = None  # of sequences that stay padded
 
     def __init__(self, input: Tensor, batch_first: bool):
         self.batched, self.batch_first = input.dim() == 3, batch_first and input.dim() == 3
         shape = input.shape
         self.steps, self.batch = (shape[1], shape[0]) if self.batch_first else (*shape[:-1], 1)[:2]
         self.rows: Any = Rectangle(self.steps, self.batch)
+        self.axes: tuple[int, ...] = (self.steps, self.batch)
 
     def flat(self, values: Any, width: int, name: str) -> Tensor:
         """An input in the caller's form to (N, width); where the width is 1 its axis may be missing."""
@@ -53,11 +60,10 @@ class Entry:
     def rows_of(self, values: Tensor, width: int) -> Tensor:
         return (values.transpose(0, 1) if self.batch_first else values).reshape(self.steps * self.batch, width)
 
-    def leave(self, flat: Tensor) -> Any:
-        """(N, w) to the caller's form."""
+    def leave(self, values: Tensor) -> Any:
+        """A history to the caller's form."""
         if not self.batched:
-            return flat
-        values = flat.view(self.steps, self.batch, flat.shape[1])
+            return values.squeeze(1)
         return values.transpose(0, 1) if self.batch_first else values
 
     def later(self, flat: Tensor) -> Tensor:
@@ -71,6 +77,7 @@ class RaggedEntry(Entry):
     def __init__(self, input: Tensor, batch_first: bool, lengths: Lengths):
         super().__init__(input, batch_first)
         self.rows = Packed.from_lengths(lengths, self.steps, self.batch)
+        self.axes = (self.rows.size,)
         self.index = self.rows.index(self.steps, self.batch_first).to(input.device)
 
     def rows_of(self, values: Tensor, width: int) -> Tensor:
@@ -90,10 +97,15 @@ class PackedEntry(Entry):
 
     def __init__(self, input: PackedSequence, batch_first: bool, traced: bool):
         self.packed, self.batched, self.batch_first, self.traced = input, True, batch_first, traced
-        counts = input.batch_sizes.numpy()
-        order = None if input.sorted_indices is None else input.sorted_indices.cpu().numpy()
+        counts = visible(input.batch_sizes)
+        if counts.ndim != 1:
+            raise LayerError(
+                "torch.vmap gave each element a PackedSequence of its own; give padded sequences and lengths="
+            )
+        order = None if input.sorted_indices is None else visible(input.sorted_indices)
         self.steps, self.batch = len(counts), int(counts[0])
         self.rows = Packed(counts, self.batch, order)
+        self.axes = (self.rows.size,)
 
     def flat(self, values: Any, width: int, name: str) -> Tensor:
         if not isinstance(values, PackedSequence):
@@ -115,17 +127,18 @@ class PackedEntry(Entry):
 
 
 class TracedEntry(Entry):
-    """A rectangle, with lengths or without, that stays padded."""
+    """A rectangle, with lengths or without, that stays padded: nothing depends on the lengths' values, which compilers
+    do not know yet, and of which torch.vmap has several."""
 
     traced = True
 
     def __init__(self, input: Tensor, batch_first: bool, lengths: Lengths):
         super().__init__(input, batch_first)
-        self.lengths = lengths if lengths is None else torch.as_tensor(lengths)
+        self.lengths = None if lengths is None else torch.as_tensor(lengths)
 
     def later(self, flat: Tensor) -> Tensor:
         if self.lengths is not None:
-            inside = torch.arange(self.steps)[:, None] < self.lengths[None, :]
+            inside = torch.arange(self.steps, device=flat.device)[:, None] < self.lengths[None, :]
             flat = flat * inside.reshape(-1, 1).to(flat.dtype)
         return super().later(flat)
 
@@ -159,7 +172,7 @@ class Rectangle:
         return _rectangle(self.steps, self.batch, reverse)
 
     def sort(self, values: Tensor) -> Tensor:
-        """(B, w) in the caller's order to (B, w) in the rows' order."""
+        """(B, w) in the caller's order to (B, w) in the rows' order; further axes may stand in front."""
         return values
 
     unsort = sort
@@ -203,10 +216,10 @@ class Packed:
         return Rows.packed(self.counts, self.batch)
 
     def sort(self, values: Tensor) -> Tensor:
-        return values if self.order is None else values.index_select(0, self._index(self.order, values))
+        return values if self.order is None else values.index_select(-2, self._index(self.order, values))
 
     def unsort(self, values: Tensor) -> Tensor:
-        return values if self.order is None else values.index_select(0, self._index(np.argsort(self.order), values))
+        return values if self.order is None else values.index_select(-2, self._index(np.argsort(self.order), values))
 
     @lazy
     def times(self) -> np.ndarray:
@@ -242,17 +255,27 @@ class Packed:
 
 
 def checked_lengths(lengths: Lengths, steps: int, batch: int) -> np.ndarray:
-    """`lengths` as (B,) integers, or an error that names the first that cannot be."""
-    array = lengths.detach().cpu().numpy() if isinstance(lengths, Tensor) else np.asarray(lengths)
-    if array.shape != (batch,):
-        raise LayerError(f"lengths must have one entry per sequence, shape ({batch},); got shape {array.shape}")
+    """`lengths` as integers, (B,) of them to whoever looks, or an error that names the first that cannot be."""
+    array = visible(lengths) if isinstance(lengths, Tensor) else np.asarray(lengths)
+    shape = tuple(lengths.shape) if isinstance(lengths, Tensor) else array.shape
+    if shape != (batch,):
+        raise LayerError(f"lengths must have one entry per sequence, shape ({batch},); got shape {shape}")
     if batch and array.dtype.kind not in "iu":
         raise LayerError(f"lengths must be integers; got dtype {array.dtype}")
     array = array.astype(np.int64)
-    bad = np.flatnonzero((array < 0) | (array > steps))
-    if bad.size:
-        raise LayerError(f"lengths[{bad[0]}] is {array[bad[0]]}; a length lies between 0 and the input's {steps} steps")
+    bad = np.argwhere((array < 0) | (array > steps))
+    if len(bad):
+        at, value = ", ".join(map(str, bad[0])), array[tuple(bad[0])]
+        raise LayerError(f"lengths[{at}] is {value}; a length lies between 0 and the input's {steps} steps")
     return array
+
+
+def visible(tensor: Tensor) -> np.ndarray:
+    """All values of a tensor, also where torch.func transforms it: torch.vmap's axes are then among the array's own."""
+    while is_functorch_wrapped_tensor(tensor):
+        tensor = get_unwrapped(tensor)
+    with torch._C._DisableFuncTorch():
+        return tensor.detach().cpu().numpy()
 
 
 class _Take(torch.autograd.Function):
@@ -267,7 +290,7 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         (index,) = ctx.saved_tensors
-        return _Put.apply(grads[0], index, ctx.size), None
+        return put(grads[0], index, ctx.size), None
 
 
 class _Put(torch.autograd.Function):
@@ -281,14 +304,16 @@ class _Put(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         (index,) = ctx.saved_tensors
-        return _Take.apply(grads[0], index), None, None
+        return take(grads[0], index), None, None
 
 
 def take(padded: Tensor, index: Tensor) -> Tensor:
     """(R, w) to (N, w): the rows at `index` (N,), no row twice."""
-    return _Take.apply(padded, index)
+    return padded.index_select(0, index) if _transformed() else _Take.apply(padded, index)
 
 
 def put(flat: Tensor, index: Tensor, size: int) -> Tensor:
     """(N, w) to (size, w): rows put at `index`, zeros elsewhere."""
+    if _transformed():
+        return flat.new_zeros(size, *flat.shape[1:]).index_copy(0, index, flat)
     return _Put.apply(flat, index, size)

@@ -25,14 +25,34 @@ DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float6
 Tensors = Sequence[Any]  # tensors in a binding's order; None is a start that the cell gives itself
 
 
+class Room(NamedTuple):
+    """Where an output's history goes, if somewhere in particular: `place` (*axes, w) has memory of its own columns of
+    `whole`, which the caller gets."""
+
+    place: Tensor
+    whole: Tensor
+
+
 class Setting(NamedTuple):
-    """What a call says beside its tensors: `rates` are the inputs that are one number for the whole call; `room` is
-    where the output's history goes, if somewhere in particular."""
+    """What a call says beside its tensors.
+
+    rates    the inputs that are one number for the whole call
+    axes     of a layer's histories before their units: (T, B) or (N,); its last states are then (1, B, w), its share of
+             those of all layers. None: rows (N, w) and (B, w)
+    lengths  (B,) steps of each sequence of a padded rectangle, for the reference alone
+    """
 
     rows: Rows
     return_all: bool = False
     rates: Mapping[str, float] = MappingProxyType({})
-    room: Tensor | None = None
+    axes: tuple[int, ...] | None = None
+    room: Room | None = None
+    lengths: Tensor | None = None
+
+
+def as_last(state: Tensor, setting: Setting) -> Tensor:
+    """A state (B, w) in the form of a call's last states."""
+    return state if setting.axes is None else state.unsqueeze(0)
 
 
 class Binding:

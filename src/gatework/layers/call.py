@@ -30,8 +30,17 @@ from gatework.compiler import params
 from gatework.compiler.ir import Input
 from gatework.layers import fallback
 from gatework.layers.autograd import joined, recurrence, side_by_side
-from gatework.layers.batches import Entry, Lengths, Packed, Sequences, TracedEntry, enter
-from gatework.layers.binding import Binding, Setting, Tensors
+from gatework.layers.batches import (
+    Entry,
+    Lengths,
+    Packed,
+    Sequences,
+    TracedEntry,
+    checked_lengths,
+    enter,
+    visible,
+)
+from gatework.layers.binding import Binding, Room, Setting, Tensors
 from gatework.layers.errors import LayerError
 from gatework.layers.operator import recurrence_traced
 
@@ -55,7 +64,7 @@ class Asked(NamedTuple):
 def run(layer: Recurrent, input: Sequences, asked: Asked) -> Any:
     """The call of a layer; see `Recurrent.forward`."""
     check_input(layer, input)
-    entry = enter(input, layer.batch_first, asked.lengths, traced())
+    entry = enter(input, layer.batch_first, asked.lengths, traced() or transformed())
     call = Call(layer, entry, asked)
     flat = call.run(entry.flat(input, layer.input_size, "input"))
     output = entry.leave(cast(flat, call.given))
@@ -76,6 +85,11 @@ def traced() -> bool:
 def transformed() -> bool:
     """Whether a transform of torch.func or forward-mode differentiation is at work, which kernels do not know."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def per_sample(parameter: Tensor) -> bool:
+    """Whether a parameter stands for one of each sample, as in torch.nn.utils._per_sample_grad."""
+    return type(parameter).__name__ == "ExpandedWeight"
 
 
 def autocasts(device: torch.device) -> bool:
@@ -101,7 +115,13 @@ def check_input(layer: Recurrent, input: Sequences) -> None:
         raise LayerError("Expected sequence length to be larger than 0 in RNN")
     if isinstance(input, PackedSequence) and data.dim() != 2:
         raise LayerError(f"input must have 2 dimensions, got {data.dim()}")
-    dtype = layer.parameter(0).dtype
+    parameter = layer.parameter(0)
+    if per_sample(parameter):
+        raise LayerError(
+            f"call_for_per_sample_grads works where torch.nn can do the same, and not for this {type(layer).__name__}; "
+            "torch.func.vmap(torch.func.grad(...)) over torch.func.functional_call gives these gradients"
+        )
+    dtype = parameter.dtype
     if data.dtype != dtype and not autocasts(data.device):
         model = f", or convert model: model.to({data.dtype})" if data.is_floating_point() else ""
         raise LayerError(
@@ -121,6 +141,8 @@ class Call:
 
     def __init__(self, layer: Recurrent, entry: Entry, asked: Asked):
         self.layer, self.entry, self.return_all = layer, entry, asked.return_all
+        if entry.lengths is not None and not traced():
+            checked_lengths(entry.lengths, entry.steps, entry.batch)
         self.names, self.widths = layer.state_names, layer.state_widths
         self.starts = None if asked.states is None else self.checked_states(asked.states)
         self.values: dict[str, Any] = {}
@@ -135,7 +157,8 @@ class Call:
         values = reset.data if isinstance(reset, PackedSequence) else reset
         if values.dtype == torch.bool or values.is_meta or torch.compiler.is_compiling():
             return reset
-        odd = values[(values != 0) & (values != 1)]
+        seen = visible(values)
+        odd = seen[(seen != 0) & (seen != 1)]
         if len(odd):
             raise LayerError(f"reset says yes or no for each step; it holds {float(odd[0]):g}: give booleans")
         return reset
@@ -196,7 +219,7 @@ class Call:
     # --- the layers --------------------------------------------------------------------------------------------------
 
     def run(self, data: Tensor) -> Tensor:
-        """All layers over flat rows (N, I); gives (N, H * directions)."""
+        """All layers over flat rows (N, I); gives (*axes, H * directions), where `entry.axes` are (T, B) or (N,)."""
         layer = self.layer
         self.given, self.dtype = data.dtype, _inside(layer.parameter(0).dtype)
         self.resets = None if self.reset is None else self.entry.flat(self.reset, 1, "reset").to(self.dtype)
@@ -209,22 +232,23 @@ class Call:
 
     def layer_over(self, depth: int, data: Tensor) -> Tensor:
         """One layer over its rows."""
+        data = data if data.dim() == 2 else data.flatten(0, 1)
         return self.direction(depth, 0, data) if self.layer.directions == 1 else self.both(depth, data)
 
     def both(self, depth: int, data: Tensor) -> Tensor:
         """Both directions of a layer; a rectangle's outputs are written side by side."""
         rows = self.entry.rows
         if isinstance(rows, Packed) or not self.compiled(data):
-            return torch.cat([self.direction(depth, d, data) for d in (0, 1)], 1)
-        whole, rooms = side_by_side(2, rows.size, self.widths[0], self.dtype)
-        return joined(whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
+            return torch.cat([self.direction(depth, d, data) for d in (0, 1)], -1)
+        rooms = side_by_side(2, self.entry.axes, self.widths[0], self.dtype)
+        return joined(rooms[0].whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
 
     def compiled(self, data: Tensor) -> bool:
         """Whether our kernels run, not the operator or (other devices, torch.func, forward mode, packed sequences where
         a mode must see operations) the reference."""
         return not self.entry.traced and not transformed() and data.device.type == "cpu"
 
-    def direction(self, depth: int, d: int, data: Tensor, room: Tensor | None = None) -> Tensor:
+    def direction(self, depth: int, d: int, data: Tensor, room: Room | None = None) -> Tensor:
         layer, k = self.layer, depth * self.layer.directions + d
         binding = layer.binding(depth, self.resets is not None, self.return_all)
         starts = self.start(k)
@@ -235,11 +259,12 @@ class Call:
         self.keep(binding, k, found, d)
         return self.turned(found[0], d)
 
-    def through(self, binding: Binding, reverse: bool, tensors: Tensors, room: Tensor | None) -> list[Tensor]:
+    def through(self, binding: Binding, reverse: bool, tensors: Tensors, room: Room | None) -> list[Tensor]:
         """By way of the operator, the kernel, or the reference."""
-        if isinstance(self.entry, TracedEntry):
+        if isinstance(self.entry, TracedEntry) and (torch.compiler.is_compiling() or not transformed()):
             return recurrence_traced(binding, self.entry, reverse, self.return_all, self.rates, tensors)
-        setting = Setting(self.entry.rows.rows(reverse), self.return_all, self.rates, room)
+        entry = self.entry
+        setting = Setting(entry.rows.rows(reverse), self.return_all, self.rates, entry.axes, room, entry.lengths)
         if not self.compiled(tensors[0]):
             return fallback.differentiable(binding, setting, tensors)
         return recurrence(binding, setting, tensors)
@@ -304,7 +329,7 @@ class Call:
 
     def last_state(self, final: list[Tensor]) -> Tensor:
         final = [self.entry.rows.unsort(f) for f in final]
-        stacked = final[0].unsqueeze(0) if len(final) == 1 else torch.stack(final)
+        stacked = final[0] if len(final) == 1 else torch.cat(final)
         return cast(stacked if self.entry.batched else stacked.squeeze(1), self.given)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.layers.binding import Binding, Setting, Tensors
+from gatework.layers.binding import Binding, Setting, Tensors, as_last
 from gatework.layers.errors import LayerError
 from gatework.runtime.frame import Frame
 from gatework.runtime.memory import aligned_zeros
@@ -128,11 +128,12 @@ class Forward(Prepared):
 
     def __call__(self, setting: Setting, tensors: Tensors) -> tuple[list[Tensor], list[Any], Tensor | None]:
         """Last values of the states, their histories (None where not kept), and what else the way back needs. The first
-        state's history is written into `setting.room`, (N, H) with any distance between rows, if that is given."""
+        state's history is written into `setting.room`, with any distance between rows, if that is given. None of them
+        is a view: callers may change them in place and detach them."""
         starts, frame = self.starts(tensors), self.frame
         with self.shared.lock:  # the table is one for all calls: from the first address to the end of the run
             alive = self.point_inputs(tensors, starts, setting.rates)
-            finals, histories = self.results(starts, setting.room)
+            finals, histories = self.results(starts, setting)
             if self.packed is not None:
                 params = tensors[self.binding.first_param :]
                 complete = self.packed.run(params, packed_weights(self.binding, frame, params))
@@ -144,31 +145,37 @@ class Forward(Prepared):
             return prepared(self.binding, "train" if self.train else "infer", self.rows, tensors, 1)(setting, tensors)
         for k, history in enumerate(histories):
             if finals[k] is None:
-                finals[k] = self.end(history, starts[k])
+                finals[k] = self.end(history, starts[k], setting)
         return finals, histories, None if block is None else torch.from_numpy(block)
 
-    def results(self, starts: Sequence[Tensor], room: Tensor | None) -> tuple[list[Any], list[Any]]:
-        table = self.table
+    def results(self, starts: Sequence[Tensor], setting: Setting) -> tuple[list[Any], list[Any]]:
+        table, axes, room = self.table, setting.axes or (self.rows.size,), setting.room
         finals: list[Any] = []
         histories: list[Any] = []
         for (kept, carried, width), start in zip(self.states, starts, strict=True):
             history = final = None
             if kept is not None:
-                inside = room if not histories else None
-                history = torch.empty(self.rows.size, width, dtype=self.dtype) if inside is None else inside
-                table[kept], table[kept + 1] = history.data_ptr(), history.stride(0)
+                if room is not None and not histories:
+                    history = room.place
+                else:
+                    history = torch.empty(*axes, width, dtype=self.dtype)
+                table[kept], table[kept + 1] = history.data_ptr(), history.stride(-2)
             if carried is not None:
-                final = start.detach().clone()
+                final = as_last(start.detach(), setting).clone()
                 table[carried] = final.data_ptr()
             finals.append(final)
             histories.append(history)
         return finals, histories
 
-    def end(self, history: Tensor, start: Tensor) -> Tensor:
+    def end(self, history: Tensor, start: Tensor, setting: Setting) -> Tensor:
         """Each sequence's last value, or its start if it has no step."""
-        if self.last is not None:
-            return history[self.last : self.last + self.rows.batch].clone()
-        return torch.where((self.ends >= 0)[:, None], history[self.ends.clamp(min=0)], start.detach())
+        if self.last is None:
+            found = history[self.ends.clamp(min=0)]
+            return torch.where((self.ends >= 0)[:, None], found, as_last(start.detach(), setting))
+        if history.dim() == 3:
+            step = self.last // self.rows.batch
+            return history[step : step + 1].clone()
+        return as_last(history[self.last : self.last + self.rows.batch], setting).clone()
 
 
 class PackedCall:
@@ -280,7 +287,7 @@ class Backward(Prepared):
         table, (history, d, ct, width) = self.table, self.states[k]
         if history is not None:
             kept = saved.histories[k]
-            table[history], table[history + 1] = kept.data_ptr(), kept.stride(0)
+            table[history], table[history + 1] = kept.data_ptr(), kept.stride(-2)
         if d is not None:  # else nothing that the loss feels goes through the state, as through a comparison
             table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
             table[d + 1] = 0 if along is None else along.stride(0)

@@ -8,31 +8,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gatework.backends import reference
-from gatework.layers.binding import Binding, Setting, Tensors
+from gatework.layers.binding import Binding, Setting, Tensors, as_last
 from gatework.runtime.program import Pass
 from gatework.runtime.rows import Rows
 
 
 def differentiable(binding: Binding, setting: Setting, tensors: Tensors) -> list[Tensor]:
     """As `autograd.recurrence`, as ordinary operations of torch."""
-    rows, device = setting.rows, tensors[0].device
-    *places, lengths = _places(rows)
-    into, back = (torch.from_numpy(a).to(device) for a in places)
+    places = Places(setting, tensors[0].device)
     steps, first, params = len(binding.steps), binding.first_start, binding.first_param
-    padded = [t.index_select(0, into).view(len(rows.counts), rows.batch, t.shape[1]) for t in tensors[:steps]]
+    padded = map(places.padded, tensors[:steps])
     inputs = dict(zip((*binding.steps, *binding.sequences), (*padded, *tensors[steps:first]), strict=True))
     start = {s: t for s, t in zip(binding.states, tensors[first:params], strict=True) if t is not None}
     weights = binding.weights(tensors[params:])
-    run = reference.run(binding.graph, binding.sizes, {**inputs, **setting.rates}, start, weights, lengths.tolist())
+    given = {**inputs, **setting.rates}
+    run = reference.run(binding.graph, binding.sizes, given, start, weights, places.lengths, places.reverse)
     names = binding.states if setting.return_all else binding.states[:1]
-    flat = [run.history[s].reshape(-1, run.history[s].shape[2]).index_select(0, back) for s in names]
-    return [flat[0], *(run.final[s] for s in binding.states), *flat[1:]]
+    finals = [run.final[s] if setting.axes is None else torch.stack([run.final[s]]) for s in binding.states]
+    histories = [places.rows_of(run.history[s]) for s in names]
+    return [histories[0], *finals, *histories[1:]]
+
+
+class Places:
+    """The way from a call's rows to the reference's padded (T, B, w), and back to the call's histories. A layer's
+    rectangle stays as it is, so that its lengths may be a tensor that torch.func transforms; others are gathered."""
+
+    def __init__(self, setting: Setting, device: torch.device):
+        rows, self.axes = setting.rows, setting.axes
+        self.shape = (len(rows.counts), rows.batch)
+        self.rectangle = self.axes == self.shape
+        self.lengths: Any = setting.lengths
+        self.reverse = bool(self.rectangle and rows.size and rows.offsets[0])
+        if not self.rectangle:
+            *places, lengths = _places(rows)
+            self.into, self.back = (torch.from_numpy(a).to(device) for a in places)
+            self.lengths = torch.from_numpy(lengths).to(device)
+
+    def padded(self, flat: Tensor) -> Tensor:
+        rows = flat if self.rectangle else flat.index_select(0, self.into)
+        return rows.view(*self.shape, flat.shape[1])
+
+    def rows_of(self, history: Tensor) -> Tensor:
+        return history if self.rectangle else history.flatten(0, 1).index_select(0, self.back)
 
 
 def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,8 +73,15 @@ def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> tuple[list[Tensor], list]:
     """Last values of the states, and their histories (None where not kept)."""
     done = _run(binding, setting, tensors, train)
-    finals = [torch.from_numpy(done.final[s]) for s in binding.states]
-    return finals, [torch.from_numpy(done.history[s]) if s in done.history else None for s in binding.states]
+    finals = [as_last(torch.from_numpy(done.final[s]), setting).clone() for s in binding.states]
+    return finals, [_history(done.history.get(s), setting) for s in binding.states]
+
+
+def _history(array: np.ndarray | None, setting: Setting) -> Tensor | None:
+    """A history in the form that the call asks for, and no view."""
+    if array is None or setting.axes is None:
+        return _tensor(array)
+    return torch.from_numpy(array.reshape(*setting.axes, array.shape[-1]))
 
 
 def _run(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> Pass:

@@ -97,11 +97,6 @@ class PaddedEntry(TracedEntry):
             return values.unsqueeze(1)
         return values.transpose(0, 1) if self.batch_first else values
 
-    def leave(self, flat: Tensor) -> Tensor:
-        if not self.batched:
-            return flat.squeeze(1)
-        return flat.transpose(0, 1) if self.batch_first else flat
-
 
 class Nodes(Call):
     """A call whose layers are nodes."""

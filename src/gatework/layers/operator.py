@@ -53,11 +53,12 @@ class Padded:
 
     def __init__(self, asked: Asked):
         steps, batch, lengths = asked.steps, asked.batch, asked.lengths
-        self.binding, self.reverse, self.places = known(asked.key), asked.reverse, steps * batch
+        self.asked, self.binding, self.reverse, self.places = asked, known(asked.key), asked.reverse, steps * batch
         self.batch = Rectangle(steps, batch) if lengths is None else Packed.from_lengths(lengths, steps, batch)
         self.index = self.batch.index(steps, batch_first=False) if isinstance(self.batch, Packed) else None
         rates = {name: float(value) for name, value in (rate.split("=") for rate in asked.rates.split())}
-        self.setting = Setting(self.batch.rows(asked.reverse), asked.return_all, rates)
+        axes = (steps, batch) if self.index is None else (self.batch.size,)
+        self.setting = Setting(self.batch.rows(asked.reverse), asked.return_all, rates, axes)
 
     def pack(self, values: Tensor) -> Tensor:
         """(T*B, w) to (N, w), in the order in which the direction visits the rows."""
@@ -71,6 +72,10 @@ class Padded:
             return flat
         return put(self.batch.flip(flat) if self.reverse else flat, self.index, self.places)
 
+    def unpack_history(self, history: Tensor) -> Tensor:
+        """To (T, B, w)."""
+        return self.unpack(history).view(self.asked.steps, self.asked.batch, history.shape[-1])
+
     def enter(self, tensors: Tensors) -> list[Tensor]:
         """The binding's tensors as `autograd.forward` takes them."""
         steps, params = len(self.binding.steps), self.binding.first_param
@@ -79,10 +84,10 @@ class Padded:
         return [*map(self.pack, tensors[:steps]), *sequences, *tensors[params:]]
 
     def enter_gradients(self, grads: Tensors) -> list[Tensor]:
-        return [self.pack(g) if self._is_history(k) else self.batch.sort(g) for k, g in enumerate(grads)]
+        return [self.pack(g.flatten(0, 1)) if self._is_history(k) else self.batch.sort(g) for k, g in enumerate(grads)]
 
     def leave(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        return [self.unpack(o) if self._is_history(k) else self.batch.unsort(o) for k, o in enumerate(outputs)]
+        return [self.unpack_history(o) if self._is_history(k) else self.batch.unsort(o) for k, o in enumerate(outputs)]
 
     def _is_history(self, k: int) -> bool:
         """Outputs are the first state's history, the last states, the other histories."""
@@ -106,7 +111,7 @@ def _op(
     rates: str,
     tensors: Sequence[Tensor],
 ) -> list[Tensor]:
-    """`recurrence` over padded sequences (T*B, w); every start is given."""
+    """`recurrence` over padded sequences (T*B, w), every start given: histories (T, B, w), last states (1, B, w)."""
     padded = Padded(Asked(key, steps, batch, reverse, return_all, lengths, rates))
     outputs, _ = forward(padded.binding, padded.setting, padded.enter(tensors), train=False)
     return padded.leave(outputs)
@@ -118,10 +123,10 @@ def _(*arguments: Any) -> list[Tensor]:
     return [tensors[0].new_empty(shape) for shape in _output_shapes(Asked(*asked))]
 
 
-def _output_shapes(asked: Asked) -> list[tuple[int, int]]:
-    widths, rows = known(asked.key).widths, asked.steps * asked.batch
-    others = [(rows, w) for w in widths[1:]] if asked.return_all else []
-    return [(rows, widths[0]), *((asked.batch, w) for w in widths), *others]
+def _output_shapes(asked: Asked) -> list[tuple[int, int, int]]:
+    widths, axes = known(asked.key).widths, (asked.steps, asked.batch)
+    others = [(*axes, w) for w in widths[1:]] if asked.return_all else []
+    return [(*axes, widths[0]), *((1, asked.batch, w) for w in widths), *others]
 
 
 @torch.library.custom_op("gatework::recurrence_backward", mutates_args=())

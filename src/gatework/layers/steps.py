@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
 from gatework import cells
 from gatework.layers.autograd import recurrence
 from gatework.layers.batches import Rectangle
 from gatework.layers.binding import DTYPES, Binding, Setting
-from gatework.layers.call import autocasts, traced
+from gatework.layers.call import autocasts, per_sample, traced, transformed
 from gatework.layers.parameters import as_torch
 from gatework.layers.recorded import refuse_script
 from gatework.layers.variants import without_bias
@@ -60,7 +59,7 @@ class _Step(nn.RNNCellBase):
 
     def fits(self, input: Tensor, states: tuple[Tensor | None, ...]) -> bool:
         weight = self.weight_ih
-        if not self.kind or not isinstance(input, Tensor) or traced() or torch._C._are_functorch_transforms_active():
+        if not self.kind or not isinstance(input, Tensor) or traced() or transformed() or per_sample(weight):
             return False
         shape = (len(input) if input.dim() else 0, self.hidden_size)
         known = weight.dtype in DTYPES and input.is_cpu and weight.is_cpu and not autocasts(input.device)

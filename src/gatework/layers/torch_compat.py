@@ -14,7 +14,7 @@ from torch.types import Device
 
 from gatework.errors import OptionError
 from gatework.layers.batches import Lengths
-from gatework.layers.call import Reset, States
+from gatework.layers.call import Reset, States, per_sample
 from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
@@ -55,11 +55,12 @@ class _Compat(Recurrent):
         return_all: bool = False,
         **inputs: Any,
     ) -> Any:
-        """As `Recurrent.forward`; on other devices than the CPU, torch's own kernel where that can do it."""
+        """As `Recurrent.forward`; torch's own kernel on other devices than the CPU and for torch's gradients of each
+        sample, where that can do it."""
         asked = lengths is not None or reset is not None or return_all is not False or inputs
         given = input.data if isinstance(input, PackedSequence) else input
         elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
-        if elsewhere and not asked and self.native:
+        if (elsewhere or per_sample(self.parameter(0))) and not asked and self.native:
             return self.through_torch(input, states)
         return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
 
