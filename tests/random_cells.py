@@ -1,15 +1,16 @@
-"""Cells that nobody wrote: hypothesis draws the equations, and every backend must agree with the reference on them.
+"""Cells that nobody wrote: their equations are drawn, and every backend must agree with the reference on them.
 
-A drawn cell has one to three states, maps over states, inputs, values of the step and reductions (so that stages
-follow each other), maps that are called twice, maps to other widths and to one number, block-diagonal maps of heads,
-learned vectors, reductions over the units, and every elementwise operation, guarded where it has poles. Its new states
-are squashed or mixed, so values stay near 1 over any number of steps.
+A drawn cell has one to three states, of which some are of another width or one number, maps over states, inputs, values
+of the step and reductions (so that stages follow each other), maps that are called twice, maps to other widths and to
+one number, block-diagonal maps of heads, learned vectors, reductions over the units, and every elementwise operation,
+guarded where it has poles. Its new states are squashed or mixed, so values stay near 1 over any number of steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, Signature
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,31 +58,48 @@ REDUCTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 KINDS = ("map", "map", "map", "unary", "unary", "binary", "binary", "vector")
 KINDS += ("again", "narrow", "number", "reduce")  # these need widths of their own, which heads do not divide
-EXTRAS: tuple[str | None, ...] = (None, None, "mask", "static", "rate")
+EXTRAS: tuple[str | None, ...] = (None, None, "mask", "static", "rate", "gap")
+WIDTHS = ("H", "H", "H", "P", "1")  # of states after the first
 
 
-@st.composite
-def programs(draw: st.DrawFn) -> dict[str, Any]:
-    """A recipe: how many states, which extra input, and a list of operations that refer to earlier values by number."""
-    number = st.integers(0, 1_000)
-    step = st.tuples(st.sampled_from(KINDS), number, number, st.lists(number, min_size=1, max_size=3), st.booleans())
+def recipe(draw: Random) -> dict[str, Any]:
+    """How many states, which extra input, and a list of operations that refer to earlier values by number."""
+
+    def numbers(most: int) -> list[int]:
+        return [draw.randint(0, 1_000) for _ in range(draw.randint(1, most))]
+
+    def step() -> tuple[str, int, int, list[int], bool]:
+        return (
+            draw.choice(KINDS),
+            draw.randint(0, 1_000),
+            draw.randint(0, 1_000),
+            numbers(3),
+            draw.choice([False, True]),
+        )
+
+    heads = draw.randint(0, 5) == 5
     return {
-        "states": draw(st.integers(1, 3)),
-        "extra": draw(st.sampled_from(EXTRAS)),
-        "steps": draw(st.lists(step, min_size=1, max_size=7)),
-        "heads": draw(st.integers(0, 5)) == 0,
-        "mix": draw(st.lists(st.booleans(), min_size=3, max_size=3)),
+        "states": ["H", *(draw.choice(["H"] if heads else WIDTHS) for _ in range(draw.randint(0, 2)))],
+        "starts": [draw.choice([0.0, 0.0, 0.5]) for _ in range(3)],
+        "extra": draw.choice(EXTRAS),
+        "steps": [step() for _ in range(draw.randint(1, 7))],
+        "heads": heads,
+        "mix": [draw.choice([False, True]) for _ in range(3)],
     }
 
 
 def random_cells() -> st.SearchStrategy[Cell]:
     """A strategy of cells; `sizes_of(cell.graph, H=..., I=...)` in cases.py gives sizes, `case` gives arrays."""
-    return programs().map(build)
+    return st.randoms(use_true_random=False).map(random_cell)
+
+
+def random_cell(draw: Random) -> Cell:
+    return build(recipe(draw))
 
 
 def build(program: dict[str, Any]) -> Cell:
-    extra = program["extra"]
-    inputs, states = ["x"] + [extra] * (extra is not None), ["h", "c", "s"][: program["states"]]
+    extra, widths = program["extra"], dict(zip("hcs", program["states"], strict=False))
+    inputs, states = ["x"] + [extra] * (extra is not None), list(widths)
 
     def step(*values: Any) -> Any:
         other = values[1] if extra else None
@@ -90,8 +108,9 @@ def build(program: dict[str, Any]) -> Cell:
     names = [*inputs, *states, "W"]
     step.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])  # type: ignore[attr-defined]
     per = {"static": {"static": "sequence"}, "rate": {"rate": "call"}}.get(extra)
-    width = {"mask": "1"} if extra == "mask" else None
-    return cell(name="drawn", per=per, width=width, heads=program["heads"])(step)
+    width = {name: own for name, own in widths.items() if own != "H"} | ({"mask": "1"} if extra == "mask" else {})
+    start = dict(zip(states, program["starts"], strict=False))
+    return cell(name="drawn", per=per, width=width, start=start, heads=program["heads"])(step)
 
 
 class Body:
@@ -99,8 +118,9 @@ class Body:
 
     def __init__(self, program: dict[str, Any], x: Any, other: Any, old: tuple, W: Any):
         self.program, self.x, self.other, self.old, self.W = program, x, other, old, W
-        self.pool: list[Any] = [*old]
+        self.pool: list[Any] = [s for s, width in zip(old, program["states"], strict=False) if width == "H"]
         self.operands: list[Any] = [x]  # values that maps alone can read: of another width, or reductions
+        self.operands += [s for s, width in zip(old, program["states"], strict=False) if width != "H"]
         self.unused: list[Any] = []
         self.calls: list[tuple[list[Any], bool]] = []  # operands and bias of the maps so far
 
@@ -159,6 +179,8 @@ class Body:
             self.put(g.where(self.other, self.take(1), 0.3 * self.take(2)))
         elif extra == "static":
             self.put(self.W.features(self.other, self.take(0), width="H"))
+        elif extra == "gap":
+            self.put(g.tanh(self.W.gap(self.other, self.take(0), width="H")))
         elif extra == "rate":
             self.put(self.take(1) * self.other)
 
@@ -176,6 +198,9 @@ class Body:
         value = self.take(-1 - k) if k else self.take(-1)
         for left in self.unused if k == 0 else []:
             value = value + left
+        width = self.program["states"][k]
+        if width != "H":
+            value = getattr(self.W, f"to{k}")(value, old, self.operands[-1], width=width)
         if self.program["mix"][k]:
             keep = g.sigmoid(value)
             return keep * old + (1 - keep) * g.tanh(value)
