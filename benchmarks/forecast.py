@@ -211,7 +211,7 @@ def outcome(seed: int, trained: jobs.Trained, options: ForecastOptions) -> dict[
     results = trained.run.results()
     kept = {key: results[key] for key in ("test", "valid", "contenders", "verdict", "comparison")}
     seconds = results["training"]["seconds"]
-    return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, "options": options.to_dict()}
+    return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, "options": options.to_dict(), "settled": trained.task.options.to_dict()}
 
 
 def measured_by(kind: type[ForecastTask], metric: str) -> type[ForecastTask]:
@@ -225,7 +225,7 @@ def measured_by(kind: type[ForecastTask], metric: str) -> type[ForecastTask]:
 def run_series(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     train, test = (m4_frames if name.startswith("m4") else tourism_frames)(arguments.data, name)
     options = ForecastOptions.of({**COLUMNS, **SETTINGS[name], "seed": seed}).with_settings(arguments.set)
-    task = measured_by(ForecastTask, FIGURES[name][0])(options)
+    task = ForecastTask(options)
     with tempfile.TemporaryDirectory() as folder:
         trained = jobs.train(task, train, test=test, out=Path(folder) / "run", quiet=True)
         return outcome(seed, trained, options)
@@ -320,7 +320,8 @@ def run_etth1(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, 
     chosen = {**SEGRNN, **APART.get(horizon, {})} if family == "segrnn" else OF_ETT
     options = ForecastOptions.of({**chosen, "horizon": int(horizon), "seed": seed}).with_settings(arguments.set)
     with tempfile.TemporaryDirectory() as folder:
-        trained = jobs.train(measured_by(Ett, "mse")(options), frame, out=Path(folder) / "run", quiet=True)
+        task = measured_by(Ett, "mse") if family == "segrnn" else Ett
+        trained = jobs.train(task(options), frame, out=Path(folder) / "run", quiet=True)
         return outcome(seed, trained, options)
 
 

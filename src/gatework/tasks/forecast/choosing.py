@@ -116,7 +116,8 @@ class Backtest:
         values = self.task.options.limited(values)
         squares = self.scales[1][windows.owners]
         sums = measures.sums(values, windows.truth(), windows.scales, squares=squares).sum(axis=0)
-        found = [float(measures.score(sums, each.name)) for each in (self.task.metric, *self.task.fallbacks)]
+        names = (self.task.metric.name, "mase", *(each.name for each in self.task.fallbacks))
+        found = [float(measures.score(sums, name)) for name in names]
         return next((each for each in found if np.isfinite(each)), np.inf)
 
     def simple(self, options: ForecastOptions) -> float:
