@@ -211,7 +211,8 @@ def outcome(seed: int, trained: jobs.Trained, options: ForecastOptions) -> dict[
     results = trained.run.results()
     kept = {key: results[key] for key in ("test", "valid", "contenders", "verdict", "comparison")}
     seconds = results["training"]["seconds"]
-    return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, "options": options.to_dict(), "settled": trained.task.options.to_dict()}
+    chosen = {"options": options.to_dict(), "settled": trained.task.options.to_dict()}
+    return {"seed": seed, "commit": commit(), "seconds": seconds, **kept, **chosen}
 
 
 def measured_by(kind: type[ForecastTask], metric: str) -> type[ForecastTask]:
