@@ -24,7 +24,15 @@ from gatework.tasks.forecast import measures
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.options import AUTO, ForecastOptions
 from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
-from gatework.tasks.forecast.windows import Windows, in_units, make_batch, make_windows, seasonal_scale, squared_scale
+from gatework.tasks.forecast.windows import (
+    Windows,
+    in_units,
+    make_batch,
+    make_windows,
+    mostly_positive,
+    seasonal_scale,
+    squared_scale,
+)
 from gatework.training.trainer import INTERRUPTED, Trainer
 
 if TYPE_CHECKING:
@@ -38,7 +46,6 @@ MOST_HELD, MOST_FITTED = 2_000, 8_000
 FEWEST = 10  # windows to fit, below which nothing is tried
 FORM_GAIN = 0.03  # share by which values must be better than their logarithms, which suit most that is never below 0
 NEAR = 0.1  # share by which forms may be behind the best for the network to try them too, or the map behind naive ones
-FEW_ZEROS = 0.01  # share of values that may be 0, and count as missing, where logarithms are tried
 GAIN = 0.005  # share of the error that a longer window, or another form of the network, must save
 STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
 LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
@@ -240,10 +247,8 @@ class Search:
 
     def forms(self) -> None:
         """Ways to scale windows, by the linear map."""
-        values = self.backtest.panel.values
-        known = values[~np.isnan(values)]
-        logarithms = bool((known >= 0).all() and (known == 0).mean() <= FEW_ZEROS)
-        transforms = ["log", "none"] if self._free("transform") and logarithms else [self.options.transform]
+        both = self._free("transform") and mostly_positive(self.backtest.panel.values)
+        transforms = ["log", "none"] if both else [self.options.transform]
         scales = ["last", "deviation"] if self._free("scale") else [self.options.scale]
         ways = [{"transform": transform, "scale": scale} for transform in transforms for scale in scales]
         found = self._try("the linear map alone", ways, self.backtest.simple, FORM_GAIN)

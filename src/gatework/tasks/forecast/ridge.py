@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatework.tasks.forecast.regression import Map, patterns, solved
-from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive, seasonal_scale, window_scale
+from gatework.tasks.forecast.windows import (
+    Windows,
+    filled,
+    logarithms,
+    mostly_positive,
+    seasonal_naive,
+    seasonal_scale,
+    window_scale,
+)
 
 MOST_WINDOWS = 60_000
 MOST_WORK = 1e10  # multiplications of a fit
@@ -36,7 +44,7 @@ class Form:
     def read(self, windows: Windows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Inputs [n, P], the lags first; what is known ahead [n, h, F]; and center and scale [n, 1] of each window."""
         past = windows.past(rows)
-        values = np.log(np.where(past > 0, past, np.where(np.isnan(past), np.nan, 1.0))) if self.log else past
+        values = logarithms(past) if self.log else past
         center, scale = (each[:, None] for each in window_scale(values))
         scale = scale**self.power
         inputs = (filled(values) - center) / scale
@@ -51,7 +59,7 @@ class Form:
         )
 
     def targets(self, truth: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        return ((np.log(truth) if self.log else truth) - center) / scale
+        return ((logarithms(truth) if self.log else truth) - center) / scale
 
     def forecast(self, windows: Windows, rows: np.ndarray, found: Map) -> np.ndarray:
         inputs, known, center, scale = self.read(windows, rows)
@@ -132,23 +140,23 @@ def _drawn(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
 
 
 def _forms(train: Windows, squared: bool) -> list[Form]:
-    """All there are, logarithms only where every value has one; what least squares minimises where that is measured;
+    """All there are, logarithms where nearly every value has one; what least squares minimises where that is measured;
     with and without what stands beside the lags."""
     if squared:
         plain = [Form(False, 0.0)]
     else:
         past = train.past(np.arange(len(train)))
-        positive = all(np.nanmin(values, initial=np.inf) > 0 for values in (past, train.truth()))
-        known = (~np.isnan(past)).any(axis=1).all()
+        positive = all(mostly_positive(values) for values in (past, train.truth()))
+        known = (past > 0).any(axis=1).all()
         plain = [Form(log, power) for log in ((True, False) if positive and known else (False,)) for power in POWERS]
     more = train.panel.covariates is not None or train.calendar.shape[1] > 0
     return [*(replace(form, wide=True) for form in plain if more), *plain]
 
 
 def _without_logarithm(windows: Windows, forecasts: np.ndarray) -> np.ndarray:
-    """The seasonal naive forecast in place of those from values of 0 or less, where the training part has none."""
+    """The seasonal naive forecast in place of those of windows without any value above 0."""
     past = windows.past(np.arange(len(windows)))
-    odd = np.flatnonzero(np.nanmin(past, axis=1, initial=np.inf) <= 0)
+    odd = np.flatnonzero(~(past > 0).any(axis=1))
     forecasts[odd] = seasonal_naive(past[odd], windows.shape.horizon, windows.shape.season)
     return forecasts
 

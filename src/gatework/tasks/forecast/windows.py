@@ -20,6 +20,7 @@ from gatework.training.learner import Shard
 from gatework.training.state import random_generator
 
 MANY, STRETCH = 10, 4  # series that are enough to judge by whole ones; horizons of a stretch of windows that overlap
+FEW_ZEROS = 0.01  # share of values that may be 0, and count as missing, where logarithms are tried
 SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
 
 
@@ -271,6 +272,12 @@ def make_batch(windows: Windows, rows: np.ndarray, changes: Augmentation = Augme
     arrays = (inputs.transpose(1, 0, 2), window, base, _ahead(windows, places), future, truth)
     tensors = [torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in arrays]
     return Batch(*tensors, center=center, scale=scale)
+
+
+def mostly_positive(values: np.ndarray) -> bool:
+    """Whether values have logarithms, but for a few zeros that can count as missing."""
+    known = values[~np.isnan(values)]
+    return bool((known >= 0).all() and (known == 0).mean() <= FEW_ZEROS)
 
 
 def logarithms(values: np.ndarray) -> np.ndarray:
