@@ -384,7 +384,8 @@ def by_theta(steps: int) -> np.ndarray:
 def test_a_run_forecasts_the_mean_with_theta(tmp_path: Path, transform: str) -> None:
     """The same network with and without Theta: the mean of both, quantiles around it, saved and loaded; beyond the
     horizon, too."""
-    alone, both = (run_of(tmp_path / c, combine=c, transform=transform) for c in ("none", "theta"))
+    free = {"transform": transform, "limits": "none"}
+    alone, both = (run_of(tmp_path / c, combine=c, **free) for c in ("none", "theta"))
     with pytest.warns(UserWarning, match="trained for 4 steps"):
         found = [forecast_rows(each, horizon=steps) for steps in (4, 7) for each in (alone, both)]
     for steps, (plain, mixed) in ((4, found[:2]), (7, found[2:])):
