@@ -42,7 +42,8 @@ FORMS = " ".join(
     )
 )  # fmt: skip
 FIGURES = {
-    "etth1": [f"{HERE / 'forecast.py'} etth1"],
+    "etth1": [f"{HERE / 'forecast.py'} etth1_96 etth1_720"],
+    "single": [f"{HERE / 'forecast_single.py'}"],
     "trec": [f"{HERE / 'classify.py'} trec --seeds 1 2 3"],
     "sst2": [f"{HERE / 'classify.py'} sst2 --seeds 1 2 3"],
     "sst2_phrases": [f"{HERE / 'classify.py'} sst2_phrases --seeds 1 2 3"],
@@ -72,6 +73,7 @@ LONG = {
         f"{MEMORY} {FORMS} --task digits --lengths 64 --seeds 3 --json {RESULTS / 'memory_forms_digits.json'}",
         f"{HERE / 'regularisation.py'}",
     ],
+    "segrnn": [f"{HERE / 'forecast.py'} segrnn"],
     "tune": [f"{HERE / 'tune.py'} {name} --minutes 20 --workers 1" for name in ("trec", "etth1")],
 }
 ALONE = {"generate_speed", "shakespeare", "forecast_speed"}  # where time is the figure, or a limit
