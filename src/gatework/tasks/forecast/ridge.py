@@ -204,6 +204,8 @@ def _solved(form: Form, train: Windows, truth: np.ndarray, which: np.ndarray, st
         inputs, known, center, scale = form.read(train, rows)
         return inputs, known, form.targets(truth[rows], center, scale)
 
+    if form.log:  # the few windows in which a value has none
+        which = which[~(truth[which] <= 0).any(axis=1)]
     return solved(reading, truth, which, train.shape.lookback, strengths)
 
 
