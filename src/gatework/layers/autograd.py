@@ -43,7 +43,6 @@ def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -
     return [histories[0], *finals, *(histories[1:] if return_all else ())], Saved(tensors, histories, block)
 
 
-@torch.compiler.disable  # else a compiled training step that calls Keras' layers traces what follows, to no end
 def backward(
     binding: Binding, setting: Setting, saved: Saved, grads: Tensors, needs: Sequence[bool]
 ) -> list[Tensor | None]:
@@ -83,18 +82,22 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        needs = ctx.needs_input_grad[2:]
-        *kept, block = ctx.saved_tensors
-        tensors, histories = kept[: len(needs)], kept[len(needs) :]
-        if torch.is_grad_enabled():
-            found = for_each(lambda *g: _again(ctx.binding, ctx.setting, g, tensors, needs), *grads)
-        else:
-            saved = Saved(tensors, histories, block)
-            if any(history._version for history in ctx.watched):
-                _, saved = forward(ctx.binding, ctx.setting, tensors, train=True)
-            # torch's own types say that what `compiler.disable` gives takes one argument
-            found = for_each(lambda *g: backward(ctx.binding, ctx.setting, saved, g, needs), *grads)  # pyright: ignore[reportCallIssue]
-        return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
+        return _way_back(ctx, *grads)
+
+
+@torch.compiler.disable  # else a compiled training step that calls Keras' layers traces what follows, to no end
+def _way_back(ctx: Any, *grads: Tensor | None) -> Any:
+    needs = ctx.needs_input_grad[2:]
+    *kept, block = ctx.saved_tensors
+    tensors, histories = kept[: len(needs)], kept[len(needs) :]
+    if torch.is_grad_enabled():
+        found = for_each(lambda *g: _again(ctx.binding, ctx.setting, g, tensors, needs), *grads)
+    else:
+        saved = Saved(tensors, histories, block)
+        if any(history._version for history in ctx.watched):
+            _, saved = forward(ctx.binding, ctx.setting, tensors, train=True)
+        found = for_each(lambda *g: backward(ctx.binding, ctx.setting, saved, g, needs), *grads)
+    return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
 _NOTHING = {dtype: torch.empty(0, dtype=dtype) for dtype in DTYPES}

@@ -146,7 +146,7 @@ def _op_backward(
     padded = Padded(Asked(key, steps, batch, reverse, return_all, lengths, rates))
     _, saved = forward(padded.binding, padded.setting, padded.enter(tensors), train=True)
     inner = padded.enter_gradients(grads)
-    found = backward(padded.binding, padded.setting, saved, inner, needs)  # pyright: ignore[reportCallIssue]: as there
+    found = backward(padded.binding, padded.setting, saved, inner, needs)
     found = padded.leave_gradients(found)
     zero = [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
     return [f for f, n in zip(zero, needs, strict=True) if n]
