@@ -213,6 +213,7 @@ class Search:
     def __init__(self, backtest: Backtest, asked: ForecastOptions, options: ForecastOptions):
         self.backtest, self.asked, self.options = backtest, asked, options
         self.error = np.inf
+        self.known: dict[tuple[str, ForecastOptions], float] = {}
         self.near: list[dict[str, Any]] = []  # forms that are about as good as the best
         windows = len(backtest.windows(options)[1])
         self.told = [f"settings were chosen on {windows:,} windows at the end of the training part, by {self._metric}"]
@@ -236,7 +237,7 @@ class Search:
                 continue
             if self.asked.unit is None:
                 options = replace(options, unit=_unit(self.backtest.panel, options))
-            error = measured(options)
+            error = self._once(measured, options)
             found.append((change, error))
             if error < self.error * (1 - gain) or not np.isfinite(self.error):
                 self.options, self.error = options, error
@@ -244,6 +245,13 @@ class Search:
             rows = (f"{_shown(change)} {error:.4g}" for change, error in sorted(found, key=lambda row: row[1]))
             self.told.append(f"{what}: {', '.join(rows)}")
         return found
+
+    def _once(self, measured: Measure, options: ForecastOptions) -> float:
+        """An error, which a later step may ask for again."""
+        key = (measured.__name__, options)
+        if key not in self.known:
+            self.known[key] = measured(options)
+        return self.known[key]
 
     def forms(self) -> None:
         """Ways to scale windows, by the linear map."""
