@@ -32,6 +32,7 @@ from gatework.data.embedded import digits, manual, sentences
 from gatework.explanation import Explanation, subject_of
 from gatework.explanation.attribution import Attribution, baselines
 from gatework.tasks import jobs
+from gatework.tasks.forecast.choosing import PLAIN
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results" / "explain.json"
@@ -42,7 +43,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sentences": {"text": "text", "label": "library", "epochs": 8},
     "digits": {"id": "id", "time": "line", "label": "digit", "epochs": 40},
     "long": {"cell": "gru", "epochs": 4, "test_share": 0.0},
-    "series": {"series": "shop", "horizon": 7, "season": 7, "lookback": 56, "epochs": 10},
+    "series": {
+        **PLAIN,
+        "average": "none",
+        "keep": "best",
+        "series": "shop",
+        "horizon": 7,
+        "season": 7,
+        "lookback": 56,
+        "epochs": 10,
+        "batch_size": 128,
+    },
     "manual": {"hidden_size": 128, "sample_length": 10, "epochs": 4},
 }
 FIXED = {"seed": SEED, "time_limit": 0.0, "threads": 1}  # of every training: the same model on every run

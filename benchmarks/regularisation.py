@@ -28,6 +28,7 @@ import numpy as np
 
 from gatework.data import embedded
 from gatework.tasks import get, jobs
+from gatework.tasks.forecast.choosing import PLAIN
 from gatework.tasks.verdict import of_role
 from gatework.training.environment import environment
 from gatework.training.learner import Metric
@@ -92,7 +93,8 @@ JOBS: dict[str, tuple[str, Callable[[int], Parts], dict[str, Any], dict[str, tup
     "series": (
         "forecast",
         series,
-        {"hidden_size": 32, "epochs": 15, "horizon": 12, "lookback": 48, "valid_windows": 20, "test_windows": 20,
+        {**PLAIN, "average": "none", "keep": "best", "batch_size": 128, "hidden_size": 32, "epochs": 15,
+         "horizon": 12, "lookback": 48, "valid_windows": 20, "test_windows": 20,
          "linear": "none", "classical": "none", "quantiles": (), "conformal": False},
         {**STATES, **NUMBERS},
     ),

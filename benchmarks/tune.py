@@ -23,11 +23,24 @@ from forecast import BORDERS, Ett
 
 import gatework
 from gatework.tasks.base import Metric
+from gatework.tasks.forecast.choosing import PLAIN
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 TREC = {"encoding": "latin-1", "format": "labelled", "spaces": True}
-ETT = {"horizon": 96, "lookback": 96, "season": 24, "loss": "mse", "quantiles": (), "classical": "none"}
+ETT: dict[str, Any] = {
+    **PLAIN,  # named settings, so that the search alone chooses
+    "average": "none",
+    "keep": "best",
+    "epochs": 10,
+    "batch_size": 128,
+    "horizon": 96,
+    "lookback": 96,
+    "season": 24,
+    "loss": "mse",
+    "quantiles": (),
+    "classical": "none",
+}
 
 
 class Etth1(Ett):

@@ -19,6 +19,7 @@ import torch
 
 from gatework.data.panel import Panel
 from gatework.errors import OptionError
+from gatework.pages import words
 from gatework.tasks.base import Learner, Parts
 from gatework.tasks.forecast import measures
 from gatework.tasks.forecast.linear import solved
@@ -46,7 +47,7 @@ MOST_HELD, MOST_FITTED = 2_000, 8_000
 FEWEST = 10  # windows to fit, below which nothing is tried
 FORM_GAIN = 0.03  # share by which values must be better than their logarithms, which suit most that is never below 0
 NEAR = 0.1  # share by which forms may be behind the best for the network to try them too, or the map behind naive ones
-GAIN = 0.005  # share of the error that a longer window, or another form of the network, must save
+GAIN = 0.005  # share of the error that another lookback, penalty, decoding or loss must save
 STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
 LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
 TRIAL_STEPS = 150  # of a short training
@@ -216,11 +217,8 @@ class Search:
         self.known: dict[tuple[str, ForecastOptions], float] = {}
         self.near: list[dict[str, Any]] = []  # forms that are about as good as the best
         windows = len(backtest.windows(options)[1])
-        self.told = [f"settings were chosen on {windows:,} windows at the end of the training part, by {self._metric}"]
-
-    @property
-    def _metric(self) -> str:
-        return self.backtest.task.metric.name.upper()
+        metric = words.named(backtest.task.metric.name)
+        self.told = [f"settings were chosen on {windows:,} windows at the end of the training part, by {metric}"]
 
     def _free(self, name: str) -> bool:
         return getattr(self.asked, name) in (AUTO, None)
@@ -228,7 +226,7 @@ class Search:
     def _try(
         self, what: str, changes: Iterable[dict[str, Any]], measured: Measure, gain: float = 0.0
     ) -> list[tuple[dict[str, Any], float]]:
-        """Takes the first of some changes, and each later one that saves a share `gain` of the error; all errors."""
+        """Takes each change that saves a share `gain` of the error so far, or the first; gives all errors."""
         begun, found = self.options, []
         for change in changes:
             try:

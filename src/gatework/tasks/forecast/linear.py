@@ -1,4 +1,7 @@
-"""The linear part in closed form: where training starts from."""
+"""The linear part in closed form: where training starts from.
+
+It weighs windows and fills in what is missing, round by round; `regression` solves the baseline's squares at once.
+"""
 
 from __future__ import annotations
 

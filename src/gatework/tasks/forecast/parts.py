@@ -33,10 +33,9 @@ def settled(panel: Panel, options: ForecastOptions) -> dict[str, Any]:
     return {**columns, "season": season, "horizon": horizon, "lookback": lookback, **windows}
 
 
-def training(panel: Panel, options: ForecastOptions) -> Panel:
-    """A panel without what is held back for validation and test."""
-    assert options.valid_windows and options.test_windows is not None
-    return cut_before(panel, options.split, span(options, options.valid_windows) + span(options, options.test_windows))
+def ends_of_training(panel: Panel, options: ForecastOptions, counts: dict[str, int]) -> np.ndarray:
+    """[S] steps of each series before the windows of validation and test, of which there are `counts`."""
+    return ends_before(panel, options.split, sum(span(options, count) for count in counts.values()))
 
 
 def usual(season: int, horizon: int) -> int:
@@ -70,10 +69,19 @@ def last_times(panel: Panel) -> np.ndarray:
     return panel.frequency.times(panel.starts[there], panel.lengths[there] - 1)
 
 
+def ends_before(panel: Panel, split: str, steps: int) -> np.ndarray:
+    """[S] steps of each series up to a number of steps before its end."""
+    return np.clip(finish(panel, split) - steps, 0, panel.lengths)
+
+
+def up_to_steps(panel: Panel, ends: np.ndarray) -> Panel:
+    """The first steps of each series, up to `ends` [S]; covariates stay."""
+    return panel.with_series([part[:end] for part, end in zip(panel, ends, strict=True)])
+
+
 def cut_before(panel: Panel, split: str, steps: int) -> Panel:
     """A panel as it was a number of steps before its end."""
-    ends = np.clip(finish(panel, split) - steps, 0, panel.lengths)
-    return panel.with_series([part[:end] for part, end in zip(panel, ends, strict=True)])
+    return up_to_steps(panel, ends_before(panel, split, steps))
 
 
 def uneven(panel: Panel, options: ForecastOptions, counts: dict[str, int]) -> list[Finding]:

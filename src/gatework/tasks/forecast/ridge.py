@@ -81,9 +81,8 @@ def ahead(windows: Windows, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def beside(windows: Windows, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
     """[n, K]: the nearest lags of covariates and their means where the window has values; static features."""
-    past, extra = windows.places(rows)[:, : windows.shape.lookback], windows.panel.covariates
-    count = 0 if extra is None else len(extra.places("future"))
-    marks = windows.calendar[:, windows.calendar.shape[1] - count :]
+    past = windows.places(rows)[:, : windows.shape.lookback]
+    marks = windows.calendar[:, windows.calendar.shape[1] - windows.ahead :]
     values = np.concatenate([marks[past], windows.seen[past]], axis=2)
     nearest = values[:, values.shape[1] - MOST_BESIDE // max(values.shape[2], 1) :]
     static = windows.static[windows.owners[rows]]

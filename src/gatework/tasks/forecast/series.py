@@ -29,15 +29,16 @@ from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.parts import (
     NOWHERE,
+    ends_of_training,
     finish,
     last_times,
     origins,
     reduced,
     settled,
     short,
-    training,
     training_cuts,
     uneven,
+    up_to_steps,
     with_truth,
 )
 from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_windows, positive, seasonal_scale, within
@@ -87,14 +88,15 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         refuse(found)
         assert panel is not None
         asked = self.options
-        more = self._settle(panel)
+        self.options = replace(asked, **settled(panel, asked))
         self._refuse_values(panel)
         counts = self._counts(valid is not None, test is not None)
-        ends = self._ends_of_training(panel, counts)
+        ends = ends_of_training(panel, self.options, counts)
         panel = panel.scaled(ends)  # covariates: by the training part
         self.channels = panel.covariates and panel.covariates.channels
-        known = [part[:end] for part, end in zip(panel, ends, strict=True)]
-        chosen = self._choose(asked, panel.with_series(known))
+        training = up_to_steps(panel, ends)
+        more = self._notice(training)
+        chosen = self._choose(asked, training)
         some, parts = self._parts(panel, counts)
         refuse(some)
         more += some + reduced(panel, self.options)
@@ -108,14 +110,14 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self.options = replace(self.options, **course(self.options, len(self.training)))
         return Parts(parts["train"], parts["valid"], parts.get("test"))
 
-    def _settle(self, panel: Panel) -> list[Finding]:
-        """Options that were left to be worked out, and what the training part says of demand."""
-        options = replace(self.options, **settled(panel, self.options))
+    def _notice(self, training: Panel) -> list[Finding]:
+        """Options that a training part shows: whether demand is intermittent, and bounds; both are told."""
+        options = self.options
         assert options.season
-        found = demand(training(panel, options), options.season)
+        found = demand(training, options.season)
         if options.intermittent is None:
             options = replace(options, intermittent=found is not None and found.intermittent)
-        self.options, notes = noticed(training(panel, options), options)
+        self.options, notes = noticed(training, options)
         self._judge_by_demand()
         return told(found, bool(options.intermittent)) + notes
 
@@ -139,11 +141,6 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         """An error for a value beyond the limits."""
         if self.options.limits != "noticed":
             within(panel, self.options.lowest, self.options.highest)
-
-    def _ends_of_training(self, panel: Panel, counts: dict[str, int]) -> np.ndarray:
-        """[S] steps of each series before validation and test."""
-        ends = finish(panel, self.options.split) - sum(span(self.options, count) for count in counts.values())
-        return np.clip(ends, 0, panel.lengths)
 
     @abstractmethod
     def _choose(self, asked: ForecastOptions, training: Panel) -> list[str]:
@@ -170,8 +167,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         stride = self.options.stride
         assert stride
         spans = {name: span(self.options, count) for name, count in counts.items()}
-        held = sum(spans.values())
-        ends = np.minimum(last - held, panel.lengths)
+        held, ends = sum(spans.values()), ends_of_training(panel, self.options, counts)
         enough = ends >= first + shape.horizon
         found = short(panel, enough, first + shape.horizon + held) + uneven(panel, self.options, counts)
         train = training_cuts(shape, ends, enough)
@@ -237,13 +233,16 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
             panel, found = self.inspected(source)
             if panel is None or (np.isnan(panel.values).all() and any(each.level == "error" for each in found)):
                 return found
-            beside = self._settle(panel)
+            self.options = replace(self.options, **settled(panel, self.options))
             self._refuse_values(panel)
-            more, parts = self._parts(panel, self._counts(False, False))
+            counts = self._counts(False, False)
+            beside = self._notice(up_to_steps(panel, ends_of_training(panel, self.options, counts)))
+            more, parts = self._parts(panel, counts)
             more += beside
             more += [] if any(each.level == "error" for each in more) else reduced(panel, self.options)
             shape = self.shape()
-            chosen = f"season {shape.season}, lookback {shape.lookback}, horizon {shape.horizon}"
+            chosen = f"season {shape.season}, horizon {shape.horizon}, lookback "
+            chosen += f"{shape.lookback}" if self.given.lookback else "chosen by the training"
             sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
             return [*found, *more, Finding("note", f"{chosen}; windows: {sizes}")]
         except GateworkError as error:

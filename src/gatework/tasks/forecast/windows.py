@@ -77,7 +77,7 @@ class Windows:
     def ahead(self) -> int:
         """K: how many covariates are known ahead; they stand at the end of `calendar`."""
         extra = self.panel.covariates
-        return 0 if extra is None else sum(each.role == "future" for each in extra.channels)
+        return 0 if extra is None else len(extra.places("future"))
 
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
