@@ -4,8 +4,8 @@
     python benchmarks/forecast_made.py time --data ../shared/data    # 1,428 monthly series, one thread
 
 promo: y = 20 + 10 promo + noise of 0.3, promo 0 or 1 by chance and known ahead; 14 days are forecast. Least squares
-knows the form of the truth. time: tourism's monthly series four times over, each copy 10% larger than the one before, horizon
-18: reading in memory, choice of settings, training, baselines, classical methods in their time limit, and the report.
+knows the form of the truth. time: tourism's monthly series four times over, each copy 10% larger than the one before,
+horizon 18: choice of settings, training, baselines, classical methods in their time limit, and the report.
 """
 
 from __future__ import annotations
