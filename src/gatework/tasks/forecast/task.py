@@ -64,8 +64,10 @@ class ForecastTask(ForecastPages, SeriesTask):
     # -- model and training ---------------------------------------------------------------------------------
 
     def build(self) -> Forecast:
-        empty = self.training or make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False)
-        model = Forecast(self.options, self.shape(), *empty.channels, empty.ahead)
+        known = self.training
+        if known is None:
+            known = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False)
+        model = Forecast(self.options, self.shape(), *known.channels, known.ahead)
         if self.training is None:
             return model
         if model.linear is not None and self.options.linear != "learned":
