@@ -48,3 +48,13 @@ def test_a_baseline_that_is_chosen_anew_is_one_method() -> None:
     assert joined.name == across.name == "a or b" and joined.metrics["accuracy"] == across.mean == 0.75
     assert joined.sums is not None and len(joined.sums) == 6 and across.spread == pytest.approx(np.sqrt(0.125))
     assert cross._joined([same[0], Contender("a", {})]).sums is None
+
+
+def test_methods_are_paired_by_name_and_chosen_ones_by_order() -> None:
+    def of(*pairs: tuple[str, str]) -> list[Contender]:
+        return [Contender(name, {}, role=role) for role, name in pairs]
+
+    first = of(("model", "model"), ("combination", "mean"), ("baseline", "majority"), ("baseline", "words"))
+    second = of(("model", "model"), ("baseline", "characters"), ("baseline", "majority"))
+    found = [tuple(each.name for each in same) for same in cross._same([first, second])]
+    assert found == [("model", "model"), ("majority", "majority"), ("words", "characters")]

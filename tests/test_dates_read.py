@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gatework
+from gatework.data import zones
 from gatework.data.frequency import Frequency, calendar
 from gatework.data.panel import Panel, inspect_panel
 from gatework.data.timeparts import ROWS
@@ -384,3 +385,38 @@ def test_days_that_some_rows_lack_are_not_irregular() -> None:
     days = np.flatnonzero(draw.random(3000) < 0.15)
     panel = read(table_of(when=[f"{START + timedelta(days=int(k)):%Y-%m-%d}" for k in days]), time="when")
     assert str(panel.frequency) == "1d"
+
+
+@pytest.mark.parametrize(("to", "first"), [("1d-down", "2024-06-01"), ("1h", "2024-06-01 00:00:00+02:00")])
+def test_times_of_a_zone_are_rounded_on_its_clocks(to: str, first: str) -> None:
+    """Hours after midnight in Paris are hours before it in UTC."""
+    days = [datetime(2024, 6, 1) + timedelta(days=day, minutes=day % 3 * 7) for day in range(20)]
+    when = [f"{day:%Y-%m-%dT%H:%M}+02:00" for day in days]
+    panel = read(table_of(when=when), time="when", target=("y",), round=to)
+    times = panel.times(0, np.array([0]))
+    assert zones.shown_times(times, True, to == "1h", panel.clock) == [first]
+
+
+@pytest.mark.parametrize("wrong", ["5x", "3", "1b"])
+def test_a_rounding_that_cannot_be_says_what_can(wrong: str) -> None:
+    with pytest.raises(OptionError, match=f"round cannot be '{wrong}'.*1d-down"):
+        read(table_of(when=[datetime(2024, 1, 1) + timedelta(days=k) for k in range(9)]), time="when", round=wrong)
+
+
+@pytest.mark.parametrize(("clock", "cell"), [("minute", "75"), ("hour", "10:75"), ("hour", "1175")])
+def test_times_of_day_that_are_none_are_named(clock: str, cell: str) -> None:
+    days = [f"2024-01-{day:02}" for day in range(1, 10)]
+    found = told(table_of(date=days, **{clock: [cell] * 9}), time=f"date,{clock}", target=("y",))
+    assert any("is no time of day (9 such rows)" in each and repr(cell) in each for each in found), found
+
+
+def test_a_frequency_that_no_stamp_follows_blames_no_others() -> None:
+    table = table_of(when=[datetime(2024, month, 1) for month in range(1, 8)])
+    _, found = inspect_panel(table, time="when", target=("y",), frequency="1mo@3fri")
+    (off,) = [each.message for each in found if "stamps are not on" in each.message]
+    assert "7 of 7" in off and "as the others" not in off
+
+
+def test_an_offset_that_no_clock_has_is_no_zone() -> None:
+    with pytest.raises(OptionError, match="there is no time zone"):
+        zones.checked("+99:99")

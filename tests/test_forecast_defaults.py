@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import polars as pl
 import pytest
 
 import gatework
-from gatework.errors import OptionError
+from gatework.errors import DataError, OptionError
+from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.choosing import PLAIN, Backtest
 from gatework.tasks.forecast.linear import solved
@@ -77,6 +79,29 @@ def test_every_choice_is_settled_and_told() -> None:
         "without it: ",
     ):
         assert text in told, text
+
+
+def test_both_ways_to_decode_are_tried_also_where_forms_are_near() -> None:
+    task = prepared(rows(growing(240, 0.0005)))
+    (told,) = [note for note in task.notes if note.startswith("of the way to decode: ")]
+    assert any(note.startswith("short trainings: ") for note in task.notes), "several forms are near"
+    assert "decoding=direct" in told and "decoding=segments" in told
+
+
+def test_a_resumed_training_goes_on_with_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def job(**more: Any) -> ForecastTask:
+        return ForecastTask(ForecastOptions(**{**QUICK, "horizon": 7, "season": 7, "epochs": 3} | more))
+
+    frame, out = rows(growing()), tmp_path / "run"
+    begun = jobs.train(job(), frame, out=out, quiet=True)
+    monkeypatch.setattr(Backtest, "network", None)  # nothing is tried again
+    resumed = jobs.train(job(epochs=5), frame, out=out, resume=True, quiet=True)
+    assert resumed.task.options == replace(begun.task.options, epochs=5)
+
+
+def test_shares_of_the_truth_need_values_above_0() -> None:
+    with pytest.raises(DataError, match="transform=log needs values above 0"):
+        prepared(rows(growing() - 60), loss="mape")
 
 
 def test_what_is_asked_for_stays() -> None:

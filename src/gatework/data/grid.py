@@ -208,9 +208,10 @@ def off_days(data: Rows, expected: np.ndarray, step: Frequency) -> list[Finding]
     rows = [(int(data.rows[at]), shown_time(int(data.times[at]), data.dates)) for at in off[:MOST_STAMPS]]
     stamps = ", ".join(f"{data.table.place_of(row)}: {time}" for row, time in rows)
     stamps += ", ..." if len(off) > len(rows) else ""
+    others = ", as the others are" if len(off) < len(data.times) else ""
     message = (
-        f"{data.table.source}: {len(off):,} of {len(data.times):,} stamps are not on {step.day.words} of their month, "
-        f"as the others are ({stamps}); each counts as its month, and forecasts are dated on {step.day.words}; if that "
+        f"{data.table.source}: {len(off):,} of {len(data.times):,} stamps are not on {step.day.words} of their month"
+        f"{others} ({stamps}); each counts as its month, and forecasts are dated on {step.day.words}; if that "
         f"is the wrong day, give the right one: frequency={step.every}mo@15, or @-1 for the last"
     )
     return [Finding("warning", message, rows[0][0])]

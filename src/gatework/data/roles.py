@@ -65,8 +65,9 @@ def find_columns(
     free = [name for name in table.columns if name not in {time, table.counter, *taken}]
     targets = list(target) or [name for name in free if _is_numeric(table, name)]
     if not targets:
+        beside = "" if time == ROWS else f" beside {time!r}"
         raise DataError(
-            f"{table.source} has no column of numbers beside {time!r}{_samples(table, free)}; name it: target=COLUMN"
+            f"{table.source} has no column of numbers{beside}{_samples(table, free)}; name it: target=COLUMN"
         )
     if series is not None and len(targets) > 1:
         raise OptionError(

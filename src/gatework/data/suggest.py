@@ -27,6 +27,8 @@ def setting(name: str, value: str | bool | int | tuple[str, ...]) -> str:
 
     COLUMN stands for a name that only the reader knows.
     """
-    written = ",".join(value) if isinstance(value, tuple) else str(value).lower() if value is False else str(value)
+    written = (
+        ",".join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
     shown = value if value == COLUMN else repr(value)
     return f"{name}={shown} (in a command: --set {shlex.quote(f'{name}={written}')})"

@@ -122,7 +122,9 @@ def _clock(table: Table, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         size = (plain // 100) * HOUR + (plain % 100) * MINUTE if compact else plain * unit
         told = hours * HOUR + minutes * MINUTE + seconds * UNITS["s"]
         micros = pl.select(pl.when(parts["1"].is_not_null()).then(told).otherwise(size.cast(pl.Int64))).to_series()
-        wrong = micros.is_null() | (micros > DAY) | (micros < 0)
+        wrong = micros.is_null() | (micros > DAY) | (micros < 0) | (minutes >= 60) | (seconds >= 60)
+        if unit != HOUR or compact:
+            wrong |= ((plain if unit != HOUR else plain % 100) >= 60).fill_null(False)
         total += micros.fill_null(0).to_numpy()
         bad |= wrong.to_numpy()
     return total, bad
@@ -136,7 +138,7 @@ def _unreadable(table: Table, names: Sequence[str], bad: np.ndarray) -> list[Fin
     message = (
         f"{table.where(row)}, column {listed(list(names))}: {', '.join(cells)} is no time of day ({bad.sum()} such "
     )
-    return [Finding("error", f"{message}rows); write hours as 0 to 23, or times as 13:45", row, names[-1])]
+    return [Finding("error", f"{message}rows); write hours as 0 to 24, or times as 13:45", row, names[-1])]
 
 
 def read_rows(table: Table, owners: np.ndarray) -> Times:
@@ -154,18 +156,27 @@ def read_rows(table: Table, owners: np.ndarray) -> Times:
 
 
 def rounded(times: Times, to: str | None, source: str) -> Times:
-    """Times that jitter, brought to whole steps: "5m" to the nearest, "1d-down" to the one before."""
+    """Times that jitter, brought to whole steps of their clock: "5m" to the nearest, "1d-down" to the one before; those
+    of months and longer steps to their first day."""
     if to is None:
         return times
     text, _, down = to.partition("-")
-    step = Frequency.parse(text)
+    advice = "write 5m (the nearest), 1d-down (the one before), 1mo" if times.dates else "write 5i, or 5i-down"
+    try:
+        step = Frequency.parse(text)
+    except OptionError:
+        raise OptionError(f"round cannot be {to!r}; {advice}") from None
     if down not in ("", "down") or (step.kind == "number") == times.dates or step.kind == "business":
-        raise OptionError(f"round cannot be {to!r} here; write 5m (the nearest), 1d-down (the one before), 1mo")
-    moved = _to_steps(times.times, step, bool(down))
-    most = int(np.abs(moved - times.times)[times.good].max(initial=0))
+        raise OptionError(f"round cannot be {to!r} here; {advice}")
+    local = times.times if times.clock is None else times.clock.local(times.times)
+    moved = _to_steps(local, step, bool(down))
+    most = int(np.abs(moved - local)[times.good].max(initial=0))
+    if times.clock is not None and not step.whole_days:
+        moved = times.times + (moved - local)
     by = f"{most / UNITS['s']:,.0f} s" if times.dates else str(most)
     note = Finding("note", f"{source}: times are rounded to {to}, by {by} at most")
-    return times._replace(times=moved, found=[*times.found, note])
+    clock = None if step.whole_days else times.clock  # days are those of the clock, with no hours to show
+    return times._replace(times=moved, clock=clock, found=[*times.found, note])
 
 
 def _to_steps(times: np.ndarray, step: Frequency, down: bool) -> np.ndarray:

@@ -15,7 +15,8 @@ from gatework.data.finding import Finding
 from gatework.errors import OptionError
 
 UTC = "UTC"
-SHOWN = ("utc", "offset", "local")
+SHOWN = ("utc", "offset", "local")  # how a clock may show times
+FIXED = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")  # an offset in place of a zone
 # One zone for each rule of when clocks change, the commonest first: what times may be recognised by
 ZONES = (
     "Europe/Paris",
@@ -88,7 +89,7 @@ class Stamps(NamedTuple):
 
 def checked(zone: str | None) -> str | None:
     """A zone's name, if there is such a zone."""
-    if zone is None or re.fullmatch(r"[+-]\d\d:\d\d", zone):
+    if zone is None or FIXED.fullmatch(zone):
         return zone
     try:
         pl.Series([datetime(2024, 1, 1)]).dt.convert_time_zone(zone)
@@ -101,7 +102,7 @@ def checked(zone: str | None) -> str | None:
 
 def offsets(times: pl.Series, zone: str) -> pl.Series:
     """How many microseconds a zone's clocks are ahead of UTC at each time."""
-    if fixed := re.fullmatch(r"([+-])(\d\d):(\d\d)", zone):
+    if fixed := FIXED.fullmatch(zone):
         size = (int(fixed[2]) * 60 + int(fixed[3])) * 60_000_000
         return pl.Series(np.full(len(times), -size if fixed[1] == "-" else size))
     there = times.cast(pl.Datetime("us", UTC)).dt.convert_time_zone(zone)
@@ -116,7 +117,7 @@ def on_clocks(times: pl.Series, zone: str) -> pl.Series:
 def in_utc(local: pl.Series, zone: str, twice: pl.Series) -> pl.Series:
     """Datetimes as a zone's clocks showed them in UTC; null where they show no such time. `twice` counts the rows with
     the same time: when clocks go back, the second one is the later."""
-    if zone == UTC or re.fullmatch(r"[+-]\d\d:\d\d", zone):
+    if zone == UTC or FIXED.fullmatch(zone):
         return local - offsets(local, zone).cast(pl.Duration("us"))
     frame = pl.DataFrame({"local": local, "which": twice > 0})
     which = pl.when("which").then(pl.lit("latest")).otherwise(pl.lit("earliest"))

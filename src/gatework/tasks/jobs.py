@@ -79,7 +79,7 @@ class Trained:
         }
 
     def _examples(self, source: Source) -> tuple[Any, str]:
-        """New data, and what makes a measurement on it flatter; of examples that were learned a warning tells."""
+        """New data, and what makes a measurement on it flatter; of learned examples in another file a warning tells."""
         examples = self.task.examples(source)
         if self.learned_from(source):
             return examples, LEARNED
@@ -131,6 +131,8 @@ def train(
     with nullcontext() if shard.rank else alone(Path(out)):  # only the first process writes
         if not resume and shard.rank == 0:
             Run.refuse_taken(out)
+        if resume:
+            task.options = _as_begun(task.options, Run.open(out, task.name))
         if task.options.threads:
             torch.set_num_threads(task.options.threads)
         torch.manual_seed(task.options.seed)
@@ -189,6 +191,12 @@ def _reading(options: TrainingOptions, settings: Sequence[str]) -> TrainingOptio
 def check(task: Task, source: Source) -> list[Finding]:
     """What is wrong with the data, and where, before any training."""
     return task.check(source)
+
+
+def _as_begun(options: TrainingOptions, begun: Run) -> TrainingOptions:
+    """Options that are left to be worked out are those that the run worked out when it was begun."""
+    left = [name for name, value in vars(options).items() if value in (None, "auto")]
+    return replace(options, **{name: begun.options[name] for name in left if name in begun.options})
 
 
 def _use_found_rate(task: Task, parts: Parts, model: nn.Module, begun: Run | None) -> None:

@@ -79,7 +79,7 @@ def cross_validate(
     rounds = [_judged(each) for each in make_rounds(whole, source, folds)]
     evaluator = Evaluator(kind, rounds)
     found = [_fold(evaluator, base, number) for number in range(len(rounds))]
-    same = list(zip(*(each.contenders for each in found), strict=False))
+    same = _same([each.contenders for each in found])
     rows = [each.contenders[0].metrics for each in found]
     methods = [_across(each, whole.metric) for each in same]
     verdict = _contest(whole, [_joined(each) for each in same], found).verdict
@@ -98,6 +98,16 @@ def _fold(evaluator: Evaluator, options: TrainingOptions, number: int) -> Fold:
     with torch.no_grad():
         contenders = [*task.contenders(fitted.model, last), *task.baselines(parts)]
     return Fold(contenders, task.blocks(last), len(last))
+
+
+def _same(folds: Sequence[Sequence[Contender]]) -> list[tuple[Contender, ...]]:
+    """The methods that every fold has, by role and name. Baselines that have another name in each fold, as they are
+    chosen there, go by their order; what is missing in a fold (no time was left) is left out."""
+    known = [{(each.role, each.name): each for each in fold} for fold in folds]
+    common = [key for key in known[0] if all(key in fold for fold in known)]
+    others = [[each for key, each in fold.items() if key not in common and key[0] == "baseline"] for fold in known]
+    alike = len({len(each) for each in others}) == 1
+    return [tuple(fold[key] for fold in known) for key in common] + (list(zip(*others, strict=True)) if alike else [])
 
 
 def _joined(same: Sequence[Contender]) -> Contender:

@@ -45,7 +45,9 @@ def backtest(task: ForecastTask, source: Source, windows: int) -> list[dict[str,
     refuse(found)
     assert panel is not None
     options = task.options
-    chosen = replace(options, **settled(panel, options) | {"unit": options.unit, "test_windows": 1})
+    chosen = replace(
+        options, **settled(panel, options) | {"unit": options.unit, "lookback": options.lookback, "test_windows": 1}
+    )
     assert chosen.horizon
     rows = []
     for origin in range(1, windows + 1):
@@ -127,11 +129,14 @@ def _spread(rows: Sequence[Mapping[str, Any]], method: str) -> str:
 
 
 def evaluated(trained: jobs.Trained, source: Source | None, windows: int) -> Evaluated:
-    """The backtest of a run's options, which is also written into its folder."""
+    """The backtest of a run's options, as it chose them on its own training part; also written into its folder."""
     if source is None:
         raise OptionError("--backtest trains anew on a file: gatework evaluate RUN FILE --backtest 3")
     task: Any = trained.task
-    rows = backtest(type(task)(replace(task.options, unit=None)), source, windows)  # the unit is found at each date
+    anew: dict[str, Any] = {"unit": None}  # what is found at each date
+    if task.options.limits == "noticed":
+        anew |= {"limits": "auto", "lowest": None, "highest": None}
+    rows = backtest(type(task)(replace(task.options, **anew)), source, windows)
     found = {"summary": summary(rows), "verdict": verdict(rows)}
     path = trained.run.path / BACKTEST
     write_json(path, {"file": str(source), "windows": windows, "rows": rows, **found})

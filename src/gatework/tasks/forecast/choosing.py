@@ -31,6 +31,7 @@ from gatework.tasks.forecast.windows import (
     make_batch,
     make_windows,
     mostly_positive,
+    positive,
     seasonal_scale,
     squared_scale,
 )
@@ -145,12 +146,14 @@ class Backtest:
         steps = -(-min(len(fit), options.windows) // batch_size)
         short = {"epochs": -(-TRIAL_STEPS // steps), "windows": batch_size * min(steps, TRIAL_STEPS)}
         plain = {"average": "none", "refit_epochs": 0, "ensemble": 1, "time_limit": 0.0, "schedule_by": "auto"}
+        plain |= {"combine": "none", "conformal": False}  # neither has a say in the network's point forecast
         task = self._as(replace(options, batch_size=batch_size, **short, **plain))
         task.training = fit
         torch.manual_seed(options.seed)
         model = task.build()
         if Trainer(Learner(task, Parts(fit, held)), model, task.options).fit() == INTERRUPTED:
             raise KeyboardInterrupt
+        model.share.fill_(1.0)  # which these windows have settled
         with torch.no_grad():
             return self.error(task.forecasts(model, held)[:, :, 0], held)
 
@@ -174,6 +177,8 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
 
     `panel` is the training part; season and horizon are settled.
     """
+    if asked.loss == "mape" and not mostly_positive(panel.values):
+        positive(panel)
     backtest = Backtest(task, panel)
     options = replace(task.options, **_plain(asked, bool(task.options.intermittent)))
     options = options if asked.unit else replace(options, unit=_unit(panel, options))
@@ -293,7 +298,8 @@ class Search:
         self.error = np.inf
         if self._free("decoding"):
             long = (self.options.lookback or 0) > LONG and segments
-            kinds = [segments] if long else [{"decoding": "direct"}, segments]
+            direct = {"decoding": "direct", "segment": self.asked.segment}
+            kinds = [segments] if long else [direct, segments]
             self._try("of the way to decode", [each for each in kinds if each], network, GAIN)
         if self._free("loss") and self.options.loss == "mae" and self.options.transform.startswith("log"):
             self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
@@ -302,7 +308,7 @@ class Search:
         """Segments that fit season and lookback; nothing where they cannot be had."""
         lookback, season = self.options.lookback or 2, self.options.season or 1
         length = self.asked.segment or (season if season > 1 and 3 <= lookback / season <= 20 else -(-lookback // 8))
-        fit = self._free("decoding") and 2 * length <= lookback
+        fit = self._free("decoding") and self.asked.cell != "gru_d" and 2 * length <= lookback
         return {"decoding": "segments", "segment": length} if fit else {}
 
 

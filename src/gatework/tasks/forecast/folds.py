@@ -25,7 +25,7 @@ def rounds(task: ForecastTask, source: Source, count: int, hold_out: bool) -> li
     each = {"valid_windows": task.given.valid_windows or 1, "stride": task.given.stride or options.horizon}
     last = span(options, options.test_windows) if hold_out else 0
     step = span(replace(options, **each), each["valid_windows"])
-    settled = {name: getattr(options, name) for name in ("season", "horizon")} | each
+    settled = {name: getattr(options, name) for name in ("season", "horizon", "intermittent")} | each
     cuts = [last + step * back for back in reversed(range(count))]
     longest = int(panel.lengths.max())
     if longest - cuts[0] < 2 * options.horizon:

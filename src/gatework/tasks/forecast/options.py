@@ -99,7 +99,7 @@ class ForecastOptions(NumericOptions):
     )
     round: str | None = option(
         None,
-        "bring times that jitter to whole steps: 5m (the nearest), 1d-down (the one before)",
+        "bring times that jitter to whole steps: 5m (the nearest), 1d-down (the one before), 1mo (its first day)",
         panel="data",
         role="reading",
     )

@@ -171,7 +171,7 @@ def up_to(train: Windows, valid: Windows) -> Windows:
     more = [np.arange(last[s] + 1, end[s] + 1) if last[s] >= 0 else NOWHERE for s in range(len(end))]
     owners = np.concatenate([train.owners, np.repeat(np.arange(len(end)), [len(each) for each in more])])
     cuts = np.concatenate([known, *more])
-    return replace(valid, owners=owners, cuts=cuts, scales=np.full(len(owners), np.nan))
+    return with_truth(replace(valid, owners=owners, cuts=cuts, scales=np.full(len(owners), np.nan)))
 
 
 def _begun_before(panel: Panel, longer: Panel) -> np.ndarray:
