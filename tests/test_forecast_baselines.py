@@ -19,6 +19,7 @@ from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
 from gatework.tasks.forecast.ridge import ridge
+from gatework.tasks.forecast.theta import theta
 from gatework.tasks.forecast.windows import Shape, Windows, make_windows
 from small import CHOSEN
 
@@ -373,11 +374,32 @@ def forecast_rows(trained: jobs.Trained, **how: Any) -> np.ndarray:
 
 
 def by_theta(steps: int) -> np.ndarray:
-    """The forecasts of the shops, one after the other, by statsforecast itself."""
-    from statsforecast.models import DynamicOptimizedTheta
+    """The forecasts of the shops, one after the other."""
+    return theta(list(read_panel(shops(), series="shop")), steps, 1).ravel()
 
-    found = [DynamicOptimizedTheta().forecast(y=part, h=steps)["mean"] for part in read_panel(shops(), series="shop")]
-    return np.concatenate(found)
+
+def test_theta_is_that_of_its_authors_and_the_same_for_one_series_as_for_many() -> None:
+    """On series that wander, and on some with a season that grows with the level, as near to the library's forecasts as
+    the two forms of the method are to each other."""
+    from statsforecast.models import OptimizedTheta
+
+    steps, generator = np.arange(96), np.random.default_rng(5)
+    walks = [100 + np.cumsum(generator.normal(0.3, 1, length)) for length in (30, 60, 96)]
+    seasons = [(50 + 0.4 * steps) * (1 + 0.3 * np.sin(2 * np.pi * (steps + k) / 12)) for k in range(3)]
+    seasons = [values * np.exp(generator.normal(0, 0.02, 96)) for values in seasons]
+    for series, season in ((walks, 1), (seasons, 12)):
+        found = theta(series, 12, season)
+        known = np.array([OptimizedTheta(season_length=season).forecast(y=each, h=12)["mean"] for each in series])
+        assert np.abs(found / known - 1).max() < 0.02
+        np.testing.assert_allclose(found, np.concatenate([theta([each], 12, season) for each in series]), rtol=1e-10)
+
+
+def test_theta_of_what_has_no_noise_is_exact() -> None:
+    found = theta([np.arange(9.0), np.full(5, 3.0), np.zeros(0)], 2, 1)
+    np.testing.assert_allclose(found, [[9, 10], [3, 3], [0, 0]], atol=1e-9)
+    steps = np.arange(66)
+    up_and_down = np.where(steps % 2, 3.0, -1.0)
+    np.testing.assert_allclose(theta([up_and_down[:60]], 6, 2)[0], up_and_down[60:], atol=1e-9)
 
 
 @pytest.mark.parametrize("transform", ["none", "log"])
@@ -398,15 +420,17 @@ def test_a_run_forecasts_the_mean_with_theta(tmp_path: Path, transform: str) -> 
 
 
 def test_the_mean_stands_in_every_report_and_says_whether_it_is_forecast(tmp_path: Path) -> None:
-    plain, mixed = (run_of(tmp_path / c, combine=c).run.results() for c in ("none", "theta"))
+    plain, mixed = (run_of(tmp_path / c, combine=c).run.results() for c in ("none", "simple"))
     rows = [{each["name"]: each for each in found["contenders"]} for found in (plain, mixed)]
-    beside = rows[0]["mean of model and Theta"]
-    assert (beside["role"], beside["note"]) == ("combination", "not what the run forecasts: combine=theta would")
+    beside = rows[0]["mean of model, Theta and seasonal naive"]
+    assert (beside["role"], beside["note"]) == ("combination", "not what the run forecasts: combine=simple would")
     assert rows[1]["model"]["metrics"]["mae"] == pytest.approx(beside["metrics"]["mae"], rel=1e-5)
-    assert rows[1]["model without Theta"]["metrics"]["mae"] == pytest.approx(
+    assert rows[1]["model without Theta and seasonal naive"]["metrics"]["mae"] == pytest.approx(
         rows[0]["model"]["metrics"]["mae"], rel=1e-5
     )
     assert "Theta" in rows[1]["linear map alone"]["note"], "the part without the network is combined, too"
+    assert rows[1]["model"]["note"] == "50% the network's forecast, 50% that of Theta and seasonal naive"
+    assert {rows[1][name]["role"] for name in ("Theta", "seasonal naive")} == {"baseline"}
 
 
 def test_intervals_are_adjusted_to_the_mean(tmp_path: Path) -> None:
@@ -420,4 +444,6 @@ def test_forecasts_of_values_above_0_stay_above_it_whatever_theta_says() -> None
     forecasts = np.array([[[2.0, 1.0, 4.0]]])
     found = moved(forecasts, [np.array([[-7.0]])], log=True)
     np.testing.assert_allclose(found, forecasts / 2)
-    np.testing.assert_allclose(moved(forecasts, [np.array([[6.0]]), np.array([[1.0]])], log=False), forecasts + 1)
+    others = [np.array([[6.0]]), np.array([[1.0]])]
+    np.testing.assert_allclose(moved(forecasts, others, log=False), forecasts + 0.75)
+    np.testing.assert_allclose(moved(forecasts, others, log=False, share=0.2), forecasts + 0.3)

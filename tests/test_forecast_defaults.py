@@ -15,7 +15,7 @@ import gatework
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
-from gatework.tasks.forecast.choosing import PLAIN, Backtest
+from gatework.tasks.forecast.choosing import PLAIN, SHARES, Backtest, sure
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.parts import mean_change
 from gatework.tasks.forecast.windows import make_batch
@@ -77,6 +77,8 @@ def test_every_choice_is_settled_and_told() -> None:
         "its lookback: ",
         "its penalty: ",
         "without it: ",
+        "simple methods beside it: ",
+        "their share of the mean: ",
     ):
         assert text in told, text
 
@@ -142,6 +144,38 @@ def test_windows_that_judge_come_after_those_that_are_fitted() -> None:
     fit, held = Backtest(task, panel).windows(task.options)
     assert fit.cuts.max() + 7 <= held.cuts.min() and held.cuts.max() + 7 == 170
     assert len(held) >= 20
+
+
+# -- the mean with simple methods --------------------------------------------------------------------------------
+
+
+def test_the_usual_share_gives_way_only_to_what_is_surely_better() -> None:
+    generator = np.random.default_rng(3)
+    noise = generator.normal(0, 0.5, (len(SHARES), 30))
+    for middle, usual, expected in (
+        ([1.0, 1.0, 1.0, 1.0], 0.5, 0.5),
+        ([1.0, 1.05, 1.1, 1.2], 0.5, 0.5),  # chance could have made it
+        ([1.0, 3.0, 5.0, 7.0], 0.5, 0.0),
+        ([9.0, 5.0, 3.0, 1.0], 0.0, 0.75),
+        ([1.0, 1.05, 1.1, 1.2], 0.0, 0.0),
+    ):
+        each = np.array(middle)[:, None] + noise
+        assert sure(each.mean(axis=1), each, 30, usual) == expected
+        assert sure(each.mean(axis=1), each, 2, usual) == usual, "two windows tell nothing"
+
+
+def test_a_network_that_sees_what_simple_methods_cannot_stands_alone() -> None:
+    generator = np.random.default_rng(4)
+    promo = (generator.random(240) < 0.3).astype(float)
+    frame = rows(20 + 30 * promo + generator.normal(0, 0.3, 240), promo=promo)
+    task = prepared(frame, future=("promo",))
+    assert (task.options.combine, task.options.combine_share) == ("none", None)
+
+
+def test_a_wandering_series_leans_on_simple_methods() -> None:
+    task = prepared(rows(100 + np.cumsum(np.random.default_rng(8).normal(0, 1, 120))), season=1)
+    assert task.options.combine in ("simple", "theta")
+    assert task.options.combine_share in SHARES[1:]
 
 
 # -- steps ------------------------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ def test_few_windows_choose_no_power_and_unknown_scales_change_nothing() -> None
 
 
 def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
-    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7."""
+    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7. A little too
+    wide, as each window counts as one draw: those here, whose errors do not go together, tell more."""
     rng, growth = np.random.default_rng(5), np.sqrt(np.arange(1, 25))
     flat = np.broadcast_to(np.array([-5.0, 0.0, 5.0]), (20, 24, 3))
     shares = []
@@ -111,7 +112,19 @@ def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
         wide = stretched(flat, factors)
         shares.append(((wide[..., 0] <= fresh) & (fresh <= wide[..., -1])).mean(axis=0))
     by_step = np.mean(shares, axis=0)
-    assert by_step.min() > 0.81 and by_step.max() < 0.96, by_step
+    assert by_step.min() > 0.87 and by_step.max() < 0.98, by_step
+
+
+@pytest.mark.parametrize("windows", [10, 20, 40])
+def test_errors_that_last_through_a_window_count_as_one(windows: int) -> None:
+    """Each window is right or wrong as a whole; counted by steps, its factor would be that of 24 times as many."""
+    rng, flat = np.random.default_rng(6), np.broadcast_to(np.array([-0.5, 0.0, 0.5]), (windows, 24, 3))
+    shares = []
+    for _ in range(400):
+        truth, fresh = (np.repeat(rng.normal(size=(windows, 1)), 24, axis=1) for _ in range(2))
+        wide = stretched(flat, conformal(flat, truth, LEVELS))
+        shares.append(((wide[..., 0] <= fresh) & (fresh <= wide[..., -1])).mean())
+    assert 0.87 < np.mean(shares) < 0.95
 
 
 @pytest.mark.parametrize(("factor", "kept"), [(1.1, (0.0, 0.5)), (3.0, (0.95, 1.0)), (1 / 3, (0.95, 1.0))])

@@ -2,7 +2,7 @@
 
 `chosen` reads downwards. The ends of the training series are held back. The linear map, which is solved in a moment,
 tries ways to scale, lookbacks and penalties, beside the naive forecasts; then a few short trainings of whole networks
-try what only they can show. Nothing of the validation or test part is read, and no clock decides: the same data give
+try what only they can show; and how much simple methods shall say beside them. Nothing of the validation or test part is read, and no clock decides: the same data give
 the same choice.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.tasks.base import Learner, Parts
-from gatework.tasks.forecast import measures
+from gatework.tasks.forecast import combined, measures
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.options import AUTO, ForecastOptions
 from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
@@ -34,6 +34,7 @@ from gatework.tasks.forecast.windows import (
     positive,
     seasonal_scale,
     squared_scale,
+    without_overlap,
 )
 from gatework.training.trainer import INTERRUPTED, Trainer
 
@@ -51,6 +52,8 @@ NEAR = 0.1  # share by which forms may be behind the best for the network to try
 GAIN = 0.005  # share of the error that another lookback, penalty, decoding or loss must save
 STRENGTHS = (0.1, 10.0, 100.0)  # penalties of the linear map beside the usual one
 LONG = 128  # steps of a window, from which on it is read in segments alone: step by step takes too long
+SHARES = (0.0, 0.25, 0.5, 0.75)  # of simple methods in the mean
+FEWEST_APART = 3  # windows without a common value, below which no share is chosen
 TRIAL_STEPS = 150  # of a short training
 STEPS = 1_000  # of a training, where EPOCHS have fewer
 EPOCHS, MOST_EPOCHS = 10, 60
@@ -65,6 +68,7 @@ PLAIN: dict[str, Any] = {
     "ridge": 1.0,
     "decoding": "direct",
     "loss": "mae",
+    "combine": "simple",
 }
 
 
@@ -74,6 +78,7 @@ class Backtest:
 
     task: ForecastTask
     panel: Panel  # the training part alone
+    made: dict[ForecastOptions, np.ndarray] = field(default_factory=dict)  # forecasts of networks
 
     @cached_property
     def held(self) -> np.ndarray:
@@ -122,12 +127,18 @@ class Backtest:
 
     def error(self, values: np.ndarray, windows: Windows) -> float:
         """Of forecasts [n, h]; infinite where there is none."""
+        return self.errors(values, windows)[0]
+
+    def errors(self, values: np.ndarray, windows: Windows) -> tuple[float, np.ndarray]:
+        """The error of all and that of each window [n], by the first metric that has a value."""
         values = self.task.options.limited(values)
         squares = self.scales[1][windows.owners]
-        sums = measures.sums(values, windows.truth(), windows.scales, squares=squares).sum(axis=0)
-        names = (self.task.metric.name, "mase", *(each.name for each in self.task.fallbacks))
-        found = [float(measures.score(sums, name)) for name in names]
-        return next((each for each in found if np.isfinite(each)), np.inf)
+        sums = measures.sums(values, windows.truth(), windows.scales, squares=squares)
+        for name in (self.task.metric.name, "mase", *(each.name for each in self.task.fallbacks)):
+            whole = float(measures.score(sums.sum(axis=0), name))
+            if np.isfinite(whole):
+                return whole, measures.score(sums, name)
+        return np.inf, np.full(len(windows), np.nan)
 
     def simple(self, options: ForecastOptions) -> float:
         """Of the linear map, solved on the windows to fit, or (linear=none) of the naive forecast alone."""
@@ -155,7 +166,21 @@ class Backtest:
             raise KeyboardInterrupt
         model.share.fill_(1.0)  # which these windows have settled
         with torch.no_grad():
-            return self.error(task.forecasts(model, held)[:, :, 0], held)
+            self.made[options] = task.forecasts(model, held)[:, :, 0]
+        return self.error(self.made[options], held)
+
+    def beside(self, options: ForecastOptions) -> float:
+        """Of the simple methods that options combine the model with."""
+        held = self.windows(options)[1]
+        return self.error(np.mean(combined.others(held, options.combine, options.seed), axis=0), held)
+
+    def shares(self, point: np.ndarray, options: ForecastOptions) -> tuple[np.ndarray, np.ndarray, int]:
+        """Errors [K] of a network's forecasts [n, h] with each of SHARES of simple ones, and those of each window
+        [K, n]; how many windows have no value in common."""
+        held = self.windows(options)[1]
+        beside = combined.others(held, options.combine, options.seed)
+        found = [self.errors(combined.mean(point, beside, share), held) for share in SHARES]
+        return np.array([whole for whole, _ in found]), np.array([each for _, each in found]), without_overlap(held)
 
 
 def course(options: ForecastOptions, windows: int) -> dict[str, int]:
@@ -187,7 +212,7 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     if len(backtest.windows(options)[0]) < FEWEST:
         return options, ["the series are too short to choose settings by a backtest; plain ones were taken"]
     search = Search(backtest, asked, options)
-    for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks):
+    for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks, search.shares):
         step()
     zeros = int((panel.values <= 0).sum()) if search.options.transform.startswith("log") else 0
     told = [f"{zeros:,} values of 0 have no logarithm: the model reads them as missing"] if zeros else []
@@ -197,9 +222,11 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
 def _plain(asked: ForecastOptions, intermittent: bool) -> dict[str, Any]:
     """The plain value of each option that is to be chosen, as far as the others allow it.
 
-    The mean of intermittent demand is what is asked; least absolute errors would give its median, which is 0.
+    The mean of intermittent demand is what is asked; least absolute errors would give its median, which is 0. Simple
+    methods know nothing of it, nor of what is known ahead.
     """
     plain = PLAIN | ({"loss": "mse"} if intermittent else {})
+    plain |= {"combine": "none"} if intermittent or asked.future else {}
     values = {name: value for name, value in plain.items() if getattr(asked, name) in (AUTO, None)}
     if asked.segment and asked.decoding == AUTO:
         values["decoding"] = "segments"
@@ -304,12 +331,46 @@ class Search:
         if self._free("loss") and self.options.loss == "mae" and self.options.transform.startswith("log"):
             self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
 
+    def shares(self) -> None:
+        """Which simple methods the network's forecast is combined with, and how much they say.
+
+        A share is taken in the place of the usual one only where it is better by more than a standard error (the rule
+        of Breiman et al. 1984, section 3.4.3): between methods about as good as each other, the mean is the best.
+        """
+        alone = self.options
+        if not self._free("combine") or alone.intermittent:
+            return
+        if alone not in self.backtest.made:
+            self._once(self.backtest.network, alone)
+        self.error = np.inf
+        ways = [{"combine": each} for each in ("simple", "theta")]
+        self._try("simple methods beside it", ways, self.backtest.beside, NEAR)
+        errors, each, apart = self.backtest.shares(self.backtest.made[alone], self.options)
+        share = sure(errors, each, apart, 0.0 if self.asked.future else combined.HALF)
+        rows = (f"{share:.0%} {error:.4g}" for share, error in zip(SHARES, errors, strict=True))
+        self.told.append(f"their share of the mean: {', '.join(rows)}; taken: {share:.0%}")
+        self.options = replace(self.options, **({"combine_share": share} if share else {"combine": "none"}))
+
     def _segments(self) -> dict[str, Any]:
         """Segments that fit season and lookback; nothing where they cannot be had."""
         lookback, season = self.options.lookback or 2, self.options.season or 1
         length = self.asked.segment or (season if season > 1 and 3 <= lookback / season <= 20 else -(-lookback // 8))
         fit = self._free("decoding") and self.asked.cell != "gru_d" and 2 * length <= lookback
         return {"decoding": "segments", "segment": length} if fit else {}
+
+
+def sure(errors: np.ndarray, each: np.ndarray, apart: int, usual: float) -> float:
+    """The one of SHARES next to the usual one that is not worse than the best by more than a standard error.
+
+    Errors [K], and those [K, n] of windows, `apart` of which have no value in common; the usual one, where these are
+    too few.
+    """
+    if apart < FEWEST_APART or not np.isfinite(errors).all():
+        return usual
+    behind = each - each[errors.argmin()]
+    chance = np.nanstd(behind, axis=1, ddof=1) / np.sqrt(apart)
+    near = np.where(errors - errors.min() <= chance, np.abs(np.array(SHARES) - usual), np.inf)
+    return SHARES[int(near.argmin())]
 
 
 def _shown(change: dict[str, Any]) -> str:

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
 
 ONE = np.zeros(1, np.int64)
-COMBINED = (
-    "What is explained is the network's own forecast; the run forecasts its mean with classical methods (combine)."
-)
+COMBINED = "What is explained is the network's own forecast; the run forecasts its mean with simple methods (combine)."
 NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the same may differ
 
 

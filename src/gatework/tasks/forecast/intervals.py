@@ -114,8 +114,8 @@ def conformal(
     Conformal prediction with scores weighted by the width that the model gives (Lei et al. 2018, section 5.2; Romano,
     Patterson & Candes 2019, section 3): a window with wide quantiles gets a wider change than one with narrow ones.
     Scaled quantiles [n, h, Q] and truth [n, h] of windows not trained on -> [h, Q]; `apart` of them (all, unless it is
-    said) have no value in common. Many windows give each step ahead a factor of its own. Of few, all steps share one,
-    shaped by `course`; and what could be chance is drawn towards 1: see `drawn`.
+    said) have no value in common, and count as that many draws. Many windows give each step ahead a factor of its own.
+    Of few, all steps share one, shaped by `course`; and what could be chance is drawn towards 1: see `drawn`.
     """
     n, horizon, count = quantiles.shape
     n = n if apart is None else apart
@@ -127,7 +127,7 @@ def conformal(
             high = count - 1 - low
             middle, half = _middle(quantiles[:, steps, low], quantiles[:, steps, high])
             scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half * shape[steps] + FLOOR)
-            factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low])
+            factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low], n)
             factor = max(factor, 1.0) if n < FEW else factor
             result[np.ix_(steps, [low, high])] = drawn(np.array([factor]), n) * shape[steps, None]
     return result
@@ -172,9 +172,12 @@ def _middle(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2, (high - low) / 2
 
 
-def _rank(scores: np.ndarray, share: float) -> float:
-    """The ceil((n + 1) share)-th smallest score; the largest where there are too few, 1 where there are none."""
+def _rank(scores: np.ndarray, share: float, windows: int) -> float:
+    """The score that share (n + 1) / n of all do not exceed, n the windows without a common value: the errors of one
+    window go together, so that only these count as draws. The largest where they are too few, 1 where there are none.
+    """
     if not len(scores):
         return 1.0
-    place = min(int(np.ceil((len(scores) + 1) * share)), len(scores)) - 1
+    windows = max(windows, 1)
+    place = min(int(np.ceil(len(scores) * share * (windows + 1) / windows)), len(scores)) - 1
     return float(np.partition(scores, place)[place])

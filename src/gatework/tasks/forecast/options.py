@@ -239,11 +239,20 @@ class ForecastOptions(NumericOptions):
         20.0, "most seconds for them; series that get no turn are left out", panel="baselines", low=0, role="question"
     )
     combine: str = option(
-        "none",
-        "forecast the mean of the model and of classical methods (theta, ets, or both), with intervals that are "
-        "adjusted to it; takes as long as these do, in predict too",
+        AUTO,
+        "forecast a mean of the model and of simple methods, with intervals that are adjusted to it: of Theta and the "
+        "seasonal naive forecast (simple), Theta, exponential smoothing (ets, which takes long, in predict too), Theta "
+        f"and ets (both), or none; {CHOSEN}",
         panel="model",
-        choices=("none", "theta", "ets", "both"),
+        choices=(AUTO, "none", "simple", "theta", "ets", "both"),
+    )
+    combine_share: float | None = option(
+        None,
+        "the share that those have in the mean; none: half, unless the same backtest shows more surely than by chance "
+        "that less or more is better",
+        panel="model",
+        low=0,
+        high=0.95,
     )
     intermittent: bool | None = option(
         None,

@@ -224,7 +224,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _kept(self) -> int:
         """How many steps of each series a run goes on from: what is seen of them, or what RMSSE divides by."""
-        lookback = kept_by(self.options.combine, self.shape().lookback)
+        shape = self.shape()
+        lookback = kept_by(self.options.combine, shape.lookback, shape.season)
         return max(lookback, KEPT) if self.options.intermittent else lookback
 
     def check(self, source: Source) -> list[Finding]:

@@ -46,7 +46,7 @@ FEW_STEPS = 500  # of training, in which a network cannot learn the width of qua
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
 SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the network's corrections; of equals the largest
-MOST_COMBINED = 100  # of these where classical methods must forecast them, too
+MOST_COMBINED = 100  # of these where exponential smoothing must forecast them, too
 MOST_SEEN = 500  # training windows that are measured beside validation
 
 
@@ -130,12 +130,18 @@ class ForecastTask(ForecastPages, SeriesTask):
         if self.options.combine == "none":
             return raw
         point = self._in_units(raw.outputs[:, :, :1], raw.center, raw.scale)[:, :, 0]
-        by = combined.move(point, self._others(windows), self.shape().log) / raw.scale[:, None]
+        by = combined.move(point, self._others(windows), self.shape().log, self._share_beside) / raw.scale[:, None]
         return raw._replace(outputs=raw.outputs + by[:, :, None])
 
     def _others(self, windows: Windows) -> list[np.ndarray]:
         """Forecasts [n, h] of the methods that the model is combined with."""
         return combined.others(windows, self.options.combine, self.options.seed)
+
+    @property
+    def _share_beside(self) -> float:
+        """Of these in the mean."""
+        share = self.options.combine_share
+        return combined.HALF if share is None else share
 
     def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data."""
@@ -185,42 +191,36 @@ class ForecastTask(ForecastPages, SeriesTask):
         return found | measures.quantile_measures(forecasts[:, :, 1:], truth, windows.scales, levels, bounds)
 
     def some(self, examples: Windows, count: int) -> Windows:
-        most = MOST_SEEN if self.options.combine == "none" else MOST_COMBINED
+        most = MOST_COMBINED if "ETS" in combined.MEMBERS[self.options.combine] else MOST_SEEN
         return super().some(examples, min(count, most)).with_scales()
 
     def contenders(self, model: Forecast, examples: Windows) -> list[Contender]:
         """The model; the forecast that the network corrects; where that has a linear map, the network without it."""
         alone, simple, network = self._apart(model, examples)
-        beside, named = self._others(examples), combined.NAMES.get(self.options.combine, "")
-        note = f"the mean of the network's forecast and of {named}" if beside else ""
-        made = self._contender("model", combined.mean(alone, beside), examples, note, role="model")
+        beside, named, share = self._others(examples), combined.named(self.options.combine), self._share_beside
+        note = f"{1 - share:.0%} the network's forecast, {share:.0%} that of {named}" if beside else ""
+        made = self._contender("model", combined.mean(alone, beside, share), examples, note, role="model")
         found = [replace(made, metrics=self.measure(model, examples))]
         if beside:
             found.append(self._contender(f"model without {named}", alone, examples, role="combination"))
         kind = "season" if self.options.base == "season" else "last value"
         name = f"repeated {kind} alone" if model.linear is None else "linear map alone"
         note = f"its mean with {named}: the model without its network" if beside else ""
-        found.append(self._contender(name, combined.mean(simple, beside), examples, note, role="simple"))
-        if self.training is not None and not beside:
-            found += self._mixture(alone, examples)
+        found.append(self._contender(name, combined.mean(simple, beside, share), examples, note, role="simple"))
+        if not beside:
+            found.append(self._mixture(alone, examples))
         if model.linear is not None:
             note = "its corrections of the naive forecast, without the linear map that they were learned with"
             note += "" if model.share == 1 else f"; validation left {float(model.share):.0%} of them"
             found.append(self._contender("network alone", network, examples, note, role="network"))
         return found
 
-    def _mixture(self, alone: np.ndarray, windows: Windows) -> list[Contender]:
-        """The mean of the model and of the classical methods, on the windows that the quickest of them has forecast."""
-        found = [each for each in self._classicals(windows) if each.method in combined.NAMES and len(each.rows)]
-        most = max((len(each.rows) for each in found), default=0)
-        members = [each for each in found if len(each.rows) == most]
-        if not members:
-            return []
-        option = "both" if len(members) > 1 else members[0].method
-        values = combined.mean(alone, [each.whole(len(windows)) for each in members])
-        note = f"not what the run forecasts: combine={option} would"
-        name = f"mean of model{', ' if option == 'both' else ' and '}{combined.NAMES[option]}"
-        return [self._contender(name, values, windows, note, members[0].rows, "combination")]
+    def _mixture(self, alone: np.ndarray, windows: Windows) -> Contender:
+        """The mean of the model and of simple methods, where the run does not forecast it."""
+        values = combined.mean(alone, combined.others(windows, "simple", self.options.seed))
+        note = "not what the run forecasts: combine=simple would"
+        name = f"mean of model, {combined.named('simple')}"
+        return self._contender(name, values, windows, note, role="combination")
 
     def _classicals(self, windows: Windows) -> list[Classical]:
         """Within the time that the options allow; once for the same windows."""
@@ -281,6 +281,8 @@ class ForecastTask(ForecastPages, SeriesTask):
     def simple(self, examples: Windows) -> list[Contender]:
         """The forecasts that learn nothing."""
         found = {**baselines.all_naive(examples), "Naive2": examples.naive2}
+        if "Theta" in combined.MEMBERS[self.options.combine]:
+            found["Theta"] = combined.others(examples, "theta", self.options.seed)[0]
         if self.options.intermittent:
             found["zero"] = np.zeros((len(examples), examples.shape.horizon))
         return [self._contender(name, values, examples) for name, values in found.items()]
@@ -375,4 +377,4 @@ class ForecastTask(ForecastPages, SeriesTask):
         beside, log = self._others(ends(panel, steps)), self.shape().log
         panel = panel.ends(self.shape().lookback)
         found = further(forecast, panel, steps, options.quantiles, log, options.seed)
-        return options.limited(combined.moved(found, beside, log) if beside else found)
+        return options.limited(combined.moved(found, beside, log, self._share_beside) if beside else found)
