@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gatework import report
 from gatework.data.panel import Panel, read_panel
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
@@ -314,6 +315,14 @@ def test_the_forecasts_of_rare_demand_sum_up_to_it(intermittent_run: jobs.Traine
     assert zero["metrics"]["rmsse"] > results["test"]["rmsse"]
     assert results["metric"]["name"] == "rmsse" and results["comparison"]["metric"] == "rmsse"
     assert results["verdict"].find("RMSSE") >= 0 and "intermittent demand" in " ".join(results["data"]["notes"])
+
+
+def test_pages_of_rare_demand_show_what_the_verdict_goes_by(intermittent_run: jobs.Trained) -> None:
+    results = intermittent_run.run.results()
+    rows = results["sections"]["by_horizon"]
+    assert np.sqrt(np.mean([row["rmsse"] ** 2 for row in rows])) == pytest.approx(results["test"]["rmsse"])
+    page = report.write(intermittent_run.run.path).read_text()
+    assert "<th>model, RMSSE</th>" in page and "Error of each step ahead (RMSSE" in page and "model, MASE" not in page
 
 
 def test_a_loaded_run_of_rare_demand_is_judged_alike(intermittent_run: jobs.Trained) -> None:

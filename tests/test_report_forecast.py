@@ -109,8 +109,14 @@ def test_one_series_is_the_only_one() -> None:
         owners, scales = np.zeros(2, int), np.ones(2)
         panel = type("Panel", (), {"names": ("a",)})
 
-    found = results.ranked(One, np.array([[1.0, 3.0], [2.0, np.nan]]))  # pyright: ignore[reportArgumentType]
+    found = results.ranked(One, np.array([[1.0, 3.0], [2.0, np.nan]]), "mase")  # pyright: ignore[reportArgumentType]
     assert found == [{"which": "only", "series": "a", "mase": 2.0, "number": 0}]
+
+
+def test_a_level_that_moved_away_asks_for_another_scale() -> None:
+    (hint,) = residuals.leaning(-0.8, "deviation")
+    assert "too high" in hint["what"] and hint["setting"] == "--set scale=last"
+    assert residuals.leaning(-0.8, "last") == residuals.leaning(0.2, "deviation") == residuals.leaning(None, "") == []
 
 
 def test_residuals_know_what_was_planted() -> None:
@@ -143,7 +149,7 @@ def test_the_page_shows_all_of_it(run: Run, sections: dict[str, Any]) -> None:
     assert EVIL not in text and "&lt;b&gt;shop&lt;/b&gt; &amp; $x$" in text
     coverage = run.results()["test"]["coverage"]
     assert sentences.covered(sections["interval"], coverage) in text
-    assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], sections["naive"], 6))
+    assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], "mase", sections["naive"], 6))
     first = sections["next"][0]
     assert f"<tr><th>{first['times'][first['starts'][0]]}</th>" in text and "gatework.Forecaster.load" in text
     names = {path.name for path in (run.path / "plots").iterdir()}
@@ -208,7 +214,7 @@ def test_the_coverage_of_few_windows_proves_nothing(count: int, share: float, ju
 def test_steps_in_words() -> None:
     def said(*pairs: tuple[float | None, float]) -> str:
         rows = [{"step": place, "mase": mase, "naive": naive} for place, (mase, naive) in enumerate(pairs, 1)]
-        return " ".join(sentences.by_step(rows, "drift", 10))
+        return " ".join(sentences.by_step(rows, "mase", "drift", 10))
 
     assert "At every step" in said((0.5, 1), (0.6, 1)) and "0.5 at the first step and 0.6 at the last" in said(
         (0.5, 1), (0.6, 1)
@@ -216,7 +222,7 @@ def test_steps_in_words() -> None:
     assert "At no step" in said((2, 1), (1, 1)) and "prefer that one" in said((2, 1), (1, 1))
     assert "At 1 of 2 steps" in said((0.5, 1), (2, 1)) and "no value" in said((None, 1))
     rows = [{"step": 1, "mase": 0.5, "naive": 1.0}]
-    assert "Too few windows" in sentences.by_step(rows, "drift", 9)[0]
+    assert "Too few windows" in sentences.by_step(rows, "mase", "drift", 9)[0]
 
 
 def test_residuals_in_words() -> None:

@@ -2,8 +2,8 @@
 
 `chosen` reads downwards. The ends of the training series are held back. The linear map, which is solved in a moment,
 tries ways to scale, lookbacks and penalties, beside the naive forecasts; then a few short trainings of whole networks
-try what only they can show; and how much simple methods shall say beside them. Nothing of the validation or test part is read, and no clock decides: the same data give
-the same choice.
+try what only they can show, and how much simple methods shall say beside them. Nothing of the validation or test part
+is read, and no clock decides: the same data give the same choice.
 """
 
 from __future__ import annotations

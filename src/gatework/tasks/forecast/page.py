@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-SECTIONS = frozenset({"part", "blocks", "interval", "naive", "by_horizon", "series", "residuals", "next", "hints"})
+SECTIONS = frozenset(
+    {"part", "blocks", "interval", "metric", "naive", "by_horizon", "series", "residuals", "next", "hints"}
+)
 NAMES = {
     "mase": "MASE",
     "smape": "sMAPE",
@@ -44,10 +46,13 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
     @classmethod
     def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> Page:
         sections, measured = results["sections"], results["test"] or results["valid"]
+        metric = sections.get("metric", "mase")
         told = {
             "covered": sections["interval"] and sentences.covered(sections["interval"], measured["coverage"]),
-            "by_step": sentences.by_step(sections["by_horizon"], sections["naive"], sections["blocks"]),
+            "by_step": sentences.by_step(sections["by_horizon"], metric, sections["naive"], sections["blocks"]),
             "left_over": sentences.residuals(sections["residuals"], sections["blocks"]),
+            "metric": metric,
+            "measured_by": words.named(metric),
             "series_count": results["data"].get("series") or 0,
         }
         metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gatework.pages.picture import FAINT, OTHER, OURS, SIZE, Picture, picture
+from gatework.pages.words import named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +24,12 @@ WHICH = {
 def draw(sections: Mapping[str, Any]) -> dict[str, Picture]:
     """All pictures that a forecast's sections have the numbers for, by name."""
     share = sections["interval"] and f"{sections['interval']['share']:.0%} interval"
-    shown = [{**each, "interval": share} for each in sections["series"]]
+    metric = sections.get("metric", "mase")  # of runs made before there were others
+    shown = [{**each, "interval": share, "metric": metric} for each in sections["series"]]
     made = {f"series_{each['which']}": beside_truth(each) for each in shown}
     if sections.get("next"):
         made["forecast"] = ahead([{**each, "interval": share} for each in sections["next"]])
-    made["horizon"] = by_horizon(sections["by_horizon"], sections["naive"])
+    made["horizon"] = by_horizon(sections["by_horizon"], sections["naive"], metric)
     if sections["residuals"]["calendar"]:
         made["calendar"] = by_calendar(**sections["residuals"]["calendar"])
     return made
@@ -35,7 +37,8 @@ def draw(sections: Mapping[str, Any]) -> dict[str, Picture]:
 
 def beside_truth(series: Mapping[str, Any]) -> Picture:
     """The end of a series with its forecasts, made one after the other, and their intervals."""
-    caption = f"{WHICH[series['which']]}: {series['series']}, MASE {series['mase']:.3g}"
+    metric = series["metric"]
+    caption = f"{WHICH[series['which']]}: {series['series']}, {named(metric)} {series[metric]:.3g}"
     return picture(f"series_{series['which']}", caption, lambda axes: _series(axes, series))
 
 
@@ -110,17 +113,17 @@ def _floats(values: Sequence[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def by_horizon(rows: Sequence[Mapping[str, Any]], naive: str) -> Picture:
-    """MASE of the model and of the best naive forecast for each step ahead."""
-    caption = f"Error of each step ahead (MASE; lower is better), beside the best naive forecast ({naive})"
+def by_horizon(rows: Sequence[Mapping[str, Any]], naive: str, metric: str) -> Picture:
+    """The errors of the model and of the best naive forecast for each step ahead."""
+    caption = f"Error of each step ahead ({named(metric)}; lower is better), beside the best naive forecast ({naive})"
 
     def paint(axes: Axes) -> None:
         steps = [row["step"] for row in rows]
         point = "o" if len(rows) <= 40 else ""
-        for key, color, label in (("naive", OTHER, naive), ("mase", OURS, "this model")):
+        for key, color, label in (("naive", OTHER, naive), (metric, OURS, "this model")):
             values = _floats([row[key] for row in rows])
             axes.plot(steps, values, color=color, marker=point, markersize=3.5, label=label)
-        axes.set(xlabel="steps ahead", ylabel="MASE")
+        axes.set(xlabel="steps ahead", ylabel=named(metric))
         axes.set_ylim(bottom=0)
         axes.set_xlim(0.5, len(rows) + 0.5)  # there is no step 0
         _whole_numbers(axes)

@@ -12,6 +12,7 @@ from gatework.data.frequency import DAY, UNITS, WEEK, Frequency
 from gatework.tasks.forecast.windows import Windows
 
 HOUR = UNITS["h"]
+LEANING = 0.5  # of the errors' mean size, from which on their mean is worth another scale
 FEWEST = 3  # values for each hour, weekday or month on average, below which a mean says nothing
 MONTHS, WEEKDAYS = list(calendar.month_name)[1:], list(calendar.day_name)
 
@@ -31,6 +32,16 @@ def residuals(windows: Windows, error: np.ndarray) -> dict[str, Any]:
         "persistence": persistence(scaled),
         "calendar": by_calendar(windows, scaled),
     }
+
+
+def leaning(lean: float | None, scale: str) -> list[dict[str, Any]]:
+    """A hint where windows are scaled around their mean and the level has left it."""
+    if lean is None or abs(lean) < LEANING or scale == "last":
+        return []
+    side = "low" if lean > 0 else "high"
+    what = f"Most forecasts were too {side}: the mean error is {abs(lean):.0%} of the mean size of errors, as happens "
+    what += "where a level has changed, and windows are scaled around their mean"
+    return [{"what": what, "advice": "count from each window's last value", "setting": "--set scale=last"}]
 
 
 def persistence(scaled: np.ndarray) -> float | None:

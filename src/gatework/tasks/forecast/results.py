@@ -11,7 +11,7 @@ from gatework.tasks.base import ratio
 from gatework.tasks.forecast import baselines, measures
 from gatework.tasks.forecast.limits import held_at, hints
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.residuals import residuals
+from gatework.tasks.forecast.residuals import leaning, residuals
 from gatework.tasks.forecast.windows import Windows, blocks
 from gatework.tasks.verdict import FEWEST, interval
 
@@ -24,24 +24,30 @@ def sections(part: str, forecasts: np.ndarray, windows: Windows, options: Foreca
     """What the page shows of a part's forecasts [n, h, 1 + Q].
 
     part; blocks (how many blocks of windows do not depend on each other); interval (see `held`); by_horizon (errors and
-    coverage of each step ahead, beside the best naive forecast); naive (its name); series (best, median and worst, with
-    their values); residuals; hints (what was seen, what would help, and the option that does it).
+    coverage of each step ahead, beside the best naive forecast); metric (of these errors, by which the verdict goes);
+    naive (its name); series (best, median and worst, with their values); residuals; hints (what was seen, what would
+    help, and the option that does it).
     """
     truth = windows.truth()
-    error = truth - forecasts[:, :, 0]
-    naive, simple = best_naive(windows, truth)
+    error, metric = truth - forecasts[:, :, 0], "rmsse" if options.intermittent else "mase"
+    naive, simple = best_naive(windows, truth, metric)
+    left_over, independent = residuals(windows, error), len(np.unique(blocks(windows)))
+    seen = hints(held_at(forecasts[:, :, 0], truth, options), options, bool(np.nanmin(windows.values) > 0))
+    seen += leaning(left_over["lean"], options.scale) if independent >= FEWEST else []
     steps = range(truth.shape[1])
     return {
         "part": part,
-        "blocks": len(np.unique(blocks(windows))),
+        "blocks": independent,
         "interval": held(forecasts, windows, options) if options.bounds else None,
+        "metric": metric,
         "naive": naive,
-        "by_horizon": [step_errors(forecasts, simple, windows, step, options.bounds) for step in steps],
+        "by_horizon": [step_errors(forecasts, simple, windows, step, metric, options.bounds) for step in steps],
         "series": [
-            each | drawn(windows, forecasts, each.pop("number"), options.bounds) for each in ranked(windows, error)
+            each | drawn(windows, forecasts, each.pop("number"), options.bounds)
+            for each in ranked(windows, error, metric)
         ],
-        "residuals": residuals(windows, error),
-        "hints": hints(held_at(forecasts[:, :, 0], truth, options), options, bool(np.nanmin(windows.values) > 0)),
+        "residuals": left_over,
+        "hints": seen,
     }
 
 
@@ -69,38 +75,51 @@ def _coverage(sums: np.ndarray) -> tuple[float | None, float | None]:
     return interval(lambda drawn: ratio(drawn[..., 0], drawn[..., 1]), sums, sums * (0.0, 1.0))
 
 
-def best_naive(windows: Windows, truth: np.ndarray) -> tuple[str, np.ndarray]:
-    """The name and forecasts of the best among naive, seasonal naive and drift, by MASE."""
+def scaled(error: np.ndarray, metric: str, units: np.ndarray) -> float:
+    """MASE or RMSSE of errors [n, k] of windows with these `units` [n]."""
+    if metric == "mase":
+        return measures.mase(error, units)
+    return float(np.sqrt(measures.mean(error**2 / units[:, None])))
+
+
+def units_of(windows: Windows, metric: str) -> np.ndarray:
+    """[n] by which the errors of each window are divided, or their squares."""
+    return windows.scales if metric == "mase" else windows.squares
+
+
+def best_naive(windows: Windows, truth: np.ndarray, metric: str) -> tuple[str, np.ndarray]:
+    """The name and forecasts of the best among naive, seasonal naive and drift."""
     found = baselines.all_naive(windows)
-    errors = {name: measures.mase(truth - each, windows.scales) for name, each in found.items()}
+    units = units_of(windows, metric)
+    errors = {name: scaled(truth - each, metric, units) for name, each in found.items()}
     name = min(found, key=lambda each: errors[each] if np.isfinite(errors[each]) else np.inf)
     return name, found[name]
 
 
 def step_errors(
-    forecasts: np.ndarray, naive: np.ndarray, windows: Windows, step: int, bounds: tuple[int, int] | None
+    forecasts: np.ndarray, naive: np.ndarray, windows: Windows, step: int, metric: str, bounds: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """MASE of the model and of a naive forecast one step ahead, and the interval's coverage there."""
-    values, here = forecasts[:, step], windows.truth()[:, step]
+    """The errors of the model and of a naive forecast one step ahead, and the interval's coverage there."""
+    values, here, units = forecasts[:, step], windows.truth()[:, step], units_of(windows, metric)
     row: dict[str, Any] = {"step": step + 1}
-    row["mase"] = plain(measures.mean(np.abs(here - values[:, 0]) / windows.scales))
-    row["naive"] = plain(measures.mean(np.abs(here - naive[:, step]) / windows.scales))
+    row[metric] = plain(scaled((here - values[:, 0])[:, None], metric, units))
+    row["naive"] = plain(scaled((here - naive[:, step])[:, None], metric, units))
     if bounds:
         low, high = (values[:, 1 + end] for end in bounds)
         row["coverage"] = plain(measures.coverage(low, high, here))
     return row
 
 
-def ranked(windows: Windows, error: np.ndarray) -> list[dict[str, Any]]:
-    """Best, median and worst series by MASE; fewer where there are fewer series."""
-    scaled = measures.row_means(np.abs(error)) / windows.scales
-    means = {int(number): measures.mean(scaled[windows.owners == number]) for number in np.unique(windows.owners)}
+def ranked(windows: Windows, error: np.ndarray, metric: str) -> list[dict[str, Any]]:
+    """Best, median and worst series; fewer where there are fewer series."""
+    units, owners = units_of(windows, metric), windows.owners
+    means = {int(s): scaled(error[owners == s], metric, units[owners == s]) for s in np.unique(owners)}
     order = sorted((value, number) for number, value in means.items() if np.isfinite(value))
     middle = [("median", len(order) // 2)] if len(order) > 2 else []
     places = [("best", 0), *middle, ("worst", -1)] if len(order) > 1 else [("only", 0)][: len(order)]
     chosen = [(which, *order[place]) for which, place in places]
     names = windows.panel.names
-    return [{"which": w, "series": names[number], "mase": mase, "number": number} for w, mase, number in chosen]
+    return [{"which": w, "series": names[number], metric: value, "number": number} for w, value, number in chosen]
 
 
 def drawn(windows: Windows, forecasts: np.ndarray, number: int, bounds: tuple[int, int] | None) -> dict[str, Any]:

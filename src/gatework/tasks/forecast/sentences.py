@@ -38,14 +38,14 @@ def covered(interval: Mapping[str, Any], coverage: float) -> str:
     return f"{text}: it is wider than needed, which is the safe side."
 
 
-def by_step(rows: Sequence[Mapping[str, Any]], naive: str, blocks: int) -> list[str]:
+def by_step(rows: Sequence[Mapping[str, Any]], metric: str, naive: str, blocks: int) -> list[str]:
     """Where the model beats the best naive forecast, if there are enough blocks of windows, and how the error grows."""
-    known = [row for row in rows if row["mase"] is not None and row["naive"] is not None]
+    known = [row for row in rows if row[metric] is not None and row["naive"] is not None]
     if not known:
         return ["There was no value to measure errors by."]
-    ahead = [row["step"] for row in known if row["mase"] < row["naive"]]
+    ahead = [row["step"] for row in known if row[metric] < row["naive"]]
     first, last = known[0], known[-1]
-    grows = f"The error is {number(first['mase'])} at the first step and {number(last['mase'])} at the last."
+    grows = f"The error is {number(first[metric])} at the first step and {number(last[metric])} at the last."
     if blocks < FEWEST:
         return [f"Too few windows to say at which steps the model errs less than the best naive one ({naive}).", grows]
     if len(ahead) == len(known):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatework.data.covariates import Channel
-from gatework.data.finding import Finding, refuse
+from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.frequency import Frequency
 from gatework.data.panel import Panel, inspect_panel, shown_time
 from gatework.data.table import listed
@@ -64,7 +64,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     def __init__(self, options: ForecastOptions):
         super().__init__(options)
         self.given = options  # before the data settled some of them
-        self.notes: list[str] = []
+        self.found: list[Finding] = []  # what is worth knowing of the data and of what was chosen by them
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
@@ -100,7 +100,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         some, parts = self._parts(panel, counts)
         refuse(some)
         more += some + reduced(panel, self.options)
-        self.notes = [*chosen, *(finding.message for finding in found + more if finding.level != "error")]
+        self.found = [*(Finding("note", each) for each in chosen), *found, *more]
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
             if later is not None:
@@ -265,7 +265,12 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         sizes = {name: len(part) for name, part in vars(parts).items() if part is not None}
         facts = {"series": len(self.last), "frequency": str(self.last.frequency), "windows": sizes}
         chosen = {"season": self.options.season, "lookback": self.options.lookback, "horizon": self.options.horizon}
-        return {**facts, **chosen, "notes": self.notes}
+        return {**facts, **chosen, **by_level(self.found)}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found, in words."""
+        return [each.message for each in self.found if each.level != "error"]
 
     def _continued(self, source: Source, steps: int, lacking: str = "refuse") -> Panel:
         """What predict goes on from: the ends that the run kept, with the rows of a source where there is one, and
