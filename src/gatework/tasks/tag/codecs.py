@@ -1,0 +1,198 @@
+"""What turns sentences into numbers: words and their characters, further columns, tags, labels. Learned in training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import polars as pl
+
+from gatework.data.codecs import Characters, Labels, from_json
+from gatework.data.codecs.words import Words
+from gatework.data.ragged import Ragged
+from gatework.data.stored import stored
+from gatework.errors import DataError, FileFormatError
+from gatework.tasks.tag import schemes, windows
+from gatework.tasks.tag.examples import Examples, WordTable
+from gatework.tasks.tag.options import TagOptions
+from gatework.tasks.tag.sentences import Sentences
+
+LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
+
+
+class Sizes(NamedTuple):
+    """How many words, characters, values of each further column, tags, labels and windows' buckets there are."""
+
+    words: int
+    letters: int
+    columns: tuple[int, ...]
+    tags: int
+    labels: int
+    buckets: int
+
+
+class Kept(TypedDict):
+    """inputs.json."""
+
+    scheme: str
+    form: str
+    columns: list[str]
+    lettered: bool
+
+
+@dataclass
+class Codecs:
+    """`fit(sentences)` learns from training sentences, `encode(sentences)` gives Examples.
+
+    `scheme` is how the data write spans; `lettered`: every token is a single letter, as in proteins and genes.
+    """
+
+    options: TagOptions
+    scheme: str = "plain"
+    form: str = "conll"
+    lettered: bool = False
+    words: Words = field(default_factory=Words)
+    letters: Characters = field(default_factory=Characters)
+    tags: Labels = field(default_factory=Labels)
+    labels: Labels | None = None
+    columns: dict[str, Labels] = field(default_factory=dict)
+    _once: frozenset[str] = frozenset()
+
+    # -- learning ---------------------------------------------------------------------------------------------
+
+    def fit(self, sentences: Sentences) -> Examples:
+        """Learns vocabulary, characters, values of columns, tags and labels; gives the encoded sentences."""
+        self.scheme, self.form = sentences.scheme, sentences.form
+        self.lettered = all(len(token) == 1 for token in sentences.tokens)
+        self.words = Words(self.options.lower, True, min_count=self.options.min_count, max_size=self.options.vocabulary)
+        forms = pl.Series(self._forms(sentences.tokens), dtype=pl.String)
+        self.words.learn(forms)
+        counts = forms.value_counts(name="count")
+        self._once = frozenset(counts.filter(pl.col("count") == 1)[:, 0])
+        self.letters = Characters().fit(dict.fromkeys(sentences.tokens))
+        self.tags = Labels().fit(self.learned_tags(sentences))
+        self.labels = None if sentences.labels is None else Labels().fit(sentences.labels)
+        self.columns = {name: Labels().fit(values) for name, values in self._read(sentences).items()}
+        return self.encode(sentences)
+
+    def _forms(self, tokens: Sequence[str]) -> list[str]:
+        return [token.lower() for token in tokens] if self.options.lower else list(tokens)
+
+    def _read(self, sentences: Sentences) -> dict[str, list[str]]:
+        """The further columns that the options ask for."""
+        wanted = self.options.features
+        if wanted in ((), ("none",)):
+            return {}
+        if wanted == ("all",):
+            return sentences.features
+        lacking = [name for name in wanted if name not in sentences.features]
+        if lacking:
+            there = ", ".join(sentences.features) or "none"
+            raise DataError(f"{sentences.source} has no column {lacking[0]!r} beside tokens and tags; there are: {there}")
+        return {name: sentences.features[name] for name in wanted}
+
+    def learned_tags(self, sentences: Sentences) -> list[str | None]:
+        """The tags as they are learned: BIOES where they write spans."""
+        assert sentences.tags is not None
+        if self.scheme == "plain":
+            return sentences.tags
+        return schemes.to_bioes(sentences.tags, sentences.lengths, sentences.scheme)
+
+    # -- encoding ---------------------------------------------------------------------------------------------
+
+    def encode(self, sentences: Sentences) -> Examples:
+        """Sentences encoded with what `fit` learned; those without tags have none that counts."""
+        different, rows = np.unique(np.array(sentences.tokens, dtype=object), return_inverse=True)
+        count = len(sentences.tokens)
+        tags = np.full(count, -1) if sentences.tags is None else self.tags.encode(self.learned_tags(sentences))
+        labels = None
+        if self.labels is not None:
+            labels = self.labels.encode(sentences.labels or [None] * len(sentences))
+        return Examples(
+            sentences,
+            Ragged.from_lengths(rows.astype(np.int32), sentences.lengths),
+            self._table(different.tolist()),
+            self._codes(sentences, count),
+            tags,
+            self._windows(sentences),
+            labels,
+        )
+
+    def _table(self, different: list[str]) -> WordTable:
+        forms = self._forms(different)
+        letters = self.letters.encode(different).truncate(FRONT, LETTERS - FRONT)
+        once = np.array([form in self._once for form in forms], bool)
+        return WordTable(self.words.numbers(forms).astype(np.int64), letters, once)
+
+    def _codes(self, sentences: Sentences, count: int) -> np.ndarray:
+        """[N, C]: 1 and up for the values that were learned, 0 for others."""
+        if lacking := [name for name in self.columns if name not in sentences.features]:
+            raise DataError(
+                f"{sentences.source} has no column {lacking[0]!r}, which the run reads beside the tokens; add it, or train "
+                "without it: --features none"
+            )
+        found = [codec.encode(sentences.features[name]) + 1 for name, codec in self.columns.items()]
+        return np.stack(found, 1) if found else np.zeros((count, 0), np.int64)
+
+    def _windows(self, sentences: Sentences) -> np.ndarray | None:
+        if not self.options.windows:
+            return None
+        further = {name: sentences.features[name] for name in self.columns}
+        return windows.features(sentences.tokens, sentences.lengths, further, self.buckets, lettered=self.lettered)
+
+    @property
+    def buckets(self) -> int:
+        return windows.buckets(len(self.tags))
+
+    @property
+    def sizes(self) -> Sizes:
+        columns = tuple(len(codec) + 1 for codec in self.columns.values())
+        labels = 0 if self.labels is None else len(self.labels)
+        return Sizes(len(self.words), len(self.letters), columns, len(self.tags), labels, self.buckets)
+
+    @property
+    def allowed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which tags may begin, follow each other, and end."""
+        return schemes.allowed(self.tags.classes, "plain" if self.scheme == "plain" else "BIOES")
+
+    def decode(self, numbers: np.ndarray, lengths: np.ndarray) -> list[str]:
+        """Tags as the data write them, of numbers [N]."""
+        names = [self.tags.classes[k] for k in numbers]
+        return names if self.scheme == "plain" else schemes.from_bioes(names, lengths, self.scheme)
+
+    # -- keeping ----------------------------------------------------------------------------------------------
+
+    def assets(self) -> dict[str, str]:
+        """File name -> JSON."""
+        kept = {"scheme": self.scheme, "form": self.form, "columns": list(self.columns), "lettered": self.lettered}
+        codecs: dict[str, Any] = {"words": self.words, "letters": self.letters, "tags": self.tags, "labels": self.labels}
+        codecs |= {f"column{i}": codec for i, codec in enumerate(self.columns.values())}
+        return {
+            "inputs.json": json.dumps(kept, ensure_ascii=False, indent=1),
+            **{f"{name}.json": codec.to_json() for name, codec in codecs.items() if codec is not None},
+        }
+
+    @classmethod
+    def restored(cls, options: TagOptions, assets: Mapping[str, str]) -> Codecs:
+        """The codecs that `assets` were taken from."""
+        kept: Kept = stored(assets["inputs.json"], Kept, "inputs.json")
+        if kept["scheme"] not in schemes.SCHEMES:
+            raise FileFormatError(f"inputs.json: there is no scheme {kept['scheme']!r:.20}")
+        found = cls(options, kept["scheme"], kept["form"], kept["lettered"])
+        found.words, found.letters = _codec(assets, "words", Words), _codec(assets, "letters", Characters)
+        found.tags = _codec(assets, "tags", Labels)
+        found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None
+        found.columns = {name: _codec(assets, f"column{i}", Labels) for i, name in enumerate(kept["columns"])}
+        if not found.tags.classes:
+            raise FileFormatError("tags.json holds no tags")
+        return found
+
+
+def _codec(assets: Mapping[str, str], name: str, kind: type) -> Any:
+    codec = from_json(assets[f"{name}.json"])
+    if not isinstance(codec, kind):
+        raise FileFormatError(f"{name}.json holds a codec of kind {codec.kind!r}")
+    return codec

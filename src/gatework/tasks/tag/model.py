@@ -1,0 +1,91 @@
+"""Words, their characters, further columns and language models' states; recurrent layers; scores of tags beside windows'."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework.data.codecs import UNKNOWN
+from gatework.networks.characters import Spelling
+from gatework.networks.crf import Crf
+from gatework.networks.embedding import Embedding
+from gatework.networks.encoder import Encoder
+from gatework.networks.pooling import Pooling
+from gatework.tasks.tag.codecs import Sizes
+from gatework.tasks.tag.examples import Batch
+from gatework.tasks.tag.options import TagOptions
+from gatework.tasks.tag.windows import Windows
+
+COLUMN_SIZE = 25  # most numbers of a further column's vector
+
+
+class Scores(NamedTuple):
+    """What a batch is judged by: `network` and `windows` [M, K], each None where it has no part; `labels` [B, L]."""
+
+    network: Tensor
+    windows: Tensor | None
+    labels: Tensor | None
+
+    @property
+    def tags(self) -> Tensor:
+        """The network's scores and the windows' together, [M, K]."""
+        return self.network if self.windows is None else self.network + self.windows
+
+
+class Tagger(nn.Module):
+    """Scores of the tags of a packed batch.
+
+        scores = Tagger(options, sizes)(batch)
+        scores.tags                                  # [M, K]
+
+    Args:
+        options: sizes of vectors and states, dropout.
+        sizes: numbers of words, characters, values of each further column, tags (K) and labels (L).
+        allowed: which tags may begin, follow each other and end: see `Crf`; None: a softmax for each token.
+    """
+
+    def __init__(self, options: TagOptions, sizes: Sizes, allowed: tuple | None = None):
+        super().__init__()
+        self.words = Embedding(sizes.words, options.embedding_size, std=0.1)
+        self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
+        self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
+        width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
+        self.word_dropout = options.word_dropout
+        self.encoder = Encoder(options, width, locked=options.dropout, bidirectional=True, known=False)
+        self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
+        self.windows = Windows(sizes.buckets, sizes.tags) if options.windows else None
+        self.crf = None if allowed is None else Crf(sizes.tags, allowed)
+        self.pool, self.label = None, None
+        if sizes.labels:
+            self.pool = Pooling("max", 2 * options.hidden_size)
+            self.label = nn.Linear(2 * options.hidden_size, sizes.labels)
+
+    def forward(self, batch: Batch) -> Scores:
+        entry = PackedSequence(self.entry(batch), batch.counts)
+        outputs, states = self.encoder(entry)
+        assert isinstance(outputs, PackedSequence)
+        windows = None if self.windows is None or batch.windows is None else self.windows(batch.windows)
+        labels = None
+        if self.label is not None and self.pool is not None:
+            labels = self.label(self.pool(outputs.data, states["0.0"], batch.rows, batch.lengths))
+        return Scores(self.output(outputs.data), windows, labels)
+
+    def entry(self, batch: Batch) -> Tensor:
+        """What the recurrent layers read, [M, I]."""
+        parts = [self._words(batch)]
+        parts += [table(batch.columns[:, i]) for i, table in enumerate(self.columns)]
+        return torch.cat(parts, 1)
+
+    def _words(self, batch: Batch) -> Tensor:
+        """Vectors of words by their names and their letters; in training, words seen once may lose their names."""
+        vectors, spelled = self.words(batch.ids), None
+        if self.spelling is not None:
+            spelled = self.spelling(batch.letters, batch.sizes)
+        vectors = vectors[batch.words]
+        if self.training and self.word_dropout:
+            lost = batch.once[batch.words] & (torch.rand(len(batch.words)) < self.word_dropout)
+            vectors = torch.where(lost[:, None], self.words.weight[UNKNOWN], vectors)
+        return vectors if spelled is None else torch.cat([vectors, spelled[batch.words]], 1)

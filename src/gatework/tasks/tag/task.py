@@ -1,0 +1,209 @@
+"""The job "tag": how its pieces meet the training loop. See `gatework.tasks.base.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatework.data.finding import Finding, by_level, refuse
+from gatework.data.splits import folds, split_rows
+from gatework.data.vectors import read_vectors
+from gatework.errors import DataError, GateworkError, OptionError
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.tag import measures, reading, writing
+from gatework.tasks.tag.answers import Answers, answered, parted
+from gatework.tasks.tag.baselines import baselines
+from gatework.tasks.tag.codecs import Codecs
+from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
+from gatework.tasks.tag.model import Scores, Tagger
+from gatework.tasks.tag.options import TagOptions, TagPredicting
+from gatework.tasks.tag.page import TagPages
+from gatework.tasks.tag.sentences import Sentences
+
+STEPS, FEWEST, MOST = 4_000, 3, 40  # steps of a training, as epochs between these
+ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
+
+
+class Tag(TagPages):
+    """Tokens -> a tag for each of them, and a label for the whole where there is one."""
+
+    name = "tag"
+    Options = TagOptions
+    Predicting = TagPredicting
+    metric = Metric("f1", higher=True)
+    fallbacks = (Metric("accuracy", higher=True),)
+    counted = "sentences"
+    answers = "a token a line with its tag, or --format jsonl or spans"
+    options: TagOptions
+    codecs: Codecs
+
+    def __init__(self, options: TagOptions):
+        super().__init__(options)
+        self.found: list[Finding] = []
+        self._begins = False  # whether `build` is for a training, not for saved weights
+
+    # -- data -----------------------------------------------------------------------------------------------
+
+    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
+        """Reads and refuses, splits, learns vocabulary and tags of the training part, encodes."""
+        read = reading.read(source, self.options)
+        found = reading.check(read)
+        refuse(found)
+        train, others = self._parts(read, valid, test, isinstance(source, str | Path))
+        for part in others.values():
+            refuse(reading.check(part))
+        self._settle(train)
+        self.codecs = Codecs(self.options)
+        examples = self.codecs.fit(train)
+        self.found = [*(Finding("note", note) for note in read.notes), *found]
+        self.found += [each for name, part in others.items() for each in self._never_learned(part, name)]
+        encoded = {name: self.codecs.encode(part) for name, part in others.items()}
+        self._begins = True
+        return Parts(examples, encoded["valid"], encoded.get("test"))
+
+    def _parts(
+        self, read: Sentences, valid: Source | None, test: Source | None, of_file: bool
+    ) -> tuple[Sentences, dict[str, Sentences]]:
+        """The training sentences, and "valid" and "test" from their own sources, as the file names them, or held out."""
+        if self.options.refit and valid is not None:
+            raise OptionError("refit learns the sentences held out of the training file; leave valid= out, or refit")
+        given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
+        others = {name: reading.read(other, self.options, like=read) for name, other in given.items()}
+        train = read
+        if read.parts is not None and not given:
+            train, others = _named(read)
+        share = self.options.test_share
+        share = (0.1 if of_file else 0.0) if share is None else share
+        self.options = replace(self.options, test_share=share)
+        if share and "test" not in others:
+            train, others["test"] = self._held_out(train, share)
+        if "valid" not in others:
+            left = 1 - share if test is None else 1
+            kept, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+            train = train if self.options.refit else kept
+        return train, others
+
+    def _held_out(self, read: Sentences, share: float) -> tuple[Sentences, Sentences]:
+        """The sentences without a share of them, and that share, drawn by chance; repeated ones stay together."""
+        kept, held = split_rows(len(read), share, groups=read.wholes(), seed=self.options.seed)
+        if not len(kept) or not len(held):
+            raise DataError(
+                f"{read.source}: {len(read):,} sentences are too few to hold out {share:.0%} of them; add sentences, or "
+                "give files for the other parts (valid=, test=)"
+            )
+        return read.take(kept), read.take(held)
+
+    def _settle(self, train: Sentences) -> None:
+        """Values for the options that were left to be worked out."""
+        lettered = all(len(token) == 1 for token in train.tokens)
+        batches = max(len(train) // self.options.batch_size, len(train.tokens) // self.options.batch_tokens, 1)
+        settled: dict[str, Any] = {"scheme": train.scheme}
+        if self.options.characters is None:
+            settled["characters"] = 0 if lettered else 60
+        if self.options.output == "auto":
+            settled["output"] = "softmax" if train.scheme == "plain" else "crf"
+        if self.options.epochs is None:
+            settled["epochs"] = min(max(-(-STEPS // batches), FEWEST), MOST)
+        self.options = replace(self.options, **settled)
+
+    def _never_learned(self, part: Sentences, name: str) -> list[Finding]:
+        """A warning of tags that training never saw: they count as errors."""
+        numbers = self.codecs.tags.encode(self.codecs.learned_tags(part))
+        unknown = [k for k, tag in enumerate(part.tags or []) if tag is not None and numbers[k] < 0]
+        if not unknown:
+            return []
+        assert part.tags is not None
+        names = sorted({str(part.tags[k]) for k in unknown})
+        told = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        text = f"{part.where(unknown[0])}: {len(unknown):,} tokens of the {name} part have tags that training lacks ({told})"
+        return [Finding("warning", f"{text}; they count as errors", None)]
+
+    def check(self, source: Source) -> list[Finding]:
+        """Every fault of the data at once, without training; what cannot be read is one error."""
+        try:
+            read = reading.read(source, self.options)
+            notes = [Finding("note", f"{read.source}: {len(read):,} sentences, {len(read.tokens):,} tokens")]
+            notes += [Finding("note", note) for note in read.notes]
+            found = reading.check(read)
+            if any(each.level == "error" for each in found):
+                return [*notes, *found]
+            train, others = self._parts(read, None, None, isinstance(source, str | Path))
+            self.codecs = Codecs(self.options)
+            self.codecs.fit(train)
+            sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
+            notes.append(Finding("note", f"would split into {sizes}; {len(self.codecs.tags)} tags as they are learned"))
+            found += [each for name, part in others.items() for each in self._never_learned(part, name)]
+            return [*notes, *found]
+        except GateworkError as error:
+            return [Finding("error", str(error))]
+
+    def examples(self, source: Source) -> Examples:
+        """Tagged sentences of another source."""
+        read = reading.read(source, self._reading())
+        refuse(reading.check(read))
+        return self.codecs.encode(read)
+
+    def _reading(self) -> TagOptions:
+        """The options with which other files are read: the scheme is that of the training."""
+        return replace(self.options, scheme=self.codecs.scheme)
+
+    def assets(self) -> dict[str, str]:
+        return self.codecs.assets()
+
+    def restore(self, assets: Mapping[str, str]) -> None:
+        self.codecs = Codecs.restored(self.options, assets)
+
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        """Rounds of a cross-validation over sentences; repeated ones stay together."""
+        read = reading.read(source, self.options)
+        if hold_out and self.options.test_share:
+            read, _ = self._held_out(read, self.options.test_share)
+        pairs = folds(len(read), count, groups=read.wholes(), seed=self.options.seed)
+        changes = {"test_share": 0.0}
+        return [Round(read.take(kept), None, read.take(held), changes) for kept, held in pairs]
+
+    # -- model and training ---------------------------------------------------------------------------------
+
+    def learns_validation(self, epoch: int) -> bool:
+        return self.options.refit
+
+    def joined(self, parts: Parts) -> Examples:
+        return parts.train  # `prepare` joined them, so that the vocabulary is of both
+
+    def build(self) -> Tagger:
+        model = Tagger(self.options, self.codecs.sizes, self.codecs.allowed if self.options.output == "crf" else None)
+        if self.options.vectors and self._begins:
+            self._use_vectors(model)
+        return model
+
+    def _use_vectors(self, model: Tagger) -> None:
+        """Known words start from the file's vectors."""
+        vectors, found = read_vectors(str(self.options.vectors), self.codecs.words.vocabulary)
+        if vectors.shape[1] != self.options.embedding_size:
+            raise OptionError(
+                f"{self.options.vectors} holds vectors of {vectors.shape[1]} numbers, but "
+                f"embedding_size={self.options.embedding_size}; add embedding_size={vectors.shape[1]}"
+            )
+        self.found.append(Finding("note", f"{found.sum():,} of {len(found):,} words have a pretrained vector"))
+        model.words.start_from(vectors, found, self.options.freeze_vectors)
+
+    def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
+        pieces = stretches(examples.inputs.offsets, self.options.max_length)
+        options = self.options
+        return Batches(examples, pieces, options.batch_size, options.batch_tokens, options.seed, epoch, shard)
+
+    def loss(self, model: Tagger, batch: Batch, carry: dict[str, Tensor]) -> Step:
+        scores = model(batch)
+        counted = max(int((batch.tags >= 0).sum()), 1)
+        loss = nats(model, scores.tags, batch.tags, batch.counts).sum() / counted
+        if scores.labels is not None and batch.labels is not None and bool((batch.labels >= 0).any()):
+            wrong = functional.cross_entropy(scores.labels, batch.labels, ignore_index=-1)
+            loss = loss + self.options.label_weight * wrong
+        return Step(loss, counted)
