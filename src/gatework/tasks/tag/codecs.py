@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
@@ -20,6 +21,7 @@ from gatework.tasks.tag.examples import Examples, WordTable
 from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
 
+MOST_WEIGHTS = 8_000_000  # of the windows' scores: buckets times tags
 LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
 
@@ -141,11 +143,11 @@ class Codecs:
         if not self.options.windows:
             return None
         further = {name: sentences.features[name] for name in self.columns}
-        return windows.features(sentences.tokens, sentences.lengths, further, self.buckets, lettered=self.lettered)
+        return windows.features(sentences.tokens, sentences.lengths, further, self.lettered)
 
     @property
     def buckets(self) -> int:
-        return windows.buckets(len(self.tags))
+        return 1 << min(18, int(math.log2(MOST_WEIGHTS / len(self.tags))))
 
     @property
     def sizes(self) -> Sizes:

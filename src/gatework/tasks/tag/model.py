@@ -53,7 +53,7 @@ class Tagger(nn.Module):
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
         width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
-        self.word_dropout = options.word_dropout
+        self.word_dropout, self.window_dropout = options.word_dropout, options.window_dropout
         self.encoder = Encoder(options, width, locked=options.dropout, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
         self.windows = Windows(sizes.buckets, sizes.tags) if options.windows else None
@@ -67,11 +67,20 @@ class Tagger(nn.Module):
         entry = PackedSequence(self.entry(batch), batch.counts)
         outputs, states = self.encoder(entry)
         assert isinstance(outputs, PackedSequence)
-        windows = None if self.windows is None or batch.windows is None else self.windows(batch.windows)
+        windows = None if self.windows is None or batch.windows is None else self._windows(batch)
         labels = None
         if self.label is not None and self.pool is not None:
             labels = self.label(self.pool(outputs.data, states["0.0"], batch.rows, batch.lengths))
         return Scores(self.output(outputs.data), windows, labels)
+
+    def _windows(self, batch: Batch) -> Tensor:
+        """The windows' scores [M, K]; in training some stretches go without, so that the network learns to do alone."""
+        assert self.windows is not None and batch.windows is not None
+        scores = self.windows(batch.windows)
+        if not (self.training and self.window_dropout):
+            return scores
+        kept = torch.rand(len(batch.lengths)) >= self.window_dropout
+        return scores * kept[batch.rows, None]
 
     def entry(self, batch: Batch) -> Tensor:
         """What the recurrent layers read, [M, I]."""

@@ -121,6 +121,13 @@ class TagOptions(RecurrentOptions):
     word_dropout: float = option(
         0.5, "share at which words seen once are unknown in training", panel="regularisation", low=0, high=0.99
     )
+    window_dropout: float = option(
+        0.5,
+        "share of sentences that training scores by the network alone, so that it learns without windows",
+        panel="regularisation",
+        low=0,
+        high=1,
+    )
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 
     epochs: int | None = option(
