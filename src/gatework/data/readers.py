@@ -177,27 +177,29 @@ def _read_parquet(data: bytes, source: str) -> Table:
 
 
 def _read_jsonl(text: str, source: str) -> Table:
+    records, lines = read_objects(text, source)
+    frame = _frame(records, source)
+    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
+
+
+def read_objects(text: str, source: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of JSON lines, or of one JSON list, and the line (in a list: the place) of each."""
+    records, lines = [], []
     try:
-        return _table_of(text, source)
+        if text.lstrip().startswith("["):
+            records = _json(text, source, 1)
+            lines = list(range(1, len(records) + 1))
+        else:
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    records.append(_json(line, source, number))
+                    lines.append(number)
     except RecursionError:
         raise DataError(f"{source}: lists or objects within others, nested too deeply to be data") from None
-
-
-def _table_of(text: str, source: str) -> Table:
-    records, lines = [], []
-    if text.lstrip().startswith("["):
-        records = _json(text, source, 1)
-        lines = list(range(1, len(records) + 1))
-    else:
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                records.append(_json(line, source, number))
-                lines.append(number)
     for number, record in zip(lines, records, strict=True):
         if not isinstance(record, dict):
             raise DataError(f'{source}, line {number}: {str(record)[:40]!r} is not an object like {{"text": "..."}}')
-    frame = _frame(records, source)
-    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
+    return records, lines
 
 
 def _json(line: str, source: str, number: int) -> Any:
