@@ -100,7 +100,7 @@ class Bag:
 def word_keys(words: Sequence[str]) -> np.ndarray:
     """Keys [n] of single words, the same on every machine."""
     digests = (blake2b(word.encode(), digest_size=8).digest() for word in words)
-    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
@@ -110,7 +110,7 @@ def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     for n in range(1, longest + 1):
         count = max(len(owners) - n + 1, 0)
         same = owners[n - 1 :] == owners[:count]
-        keys = _mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
+        keys = mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
         if n >= shortest:
             parts.append(keys[same])
             mine.append(owners[:count][same])
@@ -119,7 +119,8 @@ def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     return Ragged.from_lengths(np.concatenate(parts)[order], np.bincount(owner, minlength=len(rows)))
 
 
-def _mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+def mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Keys of pairs: a key that depends on both parts and on their order."""
     with np.errstate(over="ignore"):
         mixed = (keys ^ (keys >> SHIFT)) * PRIME + values
         return mixed ^ (mixed >> SHIFT)
