@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     run: Annotated[Path, typer.Argument(help="The run folder of `gatework train generate`.")],
-    prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
+    prompt: Annotated[
+        str, typer.Option(help="The text to go on from; of a run that reads backwards, the text to lead to.")
+    ] = "",
     length: Annotated[int, typer.Option(help="How many units (characters, words) to write.")] = 500,
     temperature: Annotated[
         float, typer.Option(help="0 always writes the most likely unit; above 1 the text gets wild.")
@@ -31,7 +33,7 @@ def generate(
     trained = load(run, "generate")
     if note := trained.task.unseen_note(prompt):  # pyright: ignore[reportAttributeAccessIssue]
         typer.echo(f"warning: {note}", err=True)
-    typer.echo(prompt, nl=False)
-    for piece in trained.task.write(trained.model, prompt, length, temperature, top_k, top_p, seed):  # pyright: ignore[reportAttributeAccessIssue]
+    written = trained.task.write(trained.model, prompt, length, temperature, top_k, top_p, seed)  # pyright: ignore[reportAttributeAccessIssue]
+    for piece in trained.task.placed(prompt, written):  # pyright: ignore[reportAttributeAccessIssue]
         typer.echo(piece, nl=False)
     typer.echo()
