@@ -125,7 +125,7 @@ def read_columns(text: str, source: str, named: tuple[str | None, ...] = ()) -> 
 def _rows(lines: list[str]) -> tuple[_Rows, list[str], bool]:
     """The lines' cells, notes of what was left out, and whether tabs stand between the cells."""
     sample = [line for line in lines[: 5 * SAMPLE] if line.strip() and not line.startswith(("# ", DOCUMENT))][:SAMPLE]
-    tabs = 2 * sum("\t" in line.strip() for line in sample) > len(sample)
+    tabs = 2 * sum("\t" in line.rstrip() for line in sample) > len(sample)
     cut = _between_tabs if tabs else _between_blanks
     width = Counter(len(cut(line)) for line in sample).most_common(1)[0][0] if sample else 0
     rows, marks, comments = _Rows(), [], []

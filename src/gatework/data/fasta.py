@@ -18,7 +18,7 @@ from gatework.extras import explained
 
 FASTA = (".fasta", ".fa", ".faa", ".fna", ".ffn", ".frn", ".fas")
 FASTQ = (".fastq", ".fq")
-NUCLEOTIDES = frozenset("ACGTUN-")
+NUCLEOTIDES = frozenset("ACGTUN")
 AMBIGUOUS = frozenset("RYSWKMBDHVNX")  # of nucleotides: two or more of A C G T
 UNSURE = frozenset("BJXZ")  # of amino acids
 _FIELD = re.compile(r"(?:^|[\s|;])([A-Za-z_]\w*)=([^\s|;]*)")
@@ -140,7 +140,7 @@ def cleaned(records: Records) -> Records:
     upper = Counter[str]()
     for letter, count in counts.items():
         upper[letter.upper()] += count
-    nucleic = sum(upper[letter] for letter in NUCLEOTIDES) >= 0.9 * upper.total()
+    nucleic = sum(upper[letter] for letter in NUCLEOTIDES) >= 0.9 * (upper.total() - sum(upper[mark] for mark in "-.*"))
     table = str.maketrans(".U" if nucleic else ".", "-T" if nucleic else "-")
     letters = [each.upper().translate(table) for each in records.letters]
     return replace(records, letters=letters, notes=(*records.notes, *_told(counts, upper, nucleic)))
@@ -203,7 +203,7 @@ def as_table(records: Records) -> Table:
         )
     place = lambda row: f"record {records.names[row]!r} (line {records.lines[row]})"  # noqa: E731
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    return Table(frame, records.source, place, tuple(notes), {"format": "fasta"})
+    return Table(frame, records.source, place, tuple(notes), {"letters": True})
 
 
 def _labels(records: Records) -> tuple[list[str | None], str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import polars as pl
 
+from gatework.data import fasta
 from gatework.data.delimited import read_delimited
 from gatework.data.files import COLUMNS, believable, decode, in_memory, must_exist, must_fit, read_bytes, read_text
 from gatework.data.given import column_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".csv": "csv"}
 SUFFIXES |= dict.fromkeys((".tsv", ".tab"), "tsv") | dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl")
+SUFFIXES |= dict.fromkeys((*fasta.FASTA, *fasta.FASTQ), "fasta")
 SUFFIXES |= dict.fromkeys((".parquet", ".pq"), "parquet") | dict.fromkeys((".txt", ".text", ".md"), "lines")
 
 
@@ -43,7 +45,7 @@ class Reading(TypedDict, total=False):
 ZIP = "a zip archive"
 BINARY = {b"PK\x03\x04": ZIP, b"\xd0\xcf\x11\xe0": "excel", b"%PDF": "a PDF document", b"\x89PNG": "a picture"}
 BINARY |= {b"\xff\xd8\xff": "a picture", b"SQLite format 3": "a database", b"7z\xbc\xaf": "a 7z archive"}
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled", "fasta")
 
 
 def read_table(
@@ -61,8 +63,8 @@ def read_table(
     Example: `read_table("reviews.csv").columns` is `["review", "sentiment"]`; `.where(0)` is "reviews.csv, line 2".
 
     Args:
-        source: a path (csv, tsv, jsonl, parquet, xlsx, lines of text, each also as .gz; a folder of texts), a polars or
-            pandas frame, or a mapping of columns.
+        source: a path (csv, tsv, jsonl, parquet, xlsx, lines of text, FASTA and FASTQ, each also as .gz; a folder of
+            texts), a polars or pandas frame, or a mapping of columns.
         format: one of FORMATS; None goes by the name, else by the content. "lines" gives one column "text";
             "labelled" splits each line after its first word into "label" and "text".
         encoding, delimiter, header, bad_rows, quote: see `read_text`, `read_delimited`.
@@ -87,6 +89,8 @@ def read_table(
         text = decode(data, str(path), encoding).removeprefix("\ufeff")
         if kind == "jsonl":
             return _read_jsonl(text, str(path))
+        if kind == "fasta":
+            return fasta.as_table(fasta.parse(text, str(path)))
         if kind in ("lines", "labelled"):
             return _read_lines(text, str(path), kind if format else None)
         delimiter = delimiter or ("\t" if kind == "tsv" else None)

@@ -89,6 +89,7 @@ class Classify(ClassifyPages):
         texts = rows.texts is not None
         settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
         settled["word_dropout"] = self._word_dropout(texts)
+        settled["tokenizer"] = reading.tokenizer(rows, self.options)
         settled["channels"] = self.options.channels or (None if texts else "last")
         if texts and rows.table is not None:
             settled |= {"text": rows.text_column, "label": rows.label_column}

@@ -211,7 +211,7 @@ def _with_scheme(read: Sentences, options: Reading, layout: Layout | None) -> Se
     """The sentences with the scheme of their tags; with bad_spans=skip, faulty spans are put in order."""
     tags = read.tags
     if tags is None:
-        return read
+        return read if layout is None else replace(read, scheme=layout.scheme)
     scheme = options.scheme if options.scheme != "auto" else _found(read, tags, layout)
     if scheme not in schemes.SCHEMES:
         raise OptionError(f"scheme cannot be {scheme!r}; there are: {', '.join(schemes.SCHEMES)}")

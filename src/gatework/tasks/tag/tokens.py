@@ -109,8 +109,9 @@ def sentences(text: str, places: Sequence[Place], style: Style = PLAIN) -> list[
     """
     lengths, first, count = [], 0, len(places)
     known = SHORT.union(style.short)
-    for i, (_, stop) in enumerate(places):
-        if text[stop - 1] not in ENDS or (i and _is_short(text, places[i - 1], stop, known)):
+    for i, (start, stop) in enumerate(places):
+        short = text[start:stop] in known or (i > 0 and _is_short(text, places[i - 1], stop, known))
+        if text[stop - 1] not in ENDS or short:
             continue
         after = i + 1
         while after < count and text[slice(*places[after])] in CLOSERS and places[after][0] == places[after - 1][1]:
@@ -145,8 +146,10 @@ class Span(NamedTuple):
 
 
 def trimmed(span: Span, text: str) -> Span:
-    """The span without white space at its ends."""
+    """The span without white space at its ends; one of white space alone as it is."""
     inside = text[span.start : span.stop]
+    if inside.isspace():
+        return span
     return Span(span.start + len(inside) - len(inside.lstrip()), span.start + len(inside.rstrip()), span.label)
 
 
