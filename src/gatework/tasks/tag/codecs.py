@@ -16,8 +16,9 @@ from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
-from gatework.tasks.tag import schemes, windows
+from gatework.tasks.tag import schemes, tokens, windows
 from gatework.tasks.tag.examples import Examples, WordTable
+from gatework.tasks.tag.layout import Layout
 from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
 
@@ -39,8 +40,10 @@ class Sizes(NamedTuple):
 class Kept(TypedDict):
     """inputs.json."""
 
-    scheme: str
     form: str
+    scheme: str
+    features: list[str]
+    style: list[Any]
     columns: list[str]
     lettered: bool
 
@@ -49,31 +52,36 @@ class Kept(TypedDict):
 class Codecs:
     """`fit(sentences)` learns from training sentences, `encode(sentences)` gives Examples.
 
-    `scheme` is how the data write spans; `lettered`: every token is a single letter, as in proteins and genes.
+    `layout` is how the data lay, the scheme of their spans among it; `lettered`: every token is a single letter, as in
+    proteins and genes.
     """
 
     options: TagOptions
-    scheme: str = "plain"
-    form: str = "conll"
+    layout: Layout = Layout("conll", "plain")
     lettered: bool = False
     words: Words = field(default_factory=Words)
     letters: Characters = field(default_factory=Characters)
     tags: Labels = field(default_factory=Labels)
     labels: Labels | None = None
     columns: dict[str, Labels] = field(default_factory=dict)
-    _once: frozenset[str] = frozenset()
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # of the vocabulary's words in training
+
+    @property
+    def scheme(self) -> str:
+        """How the data write spans; "plain": they write none."""
+        return self.layout.scheme
 
     # -- learning ---------------------------------------------------------------------------------------------
 
     def fit(self, sentences: Sentences) -> Examples:
         """Learns vocabulary, characters, values of columns, tags and labels; gives the encoded sentences."""
-        self.scheme, self.form = sentences.scheme, sentences.form
-        self.lettered = all(len(token) == 1 for token in sentences.tokens)
+        self.layout = Layout.of(sentences)
+        self.lettered = windows.are_letters(sentences.tokens)
         self.words = Words(self.options.lower, True, min_count=self.options.min_count, max_size=self.options.vocabulary)
         forms = pl.Series(self._forms(sentences.tokens), dtype=pl.String)
         self.words.learn(forms)
-        counts = forms.value_counts(name="count")
-        self._once = frozenset(counts.filter(pl.col("count") == 1)[:, 0])
+        counts = dict(forms.value_counts(name="count").iter_rows())
+        self.counts = np.array([counts.get(word, 0) for word in self.words.vocabulary], np.int64)
         self.letters = Characters().fit(dict.fromkeys(sentences.tokens))
         self.tags = Labels().fit(self.learned_tags(sentences))
         self.labels = None if sentences.labels is None else Labels().fit(sentences.labels)
@@ -124,10 +132,8 @@ class Codecs:
         )
 
     def _table(self, different: list[str]) -> WordTable:
-        forms = self._forms(different)
-        letters = self.letters.encode(different).truncate(FRONT, LETTERS - FRONT)
-        once = np.array([form in self._once for form in forms], bool)
-        return WordTable(self.words.numbers(forms).astype(np.int64), letters, once)
+        ids = self.words.numbers(self._forms(different)).astype(np.int64)
+        return WordTable(ids, self.letters.encode(different).truncate(FRONT, LETTERS - FRONT), self.counts[ids])
 
     def _codes(self, sentences: Sentences, count: int) -> np.ndarray:
         """[N, C]: 1 and up for the values that were learned, 0 for others."""
@@ -169,11 +175,12 @@ class Codecs:
 
     def assets(self) -> dict[str, str]:
         """File name -> JSON."""
-        kept = {"scheme": self.scheme, "form": self.form, "columns": list(self.columns), "lettered": self.lettered}
+        kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered}
         codecs: dict[str, Any] = {"words": self.words, "letters": self.letters, "tags": self.tags, "labels": self.labels}
         codecs |= {f"column{i}": codec for i, codec in enumerate(self.columns.values())}
         return {
             "inputs.json": json.dumps(kept, ensure_ascii=False, indent=1),
+            "counts.json": json.dumps(self.counts.tolist()),
             **{f"{name}.json": codec.to_json() for name, codec in codecs.items() if codec is not None},
         }
 
@@ -183,14 +190,24 @@ class Codecs:
         kept: Kept = stored(assets["inputs.json"], Kept, "inputs.json")
         if kept["scheme"] not in schemes.SCHEMES:
             raise FileFormatError(f"inputs.json: there is no scheme {kept['scheme']!r:.20}")
-        found = cls(options, kept["scheme"], kept["form"], kept["lettered"])
+        layout = Layout(kept["form"], kept["scheme"], tuple(kept["features"]), style_of(kept["style"]))
+        found = cls(options, layout, kept["lettered"])
         found.words, found.letters = _codec(assets, "words", Words), _codec(assets, "letters", Characters)
         found.tags = _codec(assets, "tags", Labels)
         found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None
         found.columns = {name: _codec(assets, f"column{i}", Labels) for i, name in enumerate(kept["columns"])}
-        if not found.tags.classes:
-            raise FileFormatError("tags.json holds no tags")
+        found.counts = np.array(stored(assets["counts.json"], list[int], "counts.json"), np.int64)
+        if not found.tags.classes or len(found.counts) != len(found.words):
+            raise FileFormatError("the assets of a tagger hold no tags, or not a count for each word")
         return found
+
+
+def style_of(kept: list[Any]) -> tokens.Style:
+    """The style of cutting that was kept as JSON."""
+    whole = [str, bool, bool, list]
+    if len(kept) != len(whole) or not all(isinstance(part, kind) for part, kind in zip(kept, whole, strict=True)):
+        raise FileFormatError(f"inputs.json: {kept!r:.60} is no style of cutting texts into tokens")
+    return tokens.Style(*kept[:3], tuple(map(str, kept[3])))
 
 
 def _codec(assets: Mapping[str, str], name: str, kind: type) -> Any:

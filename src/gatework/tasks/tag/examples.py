@@ -19,12 +19,12 @@ UNCOUNTED = -1  # a tag that does not count, or was never learned
 
 
 class WordTable(NamedTuple):
-    """The U different words of some sentences, as written: `ids` [U] in the vocabulary, `letters` Ragged [U], and
-    whether training saw the word `once` [U]."""
+    """The U different words of some sentences, as written: `ids` [U] in the vocabulary, `letters` Ragged [U], and how
+    often training has `seen` each [U]."""
 
     ids: np.ndarray
     letters: Ragged
-    once: np.ndarray
+    seen: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """How often training saw each token's word, [N]."""
+        return self.words.seen[self.inputs.values]
 
     def take(self, rows: np.ndarray) -> Examples:
         """Some of the sentences; the table of words stays."""
@@ -134,7 +139,7 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
     return Batch(
         words=torch.from_numpy(words),
         ids=torch.from_numpy(table.ids[different]),
-        once=torch.from_numpy(table.once[different]),
+        once=torch.from_numpy(table.seen[different] == 1),
         letters=torch.from_numpy(letters),
         sizes=torch.from_numpy(sizes),
         columns=torch.from_numpy(examples.columns[places]),

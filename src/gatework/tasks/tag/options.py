@@ -8,7 +8,7 @@ from gatework.errors import OptionError
 from gatework.training.options import Options, option
 from gatework.training.regularisation import RecurrentOptions
 
-FORMATS = ("conll", "jsonl", "spans")
+FORMATS = ("conll", "jsonl", "spans", "fasta")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class TagPredicting(Options):
 
     format: str | None = option(
         None,
-        "conll (a token a line), jsonl (tokens, tags, confidence), or spans (characters of the text); none: as the data",
+        "conll (a token a line), jsonl (tokens, tags, confidence), spans (characters of the text), fasta; none: as the data",
         panel="answers",
         choices=FORMATS,
     )
@@ -58,7 +58,7 @@ class TagOptions(RecurrentOptions):
         "auto",
         "how tags write spans; plain: they write none",
         panel="data",
-        choices=("auto", "plain", "IOB1", "IOB2", "BIOES"),
+        choices=("auto", "plain", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEWO"),
         role="reading",
     )
     bad_spans: str = option(
@@ -131,7 +131,7 @@ class TagOptions(RecurrentOptions):
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 4,000 steps, from 3 to 40", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,000 steps, from 3 to 30", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_tokens: int = option(

@@ -236,15 +236,15 @@ def _found(read: Sentences, tags: schemes.Tags, layout: Layout | None) -> str:
     return schemes.find(tags, read.lengths)
 
 
-def check(read: Sentences) -> list[Finding]:
-    """What is wrong with sentences that are to be learned from or measured on."""
+def check(read: Sentences, learned: bool = True) -> list[Finding]:
+    """What is wrong with sentences that are to be learned from, or but measured on."""
     if read.tags is None:
         return [Finding("error", f"{read.source} has no tags; give each token one")]
     counts = Counter(tag for tag in read.tags if tag is not None)
     if not counts:
         return [Finding("error", f"{read.source}: no token counts: each has no tag, or is masked")]
     found = schemes.faults(read.tags, read.lengths, read.scheme, read.where)
-    if len(counts) == 1:
+    if len(counts) == 1 and learned:
         text = f"{read.source}: every token has the tag {next(iter(counts))!r}; there is nothing to tell apart"
         found.append(Finding("error", f"{text}: is it the right column? Name it: {setting('column', '2')}"))
     elif len(counts) > 200 and len(counts) > counts.total() / 5:

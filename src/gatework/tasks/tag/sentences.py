@@ -65,6 +65,11 @@ class Sentences:
         wholes = ("\0".join(self.tokens[start:stop]) for start, stop in cuts)
         return np.array([numbers.setdefault(whole, len(numbers)) for whole in wholes], np.int64)
 
+    def wholes(self) -> list[str]:
+        """[n]: what each sentence says; equal ones are repeated sentences."""
+        ends = self.offsets.tolist()
+        return ["\t".join(self.tokens[start:stop]) for start, stop in zip(ends, ends[1:], strict=False)]
+
     def take(self, rows: np.ndarray) -> Sentences:
         """The given sentences in the given order; their tokens keep their places."""
         rows = np.asarray(rows, np.int64)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,22 +17,21 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.tag import measures, reading, writing
-from gatework.tasks.tag.answers import Answers, answered, parted
-from gatework.tasks.tag.baselines import baselines
+from gatework.tasks.tag.answers import Answers, answered, nats
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
-from gatework.tasks.tag.model import Scores, Tagger
+from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
-from gatework.tasks.tag.page import TagPages
 from gatework.tasks.tag.sentences import Sentences
 
-STEPS, FEWEST, MOST = 4_000, 3, 40  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 3_000, 3, 30  # steps of a training, as epochs between these
+FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
 
-class Tag(TagPages):
+class Tag(Task[Examples, Batch, Tagger]):
     """Tokens -> a tag for each of them, and a label for the whole where there is one."""
 
     name = "tag"
@@ -57,8 +57,10 @@ class Tag(TagPages):
         found = reading.check(read)
         refuse(found)
         train, others = self._parts(read, valid, test, isinstance(source, str | Path))
-        for part in others.values():
-            refuse(reading.check(part))
+        given = {"valid": valid, "test": test}
+        for name in others:
+            if given[name] is not None:
+                refuse(reading.check(others[name], learned=False))
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
@@ -78,7 +80,7 @@ class Tag(TagPages):
         others = {name: reading.read(other, self.options, like=read) for name, other in given.items()}
         train = read
         if read.parts is not None and not given:
-            train, others = _named(read)
+            train, others = _as_named(read)
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
@@ -146,13 +148,9 @@ class Tag(TagPages):
 
     def examples(self, source: Source) -> Examples:
         """Tagged sentences of another source."""
-        read = reading.read(source, self._reading())
-        refuse(reading.check(read))
+        read = reading.read(source, self.options, like=self.codecs.layout)
+        refuse(reading.check(read, learned=False))
         return self.codecs.encode(read)
-
-    def _reading(self) -> TagOptions:
-        """The options with which other files are read: the scheme is that of the training."""
-        return replace(self.options, scheme=self.codecs.scheme)
 
     def assets(self) -> dict[str, str]:
         return self.codecs.assets()
@@ -207,3 +205,112 @@ class Tag(TagPages):
             wrong = functional.cross_entropy(scores.labels, batch.labels, ignore_index=-1)
             loss = loss + self.options.label_weight * wrong
         return Step(loss, counted)
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def answered(self, model: Tagger, examples: Examples, *roles: str, sure: bool = False) -> dict[str, Answers]:
+        """What the model says, or each of these parts of it alone."""
+        return answered(model, examples, self.options.max_length, roles or ("model",), sure)
+
+    def compared(self, examples: Examples, answers: Answers) -> Compared:
+        """True and said tags as they are learned, and labels: what all measures read."""
+        labels = None
+        if answers.labels is not None and self.codecs.labels is not None and examples.sentences.labels is not None:
+            said = [self.codecs.labels.classes[k] for k in answers.labels.argmax(1)]
+            labels = (examples.sentences.labels, said)
+        true = self.codecs.learned_tags(examples.sentences)
+        said = [self.codecs.tags.classes[k] for k in answers.tags]
+        rest = {"plain": self.codecs.scheme == "plain", "known": examples.seen > 0, "labels": labels}
+        return Compared(true, said, examples.sentences.lengths, rest)
+
+    def measure(self, model: Tagger, examples: Examples) -> dict[str, float]:
+        """loss (nats for each token), accuracy, and where there are spans precision, recall, f1; accuracy_unseen of words
+        that training never saw; label_accuracy and both_right where sentences have labels."""
+        return self._measured(examples, self.answered(model, examples)["model"])
+
+    def _measured(self, examples: Examples, answers: Answers) -> dict[str, float]:
+        true, said, lengths, rest = self.compared(examples, answers)
+        return {"loss": answers.nats / max(answers.counted, 1)} | measures.measures(true, said, lengths, **rest)
+
+    def contenders(self, model: Tagger, examples: Examples) -> list[Contender]:
+        """The model, its windows alone, its network alone."""
+        found = []
+        for role, answers in self.answered(model, examples, *ROLES).items():
+            true, said, lengths, rest = self.compared(examples, answers)
+            counted = measures.sums(true, said, lengths, **rest)
+            found.append(Contender(ROLES[role], self._measured(examples, answers), role=role, sums=counted))
+        return found if model.windows is not None else found[:1]
+
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        return measures.score(sums, metric)
+
+    def baselines(self, parts: Parts) -> list[Contender]:
+        return []
+
+    def facts(self, parts: Parts) -> dict[str, Any]:
+        sentences = parts.train.sentences
+        tags = Counter(tag for tag in sentences.tags or [] if tag is not None)
+        return {
+            "form": self.codecs.layout.form,
+            "scheme": self.codecs.scheme,
+            "sentences": {name: len(part) for name, part in vars(parts).items() if part is not None},
+            "tokens": {name: len(part.tags) for name, part in vars(parts).items() if part is not None},
+            "tags": dict(tags.most_common()),
+            "length": {"mean": round(float(sentences.lengths.mean()), 1), "max": int(sentences.lengths.max())},
+            "vocabulary": len(self.codecs.words),
+            "columns": list(self.codecs.columns),
+            "labels": [] if self.codecs.labels is None else self.codecs.labels.classes,
+            **by_level(self.found),
+        }
+
+    def predict(self, model: Tagger, source: Source, format: str | None = None) -> list[dict[str, Any]]:
+        """{"tokens", "tags", "confidence"} of each sentence, or with format="spans" {"text", "spans"} of each text; with
+        "label" where the run learned labels of whole sentences.
+
+        A tag's confidence is its probability over all sequences of tags. Tags in the source are not read.
+        """
+        said = self._said(model, source)
+        return writing.rows(said.read, said.tags, "spans" if format == "spans" else "jsonl", said.labels, said.sure)
+
+    def written(self, model: Tagger, source: Source, format: str | None = None) -> str:
+        """The answers as a file: in the form that the source has, unless `format` says otherwise."""
+        said = self._said(model, source)
+        form = format or FORMS.get(said.read.form) or ("conll" if self.codecs.scheme == "plain" else "spans")
+        return writing.written(said.read, said.tags, form, said.labels, said.sure)
+
+    def _said(self, model: Tagger, source: Source) -> Said:
+        """Sentences without their tags, and what the model says of them."""
+        read = reading.read(source, self.options, tagged=False, like=self.codecs.layout)
+        read = replace(read, tags=None, labels=None, scheme=self.codecs.scheme)
+        answers = self.answered(model, self.codecs.encode(read), sure=True)["model"]
+        tags = self.codecs.decode(answers.tags, read.lengths)
+        labels = None
+        if answers.labels is not None and self.codecs.labels is not None:
+            labels = [self.codecs.labels.classes[k] for k in answers.labels.argmax(1)]
+        return Said(read, tags, labels, answers.confidence)
+
+
+class Compared(NamedTuple):
+    """What measures read: tags [N] as they are learned, lengths [n], and the further arguments of `measures`."""
+
+    true: list[str | None]
+    said: list[str]
+    lengths: np.ndarray
+    rest: dict[str, Any]
+
+
+class Said(NamedTuple):
+    """Sentences, the tags [N] of their tokens as the data write them, labels [n], and the tags' probabilities [N]."""
+
+    read: Sentences
+    tags: list[str]
+    labels: list[str] | None
+    sure: np.ndarray | None
+
+
+def _as_named(read: Sentences) -> tuple[Sentences, dict[str, Sentences]]:
+    """The parts that the data themselves name."""
+    assert read.parts is not None
+    named = np.array(read.parts)
+    parts = {name: read.take(np.flatnonzero(named == name)) for name in ("train", "valid", "test") if name in named}
+    return parts.pop("train"), parts
