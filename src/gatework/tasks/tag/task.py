@@ -64,6 +64,7 @@ class Tag(Task[Examples, Batch, Tagger]):
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
+        self._choose_metric()
         self.found = [*(Finding("note", note) for note in read.notes), *found]
         self.found += [each for name, part in others.items() for each in self._never_learned(part, name)]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
@@ -157,6 +158,11 @@ class Tag(Task[Examples, Batch, Tagger]):
 
     def restore(self, assets: Mapping[str, str]) -> None:
         self.codecs = Codecs.restored(self.options, assets)
+        self._choose_metric()
+
+    def _choose_metric(self) -> None:
+        """Tags that write no spans are judged by tokens."""
+        self.metric = Metric("accuracy" if self.codecs.scheme == "plain" else "f1", higher=True)
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         """Rounds of a cross-validation over sentences; repeated ones stay together."""
