@@ -180,6 +180,15 @@ def test_plain_tags_are_judged_by_tokens_and_need_no_crf(tmp_path: Path) -> None
     assert "f1" not in found.run.results()["test"]
 
 
+@pytest.mark.parametrize("options", [{"output": "softmax"}, {"subwords": 50, "windows": False}, {"layers": 2, "cell": "gru"}])
+def test_other_networks_learn_too_and_their_spans_are_whole(tmp_path: Path, options: dict[str, Any]) -> None:
+    found = trained(tmp_path, **options)
+    assert found.run.results()["test"]["f1"] > 0.8
+    for row in found.predict([row["tokens"] for row in travels(50, seed=4)]):
+        before = ["O", *row["tags"]]
+        assert all(tag[0] != "I" or last[1:] == tag[1:] for last, tag in zip(before, row["tags"], strict=False))
+
+
 def test_letters_with_masked_positions(tmp_path: Path) -> None:
     draw = np.random.default_rng(3)
     chains = ["".join(draw.choice(list("ACDE"), 60)) for _ in range(40)]

@@ -128,16 +128,20 @@ class _Gathered:
 
 def best(model: Tagger, scores: Tensor, counts: Tensor) -> Tensor:
     """The best tags [M]."""
-    return scores.argmax(1) if model.crf is None else model.crf.decode(scores, counts)
+    if model.crf is None:
+        return scores.argmax(1)
+    return model.crf.decode(scores if model.chained else torch.log_softmax(scores, 1), counts)
 
 
 def marginals(model: Tagger, scores: Tensor, counts: Tensor) -> Tensor:
     """The probability of each tag at each token, [M, K]."""
-    return torch.softmax(scores, 1) if model.crf is None else model.crf.marginals(scores, counts)
+    if model.crf is None or not model.chained:
+        return torch.softmax(scores, 1)
+    return model.crf.marginals(scores, counts)
 
 
 def nats(model: Tagger, scores: Tensor, tags: Tensor, counts: Tensor) -> Tensor:
     """Negative log-likelihoods that add up to the batch's: of sequences with a CRF, else of tokens that count."""
-    if model.crf is not None:
+    if model.crf is not None and model.chained:
         return model.crf.loss(scores, tags, counts)
     return functional.cross_entropy(scores, tags, ignore_index=UNCOUNTED, reduction="none")

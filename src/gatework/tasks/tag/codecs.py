@@ -13,6 +13,7 @@ import polars as pl
 
 from gatework.data.codecs import Characters, Labels, from_json
 from gatework.data.codecs.words import Words
+from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
@@ -23,6 +24,7 @@ from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
 
 MOST_WEIGHTS = 8_000_000  # of the windows' scores: buckets times tags
+PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
 
@@ -133,7 +135,11 @@ class Codecs:
 
     def _table(self, different: list[str]) -> WordTable:
         ids = self.words.numbers(self._forms(different)).astype(np.int64)
-        return WordTable(ids, self.letters.encode(different).truncate(FRONT, LETTERS - FRONT), self.counts[ids])
+        letters, pieces = self.letters.encode(different).truncate(FRONT, LETTERS - FRONT), None
+        if self.options.subwords:
+            grams = character_grams(different, *PIECES)
+            pieces = Ragged((grams.values % np.uint64(self.options.subwords)).astype(np.int64), grams.offsets)
+        return WordTable(ids, letters, self.counts[ids], pieces)
 
     def _codes(self, sentences: Sentences, count: int) -> np.ndarray:
         """[N, C]: 1 and up for the values that were learned, 0 for others."""

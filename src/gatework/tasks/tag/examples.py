@@ -20,11 +20,12 @@ UNCOUNTED = -1  # a tag that does not count, or was never learned
 
 class WordTable(NamedTuple):
     """The U different words of some sentences, as written: `ids` [U] in the vocabulary, `letters` Ragged [U], and how
-    often training has `seen` each [U]."""
+    often training has `seen` each [U]; `pieces` Ragged [U], buckets of its character n-grams."""
 
     ids: np.ndarray
     letters: Ragged
     seen: np.ndarray
+    pieces: Ragged | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def stretches(offsets: np.ndarray, longest: int) -> Stretches:
 class Batch(NamedTuple):
     """Stretches, packed: longest first, time-major (see `gatework.data.ragged.Packed`). u different words.
 
-    words [M] numbers of the batch's different words; ids [u], once [u], letters [u, L], sizes [u] of these; columns
-    [M, C]; windows [M, F]; counts [T]; rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places
+    words [M] numbers of the batch's different words; of these ids [u], whether training saw them once [u], letters
+    [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; windows [M, F]; counts [T]; rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places
     [M] the number of each token among the examples', `own` [M] whether the stretch answers for it.
     """
 
@@ -110,6 +111,7 @@ class Batch(NamedTuple):
     once: Tensor
     letters: Tensor
     sizes: Tensor
+    pieces: tuple[Tensor, Tensor] | None
     columns: Tensor
     windows: Tensor | None
     counts: Tensor
@@ -142,6 +144,7 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
         once=torch.from_numpy(table.seen[different] == 1),
         letters=torch.from_numpy(letters),
         sizes=torch.from_numpy(sizes),
+        pieces=_pieces(table, different),
         columns=torch.from_numpy(examples.columns[places]),
         windows=windows,
         counts=torch.from_numpy(counts.astype(np.int64)),
@@ -152,6 +155,13 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
         places=torch.from_numpy(places),
         own=torch.from_numpy(own),
     )
+
+
+def _pieces(table: WordTable, words: np.ndarray) -> tuple[Tensor, Tensor] | None:
+    if table.pieces is None:
+        return None
+    own = table.pieces.take(words)
+    return torch.from_numpy(own.values), torch.from_numpy(own.offsets[:-1])
 
 
 def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:

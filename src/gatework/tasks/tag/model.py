@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -11,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.data.codecs import UNKNOWN
 from gatework.networks.characters import Spelling
 from gatework.networks.crf import Crf
-from gatework.networks.embedding import Embedding
+from gatework.networks.embedding import Embedding, Spelled
 from gatework.networks.encoder import Encoder
 from gatework.networks.pooling import Pooling
 from gatework.tasks.tag.codecs import Sizes
@@ -44,12 +45,13 @@ class Tagger(nn.Module):
     Args:
         options: sizes of vectors and states, dropout.
         sizes: numbers of words, characters, values of each further column, tags (K) and labels (L).
-        allowed: which tags may begin, follow each other and end: see `Crf`; None: a softmax for each token.
+        allowed: which tags may begin, follow each other and end: see `Crf`. With output=softmax each token is scored by
+            itself, and this holds in decoding alone; None: anything may follow anything, and there are no moves.
     """
 
-    def __init__(self, options: TagOptions, sizes: Sizes, allowed: tuple | None = None):
+    def __init__(self, options: TagOptions, sizes: Sizes, allowed: tuple[np.ndarray, ...] | None = None):
         super().__init__()
-        self.words = Embedding(sizes.words, options.embedding_size, std=0.1)
+        self.words = Embedding(sizes.words, options.embedding_size, std=0.1, pieces=options.subwords)
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
         width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
@@ -58,6 +60,9 @@ class Tagger(nn.Module):
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
         self.windows = Windows(sizes.buckets, sizes.tags) if options.windows else None
         self.crf = None if allowed is None else Crf(sizes.tags, allowed)
+        self.chained = options.output == "crf"
+        if self.crf is not None:
+            self.crf.requires_grad_(self.chained)
         self.pool, self.label = None, None
         if sizes.labels:
             self.pool = Pooling("max", 2 * options.hidden_size)
@@ -90,11 +95,14 @@ class Tagger(nn.Module):
 
     def _words(self, batch: Batch) -> Tensor:
         """Vectors of words by their names and their letters; in training, words seen once may lose their names."""
-        vectors, spelled = self.words(batch.ids), None
-        if self.spelling is not None:
-            spelled = self.spelling(batch.letters, batch.sizes)
-        vectors = vectors[batch.words]
+        ids = batch.ids
         if self.training and self.word_dropout:
-            lost = batch.once[batch.words] & (torch.rand(len(batch.words)) < self.word_dropout)
-            vectors = torch.where(lost[:, None], self.words.weight[UNKNOWN], vectors)
-        return vectors if spelled is None else torch.cat([vectors, spelled[batch.words]], 1)
+            lost = batch.once & (torch.rand(len(ids)) < self.word_dropout)
+            ids = ids.masked_fill(lost, UNKNOWN)
+        if batch.pieces is None:
+            vectors = self.words(ids)
+        else:
+            vectors = self.words(torch.arange(len(ids)), Spelled(ids, *batch.pieces))
+        if self.spelling is not None:
+            vectors = torch.cat([vectors, self.spelling(batch.letters, batch.sizes)], 1)
+        return vectors[batch.words]

@@ -95,6 +95,12 @@ class TagOptions(RecurrentOptions):
     max_length: int = option(
         300, "longer sentences are read in stretches of so many tokens, which overlap", panel="text", low=20
     )
+    subwords: int = option(
+        0,
+        "a word's vector also holds its character n-grams (3 to 5), hashed to this many vectors; 0: none",
+        panel="text",
+        low=0,
+    )
     vectors: str | None = option(None, "file of pretrained word vectors (GloVe's text format)", panel="text")
     freeze_vectors: bool = option(False, "pretrained vectors stay as they are", panel="text")
     language_model: tuple[str, ...] = option(

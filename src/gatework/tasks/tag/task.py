@@ -182,7 +182,8 @@ class Tag(Task[Examples, Batch, Tagger]):
         return parts.train  # `prepare` joined them, so that the vocabulary is of both
 
     def build(self) -> Tagger:
-        model = Tagger(self.options, self.codecs.sizes, self.codecs.allowed if self.options.output == "crf" else None)
+        plain = self.codecs.scheme == "plain" and self.options.output == "softmax"
+        model = Tagger(self.options, self.codecs.sizes, None if plain else self.codecs.allowed)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
