@@ -166,7 +166,7 @@ def _of_records(
 
 
 def _of_memory(
-    source: Any, options: Reading, tagged: bool, layout: Layout | None, name: str | None = None
+    source: Source, options: Reading, tagged: bool, layout: Layout | None, name: str | None = None
 ) -> Sentences:
     """Sentences of lists, objects or a frame."""
     if hasattr(source, "to_dicts"):
