@@ -58,7 +58,7 @@ class Tagger(nn.Module):
         self.word_dropout, self.window_dropout = options.word_dropout, options.window_dropout
         self.encoder = Encoder(options, width, locked=options.dropout, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
-        self.windows = Windows(sizes.buckets, sizes.tags) if options.windows else None
+        self.windows = Windows(sizes.buckets, sizes.tags, options.feature_dropout) if options.windows else None
         self.crf = None if allowed is None else Crf(sizes.tags, allowed)
         self.chained = options.output == "crf"
         if self.crf is not None:

@@ -134,6 +134,9 @@ class TagOptions(RecurrentOptions):
         low=0,
         high=1,
     )
+    feature_dropout: float = option(
+        0.5, "share of a window's features that training leaves out", panel="regularisation", low=0, high=0.99
+    )
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 
     epochs: int | None = option(
