@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -58,17 +59,9 @@ class Sentences:
         """Where each sentence begins, and the last one ends: int64 [n + 1]."""
         return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
 
-    def wholes(self) -> np.ndarray:
-        """Number of the group of each sentence, int64 [n]: those of equal tokens share one."""
-        numbers: dict[str, int] = {}
-        cuts = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
-        wholes = ("\0".join(self.tokens[start:stop]) for start, stop in cuts)
-        return np.array([numbers.setdefault(whole, len(numbers)) for whole in wholes], np.int64)
-
     def wholes(self) -> list[str]:
         """[n]: what each sentence says; equal ones are repeated sentences."""
-        ends = self.offsets.tolist()
-        return ["\t".join(self.tokens[start:stop]) for start, stop in zip(ends, ends[1:], strict=False)]
+        return ["\t".join(self.tokens[start:stop]) for start, stop in pairwise(self.offsets.tolist())]
 
     def take(self, rows: np.ndarray) -> Sentences:
         """The given sentences in the given order; their tokens keep their places."""
