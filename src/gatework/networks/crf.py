@@ -26,6 +26,7 @@ from gatework.errors import DataError, ShapeError
 
 NEVER = -1e30  # stands for -inf where a difference of two of them must not be NaN
 LIMIT = 1e290  # see `Scaled`
+ROOM = 1 << 18  # of sequences that are decoded together, however many there are: 2 MB
 
 
 class Chain(NamedTuple):
@@ -120,7 +121,7 @@ class Crf(nn.Module):
         into, (first, *steps) = chain.follow.T.contiguous(), emissions.split(rows.counts)
         bests = [chain.start + first]
         for step in steps:
-            bests.append((bests[-1][: len(step), None] + into).amax(2) + step)
+            bests.append(_best_into(bests[-1][: len(step)], into) + step)
         total, tags = (torch.cat(bests)[rows.last] + chain.end).max(1)
         _refuse_impossible(total, rows)
         path = [tags[: len(bests[-1])].clone()]
@@ -153,6 +154,13 @@ class Crf(nn.Module):
         moves = ((self.start, self.may_start), (self.transitions, self.may_follow), (self.end, self.may_end))
         chain = Chain(*(part.double().masked_fill(~mask, -torch.inf) for part, mask in moves))
         return Rows.of(counts), chain, scores.double()
+
+
+def _best_into(best: Tensor, into: Tensor) -> Tensor:
+    """The best (n, K) over the tag before, of best (n, K) and moves (K, K) [to, from]; ROOM numbers at once."""
+    parts = best.split(max(ROOM // into.numel(), 1))
+    room = into.new_empty(len(parts[0]), *into.shape)
+    return torch.cat([torch.add(part[:, None], into, out=room[: len(part)]).amax(2) for part in parts])
 
 
 def path_score(scores: Tensor, tags: Tensor, chain: Chain, rows: Rows) -> Tensor:
