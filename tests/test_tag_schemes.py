@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatework.tasks.tag import schemes
+from gatework.tasks.tag.options import TagOptions
 
 KINDS = ("x", "y")
 
@@ -164,3 +165,8 @@ def test_two_hundred_thousand_tags_take_less_than_a_second() -> None:
     schemes.faults(tags, lengths, scheme, str)
     schemes.from_bioes(schemes.to_bioes(tags, lengths, scheme), lengths, scheme)
     assert time.process_time() - start < 1
+
+
+def test_every_scheme_can_be_asked_for() -> None:
+    """Also by the config of a run, which holds the scheme that was found."""
+    assert [TagOptions(scheme=name).scheme for name in schemes.SCHEMES] == list(schemes.SCHEMES)
