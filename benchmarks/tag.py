@@ -39,10 +39,10 @@ from gatework.tuning.cross import cross_validate
 
 RESULTS = Path(__file__).parent / "results"
 # Files of the training, validation and test part, and options that say what is where.
-SOURCES: dict[str, tuple[tuple[str, str | None, str | None], dict[str, Any]]] = {
+SOURCES: dict[str, tuple[tuple[str | None, ...], dict[str, Any]]] = {
     "conll2000": (("conll2000/train.txt", None, "conll2000/test.txt"), {}),
     "ewt": (
-        tuple(f"ud_english_ewt/{part}.conllu.gz" for part in ("train", "dev", "test")),  # pyright: ignore[reportAssignmentType]
+        tuple(f"ud_english_ewt/{part}.conllu.gz" for part in ("train", "dev", "test")),
         {"column": "upos"},
     ),
     "wnut17": (("wnut17/train.conll", "wnut17/dev.conll", "wnut17/test.conll"), {}),
@@ -86,25 +86,28 @@ def measured(name: str, given: argparse.Namespace) -> dict[str, Any]:
         if key != metric and key in rows[0]["test"]
     )
     text = (
-        f"{metric} {statistics.median(values):.4f} (from {min(values):.4f} to {max(values):.4f}){others}; best baseline "
-        f"{statistics.median(each['metrics'][metric] for each in best):.4f} ({best[0]['name']}), {seconds:.0f} s of training"
+        f"{metric} {statistics.median(values):.4f} (from {min(values):.4f} to {max(values):.4f}){others}; best "
+        f"baseline {statistics.median(each['metrics'][metric] for each in best):.4f} ({best[0]['name']}), "
+        f"{seconds:.0f} s of training"
     )
     return {"options": SOURCES[name][1], "summary": text, "seeds": rows}
 
 
-def task_of(name: str, seed: int, given: argparse.Namespace) -> tuple[Tag, dict[str, Path | None]]:
-    """The task and its files."""
+def task_of(name: str, seed: int, given: argparse.Namespace) -> tuple[Tag, list[Path | None]]:
+    """The task, and the files of its training, validation and test part."""
     files, options = SOURCES[name]
     said = {key: str(given.data / value) if key in FILES else value for key, value in options.items()}
-    paths = dict(zip(("source", "valid", "test"), (each and given.data / each for each in files), strict=True))
-    return Tag(TagOptions(**said, seed=seed).with_settings(given.set)), paths
+    settings = [*(f"{key}={value}" for key, value in said.items()), *given.set]
+    paths = [None if each is None else given.data / each for each in files]
+    return Tag(TagOptions(seed=seed).with_settings(settings)), paths
 
 
 def seeded(name: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """One training; what its results.json says."""
-    task, files = task_of(name, seed, given)
+    task, (source, valid, test) = task_of(name, seed, given)
     with tempfile.TemporaryDirectory() as folder:
-        results = jobs.train(task, **files, out=Path(folder) / "run", quiet=True).run.results()
+        trained = jobs.train(task, source, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
+        results = trained.run.results()
     kept = {key: results[key] for key in ("metric", "valid", "test", "training", "contenders", "verdict", "comparison")}
     print(f"{name}, seed {seed}: {results['verdict']}", flush=True)
     return {"seed": seed, "seconds": results["training"]["seconds"], **kept}
@@ -116,7 +119,7 @@ def seeded(name: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
 def words_per_second(given: argparse.Namespace) -> dict[str, Any]:
     """Tagging raw text with a tagger of parts of speech: from lines of text to tags and their probabilities."""
     torch.set_num_threads(1)
-    task, files = task_of("ewt", 1, given)
+    task, (source, valid, test) = task_of("ewt", 1, given)
     task.options = task.options.with_settings(["epochs=1"])  # how well it tags changes nothing
     words = (given.data / "tinyshakespeare" / "input.txt").read_text(encoding="utf-8").split("\n")
     text, count = [], 0
@@ -125,7 +128,7 @@ def words_per_second(given: argparse.Namespace) -> dict[str, Any]:
             text.append(line)
             count += len(line.split())
     with tempfile.TemporaryDirectory() as folder:
-        trained = jobs.train(task, **files, out=Path(folder) / "run", quiet=True)
+        trained = jobs.train(task, source, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
         seconds = []
         for _ in range(6):
             began = time.perf_counter()
@@ -142,7 +145,7 @@ def beside_torch(given: argparse.Namespace) -> dict[str, Any]:
     ratios = {}
     for name in ("conll2000", "ewt", "protein_ss3"):
         task, files = task_of(name, 1, given)
-        parts = task.prepare(**files)
+        parts = task.prepare(*files)
         ours, theirs = task.build(), task.build()
         for place, layer in enumerate(theirs.encoder.layers):
             theirs.encoder.layers[place] = torch.nn.LSTM(layer.input_size, layer.hidden_size, bidirectional=True)

@@ -81,8 +81,17 @@ def tagged() -> list[dict[str, Any]]:
     found = []
     for number in range(60):
         first, name, *rest = draw.choice(WORDS, 6)
-        said = [("see", "O"), (name, "B-FILM"), (first, "I-FILM"), *((word, "O") for word in rest), ("by", "O"), (first, "B-WHO")]
-        found.append({"tokens": [str(word) for word, _ in said], "tags": [tag for _, tag in said], "mood": "ab"[number % 2]})
+        said = [
+            ("see", "O"),
+            (name, "B-FILM"),
+            (first, "I-FILM"),
+            *((word, "O") for word in rest),
+            ("by", "O"),
+            (first, "B-WHO"),
+        ]
+        found.append(
+            {"tokens": [str(word) for word, _ in said], "tags": [tag for _, tag in said], "mood": "ab"[number % 2]}
+        )
     return found
 
 
@@ -102,6 +111,8 @@ CASES = [
     ),
     Small("generate", book, {"sequence_length": 8}, settles=True),
     Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "characters": 4, "label": "mood"}),
-    Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "output": "softmax", "windows": False, "subwords": 20}),
+    Small(
+        "tag", tagged, {"test_share": 0.2, "embedding_size": 4, "output": "softmax", "windows": False, "subwords": 20}
+    ),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

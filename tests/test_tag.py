@@ -70,7 +70,9 @@ def test_batches_of_long_sentences_hold_fewer() -> None:
 def test_tokens_around_a_stretch_have_no_tag() -> None:
     task = Tag(TagOptions.of({**SMALL, "max_length": 20, "test_share": 0.0}))
     tokens = [str(draw) for draw in np.random.default_rng(0).integers(0, 30, 200)]
-    parts = task.prepare([{"tokens": tokens, "tags": ["B-X" if word < "2" else "O" for word in tokens]}] * 1 + travels(20))
+    parts = task.prepare(
+        [{"tokens": tokens, "tags": ["B-X" if word < "2" else "O" for word in tokens]}] * 1 + travels(20)
+    )
     examples = parts.train
     pieces = stretches(examples.inputs.offsets, 20)
     batches = Batches(examples, pieces, 8, 60, 0, 0, Shard())
@@ -173,14 +175,18 @@ def test_other_schemes_give_the_same_answers_as_they_came(tmp_path: Path) -> Non
 
 
 def test_plain_tags_are_judged_by_tokens_and_need_no_crf(tmp_path: Path) -> None:
-    rows = [{**row, "tags": [tag[:1].replace("B", "noun").replace("I", "rest") for tag in row["tags"]]} for row in travels()]
+    rows = [
+        {**row, "tags": [tag[:1].replace("B", "noun").replace("I", "rest") for tag in row["tags"]]} for row in travels()
+    ]
     found = trained(tmp_path, rows)
     assert found.task.metric.name == "accuracy"
     assert found.task.options.output == "softmax"  # type: ignore[attr-defined]
     assert "f1" not in found.run.results()["test"]
 
 
-@pytest.mark.parametrize("options", [{"output": "softmax"}, {"subwords": 50, "windows": False}, {"layers": 2, "cell": "gru"}])
+@pytest.mark.parametrize(
+    "options", [{"output": "softmax"}, {"subwords": 50, "windows": False}, {"layers": 2, "cell": "gru"}]
+)
 def test_other_networks_learn_too_and_their_spans_are_whole(tmp_path: Path, options: dict[str, Any]) -> None:
     found = trained(tmp_path, **options)
     assert found.run.results()["test"]["f1"] > 0.8

@@ -45,7 +45,7 @@ def predict(
         typer.echo(trained.task.origin(), err=True)
     source = [line.rstrip("\r\n") for line in sys.stdin] if lines else file
     with spoken_warnings():
-        text = None if as_json else trained.written(source, **vars(how))
+        text = None if as_json else trained.written(source, how)
         text = table(trained.predict(source, **vars(how)), as_json) if text is None else text
     if out is None:
         sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""What a model says of sentences: scores of all tokens in groups of bounded size, then tags, their marginals, the loss."""
+"""What a model says of sentences: scores of their tokens in groups of bounded size, then tags, marginals, the loss."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Codecs:
     """
 
     options: TagOptions
-    layout: Layout = Layout("conll", "plain")
+    layout: Layout = field(default_factory=lambda: Layout("conll", "plain"))
     lettered: bool = False
     words: Words = field(default_factory=Words)
     letters: Characters = field(default_factory=Characters)
@@ -103,7 +103,9 @@ class Codecs:
         lacking = [name for name in wanted if name not in sentences.features]
         if lacking:
             there = ", ".join(sentences.features) or "none"
-            raise DataError(f"{sentences.source} has no column {lacking[0]!r} beside tokens and tags; there are: {there}")
+            raise DataError(
+                f"{sentences.source} has no column {lacking[0]!r} beside tokens and tags; there are: {there}"
+            )
         return {name: sentences.features[name] for name in wanted}
 
     def learned_tags(self, sentences: Sentences) -> list[str | None]:
@@ -145,8 +147,8 @@ class Codecs:
         """[N, C]: 1 and up for the values that were learned, 0 for others."""
         if lacking := [name for name in self.columns if name not in sentences.features]:
             raise DataError(
-                f"{sentences.source} has no column {lacking[0]!r}, which the run reads beside the tokens; add it, or train "
-                "without it: --features none"
+                f"{sentences.source} has no column {lacking[0]!r}, which the run reads beside the tokens; add it, or "
+                "train without it: --features none"
             )
         found = [codec.encode(sentences.features[name]) + 1 for name, codec in self.columns.items()]
         return np.stack(found, 1) if found else np.zeros((count, 0), np.int64)
@@ -175,14 +177,19 @@ class Codecs:
     def decode(self, numbers: np.ndarray, lengths: np.ndarray) -> list[str]:
         """Tags as the data write them, of numbers [N]."""
         names = [self.tags.classes[k] for k in numbers]
-        return names if self.scheme == "plain" else schemes.from_bioes(names, lengths, self.scheme)
+        return [tag or "O" for tag in schemes.from_bioes(names, lengths, self.scheme)]
 
     # -- keeping ----------------------------------------------------------------------------------------------
 
     def assets(self) -> dict[str, str]:
         """File name -> JSON."""
         kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered}
-        codecs: dict[str, Any] = {"words": self.words, "letters": self.letters, "tags": self.tags, "labels": self.labels}
+        codecs: dict[str, Any] = {
+            "words": self.words,
+            "letters": self.letters,
+            "tags": self.tags,
+            "labels": self.labels,
+        }
         codecs |= {f"column{i}": codec for i, codec in enumerate(self.columns.values())}
         return {
             "inputs.json": json.dumps(kept, ensure_ascii=False, indent=1),
@@ -213,7 +220,8 @@ def style_of(kept: list[Any]) -> tokens.Style:
     whole = [str, bool, bool, list]
     if len(kept) != len(whole) or not all(isinstance(part, kind) for part, kind in zip(kept, whole, strict=True)):
         raise FileFormatError(f"inputs.json: {kept!r:.60} is no style of cutting texts into tokens")
-    return tokens.Style(*kept[:3], tuple(map(str, kept[3])))
+    glue, mixed, negations, short = kept
+    return tokens.Style(glue, mixed, negations, tuple(map(str, short)))
 
 
 def _codec(assets: Mapping[str, str], name: str, kind: type) -> Any:

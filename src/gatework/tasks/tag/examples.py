@@ -71,8 +71,8 @@ def tokens_of(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 class Stretches(NamedTuple):
-    """What is read at once: tokens `first` to `last` [S] of a `sentence` [S]. Of these `begin` to `end` [S] are its own;
-    around them lies what it overlaps with its neighbours, read for its context."""
+    """What is read at once: tokens `first` to `last` [S] of a `sentence` [S]. Of these `begin` to `end` [S] are its
+    own; around them lies what it overlaps with its neighbours, read for its context."""
 
     sentence: np.ndarray
     first: np.ndarray
@@ -101,9 +101,10 @@ def stretches(offsets: np.ndarray, longest: int) -> Stretches:
 class Batch(NamedTuple):
     """Stretches, packed: longest first, time-major (see `gatework.data.ragged.Packed`). u different words.
 
-    words [M] numbers of the batch's different words; of these ids [u], whether training saw them once [u], letters
-    [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; windows [M, F]; counts [T]; rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places
-    [M] the number of each token among the examples', `own` [M] whether the stretch answers for it.
+    words [M] numbers of the batch's different words; of these ids [u], whether training saw it `once` [u], letters
+    [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; windows [M, F]; counts [T];
+    rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places [M] the number of each token among
+    the examples', `own` [M] whether the stretch answers for it.
     """
 
     words: Tensor
@@ -182,7 +183,9 @@ def padded(rows: Ragged) -> tuple[np.ndarray, np.ndarray]:
 class Batches(Sequence):
     """The batches of an epoch, made when asked for; one process' share of each."""
 
-    def __init__(self, examples: Examples, pieces: Stretches, size: int, tokens: int, seed: int, epoch: int, shard: Shard):
+    def __init__(
+        self, examples: Examples, pieces: Stretches, size: int, tokens: int, seed: int, epoch: int, shard: Shard
+    ):
         self.examples, self.pieces = examples, pieces
         lengths = pieces.last - pieces.first
         whole = batch_rows(lengths, size * shard.world, seed=seed, epoch=epoch)

@@ -1,4 +1,4 @@
-"""Words, their characters, further columns and language models' states; recurrent layers; scores of tags beside windows'."""
+"""The network: words, their characters, further columns; recurrent layers; scores of tags, beside those of windows."""
 
 from __future__ import annotations
 
@@ -49,14 +49,16 @@ class Tagger(nn.Module):
             itself, and this holds in decoding alone; None: anything may follow anything, and there are no moves.
     """
 
-    def __init__(self, options: TagOptions, sizes: Sizes, allowed: tuple[np.ndarray, ...] | None = None):
+    def __init__(
+        self, options: TagOptions, sizes: Sizes, allowed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    ):
         super().__init__()
         self.words = Embedding(sizes.words, options.embedding_size, std=0.1, pieces=options.subwords)
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
         width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
         self.word_dropout, self.window_dropout = options.word_dropout, options.window_dropout
-        self.encoder = Encoder(options, width, locked=options.dropout, bidirectional=True, known=False)
+        self.encoder = Encoder(options, width, locked=options.dropout or 0.0, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
         self.windows = Windows(sizes.buckets, sizes.tags, options.feature_dropout) if options.windows else None
         self.crf = None if allowed is None else Crf(sizes.tags, allowed)

@@ -29,7 +29,7 @@ class TagPredicting(Options):
 
     format: str | None = option(
         None,
-        "conll (a token a line), jsonl (tokens, tags, confidence), spans (characters of the text), fasta; none: as the data",
+        "conll (a token a line), jsonl (tokens, tags, confidence), spans (places in the text), fasta; none: as data",
         panel="answers",
         choices=FORMATS,
     )
@@ -121,8 +121,12 @@ class TagOptions(RecurrentOptions):
         panel="model",
         choices=("auto", "crf", "softmax"),
     )
-    dropout: float = option(
-        0.5, "dropout of word vectors and states, one mask a sentence", panel="regularisation", low=0, high=0.99
+    dropout: float | None = option(
+        None,
+        "dropout of word vectors and states, one mask a sentence; none: 0.5, and 0.2 of half a million tokens and more",
+        panel="regularisation",
+        low=0,
+        high=0.99,
     )
     word_dropout: float = option(
         0.5, "share at which words seen once are unknown in training", panel="regularisation", low=0, high=0.99

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,9 +24,11 @@ from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
 from gatework.tasks.tag.sentences import Sentences
+from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 3_000, 3, 30  # steps of a training, as epochs between these
 FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
+MANY = 500_000  # tokens of which less dropout is needed
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
 
@@ -74,7 +75,7 @@ class Tag(Task[Examples, Batch, Tagger]):
     def _parts(
         self, read: Sentences, valid: Source | None, test: Source | None, of_file: bool
     ) -> tuple[Sentences, dict[str, Sentences]]:
-        """The training sentences, and "valid" and "test" from their own sources, as the file names them, or held out."""
+        """The training sentences, and "valid" and "test" from their own sources, as the data name them, or held out."""
         if self.options.refit and valid is not None:
             raise OptionError("refit learns the sentences held out of the training file; leave valid= out, or refit")
         given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
@@ -98,8 +99,8 @@ class Tag(Task[Examples, Batch, Tagger]):
         kept, held = split_rows(len(read), share, groups=read.wholes(), seed=self.options.seed)
         if not len(kept) or not len(held):
             raise DataError(
-                f"{read.source}: {len(read):,} sentences are too few to hold out {share:.0%} of them; add sentences, or "
-                "give files for the other parts (valid=, test=)"
+                f"{read.source}: {len(read):,} sentences are too few to hold out {share:.0%} of them; add sentences, "
+                "or give files for the other parts (valid=, test=)"
             )
         return read.take(kept), read.take(held)
 
@@ -110,6 +111,8 @@ class Tag(Task[Examples, Batch, Tagger]):
         settled: dict[str, Any] = {"scheme": train.scheme}
         if self.options.characters is None:
             settled["characters"] = 0 if lettered else 60
+        if self.options.dropout is None:
+            settled["dropout"] = 0.2 if len(train.tokens) >= MANY else 0.5
         if self.options.output == "auto":
             settled["output"] = "softmax" if train.scheme == "plain" else "crf"
         if self.options.epochs is None:
@@ -125,8 +128,8 @@ class Tag(Task[Examples, Batch, Tagger]):
         assert part.tags is not None
         names = sorted({str(part.tags[k]) for k in unknown})
         told = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-        text = f"{part.where(unknown[0])}: {len(unknown):,} tokens of the {name} part have tags that training lacks ({told})"
-        return [Finding("warning", f"{text}; they count as errors", None)]
+        text = f"{len(unknown):,} tokens of the {name} part have tags that training lacks ({told})"
+        return [Finding("warning", f"{part.where(unknown[0])}: {text}; they count as errors", None)]
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
@@ -231,8 +234,8 @@ class Tag(Task[Examples, Batch, Tagger]):
         return Compared(true, said, examples.sentences.lengths, rest)
 
     def measure(self, model: Tagger, examples: Examples) -> dict[str, float]:
-        """loss (nats for each token), accuracy, and where there are spans precision, recall, f1; accuracy_unseen of words
-        that training never saw; label_accuracy and both_right where sentences have labels."""
+        """loss (nats a token), accuracy, where there are spans precision, recall, f1; accuracy_unseen of words that
+        training never saw; label_accuracy and both_right where sentences have labels."""
         return self._measured(examples, self.answered(model, examples)["model"])
 
     def _measured(self, examples: Examples, answers: Answers) -> dict[str, float]:
@@ -271,18 +274,19 @@ class Tag(Task[Examples, Batch, Tagger]):
         }
 
     def predict(self, model: Tagger, source: Source, format: str | None = None) -> list[dict[str, Any]]:
-        """{"tokens", "tags", "confidence"} of each sentence, or with format="spans" {"text", "spans"} of each text; with
-        "label" where the run learned labels of whole sentences.
+        """{"tokens", "tags", "confidence"} of each sentence, or with format="spans" {"text", "spans"} of each text;
+        with "label" where the run learned labels of whole sentences.
 
         A tag's confidence is its probability over all sequences of tags. Tags in the source are not read.
         """
         said = self._said(model, source)
         return writing.rows(said.read, said.tags, "spans" if format == "spans" else "jsonl", said.labels, said.sure)
 
-    def written(self, model: Tagger, source: Source, format: str | None = None) -> str:
+    def written(self, model: Tagger, source: Source, how: Options) -> str:
         """The answers as a file: in the form that the source has, unless `format` says otherwise."""
+        assert isinstance(how, TagPredicting)
         said = self._said(model, source)
-        form = format or FORMS.get(said.read.form) or ("conll" if self.codecs.scheme == "plain" else "spans")
+        form = how.format or FORMS.get(said.read.form) or ("conll" if self.codecs.scheme == "plain" else "spans")
         return writing.written(said.read, said.tags, form, said.labels, said.sure)
 
     def _said(self, model: Tagger, source: Source) -> Said:

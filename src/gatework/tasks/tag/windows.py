@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from gatework.data.ngrams import PRIME, mixed, word_keys
 from gatework.errors import OptionError
