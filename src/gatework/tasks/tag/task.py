@@ -16,13 +16,15 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
 from gatework.tasks.tag.answers import Answers, answered, nats
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
+from gatework.tasks.tag.page import TagPages
+from gatework.tasks.tag.sections import sections
 from gatework.tasks.tag.sentences import Sentences
 from gatework.training.options import Options
 
@@ -32,7 +34,7 @@ MANY = 500_000  # tokens of which less dropout is needed
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
 
-class Tag(Task[Examples, Batch, Tagger]):
+class Tag(TagPages):
     """Tokens -> a tag for each of them, and a label for the whole where there is one."""
 
     name = "tag"
@@ -257,6 +259,10 @@ class Tag(Task[Examples, Batch, Tagger]):
     def baselines(self, parts: Parts) -> list[Contender]:
         return []
 
+    def sections(self, model: Tagger, parts: Parts) -> dict[str, Any]:
+        part, examples = parts.last
+        return sections(part, examples, self.codecs, self.answered(model, examples, sure=True)["model"], model)
+
     def facts(self, parts: Parts) -> dict[str, Any]:
         sentences = parts.train.sentences
         tags = Counter(tag for tag in sentences.tags or [] if tag is not None)
@@ -289,10 +295,14 @@ class Tag(Task[Examples, Batch, Tagger]):
         form = how.format or FORMS.get(said.read.form) or ("conll" if self.codecs.scheme == "plain" else "spans")
         return writing.written(said.read, said.tags, form, said.labels, said.sure)
 
+    def untagged(self, source: Source) -> Sentences:
+        """New sentences; tags that they may have are not read."""
+        read = reading.read(source, self.options, tagged=False, like=self.codecs.layout)
+        return replace(read, tags=None, labels=None, scheme=self.codecs.scheme)
+
     def _said(self, model: Tagger, source: Source) -> Said:
         """Sentences without their tags, and what the model says of them."""
-        read = reading.read(source, self.options, tagged=False, like=self.codecs.layout)
-        read = replace(read, tags=None, labels=None, scheme=self.codecs.scheme)
+        read = self.untagged(source)
         answers = self.answered(model, self.codecs.encode(read), sure=True)["model"]
         tags = self.codecs.decode(answers.tags, read.lengths)
         labels = None

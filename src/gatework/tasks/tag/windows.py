@@ -68,6 +68,12 @@ def features(
     return made
 
 
+def places_of(further: int, letters: bool) -> list[Places]:
+    """The places that each of the F features is made of, in the order of `features`; `further` columns beside."""
+    windows = [*(OF_LETTERS if letters else OF_WORDS).values(), *[OF_COLUMNS] * further]
+    return [places for several in windows for places in several]
+
+
 def are_letters(tokens: Sequence[str]) -> bool:
     """Whether no token is longer than one letter, as in chains of residues or bases."""
     return max(map(len, tokens), default=0) == 1
@@ -164,6 +170,10 @@ class Windows(nn.Module):
         self.weight = nn.Parameter(torch.zeros(buckets, tags))
         self.bias = nn.Parameter(torch.zeros(tags))
         self.dropout = dropout
+
+    def each(self, features: Tensor) -> Tensor:
+        """The weights (F, K) of the features (F,) of one token: with the bias, they add up to its scores."""
+        return self.weight[(features & (len(self.weight) - 1)).long()]
 
     def forward(self, features: Tensor) -> Tensor:
         kept = functional.dropout(torch.ones(features.shape), self.dropout, self.training) if self.dropout else None
