@@ -17,11 +17,13 @@ from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
+from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.tag import schemes, tokens, windows
 from gatework.tasks.tag.examples import Examples, WordTable
 from gatework.tasks.tag.layout import Layout
 from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
+from gatework.tasks.tag.states import Language, Written
 
 MOST_WEIGHTS = 8_000_000  # of the windows' scores: buckets times tags
 PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
@@ -48,6 +50,7 @@ class Kept(TypedDict):
     style: list[Any]
     columns: list[str]
     lettered: bool
+    languages: list[dict[str, Any]]
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Codecs:
     tags: Labels = field(default_factory=Labels)
     labels: Labels | None = None
     columns: dict[str, Labels] = field(default_factory=dict)
+    languages: list[Language] = field(default_factory=list)
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # of the vocabulary's words in training
 
     @property
@@ -88,6 +92,7 @@ class Codecs:
         self.tags = Labels().fit(self.learned_tags(sentences))
         self.labels = None if sentences.labels is None else Labels().fit(sentences.labels)
         self.columns = {name: Labels().fit(values) for name, values in self._read(sentences).items()}
+        self.languages = [Language.read(path) for path in self.options.language_model]
         return self.encode(sentences)
 
     def _forms(self, tokens: Sequence[str]) -> list[str]:
@@ -133,6 +138,7 @@ class Codecs:
             tags,
             self._windows(sentences),
             labels,
+            Written.of(self.languages, sentences, "" if self.lettered else " ") if self.languages else None,
         )
 
     def _table(self, different: list[str]) -> WordTable:
@@ -184,6 +190,7 @@ class Codecs:
     def assets(self) -> dict[str, str]:
         """File name -> JSON."""
         kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered}
+        kept["languages"] = [each.options.to_dict() for each in self.languages]
         codecs: dict[str, Any] = {
             "words": self.words,
             "letters": self.letters,
@@ -191,6 +198,7 @@ class Codecs:
             "labels": self.labels,
         }
         codecs |= {f"column{i}": codec for i, codec in enumerate(self.columns.values())}
+        codecs |= {f"language{i}": each.tokens for i, each in enumerate(self.languages)}
         return {
             "inputs.json": json.dumps(kept, ensure_ascii=False, indent=1),
             "counts.json": json.dumps(self.counts.tolist()),
@@ -209,6 +217,10 @@ class Codecs:
         found.tags = _codec(assets, "tags", Labels)
         found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None
         found.columns = {name: _codec(assets, f"column{i}", Labels) for i, name in enumerate(kept["columns"])}
+        found.languages = [
+            Language(GenerateOptions.of(each), _codec(assets, f"language{i}", Characters))
+            for i, each in enumerate(kept["languages"])
+        ]
         found.counts = np.array(stored(assets["counts.json"], list[int], "counts.json"), np.int64)
         if not found.tags.classes or len(found.counts) != len(found.words):
             raise FileFormatError("the assets of a tagger hold no tags, or not a count for each word")

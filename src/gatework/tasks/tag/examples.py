@@ -13,6 +13,7 @@ from torch import Tensor
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
 from gatework.tasks.tag.sentences import Sentences
+from gatework.tasks.tag.states import Lines, Written
 from gatework.training.learner import Shard
 
 UNCOUNTED = -1  # a tag that does not count, or was never learned
@@ -31,7 +32,8 @@ class WordTable(NamedTuple):
 @dataclass(frozen=True)
 class Examples:
     """n sentences of N tokens: `inputs` Ragged [n] rows of `words`, `columns` int64 [N, C] codes of further columns,
-    `windows` int32 [N, F] buckets, `tags` int64 [N] as learned, `labels` int64 [n] of whole sentences."""
+    `windows` int32 [N, F] buckets, `tags` int64 [N] as learned, `labels` int64 [n] of whole sentences, `written` what
+    language models read."""
 
     sentences: Sentences
     inputs: Ragged
@@ -40,6 +42,7 @@ class Examples:
     tags: np.ndarray
     windows: np.ndarray | None = None
     labels: np.ndarray | None = None
+    written: Written | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -62,6 +65,7 @@ class Examples:
             tags=self.tags[tokens],
             windows=windows,
             labels=labels,
+            written=None if self.written is None else self.written.take(rows, tokens),
         )
 
 
@@ -104,7 +108,7 @@ class Batch(NamedTuple):
     words [M] numbers of the batch's different words; of these ids [u], whether training saw it `once` [u], letters
     [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; windows [M, F]; counts [T];
     rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places [M] the number of each token among
-    the examples', `own` [M] whether the stretch answers for it.
+    the examples', `own` [M] whether the stretch answers for it; lines, what language models read.
     """
 
     words: Tensor
@@ -122,6 +126,7 @@ class Batch(NamedTuple):
     labels: Tensor | None
     places: Tensor
     own: Tensor
+    lines: Lines | None = None
 
 
 def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch:
@@ -139,6 +144,7 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
     letters, sizes = padded(table.letters.take(different))
     windows = None if examples.windows is None else torch.from_numpy(examples.windows[places])
     labels = None if examples.labels is None else torch.from_numpy(examples.labels[pieces.sentence[rows]])
+    lines = None if examples.written is None else examples.written.lines(pieces.sentence[rows], spans)
     return Batch(
         words=torch.from_numpy(words),
         ids=torch.from_numpy(table.ids[different]),
@@ -155,6 +161,7 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
         labels=labels,
         places=torch.from_numpy(places),
         own=torch.from_numpy(own),
+        lines=lines,
     )
 
 

@@ -1,7 +1,8 @@
-"""The network: words, their characters, further columns; recurrent layers; scores of tags, beside those of windows."""
+"""The network: words, characters, columns, language models' states; recurrent layers; scores of tags beside windows'."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from gatework.networks.pooling import Pooling
 from gatework.tasks.tag.codecs import Sizes
 from gatework.tasks.tag.examples import Batch
 from gatework.tasks.tag.options import TagOptions
+from gatework.tasks.tag.states import Language, WordStates
 from gatework.tasks.tag.windows import Windows
 
 COLUMN_SIZE = 25  # most numbers of a further column's vector
@@ -47,16 +49,23 @@ class Tagger(nn.Module):
         sizes: numbers of words, characters, values of each further column, tags (K) and labels (L).
         allowed: which tags may begin, follow each other and end: see `Crf`. With output=softmax each token is scored by
             itself, and this holds in decoding alone; None: anything may follow anything, and there are no moves.
+        languages: language models whose states are word vectors too.
     """
 
     def __init__(
-        self, options: TagOptions, sizes: Sizes, allowed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self,
+        options: TagOptions,
+        sizes: Sizes,
+        allowed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+        languages: Sequence[Language] = (),
     ):
         super().__init__()
         self.words = Embedding(sizes.words, options.embedding_size, std=0.1, pieces=options.subwords)
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
         width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
+        self.states = WordStates(languages, options.dropout or 0.0) if languages else None
+        width += 0 if self.states is None else self.states.size
         self.word_dropout, self.window_dropout = options.word_dropout, options.window_dropout
         self.encoder = Encoder(options, width, locked=options.dropout or 0.0, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
@@ -93,6 +102,9 @@ class Tagger(nn.Module):
         """What the recurrent layers read, [M, I]."""
         parts = [self._words(batch)]
         parts += [table(batch.columns[:, i]) for i, table in enumerate(self.columns)]
+        if self.states is not None:
+            assert batch.lines is not None
+            parts.append(self.states(batch.lines))
         return torch.cat(parts, 1)
 
     def _words(self, batch: Batch) -> Tensor:

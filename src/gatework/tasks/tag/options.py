@@ -104,7 +104,10 @@ class TagOptions(RecurrentOptions):
     vectors: str | None = option(None, "file of pretrained word vectors (GloVe's text format)", panel="text")
     freeze_vectors: bool = option(False, "pretrained vectors stay as they are", panel="text")
     language_model: tuple[str, ...] = option(
-        (), "runs of characters' language models, whose states are word vectors too", panel="text"
+        (),
+        "runs of `train generate` on characters, RUN or RUN,RUN: their states are word vectors too; best are two, one "
+        "of them with --backwards",
+        panel="text",
     )
 
     embedding_size: int = option(100, "length of a word's vector", panel="model", low=1)

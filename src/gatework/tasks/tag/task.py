@@ -70,6 +70,7 @@ class Tag(TagPages):
         self._choose_metric()
         self.found = [*(Finding("note", note) for note in read.notes), *found]
         self.found += [each for name, part in others.items() for each in self._never_learned(part, name)]
+        self.found += [Finding("note", note) for note in (examples.written.notes if examples.written else [])]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
         self._begins = True
         return Parts(examples, encoded["valid"], encoded.get("test"))
@@ -188,7 +189,8 @@ class Tag(TagPages):
 
     def build(self) -> Tagger:
         plain = self.codecs.scheme == "plain" and self.options.output == "softmax"
-        model = Tagger(self.options, self.codecs.sizes, None if plain else self.codecs.allowed)
+        allowed = None if plain else self.codecs.allowed
+        model = Tagger(self.options, self.codecs.sizes, allowed, self.codecs.languages)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
