@@ -28,12 +28,15 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 1,
 ) -> None:
     """Write text with a trained generator, as it comes."""
+    from gatework.tasks.generate import Generate
+    from gatework.tasks.generate.model import LanguageModel
     from gatework.tasks.jobs import load
 
     trained = load(run, "generate")
-    if note := trained.task.unseen_note(prompt):  # pyright: ignore[reportAttributeAccessIssue]
+    task, model = trained.task, trained.model
+    assert isinstance(task, Generate) and isinstance(model, LanguageModel)
+    if note := task.unseen_note(prompt):
         typer.echo(f"warning: {note}", err=True)
-    written = trained.task.write(trained.model, prompt, length, temperature, top_k, top_p, seed)  # pyright: ignore[reportAttributeAccessIssue]
-    for piece in trained.task.placed(prompt, written):  # pyright: ignore[reportAttributeAccessIssue]
+    for piece in task.placed(prompt, task.write(model, prompt, length, temperature, top_k, top_p, seed)):
         typer.echo(piece, nl=False)
     typer.echo()

@@ -1,4 +1,4 @@
-"""The network: words, characters, columns, language models' states; recurrent layers; scores of tags beside windows'."""
+"""The network: words, characters, columns, language models; recurrent layers; scores of tags beside windows'."""
 
 from __future__ import annotations
 
