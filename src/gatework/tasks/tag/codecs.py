@@ -136,7 +136,7 @@ class Codecs:
             self._table(different.tolist()),
             self._codes(sentences, count),
             tags,
-            self._windows(sentences),
+            self.windows(sentences) if self.options.windows else None,
             labels,
             Written.of(self.languages, sentences, "" if self.lettered else " ") if self.languages else None,
         )
@@ -159,9 +159,8 @@ class Codecs:
         found = [codec.encode(sentences.features[name]) + 1 for name, codec in self.columns.items()]
         return np.stack(found, 1) if found else np.zeros((count, 0), np.int64)
 
-    def _windows(self, sentences: Sentences) -> np.ndarray | None:
-        if not self.options.windows:
-            return None
+    def windows(self, sentences: Sentences) -> np.ndarray:
+        """Features int32 [N, F] of the windows around tokens."""
         further = {name: sentences.features[name] for name in self.columns}
         return windows.features(sentences.tokens, sentences.lengths, further, self.lettered)
 

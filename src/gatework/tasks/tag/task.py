@@ -19,6 +19,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
 from gatework.tasks.tag.answers import Answers, answered, nats
+from gatework.tasks.tag.baselines import baselines
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
 from gatework.tasks.tag.model import Tagger
@@ -259,7 +260,19 @@ class Tag(TagPages):
         return measures.score(sums, metric)
 
     def baselines(self, parts: Parts) -> list[Contender]:
-        return []
+        """Each word's most frequent tag, a linear model on windows, a linear CRF on them."""
+        train, last = parts.train, parts.last[1]
+        allowed = None if self.codecs.scheme == "plain" else self.codecs.allowed
+        given = ((train, self._windows(train)), (last, self._windows(last)))
+        found = []
+        for each in baselines(*given, classes=len(self.codecs.tags), allowed=allowed, seed=self.options.seed):
+            true, said, lengths, rest = self.compared(last, each.answers)
+            values = measures.measures(true, said, lengths, **rest)
+            found.append(Contender(each.name, values, each.note, sums=measures.sums(true, said, lengths, **rest)))
+        return found
+
+    def _windows(self, examples: Examples) -> np.ndarray:
+        return self.codecs.windows(examples.sentences) if examples.windows is None else examples.windows
 
     def sections(self, model: Tagger, parts: Parts) -> dict[str, Any]:
         part, examples = parts.last
