@@ -168,6 +168,7 @@ def _by_sentence(crf: Crf, scores: Tensor, tags: Tensor, counts: Tensor) -> Tens
     return crf.loss(scores, tags, counts).sum()
 
 
+@torch.enable_grad()
 def _fit(features: np.ndarray, tags: np.ndarray, offsets: np.ndarray, crf: Crf, nats: Nats, seed: int) -> Linear:
     classes, sentences = len(crf.start), Ragged(np.arange(len(tags)), offsets)
     chosen, epochs = _bounded(sentences, features.shape[1] * (classes + 16), seed)

@@ -16,7 +16,6 @@ from gatework.tasks.estimator import Estimator
 from gatework.tasks.tag import measures
 from gatework.tasks.tag.task import Tag
 
-Tags = Sequence[Sequence[str]]
 LABEL = "label"
 
 
@@ -34,7 +33,7 @@ class SequenceTagger(Estimator):
     Task = Tag
     _reads = ("string", "one_d_array")
 
-    def fit(self, X: Source, y: Tags | None = None, labels: Sequence[str] | None = None) -> Self:
+    def fit(self, X: Source, y: Sequence[Sequence[str]] | None = None, labels: Sequence[str] | None = None) -> Self:
         """Learns from sentences X [n] and their tags y [n], and with `labels` [n] a label of each sentence beside them;
         or from a source X that has tags (y None).
 
@@ -82,7 +81,7 @@ class SequenceTagger(Estimator):
                 found.append([])
         return found
 
-    def score(self, X: Source, y: Tags | None = None) -> float:
+    def score(self, X: Source, y: Sequence[Sequence[str]] | None = None) -> float:
         """F1 of whole spans, or the accuracy of plain tags; X and y as for `fit`."""
         if y is None:
             found = self._fitted().evaluate(X)
@@ -102,7 +101,7 @@ def are_tokens(X: Source) -> bool:
     return len(X) == 0 or isinstance(X[0], list | np.ndarray | str)
 
 
-def tagged(X: Source, y: Tags, labels: Sequence[str] | None = None) -> dict[str, list]:
+def tagged(X: Source, y: Sequence[Sequence[str]], labels: Sequence[str] | None = None) -> dict[str, list]:
     """Columns of tokens, tags and labels, of equal length."""
     refuse_kinds(X)
     columns = {"tokens": list(X), "tags": list(y)} | ({} if labels is None else {LABEL: list(labels)})
