@@ -30,7 +30,7 @@ SUBJECTS = (
     "urllib",
     "xml",
 )
-PROGRAMS = ("asyncio", "http", "json", "logging")
+PROGRAMS = ("asyncio", "json")
 FEWEST_WORDS = 5
 _BREAK = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")

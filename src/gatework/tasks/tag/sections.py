@@ -57,7 +57,7 @@ def sections(part: str, examples: Examples, codecs: Codecs, answers: Answers, mo
         "confusions": confusions(examples, told, plain),
         "matrix": matrix(told, codecs.tags.classes) if plain else None,
         "frequency": [] if codecs.lettered else measures.by_frequency(told.true, told.said, examples.seen),
-        "marked": marked(examples, told),
+        "marked": marked(examples, told, tracks=codecs.lettered and plain),
         "transitions": None if not model.chained else transitions(model, codecs.tags.classes, answers.tags),
         "labels": labels(examples, codecs, answers),
     }
@@ -95,14 +95,14 @@ def matrix(told: Told, names: Sequence[str]) -> dict[str, Any]:
 # -- sentences ----------------------------------------------------------------------------------------------
 
 
-def marked(examples: Examples, told: Told) -> list[dict[str, Any]]:
-    """Sentences with truth and answer: those with the surest errors first, then some that are right. Where most are
-    long: the worst, some in the middle, and the best."""
+def marked(examples: Examples, told: Told, tracks: bool) -> list[dict[str, Any]]:
+    """Sentences with truth and answer: those with the surest errors first, then some that are right. Where they are
+    drawn as tracks, or most are long: the worst, some in the middle, and the best."""
     places = list(pairwise(examples.inputs.offsets.tolist()))
     lengths, first = examples.inputs.lengths, examples.inputs.offsets[:-1]
     wrong = np.add.reduceat(told.wrong, first, dtype=np.int64)
     known = np.add.reduceat(np.array([tag is not None for tag in told.true], np.int64), first)
-    if np.median(lengths) > LONG:
+    if tracks or np.median(lengths) > LONG:
         ranked = np.flatnonzero(known)
         ranked = ranked[np.argsort(-wrong[ranked] / known[ranked], kind="stable")]
         chosen = ranked[np.unique(np.linspace(0, len(ranked) - 1, MOST_CHAINS).astype(int))]
@@ -132,7 +132,7 @@ def _sentence(examples: Examples, told: Told, start: int, stop: int) -> dict[str
 def transitions(model: Tagger, names: Sequence[str], answers: np.ndarray) -> dict[str, Any]:
     """Learned scores of moves: rows from the start and each tag, columns to each tag and the end; None where a move is
     not allowed. Of many tags, those that the answers hold most of."""
-    crf, count = model.moves(), len(names)
+    crf, count = model.crf, len(names)
     assert crf is not None
     scores = np.full((count + 1, count + 1), np.nan)
     scores[0, :-1] = np.where(crf.may_start.numpy(), crf.start.detach().numpy(), np.nan)
