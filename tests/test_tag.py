@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from gatework import cli
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.tag import Tag, TagOptions
-from gatework.tasks.tag.answers import answered
+from gatework.tasks.tag.answers import SHARES, Order, scored
 from gatework.tasks.tag.examples import Batches, make_batch, stretches, within
+from gatework.tasks.tag.model import Tagger
 from gatework.training.learner import Shard
 
 SMALL: dict[str, Any] = {
@@ -125,15 +127,47 @@ def test_a_sentence_longer_than_what_is_read_at_once(run: jobs.Trained) -> None:
 def test_loss_is_the_mean_of_what_training_makes_small(run: jobs.Trained) -> None:
     task, model = run.task, run.model
     assert isinstance(task, Tag)
+    assert isinstance(model, Tagger)
     examples = task.examples(travels(40, seed=8))
-    whole = answered(model, examples, task.options.max_length)["model"]  # type: ignore[arg-type]
+    alone = task.answered(model, examples, "network")["network"]
     batch = make_batch(examples, stretches(examples.inputs.offsets, 300), np.arange(40))
     with torch.no_grad():
-        scores = model(batch)
-        nats = model.crf.loss(scores.tags, batch.tags, batch.counts).sum()  # type: ignore[union-attr]
-    assert whole.nats == pytest.approx(float(nats), rel=1e-4)
-    assert whole.counted == len(examples.tags)
-    assert task.measure(model, examples)["loss"] == pytest.approx(whole.nats / whole.counted)  # type: ignore[arg-type]
+        loss = task.loss(replaced(model, label=None), batch, {}).loss
+    assert alone.counted == len(examples.tags)
+    assert alone.nats / alone.counted == pytest.approx(float(loss), rel=1e-4)
+    assert task.watched(model, examples)["network_loss"] == pytest.approx(float(loss), rel=1e-4)
+
+
+def replaced(model: Tagger, **changes: Any) -> Tagger:
+    other = copy.deepcopy(model)
+    for name, value in changes.items():
+        setattr(other, name, value)
+    return other
+
+
+def test_the_share_is_the_one_with_the_fewest_nats(run: jobs.Trained) -> None:
+    """By the definition: the scores of both parts, and their moves, averaged by hand for each share."""
+    task, model = run.task, copy.deepcopy(run.model)
+    assert isinstance(task, Tag)
+    assert isinstance(model, Tagger)
+    examples = task.examples(travels(30, seed=11))
+    task.settle(model, examples)
+    with torch.no_grad():
+        (group,) = scored(model, examples, 300)
+    order = Order.of(examples, group.rows)
+    assert model.windows is not None
+    assert model.crf is not None
+    assert group.windows is not None
+    nats = []
+    for share in SHARES.tolist():
+        crf = copy.deepcopy(model.crf)
+        for name, move in crf.named_parameters():
+            move.data = (1 - share) * move.detach() + share * model.windows.crf.get_parameter(name)
+        mean = (1 - share) * group.network + share * group.windows
+        nats.append(crf.loss(mean[order.packed], order.tags, order.counts).sum().item())
+    assert float(model.share) == pytest.approx(SHARES[int(np.argmin(nats))])
+    assert task.answered(model, examples)["model"].nats == pytest.approx(min(nats), rel=1e-4)
+    assert min(nats) < nats[0]
 
 
 def test_parts_add_up(run: jobs.Trained) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gatework.tasks.tag import Tag, TagOptions, baselines
-from gatework.tasks.tag.baselines import fit_crf, fit_labels, fit_linear, most_frequent
+from gatework.tasks.tag import Tag, TagOptions, linear
+from gatework.tasks.tag.baselines import fit_labels, most_frequent
+from gatework.tasks.tag.linear import fit_crf, fit_linear
 from gatework.tasks.tag.schemes import allowed
 from gatework.tasks.tag.windows import features
 
@@ -40,15 +41,15 @@ def test_most_frequent_tags_of_nothing() -> None:
 
 def test_linear_model_is_adagrad_on_a_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside `torch.optim.Adagrad` on one weight for each feature and tag."""
-    monkeypatch.setattr(baselines, "EPOCHS", 2)
-    monkeypatch.setattr(baselines, "BATCH", 1_000)  # all sentences in each step
+    monkeypatch.setattr(linear, "EPOCHS", 2)
+    monkeypatch.setattr(linear, "BATCH", 1_000)  # all sentences in each step
     made, tags, offsets = drawn(20, seed=0, clear=0.7)
     tags[::5] = -1
     model = fit_linear(made, tags, offsets, 2)
-    different, rows = np.unique(made & (2**baselines.BITS - 1), return_inverse=True)
+    different, rows = np.unique(made & (2**linear.BITS - 1), return_inverse=True)
     weight = torch.zeros(len(different), 2, requires_grad=True)
-    optimizer = torch.optim.Adagrad([weight], 1.0, initial_accumulator_value=baselines.START, eps=0)
-    for rate in (baselines.RATE, baselines.RATE / 2):
+    optimizer = torch.optim.Adagrad([weight], 1.0, initial_accumulator_value=linear.START, eps=0)
+    for rate in (linear.RATE, linear.RATE / 2):
         optimizer.param_groups[0]["lr"] = rate
         scores = functional.embedding_bag(torch.from_numpy(rows.reshape(made.shape)), weight, mode="sum")
         loss = functional.cross_entropy(scores, torch.from_numpy(tags), ignore_index=-1, reduction="sum") / len(tags)
@@ -69,10 +70,10 @@ def test_crf_learns_what_follows_what() -> None:
     """Where only some words tell the tag and windows hold one word, the rest lies in what tags follow each other."""
     (made, tags, offsets), (others, truth, ends) = (drawn(300, seed, clear=0.4) for seed in (1, 2))
     alone, around = made[:, 2:3], others[:, 2:3]
-    linear = (fit_linear(alone, tags, offsets, 2).predict(around, ends) == truth).mean()
+    plain = (fit_linear(alone, tags, offsets, 2).predict(around, ends) == truth).mean()
     model = fit_crf(alone, tags, offsets, 2)
-    assert 0.65 < linear < 0.75
-    assert (model.predict(around, ends) == truth).mean() > linear + 0.08
+    assert 0.65 < plain < 0.75
+    assert (model.predict(around, ends) == truth).mean() > plain + 0.08
     assert (model.crf.transitions.diagonal() > model.crf.transitions.flip(0).diagonal()).all()
 
 
@@ -112,9 +113,9 @@ def test_long_trainings_are_cut_by_work(monkeypatch: pytest.MonkeyPatch) -> None
     made, tags, offsets = drawn(200, seed=5)
     assert fit_linear(made, tags, offsets, 2).note.endswith(" features, 4 passes over 200 sentences")
     work = len(tags) * made.shape[1] * 18
-    monkeypatch.setattr(baselines, "MOST_WORK", 2.5 * work)
+    monkeypatch.setattr(linear, "MOST_WORK", 2.5 * work)
     assert "2 passes over 200 sentences" in fit_linear(made, tags, offsets, 2).note
-    monkeypatch.setattr(baselines, "MOST_WORK", work / 2)
+    monkeypatch.setattr(linear, "MOST_WORK", work / 2)
     model = fit_linear(made, tags, offsets, 2)
     learned = int(model.note.split("1 passes over ")[1].split()[0])
     assert 80 < learned < 120 and model.note.endswith("of 200, so that it takes seconds")
@@ -123,15 +124,15 @@ def test_long_trainings_are_cut_by_work(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_rare_features_are_left_out_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     made, tags, offsets = drawn(200, seed=6)
-    _, counts = np.unique(made & (2**baselines.BITS - 1), return_counts=True)
-    monkeypatch.setattr(baselines, "MOST_WEIGHTS", 2 * int((counts > 1).sum()))
+    _, counts = np.unique(made & (2**linear.BITS - 1), return_counts=True)
+    monkeypatch.setattr(linear, "MOST_WEIGHTS", 2 * int((counts > 1).sum()))
     model = fit_linear(made, tags, offsets, 2)
     assert len(model.weight) - 1 == (counts > 1).sum() and not model.weight[0].any()
 
 
 def test_a_sentence_longer_than_a_batch() -> None:
     made, tags, _ = drawn(2_800, seed=7)
-    assert len(tags) > 2 * baselines.AT_ONCE
+    assert len(tags) > 2 * linear.AT_ONCE
     model = fit_linear(made, tags, np.array([0, len(tags) - 1, len(tags)]), 2)
     assert (model.predict(made, np.array([0, len(tags)])) == tags).mean() > 0.95
 

@@ -114,7 +114,7 @@ def test_moves_are_those_of_the_crf(names: SequenceTagger) -> None:
         for row, values in zip(moves["rows"], moves["matrix"], strict=True)
         for column, value in zip(moves["columns"], values, strict=True)
     }
-    learned: Any = names.trained_.model.crf.transitions.detach()  # type: ignore[union-attr]
+    learned: Any = names.trained_.model.moves().transitions.detach()  # type: ignore[union-attr]
     assert cell["O", "S-LOC"] == pytest.approx(float(learned[tags.index("O"), tags.index("S-LOC")]), abs=1e-3)
     assert cell["start", f"E-{KIND}"] is None and cell[f"B-{KIND}", "end"] is None and cell["O", "end"] is not None
 
@@ -184,15 +184,14 @@ EXPLAINED: list[dict[str, Any]] = [
 def test_attributions_add_up_to_the_whole_models_score(names: SequenceTagger, given: dict[str, Any]) -> None:
     made = subject(names, **given)
     model: Any = names.trained_.model
-    (group,) = scored(model, made.examples, SMALL["max_length"])
-    whole = group.of("model")
-    assert whole is not None
-    np.testing.assert_allclose(made.whole(), whole[made.place].detach().numpy(), atol=1e-5)
+    with torch.no_grad():
+        (group,) = scored(model, made.examples, SMALL["max_length"])
+    assert group.windows is not None and 0 < float(model.share)
+    whole = torch.lerp(group.network, group.windows, model.share)
+    np.testing.assert_allclose(made.whole(), whole[made.place].numpy(), atol=1e-5)
     found = integrated_gradients(made)
     assert found.error < 0.01 and found.steps.sum() == pytest.approx(found.difference, abs=0.02)
-    simple = group.of("simple")
-    assert simple is not None
-    own = float(simple[made.place].double() @ made.contrast)
+    own = float(model.share * group.windows[made.place].double() @ made.contrast)
     assert found.parts["windows"].sum() + made.constant == pytest.approx(own, abs=1e-5)
 
 
@@ -209,7 +208,7 @@ def test_without_all_words_the_windows_say_what_they_owe_to_none(names: Sequence
     made = subject(names, text="a play by Bo in Porto")
     with torch.no_grad():
         empty = made.network(made.baseline[None])[0].numpy()
-    alone = empty + made._bias + made._weights[made._touch.sum(1) == 0].sum(0)
+    alone = empty + made._weights[made._touch.sum(1) == 0].sum(0)
     np.testing.assert_allclose(made.without([(0, len(made))])[0], alone, atol=1e-5)
 
 

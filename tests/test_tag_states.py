@@ -73,7 +73,9 @@ def encoded(languages: list[str], rows: list[list[str]] = ROWS, **options: Any) 
 
 def model_of(codecs: Codecs, **options: Any) -> Tagger:
     torch.manual_seed(0)
-    return Tagger(TagOptions.of({**QUICK, "windows": False, **options}), codecs.sizes, None, codecs.languages).eval()
+    return Tagger(
+        TagOptions.of({**QUICK, "windows": False, **options}), codecs.sizes, languages=codecs.languages
+    ).eval()
 
 
 def batch_of(examples: Examples, rows: list[int] | None = None, longest: int = 20) -> Batch:
@@ -286,7 +288,7 @@ def test_a_rate_of_zero_leaves_everything(runs, tmp_path: Path) -> None:
     begun.prepare(rows_of(40))
     fresh = begun.build().state_dict()
     trained = jobs.train(Tag(TagOptions.of(options)), rows_of(40), out=tmp_path / "run", quiet=True)
-    assert all(torch.equal(each, fresh[name]) for name, each in trained.model.state_dict().items())
+    assert all(torch.equal(each, fresh[name]) for name, each in trained.model.state_dict().items() if name != "share")
 
 
 def _frozen(trained: jobs.Trained) -> dict[str, torch.Tensor]:

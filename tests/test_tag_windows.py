@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gatework.errors import OptionError
 from gatework.tasks.tag import windows
-from gatework.tasks.tag.windows import Windows, are_letters, features
+from gatework.tasks.tag.windows import are_letters, features, sums
 
 TEXT = "He said that U.S. sales of the ABC-2000 fell 3.5 % in Übersee , as sales in Norden did ."
 WORDS = TEXT.split()
@@ -127,35 +126,19 @@ def test_hashes_are_spread_evenly() -> None:
         assert (filled == 0).mean() == pytest.approx(np.exp(-rate), rel=0.02)
 
 
-def test_scores_are_sums_of_weights() -> None:
-    model = Windows(buckets=16, tags=3)
-    made = torch.from_numpy(features(WORDS, LENGTHS))
-    torch.testing.assert_close(model(made), torch.zeros(20, 3))
-    with torch.no_grad():
-        model.weight.copy_(torch.randn(16, 3, generator=torch.Generator().manual_seed(0)))
-        model.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
-    expected = [sum(model.weight[number % 16] for number in row) + model.bias for row in made.tolist()]
-    torch.testing.assert_close(model(made), torch.stack(expected))
+def test_sums_are_embedding_bags_and_so_are_their_gradients() -> None:
+    made = torch.from_numpy(features(WORDS, LENGTHS)) % 64
+    weigh = torch.randn(len(made), 5, generator=torch.Generator().manual_seed(1))
+    one, other = (torch.linspace(-1, 1, 320).reshape(64, 5).requires_grad_() for _ in range(2))
+    found, plain = sums(one, made), torch.nn.functional.embedding_bag(made, other, mode="sum")
+    torch.testing.assert_close(found, plain)
+    (found * weigh).sum().backward()
+    (plain * weigh).sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_gradients_count_features() -> None:
-    model = Windows(buckets=8, tags=2)
-    made = torch.tensor([[0, 8, 3], [3, 5, 16]], dtype=torch.int32)
-    model(made)[:, 1].sum().backward()
-    assert model.weight.grad is not None
-    assert model.weight.grad[:, 1].tolist() == [3, 0, 0, 2, 0, 1, 0, 0] and not model.weight.grad[:, 0].any()
-
-
-def test_gradients_are_those_of_embedding_bags() -> None:
-    model, made = Windows(buckets=64, tags=5), torch.from_numpy(features(WORDS, LENGTHS))
-    weigh = torch.randn(len(made), 5, generator=torch.Generator().manual_seed(1))
-    (model(made) * weigh).sum().backward()
-    plain = torch.zeros(64, 5, requires_grad=True)
-    (torch.nn.functional.embedding_bag(made % 64, plain, mode="sum") * weigh).sum().backward()
-    torch.testing.assert_close(model.weight.grad, plain.grad)
-
-
-@pytest.mark.parametrize("buckets", [0, 6, 1000])
-def test_buckets_are_a_power_of_two(buckets: int) -> None:
-    with pytest.raises(OptionError, match=f"buckets is {buckets}, not a power of two"):
-        Windows(buckets, 3)
+    weight = torch.zeros(8, 2, requires_grad=True)
+    sums(weight, torch.tensor([[0, 0, 3], [3, 5, 0]], dtype=torch.int32))[:, 1].sum().backward()
+    assert weight.grad is not None
+    assert weight.grad[:, 1].tolist() == [3, 0, 0, 2, 0, 1, 0, 0] and not weight.grad[:, 0].any()

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gatework.data.ragged import Ragged
 from gatework.tasks.tag.examples import UNCOUNTED, Examples, make_batch, stretches, tokens_of, within
-from gatework.tasks.tag.model import Tagger
+from gatework.tasks.tag.model import Judge, Tagger
 
+SHARES = np.arange(11) / 10  # 0: the network alone; 1: the windows alone
 GROUP, AT_ONCE = 50_000, 8_000  # tokens whose scores are held, and tokens that the network reads at once
 
 
@@ -36,36 +36,34 @@ class Scored(NamedTuple):
     windows: Tensor | None
     labels: Tensor | None
 
-    def of(self, role: str) -> Tensor | None:
-        """The scores of the model, or of its "network" or "simple" part alone; None where it has no such part."""
-        if self.windows is None:
-            return None if role == "simple" else self.network
-        return {"model": self.network + self.windows, "network": self.network, "simple": self.windows}[role]
-
 
 def scored(model: Tagger, examples: Examples, longest: int) -> Iterator[Scored]:
     """All sentences in groups of similar length."""
-    lengths = examples.inputs.lengths
-    for rows in _grouped(lengths):
+    for rows in _grouped(examples.inputs.lengths):
         some = examples.take(rows)
-        pieces = stretches(some.inputs.offsets, longest)
-        count, width = len(some.tags), model.output.out_features
-        network = torch.zeros(count, width)
-        windows = None if model.windows is None else torch.zeros(count, width)
-        labels = None if model.label is None else torch.zeros(len(some), model.label.out_features)
-        read = pieces.last - pieces.first
-        for part in within(np.argsort(read, kind="stable"), read, AT_ONCE):
-            batch = make_batch(some, pieces, part)
-            scores, at = model(batch), batch.places[batch.own]
-            network[at] = scores.network[batch.own]
-            if windows is not None and scores.windows is not None:
-                windows[at] = scores.windows[batch.own]
-            if labels is not None and scores.labels is not None:
-                order = np.argsort(-read[part], kind="stable")
-                labels.index_add_(0, torch.from_numpy(pieces.sentence[part[order]]), scores.labels)
-        if labels is not None:
-            labels /= torch.from_numpy(np.bincount(pieces.sentence, minlength=len(some)))[:, None]
+        windows = None
+        if model.windows is not None and some.windows is not None:
+            windows = model.windows.scores(some.windows)
+        network, labels = _network(model, some, longest)
         yield Scored(rows, network, windows, labels)
+
+
+def _network(model: Tagger, some: Examples, longest: int) -> tuple[Tensor, Tensor | None]:
+    """The network's scores [M, K] of all tokens, and the labels' logits [m, L], means over stretches."""
+    pieces = stretches(some.inputs.offsets, longest)
+    read = pieces.last - pieces.first
+    scores = torch.zeros(len(some.tags), model.output.out_features)
+    labels = None if model.label is None else torch.zeros(len(some), model.label.out_features)
+    for part in within(np.argsort(read, kind="stable"), read, AT_ONCE):
+        batch = make_batch(some, pieces, part)
+        found = model(batch)
+        scores[batch.places[batch.own]] = found.tags[batch.own]
+        if labels is not None and found.labels is not None:
+            order = np.argsort(-read[part], kind="stable")
+            labels.index_add_(0, torch.from_numpy(pieces.sentence[part[order]]), found.labels)
+    if labels is not None:
+        labels /= torch.from_numpy(np.bincount(pieces.sentence, minlength=len(some)))[:, None]
+    return scores, labels
 
 
 def _grouped(lengths: np.ndarray) -> list[np.ndarray]:
@@ -80,40 +78,66 @@ def answered(
     model: Tagger, examples: Examples, longest: int, roles: tuple[str, ...] = ("model",), sure: bool = False
 ) -> dict[str, Answers]:
     """The answers of the model and of its parts, by role; `sure`: with probabilities of the tags."""
-    found = {role: _Gathered(examples, model, sure) for role in roles}
+    there = [role for role in roles if role != "simple" or model.windows is not None]
+    found = {role: _Gathered(examples, sure) for role in there}
     for group in scored(model, examples, longest):
-        for role, gathered in list(found.items()):
-            scores = group.of(role)
-            if scores is None:
-                del found[role]
-            else:
-                gathered.take(group, scores)
+        order = Order.of(examples, group.rows)
+        for role, gathered in found.items():
+            gathered.take(group, order, order.judge(model, role, group))
     return {role: gathered.whole() for role, gathered in found.items()}
+
+
+@torch.no_grad()
+def best_share(model: Tagger, examples: Examples, longest: int) -> float:
+    """The windows' share of the scores with the fewest nats on these examples."""
+    nats = np.zeros(len(SHARES))
+    for group in scored(model, examples, longest):
+        order = Order.of(examples, group.rows)
+        for k, share in enumerate(SHARES):
+            model.share.fill_(share)
+            nats[k] += float(order.judge(model, "model", group).nats(order.tags, order.counts).sum())
+    return float(SHARES[nats.argmin()])
+
+
+class Order(NamedTuple):
+    """Sentences of a group, packed: `packed` [M] where each packed token stands in the group, `at` [M] where among all
+    tokens, their tags [M], and the counts [T] of steps."""
+
+    packed: Tensor
+    at: np.ndarray
+    tags: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, examples: Examples, rows: np.ndarray) -> Order:
+        lengths = examples.inputs.lengths[rows]
+        packed = Ragged.from_lengths(np.arange(int(lengths.sum())), lengths).pack(np.arange(len(lengths)))
+        at = tokens_of(examples.inputs.offsets, rows)[packed.values]
+        counts = torch.from_numpy(packed.counts.astype(np.int64))
+        return cls(torch.from_numpy(packed.values), at, torch.from_numpy(examples.tags[at]), counts)
+
+    def judge(self, model: Tagger, role: str, group: Scored) -> Judge:
+        windows = None if group.windows is None else group.windows[self.packed]
+        return model.judge(role, group.network[self.packed], windows)
 
 
 class _Gathered:
     """Answers as they come, group by group."""
 
-    def __init__(self, examples: Examples, model: Tagger, sure: bool):
-        self.examples, self.model = examples, model
+    def __init__(self, examples: Examples, sure: bool):
+        self.examples = examples
         self.tags = np.zeros(len(examples.tags), np.int64)
         self.confidence = np.zeros(len(examples.tags), np.float32) if sure else None
         self.nats, self.counted = 0.0, 0
         self.labels: np.ndarray | None = None
 
-    def take(self, group: Scored, scores: Tensor) -> None:
-        lengths = self.examples.inputs.lengths[group.rows]
-        places = tokens_of(self.examples.inputs.offsets, group.rows)
-        packed = Ragged.from_lengths(np.arange(len(places)), lengths).pack(np.arange(len(lengths)))
-        order, counts = torch.from_numpy(packed.values), torch.from_numpy(packed.counts.astype(np.int64))
-        at = places[packed.values]
-        scores, true = scores[order], torch.from_numpy(self.examples.tags[at])
-        self.tags[at] = best(self.model, scores, counts).numpy()
+    def take(self, group: Scored, order: Order, judge: Judge) -> None:
+        best = judge.best(order.counts)
+        self.tags[order.at] = best.numpy()
         if self.confidence is not None:
-            chances = marginals(self.model, scores, counts).numpy()
-            self.confidence[at] = np.take_along_axis(chances, self.tags[at][:, None], 1)[:, 0]
-        self.nats += float(nats(self.model, scores, true, counts).sum())
-        self.counted += int((true != UNCOUNTED).sum())
+            self.confidence[order.at] = judge.marginals(order.counts).gather(1, best[:, None])[:, 0].numpy()
+        self.nats += float(judge.nats(order.tags, order.counts).sum())
+        self.counted += int((order.tags != UNCOUNTED).sum())
         if group.labels is not None:
             if self.labels is None:
                 self.labels = np.zeros((len(self.examples), group.labels.shape[1]), np.float32)
@@ -121,27 +145,3 @@ class _Gathered:
 
     def whole(self) -> Answers:
         return Answers(self.tags, self.confidence, self.nats, self.counted, self.labels)
-
-
-# -- one batch of packed scores [M, K], counts [T] ----------------------------------------------------------------
-
-
-def best(model: Tagger, scores: Tensor, counts: Tensor) -> Tensor:
-    """The best tags [M]."""
-    if model.crf is None:
-        return scores.argmax(1)
-    return model.crf.decode(scores if model.chained else torch.log_softmax(scores, 1), counts)
-
-
-def marginals(model: Tagger, scores: Tensor, counts: Tensor) -> Tensor:
-    """The probability of each tag at each token, [M, K]."""
-    if model.crf is None or not model.chained:
-        return torch.softmax(scores, 1)
-    return model.crf.marginals(scores, counts)
-
-
-def nats(model: Tagger, scores: Tensor, tags: Tensor, counts: Tensor) -> Tensor:
-    """Negative log-likelihoods that add up to the batch's: of sequences with a CRF, else of tokens that count."""
-    if model.crf is not None and model.chained:
-        return model.crf.loss(scores, tags, counts)
-    return functional.cross_entropy(scores, tags, ignore_index=UNCOUNTED, reduction="none")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
@@ -25,20 +24,18 @@ from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
 from gatework.tasks.tag.states import Language, Written
 
-MOST_WEIGHTS = 8_000_000  # of the windows' scores: buckets times tags
 PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
 
 class Sizes(NamedTuple):
-    """How many words, characters, values of each further column, tags, labels and windows' buckets there are."""
+    """How many words, characters, values of each further column, tags and labels there are."""
 
     words: int
     letters: int
     columns: tuple[int, ...]
     tags: int
     labels: int
-    buckets: int
 
 
 class Kept(TypedDict):
@@ -50,6 +47,7 @@ class Kept(TypedDict):
     style: list[Any]
     columns: list[str]
     lettered: bool
+    windows: int
     languages: list[dict[str, Any]]
 
 
@@ -70,6 +68,7 @@ class Codecs:
     labels: Labels | None = None
     columns: dict[str, Labels] = field(default_factory=dict)
     languages: list[Language] = field(default_factory=list)
+    known: int = 0  # features of windows that the linear model knows
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # of the vocabulary's words in training
 
     @property
@@ -165,14 +164,10 @@ class Codecs:
         return windows.features(sentences.tokens, sentences.lengths, further, self.lettered)
 
     @property
-    def buckets(self) -> int:
-        return 1 << min(18, int(math.log2(MOST_WEIGHTS / len(self.tags))))
-
-    @property
     def sizes(self) -> Sizes:
         columns = tuple(len(codec) + 1 for codec in self.columns.values())
         labels = 0 if self.labels is None else len(self.labels)
-        return Sizes(len(self.words), len(self.letters), columns, len(self.tags), labels, self.buckets)
+        return Sizes(len(self.words), len(self.letters), columns, len(self.tags), labels)
 
     @property
     def allowed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -188,7 +183,7 @@ class Codecs:
 
     def assets(self) -> dict[str, str]:
         """File name -> JSON."""
-        kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered}
+        kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered, "windows": self.known}
         kept["languages"] = [each.options.to_dict() for each in self.languages]
         codecs: dict[str, Any] = {
             "words": self.words,
@@ -212,6 +207,7 @@ class Codecs:
             raise FileFormatError(f"inputs.json: there is no scheme {kept['scheme']!r:.20}")
         layout = Layout(kept["form"], kept["scheme"], tuple(kept["features"]), style_of(kept["style"]))
         found = cls(options, layout, kept["lettered"])
+        found.known = kept["windows"]
         found.words, found.letters = _codec(assets, "words", Words), _codec(assets, "letters", Characters)
         found.tags = _codec(assets, "tags", Labels)
         found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None

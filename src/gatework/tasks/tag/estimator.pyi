@@ -75,10 +75,9 @@ class SequenceTagger(Estimator):
         embedding_size: int = 100,
         characters: int | None = None,
         windows: bool = True,
+        window_share: float | None = None,
         output: str = "auto",
         word_dropout: float = 0.5,
-        window_dropout: float = 0.5,
-        feature_dropout: float = 0.5,
         label_weight: float = 1.0,
         batch_tokens: int = 4000,
     ) -> None: ...

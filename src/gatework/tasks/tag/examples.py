@@ -106,7 +106,7 @@ class Batch(NamedTuple):
     """Stretches, packed: longest first, time-major (see `gatework.data.ragged.Packed`). u different words.
 
     words [M] numbers of the batch's different words; of these ids [u], whether training saw it `once` [u], letters
-    [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; windows [M, F]; counts [T];
+    [u, L], sizes [u], and pieces [P] with the start [u] of each word's; columns [M, C]; counts [T];
     rows [M] the stretch of each token; lengths [B]; tags [M]; labels [B]; places [M] the number of each token among
     the examples', `own` [M] whether the stretch answers for it; lines, what language models read.
     """
@@ -118,7 +118,6 @@ class Batch(NamedTuple):
     sizes: Tensor
     pieces: tuple[Tensor, Tensor] | None
     columns: Tensor
-    windows: Tensor | None
     counts: Tensor
     rows: Tensor
     lengths: Tensor
@@ -142,7 +141,6 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
     different, words = np.unique(examples.inputs.values[places], return_inverse=True)
     table = examples.words
     letters, sizes = padded(table.letters.take(different))
-    windows = None if examples.windows is None else torch.from_numpy(examples.windows[places])
     labels = None if examples.labels is None else torch.from_numpy(examples.labels[pieces.sentence[rows]])
     lines = None if examples.written is None else examples.written.lines(pieces.sentence[rows], spans)
     return Batch(
@@ -153,7 +151,6 @@ def make_batch(examples: Examples, pieces: Stretches, rows: np.ndarray) -> Batch
         sizes=torch.from_numpy(sizes),
         pieces=_pieces(table, different),
         columns=torch.from_numpy(examples.columns[places]),
-        windows=windows,
         counts=torch.from_numpy(counts.astype(np.int64)),
         rows=torch.from_numpy(owner),
         lengths=torch.from_numpy(lengths[order]),

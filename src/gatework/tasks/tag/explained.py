@@ -134,7 +134,7 @@ class Token(Subject):
 
     def network(self, entries: Tensor) -> Tensor:
         outputs, _ = self.model.encoder(entries.transpose(0, 1))
-        return self.model.output(outputs[self.number]).double()
+        return (1 - float(self.model.share)) * self.model.output(outputs[self.number]).double()
 
     def _absent(self) -> Tensor:
         """An unknown word without letters: its columns are the mean of those that are known."""
@@ -151,20 +151,17 @@ class Token(Subject):
     # -- the windows ------------------------------------------------------------------------------------------
 
     def _attribute_windows(self) -> None:
-        """The weights of each feature of the token, shared equally among the places that it is made of; what lies
-        outside of the sentence, and the bias, are owed to no step."""
+        """The weights of each feature of the token, as they count in the whole, shared equally among the places that it
+        is made of; what lies outside of the sentence is owed to no step."""
         count, tags = len(self.steps), len(self.names)
         self._weights, self._touch = np.zeros((0, tags)), np.zeros((0, count))
-        self._bias = np.zeros(tags)
         if self.model.windows is not None and self.examples.windows is not None:
-            features = torch.from_numpy(self.examples.windows[self.place])
-            with torch.no_grad():
-                self._weights = self.model.windows.each(features).double().numpy()
-            self._bias = self.model.windows.bias.detach().double().numpy()
+            each = self.model.windows.each(self.examples.windows[self.place])
+            self._weights = float(self.model.share) * each.double().numpy()
             self._touch = self._touched()
             self.exact["windows"] = np.zeros(count)
         self._shares = self._touch.T @ self._weights
-        self._rest = self._bias + self._weights.sum(0) - self._shares.sum(0)
+        self._rest = self._weights.sum(0) - self._shares.sum(0)
 
     def _touched(self) -> np.ndarray:
         """[F, T]: the share of each feature that each step has."""
@@ -178,12 +175,12 @@ class Token(Subject):
 
     @torch.no_grad()
     def whole(self) -> np.ndarray:
-        return self.network(self.entry[None])[0].numpy() + self._bias + self._weights.sum(0)
+        return self.network(self.entry[None])[0].numpy() + self._weights.sum(0)
 
     def without(self, windows: list[tuple[int, int]]) -> np.ndarray:
         """Features that are made of a step that is taken away are taken away too."""
         kept = np.stack([self._touch[:, start:stop].sum(1) == 0 for start, stop in windows])
-        return self.replaced(windows) + self._bias + kept @ self._weights
+        return self.replaced(windows) + kept @ self._weights
 
     # -- what people read -------------------------------------------------------------------------------------
 

@@ -115,7 +115,17 @@ class TagOptions(RecurrentOptions):
         None, "units that read a word's characters; 0: none; none: 60, and 0 for single letters", panel="model", low=0
     )
     windows: bool = option(
-        True, "words, affixes and shapes around a token score its tags too, beside the network", panel="model"
+        True,
+        "a linear model on words, affixes and shapes around a token decides beside the network",
+        panel="model",
+    )
+    window_share: float | None = option(
+        None,
+        "the linear model's share when its scores and the network's are averaged; none: chosen on the validation part "
+        "(with refit: 0.5)",
+        panel="model",
+        low=0,
+        high=1,
     )
     hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1)
     output: str = option(
@@ -134,20 +144,10 @@ class TagOptions(RecurrentOptions):
     word_dropout: float = option(
         0.5, "share at which words seen once are unknown in training", panel="regularisation", low=0, high=0.99
     )
-    window_dropout: float = option(
-        0.5,
-        "share of sentences that training scores by the network alone, so that it learns without windows",
-        panel="regularisation",
-        low=0,
-        high=1,
-    )
-    feature_dropout: float = option(
-        0.5, "share of a window's features that training leaves out", panel="regularisation", low=0, high=0.99
-    )
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 3,000 steps, from 3 to 30", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,000 steps, from 6 to 30", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_tokens: int = option(

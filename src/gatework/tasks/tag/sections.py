@@ -132,7 +132,7 @@ def _sentence(examples: Examples, told: Told, start: int, stop: int) -> dict[str
 def transitions(model: Tagger, names: Sequence[str], answers: np.ndarray) -> dict[str, Any]:
     """Learned scores of moves: rows from the start and each tag, columns to each tag and the end; None where a move is
     not allowed. Of many tags, those that the answers hold most of."""
-    crf, count = model.crf, len(names)
+    crf, count = model.moves(), len(names)
     assert crf is not None
     scores = np.full((count + 1, count + 1), np.nan)
     scores[0, :-1] = np.where(crf.may_start.numpy(), crf.start.detach().numpy(), np.nan)

@@ -18,20 +18,24 @@ from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
-from gatework.tasks.tag.answers import Answers, answered, nats
+from gatework.tasks.tag.answers import Answers, answered, best_share
+from gatework.tasks.tag.baselines import LINEAR as linear_models
 from gatework.tasks.tag.baselines import baselines
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
+from gatework.tasks.tag.linear import Allowed, Linear
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
 from gatework.tasks.tag.page import TagPages
 from gatework.tasks.tag.sections import sections
 from gatework.tasks.tag.sentences import Sentences
+from gatework.training.learner import NETWORK_LOSS
 from gatework.training.options import Options
 
-STEPS, FEWEST, MOST = 3_000, 3, 30  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 3_000, 6, 30  # steps of a training, as epochs between these
 FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
 MANY = 500_000  # tokens of which less dropout is needed
+LINEAR = {"crf": "linear CRF on windows", "softmax": "linear model on windows"}  # which is part of the model
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
 
@@ -52,6 +56,7 @@ class Tag(TagPages):
         super().__init__(options)
         self.found: list[Finding] = []
         self._begins = False  # whether `build` is for a training, not for saved weights
+        self._linear: Linear | None = None  # fitted; a restored model brings its own weights
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -68,6 +73,7 @@ class Tag(TagPages):
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
+        self._fit_linear(examples)
         self._choose_metric()
         self.found = [*(Finding("note", note) for note in read.notes), *found]
         self.found += [each for name, part in others.items() for each in self._never_learned(part, name)]
@@ -75,6 +81,15 @@ class Tag(TagPages):
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
         self._begins = True
         return Parts(examples, encoded["valid"], encoded.get("test"))
+
+    def _fit_linear(self, examples: Examples) -> None:
+        """The linear model on windows: by whole sentences where the network is, else by tokens."""
+        self._linear = None
+        if examples.windows is not None:
+            fit = linear_models[LINEAR[self.options.output]]
+            classes, offsets = len(self.codecs.tags), examples.inputs.offsets
+            self._linear = fit(examples.windows, examples.tags, offsets, classes, self._allowed, self.options.seed)
+            self.codecs.known = len(self._linear.keys)
 
     def _parts(
         self, read: Sentences, valid: Source | None, test: Source | None, of_file: bool
@@ -191,10 +206,21 @@ class Tag(TagPages):
     def build(self) -> Tagger:
         plain = self.codecs.scheme == "plain" and self.options.output == "softmax"
         allowed = None if plain else self.codecs.allowed
-        model = Tagger(self.options, self.codecs.sizes, allowed, self.codecs.languages)
+        model = Tagger(self.options, self.codecs.sizes, allowed, self._windows_model(), self.codecs.languages)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
+
+    def _windows_model(self) -> Linear | None:
+        """The linear model that was fitted, or one that takes saved weights."""
+        if self._linear is not None or not self.options.windows:
+            return self._linear
+        return Linear(self.codecs.known, len(self.codecs.tags), self._allowed)
+
+    @property
+    def _allowed(self) -> Allowed | None:
+        """Which tags may begin, follow each other and end; None: any."""
+        return None if self.codecs.scheme == "plain" else self.codecs.allowed
 
     def _use_vectors(self, model: Tagger) -> None:
         """Known words start from the file's vectors."""
@@ -215,13 +241,18 @@ class Tag(TagPages):
     def loss(self, model: Tagger, batch: Batch, carry: dict[str, Tensor]) -> Step:
         scores = model(batch)
         counted = max(int((batch.tags >= 0).sum()), 1)
-        loss = nats(model, scores.tags, batch.tags, batch.counts).sum() / counted
+        loss = model.judge("network", scores.tags, None).nats(batch.tags, batch.counts).sum() / counted
         if scores.labels is not None and batch.labels is not None and bool((batch.labels >= 0).any()):
             wrong = functional.cross_entropy(scores.labels, batch.labels, ignore_index=-1)
             loss = loss + self.options.label_weight * wrong
         return Step(loss, counted)
 
     # -- results --------------------------------------------------------------------------------------------
+
+    def settle(self, model: Tagger, examples: Examples) -> None:
+        """The windows' share, unless it was given."""
+        if model.windows is not None and self.options.window_share is None:
+            model.share.fill_(best_share(model, examples, self.options.max_length))
 
     def answered(self, model: Tagger, examples: Examples, *roles: str, sure: bool = False) -> dict[str, Answers]:
         """What the model says, or each of these parts of it alone."""
@@ -243,6 +274,13 @@ class Tag(TagPages):
         training never saw; label_accuracy and both_right where sentences have labels."""
         return self._measured(examples, self.answered(model, examples)["model"])
 
+    def watched(self, model: Tagger, examples: Examples) -> dict[str, float]:
+        """`network_loss` is what training makes small, of the network alone."""
+        answers = self.answered(model, examples, "model", "network")
+        network = answers["network"]
+        found = self._measured(examples, answers["model"])
+        return found if model.windows is None else found | {NETWORK_LOSS: network.nats / max(network.counted, 1)}
+
     def _measured(self, examples: Examples, answers: Answers) -> dict[str, float]:
         true, said, lengths, rest = self.compared(examples, answers)
         return {"loss": answers.nats / max(answers.counted, 1)} | measures.measures(true, said, lengths, **rest)
@@ -253,8 +291,16 @@ class Tag(TagPages):
         for role, answers in self.answered(model, examples, *ROLES).items():
             true, said, lengths, rest = self.compared(examples, answers)
             counted = measures.sums(true, said, lengths, **rest)
-            found.append(Contender(ROLES[role], self._measured(examples, answers), role=role, sums=counted))
+            note = self._settled_note(model) if role == "model" else ""
+            found.append(Contender(ROLES[role], self._measured(examples, answers), note, role=role, sums=counted))
         return found if model.windows is not None else found[:1]
+
+    def _settled_note(self, model: Tagger) -> str:
+        """What validation sentences decided, for the tables of results."""
+        if model.windows is None:
+            return ""
+        chosen = " (chosen)" if self.options.window_share is None and not self.options.refit else ""
+        return f"{float(model.share):.0%} windows, {1 - float(model.share):.0%} network{chosen}"
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
@@ -262,10 +308,10 @@ class Tag(TagPages):
     def baselines(self, parts: Parts) -> list[Contender]:
         """Each word's most frequent tag, a linear model on windows, a linear CRF on them."""
         train, last = parts.train, parts.last[1]
-        allowed = None if self.codecs.scheme == "plain" else self.codecs.allowed
         given = ((train, self._windows(train)), (last, self._windows(last)))
+        fitted = {} if self._linear is None else {LINEAR[self.options.output]: self._linear}
         found = []
-        for each in baselines(*given, classes=len(self.codecs.tags), allowed=allowed, seed=self.options.seed):
+        for each in baselines(*given, len(self.codecs.tags), self._allowed, self.options.seed, fitted):
             true, said, lengths, rest = self.compared(last, each.answers)
             values = measures.measures(true, said, lengths, **rest)
             found.append(Contender(each.name, values, each.note, sums=measures.sums(true, said, lengths, **rest)))

@@ -13,12 +13,11 @@ from functools import reduce
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from gatework.data.ngrams import PRIME, mixed, word_keys
-from gatework.errors import OptionError
 
 BITS = 31  # of a feature
 BLOCK = 8192  # tokens
@@ -153,53 +152,25 @@ def _feature(keys: np.ndarray) -> np.ndarray:
     return ((keys * PRIME) >> np.uint64(64 - BITS)).astype(np.int32)
 
 
-class Windows(nn.Module):
-    """A linear model on features: scores (M, K) of features (M, F).
-
-        windows = Windows(buckets=2**18, tags=17)
-        scores = windows(torch.from_numpy(features(tokens, lengths)))
-
-    `buckets` is a power of two; features of one bucket share their weights, which start at 0. In training a share
-    `dropout` of a token's features is left out, so that rare ones that tell all do not silence the others.
-    """
-
-    def __init__(self, buckets: int, tags: int, dropout: float = 0.0):
-        super().__init__()
-        if buckets < 1 or buckets & (buckets - 1):
-            raise OptionError(f"buckets is {buckets}, not a power of two; take 2^16 = {2**16} or 2^18 = {2**18}")
-        self.weight = nn.Parameter(torch.zeros(buckets, tags))
-        self.bias = nn.Parameter(torch.zeros(tags))
-        self.dropout = dropout
-
-    def each(self, features: Tensor) -> Tensor:
-        """The weights (F, K) of the features (F,) of one token: with the bias, they add up to its scores."""
-        return self.weight[(features & (len(self.weight) - 1)).long()]
-
-    def forward(self, features: Tensor) -> Tensor:
-        kept = functional.dropout(torch.ones(features.shape), self.dropout, self.training) if self.dropout else None
-        return sums(self.weight, features & (len(self.weight) - 1), kept) + self.bias
-
-
-def sums(weight: Tensor, rows: Tensor, factors: Tensor | None = None) -> Tensor:
-    """(M, K): of weights (D, K) the rows (M, F), each times its factor (M, F), added up."""
-    return _Sums.apply(weight, rows, factors)
+def sums(weight: Tensor, rows: Tensor) -> Tensor:
+    """(M, K): of weights (D, K) the rows (M, F) added up."""
+    return _Sums.apply(weight, rows)
 
 
 class _Sums(torch.autograd.Function):
     """The gradient of `embedding_bag` takes ten times as long as this product of a sparse matrix."""
 
     @staticmethod
-    def forward(ctx, weight: Tensor, rows: Tensor, factors: Tensor | None) -> Tensor:
-        ctx.rows, ctx.factors, ctx.size = rows, factors, len(weight)
-        return functional.embedding_bag(rows, weight, mode="sum", per_sample_weights=factors)
+    def forward(ctx, weight: Tensor, rows: Tensor) -> Tensor:
+        ctx.rows, ctx.size = rows, len(weight)
+        return functional.embedding_bag(rows, weight, mode="sum")
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         from scipy import sparse
 
         rows, values = ctx.rows.numpy(), gradient.numpy()
-        factors = np.ones(rows.size, values.dtype) if ctx.factors is None else ctx.factors.numpy().ravel()
         ends = np.arange(len(rows) + 1) * rows.shape[1]
-        chosen = sparse.csr_matrix((factors, rows.ravel(), ends), (len(rows), ctx.size))
-        return torch.from_numpy(chosen.T @ values), None, None
+        chosen = sparse.csr_matrix((np.ones(rows.size, values.dtype), rows.ravel(), ends), (len(rows), ctx.size))
+        return torch.from_numpy(chosen.T @ values), None
