@@ -43,6 +43,7 @@ class Linear(nn.Module):
         self.register_buffer("keys", torch.zeros(size, dtype=torch.int32))
         self.register_buffer("weight", torch.zeros(size + 1, tags))
         self.crf = Crf(tags, allowed).requires_grad_(False)
+        self.spans = allowed is not None  # tags are parts of spans, which must be whole
         self.note = note
         self._table: np.ndarray | None = None  # int32 [2^BITS], made of `keys` when it is needed
 
@@ -67,12 +68,14 @@ class Linear(nn.Module):
         return sums(self.weight, self.rows(features))
 
     def predict(self, features: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """The best allowed tags int64 [N] of sentences."""
+        """int64 [N]: of spans the best allowed path; else each token's most probable tag, which is what accuracy counts
+        (of weak evidence the best path is one tag throughout)."""
         sentences = Ragged(np.arange(len(features)), offsets)
         found = np.zeros(len(features), np.int64)
         for rows in _batches(sentences.lengths, seed=0, epoch=0):
             places, counts, _ = sentences.pack(rows)
-            best = self.crf.decode(self.scores(features[places]), torch.from_numpy(counts.astype(np.int64)))
+            scores, steps = self.scores(features[places]), torch.from_numpy(counts.astype(np.int64))
+            best = self.crf.decode(scores, steps) if self.spans else self.crf.marginals(scores, steps).argmax(1)
             found[places] = best.numpy()
         return found
 
