@@ -401,6 +401,18 @@ def test_tags_that_break_what_is_allowed_are_refused() -> None:
             crf.loss(scores, torch.tensor(wrong), counts)
 
 
+def test_tags_that_no_path_has_beside_unknown_ones_do_not_count() -> None:
+    """As where the middle of a span has a tag that was never learned."""
+    follow = np.array([[True, True, False], [False, False, True], [True, True, False]])  # O, B, E
+    crf = Crf(3, (np.array([True, True, False]), follow, np.array([True, False, True])))
+    scores = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    counts = torch.tensor([2, 2, 2])
+    loss = crf.loss(scores, torch.tensor([1, 1, -1, 2, 2, 0]), counts)  # B ? E and B E O
+    assert loss[0] == 0 and loss[1] > 0
+    loss.sum().backward()
+    assert scores.grad is not None and not scores.grad[::2].any() and scores.grad[1::2].any()
+
+
 def test_a_sequence_without_an_allowed_path_is_refused() -> None:
     crf = Crf(2, (np.array([True, False]), np.ones((2, 2), bool), np.array([False, True])))
     scores, counts = torch.zeros(3, 2), torch.tensor([2, 1])

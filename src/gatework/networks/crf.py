@@ -92,7 +92,8 @@ class Crf(nn.Module):
 
         Args:
             scores: emissions (N, K), packed.
-            tags: int64 (N,), packed; -1 where the tag is not known: all tags are summed there.
+            tags: int64 (N,), packed; -1 where the tag is not known: all tags are summed there. Where no allowed path
+                has the known tags of a sequence beside unknown ones, none of its tags counts: its loss is 0.
             counts: int64 (T,).
 
         Raises: ShapeError; DataError where the tags of a sequence break what is allowed.
@@ -103,13 +104,17 @@ class Crf(nn.Module):
                 f"tags {tuple(tags.shape)} from {int(tags.min())} to {int(tags.max())} do not fit scores "
                 f"{tuple(scores.shape)}: give each row a tag from 0 to {scores.shape[1] - 1}, or -1"
             )
-        if bool((tags < 0).any()):
+        unknown = tags < 0
+        if bool(unknown.any()):
             wrong = (tags >= 0)[:, None] & (tags[:, None] != torch.arange(scores.shape[1]))
             true = log_partition(emissions.masked_fill(wrong, -torch.inf), chain, rows)
         else:
             true = path_score(emissions, tags, chain, rows)
+        total = log_partition(emissions, chain, rows)
+        lost = (rows.sums(unknown.double()) > 0) & ~(true > NEVER / 2)
+        true = torch.where(lost, total, true)
         _refuse_impossible(true, rows, tags)
-        return (log_partition(emissions, chain, rows) - true).to(scores.dtype)
+        return (total - true).to(scores.dtype)
 
     @torch.no_grad()
     def decode(self, scores: Tensor, counts: Tensor) -> Tensor:
