@@ -107,6 +107,21 @@ def test_a_file_to_predict_may_lack_the_tags(tmp_path) -> None:
     assert read(tmp_path, "Go\nAway\n", tagged=False).tags is None
 
 
+def test_a_file_to_predict_may_have_a_header_without_the_tags(tmp_path) -> None:
+    train = read(tmp_path, "word lemma ner\nAda ada B\nslept sleep O\nGo go O\n", column="ner")
+    found = read(tmp_path, "word lemma\nAda ada\n", tagged=False, like=train, column="ner")
+    assert found.tokens == ["Ada"] and found.features == {"lemma": ["ada"]} and found.tags is None
+
+
+def test_raw_text_with_lines_of_as_many_words_is_no_columns(tmp_path) -> None:
+    train = read(tmp_path, "Ada B-PER\nslept O\n")
+    for text in ("I live in {}.\n", "{}\n"):
+        lines = "".join(text.format(city) for city in ("Rome", "Bonn", "Oslo", "Bern", "Riga"))
+        assert read(tmp_path, lines, "a.txt", tagged=False, like=train).form == "text"
+    for text in ("a X\nb X\nc Y\nd X\ne X\n", "a\nb\n\nc\nd\ne\n", "a\tv\nb\tw\nc\tx\nd\ty\ne\tz\n"):
+        assert read(tmp_path, text, "a.txt", tagged=False, like=train).form == "conll"
+
+
 def test_another_file_has_the_scheme_of_the_training_where_it_fits(tmp_path) -> None:
     iob1 = read(tmp_path, "a I-x\nb O\nc I-x\nd B-x\n")
     assert iob1.scheme == "IOB1"
@@ -176,6 +191,8 @@ def test_lines_of_json(tmp_path) -> None:
         ([{"tokens": ["a"]}], "has no tags"),
         ([{"sentence": "a"}], "neither tokens nor a text"),
         ([{"tokens": [], "tags": []}], "no token"),
+        ([{"tokens": ["a", "\ud83d"], "tags": ["O", "O"]}], "line 1, token 2: holds half a character"),
+        ([{"tokens": ["a", "b"], "tags": ["O", ""]}], "line 1, token 2: the tag '' is empty"),
     ],
 )
 def test_objects_that_are_refused(tmp_path, objects: list[dict], told: str) -> None:

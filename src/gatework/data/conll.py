@@ -38,13 +38,19 @@ class Columns:
     def where(self, token: int) -> str:
         return f"{self.source}, line {int(self.lines[token])}"
 
-    def place(self, name: str, role: str) -> int:
-        """Where the column of that name, or of that number from 1, stands; `role` is the option that names it."""
+    def find(self, name: str) -> int | None:
+        """Where the column of that name, or of that number from 1, stands; None: there is none."""
         lower = [known.lower() for known in self.names]
         if name.lower() in lower:
             return lower.index(name.lower())
         if re.fullmatch(r"-?\d+", name) and 1 <= abs(int(name)) <= len(self.names):
             return int(name) - 1 if int(name) > 0 else len(self.names) + int(name)
+        return None
+
+    def place(self, name: str, role: str) -> int:
+        """The same; `role` is the option that names it."""
+        if (found := self.find(name)) is not None:
+            return found
         there = f"{self.source} has no column {name!r}: it has {listed(self.names)}"
         raise DataError(f"{there}{did_you_mean(name, self.names)}; give a name or a number: {setting(role, '2')}")
 

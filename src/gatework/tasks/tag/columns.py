@@ -9,9 +9,8 @@ from gatework.data.suggest import setting
 from gatework.data.table import listed
 from gatework.errors import DataError
 from gatework.tasks.tag.layout import Layout, Reading, asked
+from gatework.tasks.tag.records import UNSPECIFIED
 from gatework.tasks.tag.sentences import Sentences
-
-UNSPECIFIED = "_"  # CoNLL-U's sign for a value that is not there
 
 
 def of_columns(text: str, source: str, form: str, options: Reading, tagged: bool, layout: Layout | None) -> Sentences:
@@ -24,7 +23,8 @@ def of_columns(text: str, source: str, form: str, options: Reading, tagged: bool
         if not further:
             notes.append(f"no further column is read; to read one beside the words: {setting('features', ('xpos',))}")
     else:
-        read = conll.read_columns(text, source, (options.column, options.token_column, *asked(options)))
+        beside = asked(options) if layout is None else layout.features
+        read = conll.read_columns(text, source, (options.column, options.token_column, *beside))
         token = _token_place(read, options)
         tag = _tag_place(read, options, token, tagged, layout)
         further, notes = _further(read, token, tag, options, layout)
@@ -73,7 +73,7 @@ def _tag_place(read: conll.Columns, options: Reading, token: int, tagged: bool, 
     if not tagged and (last == token or without):
         return None
     if options.column is not None:
-        if not tagged and options.column.isdigit() and int(options.column) > width:
+        if not tagged and read.find(options.column) is None:
             return None
         place = read.place(options.column, "column")
     else:

@@ -53,7 +53,21 @@ def read(source: Source, options: Reading, *, tagged: bool = True, like: Sentenc
         found = _of_file(Path(source), options, tagged, layout)
     else:
         found = _of_memory(source, options, tagged, layout)
+    _must_be_whole(found)
     return _with_scheme(found, options, layout)
+
+
+def _must_be_whole(read: Sentences) -> None:
+    """Refuses half a character, which lines of JSON can hold and no file of text."""
+    first = read.offsets[:-1].tolist()
+    columns = [(values, range(len(values))) for values in (read.tokens, read.tags or [], *read.features.values())]
+    for values, places in [*columns, (read.labels or [], first)]:
+        try:
+            "".join(value for value in values if value).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            place = next(k for k, value in zip(places, values, strict=True) if value and half in value)
+            raise DataError(f"{read.where(place)}: holds half a character ({half!r}); write it anew") from None
 
 
 # -- files --------------------------------------------------------------------------------------------------
@@ -68,13 +82,13 @@ def _of_file(path: Path, options: Reading, tagged: bool, layout: Layout | None) 
         return of_fasta(path, options, tagged)
     text = read_text(path, options.encoding).removeprefix("\ufeff")
     form = options.format or SUFFIXES.get(_suffix(path)) or _form(text, _suffix(path), tagged)
-    if options.tags or options.mask:
+    if layout is None and (options.tags or options.mask):
         name = "tags" if options.tags else "mask"
         raise OptionError(f"{name} names a FASTA file, but {path} is read as {form}; leave it out, or name a .fasta")
     if form == "jsonl":
         records, lines = read_objects(text, str(path))
         return _of_records(records, str(path), lambda row: f"line {lines[row]}", options, tagged, layout)
-    if options.label is not None:
+    if layout is None and options.label is not None:
         raise OptionError(f"label names a field of lines of JSON, but {path} is read as {form}; leave label out")
     if form == "lines":
         return _of_lines(text.split("\n"), str(path), tagged, layout)
@@ -96,11 +110,17 @@ def _form(text: str, suffix: str, tagged: bool) -> str:
 
 
 def _looks_columnar(text: str) -> bool:
-    """Whether lines are tokens with columns, not texts: all of as many columns, in more than one sentence or many."""
-    lines = [line.rstrip("\r") for line in text[:20_000].split("\n")[:200]]
-    widths = {len(line.split()) for line in lines if line.strip() and not line.startswith(("#", conll.DOCUMENT))}
-    full = sum(bool(line.strip()) for line in lines)
-    return len(widths) == 1 and max(widths) <= 20 and full >= 5 and full > 2 * sum(not line.strip() for line in lines)
+    """Whether lines are tokens with columns, not texts: all of as many columns, most lines one right after another, and
+    tabs between the columns, a last one of few values, or, of single tokens, blank lines between sentences."""
+    lines = text[:20_000].rstrip().replace("\r", "").split("\n")[:200]
+    full = [line for line in lines if line.strip() and not line.startswith(("#", conll.DOCUMENT))]
+    widths = {len(line.split()) for line in full}
+    blank = sum(not line.strip() for line in lines)
+    if len(widths) != 1 or max(widths) > 20 or len(full) < 5 or len(full) <= 2 * blank:
+        return False
+    if max(widths) == 1:
+        return blank > 0
+    return all("\t" in line for line in full) or len({line.split()[-1] for line in full}) <= len(full) / 2
 
 
 def _of_lines(lines: Sequence[str], source: str, tagged: bool, layout: Layout | None) -> Sentences:

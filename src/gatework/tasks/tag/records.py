@@ -23,6 +23,7 @@ BEGINS, STOPS, CALLED = (
     ("end", "end_offset", "stop"),
     ("label", "tag", "type", "entity"),
 )
+UNSPECIFIED = "_"  # CoNLL-U's sign for a value that is not there
 Record = Mapping[str, Any]
 
 
@@ -143,8 +144,10 @@ def _add_tokens(read: Read, record: Record, fields: Fields, row: int, where: str
             if len(values) != len(tokens):
                 what = f"{len(tokens)} {fields.tokens}, but {len(values)} {name}"
                 raise DataError(f"{where}: {what}; give each token one, in the same order")
-            column = read.tags if name == fields.tags else read.features[name]
-            column += [None if value is None else str(value) for value in values]
+            if name == fields.tags:
+                read.tags += [_tag(value, i, where) for i, value in enumerate(values, 1)]
+            else:
+                read.features[name] += [UNSPECIFIED if value is None else str(value) for value in values]
     read.tokens += tokens
     read.lengths.append(len(tokens))
     read.rows.append(row)
@@ -166,6 +169,12 @@ def _token(token: object, number: int, where: str) -> str:
     if not text.strip() or "\n" in text:
         raise DataError(f"{where}, token {number}: {text!r} is no token; correct it, or delete it and its tag")
     return text
+
+
+def _tag(tag: object, number: int, where: str) -> str | None:
+    if tag is not None and not str(tag).strip():
+        raise DataError(f"{where}, token {number}: the tag {tag!r} is empty; write one, O, or null: it does not count")
+    return None if tag is None else str(tag)
 
 
 def _label(record: Record, name: str) -> str | None:

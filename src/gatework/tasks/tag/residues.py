@@ -18,14 +18,14 @@ from gatework.tasks.tag.sentences import Sentences
 
 def of_fasta(path: Path, options: Reading, tagged: bool) -> Sentences:
     """Letters of records as tokens, and those of the records of the same names in `tags` as tags."""
-    if options.label is not None:
+    if options.label is not None and tagged:
         raise OptionError("label names a field of lines of JSON; a FASTA file's letters have tags alone: leave it out")
     records = fasta.cleaned(fasta.read_fasta(path, options.encoding))
     if options.tags is None and tagged:
         raise DataError(f"{path} has no tags; name the FASTA file that has them: {setting('tags', 'FILE')}")
     tags, parts, notes = None, None, ()
     if options.tags is not None and tagged:
-        others = _matched(records, fasta.read_fasta(options.tags, options.encoding))
+        others = _matched(records, fasta.read_fasta(options.tags, options.encoding), "tags")
         tags = _masked(records, "".join(others.letters), options)
         parts = _parts(others) or _parts(records)
         notes = (_told_parts(parts),) if parts else ()
@@ -68,8 +68,9 @@ def _sentences(records: fasta.Records) -> Sentences:
     )
 
 
-def _matched(records: fasta.Records, others: fasta.Records) -> fasta.Records:
-    """The records of another file in the order of the first: the same names, as many letters each."""
+def _matched(records: fasta.Records, others: fasta.Records, role: str) -> fasta.Records:
+    """The records of another file in the order of the first: the same names, as many letters each; `role` is the option
+    that names the file."""
     number = {name: row for row, name in enumerate(others.names)}
     lacking = [row for row, name in enumerate(records.names) if name not in number]
     extra = sorted(set(number) - set(records.names), key=lambda name: number[name])
@@ -78,7 +79,8 @@ def _matched(records: fasta.Records, others: fasta.Records) -> fasta.Records:
         told += [f"{others.where(number[name])}: {records.source} has no record of this name" for name in extra[:3]]
         more = len(lacking) + len(extra) - len(told)
         told += [f"... and {more:,} more"] if more else []
-        raise DataError("\n".join(told) + "\ngive both files the same records, by name")
+        named = setting(role, "FILE")
+        raise DataError("\n".join(told) + f"\ngive both files the same records, by name; to name another file: {named}")
     rows = [number[name] for name in records.names]
     pairs = enumerate(zip(records.letters, rows, strict=True))
     bad = [(row, other) for row, (letters, other) in pairs if len(letters) != len(others.letters[other])]
@@ -100,7 +102,7 @@ def _masked(records: fasta.Records, tags: str, options: Reading) -> list[str | N
     """Tags, None where the mask has a 0."""
     if options.mask is None:
         return list(tags)
-    mask = _matched(records, fasta.read_fasta(options.mask, options.encoding))
+    mask = _matched(records, fasta.read_fasta(options.mask, options.encoding), "mask")
     letters = "".join(mask.letters)
     if odd := set(letters) - {"0", "1"}:
         row = next(row for row, each in enumerate(mask.letters) if not odd.isdisjoint(each))

@@ -75,6 +75,9 @@ def _object(
 def _conll(read: Sentences, tags: Sequence[str], labels: Sequence[str] | None) -> str:
     """Token, further columns and tag between tabs; the label, where there is one, in a comment before the sentence."""
     columns = [read.tokens, *read.features.values(), tags]
+    split = next((cell for column in columns for cell in column if "\t" in cell), None)
+    if split is not None:
+        raise DataError(f"{split!r:.60} holds a tab, which parts columns; take --format jsonl or spans")
     lines = ["\t".join(cells) + "\n" for cells in zip(*columns, strict=True)]
     ends = read.offsets.tolist()
     heads = [""] * len(read) if labels is None else [f"# label = {label}\n" for label in labels]
