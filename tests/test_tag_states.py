@@ -354,4 +354,7 @@ def test_without_language_models_nothing_is_read() -> None:
 def test_text_and_places_of_tokens() -> None:
     texts, spans = states._texts(sentences([["a", "bcd"], ["ef"]]), " ")
     assert list(texts) == ["a bcd", "ef"] and spans.tolist() == [[0, 1], [2, 5], [0, 2]]
+    cut = sentences([["a"], ["b", "c"]], texts=["a b c"] * 2, spans=[[0, 1], [2, 3], [4, 5]])
+    texts, spans_of_cut = states._texts(cut, " ")  # of a long text, each sentence is its own part alone
+    assert list(texts) == ["a", "b c"] and spans_of_cut.tolist() == [[0, 1], [0, 1], [2, 3]]
     assert isinstance(Written((), (Ragged.of([[1]]),), spans).take(np.array([0]), np.array([2])), Written)

@@ -131,8 +131,14 @@ class Lines(NamedTuple):
 
 
 def _texts(sentences: Sentences, joint: str) -> tuple[Sequence[str], np.ndarray]:
-    if sentences.texts is not None and sentences.spans is not None:
-        return sentences.texts, sentences.spans
+    if sentences.texts is not None and sentences.spans is not None:  # several sentences may be cut out of a long text
+        begin = sentences.spans[sentences.offsets[:-1], 0]
+        pieces = zip(
+            sentences.texts, begin.tolist(), sentences.spans[sentences.offsets[1:] - 1, 1].tolist(), strict=True
+        )
+        return [text[start:stop] for text, start, stop in pieces], sentences.spans - np.repeat(
+            begin, sentences.lengths
+        ).reshape(-1, 1)
     words = Ragged.from_lengths(np.array(sentences.tokens, dtype=object), sentences.lengths)
     lengths = np.array([len(token) for token in sentences.tokens], np.int64)
     ends = np.cumsum(lengths + len(joint)) - len(joint)
