@@ -12,10 +12,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import hostile
 from gatework import cli
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks import jobs
-from gatework.tasks.tag import Tag, TagOptions
+from gatework.tasks.tag import SequenceTagger, Tag, TagOptions
 from gatework.tasks.tag.answers import SHARES, Order, scored
 from gatework.tasks.tag.examples import Batches, make_batch, stretches, within
 from gatework.tasks.tag.model import Tagger
@@ -261,10 +262,67 @@ def test_tags_never_learned_count_as_errors(tmp_path: Path) -> None:
     test[0]["tags"][0] = "B-WHO"
     task = Tag(TagOptions.of(SMALL))
     jobs.train(task, travels(), test=test, out=tmp_path / "run", quiet=True)
-    assert any("B-WHO" in finding.message and "count as errors" in finding.message for finding in task.found)
-    row = jobs.load(tmp_path / "run").evaluate(test)
+    assert any("BIOES S-WHO" in finding.message and "count as errors" in finding.message for finding in task.found)
+    with pytest.warns(UserWarning, match="1 tokens have tags that training lacks"):
+        row = jobs.load(tmp_path / "run").evaluate(test)
     assert row["recall"] < 1
     assert np.isfinite(row["loss"])
+
+
+def test_other_data_may_have_longer_spans_another_scheme_or_no_labels(run: jobs.Trained, tmp_path: Path) -> None:
+    longer = [{"tokens": ["Ada", "saw", "Rio", "de", "Ada"], "tags": ["B-PER", "O", "B-LOC", "I-LOC", "I-LOC"]}]
+    short = [row for row in travels(60) if len(row["tokens"]) == 6]
+    task = Tag(TagOptions.of({**SMALL, "epochs": 1}))
+    jobs.train(task, short, test=longer, out=tmp_path / "short", quiet=True)
+    with pytest.warns(UserWarning, match="BIOES I-LOC"):
+        assert np.isfinite(jobs.load(tmp_path / "short").evaluate(longer)["loss"])
+    file = tmp_path / "other.conll"
+    file.write_text(columns(travels(20)).replace("B-", "I-"), encoding="utf-8")
+    found = jobs.load(run.run.path)
+    assert found.evaluate(file)["f1"] > 0.9
+    assert len(found.predict(file)) == 20 and "label" in found.predict(file)[0]
+
+
+def test_sentences_of_one_token_where_all_that_was_learned_is_longer(tmp_path: Path) -> None:
+    found = trained(tmp_path, [{"tokens": ["new", "town"], "tags": ["B-LOC", "I-LOC"]}] * 20 + [
+        {"tokens": ["old", "man"], "tags": ["B-PER", "I-PER"]}] * 20, epochs=1)  # fmt: skip
+    assert len(found.predict([["new"]])[0]["tags"]) == 1
+
+
+def test_empty_sentences_keep_their_places(tmp_path: Path) -> None:
+    rows = travels(30)
+    model = SequenceTagger(**{**SMALL, "epochs": 1}).fit([row["tokens"] for row in rows], [row["tags"] for row in rows])
+    assert [len(tags) for tags in model.predict([["Ada"], [], ["Ada", "saw"]])] == [1, 0, 2]
+    assert model.predict([[]]) == [[]]
+
+
+def test_a_refit_learns_the_parts_that_headers_name(tmp_path: Path) -> None:
+    marks = ["SET=train"] * 8 + ["SET=train VALIDATION=True"] * 3 + ["SET=test"] * 2
+    for name, letters in (("chains", "ACAC"), ("tags", "HCHH")):
+        text = "".join(f">p{k} {mark}\n{letters}\n" for k, mark in enumerate(marks))
+        (tmp_path / f"{name}.fasta").write_text(text, encoding="utf-8")
+    files = {"tags": str(tmp_path / "tags.fasta")}
+    for how, count in (({}, 8), ({"refit": True, "keep": "last"}, 11)):
+        parts = Tag(TagOptions.of({**SMALL, **files, **how})).prepare(tmp_path / "chains.fasta")
+        assert parts.test is not None
+        assert (len(parts.train), len(parts.valid), len(parts.test)) == (count, 3, 2)
+    text = (tmp_path / "tags.fasta").read_text(encoding="utf-8")
+    (tmp_path / "tags.fasta").write_text(text.replace("SET=train", "SET=test"), encoding="utf-8")
+    with pytest.raises(DataError, match="no sequence to learn from"):
+        Tag(TagOptions.of({**SMALL, **files})).prepare(tmp_path / "chains.fasta")
+
+
+def test_so_many_tags_that_a_table_of_moves_has_no_room_are_refused(run: jobs.Trained, tmp_path: Path) -> None:
+    rows = [{"tokens": [str(k)] * 6, "tags": ["O", *[f"B-{k}"] * 5]} for k in range(5_001)]
+    with pytest.raises(DataError, match="5,002 different tags are too many"):
+        Tag(TagOptions.of(SMALL)).prepare(rows, valid=rows[:2], test=rows[:2])
+
+    def change(config: dict[str, Any], assets: dict[str, str], weights: dict[str, Any]) -> None:
+        kept = json.loads(assets["tags.json"])
+        assets["tags.json"] = json.dumps({**kept, "classes": [f"B-{k}" for k in range(200_000)]})
+
+    with pytest.raises(GateworkError, match="200,000 different tags"):
+        jobs.load(hostile.changed(hostile.copied(run.run.path, tmp_path / "run"), change))
 
 
 @pytest.mark.parametrize("options", [{"epochs": 4}, {"epochs": 4, "refit": True, "keep": "last"}])

@@ -11,10 +11,12 @@ import numpy as np
 import polars as pl
 
 from gatework.data.codecs import Characters, Labels, from_json
+from gatework.data.codecs.base import SPECIAL
 from gatework.data.codecs.words import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
+from gatework.data.suggest import setting
 from gatework.errors import DataError, FileFormatError
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.tag import schemes, tokens, windows
@@ -24,6 +26,7 @@ from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences
 from gatework.tasks.tag.states import Language, Written
 
+MOST_TAGS = 5_000  # whose moves from one to another are a table
 PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
@@ -86,9 +89,10 @@ class Codecs:
         forms = pl.Series(self._forms(sentences.tokens), dtype=pl.String)
         self.words.learn(forms)
         counts = dict(forms.value_counts(name="count").iter_rows())
-        self.counts = np.array([counts.get(word, 0) for word in self.words.vocabulary], np.int64)
+        known = self.words.vocabulary[len(SPECIAL) :]
+        self.counts = np.array([0] * len(SPECIAL) + [counts[word] for word in known], np.int64)
         self.letters = Characters().fit(dict.fromkeys(sentences.tokens))
-        self.tags = Labels().fit(self.learned_tags(sentences))
+        self.tags = _few(Labels().fit(_completed(self.learned_tags(sentences), self.scheme)))
         self.labels = None if sentences.labels is None else Labels().fit(sentences.labels)
         self.columns = {name: Labels().fit(values) for name, values in self._read(sentences).items()}
         self.languages = [Language.read(path) for path in self.options.language_model]
@@ -209,7 +213,7 @@ class Codecs:
         found = cls(options, layout, kept["lettered"])
         found.known = kept["windows"]
         found.words, found.letters = _codec(assets, "words", Words), _codec(assets, "letters", Characters)
-        found.tags = _codec(assets, "tags", Labels)
+        found.tags = _few(_codec(assets, "tags", Labels))
         found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None
         found.columns = {name: _codec(assets, f"column{i}", Labels) for i, name in enumerate(kept["columns"])}
         found.languages = [
@@ -220,6 +224,23 @@ class Codecs:
         if not found.tags.classes or len(found.counts) != len(found.words):
             raise FileFormatError("the assets of a tagger hold no tags, or not a count for each word")
         return found
+
+
+def _few(tags: Labels) -> Labels:
+    """Refuses so many tags that a table of their moves does not fit in memory."""
+    if len(tags) > MOST_TAGS:
+        raise DataError(
+            f"{len(tags):,} different tags are too many to learn which may follow which: {MOST_TAGS:,} are the most; "
+            f"is it the right column? Name it: {setting('column', '2')}"
+        )
+    return tags
+
+
+def _completed(tags: Sequence[str | None], scheme: str) -> list[str | None]:
+    """The tags that can be answered: with O where no other tag can stand alone, as for a sentence of one token."""
+    names = set(tags)
+    alone = scheme == "plain" or any(tag is not None and tag[:1] in ("O", "S") for tag in names)
+    return [*names] if alone else [*names, "O"]
 
 
 def style_of(kept: list[Any]) -> tokens.Style:

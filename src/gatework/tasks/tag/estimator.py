@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -57,13 +57,18 @@ class SequenceTagger(Estimator):
         return self._fitted().task.codecs  # type: ignore[attr-defined]
 
     def predict(self, X: Source) -> list[list[str]]:
-        """Tags of each of the n sentences, one for each token, in the scheme of training."""
+        """Tags of each of the n sentences, one for each token, in the scheme of training; [] of one without tokens."""
         if isinstance(X, list | tuple | np.ndarray) and len(X) and isinstance(X[0], str):
             raise DataError(
                 f"X holds texts such as {X[0]!r:.40}; predict reads lists of tokens: give "
                 "[text.split() for text in X], or call predict_spans(X)"
             )
-        return [row["tags"] for row in self._fitted().predict(X, format="jsonl")]
+        fitted, sentences = self._fitted(), cast("list[list[str]]", X) if are_tokens(X) else []
+        full = [tokens for tokens in sentences if len(tokens)]
+        if len(full) == len(sentences):
+            return [row["tags"] for row in fitted.predict(X, format="jsonl")]
+        rows = iter(fitted.predict(full, format="jsonl") if full else [])
+        return [next(rows)["tags"] if len(tokens) else [] for tokens in sentences]
 
     def predict_spans(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         """The spans in each of the n raw texts, in order: {"start", "end", "label", "text", "confidence"}, where start

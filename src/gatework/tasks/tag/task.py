@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -101,7 +102,7 @@ class Tag(TagPages):
         others = {name: reading.read(other, self.options, like=read) for name, other in given.items()}
         train = read
         if read.parts is not None and not given:
-            train, others = _as_named(read)
+            train, others = _as_named(read, self.options.refit)
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
@@ -127,7 +128,7 @@ class Tag(TagPages):
         """Values for the options that were left to be worked out."""
         lettered = all(len(token) == 1 for token in train.tokens)
         batches = max(len(train) // self.options.batch_size, len(train.tokens) // self.options.batch_tokens, 1)
-        settled: dict[str, Any] = {"scheme": train.scheme}
+        settled: dict[str, Any] = {}
         if self.options.characters is None:
             settled["characters"] = 0 if lettered else 60
         if self.options.dropout is None:
@@ -138,16 +139,17 @@ class Tag(TagPages):
             settled["epochs"] = min(max(-(-STEPS // batches), FEWEST), MOST)
         self.options = replace(self.options, **settled)
 
-    def _never_learned(self, part: Sentences, name: str) -> list[Finding]:
+    def _never_learned(self, part: Sentences, name: str = "") -> list[Finding]:
         """A warning of tags that training never saw: they count as errors."""
-        numbers = self.codecs.tags.encode(self.codecs.learned_tags(part))
-        unknown = [k for k, tag in enumerate(part.tags or []) if tag is not None and numbers[k] < 0]
+        tags = self.codecs.learned_tags(part)
+        unknown = [k for k, code in enumerate(self.codecs.tags.encode(tags)) if code < 0 and tags[k] is not None]
         if not unknown:
             return []
-        assert part.tags is not None
-        names = sorted({str(part.tags[k]) for k in unknown})
-        told = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-        text = f"{len(unknown):,} tokens of the {name} part have tags that training lacks ({told})"
+        names = sorted({str(tags[k]) for k in unknown})
+        told = f"{'' if self.codecs.scheme == 'plain' else 'in BIOES '}{', '.join(names[:5])}"
+        told += " ..." if len(names) > 5 else ""
+        of_part = f" of the {name} part" if name else ""
+        text = f"{len(unknown):,} tokens{of_part} have tags that training lacks ({told})"
         return [Finding("warning", f"{part.where(unknown[0])}: {text}; they count as errors", None)]
 
     def check(self, source: Source) -> list[Finding]:
@@ -173,6 +175,8 @@ class Tag(TagPages):
         """Tagged sentences of another source."""
         read = reading.read(source, self.options, like=self.codecs.layout)
         refuse(reading.check(read, learned=False))
+        for found in self._never_learned(read):
+            warnings.warn(found.message, stacklevel=2)
         return self.codecs.encode(read)
 
     def assets(self) -> dict[str, str]:
@@ -390,9 +394,15 @@ class Said(NamedTuple):
     sure: np.ndarray | None
 
 
-def _as_named(read: Sentences) -> tuple[Sentences, dict[str, Sentences]]:
-    """The parts that the data themselves name."""
+def _as_named(read: Sentences, refit: bool) -> tuple[Sentences, dict[str, Sentences]]:
+    """The parts that the data themselves name; with `refit`, those held out for choosing are learned too."""
     assert read.parts is not None
     named = np.array(read.parts)
     parts = {name: read.take(np.flatnonzero(named == name)) for name in ("train", "valid", "test") if name in named}
+    if "train" not in parts:
+        raise DataError(
+            f"{read.source}: the headers name no sequence to learn from (SET=train); name some, or take SET out of them"
+        )
+    if refit and "valid" in parts:
+        parts["train"] = read.take(np.flatnonzero(named != "test"))
     return parts.pop("train"), parts
