@@ -284,8 +284,9 @@ def test_other_data_may_have_longer_spans_another_scheme_or_no_labels(run: jobs.
 
 
 def test_sentences_of_one_token_where_all_that_was_learned_is_longer(tmp_path: Path) -> None:
-    found = trained(tmp_path, [{"tokens": ["new", "town"], "tags": ["B-LOC", "I-LOC"]}] * 20 + [
-        {"tokens": ["old", "man"], "tags": ["B-PER", "I-PER"]}] * 20, epochs=1)  # fmt: skip
+    places = [{"tokens": ["new", f"town{k}"], "tags": ["B-LOC", "I-LOC"]} for k in range(20)]
+    people = [{"tokens": ["old", f"man{k}"], "tags": ["B-PER", "I-PER"]} for k in range(20)]
+    found = trained(tmp_path, places + people, epochs=1)
     assert len(found.predict([["new"]])[0]["tags"]) == 1
 
 

@@ -186,7 +186,7 @@ def test_attributions_add_up_to_the_whole_models_score(names: SequenceTagger, gi
     model: Any = names.trained_.model
     with torch.no_grad():
         (group,) = scored(model, made.examples, SMALL["max_length"])
-    assert group.windows is not None and 0 < float(model.share)
+    assert group.windows is not None and float(model.share) > 0
     whole = torch.lerp(group.network, group.windows, model.share)
     np.testing.assert_allclose(made.whole(), whole[made.place].numpy(), atol=1e-5)
     found = integrated_gradients(made)
