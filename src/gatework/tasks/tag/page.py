@@ -223,7 +223,7 @@ def transitions(moves: Mapping[str, Any]) -> Picture:
     side = min(3 + 0.2 * len(moves["columns"]), 9.5)
     left = moves["tags"] + 1 - len(moves["columns"])
     some = f" (the {len(moves['columns']) - 1} most frequent of {moves['tags']} tags)" if left else ""
-    return picture("transitions", f"What the model learned of moves from tag to tag{some}", paint, (side + 0.8, side))
+    return picture("transitions", f"What the network learned of moves from tag to tag{some}", paint, (side + 0.8, side))
 
 
 def _short(tag: str) -> str:
