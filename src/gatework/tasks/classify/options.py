@@ -112,9 +112,10 @@ class ClassifyOptions(NumericOptions):
     ngrams: str = option(
         "auto",
         "a linear n-gram model that decides with the network: words (1 to 2), characters (1 to 6), both; "
-        "auto: both, or words where there are over a million",
+        "places: characters, and letters at their places (1 to 3); auto: places where all texts are rows of as many "
+        "letters, else both, or words where there are over a million",
         panel="text",
-        choices=("auto", "none", "words", "characters", "both"),
+        choices=("auto", "none", "words", "characters", "both", "places"),
     )
     ngram_length: int = option(2, "longest n-gram of words", panel="text", low=1, high=5)
     ngram_strength: float = option(20.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)

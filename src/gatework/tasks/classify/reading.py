@@ -24,6 +24,8 @@ from gatework.tasks.classify.options import ClassifyOptions
 
 NAMES = ("name", "id", "record", "accession")  # columns that name records
 LETTERS = 20  # letters that a word hardly has
+COLUMNS = (8, 1_000)  # fewest and most letters of texts whose letters stand in columns
+MOST_LETTERS = 10_000_000  # of all texts, where n-grams are told apart by their places unasked
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def read(source: Source, options: ClassifyOptions, labelled: bool = True, known:
     if options.tokenizer is None and tokenizer(rows, options) == "characters":
         note = f"texts are rows of letters: their units are characters; for words pass {setting('tokenizer', 'words')}"
         rows = replace(rows, notes=(*rows.notes, note))
+    if ngrams(rows, options) == "places":
+        rows = _in_columns(rows, options)
     return _with_labels(rows, known) if labelled and options.bad_labels == "skip" else rows
 
 
@@ -182,6 +186,37 @@ def tokenizer(rows: Rows, options: ClassifyOptions) -> str:
     """The units of texts: those that the options name, else words, or characters of rows of letters."""
     on_words = options.stop or options.stem or options.spaces or options.vectors
     return options.tokenizer or ("characters" if _lettered(rows) and not on_words else "words")
+
+
+def ngrams(rows: Rows, options: ClassifyOptions) -> str:
+    """The n-grams beside the network: those that the options name, else places for letters that stand in columns."""
+    if rows.texts is None:
+        return options.ngrams
+    letters = tokenizer(rows, options) == "characters"
+    if options.ngrams == "places" and not letters:
+        raise OptionError("ngrams=places is about letters; add tokenizer=characters")
+    return "places" if options.ngrams == "auto" and letters and width(rows.texts) else options.ngrams
+
+
+def _in_columns(rows: Rows, options: ClassifyOptions) -> Rows:
+    """Texts from their first letter to their last, so that places count from there."""
+    assert rows.texts is not None
+    bare = replace(rows, texts=rows.texts.str.strip_chars())
+    if options.ngrams == "places":
+        return bare
+    note = (
+        f"all texts have {width(rows.texts)} letters: n-grams are told apart by their places, too; if that is wrong, "
+    )
+    return replace(bare, notes=(*rows.notes, f"{note}pass {setting('ngrams', 'both')}"))
+
+
+def width(texts: pl.Series | None) -> int:
+    """How many letters each of the texts has, white space around it aside; 0: they differ, or are no columns."""
+    if texts is None or not len(texts):
+        return 0
+    lengths = texts.fill_null("").str.strip_chars().str.len_chars().to_numpy()
+    fits = COLUMNS[0] <= lengths[0] <= COLUMNS[1] and lengths.sum() <= MOST_LETTERS
+    return int(lengths[0]) if fits and (lengths == lengths[0]).all() else 0
 
 
 def _lettered(rows: Rows) -> bool:

@@ -90,6 +90,7 @@ class Classify(ClassifyPages):
         settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
         settled["word_dropout"] = self._word_dropout(texts)
         settled["tokenizer"] = reading.tokenizer(rows, self.options)
+        settled["ngrams"] = reading.ngrams(rows, self.options)
         settled["channels"] = self.options.channels or (None if texts else "last")
         if texts and rows.table is not None:
             settled |= {"text": rows.text_column, "label": rows.label_column}
@@ -253,11 +254,11 @@ class Classify(ClassifyPages):
         rows = reading.read(source, self.options, known=self.codecs.classes)
         refuse(reading.check_rows(rows, self.options, self.codecs.classes))
         examples = self._encoded(rows)
-        self._tell_cut(examples.cut, len(examples))
+        self._tell(rows, examples.cut)
         return examples
 
-    def _tell_cut(self, cut: int, rows: int) -> None:
-        if told := self.codecs.told_cut(cut, rows):
+    def _tell(self, rows: Rows, cut: int) -> None:
+        for told in filter(None, (self.codecs.told_cut(cut, len(rows)), self.codecs.told_letters(rows.texts))):
             warnings.warn(told, stacklevel=4)
 
     def caution(self, examples: Examples) -> str:
@@ -483,7 +484,7 @@ class Classify(ClassifyPages):
             encoded = map(self._encoded, parts)
             judged = [(each.cut, *self._judged(model, self.logits(model, each))) for each in encoded]
         cut, found, answers = zip(*judged, strict=True)
-        self._tell_cut(sum(cut), len(rows))
+        self._tell(rows, sum(cut))
         return np.concatenate(found), np.concatenate(answers)
 
 
