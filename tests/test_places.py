@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -74,7 +74,7 @@ def test_letters_of_one_length_get_n_grams_by_place_and_a_note() -> None:
     checked = Classify(ClassifyOptions(**SMALL)).check({"text": rows, "label": rows})
     assert kind == "places" and len(task.codecs.grams) == 2 and task.codecs.letters == LENGTH
     assert any("all texts have 24 letters" in finding.message for finding in task.found)
-    assert task.codecs.tokenizer is not None and " " not in task.codecs.tokenizer.vocabulary  # type: ignore[attr-defined]
+    assert task.codecs.tokenizer is not None and " " not in task.codecs.tokenizer.vocabulary
     assert any("all texts have 24 letters" in finding.message for finding in checked)
 
 
@@ -97,6 +97,21 @@ def test_other_texts_and_named_n_grams_stay(change: Any, options: dict[str, str]
     )
 
 
+@pytest.mark.parametrize(
+    ("rows", "tokenizer", "epochs"), [(100, None, 60), (3_200, None, 25), (9_000, None, 10), (100, "words", 10)]
+)
+def test_few_short_rows_of_letters_are_read_as_often_as_it_takes(rows: int, tokenizer: str | None, epochs: int) -> None:
+    table = letters(100)
+    many = {name: [values[i % 100] for i in range(rows)] for name, values in table.items()}
+    task = Classify(ClassifyOptions(tokenizer=tokenizer))
+    task.check(many)
+    assert task.options.epochs == epochs
+    long = {"text": [text * 9 for text in table["text"]], "label": table["label"]}
+    task = Classify(ClassifyOptions(tokenizer="characters"))
+    task.check(long)
+    assert task.options.epochs == 10
+
+
 def test_words_have_no_places() -> None:
     with pytest.raises(OptionError, match="ngrams=places is about letters; add tokenizer=characters"):
         settled(["good film here", "bad film there"] * 20, ngrams="places")
@@ -108,7 +123,7 @@ def test_places_are_learned_saved_and_loaded(trained: jobs.Trained) -> None:
     answers = trained.predict(rows["text"])
     assert [answer["label"] for answer in answers] == rows["label"]
     loaded = jobs.load(trained.run.path)
-    assert loaded.task.options.ngrams == "places"
+    assert cast(ClassifyOptions, loaded.task.options).ngrams == "places"
     assert loaded.predict([f" {text} \t" for text in rows["text"]]) == answers
 
 
@@ -117,10 +132,10 @@ def test_texts_of_another_length_are_answered_and_told_of(trained: jobs.Trained)
     rows = letters(10)["text"]
     with pytest.warns(UserWarning, match="2 of 10 texts do not have the 24 letters of those that were learned"):
         trained.predict([rows[0] + "acca", rows[1][:20], *rows[2:]])
-    bag = trained.task.bag  # pyright: ignore[reportAttributeAccessIssue]
-    trained.model.wide.logits(bag, pl.Series(rows))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
-    size = bag.sizes[-1]
-    one, longer = bag.transform([rows[0], rows[0] + "acca"]).toarray()[:, -size:]
+    task, model = cast(Any, trained.task), cast(Any, trained.model)
+    model.wide.logits(task.bag, pl.Series(rows))  # gives the bag its keys
+    size = task.bag.sizes[-1]
+    one, longer = task.bag.transform([rows[0], rows[0] + "acca"]).toarray()[:, -size:]
     np.testing.assert_allclose(one, longer)
 
 

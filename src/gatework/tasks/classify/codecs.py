@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import polars as pl
@@ -32,7 +32,7 @@ class Inputs(TypedDict):
     kind: str
     channels: list[str]
     grams: list[int]
-    letters: NotRequired[int]
+    letters: int
 
 
 class Encoded(NamedTuple):
@@ -135,8 +135,7 @@ class Codecs:
     def assets(self) -> dict[str, str]:
         """The codecs, and what else is needed to encode as in training."""
         codecs = {"labels.json": self.labels, "tokenizer.json": self.tokenizer, "scaler.json": self.scaler}
-        inputs: dict[str, Any] = {"kind": self.kind, "channels": self.channels, "grams": self.grams}
-        inputs |= {"letters": self.letters} if self.letters else {}
+        inputs = {"kind": self.kind, "channels": self.channels, "grams": self.grams, "letters": self.letters}
         return {
             "inputs.json": json.dumps(inputs, ensure_ascii=False, indent=1),
             **{name: codec.to_json() for name, codec in codecs.items() if codec is not None},
@@ -148,7 +147,7 @@ class Codecs:
         inputs: Inputs = stored(assets["inputs.json"], Inputs, "inputs.json")
         codecs: dict[str, Any] = {name: _codec(assets, name) for name in CODECS if f"{name}.json" in assets}
         channels, grams = tuple(inputs["channels"]), tuple(inputs["grams"])
-        letters = inputs.get("letters", 0)
+        letters = inputs["letters"]
         fitted = cls(options, inputs["kind"], channels=channels, grams=grams, letters=letters, **codecs)
         reads = fitted.scaler if fitted.kind == "sequences" else fitted.tokenizer
         if reads is None or not fitted.classes or (fitted.scaler and len(fitted.scaler.shift) != len(channels)):

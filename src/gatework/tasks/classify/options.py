@@ -161,7 +161,10 @@ class ClassifyOptions(NumericOptions):
     tune_threshold: bool = option(False, "choose decision thresholds for macro-F1 on the validation part", panel="loss")
 
     epochs: int | None = option(
-        None, "passes over the data; none: 10 for texts, more for few sequences", panel="training", low=0
+        None,
+        "passes over the data; none: 10 for texts, more for few sequences or short rows of letters",
+        panel="training",
+        low=0,
     )
 
     def validate(self) -> None:

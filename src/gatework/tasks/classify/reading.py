@@ -25,6 +25,7 @@ from gatework.tasks.classify.options import ClassifyOptions
 NAMES = ("name", "id", "record", "accession")  # columns that name records
 LETTERS = 20  # letters that a word hardly has
 COLUMNS = (8, 1_000)  # fewest and most letters of texts whose letters stand in columns
+SHORT = 200  # letters of a text, on average, up to which it is short
 MOST_LETTERS = 10_000_000  # of all texts, where n-grams are told apart by their places unasked
 
 
@@ -186,6 +187,13 @@ def tokenizer(rows: Rows, options: ClassifyOptions) -> str:
     """The units of texts: those that the options name, else words, or characters of rows of letters."""
     on_words = options.stop or options.stem or options.spaces or options.vectors
     return options.tokenizer or ("characters" if _lettered(rows) and not on_words else "words")
+
+
+def are_short_letters(rows: Rows, options: ClassifyOptions) -> bool:
+    """Whether texts are short and read letter by letter: a network learns their order late, as that of numbers."""
+    if rows.texts is None or tokenizer(rows, options) != "characters":
+        return False
+    return rows.texts.fill_null("").str.len_chars().sum() <= SHORT * len(rows)
 
 
 def ngrams(rows: Rows, options: ClassifyOptions) -> str:

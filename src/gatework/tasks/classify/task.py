@@ -34,7 +34,7 @@ from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
 from gatework.training.learner import NETWORK_LOSS
 
-STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
+STEPS_OF_FEW = 2_500  # steps that few sequences, or few short rows of letters, are trained for, as epochs of them
 EVALUATION_BATCH = 256
 ROLES = {"model": "model", "simple": "n-grams alone", "network": "network alone"}
 PARTS = {"valid": "validation", "test": "test"}
@@ -99,7 +99,8 @@ class Classify(ClassifyPages):
             settled["test_share"] = 0.1 if isinstance(source, str | Path) else 0.0
         if self.options.epochs is None:
             steps = max(len(rows) // self.options.batch_size, 1)
-            settled["epochs"] = 10 if texts else min(max(STEPS_OF_FEW // steps, 10), 200)
+            most = 200 if not texts else 60 if reading.are_short_letters(rows, self.options) else 10
+            settled["epochs"] = min(max(STEPS_OF_FEW // steps, 10), most)
         return settled
 
     def _word_dropout(self, texts: bool) -> float:
