@@ -75,6 +75,26 @@ def book() -> list[str]:
     return ["\n".join(lines)]
 
 
+def tagged() -> list[dict[str, Any]]:
+    """Sentences with names and a mood; what is a name hangs on the word before it."""
+    draw = np.random.default_rng(3)
+    found = []
+    for number in range(60):
+        first, name, *rest = draw.choice(WORDS, 6)
+        said = [
+            ("see", "O"),
+            (name, "B-FILM"),
+            (first, "I-FILM"),
+            *((word, "O") for word in rest),
+            ("by", "O"),
+            (first, "B-WHO"),
+        ]
+        found.append(
+            {"tokens": [str(word) for word, _ in said], "tags": [tag for _, tag in said], "mood": "ab"[number % 2]}
+        )
+    return found
+
+
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
@@ -90,5 +110,9 @@ CASES = [
         {"conformal": False, **FORECAST, "epochs": 3, "refit_epochs": 2, "keep": "last", "patience": 0},
     ),
     Small("generate", book, {"sequence_length": 8}, settles=True),
+    Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "characters": 4, "label": "mood"}),
+    Small(
+        "tag", tagged, {"test_share": 0.2, "embedding_size": 4, "output": "softmax", "windows": False, "subwords": 20}
+    ),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

@@ -79,17 +79,15 @@ def test_help_lists_every_command_whole() -> None:
     assert not [line for line in lines if line.endswith("...")], "the first sentence of a command's help is too long"
 
 
-def test_answers_are_csv_that_a_table_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers_are_csv_that_a_table_program_reads() -> None:
     """Commas, quotes and line breaks are quoted, numbers are not cut, every label has a column; JSON holds the same."""
     answers = [
         {"label": 'a "b", c', "confidence": 0.75, "probabilities": {'a "b", c': 0.75, "d": 0.25}},
         {"label": "d", "confidence": 1 / 3, "probabilities": {'a "b", c': 1 - 1 / 3, "d": 1 / 3}},
     ]
-    predict.write(answers, as_json=False)
-    header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    header, *rows = csv.reader(io.StringIO(predict.table(answers, as_json=False)))
     assert header == ["label", "confidence", 'p_a "b", c', "p_d"]
     assert rows == [['a "b", c', "0.75", "0.75", "0.25"], ["d", "0.333333", "0.666667", "0.333333"]]
-    predict.write([{"forecast": 12_345_678.25, "text": "two\nlines", "none": None, "nan": float("nan")}], as_json=False)
-    assert capsys.readouterr().out == 'forecast,text,none,nan\n12345678.2,"two\nlines",,nan\n'
-    predict.write(answers, as_json=True)
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == answers
+    odd = [{"forecast": 12_345_678.25, "text": "two\nlines", "none": None, "nan": float("nan")}]
+    assert predict.table(odd, as_json=False) == 'forecast,text,none,nan\n12345678.2,"two\nlines",,nan\n'
+    assert [json.loads(line) for line in predict.table(answers, as_json=True).splitlines()] == answers

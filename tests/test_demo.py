@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gatework.cli import app
 from gatework.commands import demo
 from gatework.data import embedded
+from gatework.data.statements import tagged
 from gatework.training.run import Run
 
 
@@ -37,6 +38,34 @@ def test_missing_sources_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(embedded, "_folder", lambda: tmp_path)
     with pytest.raises(embedded.DataError, match="holds no sources"):
         embedded.sentences()
+
+
+def test_statements_are_tagged_as_the_parser_reads_them() -> None:
+    program = (
+        "if not ready(1): stop(now, how=f'{x} y')\n"
+        "def area(self, r: float = 2.0, *more) -> float:\n    'é'; return pi * r\n"
+        "x, é = open(name)\n"
+        "for row in (a + b): raise Odd('no')\n"
+    )
+    found = [" ".join(f"{token}/{tag}" for token, tag in zip(*row, strict=True)) for row in tagged(program)]
+    assert sorted(found) == sorted([
+        "if/O not/B-CONDITION ready/I-CONDITION (/I-CONDITION 1/I-CONDITION )/I-CONDITION :/O",
+        'stop/B-CALLED (/O now/B-ARGUMENT ,/O how/O =/O ""/B-ARGUMENT )/O',
+        "def/O area/O (/O self/B-PARAMETER ,/O r/B-PARAMETER :/O float/B-TYPE =/O 2.0/B-DEFAULT ,/O */O "
+        "more/B-PARAMETER )/O ->/O float/B-TYPE :/O",
+        "return/O pi/B-RESULT */I-RESULT r/I-RESULT",
+        "x/B-TARGET ,/I-TARGET é/I-TARGET =/O open/B-CALLED (/O name/B-ARGUMENT )/O",
+        "for/O row/B-TARGET in/O (/O a/B-SOURCE +/I-SOURCE b/I-SOURCE )/O :/O",
+        'raise/O Odd/B-ERROR (/I-ERROR ""/I-ERROR )/I-ERROR',
+    ])  # fmt: skip
+
+
+def test_statements_are_columns_without_repeats() -> None:
+    sentences = embedded.statements().strip().split("\n\n")
+    assert len(sentences) == len(set(sentences)) > 2000
+    cells = {tuple(line.split("\t")) for sentence in sentences for line in sentence.split("\n")}
+    assert {len(cell) for cell in cells} == {2} and not [token for token, _ in cells if len(token.split()) != 1]
+    assert {"B-CONDITION", "I-VALUE", "O"} <= {tag for _, tag in cells}
 
 
 def test_the_manual_says_nothing_twice() -> None:
@@ -91,7 +120,7 @@ def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
 def test_what_is_shown() -> None:
     from gatework import tasks
 
-    assert {"classify", "forecast", "generate"} <= {each.task for each in demo.DEMOS} <= set(tasks.names())
+    assert {"classify", "forecast", "generate", "tag"} <= {each.task for each in demo.DEMOS} <= set(tasks.names())
     assert len({each.name for each in demo.DEMOS}) == len(demo.DEMOS)
 
 

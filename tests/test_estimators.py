@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks, get_tags
 
-from gatework import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
+from gatework import Forecaster, SequenceClassifier, SequenceTagger, TextClassifier, TextGenerator
 from gatework.errors import DataError
 from gatework.tasks.estimator import METHODS, Estimator
 
@@ -33,6 +33,7 @@ MADE: list[Estimator] = [
     SequenceClassifier(**SMALL),
     TextGenerator(**SMALL),
     Forecaster(**SMALL, horizon=3, windows=20, classical="none"),
+    SequenceTagger(**SMALL),
 ]
 NAMED = pytest.mark.parametrize("made", MADE, ids=lambda made: type(made).__name__)
 
@@ -79,11 +80,11 @@ def test_scikit_learns_checks_on_tables_of_numbers(estimator: Any, check: Any) -
 
 def test_tags_say_what_is_read() -> None:
     read = {type(made): {name for name, yes in asdict(get_tags(made).input_tags).items() if yes} for made in MADE}
-    assert read[TextClassifier] == read[TextGenerator] == {"string", "one_d_array"}
+    assert read[TextClassifier] == read[TextGenerator] == read[SequenceTagger] == {"string", "one_d_array"}
     assert read[SequenceClassifier] == {"two_d_array", "three_d_array"} and not read[Forecaster]
     assert get_tags(SequenceClassifier(missing="interpolate")).input_tags.allow_nan
     kinds = [get_tags(made).estimator_type for made in MADE]
-    assert kinds == ["classifier", "classifier", None, None]
+    assert kinds == ["classifier", "classifier", None, None, None]
 
 
 @NAMED

@@ -452,6 +452,50 @@ def test_refit_learns_the_validation_part_and_keeps_the_last_weights(tmp_path: P
     assert all(torch.equal(tensor, last[name]) for name, tensor in trained.model.state_dict().items())
 
 
+# -- from the end -----------------------------------------------------------------------------------------------
+
+
+def test_reading_backwards_is_reading_the_text_turned_round(tmp_path: Path) -> None:
+    """The same split, units, weights and measures as forwards on the turned text; what is written is turned back."""
+    train, valid, test = TEXT * 2, TEXT[:200], TEXT[50:300]
+
+    def trained(name: str, *texts: str, **options: Any) -> jobs.Trained:
+        source, held, last = ([text] for text in texts)
+        task = Generate(GenerateOptions(**SMALL, **options))
+        return jobs.train(task, source, valid=held, test=last, out=tmp_path / name, quiet=True)
+
+    turned = trained("turned", train[::-1], valid[::-1], test[::-1])
+    backwards = trained("backwards", train, valid, test, backwards=True)
+    one, other = turned.run.results(), backwards.run.results()
+    assert one["test"] == other["test"] and one["contenders"] == other["contenders"]
+    assert backwards.evaluate([test]) == turned.evaluate([test[::-1]])
+    for sample, mirrored in zip(one["sections"]["samples"], other["sections"]["samples"], strict=True):
+        assert (sample["prompt"], sample["text"]) == (mirrored["prompt"][::-1], mirrored["text"][::-1])
+    assert one["sections"]["samples"][0]["prompt"][::-1] == test[-40:]
+
+
+def test_a_backwards_run_writes_what_comes_before_a_prompt(tmp_path: Path, book: Path) -> None:
+    out = tmp_path / "run"
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in (SMALL | {"epochs": 1}).items()]
+    assert invoke("train", "generate", book, "--out", out, "--backwards", "--quiet", *flags).exit_code == 0
+    written = invoke("generate", out, "--prompt", "on the mat.", "--length", "20", "--seed", "3").stdout
+    assert written.endswith("on the mat.\n") and len(written) == 20 + len("on the mat.\n")
+    writer = gatework.TextGenerator.load(out)
+    text = writer.generate("on the mat.", length=20, seed=3)
+    assert text == written[:20]
+    read = Generate(GenerateOptions(**SMALL))
+    read.tokens = writer.trained_.task.tokens
+    forwards = read.write(writer.trained_.model, "on the mat."[::-1], 20, seed=3)
+    assert "".join(forwards) == text[::-1]
+    page = (out / "report.html").read_text()
+    assert "before the end of the test text" in page and "--prompt &#34;the end.&#34;" in page
+    assert "<mark>" not in page.split('<pre class="sample">')[1][:8]
+    refused = invoke("explain", out, "--text", "on the mat")
+    assert refused.exit_code == 2 and "reads backwards" in refused.stderr
+    wrong = invoke("train", "generate", book, "--out", tmp_path / "x", "--backwards", "--tokenizer", "words")
+    assert wrong.exit_code == 2 and "take tokenizer=characters" in wrong.stderr
+
+
 # -- the estimator --------------------------------------------------------------------------------------------
 
 

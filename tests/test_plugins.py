@@ -177,7 +177,7 @@ import warnings
 from gatework import cells, tasks
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
-    assert sorted(tasks.working()) == ["classify", "forecast", "generate"]
+    assert sorted(tasks.working()) == ["classify", "forecast", "generate", "tag"]
     assert "lstm" in cells.names()
 print(*(each.message for each in seen), sep="\\n")
 try:
@@ -232,11 +232,14 @@ def outside() -> list[Path]:
     ]
 
 
+ALSO_COLUMNS = {("tag", "columns.py"), ("tag", "conll.py")}  # words that name columns of people's files
+
+
 @pytest.mark.parametrize("path", outside(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_nothing_outside_names_a_task(path: Path) -> None:
     from gatework import tasks
 
-    names = "|".join(tasks.names())
+    names = "|".join(name for name in tasks.names() if (name, path.name) not in ALSO_COLUMNS)
     named = (
         rf"""["'`](?:{names})["'`]|tasks[./](?:{names})\b|(?:train|tune|check|validate) (?:{names})\b|\((?:{names})\)"""
     )

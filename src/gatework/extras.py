@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatework.errors import MissingExtraError
 
 _KERAS = ("keras", "h5py")
+_BIOLOGY = ("Bio",)
 _BENCH = ("onnx", "onnxruntime")
 _TRAIN = (
     "torch",
@@ -26,7 +27,7 @@ _TRAIN = (
 )
 
 EXTRAS: dict[str, str] = {}
-for _extra, _packages in (("train", _TRAIN), ("keras", _KERAS), ("bench", _BENCH)):
+for _extra, _packages in (("train", _TRAIN), ("keras", _KERAS), ("bench", _BENCH), ("biology", _BIOLOGY)):
     EXTRAS |= dict.fromkeys(_packages, _extra)
 
 

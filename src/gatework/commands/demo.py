@@ -159,6 +159,12 @@ def write_manual(path: Path) -> None:
     path.write_text(manual(), encoding="utf-8")
 
 
+def write_statements(path: Path) -> None:
+    from gatework.data.embedded import statements
+
+    path.write_text(statements(), encoding="utf-8")
+
+
 def write_digits(path: Path) -> None:
     from gatework.data.embedded import digits
 
@@ -205,7 +211,7 @@ DEMOS = (
         "digits.csv",
         write_digits,
         {"id": "id", "time": "line", "label": "digit"},
-        20,
+        15,
     ),
     Demo(
         "forecast",
@@ -223,5 +229,13 @@ DEMOS = (
         {"valid_windows": 4, "test_windows": 4},
         20,
     ),
-    Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 40),
+    Demo(
+        "tag",
+        "What is the condition here, what an argument, a default? (statements of Python's own library, by its parser)",
+        "statements.conll",
+        write_statements,
+        {"hidden_size": 64, "schedule_by": "time"},
+        15,
+    ),
+    Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 30),
 )

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
@@ -43,16 +43,16 @@ def predict(
     lines = trained.task.reads_lines and file is None
     if file is None and not lines:
         typer.echo(trained.task.origin(), err=True)
+    source = [line.rstrip("\r\n") for line in sys.stdin] if lines else file
     with spoken_warnings():
-        rows = trained.predict([line.rstrip("\r\n") for line in sys.stdin] if lines else file, **vars(how))
+        text = None if as_json else trained.written(source, how)
+        text = table(trained.predict(source, **vars(how)), as_json) if text is None else text
     if out is None:
-        write(rows, as_json)
+        sys.stdout.write(text)
         return
-    written = io.StringIO(newline="")
-    write(rows, as_json, written)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, written.getvalue().encode())
-    typer.echo(f"{len(rows)} answers: {out}", err=True)
+    write_bytes(out, text.encode())
+    typer.echo(f"answers: {out}", err=True)
 
 
 def answers() -> str:
@@ -63,16 +63,17 @@ def answers() -> str:
     return "\n\n".join(f"Answers of {name}: {task.answers}." for name, task in known if task.answers)
 
 
-def write(rows: list[dict[str, Any]], as_json: bool, target: TextIO | None = None) -> None:
+def table(rows: list[dict[str, Any]], as_json: bool) -> str:
     """Rows as lines of JSON, or as CSV (RFC 4180, except for the line ends) with a header."""
     if as_json:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False, default=str), file=target)
-    elif rows:
-        cells = [columns(row) for row in rows]
-        writer = csv.DictWriter(target or sys.stdout, list(cells[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(cells)
+        return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    if not rows:
+        return ""
+    cells, text = [columns(row) for row in rows], io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(cells[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return text.getvalue()
 
 
 def columns(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from gatework.data.statements import tagged
 from gatework.errors import DataError
 
 SUBJECTS = (
@@ -29,6 +30,7 @@ SUBJECTS = (
     "urllib",
     "xml",
 )
+PROGRAMS = ("asyncio", "json")
 FEWEST_WORDS = 5
 _BREAK = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
@@ -75,6 +77,20 @@ def _files(subject: str) -> list[Path]:
 
 def _folder() -> Path:
     return Path(sysconfig.get_paths()["stdlib"])
+
+
+def statements(subjects: tuple[str, ...] = PROGRAMS) -> str:
+    """Statements of the standard library in columns of token and tag (CoNLL): the condition of an `if`, the arguments
+    of a call, ... as Python's own parser finds them; see `data.statements`. Each once, in the order of the files.
+    """
+    found: dict[str, None] = {}
+    for subject in subjects:
+        for path in _files(subject):
+            for tokens, tags in tagged(path.read_text(encoding="utf-8", errors="replace")):
+                found.setdefault("".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True)))
+    if not found:
+        raise DataError(f"{_folder()} holds no sources; a Python with its standard library as .py files has statements")
+    return "\n".join(found)
 
 
 def manual() -> str:

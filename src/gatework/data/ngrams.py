@@ -1,4 +1,4 @@
-"""Bags of word and character n-grams as sparse matrices, built from integer codes and not from strings.
+"""Bags of n-grams of words, characters and letters at their places as sparse matrices, built from integer codes.
 
 Character n-grams stand inside words, and most words repeat: what texts hold of them is a product of two sparse matrices
 of counts, (texts x different words) by (different words x n-grams), which needs no memory for each occurrence.
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 @dataclass
 class Bag:
-    """Counts of n-grams as TF-IDF features, each block (words, characters) of length 1 in each text.
+    """Counts of n-grams as TF-IDF features, each block (words, characters, places) of length 1 in each text.
 
     Args:
         words: longest word n-gram, 0 for none.
@@ -45,6 +45,8 @@ class Bag:
         min_rows: n-grams of fewer texts are left out.
         max_size: the largest number of columns in a block; n-grams that occur in the most texts stay.
         spaces: split at white space alone.
+        places: longest character n-gram that is told apart by where it stands in the text, 0 for none.
+        lower: compare letters at their places in lower case, as words and characters are.
         keys, weights: the fitted columns of each block: sorted keys [F] uint64 and inverse document frequencies [F].
 
     Example: `Bag(words=2).fit_transform(["a b", "b"])` is a sparse matrix [2, 3]: "a", "b", "a b".
@@ -55,6 +57,8 @@ class Bag:
     min_rows: int = 1
     max_size: int = 1_000_000
     spaces: bool = False
+    places: int = 0
+    lower: bool = True
     keys: tuple[np.ndarray, ...] = ()
     weights: tuple[np.ndarray, ...] = ()
 
@@ -75,6 +79,12 @@ class Bag:
         return tuple(len(keys) for keys in self.keys)
 
     def _blocks(self, texts: Sequence[str] | pl.Series) -> list[Block]:
+        blocks = self._of_words(texts) if self.words or self.characters else []
+        if self.places:
+            blocks.append(_counted(place_grams(letters(texts, self.lower), self.places)))
+        return blocks
+
+    def _of_words(self, texts: Sequence[str] | pl.Series) -> list[Block]:
         tokens, lengths = Words(spaces=self.spaces).split(texts)
         different = tokens.unique()
         codes = tokens.replace_strict(different, pl.Series(np.arange(len(different))), return_dtype=pl.Int64)
@@ -100,7 +110,7 @@ class Bag:
 def word_keys(words: Sequence[str]) -> np.ndarray:
     """Keys [n] of single words, the same on every machine."""
     digests = (blake2b(word.encode(), digest_size=8).digest() for word in words)
-    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
@@ -110,7 +120,7 @@ def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     for n in range(1, longest + 1):
         count = max(len(owners) - n + 1, 0)
         same = owners[n - 1 :] == owners[:count]
-        keys = _mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
+        keys = mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
         if n >= shortest:
             parts.append(keys[same])
             mine.append(owners[:count][same])
@@ -119,7 +129,8 @@ def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     return Ragged.from_lengths(np.concatenate(parts)[order], np.bincount(owner, minlength=len(rows)))
 
 
-def _mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+def mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Keys of pairs: a key that depends on both parts and on their order."""
     with np.errstate(over="ignore"):
         mixed = (keys ^ (keys >> SHIFT)) * PRIME + values
         return mixed ^ (mixed >> SHIFT)
@@ -129,6 +140,21 @@ def character_grams(words: list[str], shortest: int, longest: int) -> Ragged:
     """Keys of the character n-grams of words with a space on both sides: " cat " has " ca", "cat", "at "."""
     points = [np.frombuffer(f" {word} ".encode("utf-32-le"), np.uint32) for word in words]
     return grams(Ragged.of(points, np.uint64), shortest, longest)
+
+
+def letters(texts: Sequence[str] | pl.Series, lower: bool) -> list[str]:
+    """Texts in the case in which they are compared; missing ones are empty."""
+    return [(text or "").lower() if lower else text or "" for text in texts]
+
+
+def place_grams(texts: Sequence[str], longest: int) -> Ragged:
+    """Keys of the character n-grams of texts, each with its place: "aa" has "a" at 0, "a" at 1, "aa" at 0.
+
+    A letter's key holds its place, and so do those of the n-grams that are made of such letters.
+    """
+    rows = Ragged.of([np.frombuffer(text.encode("utf-32-le"), np.uint32) for text in texts], np.uint64)
+    steps = np.arange(len(rows.values)) - np.repeat(rows.offsets[:-1], rows.lengths)
+    return grams(Ragged(mixed(rows.values, steps.astype(np.uint64)), rows.offsets), 1, longest)
 
 
 def _counted(rows: Ragged) -> Block:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import polars as pl
 
+from gatework.data import fasta
 from gatework.data.delimited import read_delimited
 from gatework.data.files import COLUMNS, believable, decode, in_memory, must_exist, must_fit, read_bytes, read_text
 from gatework.data.given import column_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".csv": "csv"}
 SUFFIXES |= dict.fromkeys((".tsv", ".tab"), "tsv") | dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl")
+SUFFIXES |= dict.fromkeys((*fasta.FASTA, *fasta.FASTQ), "fasta")
 SUFFIXES |= dict.fromkeys((".parquet", ".pq"), "parquet") | dict.fromkeys((".txt", ".text", ".md"), "lines")
 
 
@@ -43,7 +45,7 @@ class Reading(TypedDict, total=False):
 ZIP = "a zip archive"
 BINARY = {b"PK\x03\x04": ZIP, b"\xd0\xcf\x11\xe0": "excel", b"%PDF": "a PDF document", b"\x89PNG": "a picture"}
 BINARY |= {b"\xff\xd8\xff": "a picture", b"SQLite format 3": "a database", b"7z\xbc\xaf": "a 7z archive"}
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "lines", "labelled", "fasta")
 
 
 def read_table(
@@ -61,8 +63,8 @@ def read_table(
     Example: `read_table("reviews.csv").columns` is `["review", "sentiment"]`; `.where(0)` is "reviews.csv, line 2".
 
     Args:
-        source: a path (csv, tsv, jsonl, parquet, xlsx, lines of text, each also as .gz; a folder of texts), a polars or
-            pandas frame, or a mapping of columns.
+        source: a path (csv, tsv, jsonl, parquet, xlsx, lines of text, FASTA and FASTQ, each also as .gz; a folder of
+            texts), a polars or pandas frame, or a mapping of columns.
         format: one of FORMATS; None goes by the name, else by the content. "lines" gives one column "text";
             "labelled" splits each line after its first word into "label" and "text".
         encoding, delimiter, header, bad_rows, quote: see `read_text`, `read_delimited`.
@@ -87,6 +89,8 @@ def read_table(
         text = decode(data, str(path), encoding).removeprefix("\ufeff")
         if kind == "jsonl":
             return _read_jsonl(text, str(path))
+        if kind == "fasta":
+            return fasta.as_table(fasta.parse(text, str(path)))
         if kind in ("lines", "labelled"):
             return _read_lines(text, str(path), kind if format else None)
         delimiter = delimiter or ("\t" if kind == "tsv" else None)
@@ -177,27 +181,29 @@ def _read_parquet(data: bytes, source: str) -> Table:
 
 
 def _read_jsonl(text: str, source: str) -> Table:
+    records, lines = read_objects(text, source)
+    frame = _frame(records, source)
+    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
+
+
+def read_objects(text: str, source: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of JSON lines, or of one JSON list, and the line (in a list: the place) of each."""
+    records, lines = [], []
     try:
-        return _table_of(text, source)
+        if text.lstrip().startswith("["):
+            records = _json(text, source, 1)
+            lines = list(range(1, len(records) + 1))
+        else:
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    records.append(_json(line, source, number))
+                    lines.append(number)
     except RecursionError:
         raise DataError(f"{source}: lists or objects within others, nested too deeply to be data") from None
-
-
-def _table_of(text: str, source: str) -> Table:
-    records, lines = [], []
-    if text.lstrip().startswith("["):
-        records = _json(text, source, 1)
-        lines = list(range(1, len(records) + 1))
-    else:
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                records.append(_json(line, source, number))
-                lines.append(number)
     for number, record in zip(lines, records, strict=True):
         if not isinstance(record, dict):
             raise DataError(f'{source}, line {number}: {str(record)[:40]!r} is not an object like {{"text": "..."}}')
-    frame = _frame(records, source)
-    return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
+    return records, lines
 
 
 def _json(line: str, source: str, number: int) -> Any:

@@ -136,7 +136,7 @@ def reach_of(layer: Any, seen: Seen, d: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Cut:
-    """What the model says of nothing but the last `lengths` steps, the whole last of all."""
+    """What the model says of nothing but the last (or nearest) `lengths` steps, the whole last of all."""
 
     lengths: list[int]
     shown: np.ndarray

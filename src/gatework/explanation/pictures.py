@@ -69,7 +69,7 @@ def cut_curve(found: Explanation) -> str:
         axes.axhline(found.cut.shown[-1], color=FAINT, linestyle="--", linewidth=1)
         axes.set_xscale("log", base=2)
         axes.set_xticks(found.cut.lengths, [str(n) for n in found.cut.lengths], rotation=45 if len(found) > 99 else 0)
-        axes.set(xlabel=f"last {found.words.unit}s that are left", ylabel=found.words.shown)
+        axes.set(xlabel=f"{found.words.left} {found.words.unit}s that are left", ylabel=found.words.shown)
         if not found.words.valued:
             axes.set_ylim(-0.03, 1.03)
 

@@ -114,20 +114,22 @@ def divided(subject: Subject, attribution: Attribution) -> str:
 
 def how_far_back(subject: Subject, cut: Cut) -> str:
     """From which length on the model says the same as with the whole input."""
-    whole, units = len(subject), f"{subject.words.unit}s"
+    whole, units, left = len(subject), f"{subject.words.unit}s", subject.words.left
     if whole < 2:
         return ""
     changed = cut_answer(subject, cut)
     first = next(k for k in range(len(cut.lengths)) if all(same_answer(subject, cut)[k:]))
     if first == len(cut.lengths) - 1:
-        return f"The answer needs more than the last {cut.lengths[-2]} of {whole} {units}: with these alone, {changed}."
-    last = f"the last {cut.lengths[first]}" if cut.lengths[first] > 1 else "the last one"
+        return (
+            f"The answer needs more than the {left} {cut.lengths[-2]} of {whole} {units}: with these alone, {changed}."
+        )
+    few = f"the {left} {cut.lengths[first]}" if cut.lengths[first] > 1 else f"the {left} one"
     valued, near = subject.words.valued, subject.near
     margin = f"{near:.3g}" if valued else f"{100 * near:.0f} percentage points"
-    made = f"The {subject.words.number if valued else 'decision'} is made by {last} of {whole} {units}"
+    made = f"The {subject.words.number if valued else 'decision'} is made by {few} of {whole} {units}"
     return (
-        f"{made}: with nothing before them it is within {margin} of the one with the whole input, and it stays "
-        "there when more is added."
+        f"{made}: with nothing {subject.words.beyond} them it is within {margin} of the one with the whole input, and "
+        "it stays there when more is added."
     )
 
 

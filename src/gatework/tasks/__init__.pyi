@@ -6,6 +6,7 @@ from gatework.tasks.classify.estimator import SequenceClassifier as SequenceClas
 from gatework.tasks.classify.estimator import TextClassifier as TextClassifier
 from gatework.tasks.forecast.estimator import Forecaster as Forecaster
 from gatework.tasks.generate.estimator import TextGenerator as TextGenerator
+from gatework.tasks.tag.estimator import SequenceTagger as SequenceTagger
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Task

@@ -259,6 +259,11 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     def predict(self, model: Model, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source; further keywords are the fields of `Predicting`."""
 
+    def written(self, model: Model, source: Source, how: Options) -> str | None:
+        """The answers of `predict` as a file in a form of the task's own; None: rows of a table say them best. `how` is
+        of `Predicting`."""
+        return None
+
     def evaluated(self, trained: Trained, source: Source | None, how: Options) -> Evaluated:
         """Another evaluation than the usual one: what `gatework evaluate` does where options of `Evaluating` are given.
 

@@ -79,11 +79,11 @@ class Estimator(BaseEstimator):
         params = self.get_params()
         return self.Task.Options.of({name: params[name] for name in self._defaults()})
 
-    def _fit(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Self:
-        """Trains and sets `trained_`."""
+    def _fit(self, source: Source, valid: Source | None = None, test: Source | None = None, **changes: object) -> Self:
+        """Trains and sets `trained_`; `changes` are options that follow from what was given."""
         folder = _Temporary() if self.out is None else None
         out = folder.path / "run" if folder else Path(str(self.out))
-        task = self.Task(self._options())  # pyright: ignore[reportArgumentType]
+        task = self.Task(dataclasses.replace(self._options(), **changes))  # pyright: ignore[reportArgumentType]
         self.trained_ = jobs.train(task, source, valid=valid, test=test, out=out, quiet=self.quiet)
         self.trained_.run.folder = folder
         return self

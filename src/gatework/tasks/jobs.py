@@ -96,6 +96,11 @@ class Trained:
         """One answer per row of the source; `how` is what the task takes beside it: the fields of `Task.Predicting`."""
         return self.task.predict(self.model, source, **vars(self.task.Predicting.of(how)))
 
+    @torch.no_grad()
+    def written(self, source: Source, how: Options | None = None) -> str | None:
+        """The answers as a file in the task's own form, for tasks that have one: columns, spans."""
+        return self.task.written(self.model, source, self.task.Predicting() if how is None else how)
+
     def _measured(self, examples: object) -> dict[str, float]:
         return self.task.measure(self.model, examples) | self.task.final_measures(self.model, examples)
 

@@ -37,11 +37,19 @@ class Wording:
     notes: tuple[str, ...] = ()
     opening: str = "The model answers"  # what is said before the answer's name
     number: str = "probability"  # what the shown number is, in a word
+    left: str = (
+        "last"  # which steps are left where the others are cut off: the last, or the nearest to what is explained
+    )
 
     @property
     def valued(self) -> bool:
         """Whether the shown number is the answer."""
         return not self.opening
+
+    @property
+    def beyond(self) -> str:
+        """Where the steps lie that are cut off."""
+        return "before" if self.left == "last" else "around"
 
     @property
     def pro(self) -> str:
@@ -99,7 +107,8 @@ class Subject(ABC):
         return self.replaced(windows)
 
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
-        """Shown numbers and answers of the whole model that is given nothing but its last steps."""
+        """Shown numbers and answers of the whole model that is given its last steps alone (or the nearest:
+        `Wording.left`)."""
         numbers = self.shown(self.replaced([(0, len(self) - length) for length in lengths]))
         return numbers, [f"{number:.4g}" for number in numbers]
 

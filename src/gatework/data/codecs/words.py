@@ -75,14 +75,14 @@ class Words(TextCodec):
 
     def fit_encode(self, texts: Texts) -> Ragged:
         tokens, lengths = self.split(texts)
-        return self._number(tokens, lengths, self._learn(tokens))
+        return self._number(tokens, lengths, self.learn(tokens))
 
     def fit_distinct(self, texts: Texts) -> tuple[Ragged, list[str]]:
         """Learns the vocabulary from training texts and gives what `distinct` does."""
         tokens, lengths = self.split(texts)
-        return self._distinct(tokens, lengths, self._learn(tokens))
+        return self._distinct(tokens, lengths, self.learn(tokens))
 
-    def _learn(self, tokens: pl.Series) -> pl.Series:
+    def learn(self, tokens: pl.Series) -> pl.Series:
         """Makes the vocabulary of the training texts' tokens; gives the different ones."""
         counts = tokens.value_counts(name="count")
         forms = pl.DataFrame({"form": self.forms(counts[:, 0]), "count": counts["count"]}).drop_nulls()

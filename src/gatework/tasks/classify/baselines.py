@@ -16,6 +16,7 @@ from gatework.tasks.base import Contender, Parts
 from gatework.tasks.classify.examples import Examples
 from gatework.tasks.classify.measures import hard_measures, measures, score, sums
 from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify.reading import width
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -74,8 +75,9 @@ class Tried:
 
 
 def linear_baseline(parts: Parts, classes: int, options: ClassifyOptions, metric: str) -> Contender:
-    """The best linear model on validation rows: of words alone, or characters too; a support vector machine (Joachims
-    1998) or logistic regression. Scripts without spaces are read by character.
+    """The best linear model on validation rows: of words alone, of characters too, or of letters at their places where
+    all texts have one length; a support vector machine (Joachims 1998) or logistic regression. Scripts without spaces
+    are read by character.
 
     What would take more than some seconds is left out, by the size of the features and not by the clock, so that the
     same data has the same baseline on any machine; the note tells it.
@@ -83,7 +85,7 @@ def linear_baseline(parts: Parts, classes: int, options: ClassifyOptions, metric
     train, balanced = parts.train, options.class_weights == "balanced"
     tried = list(_tries(parts, classes, options, metric))
     best = max(tried, key=lambda each: each.score)
-    most = len(FEATURES) * len(METHODS)
+    most = (len(FEATURES) if width(_texts(train)) else len(FEATURES) - 1) * len(METHODS)
     left = f"; {most - len(tried)} left out, as they would take long" if len(tried) < most else ""
     beside = f"{', balanced classes' if balanced else ''}; best of {len(tried)} on validation rows{left}"
     return best.contender(train, parts.last[1], classes, beside, again=options.refit)
@@ -95,10 +97,12 @@ def _tries(parts: Parts, classes: int, options: ClassifyOptions, metric: str) ->
     kept, held = np.arange(len(train)), None
     if options.refit:  # validation rows are learned: others must choose
         kept, held = split_rows(len(train), HELD, labels=train.labels, seed=options.seed)
-    for words, characters in FEATURES.items():
+    for words, (characters, places) in FEATURES.items():
+        if places and not width(_texts(train)):
+            continue
         if characters and _texts(train).str.len_chars().sum() > MOST_CHARACTERS:
             return
-        bag = Bag(2, characters, spaces=options.spaces)
+        bag = Bag(0 if places else 2, characters, spaces=options.spaces, places=places, lower=options.lower)
         features = bag.fit_transform(_texts(train))
         judges = bag.transform(_texts(parts.valid)) if held is None else features[held]
         truth = parts.valid.labels if held is None else train.labels[held]
@@ -121,7 +125,7 @@ def _fit(model: Any, features: csr_matrix, labels: np.ndarray) -> Any:
 
 def _texts(examples: Examples) -> pl.Series:
     assert examples.texts is not None
-    return examples.texts.fill_null("")
+    return examples.texts.fill_null("").str.strip_chars()
 
 
 def support_vectors(class_weight: str | None) -> Any:
@@ -136,7 +140,12 @@ def logistic_regression(class_weight: str | None) -> Any:
     return LogisticRegression(C=10.0, max_iter=100, class_weight=class_weight)
 
 
-FEATURES: dict[str, tuple[int, int] | None] = {"words": None, "words and characters": (2, 5)}
+# Character n-grams inside words, and the longest of letters at their places, which only texts of one length have.
+FEATURES: dict[str, tuple[tuple[int, int] | None, int]] = {
+    "words": (None, 0),
+    "letters at their places": (None, 3),
+    "words and characters": ((2, 5), 0),
+}
 # Each method, and the largest product of stored features and classes that it is given: some ten seconds.
 METHODS: dict[str, tuple[Callable[..., Any], int]] = {
     "linear SVM": (support_vectors, 60_000_000),

@@ -20,7 +20,7 @@ from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
 from gatework.tasks.classify.examples import WordTable
 from gatework.tasks.classify.options import ClassifyOptions
-from gatework.tasks.classify.reading import Rows
+from gatework.tasks.classify.reading import Rows, width
 
 CODECS: dict[str, type[Codec]] = {"labels": Labels, "tokenizer": TextCodec, "scaler": Scaler}
 PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
@@ -32,6 +32,7 @@ class Inputs(TypedDict):
     kind: str
     channels: list[str]
     grams: list[int]
+    letters: int
 
 
 class Encoded(NamedTuple):
@@ -45,7 +46,11 @@ class Encoded(NamedTuple):
 
 @dataclass
 class Codecs:
-    """`fit(rows)` learns, `inputs(rows)` encodes; `labels` encodes the labels."""
+    """`fit(rows)` learns, `inputs(rows)` encodes; `labels` encodes the labels.
+
+    `grams` are the sizes of the n-gram model's blocks; `letters` is how many each training text has, 0 where they
+    differ or no n-gram is told apart by its place.
+    """
 
     options: ClassifyOptions
     kind: str
@@ -54,9 +59,11 @@ class Codecs:
     scaler: Scaler | None = None
     channels: tuple[str, ...] = ()
     grams: tuple[int, ...] = field(default=())
+    letters: int = 0
 
     def fit(self, rows: Rows) -> Encoded:
         """Learns from training rows and gives their inputs."""
+        self.letters = width(rows.texts) if self.options.ngrams == "places" else 0
         if rows.sequences is not None:
             self.channels = rows.sequences.channels
             self.scaler = Scaler(self.options.scale).fit(_finite(rows.sequences.values.values))
@@ -115,10 +122,20 @@ class Codecs:
         long = f"{cut:,} of {rows:,} texts are longer than max_length ({most:,} units)"
         return f"{long}: the network reads {ends} of each"
 
+    def told_letters(self, texts: pl.Series | None) -> str:
+        """What is said where texts have another number of letters than those that were learned; "" where none has."""
+        if not self.letters or texts is None:
+            return ""
+        others = int((texts.fill_null("").str.len_chars() != self.letters).sum())
+        if not others:
+            return ""
+        long = f"{others:,} of {len(texts):,} texts do not have the {self.letters:,} letters of those that were learned"
+        return f"{long}: of their n-grams by place only those at learned places are known"
+
     def assets(self) -> dict[str, str]:
         """The codecs, and what else is needed to encode as in training."""
         codecs = {"labels.json": self.labels, "tokenizer.json": self.tokenizer, "scaler.json": self.scaler}
-        inputs = {"kind": self.kind, "channels": self.channels, "grams": self.grams}
+        inputs = {"kind": self.kind, "channels": self.channels, "grams": self.grams, "letters": self.letters}
         return {
             "inputs.json": json.dumps(inputs, ensure_ascii=False, indent=1),
             **{name: codec.to_json() for name, codec in codecs.items() if codec is not None},
@@ -130,7 +147,8 @@ class Codecs:
         inputs: Inputs = stored(assets["inputs.json"], Inputs, "inputs.json")
         codecs: dict[str, Any] = {name: _codec(assets, name) for name in CODECS if f"{name}.json" in assets}
         channels, grams = tuple(inputs["channels"]), tuple(inputs["grams"])
-        fitted = cls(options, inputs["kind"], channels=channels, grams=grams, **codecs)
+        letters = inputs["letters"]
+        fitted = cls(options, inputs["kind"], channels=channels, grams=grams, letters=letters, **codecs)
         reads = fitted.scaler if fitted.kind == "sequences" else fitted.tokenizer
         if reads is None or not fitted.classes or (fitted.scaler and len(fitted.scaler.shift) != len(channels)):
             raise FileFormatError(f"the assets of a classifier of {fitted.kind!r:.20} do not fit each other")

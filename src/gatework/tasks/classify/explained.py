@@ -101,13 +101,15 @@ class Text(Classified):
 
     def __init__(self, trained: Any, text: str, source: str, target: str | None = None):
         super().__init__(trained, target)
-        self.text, self.source = text, source
+        rows = reading.read([text], self.classifier.options, labelled=False)
+        assert rows.texts is not None
+        self.text, self.source = (text := rows.texts[0]), source
         self.units: Units = units_of(self.classifier.codecs.tokenizer, text, self.classifier.options.max_length)
         if not len(self.units):
             raise DataError(f"{source} holds no word that the model could read: {text!r}; give a text with words")
         self.steps = self.units.tokens
         self.grams = NGrams.of(trained, self.units)
-        self.settle(self.classifier.codecs.inputs(reading.read([text], self.classifier.options, labelled=False)))
+        self.settle(self.classifier.codecs.inputs(rows))
         self.entry = given_to(self.model.recurrent, lambda: self.model(self.batch))
         unknown = self.model.embedding.weight[UNKNOWN].detach()
         self.baseline = unknown.expand_as(self.entry).clone()
@@ -119,7 +121,7 @@ class Text(Classified):
         shown = f"probability of {self.spoken!r}"
         notes = []
         if self.grams is not None:
-            notes.append("The n-gram model's weights are divided exactly among the words that its n-grams are made of.")
+            notes.append("The n-gram model's weights are divided exactly among the units that its n-grams hold.")
         if self.units.dropped:
             notes.append(
                 f"The text is longer than max_length={self.classifier.options.max_length}: {self.units.dropped} units "
@@ -146,10 +148,11 @@ class Text(Classified):
     def whole(self) -> np.ndarray:
         return self._outputs([self.text])[0]
 
-    def _outputs(self, texts: list[str]) -> np.ndarray:
+    def _outputs(self, texts: list[str], placed: list[str] | None = None) -> np.ndarray:
+        """Logits of texts; `placed` are those of the n-gram model, where their letters must keep their places."""
         rows = reading.read(texts, self.classifier.options, labelled=False)
         inputs, words, _ = self.classifier.codecs.inputs(rows)
-        offsets = None if self.grams is None else self.grams.logits(texts).astype(np.float32)
+        offsets = None if self.grams is None else self.grams.logits(placed or texts).astype(np.float32)
         examples = Examples(inputs, np.full(len(texts), -1), lambda row: self.source, None, offsets, words)
         with torch.no_grad():
             return self.classifier.logits(self.model, examples).astype(np.float64)
@@ -161,7 +164,10 @@ class Text(Classified):
         return found + self.weight * self.grams.logits([self.units.blanked(*window) for window in windows])
 
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
-        return self.judged(self._outputs([self.units.tail(length) for length in lengths]))
+        tails = [self.units.tail(length) for length in lengths]
+        if self.grams is None or not self.grams.bag.places:
+            return self.judged(self._outputs(tails))
+        return self.judged(self._outputs(tails, [self.units.blanked(0, len(self.units) - n) for n in lengths]))
 
 
 class Sequence(Classified):

@@ -37,12 +37,15 @@ class ClassifyOptions(NumericOptions):
     kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS, role="question")
     text: str | None = option(None, "name of the column that holds the text", panel="data", role="reading")
     label: str | None = option(None, "name of the column that holds the label", panel="data", role="reading")
+    labels: str | None = option(
+        None, "table with the labels of a FASTA file's records: columns name and label", panel="data", role="reading"
+    )
     id: str | None = option(None, "column that says which sequence a row belongs to", panel="data", role="reading")
     time: str | None = option(
         None, "column that orders the rows of a sequence (or of --split time)", panel="data", role="reading"
     )
     format: str | None = option(
-        None, "csv, tsv, jsonl, parquet, lines or labelled (label first)", panel="data", role="reading"
+        None, "csv, tsv, jsonl, parquet, lines, labelled (label first) or fasta", panel="data", role="reading"
     )
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
@@ -93,7 +96,12 @@ class ClassifyOptions(NumericOptions):
         role="question",
     )
 
-    tokenizer: str = option("words", "units of a text", panel="text", choices=("words", "characters", "bpe"))
+    tokenizer: str | None = option(
+        None,
+        "units of a text; none: words, and characters where texts are long rows of letters (FASTA)",
+        panel="text",
+        choices=("words", "characters", "bpe"),
+    )
     lower: bool = option(True, "compare in lower case", panel="text")
     spaces: bool = option(False, "words end at white space alone (for tokenized texts)", panel="text")
     stop: tuple[str, ...] = option((), "leave out the stop words of these languages (en, de, ...)", panel="text")
@@ -104,9 +112,10 @@ class ClassifyOptions(NumericOptions):
     ngrams: str = option(
         "auto",
         "a linear n-gram model that decides with the network: words (1 to 2), characters (1 to 6), both; "
-        "auto: both, or words where there are over a million",
+        "places: characters, and letters at their places (1 to 3); auto: places where all texts are rows of as many "
+        "letters, else both, or words where there are over a million",
         panel="text",
-        choices=("auto", "none", "words", "characters", "both"),
+        choices=("auto", "none", "words", "characters", "both", "places"),
     )
     ngram_length: int = option(2, "longest n-gram of words", panel="text", low=1, high=5)
     ngram_strength: float = option(20.0, "inverse regularisation (C) of the n-gram model", panel="text", low=1e-6)
@@ -152,7 +161,10 @@ class ClassifyOptions(NumericOptions):
     tune_threshold: bool = option(False, "choose decision thresholds for macro-F1 on the validation part", panel="loss")
 
     epochs: int | None = option(
-        None, "passes over the data; none: 10 for texts, more for few sequences", panel="training", low=0
+        None,
+        "passes over the data; none: 10 for texts, more for few sequences or short rows of letters",
+        panel="training",
+        low=0,
     )
 
     def validate(self) -> None:
@@ -170,7 +182,7 @@ class ClassifyOptions(NumericOptions):
                 "refit learns the validation part, which then can choose nothing; add keep=last patience=0 "
                 "tune_threshold=false"
             )
-        if self.tokenizer != "words" and (self.stop or self.stem or self.spaces or self.vectors):
+        if self.tokenizer not in (None, "words") and (self.stop or self.stem or self.spaces or self.vectors):
             raise OptionError("stop, stem, spaces and vectors work on words; leave them out or take tokenizer=words")
         if self.freeze_vectors and self.vectors is None:
             raise OptionError("freeze_vectors needs vectors=FILE")

@@ -11,15 +11,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data import checks, readers
-from gatework.data.columns import TEXT_NAMES, infer_columns, infer_text
+from gatework.data import checks, fasta, readers
+from gatework.data.columns import LABEL_NAMES, TEXT_NAMES, called, infer_columns, infer_text
 from gatework.data.finding import Finding
 from gatework.data.given import aligned, given_texts
 from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, numeric, read_sequences
+from gatework.data.suggest import setting
 from gatework.data.table import Table
-from gatework.errors import DataError
+from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.classify.options import ClassifyOptions
+
+NAMES = ("name", "id", "record", "accession")  # columns that name records
+LETTERS = 20  # letters that a word hardly has
+COLUMNS = (8, 1_000)  # fewest and most letters of texts whose letters stand in columns
+SHORT = 200  # letters of a text, on average, up to which it is short
+MOST_LETTERS = 10_000_000  # of all texts, where n-grams are told apart by their places unasked
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,11 @@ def read(source: Source, options: ClassifyOptions, labelled: bool = True, known:
     rows = _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
     labels = rows.labels.replace(dict.fromkeys(options.no_label)) if options.no_label else rows.labels
     rows = replace(rows, labels=labels if known is None else aligned(labels, known))
+    if options.tokenizer is None and tokenizer(rows, options) == "characters":
+        note = f"texts are rows of letters: their units are characters; for words pass {setting('tokenizer', 'words')}"
+        rows = replace(rows, notes=(*rows.notes, note))
+    if ngrams(rows, options) == "places":
+        rows = _in_columns(rows, options)
     return _with_labels(rows, known) if labelled and options.bad_labels == "skip" else rows
 
 
@@ -133,7 +145,10 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         how["format"] = None  # new lines may come without labels; the reader sees it
     table = readers.read_table(source, **how)
     if labelled:
-        text, label, table = infer_columns(table, options.text, options.label)
+        named = options.label
+        if options.labels is not None:
+            table, named = _labelled_by(table, options), "label"
+        text, label, table = infer_columns(table, options.text, named)
     else:
         text, label = infer_text(table, options.text), options.label or "label"
     has = label in table.columns and label != text
@@ -152,6 +167,72 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         table.notes,
         table.doubts,
     )
+
+
+def _labelled_by(table: Table, options: ClassifyOptions) -> Table:
+    """The records of a FASTA file with the labels of a table."""
+    assert options.labels is not None
+    if "letters" not in table.format:
+        raise OptionError(f"labels is for FASTA files, and {table.source} is none; name its column of labels: label=")
+    others = readers.read_table(options.labels, encoding=options.encoding)
+    names = [*called(others.columns, NAMES), *others.columns]
+    known = [options.label] if options.label in others.columns else called(others.columns, LABEL_NAMES)
+    rest = [*known, *(column for column in others.columns if column != names[0])]
+    if not rest:
+        raise DataError(f"{others.source} has one column, {names[0]!r}; it needs the records' names and their labels")
+    return fasta.with_labels(table, others, names[0], rest[0])
+
+
+def tokenizer(rows: Rows, options: ClassifyOptions) -> str:
+    """The units of texts: those that the options name, else words, or characters of rows of letters."""
+    on_words = options.stop or options.stem or options.spaces or options.vectors
+    return options.tokenizer or ("characters" if _lettered(rows) and not on_words else "words")
+
+
+def are_short_letters(rows: Rows, options: ClassifyOptions) -> bool:
+    """Whether texts are short and read letter by letter: a network learns their order late, as that of numbers."""
+    if rows.texts is None or tokenizer(rows, options) != "characters":
+        return False
+    return rows.texts.fill_null("").str.len_chars().sum() <= SHORT * len(rows)
+
+
+def ngrams(rows: Rows, options: ClassifyOptions) -> str:
+    """The n-grams beside the network: those that the options name, else places for letters that stand in columns."""
+    if rows.texts is None:
+        return options.ngrams
+    letters = tokenizer(rows, options) == "characters"
+    if options.ngrams == "places" and not letters:
+        raise OptionError("ngrams=places is about letters; add tokenizer=characters")
+    return "places" if options.ngrams == "auto" and letters and width(rows.texts) else options.ngrams
+
+
+def _in_columns(rows: Rows, options: ClassifyOptions) -> Rows:
+    """Texts from their first letter to their last, so that places count from there."""
+    assert rows.texts is not None
+    bare = replace(rows, texts=rows.texts.str.strip_chars())
+    if options.ngrams == "places":
+        return bare
+    note = (
+        f"all texts have {width(rows.texts)} letters: n-grams are told apart by their places, too; if that is wrong, "
+    )
+    return replace(bare, notes=(*rows.notes, f"{note}pass {setting('ngrams', 'both')}"))
+
+
+def width(texts: pl.Series | None) -> int:
+    """How many letters each of the texts has, white space around it aside; 0: they differ, or are no columns."""
+    if texts is None or not len(texts):
+        return 0
+    lengths = texts.fill_null("").str.strip_chars().str.len_chars().to_numpy()
+    fits = COLUMNS[0] <= lengths[0] <= COLUMNS[1] and lengths.sum() <= MOST_LETTERS
+    return int(lengths[0]) if fits and (lengths == lengths[0]).all() else 0
+
+
+def _lettered(rows: Rows) -> bool:
+    """Whether texts are long rows of letters without words: those of a FASTA file, or such a column of a table."""
+    if rows.texts is None or (rows.table is not None and "letters" in rows.table.format):
+        return rows.texts is not None
+    texts = rows.texts.drop_nulls().str.strip_chars()
+    return len(texts) > 0 and bool(texts.str.contains(rf"^[A-Za-z*-]{{{LETTERS},}}$").all())
 
 
 def _no_labels(count: int) -> pl.Series:

@@ -1,7 +1,8 @@
 """What each unit of a text contributes to the logits of the n-gram model, exactly.
 
 A text's logits are a sum over its n-grams of (TF-IDF value) times (coefficients). An n-gram's share is divided equally
-among its occurrences, and an occurrence's among the words that it is made of; so all shares add up to the logits.
+among its occurrences, and an occurrence's among the words that it is made of, or the letters where it is told apart by
+its place; so all shares add up to the logits.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gatework.data.codecs.text import Span
 from gatework.data.codecs.words import Words, places
-from gatework.data.ngrams import Bag, character_grams, grams, word_keys
+from gatework.data.ngrams import Bag, character_grams, grams, letters, place_grams, word_keys
 from gatework.data.ragged import Ragged
 from gatework.tasks.classify.units import Units
 
@@ -35,12 +37,13 @@ class NGrams:
         if wide is None or bag is None:
             return None
         wide.logits(bag, pl.Series([units.text]))  # gives the bag its keys
+        coefficients = wide.coefficients.numpy().astype(np.float64)
         tokens = Words(spaces=bag.spaces).split([units.text])[0].to_list()
-        shares = word_shares(bag, wide.coefficients.numpy().astype(np.float64), tokens)
-        across = overlaps(places(tokens, units.text), units.spans)
-        steps = across.T @ shares
-        rest = shares.sum(0) - steps.sum(0) + wide.intercept.numpy()
-        return cls(steps, rest, bag, wide)
+        parts = [(word_shares(bag, coefficients, tokens), places(tokens, units.text))]
+        parts += [letter_shares(bag, coefficients, units.text)] if bag.places else []
+        steps = np.sum([overlaps(spans, units.spans).T @ shares for shares, spans in parts], axis=0)
+        whole = np.sum([shares.sum(0) for shares, _ in parts], axis=0)
+        return cls(steps, whole - steps.sum(0) + wide.intercept.numpy(), bag, wide)
 
     def logits(self, texts: list[str]) -> np.ndarray:
         """(n, K) of other texts."""
@@ -48,14 +51,26 @@ class NGrams:
 
 
 def word_shares(bag: Bag, coefficients: np.ndarray, tokens: list[str]) -> np.ndarray:
-    """(n, K): what each of a text's words adds to the logits, over all blocks of features."""
+    """(n, K): what each of a text's words adds to the logits, over the blocks of words and of characters."""
     shares = np.zeros((len(tokens), coefficients.shape[1]))
     found = [*([of_words(tokens, bag.words)] if bag.words else []), *([of_characters(tokens, bag)])]
     start = 0
-    for (keys, members), known, weights in zip([each for each in found if each], bag.keys, bag.weights, strict=True):
+    for (keys, members), known, weights in zip([each for each in found if each], bag.keys, bag.weights, strict=False):
         add_block(shares, keys, members, known, weights, coefficients[start : start + len(known)])
         start += len(known)
     return shares
+
+
+def letter_shares(bag: Bag, coefficients: np.ndarray, text: str) -> tuple[np.ndarray, list[Span]]:
+    """(n, K): what each letter adds to the logits by its place, and where the letters stand in the text."""
+    lowered = [letter.lower() if bag.lower else letter for letter in text]  # some become two: "İ"
+    spans = [(i, i + 1) for i, signs in enumerate(lowered) for _ in signs]
+    windows = [range(i, i + n) for n in range(1, bag.places + 1) for i in range(len(spans) - n + 1)]
+    keys = place_grams(letters([text], bag.lower), bag.places).values
+    shares = np.zeros((len(spans), coefficients.shape[1]))
+    known = bag.keys[-1]
+    add_block(shares, keys, windows, known, bag.weights[-1], coefficients[len(coefficients) - len(known) :])
+    return shares, spans
 
 
 def of_words(tokens: list[str], longest: int) -> tuple[np.ndarray, list[range]]:
@@ -82,7 +97,7 @@ def add_block(
     weights: np.ndarray,
     coefficients: np.ndarray,
 ) -> None:
-    """Adds what one block of features (each of its texts of length 1) gives to the words."""
+    """Adds what one block of features (each of its texts of length 1) gives to the words or letters."""
     different, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
     place = np.searchsorted(known, different).clip(0, max(len(known) - 1, 0))
     there = known[place] == different if len(known) else np.zeros(len(different), bool)

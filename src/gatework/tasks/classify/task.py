@@ -34,7 +34,7 @@ from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
 from gatework.training.learner import NETWORK_LOSS
 
-STEPS_OF_FEW = 2_500  # steps that few sequences are trained for, as epochs of them
+STEPS_OF_FEW = 2_500  # steps that few sequences, or few short rows of letters, are trained for, as epochs of them
 EVALUATION_BATCH = 256
 ROLES = {"model": "model", "simple": "n-grams alone", "network": "network alone"}
 PARTS = {"valid": "validation", "test": "test"}
@@ -89,6 +89,8 @@ class Classify(ClassifyPages):
         texts = rows.texts is not None
         settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
         settled["word_dropout"] = self._word_dropout(texts)
+        settled["tokenizer"] = reading.tokenizer(rows, self.options)
+        settled["ngrams"] = reading.ngrams(rows, self.options)
         settled["channels"] = self.options.channels or (None if texts else "last")
         if texts and rows.table is not None:
             settled |= {"text": rows.text_column, "label": rows.label_column}
@@ -97,7 +99,8 @@ class Classify(ClassifyPages):
             settled["test_share"] = 0.1 if isinstance(source, str | Path) else 0.0
         if self.options.epochs is None:
             steps = max(len(rows) // self.options.batch_size, 1)
-            settled["epochs"] = 10 if texts else min(max(STEPS_OF_FEW // steps, 10), 200)
+            most = 200 if not texts else 60 if reading.are_short_letters(rows, self.options) else 10
+            settled["epochs"] = min(max(STEPS_OF_FEW // steps, 10), most)
         return settled
 
     def _word_dropout(self, texts: bool) -> float:
@@ -252,11 +255,11 @@ class Classify(ClassifyPages):
         rows = reading.read(source, self.options, known=self.codecs.classes)
         refuse(reading.check_rows(rows, self.options, self.codecs.classes))
         examples = self._encoded(rows)
-        self._tell_cut(examples.cut, len(examples))
+        self._tell(rows, examples.cut)
         return examples
 
-    def _tell_cut(self, cut: int, rows: int) -> None:
-        if told := self.codecs.told_cut(cut, rows):
+    def _tell(self, rows: Rows, cut: int) -> None:
+        for told in filter(None, (self.codecs.told_cut(cut, len(rows)), self.codecs.told_letters(rows.texts))):
             warnings.warn(told, stacklevel=4)
 
     def caution(self, examples: Examples) -> str:
@@ -482,7 +485,7 @@ class Classify(ClassifyPages):
             encoded = map(self._encoded, parts)
             judged = [(each.cut, *self._judged(model, self.logits(model, each))) for each in encoded]
         cut, found, answers = zip(*judged, strict=True)
-        self._tell_cut(sum(cut), len(rows))
+        self._tell(rows, sum(cut))
         return np.concatenate(found), np.concatenate(answers)
 
 

@@ -18,6 +18,7 @@ from gatework.data.ngrams import Bag
 from gatework.tasks.classify.options import ClassifyOptions
 
 MANY_WORDS = 1_000_000
+PLACES = 3  # longest n-gram of letters at their places
 
 
 def make_bag(options: ClassifyOptions, tokens: int) -> Bag | None:
@@ -28,8 +29,10 @@ def make_bag(options: ClassifyOptions, tokens: int) -> Bag | None:
     if kind == "none":
         return None
     words = options.ngram_length if kind in ("words", "both") else 0
-    characters = (1, 6) if kind in ("characters", "both") else None
-    return Bag(words, characters, 1 if tokens < MANY_WORDS else 2, spaces=options.spaces)
+    characters = (1, 6) if kind in ("characters", "both", "places") else None
+    places = PLACES if kind == "places" else 0
+    rare = 1 if tokens < MANY_WORDS else 2
+    return Bag(words, characters, rare, spaces=options.spaces, places=places, lower=options.lower)
 
 
 class Wide(nn.Module):

@@ -49,7 +49,8 @@ class Generate(GeneratePages):
         task = Generate(GenerateOptions(hidden_size=64))
         trained = jobs.train(task, "book.txt", out="runs/book")
 
-    A source is the path of a text file (or of a folder of them), or a list of texts, which are joined.
+    A source is the path of a text file (or of a folder of them), or a list of texts, which are joined. With
+    `backwards`, texts are turned round where they are read, and once more where people see what was written.
     """
 
     name = "generate"
@@ -67,7 +68,7 @@ class Generate(GeneratePages):
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         text = self.read(source)
         refuse(self._findings(text, source))
-        train_text, valid_text, test_text = self._split(text, valid, test)
+        train_text, valid_text, test_text = map(self._turned, self._split(text, valid, test))
         if self.options.refit:
             train_text += valid_text
         self.tokens = fitted(self.options, train_text)
@@ -90,7 +91,11 @@ class Generate(GeneratePages):
         return [*self._findings(text, source), Finding("note", f"{len(text):,} characters, {len(set(text))} different")]
 
     def examples(self, source: Source) -> Text:
-        return self._encode(self.read(source))
+        return self._encode(self._turned(self.read(source)))
+
+    def _turned(self, text: str) -> str:
+        """A text in the order in which the model reads it, and back."""
+        return text[::-1] if self.options.backwards else text
 
     def read(self, source: Source) -> str:
         """The text of a file, of all files of a folder, or of a list of texts."""
@@ -292,7 +297,7 @@ class Generate(GeneratePages):
         return [*counted[::-1], baselines.compressor(*self.texts)]
 
     def sections(self, model: LanguageModel, parts: Parts) -> dict[str, Any]:
-        prompt = self.tokens.text(parts.last[1].ids[:40].tolist())[:40]
+        prompt = self._turned(self.tokens.text(parts.last[1].ids[:40].tolist())[:40])
         length = self.options.sample_length
         samples = [
             {"temperature": heat, "prompt": prompt, "text": "".join(self.write(model, prompt, length, heat))}
@@ -319,8 +324,15 @@ class Generate(GeneratePages):
         top_p: float = 1.0,
         seed: int = 1,
     ) -> Iterator[str]:
-        """Pieces of text that go on after the prompt; see `sampling.stream`."""
-        return sampling.stream(model, self.tokens, prompt, length, temperature, top_k, top_p, seed)
+        """Pieces of text that go on after the prompt; see `sampling.stream`. Of a model that reads backwards one piece,
+        once it is whole: the text before the prompt."""
+        read = self._turned(prompt)
+        pieces = sampling.stream(model, self.tokens, read, length, temperature, top_k, top_p, seed)
+        return iter(["".join(pieces)[::-1]]) if self.options.backwards else pieces
+
+    def placed(self, prompt: str, pieces: Iterator[str]) -> Iterator[str]:
+        """What `write` gives, and its prompt, in the order in which people read them."""
+        return itertools.chain(pieces, [prompt]) if self.options.backwards else itertools.chain([prompt], pieces)
 
     def unseen_note(self, prompt: str) -> str | None:
         """What to say of a prompt with units that the model never saw."""
@@ -329,7 +341,7 @@ class Generate(GeneratePages):
         return f"the model never saw {named}; left out of the prompt" if unseen else None
 
     def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:
-        """A continuation of each line of a file, or of each text of a list."""
+        """A continuation of each line of a file, or of each text of a list; backwards, what leads to it."""
         prompts = source if isinstance(source, list | tuple) else self.read(source).splitlines()
         length = self.options.sample_length
         return [{"prompt": prompt, "text": "".join(self.write(model, prompt, length))} for prompt in prompts]

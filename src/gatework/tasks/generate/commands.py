@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     run: Annotated[Path, typer.Argument(help="The run folder of `gatework train generate`.")],
-    prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
+    prompt: Annotated[
+        str, typer.Option(help="The text to go on from; of a run that reads backwards, the text to lead to.")
+    ] = "",
     length: Annotated[int, typer.Option(help="How many units (characters, words) to write.")] = 500,
     temperature: Annotated[
         float, typer.Option(help="0 always writes the most likely unit; above 1 the text gets wild.")
@@ -26,12 +28,15 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 1,
 ) -> None:
     """Write text with a trained generator, as it comes."""
+    from gatework.tasks.generate import Generate
+    from gatework.tasks.generate.model import LanguageModel
     from gatework.tasks.jobs import load
 
     trained = load(run, "generate")
-    if note := trained.task.unseen_note(prompt):  # pyright: ignore[reportAttributeAccessIssue]
+    task, model = trained.task, trained.model
+    assert isinstance(task, Generate) and isinstance(model, LanguageModel)
+    if note := task.unseen_note(prompt):
         typer.echo(f"warning: {note}", err=True)
-    typer.echo(prompt, nl=False)
-    for piece in trained.task.write(trained.model, prompt, length, temperature, top_k, top_p, seed):  # pyright: ignore[reportAttributeAccessIssue]
+    for piece in task.placed(prompt, task.write(model, prompt, length, temperature, top_k, top_p, seed)):
         typer.echo(piece, nl=False)
     typer.echo()

@@ -38,7 +38,7 @@ class TextGenerator(Estimator):
         top_p: float = 1.0,
         seed: int = 1,
     ) -> str:
-        """The text after the prompt, `length` units long."""
+        """The text after the prompt (with `backwards`, before it), `length` units long."""
         return "".join(self.stream(prompt, length, temperature, top_k, top_p, seed))
 
     def stream(self, prompt: str = "", length: int = 300, *sampling: Any) -> Iterator[str]:
@@ -50,7 +50,7 @@ class TextGenerator(Estimator):
         return task.write(trained.model, prompt, length, *sampling)  # pyright: ignore[reportArgumentType]
 
     def predict(self, X: Sequence[str]) -> list[str]:
-        """A continuation of each prompt."""
+        """A continuation of each prompt; with `backwards`, what leads to it."""
         return [row["text"] for row in self._fitted().predict(list(X))]
 
     def score(self, X: str | Path | Sequence[str], y: None = None) -> float:

@@ -52,6 +52,7 @@ class TextGenerator(Estimator):
         tokenizer: str = "characters",
         vocabulary: int = 5000,
         spaces: bool = False,
+        backwards: bool = False,
         encoding: str | None = None,
         test_share: float = 0.1,
         valid_share: float = 0.05,

@@ -28,6 +28,8 @@ def subject(trained: Trained, given: GenerateExplaining, source: Source | None) 
         raise OptionError(
             "a run of 'generate' has no labels; give a text whose next unit is to be explained: --text TEXT"
         )
+    if trained.run.options.get("backwards"):
+        raise OptionError(f"{trained.run.path} reads backwards; only runs that read from the beginning are explained")
     must_be_written(given.text)
     return NextUnit(trained, given.text, given.target)
 

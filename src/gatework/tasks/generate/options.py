@@ -24,6 +24,12 @@ class GenerateOptions(RecurrentOptions):
     tokenizer: str = option("characters", "units of the text", panel="data", choices=("characters", "bpe", "words"))
     vocabulary: int = option(5000, "largest number of BPE or word units", panel="data", low=300)
     spaces: bool = option(False, "words end at white space alone (for tokenized texts)", panel="data")
+    backwards: bool = option(
+        False,
+        "read the text from its end, and write what comes before a prompt; needs tokenizer=characters",
+        panel="data",
+        role="question",
+    )
     encoding: str | None = option(None, "of the file, where it is not UTF-8", panel="data", role="reading")
     test_share: float = option(
         0.1, "last part of the text, read once at the end", panel="data", low=0, high=0.5, role="question"
@@ -99,6 +105,8 @@ class GenerateOptions(RecurrentOptions):
         super().validate()
         if self.spaces and self.tokenizer != "words":
             raise OptionError("spaces works on words; leave it out or take tokenizer=words")
+        if self.backwards and self.tokenizer != "characters":
+            raise OptionError("backwards works on characters; leave it out or take tokenizer=characters")
         if self.refit and (self.keep != "last" or self.patience):
             raise OptionError(
                 "refit learns the validation part, which then can choose nothing; add keep=last patience=0"

@@ -34,16 +34,17 @@ class GeneratePages(Task[Text, Chunk, LanguageModel]):
 
     @classmethod
     def page(cls, results: Mapping[str, Any], options: Mapping[str, Any]) -> Page:
-        return Page("page.html", sections=SECTIONS, metrics=METRICS)
+        return Page("page.html", {"backwards": _backwards(options)}, sections=SECTIONS, metrics=METRICS)
 
     @classmethod
     def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
+        prompt = "the end." if _backwards(options) else "Once"
         return Usage(
-            [f'gatework generate {shlex.quote(run)} --prompt "Once" --length 500 --temperature 0.8'],
+            [f'gatework generate {shlex.quote(run)} --prompt "{prompt}" --length 500 --temperature 0.8'],
             [
                 "import gatework",
                 f"model = gatework.TextGenerator.load({run!r})",
-                'print(model.generate("Once", length=500))',
+                f'print(model.generate("{prompt}", length=500))',
             ],
         )
 
@@ -52,3 +53,7 @@ class GeneratePages(Task[Text, Chunk, LanguageModel]):
 
         assert isinstance(given, GenerateExplaining)
         return subject(trained, given, source)
+
+
+def _backwards(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("backwards"))
