@@ -110,7 +110,7 @@ CASES = [
         {"conformal": False, **FORECAST, "epochs": 3, "refit_epochs": 2, "keep": "last", "patience": 0},
     ),
     Small("generate", book, {"sequence_length": 8}, settles=True),
-    Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "characters": 4, "label": "mood"}),
+    Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "characters": 4, "label": "mood"}, settles=True),
     Small(
         "tag", tagged, {"test_share": 0.2, "embedding_size": 4, "output": "softmax", "windows": False, "subwords": 20}
     ),

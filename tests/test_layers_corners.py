@@ -6,6 +6,8 @@ import copy
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -336,3 +338,20 @@ def test_values_are_checked_on_every_way(grad: bool) -> None:
         finally:
             gatework.runtime.check_finite(False)
         layer(x.where(x > x.min(), torch.nan))
+
+
+IMPORTED_ON_META = """
+import torch
+with torch.device("meta"):
+    import gatework
+    gatework.LSTM(2, 3)
+layer = gatework.LSTM(2, 3)
+layer(torch.ones(4, 1, 2))[0].sum().backward()
+print(bool(torch.isfinite(layer.weight_ih_l0.grad).all()))
+"""
+
+
+def test_layers_first_imported_under_another_device_learn() -> None:
+    """As a run is loaded: shapes first, on the device without memory."""
+    run = subprocess.run([sys.executable, "-c", IMPORTED_ON_META], capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "True", run.stderr

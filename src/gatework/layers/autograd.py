@@ -100,7 +100,7 @@ def _way_back(ctx: Any, *grads: Tensor | None) -> Any:
     return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
-_NOTHING = {dtype: torch.empty(0, dtype=dtype) for dtype in DTYPES}
+_NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in DTYPES}
 
 
 def watched(tensor: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -287,7 +288,12 @@ class Tag(TagPages):
 
     def _measured(self, examples: Examples, answers: Answers) -> dict[str, float]:
         true, said, lengths, rest = self.compared(examples, answers)
-        return {"loss": answers.nats / max(answers.counted, 1)} | measures.measures(true, said, lengths, **rest)
+        found = {"loss": answers.nats / max(answers.counted, 1)} | measures.measures(true, said, lengths, **rest)
+        return self._with_value(found)
+
+    def _with_value(self, found: dict[str, float]) -> dict[str, float]:
+        """Without metrics of which nothing was counted, but for the one that is watched."""
+        return {name: value for name, value in found.items() if name == self.metric.name or not math.isnan(value)}
 
     def contenders(self, model: Tagger, examples: Examples) -> list[Contender]:
         """The model, its windows alone, its network alone."""
@@ -317,7 +323,7 @@ class Tag(TagPages):
         found = []
         for each in baselines(*given, len(self.codecs.tags), self._allowed, self.options.seed, fitted):
             true, said, lengths, rest = self.compared(last, each.answers)
-            values = measures.measures(true, said, lengths, **rest)
+            values = self._with_value(measures.measures(true, said, lengths, **rest))
             found.append(Contender(each.name, values, each.note, sums=measures.sums(true, said, lengths, **rest)))
         return found
 
