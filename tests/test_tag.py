@@ -16,10 +16,12 @@ import hostile
 from gatework import cli
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks import jobs
-from gatework.tasks.tag import SequenceTagger, Tag, TagOptions
+from gatework.tasks.base import Contender
+from gatework.tasks.tag import SequenceTagger, Tag, TagOptions, measures
 from gatework.tasks.tag.answers import SHARES, Order, scored
 from gatework.tasks.tag.examples import Batches, make_batch, stretches, within
 from gatework.tasks.tag.model import Tagger
+from gatework.tasks.verdict import Contest
 from gatework.training.learner import Shard
 
 SMALL: dict[str, Any] = {
@@ -250,6 +252,22 @@ def test_letters_with_masked_positions(tmp_path: Path) -> None:
 
 
 # -- honest -------------------------------------------------------------------------------------------------
+
+
+def test_spans_invented_where_there_are_none_count_in_a_comparison(run: jobs.Trained) -> None:
+    """The verdict's F1 is that of the tables, also where only one of two methods says a span in a sentence."""
+    true = ["B-X", "E-X", "O", "O"] * 20
+    said = {"model": true, "baseline": ["B-X", "E-X", "S-X", "O"] * 20}
+    lengths = np.array([2, 2] * 20)
+    rows = [
+        Contender(role, measures.measures(true, tags, lengths), role=role, sums=measures.sums(true, tags, lengths))
+        for role, tags in said.items()
+    ]
+    best = Contest.of(run.task, rows, lengths, "test").best
+    assert best is not None
+    assert (best.value, best.other) == (1.0, pytest.approx(rows[1].metrics["f1"]))
+    assert best.other == pytest.approx(2 / 3)
+    assert best.blocks == 40
 
 
 def test_a_model_that_learned_nothing_earns_nothing(tmp_path: Path) -> None:

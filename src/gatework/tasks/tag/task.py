@@ -313,7 +313,10 @@ class Tag(TagPages):
         return f"{float(model.share):.0%} windows, {1 - float(model.share):.0%} network{chosen}"
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
-        return measures.score(sums, metric)
+        """F1 is 1 where there is no span, neither true nor predicted: such a sentence was answered, and must not be
+        left out of a comparison with a method that invents one there."""
+        found = measures.score(sums, metric)
+        return np.where(np.isnan(found), 1.0, found) if metric == "f1" else found
 
     def baselines(self, parts: Parts) -> list[Contender]:
         """Each word's most frequent tag, a linear model on windows, a linear CRF on them."""
