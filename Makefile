@@ -14,7 +14,7 @@ help:
 	@echo "make lint     ruff and pyright"
 	@echo "make docs     renews docs/commands, stubs and the file tables of ARCHITECTURE.md"
 	@echo "make bench    the kernels against their peers on this machine"
-	@echo "make figures  every figure of the jobs, measured again: an hour on two cores"
+	@echo "make figures  the figures of the jobs but the taggers, measured again: an hour on two cores"
 	@echo "make tables   the long tables of docs/, measured again: hours"
 
 setup: $(READY)

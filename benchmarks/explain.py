@@ -45,6 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "long": {"cell": "gru", "epochs": 4, "test_share": 0.0},
     "series": {
         **PLAIN,
+        "combine": "none",
         "average": "none",
         "keep": "best",
         "series": "shop",

@@ -67,6 +67,7 @@ OF_ETT: dict[str, Any] = {
 }
 # As in Lin et al. 2023 ("SegRNN") and their script for a lookback of 96, but smaller, with fewer and larger steps
 SEGRNN: dict[str, Any] = {
+    "combine": "none",
     **OF_ETT,
     "static": ("channel",),
     "transform": "none",

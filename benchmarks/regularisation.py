@@ -93,8 +93,8 @@ JOBS: dict[str, tuple[str, Callable[[int], Parts], dict[str, Any], dict[str, tup
     "series": (
         "forecast",
         series,
-        {**PLAIN, "average": "none", "keep": "best", "batch_size": 128, "hidden_size": 32, "epochs": 15,
-         "horizon": 12, "lookback": 48, "valid_windows": 20, "test_windows": 20,
+        {**PLAIN, "combine": "none", "average": "none", "keep": "best", "batch_size": 128, "hidden_size": 32,
+         "epochs": 15, "horizon": 12, "lookback": 48, "valid_windows": 20, "test_windows": 20,
          "linear": "none", "classical": "none", "quantiles": (), "conformal": False},
         {**STATES, **NUMBERS},
     ),

@@ -29,7 +29,8 @@ from gatework.training.environment import environment
 RESULTS = Path(__file__).parent / "results"
 TREC = {"encoding": "latin-1", "format": "labelled", "spaces": True}
 ETT: dict[str, Any] = {
-    **PLAIN,  # named settings, so that the search alone chooses
+    **PLAIN,
+    "combine": "none",  # named settings, so that the search alone chooses
     "average": "none",
     "keep": "best",
     "epochs": 10,

@@ -16,7 +16,8 @@ from gatework.tasks.tag.answers import Answers
 from gatework.tasks.tag.examples import Examples
 from gatework.tasks.tag.linear import Allowed, Linear, fit_crf, fit_linear
 
-LINEAR = {"linear model on windows": fit_linear, "linear CRF on windows": fit_crf}
+# Name and fit of the linear models, by the output (`TagOptions.output`) of the tagger that one is part of.
+LINEAR = {"softmax": ("linear model on windows", fit_linear), "crf": ("linear CRF on windows", fit_crf)}
 Features = tuple[Examples, np.ndarray]  # and the features int32 [N, F] of its tokens
 
 
@@ -32,13 +33,13 @@ def baselines(
     train: Features, last: Features, classes: int, allowed: Allowed | None, seed: int, fitted: Mapping[str, Linear]
 ) -> Iterator[Baseline]:
     """Fitted on `train`, answering for `last`: tags below `classes`, and labels where sentences have such. `fitted` are
-    the linear models that are there already, by name."""
+    the linear models that are there already, by the keys of LINEAR."""
     (learned, features), (asked, others) = train, last
     usual, labels = _labelled(learned, asked)
     tags = most_frequent(learned.sentences.tokens, learned.tags)(asked.sentences.tokens)
     yield Baseline("most frequent tag", "of each word; of unknown words, of all", _answers(tags, usual))
-    for name, fit in LINEAR.items():
-        model = fitted.get(name) or fit(features, learned.tags, learned.inputs.offsets, classes, allowed, seed)
+    for output, (name, fit) in LINEAR.items():
+        model = fitted.get(output) or fit(features, learned.tags, learned.inputs.offsets, classes, allowed, seed)
         yield Baseline(name, model.note, _answers(model.predict(others, asked.inputs.offsets), labels))
 
 

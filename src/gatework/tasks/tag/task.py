@@ -21,8 +21,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
 from gatework.tasks.tag.answers import Answers, answered, best_share
-from gatework.tasks.tag.baselines import LINEAR as linear_models
-from gatework.tasks.tag.baselines import baselines
+from gatework.tasks.tag.baselines import LINEAR, baselines
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
 from gatework.tasks.tag.linear import Allowed, Linear
@@ -37,7 +36,6 @@ from gatework.training.options import Options
 STEPS, FEWEST, MOST = 3_000, 6, 30  # steps of a training, as epochs between these
 FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
 MANY = 500_000  # tokens of which less dropout is needed
-LINEAR = {"crf": "linear CRF on windows", "softmax": "linear model on windows"}  # which is part of the model
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
 
@@ -88,7 +86,7 @@ class Tag(TagPages):
         """The linear model on windows: by whole sentences where the network is, else by tokens."""
         self._linear = None
         if examples.windows is not None:
-            fit = linear_models[LINEAR[self.options.output]]
+            _, fit = LINEAR[self.options.output]
             classes, offsets = len(self.codecs.tags), examples.inputs.offsets
             self._linear = fit(examples.windows, examples.tags, offsets, classes, self._allowed, self.options.seed)
             self.codecs.known = len(self._linear.keys)
@@ -322,7 +320,7 @@ class Tag(TagPages):
         """Each word's most frequent tag, a linear model on windows, a linear CRF on them."""
         train, last = parts.train, parts.last[1]
         given = ((train, self._windows(train)), (last, self._windows(last)))
-        fitted = {} if self._linear is None else {LINEAR[self.options.output]: self._linear}
+        fitted = {} if self._linear is None else {self.options.output: self._linear}
         found = []
         for each in baselines(*given, len(self.codecs.tags), self._allowed, self.options.seed, fitted):
             true, said, lengths, rest = self.compared(last, each.answers)
