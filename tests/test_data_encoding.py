@@ -188,14 +188,17 @@ def test_scalers_and_gaps():
 def test_vectors_are_read_by_word_and_refused_by_line(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("3 2\ncat 1 2\nthe 3 4\nzebra 5 6\n")
-    vectors, found = read_vectors(path, ["dog", "the", "cat"])
+    vectors, found = read_vectors(path, ["dog", "the", "cat"], 2)
     assert found.tolist() == [False, True, True]
     np.testing.assert_array_equal(vectors, [[0, 0], [3, 4], [1, 2]])
     path.write_text("cat 1 2\nthe 3\n")
     with pytest.raises(DataError, match="line 2, word 'the': 1 numbers where others have 2"):
-        read_vectors(path, ["the", "cat"])
+        read_vectors(path, ["the", "cat"], 2)
     with pytest.raises(DataError, match="no word of the training texts"):
-        read_vectors(path, ["dog"])
+        read_vectors(path, ["dog"], 2)
+    path.write_text("cat 1 2\n")
+    with pytest.raises(OptionError, match="vectors of 2 numbers, but embedding_size=5; add embedding_size=2"):
+        read_vectors(path, ["cat"], 5)
 
 
 def where(row: int) -> str:

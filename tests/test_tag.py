@@ -325,6 +325,9 @@ def test_a_refit_learns_the_parts_that_headers_name(tmp_path: Path) -> None:
         parts = Tag(TagOptions.of({**SMALL, **files, **how})).prepare(tmp_path / "chains.fasta")
         assert parts.test is not None
         assert (len(parts.train), len(parts.valid), len(parts.test)) == (count, 3, 2)
+    parts = Tag(TagOptions.of({**SMALL, **files})).prepare(tmp_path / "chains.fasta", test=([[*"ACAC"]], [[*"HCHH"]]))
+    assert parts.test is not None
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (8, 3, 1), "what is called test is not learned"
     text = (tmp_path / "tags.fasta").read_text(encoding="utf-8")
     (tmp_path / "tags.fasta").write_text(text.replace("SET=train", "SET=test"), encoding="utf-8")
     with pytest.raises(DataError, match="no sequence to learn from"):

@@ -170,3 +170,15 @@ def test_two_hundred_thousand_tags_take_less_than_a_second() -> None:
 def test_every_scheme_can_be_asked_for() -> None:
     """Also by the config of a run, which holds the scheme that was found."""
     assert [TagOptions(scheme=name).scheme for name in schemes.SCHEMES] == list(schemes.SCHEMES)
+
+
+@pytest.mark.parametrize("tag", ["PER-B", "b-per", "B_PER", "b", "PER/I"])
+def test_spans_written_otherwise_are_named(tag: str) -> None:
+    assert schemes.written_otherwise([tag, "O", tag]) == tag
+    assert schemes.written_otherwise([tag, "NN", "O", "VB"]) is None
+    assert schemes.written_otherwise([tag, tag]) is None, "no token lies outside"
+
+
+@pytest.mark.parametrize("tag", ["B-PER", "NN", "NP-SBJ", "wh-word"])
+def test_other_tags_are_not(tag: str) -> None:
+    assert schemes.written_otherwise([tag, "O", tag]) is None

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from gatework.data.files import read_text
-from gatework.errors import DataError
+from gatework.data.suggest import setting
+from gatework.errors import DataError, OptionError
 
 
-def read_vectors(path: str | Path, vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def read_vectors(path: str | Path, vocabulary: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
     """(vectors [V, E] float32, found [V] bool) for the words of a vocabulary; rows of words not in the file are zero.
 
-    Raises: DataError with the line and what is wrong; also if no word of the vocabulary is in the file.
+    Args:
+        size: E, the model's `embedding_size`.
+
+    Raises: DataError with the line and what is wrong, also if no word of the vocabulary is in the file; OptionError
+    where the file's vectors have another length.
     """
     number = {word: i for i, word in enumerate(vocabulary)}
     vectors: np.ndarray | None = None
@@ -33,6 +38,11 @@ def read_vectors(path: str | Path, vocabulary: Sequence[str]) -> tuple[np.ndarra
         vectors[number[word]], found[number[word]] = values, True
     if vectors is None:
         raise DataError(f"{path}: no word of the training texts is in this file; are language and lower case the same?")
+    if vectors.shape[1] != size:
+        raise OptionError(
+            f"{path} holds vectors of {vectors.shape[1]} numbers, but embedding_size={size}; add "
+            f"{setting('embedding_size', vectors.shape[1])}"
+        )
     return vectors, found
 
 

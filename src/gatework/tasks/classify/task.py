@@ -318,13 +318,7 @@ class Classify(ClassifyPages):
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors [V, I] of the vocabulary, and which of its words the file has."""
         assert self.codecs.tokenizer is not None and self.options.vectors
-        vectors, found = read_vectors(self.options.vectors, self.codecs.tokenizer.vocabulary)
-        if vectors.shape[1] != self.options.embedding_size:
-            raise OptionError(
-                f"{self.options.vectors} holds vectors of {vectors.shape[1]} numbers, but "
-                f"embedding_size={self.options.embedding_size}; add embedding_size={vectors.shape[1]}"
-            )
-        return vectors, found
+        return read_vectors(self.options.vectors, self.codecs.tokenizer.vocabulary, self.options.embedding_size)
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
         changes = Augmentation.of(self.options)

@@ -270,7 +270,16 @@ def check(read: Sentences, learned: bool = True) -> list[Finding]:
     elif len(counts) > 200 and len(counts) > counts.total() / 5:
         text = f"{read.source}: {len(counts):,} different tags of {counts.total():,} tokens: are these words?"
         found.append(Finding("error", f"{text} Name the column of the tags: {setting('column', '2')}"))
-    return found + _long(read) + _unlabelled(read)
+    return found + _written_otherwise(read) + _long(read) + _unlabelled(read)
+
+
+def _written_otherwise(read: Sentences) -> list[Finding]:
+    """Tags that seem to write spans, in a way that is not read as such."""
+    odd = schemes.written_otherwise(read.tags or []) if read.scheme == "plain" and read.form != "fasta" else None
+    if odd is None:
+        return []
+    text = f"{read.source}: tags such as {odd!r} look like spans, but are learned as names of single tokens"
+    return [Finding("warning", f"{text}; to learn and measure spans, write them as B-NAME, I-NAME and O")]
 
 
 def _long(read: Sentences) -> list[Finding]:

@@ -9,6 +9,7 @@ are written as they came.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,6 +26,7 @@ LETTERS = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES", "BILOU": "BILU", "BMES":
 SCHEMES = ("plain", *LETTERS)
 FIVE = ("BIOES", "BILOU", "BMES", "BMEWO")  # those that mark the end too
 O, B, I, E, S, UNKNOWN, ODD = range(7)
+OTHERWISE = re.compile("[BIESLUMWbieslumwo]|[BIESLUMWbieslumw][-_:/].+|.+[-_:/][BIESLUMWbieslumw]")
 RULES = {
     "IOB1": "IOB1: B- stands only where a span of the same kind ends just before",
     "IOB2": "IOB2: a span begins with B-",
@@ -65,6 +67,18 @@ def find(tags: Tags, lengths: np.ndarray) -> str:
     scheme = _of_letters(counts, tags, lengths)
     wrong = _wrong(parts(tags, scheme), lengths, scheme)
     return scheme if wrong.sum() <= 0.02 * len(wrong) else "plain"
+
+
+def written_otherwise(tags: Tags) -> str | None:
+    """A tag of those that look like spans, but do not begin with a letter of a scheme and a dash; None where there are
+    none, or too few.
+
+    Example: `written_otherwise(["PER-B", "PER-I", "O"])` is "PER-B"; so are "b-per" and "B_PER" such tags.
+    """
+    counts = Counter(tag for tag in tags if tag is not None and tag != "O")
+    like = [tag for tag in counts if OTHERWISE.fullmatch(tag) and not _split(tag)[1]]
+    many = sum(counts[tag] for tag in like) >= 0.9 * counts.total()
+    return like[0] if like and many and ("O" in tags or "o" in tags) else None
 
 
 def _split(tag: str) -> tuple[str, str]:

@@ -100,8 +100,9 @@ class Tag(TagPages):
         given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
         others = {name: reading.read(other, self.options, like=read) for name, other in given.items()}
         train = read
-        if read.parts is not None and not given:
-            train, others = _as_named(read, self.options.refit)
+        if read.parts is not None:  # a file given for a part stands in for the sequences named so
+            train, named = _as_named(read, self.options.refit)
+            others = named | others
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
@@ -227,12 +228,8 @@ class Tag(TagPages):
 
     def _use_vectors(self, model: Tagger) -> None:
         """Known words start from the file's vectors."""
-        vectors, found = read_vectors(str(self.options.vectors), self.codecs.words.vocabulary)
-        if vectors.shape[1] != self.options.embedding_size:
-            raise OptionError(
-                f"{self.options.vectors} holds vectors of {vectors.shape[1]} numbers, but "
-                f"embedding_size={self.options.embedding_size}; add embedding_size={vectors.shape[1]}"
-            )
+        size, vocabulary = self.options.embedding_size, self.codecs.words.vocabulary
+        vectors, found = read_vectors(str(self.options.vectors), vocabulary, size)
         self.found.append(Finding("note", f"{found.sum():,} of {len(found):,} words have a pretrained vector"))
         model.words.start_from(vectors, found, self.options.freeze_vectors)
 
