@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
+from compare import assert_close
 from gatework.data.codecs import UNKNOWN
 from gatework.errors import OptionError
 from gatework.networks.attention import SCORES, Attention, AttentionLayer, Memory
+from gatework.networks.characters import Spelling
 from gatework.networks.decoder import Decoder
 from gatework.networks.embedding import Embedding, Spelled
 from gatework.networks.encoder import Encoder, reads_gaps, time_since
@@ -78,6 +80,31 @@ def test_known_units_start_from_given_vectors() -> None:
     assert embedding.weight[[0, 2]].tolist() == [[0, 1], [4, 5]]
     assert torch.equal(embedding.weight[3], before)
     assert not embedding.weight.requires_grad
+
+
+# -- characters ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("characters", [6, 400])  # fewer and more than the letters of a batch
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_spelling_is_the_convolution_of_each_word_alone(characters: int, width: int) -> None:
+    """The maximum of the letters "aaa" is at several places at once; gradients must count it once."""
+    torch.manual_seed(0)
+    spelling = Spelling(characters, 4, width).double()
+    words = [[3, 3, 3, 3], [5], [1, 2, characters - 1], [], [2, 1, 2, 1]]
+    lengths = torch.tensor([len(word) for word in words])
+    letters = torch.zeros(len(words), 4, dtype=torch.long)
+    for row, word in enumerate(words):
+        letters[row, : len(word)] = torch.tensor(word, dtype=torch.long)
+    found = spelling(letters, lengths)
+    alone = [spelling.filters(spelling.embedding(torch.tensor(word)).T).amax(1) for word in words if word]
+    expected = torch.relu(torch.stack([*alone[:3], torch.zeros(4, dtype=torch.double), alone[3]]))
+    assert_close(found, expected)
+    weights = torch.randn_like(found)
+    parameters = list(spelling.parameters())
+    got, want = (torch.autograd.grad((v * weights).sum(), parameters) for v in (found, expected))
+    for one, other in zip(got, want, strict=True):
+        assert_close(one, other)
 
 
 # -- neighbours ---------------------------------------------------------------------------------------------------

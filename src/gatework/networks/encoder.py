@@ -75,9 +75,10 @@ class Encoder(nn.Module):
             return values
         if not isinstance(values, PackedSequence):
             return values * functional.dropout(values.new_ones(1, *values.shape[1:]), self.locked)
-        masks = functional.dropout(values.data.new_ones(int(values.batch_sizes[0]), values.data.shape[1]), self.locked)
-        rows = torch.cat([torch.arange(int(count)) for count in values.batch_sizes])
-        return values._replace(data=values.data * masks[rows])
+        counts = values.batch_sizes
+        masks = functional.dropout(values.data.new_ones(int(counts[0]), values.data.shape[1]), self.locked)
+        sequence = torch.arange(len(values.data)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return values._replace(data=values.data * masks.index_select(0, sequence))
 
 
 def recurrent_stack(
