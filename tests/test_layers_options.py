@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.testing import assert_close
 
 import gatework
@@ -253,6 +253,37 @@ def test_reset_forgets_the_given_states_and_fits_every_form(x: Tensor) -> None:
         assert_close(layer(packed, h, reset=given)[1], layer(x, h, reset=reset, lengths=lengths)[1])
     with pytest.raises(LayerError, match="reset must have shape"):
         layer(x, reset=reset.T)
+
+
+@pytest.mark.parametrize("form", ["packed", "packed in another order", "lengths"])
+def test_sequences_of_one_length_are_a_rectangle(x: Tensor, form: str) -> None:
+    """Values of all kinds, last states, and gradients of the input, of states and of parameters."""
+    layer = gatework.LSTM(I, H, 2, bidirectional=True, dtype=D)
+    reset = torch.zeros(STEPS, BATCH, dtype=torch.bool)
+    reset[2, 0] = reset[3, 2] = True
+    order = torch.tensor([2, 0, 1])
+    lengths = torch.full((BATCH,), STEPS)
+    if form == "packed in another order":
+        flat, counts = pack_padded_sequence(x[:, order], lengths)[:2]
+        packed: Any = PackedSequence(flat, counts, order, order.argsort())
+    else:
+        packed = pack_padded_sequence(x, lengths)
+
+    def run(**how: Any) -> list[Tensor]:
+        given = x.clone().requires_grad_()
+        states = [(torch.arange(4.0 * BATCH * H, dtype=D).view(4, BATCH, H) / 50).requires_grad_() for _ in "hc"]
+        data = given if not how.pop("pack", False) else packed._replace(data=given.flatten(0, 1)[places])
+        output, last, values = layer(data, states, reset=reset, return_all=True, **how)
+        found = [output, *last, *values.values()]
+        found = [pad_packed_sequence(f)[0] if isinstance(f, PackedSequence) else f for f in found]
+        loss = sum((f * torch.linspace(-1, 1, f.numel(), dtype=D).view(f.shape)).sum() for f in found)
+        return [*found, *torch.autograd.grad(loss, [given, *states, *layer.parameters()])]
+
+    rows = order if form == "packed in another order" else torch.arange(BATCH)
+    places = (torch.arange(STEPS)[:, None] * BATCH + rows).flatten()
+    got = run(lengths=lengths) if form == "lengths" else run(pack=True)
+    for one, other in zip(got, run(), strict=True):
+        assert_close(one, other)
 
 
 # --- Recurrent -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
+from torch.autograd.function import BackwardCFunction
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.layers.errors import LayerError
@@ -165,6 +166,8 @@ def enter(input: Sequences, batch_first: bool, lengths: Lengths, traced: bool) -
 class Rectangle:
     """T steps of B sequences that all run to the end."""
 
+    whole = True
+
     def __init__(self, steps: int, batch: int):
         self.steps, self.batch, self.size = steps, batch, steps * batch
 
@@ -193,12 +196,14 @@ def _rectangle(steps: int, batch: int, reverse: bool) -> Rows:
 
 
 class Packed:
-    """Sequences of unequal length, sorted: `counts[s]` of the `batch` sequences run at step s; `order` sorts them."""
+    """Sequences, sorted by their lengths: `counts[s]` of the `batch` sequences run at step s; `order` sorts them. If
+    all are equally long (`whole`), their rows are those of a rectangle, which kernels read from either end."""
 
     def __init__(self, counts: np.ndarray, batch: int, order: np.ndarray | None = None):
         self.counts, self.batch, self.order = np.asarray(counts, np.int64), batch, order
         self.offsets = np.concatenate([[0], np.cumsum(self.counts)])
         self.steps, self.size = len(self.counts), int(self.offsets[-1])
+        self.whole = self.size == self.steps * batch
 
     @classmethod
     def from_lengths(cls, lengths: Lengths, steps: int, batch: int) -> Packed:
@@ -209,7 +214,7 @@ class Packed:
         return cls(counts, batch, order)
 
     def rows(self, reverse: bool = False) -> Rows:
-        return self._rows
+        return _rectangle(self.steps, self.batch, reverse) if self.whole else self._rows
 
     @lazy
     def _rows(self) -> Rows:
@@ -242,7 +247,7 @@ class Packed:
         return torch.from_numpy(flat)
 
     def flip(self, flat: Tensor) -> Tensor:
-        return flat.index_select(0, self._index(self.flipped, flat))
+        return flat if self.whole else flip(flat, self._index(self.flipped, flat))
 
     @lazy
     def flipped(self) -> np.ndarray:
@@ -293,6 +298,21 @@ class _Take(torch.autograd.Function):
         return put(grads[0], index, ctx.size), None
 
 
+class _Flip(torch.autograd.Function):
+    """Rows of `flat` at `index`, which names each row once, and twice leads back to it: the gradient goes the same
+    way."""
+
+    @staticmethod
+    def forward(ctx: BackwardCFunction, flat: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        return flat.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: BackwardCFunction, gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = list(ctx.saved_tensors)
+        return flip(gradient, index), None
+
+
 class _Put(torch.autograd.Function):
     """The rows of `flat` put at `index` of zeros (size, w)."""
 
@@ -310,6 +330,11 @@ class _Put(torch.autograd.Function):
 def take(padded: Tensor, index: Tensor) -> Tensor:
     """(R, w) to (N, w): the rows at `index` (N,), no row twice."""
     return padded.index_select(0, index) if _transformed() else _Take.apply(padded, index)
+
+
+def flip(flat: Tensor, index: Tensor) -> Tensor:
+    """(N, w) to (N, w): the rows at `index` (N,), of which each pair leads to each other."""
+    return flat.index_select(0, index) if _transformed() else _Flip.apply(flat, index)
 
 
 def put(flat: Tensor, index: Tensor, size: int) -> Tensor:

@@ -33,7 +33,6 @@ from gatework.layers.autograd import joined, recurrence, side_by_side
 from gatework.layers.batches import (
     Entry,
     Lengths,
-    Packed,
     Sequences,
     TracedEntry,
     checked_lengths,
@@ -238,7 +237,7 @@ class Call:
     def both(self, depth: int, data: Tensor) -> Tensor:
         """Both directions of a layer; a rectangle's outputs are written side by side."""
         rows = self.entry.rows
-        if isinstance(rows, Packed) or not self.compiled(data):
+        if not rows.whole or not self.compiled(data):
             return torch.cat([self.direction(depth, d, data) for d in (0, 1)], -1)
         rooms = side_by_side(2, self.entry.axes, self.widths[0], self.dtype)
         return joined(rooms[0].whole, [self.direction(depth, d, data, rooms[d]) for d in (0, 1)])
