@@ -11,7 +11,7 @@ from gatework.compiler.lang import Cell
 from gatework.compiler.pipeline import prepare
 from gatework.runtime import set_threads
 from gatework.runtime.llvm import compiled
-from gatework.runtime.llvm.script import Mode
+from gatework.runtime.llvm.parts import Mode
 from kernel_check import HERE, LAYOUTS, Pair, Setting, check
 from random_cells import random_cells
 from test_threads import assert_same, results

@@ -20,7 +20,8 @@ from gatework.compiler.plan_backward import plan_backward
 from gatework.compiler.serial import from_json, to_json
 from gatework.compiler.show_plan import plan_text
 from gatework.runtime.llvm.compiled import step_chunks
-from gatework.runtime.llvm.script import Mode, segments, split_rows
+from gatework.runtime.llvm.parts import Mode
+from gatework.runtime.llvm.script import segments, split_rows
 from gatework.runtime.rows import Rows
 from kernel_check import LAYOUTS, Pair, Setting, rows_of, same
 from test_threads import assert_same, results
@@ -335,7 +336,7 @@ def test_segments_and_chunks_hold_every_row_once(layout: str) -> None:
     for steps in chunks:
         base = int(min(rows.offsets[steps[0]], rows.offsets[steps[-1]]))
         count = int(rows.counts[steps[0] : steps[-1] + 1].sum())
-        for ct, operand, length, fresh in segments(Access("history:h", "prev"), rows, steps, base, count):
+        for ct, operand, length, fresh in segments("prev", rows, steps, base, count):
             for j in range(length):
                 seen.append(base + ct + j)
                 assert fresh or before[base + ct + j] == operand + j

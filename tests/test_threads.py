@@ -72,7 +72,7 @@ def test_same_bits_for_any_number_of_threads(how: str) -> None:
 
 def test_same_bits_for_both_ways_of_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same call shared by rows and by units."""
-    from gatework.runtime.llvm.script import Mode
+    from gatework.runtime.llvm.parts import Mode
 
     pair = Pair(cells.get("lstm").graph, Setting(T=5, B=9, H=70, I=30, dtype="float32"))
     want = results(pair, 1)

@@ -26,6 +26,7 @@ from gatework.backends.llvm.layout import Slot
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size
 from gatework.compiler.plan import Access, Plan
+from gatework.runtime.lazy import lazy
 from gatework.runtime.memory import Memory, Panels, Shared
 
 WORDS = int(Slot.WORDS)
@@ -149,6 +150,22 @@ class Layout:
     def width(self, symbol: str) -> int:
         return size(self.sizes, symbol)
 
+    @lazy
+    def contiguous(self) -> list[tuple[int, int]]:
+        """Places of the caller's arrays, and elements between their rows, if these follow one another."""
+        found: list[tuple[int | None, int]] = [(place, self.saved_width) for place, _ in self.saved]
+        for spec in self.graph.inputs:
+            width = self.width(spec.width)
+            found += [(self.inputs.get(spec.name), ONE_ROW if spec.per == "call" else width)]
+            found += [(self.d_inputs.get(spec.name), width)]
+        for state in self.graph.states:
+            roles = (self.starts, self.histories, self.carried, self.d_histories, self.cotangents)
+            found += [(role.get(state.name), self.width(state.width)) for role in roles]
+        for key, shape in self.shapes.items():
+            row = shape[-1] if len(shape) > 1 else 1
+            found += [(self.vectors.get(key), ONE_ROW), (self.weights.get(key), row), (self.d_weights.get(key), row)]
+        return [(place, row) for place, row in found if place is not None]
+
     def fixed(self, needs: Needs, memory: Memory, batch: int, rows: int) -> array[int]:
         """A table with all that stays from call to call, for `rows` rows of all steps together, `batch` of the first:
         working memory, constants, the starts that the cell gives itself. Valid while `memory.version` stays."""
@@ -203,7 +220,8 @@ class Frame(ABC):
 
     def __init__(self, layout: Layout, table: array[int]):
         self.layout, self.table = layout, table
-        self.lay_all()
+        for place, row in layout.contiguous:
+            self.lay(place, row)
 
     @abstractmethod
     def run(self, packed: bool = False) -> bool:
@@ -218,19 +236,3 @@ class Frame(ABC):
         """Elements between the rows, and between the columns, of an array."""
         if place is not None:
             self.table[place + 1], self.table[place + 2] = row, column
-
-    def lay_all(self) -> None:
-        """Every array of the caller contiguous."""
-        x = self.layout
-        for spec in x.graph.inputs:
-            self.lay(x.inputs.get(spec.name), ONE_ROW if spec.per == "call" else x.width(spec.width))
-            self.lay(x.d_inputs.get(spec.name), x.width(spec.width))
-        for state in x.graph.states:
-            for role in (x.starts, x.histories, x.carried, x.d_histories, x.cotangents):
-                self.lay(role.get(state.name), x.width(state.width))
-        for key, shape in x.shapes.items():
-            self.lay(x.vectors.get(key), ONE_ROW)
-            for role in (x.weights, x.d_weights):
-                self.lay(role.get(key), shape[-1] if len(shape) > 1 else 1)
-        for place, _ in x.saved:
-            self.lay(place, x.saved_width)

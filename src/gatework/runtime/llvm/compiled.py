@@ -16,7 +16,8 @@ from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm.arrays import Given, Weights
 from gatework.runtime.llvm.kernel import Kernel, kernels
 from gatework.runtime.llvm.launch import Launch
-from gatework.runtime.llvm.script import Mode, Script, Writer
+from gatework.runtime.llvm.parts import Mode, Parts
+from gatework.runtime.llvm.script import Script, Writer
 from gatework.runtime.llvm.stream import Stream
 from gatework.runtime.memory import Memory, Recent, Shared
 from gatework.runtime.program import Arrays, Gradients, Kind, Pass
@@ -44,6 +45,7 @@ class Compiled:
         self.version = 0  # of the weights in the panels, for calls on arrays
         self.scripts = Recent(SCRIPTS, SCRIPT_BYTES)
         self.launches = Recent(SCRIPTS, SCRIPT_BYTES)
+        self.parts = Recent(SCRIPTS, SCRIPT_BYTES)
         self.bound: Weights | None = None
         self.states = {s.name: s for s in graph.states}
         self.rests = {f"start_{s.name}": s.start for s in graph.states}
@@ -171,13 +173,16 @@ class Compiled:
         script = self.scripts.get(key)
         if script is None:
             mode, why = choose_mode(self, rows, threads)
-            writer = Writer(kernel, self.sizes, rows, mode)
+            writer = Writer(self._parts(kernel, kind, mode, self.isa.max_vectors(int(rows.counts[0]))), rows)
             write(writer)
-            script = writer.finish()
-            script.why = why
+            script = writer.finish(why)
             self.scripts.keep(key, script)
         self.shared.last = script.why
         return script
+
+    def _parts(self, kernel: Kernel, kind: Kind, mode: Mode, most: int) -> Parts:
+        key = (kind, mode, most)
+        return self.parts.get(key) or self.parts.keep(key, Parts(kernel, self.sizes, mode, most))
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:
@@ -215,29 +220,26 @@ def last_rows(history: np.ndarray, start: Callable[[], np.ndarray], rows: Rows) 
 
 def write_forward(writer: Writer) -> None:
     writer.steps("forward", 0, len(writer.rows.counts), 1)
-    writer.pack()
 
 
 def write_backward(writer: Writer, need: frozenset[str], program: Compiled) -> None:
-    plan, rows = writer.kernel.plans["backward"], writer.rows
-    sums = writer.reserve_sums(plan)
-    writer.fill_sums()
-    chunks = step_chunks(rows, chunk_rows(program))
-    for steps in reversed(chunks):
+    parts, rows = writer.parts, writer.rows
+    plans = parts.kernel.plans
+    writer.command("fill", parts.fill_sums)
+    for steps in reversed(step_chunks(rows, chunk_rows(program))):
         base = int(min(rows.offsets[steps[0]], rows.offsets[steps[-1]]))
         count = int(rows.counts[steps[0] : steps[-1] + 1].sum())
-        writer.script.chunk_rows = max(writer.script.chunk_rows, count)
-        if "replay" in writer.kernel.plans:
+        writer.chunk_rows = max(writer.chunk_rows, count)
+        if "replay" in plans:
             writer.steps("replay", steps[0], len(steps), 1, base)
         writer.steps("backward", steps[-1], len(steps), -1, base)
         if "weights" in need:
-            writer.outers(plan, sums, steps, base, count)
-        for i, stage in enumerate(plan.products):
+            writer.outers(steps, base, count)
+        for i, stage in enumerate(plans["backward"].products):
             if stage.stores[0].access.name in need:
-                writer.product("backward", i, count, base)
+                writer.whole(parts.product("backward", i), count, base)
     if "weights" in need:
-        writer.unpack(plan, sums)
-    writer.pack()
+        writer.command("unpack", parts.unpack)
 
 
 def chunk_rows(program: Compiled) -> int:

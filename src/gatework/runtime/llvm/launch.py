@@ -42,7 +42,7 @@ class Launch(Frame):
             self.blank[place + 1], self.blank[place + 2] = layout.saved_width, 1
         self.threads, self.library, self.execute = script.threads, kernel.library, kernel.library.execute
         # Where the weights are packed already, the first command, which packs them, is left out.
-        self.jobs = [self._job(skipped, len(script.commands) - skipped) for skipped in (0, 1)]
+        self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, 1)]
         self.addresses = [job.ctypes.data for job in self.jobs]
         self.block = None
         self.packed_size, self.nbytes = script.packed, script.nbytes

@@ -1,0 +1,322 @@
+"""What the scripts of a kernel share, whatever their rows: how stages are cut, where weights are packed and gradients
+summed. Batches of unequal sequences hardly ever have the same rows twice, so that their scripts are written anew; with
+the parts at hand this is a matter of the steps alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from gatework.backends.llvm.layout import MODES, PackWord
+from gatework.compiler.params import size
+from gatework.compiler.plan import Accumulation, Plan, Stage
+from gatework.runtime.frame import Needs, hoisted
+from gatework.runtime.lazy import lazy
+from gatework.runtime.llvm.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
+
+ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
+SCRATCH = 8192  # elements of a thread's sums
+STRETCH = 256  # inputs that are multiplied at a time
+PAGE = 1024  # words
+
+
+class Arena:
+    """Tables for machine code to read, at addresses that stay."""
+
+    def __init__(self) -> None:
+        self.pages: list[np.ndarray] = []
+        self.address, self.left = 0, 0
+
+    def block(self, values: Sequence[int] | np.ndarray) -> int:
+        """The address of these words."""
+        if len(values) > self.left or not self.pages:
+            self.left = max(len(values), PAGE)
+            self.pages.append(np.empty(self.left, np.int64))
+            self.address = self.pages[-1].ctypes.data
+        first = len(self.pages[-1]) - self.left
+        self.pages[-1][first : first + len(values)] = values
+        self.left -= len(values)
+        return self.address + 8 * first
+
+    @property
+    def nbytes(self) -> int:
+        return sum(page.nbytes for page in self.pages)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How the work is shared: by rows of the batch, or (few rows) by units of the layer, with a meeting after each
+    stage."""
+
+    threads: int
+    by_units: bool
+    hoist: bool
+
+
+class Run(NamedTuple):
+    """Stages to run over steps: the words of `Steps` that say which, and products over all rows that come before."""
+
+    words: list[int]
+    before: tuple[Run, ...] = ()
+
+
+class Outer(NamedTuple):
+    """An outer product: how its operand is read, and its words before and after those that say which rows it adds."""
+
+    mode: str
+    before: list[int]
+    after: list[int]
+
+
+class Parts:
+    """The parts of one kind of call, for stages in tiles of at most `most` vectors. They are made when they are first
+    asked for; each script asks for all of them."""
+
+    def __init__(self, kernel: Kernel, sizes: Mapping[str, int], mode: Mode, most: int):
+        self.kernel, self.sizes, self.mode, self.most = kernel, sizes, mode, most
+        self.graph, self.lanes, self.slots = kernel.graph, kernel.lanes, kernel.slots
+        self.arena, self.needs = Arena(), Needs(mode.threads, scratch=SCRATCH)
+        self.packing: list[int] = []
+        self.tables = self._tile_tables()
+        self.runs: dict[tuple[str, int], Run] = {}
+
+    @property
+    def nbytes(self) -> int:
+        return self.arena.nbytes
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        """How weights are packed."""
+        return (self.needs.packed, *self.packing)
+
+    def _tile_tables(self) -> dict[str, dict[int, int]]:
+        """Addresses of tiles by height, for each width; tables of outer products begin with their greatest height."""
+        isa, library = self.kernel.isa, self.kernel.library
+        plain, outer = {}, {}
+        for vectors, most in isa.rows.items():
+            plain[vectors] = self.arena.block([library[f"tile_{r}_{vectors}"] for r in range(1, most + 1)])
+            if vectors <= isa.max_vectors():
+                outer[vectors] = self.arena.block(
+                    [most, *(library[f"outer_{r}_{vectors}"] for r in range(1, most + 1))]
+                )
+        return {"tile": plain, "outer": outer}
+
+    # ---- packing
+    @lazy
+    def pack(self) -> int:
+        """The weights of all stages: ask for it after these."""
+        return self.arena.block([len(self.packing) // PackWord.WORDS, *self.packing])
+
+    def _reserve(self, elements: int) -> int:
+        offset = self.needs.packed
+        self.needs.packed += -(-elements // 64) * 64
+        return offset
+
+    def _pack_piece(self, piece: Piece, shape: Shape, plan: Plan) -> tuple[int, int, int, int]:
+        """Reserve and fill a panel: offset, elements of a chunk, units and inputs of a head."""
+        inputs = size(self.sizes, plan.nodes[piece.operand].width)
+        heads = size({"heads": 1, **self.sizes}, "heads") if piece.blocked else 1
+        units, seen = shape.width // heads, inputs // heads
+        row = len(piece.terms) * shape.chunk
+        touched = max(
+            -(-min(u + shape.chunk, shape.width) // units) - u // units for u in range(0, shape.width, shape.chunk)
+        )
+        stride = touched * seen * row
+        offset = self._reserve(stride * shape.chunks)
+        for i, term in enumerate(piece.terms):
+            weight = term.weight
+            self.packing += [
+                self.slots.weight(f"{weight.map}.{weight.slot}"), int(weight.transposed), shape.width, seen,
+                self.slots.packed, offset, stride, row, i * shape.chunk, shape.chunk,
+                units, seen, seen if weight.transposed else units, 0,
+            ]  # fmt: skip
+        return offset, stride, units, seen
+
+    def _pack_biases(self, stage: Stage, shape: Shape, plan: Plan) -> int:
+        """What the sums start from: biases, or zeros."""
+        offset = self._reserve(shape.columns * shape.chunks)
+        for column, dot in enumerate(stage.dots):
+            if bias := plan.nodes[dot].attr.bias:
+                self.packing += [
+                    self.slots.weight(f"{bias}.bias"), 0, shape.width, 1,
+                    self.slots.packed, offset, shape.columns, 0, column * shape.chunk, shape.chunk,
+                    shape.width, 1, shape.width, 0,
+                ]  # fmt: skip
+        return offset
+
+    # ---- stages
+    def stages(self, name: str) -> Run:
+        """A plan's stages; its products that need no state are taken out of the loop."""
+        if (name, -1) not in self.runs:
+            self.runs[name, -1] = self._stages(name, self.kernel.plans[name])
+        return self.runs[name, -1]
+
+    def product(self, name: str, index: int) -> Run:
+        """One of a plan's products outside the loop."""
+        if (name, index) not in self.runs:
+            self.runs[name, index] = self._product(name, index, self.kernel.plans[name])
+        return self.runs[name, index]
+
+    def _stages(self, name: str, plan: Plan) -> Run:
+        parts = self.mode.threads if self.mode.by_units else 1
+        cut = [self._cut(s, parts, self.most) for s in plan.stages]
+        words: list[int] = []
+        before: list[Run] = []
+        for i, (stage, shape) in enumerate(zip(plan.stages, cut, strict=True)):
+            words += self._stage(stage, shape, plan, self.kernel.address(name, i), before)
+        return self._run(cut, plan, len(plan.stages), words, before)
+
+    def _product(self, name: str, index: int, plan: Plan) -> Run:
+        stage = plan.products[index]
+        shape = self._cut(stage, 1, self.kernel.isa.max_vectors())
+        zeros = (self.slots.packed, self._reserve(shape.columns * shape.chunks), shape.columns, 0)
+        address = self.kernel.address(name, len(plan.stages) + index)
+        outside = replace(plan, homes=plan.homes | plan.chunks)
+        words = self._stage_words(stage, shape, outside, address, zeros, -1, list(shape.pieces))
+        return self._run([shape], plan, 1, words)
+
+    def _run(self, cut: Sequence[Shape], plan: Plan, stages: int, words: list[int], before: Sequence[Run] = ()) -> Run:
+        return Run([*self._room(cut, plan), stages, self.arena.block(words)], tuple(before))
+
+    def _room(self, cut: Sequence[Shape], plan: Plan) -> tuple[int, int, int]:
+        """A thread's scratch for sums, and how many rows make a block: their sums fit it, their operands fit the
+        cache."""
+        columns = max((s.columns for s in cut), default=1) or 1
+        operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
+        bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
+        block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
+        self.needs.scratch = max(self.needs.scratch, columns)
+        return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
+
+    def _cut(self, stage: Stage, parts: int, most: int) -> Shape:
+        return shape_of(stage, self.graph, self.sizes, self.kernel.isa, self.lanes, parts, most)
+
+    def _stage(self, stage: Stage, shape: Shape, plan: Plan, epilogue: int, before: list[Run]) -> list[int]:
+        outside = (
+            [
+                p
+                for p in shape.pieces
+                if self.mode.hoist and plan.homes[p.operand].mode == "cur" and plan.homes[p.operand].kind == "input"
+            ]
+            if stage.dots
+            else []
+        )
+        inside = [p for p in shape.pieces if p not in outside]
+        bias = self._pack_biases(stage, shape, plan) if stage.dots else 0
+        start = (self.slots.packed, bias, shape.columns, 0)
+        if outside:
+            run, start = self._hoist(outside, shape, plan, start)
+            before.append(run)
+        return self._stage_words(stage, shape, plan, epilogue, start, -1, inside)
+
+    def _stage_words(
+        self, stage: Stage, shape: Shape, plan: Plan, epilogue: int, start: tuple, out: int, pieces: list[Piece]
+    ) -> list[int]:
+        sections = self.arena.block([w for p in pieces for w in self._section(p, shape, plan)])
+        return [
+            int(stage.rows), epilogue, shape.width, shape.chunk, shape.chunks, shape.columns, shape.tile_rows,
+            *start, out, len(pieces), sections, STRETCH,
+        ]  # fmt: skip
+
+    def _section(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
+        offset, stride, units, seen = self._pack_piece(piece, shape, plan)
+        access = plan.homes[piece.operand]
+        tiles = self.tables["tile"][len(piece.terms) * shape.vectors]
+        return [
+            self.slots.of(access), MODES[access.mode], self.slots.first(access), seen,
+            self.slots.packed, offset, stride, tiles,
+            piece.first * shape.chunk, units, seen, len(piece.terms) * shape.chunk,
+        ]  # fmt: skip
+
+    def _hoist(
+        self, pieces: list[Piece], shape: Shape, plan: Plan, start: tuple
+    ) -> tuple[Run, tuple[int, int, int, int]]:
+        """One product over all rows, into the array from which the loop's sums then start."""
+        isa = self.kernel.isa
+        cut, height = cut_pieces(pieces, shape.vectors, isa.max_vectors(), isa)
+        shape, stage = replace(shape, pieces=cut, tile_rows=height), Stage("", False)
+        name = hoisted(len(self.needs.hoisted))
+        words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], list(cut))
+        self.needs.hoisted[name] = shape.columns * shape.chunks
+        return self._run([shape], plan, 1, words), (self.slots[name], 0, shape.columns, 1)
+
+    # ---- weight gradients
+    @lazy
+    def outers(self) -> list[Outer]:
+        """A chunk's part of every weight gradient of the backward plan."""
+        tables = self.arena.block([self.tables["outer"][v] for v in sorted(self.tables["outer"])])
+        return [outer for g, place in self._gradients for outer in self._outers(g, place, tables)]
+
+    def _outers(self, g: Accumulation, place: tuple[int, int], tables: int) -> list[Outer]:
+        offset, heads = place
+        units, inputs, group = self._outer_shape(g, heads)
+        operand, fresh = self.slots.of(g.operand), self.slots.first(g.operand)
+        each = _sums_size(units, inputs, group)
+        ct, mode = self.slots.of(g.ct), g.operand.mode if g.operand else "one"
+        return [
+            Outer(
+                mode,
+                [ct, operand, fresh, units, inputs, self.slots.sums, offset + h * each, group, tables],
+                [h * units, h * inputs],
+            )
+            for h in range(heads)
+        ]
+
+    def _outer_shape(self, g: Accumulation, heads: int) -> tuple[int, int, int]:
+        """Units and inputs of one head of a gradient, and how many units are summed together."""
+        units = size(self.sizes, g.ct_width) // heads
+        inputs = size(self.sizes, g.operand_width) // heads if g.operand else 1
+        return units, inputs, self.kernel.isa.max_vectors() * self.lanes
+
+    @lazy
+    def _gradients(self) -> list[tuple[Accumulation, tuple[int, int]]]:
+        """Each gradient with where it is summed, and over how many heads; contributions to one parameter share their
+        place."""
+        places: dict[str, tuple[int, int]] = {}
+        gradients = self.kernel.plans["backward"].gradients
+        for g in gradients:
+            if g.key in places:
+                continue
+            heads = size({"heads": 1, **self.sizes}, "heads") if self._blocked(g) else 1
+            places[g.key] = self.needs.sums, heads
+            self.needs.sums += heads * _sums_size(*self._outer_shape(g, heads))
+        return [(g, places[g.key]) for g in gradients]
+
+    def _blocked(self, g: Accumulation) -> bool:
+        name, _, slot = g.key.rpartition(".")
+        return bool(g.operand) and bool(self.graph.map(name).blocked) and self.graph.map(name).blocked[int(slot)]
+
+    @lazy
+    def fill_sums(self) -> int:
+        """Zeros where gradients are summed."""
+        _ = self._gradients
+        return self.arena.block([1, self.slots.sums, self.needs.sums])
+
+    @lazy
+    def unpack(self) -> int:
+        """Gradients from their sums into the caller's matrices."""
+        first: dict[str, tuple[Accumulation, tuple[int, int]]] = {}
+        for g, place in self._gradients:
+            first.setdefault(g.key, (g, place))
+        jobs = [w for g, place in first.values() for w in self._unpack_jobs(g, *place)]
+        return self.arena.block([len(jobs) // PackWord.WORDS, *jobs])
+
+    def _unpack_jobs(self, g: Accumulation, offset: int, heads: int) -> list[int]:
+        units, inputs, group = self._outer_shape(g, heads)
+        each = _sums_size(units, inputs, group)
+        words: list[int] = []
+        for h in range(heads):
+            words += [
+                self.slots.gradient(g.key), 0, units, inputs, self.slots.sums, offset + h * each,
+                inputs * group, group, 0, group, units, inputs, units, h * units,
+            ]  # fmt: skip
+        return words
+
+
+def _sums_size(units: int, inputs: int, group: int) -> int:
+    """Elements of a gradient's sums: whole groups of units."""
+    return -(-units // group) * group * inputs
