@@ -51,12 +51,19 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None, States]:
         """Outputs (T, B, V), attention (B, T, S), and the states after the last step, from which the next call goes
         on; `start` {} or None is a beginning."""
+        looked, weights, states = self.looked(targets, memory, start)
+        return self.head(looked), weights, states
+
+    def looked(
+        self, targets: Tensor, memory: Memory | None = None, start: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | None, States]:
+        """What the head reads, (T, B, H), beside what `forward` gives: for a loss that needs not every output."""
         hidden, states = self.encoder(self.embedding(targets), start)
         assert isinstance(hidden, Tensor)
         if self.attention is None or memory is None:
-            return self.head(hidden), None, states
+            return hidden, None, states
         looked, weights = self.attention(hidden.transpose(0, 1), memory)
-        return self.head(looked.transpose(0, 1)), weights, states
+        return looked.transpose(0, 1), weights, states
 
     def begin(self, memory: Memory | None, start: Mapping[str, Tensor], places: int) -> Places:
         """Every place of a row starts from the row's states `start` (layers, B, H)."""

@@ -1,0 +1,152 @@
+"""What turns texts into ids and back: a tokenizer for each side, or one for both. Learned in training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import numpy as np
+
+from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Words, from_json
+from gatework.data.ragged import Ragged
+from gatework.data.stored import stored
+from gatework.errors import DataError, FileFormatError
+from gatework.tasks.translate.examples import Examples
+from gatework.tasks.translate.options import TranslateOptions
+from gatework.tasks.translate.pairs import Pairs
+
+LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
+
+
+class Kept(TypedDict):
+    """codecs.json."""
+
+    joint: bool
+    targets: int
+
+
+@dataclass
+class Codecs:
+    """`fit(pairs)` learns from training pairs and gives Examples, as `encode(pairs)` does of others.
+
+    `longest` is the number of units of the longest target that was learned.
+    """
+
+    options: TranslateOptions
+    source: TextCodec = field(default_factory=BytePairs)
+    target: TextCodec = field(default_factory=BytePairs)
+    longest: int = 0
+
+    def fit(self, pairs: Pairs) -> Examples:
+        """Learns both vocabularies; the options name both tokenizers."""
+        sides = self._texts(pairs)
+        if not any(map(str.strip, sides[0])) or not any(map(str.strip, sides[1])):
+            raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
+        options = self.options
+        self.source = _codec(options.source_tokenizer, options)
+        if options.joint:
+            self.target = self.source.fit([*sides[0], *sides[1]])
+        else:
+            self.source.fit(sides[0])
+            self.target = _codec(options.target_tokenizer, options).fit(sides[1])
+        examples = self.encode(pairs)
+        self.longest = 0 if examples.targets is None else int(examples.targets.lengths.max())
+        return examples
+
+    def _texts(self, pairs: Pairs) -> tuple[list[str], list[str]]:
+        """Both sides, in lower case where the options say so."""
+        sources, targets = pairs.sources, pairs.targets or []
+        lower = self.options.lower
+        return (
+            sources if lower == "none" else [text.lower() for text in sources],
+            [text.lower() for text in targets] if lower == "both" else targets,
+        )
+
+    def encode(self, pairs: Pairs) -> Examples:
+        """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
+        sources, targets = self._texts(pairs)
+        most = self.options.max_length
+        read = _units(self.source, sources).truncate(most)
+        ended = np.insert(read.values, read.offsets[1:], NOTHING)
+        return Examples(
+            pairs,
+            Ragged.from_lengths(ended, read.lengths + 1),
+            None if pairs.targets is None else _units(self.target, targets).truncate(most),
+        )
+
+    def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The texts of target ids; the end among them says nothing."""
+        return [self.target.text(i for i in each if i != NOTHING) for each in ids]
+
+    def source_units(self, text: str) -> list[str]:
+        """The units of a source as the network reads them, without the end."""
+        text = text if self.options.lower == "none" else text.lower()
+        return self.source.located(text)[0][: self.options.max_length]
+
+    def target_units(self, ids: Sequence[int]) -> list[str]:
+        """Each target unit as a text of its own; "" for the end."""
+        return ["" if i == NOTHING else self.target.text([i]).strip() or self.target.vocabulary[i] for i in ids]
+
+    # -- into the run folder and back ---------------------------------------------------------------------------
+
+    def assets(self) -> dict[str, str]:
+        kept = Kept(joint=self.options.joint, targets=self.longest)
+        found = {"codecs.json": json.dumps(kept), "source.json": self.source.to_json()}
+        return found if self.options.joint else found | {"target.json": self.target.to_json()}
+
+    @classmethod
+    def restored(cls, options: TranslateOptions, assets: Mapping[str, str]) -> Codecs:
+        """The codecs that `assets` were taken from."""
+        kept: Kept = stored(assets["codecs.json"], Kept, "codecs.json")
+        source = _read(assets, "source.json")
+        return cls(options, source, source if kept["joint"] else _read(assets, "target.json"), kept["targets"])
+
+
+def _read(assets: Mapping[str, str], name: str) -> TextCodec:
+    codec = from_json(assets[name])
+    if not isinstance(codec, TextCodec):
+        raise FileFormatError(f"{name} holds a codec of kind {codec.kind!r}, not one of texts")
+    return codec
+
+
+def _codec(tokenizer: str | None, options: TranslateOptions) -> TextCodec:
+    """A codec that is still to learn. Words keep their white space, so that they make a text again."""
+    size, rare = options.vocabulary, options.min_count
+    if tokenizer == "characters":
+        return Characters(min_count=rare, max_size=size)
+    if tokenizer == "words":
+        return Words(lower=False, markup=True, lossless=True, min_count=rare, max_size=size)
+    if tokenizer == "spaces":
+        return Words(lower=False, markup=True, spaces=True, min_count=rare, max_size=size)
+    return BytePairs(max_size=size)
+
+
+def _units(codec: TextCodec, texts: Sequence[str]) -> Ragged:
+    """Ids of texts; of an empty text none at all."""
+    ids = codec.encode(texts)
+    real = ids.values != NOTHING
+    return Ragged.from_lengths(ids.values[real], np.bincount(ids.owners[real], minlength=len(ids)))
+
+
+def tokenizers(pairs: Pairs) -> tuple[str, str]:
+    """The tokenizers that fit training pairs: symbols stand apart on a side whose other side is single words;
+    sentences are cut into byte pairs."""
+    sides = (pairs.sources, pairs.targets or [])
+    single = [_share(side, lambda text: len(text.split()) == 1 and len(text) <= LONGEST_SPELLING) for side in sides]
+    found = ["characters" if share > 0.9 else "bpe" for share in single]
+    for own, other in ((0, 1), (1, 0)):
+        if found[own] == "bpe" and found[other] == "characters":
+            found[own] = "spaces" if _are_symbols(sides[own]) else found[own]
+    return found[0], found[1]
+
+
+def _are_symbols(texts: Sequence[str]) -> bool:
+    """Whether texts are few symbols with spaces between them, as phones: HH AH L OW."""
+    words = [word for text in texts for word in text.split()]
+    return len(set(words)) <= max(len(texts) ** 0.5, 20) and len(set(words)) <= 500
+
+
+def _share(texts: Sequence[str], holds) -> float:
+    return sum(map(holds, texts)) / max(len(texts), 1)
