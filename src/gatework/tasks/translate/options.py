@@ -72,6 +72,8 @@ class TranslateOptions(RecurrentOptions):
     )
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
     header: bool | None = option(None, "whether the first row names the columns", panel="data", role="reading")
+    quote: str | None = option(None, 'what stands around fields; none: "', panel="data", role="reading")
+    bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
     bad_pairs: str = option(
         "refuse", "pairs with an empty side", panel="data", choices=("refuse", "skip"), role="reading"
     )
