@@ -183,18 +183,18 @@ def _listed(source: Source) -> list[Any]:
     return list(source) if isinstance(source, Sequence) and not isinstance(source, str | bytes) else []
 
 
-def _of_sides(sources: Any, targets: Any) -> Pairs:
+def _of_sides(sources: object, targets: object) -> Pairs:
     first, second = _texts(sources), _texts(targets)
     if len(first) != len(second):
         raise DataError(unequal(first, second, "the list of sources", "the list of targets", "text"))
     return Pairs(first, second, lambda row: f"pair {row + 1}", "rows", "the given pairs")
 
 
-def _of_texts(texts: Any) -> Pairs:
+def _of_texts(texts: object) -> Pairs:
     return Pairs(_texts(texts), None, lambda row: f"text {row + 1}", "rows", "the given texts")
 
 
-def _texts(values: Any) -> list[str]:
+def _texts(values: object) -> list[str]:
     return given_texts(values).fill_null("").to_list()
 
 
