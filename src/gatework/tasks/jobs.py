@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,8 +97,8 @@ class Trained:
         return self.task.predict(self.model, source, **vars(self.task.Predicting.of(how)))
 
     @torch.no_grad()
-    def written(self, source: Source, how: Options | None = None) -> str | None:
-        """The answers as a file in the task's own form, for tasks that have one: columns, spans."""
+    def written(self, source: Source, how: Options | None = None) -> str | Iterator[str] | None:
+        """The answers as a file in the task's own form, for tasks that have one: columns, spans; whole or in pieces."""
         return self.task.written(self.model, source, self.task.Predicting() if how is None else how)
 
     def _measured(self, examples: object) -> dict[str, float]:

@@ -14,9 +14,11 @@ from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
 from gatework.tasks.translate.examples import Examples
+from gatework.tasks.translate.measures import KINDS, kind_of
 from gatework.tasks.translate.options import TranslateOptions
 from gatework.tasks.translate.pairs import Pairs
 
+COMMON = 0.99  # share of pairs whose lengths are usual
 LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
 
 
@@ -24,20 +26,23 @@ class Kept(TypedDict):
     """codecs.json."""
 
     joint: bool
-    targets: int
+    kind: str
+    ratio: float
 
 
 @dataclass
 class Codecs:
     """`fit(pairs)` learns from training pairs and gives Examples, as `encode(pairs)` does of others.
 
-    `longest` is the number of units of the longest target that was learned.
+    `kind` is what targets are (see `measures.KINDS`); `ratio` how many of their units a unit of the source, its end
+    among them, becomes at most, but for a hundredth of the pairs.
     """
 
     options: TranslateOptions
     source: TextCodec = field(default_factory=BytePairs)
     target: TextCodec = field(default_factory=BytePairs)
-    longest: int = 0
+    kind: str = "text"
+    ratio: float = 1.0
 
     def fit(self, pairs: Pairs) -> Examples:
         """Learns both vocabularies; the options name both tokenizers."""
@@ -50,10 +55,16 @@ class Codecs:
             self.target = self.source.fit([*sides[0], *sides[1]])
         else:
             self.source.fit(sides[0])
-            self.target = _codec(options.target_tokenizer, options).fit(sides[1])
+            self.target = _codec(self.target_tokenizer, options).fit(sides[1])
         examples = self.encode(pairs)
-        self.longest = 0 if examples.targets is None else int(examples.targets.lengths.max())
+        self.kind = kind_of(pairs.targets or [], self.target_tokenizer)
+        self.ratio = float(np.quantile(examples.written / examples.sources.lengths, COMMON))
         return examples
+
+    @property
+    def target_tokenizer(self) -> str | None:
+        """With one vocabulary, the source's."""
+        return self.options.source_tokenizer if self.options.joint else self.options.target_tokenizer
 
     def _texts(self, pairs: Pairs) -> tuple[list[str], list[str]]:
         """Both sides, in lower case where the options say so."""
@@ -92,7 +103,7 @@ class Codecs:
     # -- into the run folder and back ---------------------------------------------------------------------------
 
     def assets(self) -> dict[str, str]:
-        kept = Kept(joint=self.options.joint, targets=self.longest)
+        kept = Kept(joint=self.options.joint, kind=self.kind, ratio=self.ratio)
         found = {"codecs.json": json.dumps(kept), "source.json": self.source.to_json()}
         return found if self.options.joint else found | {"target.json": self.target.to_json()}
 
@@ -101,7 +112,10 @@ class Codecs:
         """The codecs that `assets` were taken from."""
         kept: Kept = stored(assets["codecs.json"], Kept, "codecs.json")
         source = _read(assets, "source.json")
-        return cls(options, source, source if kept["joint"] else _read(assets, "target.json"), kept["targets"])
+        if kept["kind"] not in KINDS:
+            raise FileFormatError(f"codecs.json: there is no kind {kept['kind']!r:.20}")
+        target = source if kept["joint"] else _read(assets, "target.json")
+        return cls(options, source, target, kept["kind"], kept["ratio"])
 
 
 def _read(assets: Mapping[str, str], name: str) -> TextCodec:

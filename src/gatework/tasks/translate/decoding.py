@@ -11,14 +11,16 @@ from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.networks.choices import Beam, Choice, Drawn
 from gatework.networks.rules import Rule, at_least, forbid
 from gatework.networks.search import Hypothesis, search
-from gatework.tasks.translate.examples import Examples, make_batch
+from gatework.tasks.translate.examples import Examples, alike, make_batch
+from gatework.tasks.translate.loss import nats
 from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import TranslatePredicting
 
 AT_ONCE = 64  # texts that are searched for together
 AHEAD = 1024  # texts that are sorted by length together
+SCORED = 200  # targets that are scored together
 STEP = 10  # limits of length are multiples of this, so that texts with one limit are many
-GREEDY = TranslatePredicting(beam=1)
+PREDICTING, GREEDY = TranslatePredicting(), TranslatePredicting(beam=1)
 
 
 def translate(
@@ -75,3 +77,14 @@ def _choice(how: TranslatePredicting) -> Choice:
         return Beam(max(how.beam, how.n_best), NOTHING)
     generator = torch.Generator().manual_seed(how.seed)
     return Drawn(how.temperature, how.top_k, how.top_p, generator, how.n_best, NOTHING)
+
+
+@torch.no_grad()
+def log_p(model: Translator, examples: Examples) -> np.ndarray:
+    """[n]: the log probability of each target, its end among it."""
+    found = np.zeros(len(examples))
+    for rows in alike(examples, np.arange(len(examples)), SCORED, SCORED * STEP):
+        batch = make_batch(examples, rows)
+        each = nats(*model.outputs(batch)[0], batch.written).numpy()
+        found[batch.rows] = -np.bincount(batch.places.numpy() % len(rows), each, len(rows))
+    return found

@@ -43,7 +43,8 @@ class Examples:
 class Batch(NamedTuple):
     """B pairs, that with the longest source first: `sources` [N] packed ids with the `counts` [S] of each step and the
     `lengths` [B]; `read` (T, B) begins with NOTHING, and `places` [M] are those of its T * B steps after which a symbol
-    is written, these `written` [M], NOTHING at each end. `rows` [B] say which example each pair is."""
+    is written, these `written` [M], NOTHING at each end, `steps` [B] of each pair. `rows` [B] say which example each
+    pair is."""
 
     sources: Tensor
     counts: Tensor
@@ -51,6 +52,7 @@ class Batch(NamedTuple):
     read: Tensor
     places: Tensor
     written: Tensor
+    steps: Tensor
     rows: np.ndarray
 
 
@@ -77,6 +79,7 @@ def make_batch(examples: Examples, rows: np.ndarray) -> Batch:
         read=torch.from_numpy(np.ascontiguousarray(padded[:, :-1].T)),
         places=torch.from_numpy(np.flatnonzero(inside)),
         written=torch.from_numpy(padded[:, 1:].T[inside]),
+        steps=torch.from_numpy(sizes + 1),
         rows=rows,
     )
 

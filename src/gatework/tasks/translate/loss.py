@@ -1,4 +1,7 @@
-"""The softmax of a large vocabulary: loss and gradient in one go, a bounded number of tokens at a time."""
+"""The softmax of a large vocabulary: loss and gradient in one go, a bounded number of symbols at a time.
+
+Letters: M symbols, E units that the output's matrix is multiplied with, V units of the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +9,54 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-AT_ONCE = 512  # tokens whose logits are held
+AT_ONCE = 512  # symbols whose V scores are held
 
 
-def smoothed(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Mean nats of targets [M] under softmax(hidden [M, E] weight [V, E]^T + bias [V]).
+def smoothed(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean nats of targets (M,) under softmax(hidden (M, E) weight (V, E)^T + bias (V,)).
 
-    Of the truth a share `smoothing` is spread over all V symbols (Szegedy et al. 2016, section 7).
+        smoothed(hidden, head.output.weight, head.output.bias, targets, 0.1).backward()
+
+    A share `smoothing` of the truth is spread over all V symbols (Szegedy et al. 2016, section 7): the value is that of
+    `torch.nn.functional.cross_entropy` with the same label_smoothing, without logits kept for a backward pass.
     """
     return _Smoothed.apply(hidden, weight, bias, targets, smoothing)
 
 
 class _Smoothed(torch.autograd.Function):
-    """For p = softmax(z) and truth q, the loss is logsumexp(z) - sum q z and its gradient by z is p - q: both are known
-    once z is, so z is overwritten by p - q, and no [M, V] is kept for a backward pass."""
+    """With p = softmax(z) the loss of a symbol t is log sum exp(z) - (1 - s) z_t - s mean(z), and its gradient by z is
+    p - (1 - s) [t] - s / V.
+
+    Both are known as soon as z is, so p overwrites z. What is the same for all symbols of the vocabulary, s mean(z) and
+    s / V, comes from the mean row of the weights, and never touches the scores. As the largest p is at least 1 / V, its
+    logarithm gives log sum exp(z) without another exponential.
+    """
 
     @staticmethod
     def forward(ctx, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        total = hidden.new_zeros(())
+        symbols = len(weight)
         by_hidden, by_weight, by_bias = torch.empty_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)
-        needed = any(ctx.needs_input_grad[:3])
-        spread = smoothing / len(weight)
-        for start in range(0, len(hidden), AT_ONCE):
-            some, true = hidden[start : start + AT_ONCE], targets[start : start + AT_ONCE, None]
+        mean = weight.mean(0)
+        total = -smoothing * (hidden @ mean + bias.mean()).sum()
+        for some, true, out in zip(*(each.split(AT_ONCE) for each in (hidden, targets, by_hidden)), strict=True):
             scores = torch.addmm(bias, some, weight.t())
-            log_sum = scores.logsumexp(1, keepdim=True)
-            total += log_sum.sum() - (1 - smoothing) * scores.gather(1, true).sum() - spread * scores.sum()
-            if needed:
-                scores.sub_(log_sum).exp_().sub_(spread).scatter_add_(
-                    1, true, scores.new_full((len(true), 1), smoothing - 1)
-                )
-                torch.mm(scores, weight, out=by_hidden[start : start + AT_ONCE])
-                by_weight.addmm_(scores.t(), some)
-                by_bias += scores.sum(0)
+            right, top = scores.gather(1, true[:, None]).sum(), scores.amax(1)
+            torch.softmax(scores, 1, out=scores)
+            total += (top - scores.amax(1).log()).sum() - (1 - smoothing) * right
+            scores.scatter_add_(1, true[:, None], scores.new_full((len(true), 1), smoothing - 1))
+            torch.mm(scores, weight, out=out)
+            by_weight.addmm_(scores.t(), some)
+            by_bias += scores.sum(0)
+        by_hidden -= smoothing * mean
+        by_weight -= smoothing / symbols * hidden.sum(0)
+        by_bias -= smoothing / symbols * len(hidden)
         ctx.save_for_backward(by_hidden, by_weight, by_bias)
         ctx.count = max(len(hidden), 1)
         return total / ctx.count
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradient / ctx.count
         by_hidden, by_weight, by_bias = ctx.saved_tensors
         return by_hidden * scale, by_weight * scale, by_bias * scale, None, None
@@ -53,9 +64,21 @@ class _Smoothed(torch.autograd.Function):
 
 @torch.no_grad()
 def nats(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Negative log probability of each target [M]."""
-    found = [
-        -torch.addmm(bias, some, weight.t()).log_softmax(1).gather(1, true[:, None])[:, 0]
-        for some, true in zip(hidden.split(AT_ONCE), targets.split(AT_ONCE), strict=True)
-    ]
-    return torch.cat(found) if found else hidden.new_zeros(0)
+    """-log p of each target (M,)."""
+    found = hidden.new_zeros(len(targets))
+    for some, true, out in zip(*(each.split(AT_ONCE) for each in (hidden, targets, found)), strict=True):
+        scores = torch.addmm(bias, some, weight.t())
+        torch.sub(scores.logsumexp(1), scores.gather(1, true[:, None])[:, 0], out=out)
+    return found
+
+
+def coverage(weights: Tensor, lengths: Tensor) -> Tensor:
+    """How much attention (B, T, S) of T steps falls where it has been before, added up over steps and rows: the sum of
+    min(a_t, c_t) where c_t is what earlier steps gave to a place (See, Liu & Manning 2017, equation 13).
+
+    Args:
+        lengths: steps (B,) of each row that count.
+    """
+    before = weights.cumsum(1) - weights
+    again = torch.minimum(weights, before).sum(2)
+    return again[torch.arange(again.shape[1]) < lengths[:, None]].sum()

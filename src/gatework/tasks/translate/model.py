@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.networks.attention import AttentionLayer, Memory
@@ -26,6 +27,14 @@ class Read(NamedTuple):
 
     memory: Memory
     start: States
+
+
+class Outputs(NamedTuple):
+    """hidden (M, E), weight (V, E) and bias (V,), which make the scores (M, V)."""
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class Translator(nn.Module):
@@ -59,6 +68,12 @@ class Translator(nn.Module):
         )
         self.dropout = nn.Dropout(dropped)
 
+    @property
+    def head(self) -> Symbols:
+        """What makes scores of the decoder's units."""
+        assert isinstance(self.decoder.head, Symbols)
+        return self.decoder.head
+
     def read(self, batch: Batch) -> Read:
         """What the encoder makes of the sources."""
         packed, _ = self.encoder(PackedSequence(self.embedding(batch.sources), batch.counts))
@@ -71,12 +86,14 @@ class Translator(nn.Module):
         assert self.decoder.attention is not None
         return Read(self.decoder.attention.memory(values, batch.lengths), self.decoder.encoder(summary[None])[1])
 
-    def hidden(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The decoder's units [M, H] before each written symbol, and attention (B, T, S)."""
+    def forward(self, batch: Batch) -> Tensor:
+        hidden, weight, bias = self.outputs(batch)[0]
+        return functional.linear(hidden, weight, bias)
+
+    def outputs(self, batch: Batch) -> tuple[Outputs, Tensor]:
+        """What makes the scores of each written symbol, and attention (B, T, S)."""
         memory, start = self.read(batch)
         looked, weights, _ = self.decoder.looked(batch.read, memory, start)
         assert weights is not None
-        return self.dropout(looked.flatten(0, 1)[batch.places]), weights
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.decoder.head(self.hidden(batch)[0])
+        hidden = self.head.bridged(self.dropout(looked.flatten(0, 1)[batch.places]))
+        return Outputs(hidden, self.head.output.weight, self.head.output.bias), weights

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,20 @@ from torch import Tensor
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError
+from gatework.networks.search import length_penalty
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
-from gatework.tasks.translate import measures, reading
+from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.codecs import Codecs, tokenizers
-from gatework.tasks.translate.decoding import GREEDY, translate
-from gatework.tasks.translate.examples import Batch, Batches, Examples, alike, make_batch
-from gatework.tasks.translate.loss import nats, smoothed
+from gatework.tasks.translate.decoding import GREEDY, PREDICTING, log_p, translate
+from gatework.tasks.translate.examples import Batch, Batches, Examples
+from gatework.tasks.translate.loss import coverage, smoothed
 from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import TranslateExplaining, TranslateOptions, TranslatePredicting
 from gatework.tasks.translate.pairs import Pairs
+from gatework.training.options import Options
 
-STEPS, FEWEST, MOST = 5_000, 6, 60  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 4_000, 6, 200  # steps of a training, as epochs between these
+LARGEST = 700.0  # nats of which a perplexity is told: more are no number
 
 
 class Translate(Task[Examples, Batch, Translator]):
@@ -34,12 +36,12 @@ class Translate(Task[Examples, Batch, Translator]):
     Options = TranslateOptions
     Predicting = TranslatePredicting
     Explaining = TranslateExplaining
-    metric = Metric("loss", higher=False)
+    metric = Metric("bleu", higher=True)
     counted = "pairs"
-    answers = "a translation a line; with --n-best number ||| translation ||| score"
+    answers = "a translation a line; with --n-best number ||| translation ||| score; with --score a score a line"
+    streams = True
     options: TranslateOptions
     codecs: Codecs
-    kind: str
 
     def __init__(self, options: TranslateOptions):
         super().__init__(options)
@@ -50,12 +52,15 @@ class Translate(Task[Examples, Batch, Translator]):
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, splits, learns both vocabularies of the training part, encodes."""
         pairs = reading.read(source, self.options, target=self.options.target)
-        self.found = reading.check(pairs)
-        refuse(self.found)
-        train, others = self._parts(pairs, valid, test, isinstance(source, str | Path))
+        found = reading.check(pairs)
+        refuse(found)
+        train, others = self._parts(pairs, valid, test, pairs.form != "rows")
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
+        self.found = [*(Finding("note", note) for note in pairs.notes), *found]
+        self.found += [each for name, part in others.items() for each in reading.overlap(train, part, name)]
+        self.metric = measures.WATCHED[self.codecs.kind]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
         self._settle_epochs(examples)
         return Parts(examples, encoded["valid"], encoded.get("test"))
@@ -100,7 +105,6 @@ class Translate(Task[Examples, Batch, Translator]):
         self.options = replace(
             self.options, source_tokenizer=own, target_tokenizer=self.options.target_tokenizer or target
         )
-        self.kind = measures.kind_of(train.targets or [])
 
     def _settle_epochs(self, examples: Examples) -> None:
         if self.options.epochs is None:
@@ -126,7 +130,7 @@ class Translate(Task[Examples, Batch, Translator]):
 
     def restore(self, assets: Mapping[str, str]) -> None:
         self.codecs = Codecs.restored(self.options, assets)
-        self.kind = "text"
+        self.metric = measures.WATCHED[self.codecs.kind]
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         """Rounds of a cross-validation over pairs; equal sources stay together."""
@@ -146,55 +150,81 @@ class Translate(Task[Examples, Batch, Translator]):
         return Batches(examples, options.batch_size, options.batch_tokens, options.seed, epoch, shard)
 
     def loss(self, model: Translator, batch: Batch, carry: dict[str, Tensor]) -> Step:
-        hidden, _ = model.hidden(batch)
-        head = model.decoder.head
-        mean = smoothed(
-            head.bridged(hidden), head.output.weight, head.output.bias, batch.written, self.options.label_smoothing
-        )
+        outputs, weights = model.outputs(batch)
+        mean = smoothed(*outputs, batch.written, self.options.label_smoothing)
+        if self.options.coverage:
+            mean = mean + self.options.coverage * coverage(weights, batch.steps) / len(batch.written)
         return Step(mean, len(batch.written))
 
     # -- results --------------------------------------------------------------------------------------------
 
     def measure(self, model: Translator, examples: Examples) -> dict[str, float]:
-        return {"loss": self._nats(model, examples)} | self._measures(model, examples)
+        """loss (nats of a target unit) and perplexity, then what fits the targets: bleu, chrf, ter and exact of texts,
+        word_error and symbol_error of spellings. Translated as `predict` does."""
+        return self._measured(model, examples, self.translations(model, examples, PREDICTING))
 
-    def _nats(self, model: Translator, examples: Examples) -> float:
-        """Nats per written symbol."""
-        total, count = 0.0, 0
-        for rows in alike(examples, np.arange(len(examples)), self.options.batch_size, self.options.batch_tokens):
-            batch = make_batch(examples, rows)
-            hidden, _ = model.hidden(batch)
-            head = model.decoder.head
-            total += float(nats(head.bridged(hidden), head.output.weight, head.output.bias, batch.written).sum())
-            count += len(batch.written)
-        return total / max(count, 1)
+    def watched(self, model: Translator, examples: Examples) -> dict[str, float]:
+        """The same by greedy search, of no more than `valid_pairs`; the loss is of all."""
+        some = examples if len(examples) <= self.options.valid_pairs else self.some(examples, self.options.valid_pairs)
+        said = self.translations(model, some, GREEDY)
+        return self._likelihood(model, examples) | measures.measures(said, some.pairs.targets or [], self.codecs.kind)
 
-    def _measures(self, model: Translator, examples: Examples) -> dict[str, float]:
-        said = self.codecs.texts([own[0].ids if own else [] for own in translate(model, examples, GREEDY)])
-        return measures.measures(said, examples.pairs.targets or [], self.kind)
+    def _measured(self, model: Translator, examples: Examples, said: Sequence[str]) -> dict[str, float]:
+        found = measures.measures(said, examples.pairs.targets or [], self.codecs.kind)
+        return self._likelihood(model, examples) | found
+
+    def _likelihood(self, model: Translator, examples: Examples) -> dict[str, float]:
+        loss = -float(log_p(model, examples).sum()) / max(int(examples.written.sum()), 1)
+        return {"loss": loss, "perplexity": math.exp(min(loss, LARGEST))}
+
+    def translations(self, model: Translator, examples: Examples, how: TranslatePredicting) -> list[str]:
+        """The best translation of each text."""
+        found = translate(model, examples, how, self.codecs.ratio)
+        return self.codecs.texts([own[0].ids if own else [] for own in found])
 
     def contenders(self, model: Translator, examples: Examples) -> list[Contender]:
-        said = self.codecs.texts([own[0].ids if own else [] for own in translate(model, examples, GREEDY)])
-        return [Contender("model", self.measure(model, examples), role="model")]
+        """The model, which is its network."""
+        said = self.translations(model, examples, PREDICTING)
+        counts = measures.sums(said, examples.pairs.targets or [], self.codecs.kind)
+        return [Contender("model", self._measured(model, examples, said), role="model", sums=counts)]
+
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        return measures.score(sums, metric)
 
     def facts(self, parts: Parts) -> dict[str, Any]:
+        sizes = {"source": len(self.codecs.source), "target": len(self.codecs.target)}
         return {
+            "form": parts.train.pairs.form,
+            "kind": self.codecs.kind,
             "pairs": {name: len(part) for name, part in vars(parts).items() if part is not None},
+            "units": {name: _units(part) for name, part in vars(parts).items() if part is not None},
+            "vocabulary": sizes,
             **by_level(self.found),
         }
 
+    # -- answers --------------------------------------------------------------------------------------------
+
     def predict(self, model: Translator, source: Source, **how: Any) -> list[dict[str, Any]]:
-        """{"source", "translation", "score"} of each text."""
-        pairs = reading.read(source, self.options, paired=False)
-        asked = TranslatePredicting.of(how)
-        rows = []
-        for text, own in zip(pairs.sources, translate(model, self.codecs.encode(pairs), asked), strict=True):
-            best = self.codecs.texts([each.ids for each in own])
-            rows.append(
-                {
-                    "source": text,
-                    "translation": best[0] if best else "",
-                    "score": own[0].normalised if own else math.nan,
-                }
-            )
-        return rows
+        """{"source", "translation", "score", "log_p"} of each text; see `writing.rows`."""
+        return list(self._rows(model, source, TranslatePredicting.of(how)))
+
+    def written(self, model: Translator, source: Source, how: Options) -> Iterator[str]:
+        """A translation a line, as they come; of an iterator of lists, those of each list before the next is read."""
+        assert isinstance(how, TranslatePredicting)
+        groups = source if isinstance(source, Iterator) else (source,)
+        return writing.written(row for group in groups for row in self._rows(model, group, how))
+
+    def _rows(self, model: Translator, source: Source, how: TranslatePredicting) -> Iterator[dict[str, Any]]:
+        pairs = reading.read(source, self.options, target=self.options.target, paired=how.score)
+        examples = self.codecs.encode(pairs)
+        if how.score:
+            penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
+            return writing.scored(pairs, log_p(model, examples), penalties)
+        found = translate(model, examples, how, self.codecs.ratio)
+        return writing.rows(pairs.sources, found, self.codecs, how.n_best, how.attention)
+
+
+def _units(part: Examples) -> dict[str, int]:
+    """How many units both sides have, without their ends."""
+    targets = 0 if part.targets is None else len(part.targets.values)
+    return {"source": len(part.sources.values) - len(part), "target": targets}
