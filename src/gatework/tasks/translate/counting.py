@@ -7,11 +7,13 @@ its own; tests compare what is made of them with its public results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
-from sacrebleu.metrics import BLEU, CHRF, TER, lib_ter
+from sacrebleu.metrics import lib_ter
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 SIZES = {"bleu": 10, "chrf": 18, "ter": 2}
 
@@ -44,7 +46,7 @@ class Edits(TER):
     which differ much, it may count one more.
     """
 
-    def _compute_segment_statistics(self, hypothesis: str, ref_kwargs: dict[str, Any]) -> list[float]:
+    def _compute_segment_statistics(self, hypothesis: str, ref_kwargs: dict[str, list[list[str]]]) -> list[float]:
         (true,) = ref_kwargs["ref_words"]
         return [edits(hypothesis.split(), true), len(true)]
 
@@ -81,6 +83,6 @@ class Answer:
     def __getitem__(self, place: int) -> int:
         return Levenshtein.distance(self.words, self.distance.true)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[int | str]:
         yield self[0]
         yield self.distance.written_out(self.words)[1]
