@@ -13,11 +13,18 @@ SCORES = ("dot", "general", "additive")
 
 
 class Memory(NamedTuple):
-    """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps."""
+    """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps.
+    `ready` keys are compared with queries as they are."""
 
     keys: Tensor
     values: Tensor
     lengths: Tensor | None = None
+    ready: bool = False
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of these rows."""
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return self._replace(keys=self.keys[rows], values=self.values[rows], lengths=lengths)
 
     def inside(self) -> Tensor | None:
         """(B, 1, S): which steps are there; None for all."""
@@ -59,18 +66,24 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts (B, K, M) and weights (B, K, S), which are 0 beyond a length; a memory of length 0 gives zeros."""
-        scores, inside = self._scores(queries, memory.keys), memory.inside()
+        scores, inside = self._scores(queries, memory), memory.inside()
         if inside is None:
             weights = torch.softmax(scores, dim=2)
         else:
             weights = torch.softmax(scores.masked_fill(~inside, torch.finfo(scores.dtype).min), dim=2) * inside
         return weights @ memory.values, weights
 
-    def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        asked = queries if self.query is None else self.query(queries)
+    def ready(self, memory: Memory) -> Memory:
+        """The same for many queries, one after another: q.W k is q.(W k), and W k is worked out once."""
+        if self.kind != "general" or self.query is None or memory.ready:
+            return memory
+        return memory._replace(keys=memory.keys @ self.query.weight, ready=True)
+
+    def _scores(self, queries: Tensor, memory: Memory) -> Tensor:
+        asked = queries if self.query is None or memory.ready else self.query(queries)
         if self.vector is None:
-            return asked @ keys.transpose(1, 2)
-        return self.vector(torch.tanh(asked.unsqueeze(2) + keys.unsqueeze(1))).squeeze(3)
+            return asked @ memory.keys.transpose(1, 2)
+        return self.vector(torch.tanh(asked.unsqueeze(2) + memory.keys.unsqueeze(1))).squeeze(3)
 
 
 class AttentionLayer(nn.Module):
@@ -87,6 +100,10 @@ class AttentionLayer(nn.Module):
     def memory(self, values: Tensor, lengths: Tensor | None = None) -> Memory:
         """See `Attention.memory`."""
         return self.attention.memory(values, lengths)
+
+    def ready(self, memory: Memory) -> Memory:
+        """See `Attention.ready`."""
+        return self.attention.ready(memory)
 
     def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         context, weights = self.attention(states, memory)

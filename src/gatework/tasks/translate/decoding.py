@@ -61,8 +61,8 @@ def _searched(
 ) -> dict[int, list[Hypothesis]]:
     batch = make_batch(examples, rows)
     choice = _choice(how)
-    state = model.decoder.begin(*model.read(batch), choice.places)
-    last = torch.full((len(rows), choice.places), NOTHING)
+    state = model.decoder.begin(*model.read(batch))
+    last = torch.full((len(rows), 1), NOTHING)
     rules: list[Rule] = [forbid([UNKNOWN])] if not how.copy_unknown else []
     if how.min_length:
         rules.append(at_least(how.min_length, NOTHING))
