@@ -108,3 +108,12 @@ class AttentionLayer(nn.Module):
     def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         context, weights = self.attention(states, memory)
         return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
+
+
+def coverage_loss(weights: Tensor) -> Tensor:
+    """How much each target step looks where earlier ones have looked, (B, T, S) -> (B, T), each in [0, 1].
+
+    The sum over s of min(a[t, s], sum of a[:t, s]) (See, Liu & Manning 2017, equations 10 and 12); 0 at the first step.
+    """
+    before = weights.cumsum(1) - weights
+    return torch.minimum(weights, before).sum(2)

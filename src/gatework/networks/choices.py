@@ -160,4 +160,5 @@ def drawn_at(likely: Tensor, numbers: Tensor) -> Tensor:
     found: a number lies below the last sum, and its symbol is the first whose sum lies above it."""
     sums = likely.cumsum(2)
     whole = sums[:, :, -1:]
-    return torch.searchsorted(sums, torch.minimum(numbers * whole, whole.nextafter(torch.zeros_like(whole))), right=True)
+    below = torch.minimum(numbers * whole, whole.nextafter(torch.zeros_like(whole)))
+    return torch.searchsorted(sums, below, right=True).clamp(max=likely.shape[2] - 1)  # NaN is above all

@@ -6,7 +6,7 @@ Letters: B rows, K places, C candidates, n hypotheses kept of a row, t symbols w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
@@ -29,10 +29,11 @@ class Hypothesis:
     attention: Tensor | None = None
 
 
-Length = TypeVar("Length", float, Tensor)
-
-
-def length_penalty(length: Length, alpha: float) -> Length:
+@overload
+def length_penalty(length: int, alpha: float) -> float: ...
+@overload
+def length_penalty(length: Tensor, alpha: float) -> Tensor: ...
+def length_penalty(length: int | Tensor, alpha: float) -> float | Tensor:
     """What a score is divided by: ((5 + length) / 6) ** alpha (Wu et al. 2016, equation 14)."""
     return ((5 + length) / 6) ** alpha
 

@@ -102,8 +102,8 @@ class Walk(Generic[S]):
         """Only these rows stay."""
         self.written.select(rows)
         self.alive, self.last = self.alive[rows], self.last[rows]
-        if self._parents is not None:
-            self._parents, self._rows = self._parents[rows], rows
+        parents = torch.zeros(len(self.last), 1, dtype=torch.long) if self._parents is None else self._parents[rows]
+        self._parents, self._rows = parents, rows
 
     @property
     def open(self) -> Tensor:
