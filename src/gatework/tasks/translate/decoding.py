@@ -9,8 +9,9 @@ import torch
 
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.networks.choices import Beam, Choice, Drawn
+from gatework.networks.hypotheses import Hypothesis
 from gatework.networks.rules import Rule, at_least, forbid
-from gatework.networks.search import Hypothesis, search
+from gatework.networks.search import search
 from gatework.tasks.translate.examples import Examples, alike, make_batch
 from gatework.tasks.translate.loss import nats
 from gatework.tasks.translate.model import Translator

@@ -42,7 +42,7 @@ class Translator(nn.Module):
 
         model = Translator(options, sources=5000, targets=5000)
         logits = model(batch)                                        # [M, V]: of the M symbols that are written
-        read = model.read(batch)                                     # for a search: model.decoder.begin(*read, places)
+        read = model.read(batch)                                     # for a search: model.decoder.begin(*read)
 
     Args:
         options: sizes, regularisation.

@@ -13,7 +13,7 @@ from torch import Tensor
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError
-from gatework.networks.search import length_penalty
+from gatework.networks.hypotheses import length_penalty
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.codecs import Codecs, tokenizers
