@@ -40,7 +40,7 @@ def page(found: Explanation) -> dict[str, Any]:
         "more": found.sentences[FIRST:],
         "words": found.words,
         "tokens": tokens(found, found.attribution.steps) if text else None,
-        "space": " " if found.words.unit == "word" else "",
+        "space": found.words.space,
         "without": tokens(found, found.occlusion.per_step(len(found))) if text else None,
         "curve": None if text and len(found) < 60 else pictures.steps_curve(found),
         "table": table(found),

@@ -30,7 +30,7 @@ class Wording:
     """
 
     what: str  # "text", "sequence" or "series"
-    unit: str  # "word", "character", "step": what one step is
+    unit: str  # "word", "character", "sentence", "step": what one step is
     output: str  # the output that is explained, with its unit
     shown: str  # the number that people read: a probability, or a forecast
     absent: str  # what stands where a step is taken away
@@ -50,6 +50,11 @@ class Wording:
     def beyond(self) -> str:
         """Where the steps lie that are cut off."""
         return "before" if self.left == "last" else "around"
+
+    @property
+    def space(self) -> str:
+        """What stands between two steps where they are written as one text."""
+        return " " if self.unit in ("word", "sentence") else ""
 
     @property
     def pro(self) -> str:
@@ -86,6 +91,7 @@ class Subject(ABC):
     constant: float = 0.0
     values: np.ndarray | None = None  # (T,) or (T, C) numbers as they were read
     channels: Sequence[str] = ()  # their C names
+    timed: bool = True  # whether the recurrent layers read one step after another; else no gates over time are shown
     near: float = 0.05  # by how much the shown number may change while the answer counts as the same
 
     def __len__(self) -> int:
@@ -171,10 +177,12 @@ class Seen:
 
 @torch.no_grad()
 def recurrent_layers(subject: Subject) -> list[Seen]:
-    """Every recurrent layer of the model that ran, in the order of running."""
+    """Every recurrent layer of the model that ran over the steps, in the order of running."""
     from gatework.layers import Recurrent
 
     found: list[Seen] = []
+    if not subject.timed:
+        return found
 
     def watcher(name: str):
         def hook(layer: nn.Module, given: tuple, kept: dict, _: object) -> None:
