@@ -19,7 +19,7 @@ from gatework.networks.constraints import Constrained, Words
 from gatework.networks.decoder import Decoder, Places
 from gatework.networks.forced import forced
 from gatework.networks.hypotheses import length_penalty
-from gatework.networks.rules import never
+from gatework.networks.rules import Edges, never
 from gatework.networks.search import few
 
 WIDE = 4 * V * 3 ** (LIMIT - 1)
@@ -34,6 +34,11 @@ ASKED = (
 
 def holds(ids: tuple[int, ...] | list[int], sequence: list[int]) -> bool:
     return any(list(ids[at : at + len(sequence)]) == sequence for at in range(len(ids)))
+
+
+def one_way(words: list[list[int]]) -> list[list[list[int]]]:
+    """Each word is written in one way."""
+    return [[each] for each in words]
 
 
 def ranked(every: dict[tuple[int, ...], float], alpha: float = 0.0) -> list[tuple[int, ...]]:
@@ -51,7 +56,7 @@ def test_a_wide_beam_finds_the_best_of_all_that_hold_the_words(asked: list[list[
         memory, start = rows_of(decoder, 1, seed)
         every = listed(decoder, memory, start)
         wanted = [ids for ids in ranked(every, alpha) if all(holds(ids, each) for each in asked)]
-        choice = Constrained(WIDE, END, Words([asked]))
+        choice = Constrained(WIDE, END, Words([one_way(asked)]))
         (found,) = found_by(decoder, memory, start, choice, count=6, alpha=alpha)
         assert [tuple(each.ids) for each in found] == wanted[:6]
         for each in found:
@@ -64,7 +69,9 @@ def test_narrow_beams_hold_the_words_too(asked: list[list[int]], width: int) -> 
     for seed in DECODERS:
         decoder = decoder_of(seed)
         memory, start = rows_of(decoder, 2, seed)
-        for found in found_by(decoder, memory, start, Constrained(width, END, Words([asked, asked])), limit=8, count=3):
+        for found in found_by(
+            decoder, memory, start, Constrained(width, END, Words([one_way(asked)] * 2)), limit=8, count=3
+        ):
             assert found and all(holds(each.ids, sequence) for each in found for sequence in asked)
 
 
@@ -74,10 +81,10 @@ def test_each_row_holds_its_own_words_and_rows_without_words_are_a_beams() -> No
     for seed in DECODERS[:20]:
         decoder = decoder_of(seed)
         memory, start = rows_of(decoder, 5, seed)
-        together = found_by(decoder, memory, start, Constrained(3, END, Words(words)), **how)
+        together = found_by(decoder, memory, start, Constrained(3, END, Words([one_way(own) for own in words])), **how)
         plain = found_by(decoder, memory, start, Beam(3, END), **how)
         for row, found in enumerate(together):
-            own = Constrained(3, END, Words([words[row]]))
+            own = Constrained(3, END, Words([one_way(words[row])]))
             (alone,) = found_by(decoder, *one_row(memory, start, row), own, **how)
             assert [each.ids for each in found] == [each.ids for each in alone]
             assert words[row] or [each.ids for each in found] == [each.ids for each in plain[row]]
@@ -86,9 +93,9 @@ def test_each_row_holds_its_own_words_and_rows_without_words_are_a_beams() -> No
 def test_where_the_limit_leaves_no_room_nothing_is_found() -> None:
     decoder = decoder_of(0)
     memory, start = rows_of(decoder, 1)
-    assert found_by(decoder, memory, start, Constrained(4, END, Words([[[1, 2, 3]]])), limit=2) == [[]]
-    with pytest.raises(OptionError, match="empty sequence"):
-        Words([[[1], []]])
+    assert found_by(decoder, memory, start, Constrained(4, END, Words([[[[1, 2, 3]]]])), limit=2) == [[]]
+    with pytest.raises(OptionError, match="without symbols"):
+        Words([[[[1]], [[2], []]]])
 
 
 def test_what_is_held_is_its_definition() -> None:
@@ -96,7 +103,7 @@ def test_what_is_held_is_its_definition() -> None:
     for steps in (0, 1, 2, 5, 8):
         ids = torch.randint(2, (3, 4, steps), generator=generator)
         sequences = [[[0, 0], [0, 1, 0]], [[1]], [[1, 1, 0, 1], [0], [1, 0]]]
-        words, rows = Words(sequences), torch.arange(3)
+        words, rows = Words([one_way(own) for own in sequences]), torch.arange(3)
         held = words.held(ids, rows)
         progress, following = words.progress(held, rows), words.following(held, rows)
         for row, place in itertools.product(range(3), range(4)):
@@ -107,6 +114,38 @@ def test_what_is_held_is_its_definition() -> None:
                 reached += len(each) if holds(own, each) else begun
                 assert int(following[row, place, number]) == (-1 if holds(own, each) else each[begun])
             assert int(progress[row, place]) == reached
+
+
+def whole(ids: tuple[int, ...], way: list[int], edges: Edges) -> list[int]:
+    """Where in ids a word is written that way, and neither goes on what stands before it nor goes on behind it."""
+    joined = [bool(edges.closes[a] and edges.opens[b]) for a, b in itertools.pairwise(ids)]
+    found = [at for at in range(len(ids) - len(way) + 1) if list(ids[at : at + len(way)]) == way]
+    return [
+        at
+        for at in found
+        if not (at and joined[at - 1]) and not (at + len(way) < len(ids) and joined[at + len(way) - 1])
+    ]
+
+
+EDGES = Edges(torch.tensor([False, True, False, True]), torch.tensor([False, True, True, False]))
+
+
+@pytest.mark.parametrize("asked", [[[[1], [2]]], [[[2, 1], [3, 3]], [[1]]], [[[1, 1, 2], [3]], [[2]]]])
+def test_one_of_several_ways_is_written_as_a_whole_word(asked: list[list[list[int]]]) -> None:
+    for seed in DECODERS[:8]:
+        decoder = decoder_of(seed)
+        memory, start = rows_of(decoder, 1, seed)
+        every = listed(decoder, memory, start)
+
+        def held(ids: tuple[int, ...]) -> bool:
+            return all(any(whole(ids, way, EDGES) for way in ways) for ways in asked)
+
+        (best,) = found_by(decoder, memory, start, Constrained(WIDE, END, Words([asked], EDGES)), count=6)
+        assert [tuple(each.ids) for each in best] == [ids for ids in ranked(every) if held(ids)][:6]
+        for width in (1, 2):
+            choice = Constrained(width, END, Words([asked], EDGES))
+            (found,) = found_by(decoder, memory, start, choice, count=3, limit=9)
+            assert found and all(held(tuple(each.ids)) for each in found)
 
 
 # -- words that must not occur --------------------------------------------------------------------------------------
@@ -131,6 +170,20 @@ def test_never_forbids_the_last_symbol_after_the_others(steps: int) -> None:
     for b, k, v in itertools.product(range(3), range(scores.shape[1]), range(2)):
         ids = [*written.ids[b, k].tolist(), v]
         assert bool(scores[b, k, v] == -torch.inf) == any(ids[-len(each) :] == each for each in banned)
+
+
+def test_what_must_not_occur_may_go_on_a_word() -> None:
+    for seed in DECODERS[:8]:
+        decoder = decoder_of(seed)
+        memory, start = rows_of(decoder, 1, seed)
+        every, banned = listed(decoder, memory, start), [[1], [3, 3]]
+
+        def free(ids: tuple[int, ...], banned: list[list[int]] = banned) -> bool:
+            return not any(whole(ids[: at + len(way)], way, EDGES) for way in banned for at in range(len(ids)))
+
+        (found,) = found_by(decoder, memory, start, Beam(WIDE, END), rules=[never(banned, EDGES)], count=8)
+        assert [tuple(each.ids) for each in found] == [ids for ids in ranked(every) if free(ids)][:8]
+        assert all(ids[0] != 1 for ids in ([each.ids for each in found]))
 
 
 # -- coverage -------------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """Words that must occur: a beam in which every hypothesis comes to hold given sequences of symbols.
 
-Letters: B rows, K places, P places before a step, C candidates, n sequences of a row, L symbols of the longest,
-t symbols written.
+Letters: B rows, K places, P places before a step, C candidates, n words of a row, A ways to write each, L symbols of
+the longest, t symbols written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,72 +15,91 @@ from torch import Tensor
 
 from gatework.errors import OptionError
 from gatework.networks.choices import Beam, Candidates, candidates_at, largest
+from gatework.networks.rules import Edges
 from gatework.networks.written import Written
+
+Ids = Sequence[int]
 
 
 class Held(NamedTuple):
-    """How far what was written holds each sequence, (B, P, n): whether it occurs, and how many of its first symbols
-    stand at the end."""
+    """Whether what was written holds each word, (B, P, n), and how many of the first symbols of each way to write it
+    stand at the end, (B, P, n, A)."""
 
     there: Tensor
     begun: Tensor
 
 
 class Words:
-    """Sequences of symbols that the rows of a search must hold, `sequences[row]` those of a row.
+    """What the rows of a search must hold: `words[row]` are words, and a word is the ways to write it, each of symbols.
 
-        words = Words([[[7, 3], [9]], []])                  # row 0: 7 3 in a row, and 9; row 1: nothing
+        words = Words([[[[7, 3]], [[9], [4]]], []])         # row 0: 7 3 side by side, and 9 or 4; row 1: nothing
         best = search(decoder, state, last, Constrained(5, end, words))
 
-    A sequence is held where its symbols stand side by side, wherever that is; two of them may overlap.
+    Two may overlap. With `edges` a word is there only where it does not go on in its neighbours.
 
-    Raises: OptionError for an empty sequence.
+    Raises: OptionError for a word without symbols.
     """
 
-    def __init__(self, sequences: Sequence[Sequence[Sequence[int]]]):
-        if not all(len(each) for own in sequences for each in own):
-            raise OptionError("an empty sequence cannot be held; leave it out")
-        most = max((len(own) for own in sequences), default=0)
-        self.lengths = torch.zeros(len(sequences), most, dtype=torch.long)  # (R, n); 0: there is none
-        longest = max((len(each) for own in sequences for each in own), default=0)
-        self.symbols = torch.full((len(sequences), most, longest), -1)
-        for row, own in enumerate(sequences):
-            for number, each in enumerate(own):
-                self.lengths[row, number] = len(each)
-                self.symbols[row, number, : len(each)] = torch.tensor(list(each))
+    def __init__(self, words: Sequence[Sequence[Sequence[Ids]]], edges: Edges | None = None):
+        if not all(own and all(map(len, own)) for each in words for own in each):
+            raise OptionError("a word without symbols cannot be held; leave it out")
+        self.edges = edges
+        ways = [own for each in words for own in each]
+        shape = (len(words), longest(words), longest(ways), longest(way for own in ways for way in own))
+        self.symbols = torch.full(shape, -1)  # (R, n, A, L)
+        for row, each in enumerate(words):
+            for number, own in enumerate(each):
+                for way, symbols in enumerate(own):
+                    self.symbols[row, number, way, : len(symbols)] = torch.tensor(list(symbols))
+        self.lengths = (self.symbols >= 0).sum(3)  # (R, n, A); 0: there is none
 
     def held(self, ids: Tensor, rows: Tensor) -> Held:
         """What ids (B, P, t) of these rows hold."""
-        lengths, symbols = self.lengths[rows][:, None], self.symbols[rows]  # (B, 1, n), (B, n, L)
-        there = (lengths == 0).expand(-1, ids.shape[1], -1)
-        begun = torch.zeros(there.shape, dtype=torch.long)
-        ends = torch.ones(*there.shape, ids.shape[2], dtype=torch.bool)  # where a sequence's first symbols end
-        for number in range(symbols.shape[2] if ids.shape[2] else 0):
+        lengths, symbols = self.lengths[rows][:, None], self.symbols[rows]
+        begun = torch.zeros(lengths.expand(-1, ids.shape[1], -1, -1).shape, dtype=torch.long)
+        there = torch.zeros_like(begun, dtype=torch.bool)
+        starts, stops = self._edges(ids)
+        ends = starts[:, :, None, None].expand(*begun.shape, -1)  # where the first symbols of each way end
+        for number in range(symbols.shape[3] if ids.shape[2] else 0):
             if number:
-                ends = torch.cat([torch.zeros_like(ends[..., :1]), ends[..., :-1]], 3)
-            ends = ends & (ids.unsqueeze(2) == symbols[:, None, :, number, None])
-            there = there | (ends.any(3) & (lengths == number + 1))
+                ends = torch.cat([torch.zeros_like(ends[..., :1]), ends[..., :-1]], 4)
+            ends = ends & (ids[:, :, None, None] == symbols[:, None, :, :, number, None])
+            there = there | ((ends & stops[:, :, None, None]).any(4) & (lengths == number + 1))
             begun = torch.where(ends[..., -1], number + 1, begun)
-        return Held(there, begun)
+        return Held(there.any(3) | (lengths == 0).all(3), begun)
+
+    def _edges(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in ids (B, P, t) a word can begin, and where one can end."""
+        yes = torch.ones(ids.shape, dtype=torch.bool)
+        if self.edges is None or not ids.shape[2]:
+            return yes, yes
+        joined = self.edges.closes[ids[..., :-1]] & self.edges.opens[ids[..., 1:]]
+        return torch.cat([yes[..., :1], ~joined], 2), torch.cat([~joined, yes[..., :1]], 2)
 
     def progress(self, held: Held, rows: Tensor) -> Tensor:
-        """(B, P): how many symbols of the sequences are written."""
-        return torch.where(held.there, self.lengths[rows][:, None], held.begun).sum(2)
+        """(B, P): how many symbols of the words are written."""
+        return torch.where(held.there, self.lengths[rows][:, None].amax(3), held.begun.amax(3)).sum(2)
 
     def following(self, held: Held, rows: Tensor) -> Tensor:
-        """(B, P, n): the symbol that continues each sequence; -1 of those that are held."""
-        begun = held.begun.masked_fill(held.there, 0)
-        symbols = self.symbols[rows][:, None].expand(-1, begun.shape[1], -1, -1)
-        return symbols.gather(3, begun.unsqueeze(3)).squeeze(3).masked_fill(held.there, -1)
+        """(B, P, n * A): the symbol that continues each way to write a word; -1 where the word is there."""
+        lengths, symbols = self.lengths[rows][:, None], self.symbols[rows][:, None]
+        complete = held.begun == lengths
+        begun = held.begun.masked_fill(complete, 0).unsqueeze(4)
+        found = symbols.expand(-1, begun.shape[1], -1, -1, -1).gather(4, begun).squeeze(4)
+        return found.masked_fill(held.there.unsqueeze(3), -1).flatten(2)
+
+
+def longest(several: Iterable[Sequence[object]]) -> int:
+    return max(map(len, several), default=0)
 
 
 @dataclass(frozen=True)
 class Constrained:
     """A beam of hypotheses that hold `words` (Hokamp & Liu 2017; Post & Vilar 2018).
 
-    Candidates are those of a beam, every symbol that continues a sequence, and the likeliest symbol of each place. The
-    places are shared among candidates of different progress: the best of each come first, of these the furthest, then
-    the second best of each. The end is for those that hold all words, and so is the limit.
+    Candidates are those of a beam, every symbol that continues a word, the likeliest symbol of each place, and its end.
+    The places are shared among candidates of different progress: the best of each come first, of these the furthest,
+    then the second best of each. The end is for those that hold all words, and so is the limit.
     """
 
     places: int
@@ -112,11 +131,12 @@ class Constrained:
                 largest(alive, scores, 2 * self.places),
                 (first + following.clamp(min=0)).flatten(1),
                 (first + scores.argmax(2, keepdim=True)).flatten(1),
+                (first + self.end).flatten().expand(len(scores), -1),
             ],
             1,
         )
         none = torch.zeros_like(at, dtype=torch.bool)
-        start = at.shape[1] - following[0].numel() - scores.shape[1]
+        start = at.shape[1] - following[0].numel() - 2 * scores.shape[1]
         none[:, start : start + following[0].numel()] = (following < 0).flatten(1)
         same = (at.unsqueeze(2) == at.unsqueeze(1)) & ~none.unsqueeze(1)
         return at, none | same.tril(-1).any(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,20 +19,29 @@ def forbid(ids: Sequence[int]) -> Rule:
     return lambda scores, written: scores.index_fill(2, never, -torch.inf)
 
 
-def never(sequences: Sequence[Sequence[int]]) -> Rule:
+class Edges(NamedTuple):
+    """Which symbols (V,) begin inside a word and which end inside one, so that two side by side make one word: of
+    "wo", "man", " is" all close, and the first two open."""
+
+    opens: Tensor
+    closes: Tensor
+
+
+def never(sequences: Sequence[Sequence[int]], edges: Edges | None = None) -> Rule:
     """None of these sequences of symbols is written: the last symbol of one is forbidden after its others.
 
-    Empty sequences say nothing.
+    Empty sequences say nothing. With `edges` a sequence may be written where it goes on a word: "man" in "wo", "man".
     """
     lengths = sorted({len(each) for each in sequences} - {0})
     groups = [torch.tensor([list(each) for each in sequences if len(each) == length]) for length in lengths]
 
     def rule(scores: Tensor, written: Written) -> Tensor:
         for group in groups:
-            before = group.shape[1] - 1
-            if before <= written.steps:
-                recent = written.ids[:, :, written.steps - before :]
-                complete = (recent.unsqueeze(2) == group[:, :-1]).all(3)  # (B, K, n)
+            first = written.steps - group.shape[1] + 1
+            if first >= 0:
+                complete = (written.ids[:, :, None, first:] == group[:, :-1]).all(3)  # (B, K, n)
+                if edges is not None and first:
+                    complete &= ~(edges.closes[written.ids[:, :, None, first - 1]] & edges.opens[group[:, 0]])
                 scores = without(scores, group[:, -1].expand_as(complete), complete)
         return scores
 
