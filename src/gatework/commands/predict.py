@@ -25,7 +25,7 @@ STANDARD_INPUT = Path("-")
 
 
 def register(app: typer.Typer) -> None:
-    flags.register(app, predict, "Predicting", answers)
+    flags.register(app, predict, ["Predicting", "Files"], answers)
 
 
 def predict(
@@ -49,13 +49,15 @@ def predict(
     if out is not None and file is not None and out.resolve() == file.resolve():
         raise OptionError(f"--out {out} is the file to read; name another, so that nothing is lost")
     trained = load(run, reading=reading or ())
+    others = flags.files(trained.task, given, run)
     how = flags.chosen(trained.task, "Predicting", given, run)
-    lines = trained.task.reads_lines and file in (None, STANDARD_INPUT)
-    if file is None and not lines:
+    source = trained.task.source(None if file == STANDARD_INPUT else file, others)
+    lines = trained.task.reads_lines and source is None
+    if source is None and not lines:
         typer.echo(trained.task.origin(), err=True)
-    source: Any = arriving(sys.stdin) if lines else file
-    if lines and not trained.task.streams:
-        source = [line for group in source for line in group]
+    if lines:
+        source = arriving(sys.stdin)
+        source = source if trained.task.streams else [line for group in source for line in group]
     with spoken_warnings():
         found = pieces(trained, source, how, as_json)
         if out is None:

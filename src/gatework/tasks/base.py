@@ -139,6 +139,7 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     Predicting: ClassVar[type[Options]] = NoOptions  # what `predict` can be told beside its source
     Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
     Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
+    Files: ClassVar[type[Options]] = NoOptions  # files that a command can name beside FILE: see `source`
     metric: Metric  # of the class; a task may choose another one by its options or data
     fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
     counted: ClassVar[str] = "rows"  # what an example is called
@@ -158,6 +159,13 @@ class Task(ABC, Generic[Examples, Batch, Model]):
         return Path(inspect.getfile(cls)).parent
 
     # -- data -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def source(cls, file: Path | None, others: Options) -> Source | None:
+        """The data that a command names: FILE and what options of `Files` add to it; None where nothing is named.
+
+        Several files of one source are a tuple of paths."""
+        return file
 
     @abstractmethod
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts[Examples]:

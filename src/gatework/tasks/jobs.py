@@ -19,7 +19,7 @@ from gatework import tasks
 from gatework.data.stored import restoring
 from gatework.errors import OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
-from gatework.tasks.origin import learned_from, named, origin
+from gatework.tasks.origin import learned_from, named, origin, shown
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
@@ -65,7 +65,7 @@ class Trained:
         """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
         examples, caution = self._examples(source)
         contenders = [*self.task.contenders(self.model, examples), *self.task.simple(examples)]
-        judged = Contest.of(self.task, contenders, examples, Path(named(source)).name).verdict
+        judged = Contest.of(self.task, contenders, examples, shown(named(source))).verdict
         return {
             "task": self.task.name,
             "metric": vars(self.task.metric),

@@ -14,6 +14,14 @@ TOKENIZERS = ("words", "characters", "bpe", "spaces")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranslateFiles(Options):
+    """Where each side has a file of its own: line by line one is the translation of the other."""
+
+    source: str | None = option(None, "file of the texts, in place of FILE", panel="data")
+    target: str | None = option(None, "file of their translations, line by line", panel="data")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TranslateExplaining(Options):
     """What names the text whose translation is explained: the text, or a row of a file."""
 
@@ -56,12 +64,6 @@ class TranslatePredicting(Options):
 class TranslateOptions(RecurrentOptions):
     """Options of `train translate`. Those that are None are worked out from the data and written to the config."""
 
-    source: str | None = option(None, "file of the sources, in place of FILE", panel="data", role="reading")
-    target: str | None = option(
-        None, "file of the targets, line by line to those of FILE", panel="data", role="reading"
-    )
-    valid_target: str | None = option(None, "the targets of --valid", panel="data", role="reading")
-    test_target: str | None = option(None, "the targets of --test", panel="data", role="reading")
     format: str | None = option(None, "how FILE lies; none: by its name", panel="data", choices=FORMATS, role="reading")
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
     source_column: str | None = option(

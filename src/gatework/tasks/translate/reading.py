@@ -15,14 +15,14 @@ from gatework.data.given import given_texts
 from gatework.data.readers import form_of, read_table
 from gatework.data.suggest import setting
 from gatework.data.table import Table, listed
-from gatework.errors import DataError
+from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.translate.alignment import unequal
 from gatework.tasks.translate.checks import check, overlap
 from gatework.tasks.translate.columns import chosen, names_columns
 from gatework.tasks.translate.pairs import Pairs
 
-__all__ = ["Reading", "check", "overlap", "read"]
+__all__ = ["Reading", "check", "named", "overlap", "read"]
 
 NOT_PAIRED = (
     "is one text a line; give the translations in a second column, with a tab between, or in a file of their own: "
@@ -53,7 +53,20 @@ class Reading(Protocol):
     def bad_pairs(self) -> str: ...
 
 
-def read(source: Source, options: Reading, *, target: str | None = None, paired: bool = True) -> Pairs:
+def named(file: Path | None, source: str | None, target: str | None) -> Path | tuple[Path, Path] | None:
+    """The source that a command names: FILE or the file of the texts, and where there is one, that of the translations.
+
+    Raises: OptionError where the texts are named twice, or translations of none.
+    """
+    if file is not None and source is not None:
+        raise OptionError(f"{file} and {source}: both name the texts; name one file")
+    first = file if source is None else Path(source)
+    if first is None and target is not None:
+        raise OptionError(f"{target} holds translations; name the file of the texts, too: FILE, or --source")
+    return first if first is None or target is None else (first, Path(target))
+
+
+def read(source: Source, options: Reading, *, paired: bool = True) -> Pairs:
     """Pairs of any source.
 
     Example: `read(("train.de", "train.en"), TranslateOptions()).where(0)` is "train.de, line 1 (train.en, line 1)".
@@ -63,7 +76,6 @@ def read(source: Source, options: Reading, *, target: str | None = None, paired:
             (a tuple), two lists (a tuple), a list of pairs, a list of objects, or a frame; without targets also a file
             of lines, or a list of texts.
         options: how it is read.
-        target: the second file, where `source` is the first.
         paired: whether there must be targets; without, none are read, and each line keeps its place.
 
     Pairs without a letter on either side are left out, as blank lines are, and a note says so.
@@ -72,9 +84,9 @@ def read(source: Source, options: Reading, *, target: str | None = None, paired:
     """
     if isinstance(source, Pairs):
         return source if paired else replace(source, targets=None)
-    files = _files(source if target is None else (source, target))
+    files = _files(source)
     if len(files) == 2 and paired:
-        found = _of_two_files(*files, options)
+        found = _of_two_files(files[0], files[1], options)
     elif files:
         found = _of_file(files[0], options, paired)
     else:
@@ -85,7 +97,7 @@ def read(source: Source, options: Reading, *, target: str | None = None, paired:
 
 def _files(source: Source) -> list[Path]:
     """The files of a source: one, or a tuple of two."""
-    parts = source if isinstance(source, tuple) and len(source) == 2 else (source,)
+    parts: list[Any] = list(source) if isinstance(source, tuple) and len(source) == 2 else [source]
     return [Path(part) for part in parts] if all(isinstance(part, str | Path) for part in parts) else []
 
 

@@ -12,16 +12,22 @@ from torch import Tensor
 
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
-from gatework.errors import DataError, GateworkError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.hypotheses import length_penalty
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.codecs import Codecs, tokenizers
 from gatework.tasks.translate.decoding import GREEDY, PREDICTING, log_p, translate
 from gatework.tasks.translate.examples import Batch, Batches, Examples
 from gatework.tasks.translate.loss import coverage, smoothed
 from gatework.tasks.translate.model import Translator
-from gatework.tasks.translate.options import TranslateExplaining, TranslateOptions, TranslatePredicting
+from gatework.tasks.translate.options import (
+    TranslateExplaining,
+    TranslateFiles,
+    TranslateOptions,
+    TranslatePredicting,
+)
 from gatework.tasks.translate.pairs import Pairs
 from gatework.training.options import Options
 
@@ -36,6 +42,7 @@ class Translate(Task[Examples, Batch, Translator]):
     Options = TranslateOptions
     Predicting = TranslatePredicting
     Explaining = TranslateExplaining
+    Files = TranslateFiles
     metric = Metric("bleu", higher=True)
     counted = "pairs"
     answers = "a translation a line; with --n-best number ||| translation ||| score; with --score a score a line"
@@ -49,9 +56,15 @@ class Translate(Task[Examples, Batch, Translator]):
 
     # -- data -----------------------------------------------------------------------------------------------
 
+    @classmethod
+    def source(cls, file: Path | None, others: Options) -> Source | None:
+        """FILE, or its two sides in two files."""
+        assert isinstance(others, TranslateFiles)
+        return reading.named(file, others.source, others.target)
+
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, splits, learns both vocabularies of the training part, encodes."""
-        pairs = reading.read(source, self.options, target=self.options.target)
+        pairs = reading.read(source, self.options)
         found = reading.check(pairs)
         refuse(found)
         train, others = self._parts(pairs, valid, test, pairs.form != "rows")
@@ -69,12 +82,8 @@ class Translate(Task[Examples, Batch, Translator]):
         self, pairs: Pairs, valid: Source | None, test: Source | None, of_file: bool
     ) -> tuple[Pairs, dict[str, Pairs]]:
         """The training pairs, and "valid" and "test" from their own sources, or held out."""
-        given = {"valid": (valid, self.options.valid_target), "test": (test, self.options.test_target)}
-        others = {
-            name: reading.read(other, self.options, target=target)
-            for name, (other, target) in given.items()
-            if other is not None
-        }
+        given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
+        others = {name: reading.read(other, self.options) for name, other in given.items()}
         for part in others.values():
             refuse(reading.check(part))
         share = self.options.test_share
@@ -114,14 +123,14 @@ class Translate(Task[Examples, Batch, Translator]):
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
-            pairs = reading.read(source, self.options, target=self.options.target)
+            pairs = reading.read(source, self.options)
         except GateworkError as error:
             return [Finding("error", str(error))]
         return [Finding("note", f"{pairs.source}: {len(pairs):,} pairs"), *reading.check(pairs)]
 
     def examples(self, source: Source) -> Examples:
         """Pairs of another source."""
-        pairs = reading.read(source, self.options, target=self.options.target)
+        pairs = reading.read(source, self.options)
         refuse(reading.check(pairs))
         return self.codecs.encode(pairs)
 
@@ -134,7 +143,7 @@ class Translate(Task[Examples, Batch, Translator]):
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         """Rounds of a cross-validation over pairs; equal sources stay together."""
-        pairs = reading.read(source, self.options, target=self.options.target)
+        pairs = reading.read(source, self.options)
         if hold_out and self.options.test_share:
             pairs, _ = self._held_out(pairs, self.options.test_share)
         parts = folds(len(pairs), count, groups=pairs.sources, seed=self.options.seed)
@@ -215,7 +224,9 @@ class Translate(Task[Examples, Batch, Translator]):
         return writing.written(row for group in groups for row in self._rows(model, group, how))
 
     def _rows(self, model: Translator, source: Source, how: TranslatePredicting) -> Iterator[dict[str, Any]]:
-        pairs = reading.read(source, self.options, target=self.options.target, paired=how.score)
+        if len(files_of(source)) > 1 and not how.score:
+            raise OptionError("translations are given, but only score reads them: add --score, or leave --target out")
+        pairs = reading.read(source, self.options, paired=how.score)
         examples = self.codecs.encode(pairs)
         if how.score:
             penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
