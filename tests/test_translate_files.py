@@ -89,6 +89,9 @@ def test_lines_are_answered_line_by_line(folder: Path) -> None:
     train("train.tsv")
     by_file = invoke("predict runs/train test.de").stdout
     assert by_file == invoke("predict runs/train --source test.de").stdout
+    assert "add --score" in invoke("predict runs/train test.de --target test.en", code=2).output
+    scored = invoke("predict runs/train test.de --target test.en --score").stdout
+    assert scored == invoke("predict runs/train test.tsv --score").stdout and len(scored.splitlines()) == 10
     lines = Path("test.de").read_text()
     assert (
         by_file
