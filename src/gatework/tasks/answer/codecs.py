@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -67,8 +68,9 @@ class Codecs:
         return Examples(stories, self.words.encode(different.tolist()), numbers[:told], first, numbers[told:], answers)
 
     def text(self, ids: Sequence[int]) -> str:
-        """The answer that words are, without its end."""
-        return self.answers.text(each for each in ids if each != NOTHING).strip()
+        """The answer that words are, without its end. Between words that no answer has side by side stands a space."""
+        units = [self.answers.text([each]) for each in ids if each != NOTHING]
+        return re.sub(r"(?<=\w)\0(?=\w)", " ", "\0".join(units)).replace("\0", "").strip()
 
     @property
     def sizes(self) -> tuple[int, int]:

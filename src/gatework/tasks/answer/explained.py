@@ -80,11 +80,13 @@ class Question(Subject):
         self.said = answers(self.model, self.codecs, self.examples)[0][0]
         self.answer = self.said.text
         self.spoken = self.answer if target is None else target
-        self.names = list(dict.fromkeys([self.answer, self.spoken, *(each.text for each in found)]))
-        ids = self.codecs.answers.encode(self.names)
-        if UNKNOWN in ids[self.names.index(self.spoken)]:
+        names = list(dict.fromkeys([self.answer, self.spoken, *(each.text for each in found)]))
+        ids = self.codecs.answers.encode(names)
+        known = [row for row in range(len(names)) if UNKNOWN not in ids[row]]
+        self.names = [names[row] for row in known]
+        if self.spoken not in self.names:
             raise DataError(f"the answer {self.spoken!r:.40} holds a word that no answer of the training has")
-        self.written = tuple(map(torch.from_numpy, written(ids)))
+        self.written = tuple(map(torch.from_numpy, written(ids.take(known))))
         self.target = self.names.index(self.spoken)
         self.contrast = contrast_to_others(len(self.names), self.target)
 

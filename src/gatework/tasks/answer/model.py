@@ -1,7 +1,6 @@
 """The network: sentences to vectors, several readings of a story by attention, and an answer written word by word.
 
-The readings are those of a memory network (Sukhbaatar et al. 2015), controlled by a recurrent cell: its state asks,
-what it finds is its next input.
+The readings are those of a memory network (Sukhbaatar et al. 2015) with a recurrent cell between them.
 """
 
 from __future__ import annotations
@@ -42,8 +41,9 @@ class Answering(nn.Module):
         options: sizes, cell, hops, dropout.
         words, answers: how many words there are of stories, and of answers (V).
 
-    The controller begins with the question as its state, the writer with the controller's last output: that is the
-    first state of every cell, whatever further ones it has.
+    What is asked next is what was asked, what was found (the sum of a memory network), and what a cell makes of both:
+    its state begins as the question. The writer's state begins as what would be asked in the end. Only the first state
+    of a cell is set, its output, so that any cell will do.
     """
 
     def __init__(self, options: AnswerOptions, words: int, answers: int):
@@ -56,6 +56,7 @@ class Answering(nn.Module):
         self.attention = Attention(size, size)
         self.controller = Encoder(options, size)
         self.dropout = nn.Dropout(options.dropout)
+        self.bridge = nn.Linear(size, size)
         self.decoder = Decoder(nn.Embedding(answers, size), Encoder(options, size), Symbols(size, answers))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -72,7 +73,7 @@ class Answering(nn.Module):
     def readings(self, told: Tensor, lengths: Tensor, questions: Tensor) -> Readings:
         """A look at the story for each hop; vectors of sentences (B, S, H), of which `lengths` (B,) are there, and of
         questions (B, H)."""
-        placed = told + self.places(self._places(lengths, told.shape[1]))
+        placed = told + self.places(self.placed(lengths, told.shape[1]))
         story = self.attention.memory(self.dropout(placed), lengths)
         query, states = questions, begun(self.controller.layers, questions)
         looked = []
@@ -80,11 +81,12 @@ class Answering(nn.Module):
             context, weights = self.attention(query.unsqueeze(1), story)
             outputs, states = self.controller(context.transpose(0, 1), states)
             assert isinstance(outputs, Tensor)
-            query = outputs[0]
+            query = query + context.squeeze(1) + outputs[0]
             looked.append(weights.squeeze(1))
-        return Readings(begun(self.decoder.encoder.layers, self.dropout(query)), torch.stack(looked, 1))
+        start = begun(self.decoder.encoder.layers, self.bridge(self.dropout(query)))
+        return Readings(start, torch.stack(looked, 1))
 
-    def _places(self, lengths: Tensor, steps: int) -> Tensor:
+    def placed(self, lengths: Tensor, steps: int) -> Tensor:
         """How far from its story's end each sentence stands, (B, S). In training empty sentences are put in, which
         count as places: places that no story of the training has are learned, too."""
         place = (lengths[:, None] - 1 - torch.arange(steps)).clamp(min=0)
