@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatework.pages import words
-from gatework.pages.picture import OURS, Picture, picture
+from gatework.pages.picture import Picture, picture
 from gatework.tasks.answer.examples import Batch, Examples
 from gatework.tasks.answer.model import Answering
 from gatework.tasks.answer.options import AnswerExplaining
@@ -43,10 +43,7 @@ class AnswerPages(Task[Examples, Batch, Answering]):
 
     @classmethod
     def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
-        found = {"places": places(sections["places"])} if sections["places"] else {}
-        if len(sections["kinds"]) > 1:
-            found["kinds"] = kinds(sections["kinds"])
-        return found
+        return {"places": places(sections["places"])} if sections["places"] else {}
 
     @classmethod
     def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
@@ -67,18 +64,6 @@ class AnswerPages(Task[Examples, Batch, Answering]):
 
         assert isinstance(given, AnswerExplaining)
         return subject(trained, given, source)
-
-
-def kinds(rows: list[dict[str, Any]]) -> Picture:
-    """Accuracy by kind of question, as bars."""
-
-    def paint(axes: Axes) -> None:
-        names = [row["kind"] for row in rows][::-1]
-        axes.barh(range(len(rows)), [100 * row["accuracy"] for row in rows][::-1], color=OURS, height=0.7)
-        axes.set_yticks(range(len(rows)), names, fontsize=8)
-        axes.set(xlim=(0, 100), xlabel="accuracy in percent")
-
-    return picture("kinds", "Accuracy by kind of question", paint, (7.6, 0.8 + 0.22 * len(rows)))
 
 
 def places(weights: list[list[float]]) -> Picture:
