@@ -66,7 +66,7 @@ class Translator(nn.Module):
             Symbols(options.hidden_size, targets, self.embedding if options.joint else vectors),
             AttentionLayer(options.hidden_size, width, options.score),
         )
-        self.dropout = nn.Dropout(dropped)
+        self.dropout = dropped
 
     @property
     def head(self) -> Symbols:
@@ -95,5 +95,6 @@ class Translator(nn.Module):
         memory, start = self.read(batch)
         looked, weights, _ = self.decoder.looked(batch.read, memory, start)
         assert weights is not None
-        hidden = self.head.bridged(self.dropout(looked.flatten(0, 1)[batch.places]))
+        looked = looked * functional.dropout(looked.new_ones(1, *looked.shape[1:]), self.dropout, self.training)
+        hidden = self.head.bridged(looked.flatten(0, 1)[batch.places])
         return Outputs(hidden, self.head.output.weight, self.head.output.bias), weights

@@ -117,19 +117,23 @@ class TranslateOptions(RecurrentOptions):
     label_smoothing: float = option(
         0.1, "probability that the loss spreads over all units", panel="loss", low=0, high=0.9
     )
-    dropout: float = option(0.3, "dropout of vectors and states", panel="regularisation", low=0, high=0.99)
+    dropout: float = option(
+        0.3, "dropout of vectors and states, one mask a text", panel="regularisation", low=0, high=0.99
+    )
     word_dropout: float = option(
         0.0, "share of read units made unknown in training", panel="regularisation", low=0, high=0.99
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make about 5,000 steps", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,500 steps, from 6 to 200", panel="training", low=0
     )
     learning_rate: float = option(6e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_tokens: int = option(
         2_000, "most target units per step: batches of long texts hold fewer of them", panel="training", low=1
     )
-    batch_size: int = option(128, "most pairs per step (B)", panel="training", low=1, role="late")
+    batch_size: int | None = option(
+        None, "most pairs per step (B); none: 128, and fewer of few pairs", panel="training", low=1, role="late"
+    )
     valid_pairs: int = option(
         500, "most validation pairs that are translated after each epoch; the loss is of all", panel="training", low=1
     )

@@ -32,8 +32,9 @@ from gatework.tasks.translate.options import (
 from gatework.tasks.translate.pairs import Pairs
 from gatework.training.options import Options
 
-STEPS, FEWEST, MOST = 4_000, 6, 200  # steps of a training, as epochs between these
-LARGEST = 700.0  # nats of which a perplexity is told: more are no number
+STEPS, FEWEST, MOST = 3_500, 6, 200  # steps of a training, as epochs between these
+STEPS_OF_EPOCH, SMALLEST, LARGEST = 100, 16, 128  # steps that an epoch has at least, as pairs of a step between these
+MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
 
 
 class Translate(Task[Examples, Batch, Translator]):
@@ -76,7 +77,7 @@ class Translate(Task[Examples, Batch, Translator]):
         self.found += [each for name, part in others.items() for each in reading.overlap(train, part, name)]
         self.metric = measures.WATCHED[self.codecs.kind]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
-        self._settle_epochs(examples)
+        self._settle_steps(examples)
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
     def _parts(
@@ -116,10 +117,14 @@ class Translate(Task[Examples, Batch, Translator]):
             self.options, source_tokenizer=own, target_tokenizer=self.options.target_tokenizer or target
         )
 
-    def _settle_epochs(self, examples: Examples) -> None:
+    def _settle_steps(self, examples: Examples) -> None:
+        """How many pairs a step learns from, and how many epochs there are."""
+        if self.options.batch_size is None:
+            fitting = min(max(len(examples) // STEPS_OF_EPOCH, SMALLEST), LARGEST)
+            self.options = replace(self.options, batch_size=fitting)
         if self.options.epochs is None:
-            batches = len(self.batches(examples, 0, Shard()))
-            self.options = replace(self.options, epochs=min(max(-(-STEPS // batches), FEWEST), MOST))
+            steps = len(self.batches(examples, 0, Shard()))
+            self.options = replace(self.options, epochs=min(max(-(-STEPS // steps), FEWEST), MOST))
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
@@ -157,7 +162,7 @@ class Translate(Task[Examples, Batch, Translator]):
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
         options = self.options
-        return Batches(examples, options.batch_size, options.batch_tokens, options.seed, epoch, shard)
+        return Batches(examples, options.batch_size or LARGEST, options.batch_tokens, options.seed, epoch, shard)
 
     def loss(self, model: Translator, batch: Batch, carry: dict[str, Tensor]) -> Step:
         outputs, weights = model.outputs(batch)
@@ -185,7 +190,7 @@ class Translate(Task[Examples, Batch, Translator]):
 
     def _likelihood(self, model: Translator, examples: Examples) -> dict[str, float]:
         loss = -float(log_p(model, examples).sum()) / max(int(examples.written.sum()), 1)
-        return {"loss": loss, "perplexity": math.exp(min(loss, LARGEST))}
+        return {"loss": loss, "perplexity": math.exp(min(loss, MOST_NATS))}
 
     def translations(self, model: Translator, examples: Examples, how: TranslatePredicting) -> list[str]:
         """The best translation of each text."""
