@@ -11,13 +11,15 @@ import torch
 from torch.nn import functional
 
 from gatework.commands.arriving import arriving
-from gatework.data.codecs import NOTHING
-from gatework.errors import DataError, FileFormatError
+from gatework.data.codecs import NOTHING, UNKNOWN
+from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.networks.hypotheses import Hypothesis
 from gatework.tasks import jobs
 from gatework.tasks.translate import Translate, TranslateOptions
 from gatework.tasks.translate.codecs import Codecs, tokenizers
+from gatework.tasks.translate.decoding import Decoding, copied
 from gatework.tasks.translate.examples import Batches, alike, make_batch
-from gatework.tasks.translate.loss import AT_ONCE, coverage, nats, smoothed
+from gatework.tasks.translate.loss import AT_ONCE, smoothed
 from gatework.tasks.translate.options import TranslatePredicting
 from gatework.tasks.translate.pairs import Pairs
 from gatework.training.learner import Shard
@@ -64,9 +66,6 @@ def test_the_loss_is_torchs_cross_entropy(smoothing: float, count: int) -> None:
     torch.testing.assert_close(ours, theirs)
     found, wanted = (torch.autograd.grad(5 * loss, (hidden, weight, bias)) for loss in (ours, theirs))
     torch.testing.assert_close(found, wanted)
-    torch.testing.assert_close(
-        nats(hidden, weight, bias, targets), functional.cross_entropy(logits, targets, reduction="none").detach()
-    )
 
 
 def test_the_loss_of_scores_that_underflow_is_finite() -> None:
@@ -75,18 +74,6 @@ def test_the_loss_of_scores_that_underflow_is_finite() -> None:
     loss.backward()
     assert float(loss.detach()) == 500.0
     assert float(hidden.grad) == 500.0
-
-
-def test_coverage_counts_what_is_looked_at_again() -> None:
-    torch.manual_seed(0)
-    weights, lengths = torch.rand(2, 5, 3), torch.tensor([5, 2])
-    wanted = 0.0
-    for row in range(2):
-        seen = torch.zeros(3)
-        for step in range(int(lengths[row])):
-            wanted += float(torch.minimum(weights[row, step], seen).sum())
-            seen += weights[row, step]
-    assert float(coverage(weights, lengths)) == pytest.approx(wanted, rel=1e-6)
 
 
 # -- codecs and batches -------------------------------------------------------------------------------------
@@ -269,6 +256,45 @@ def test_attention_is_told_of_units(speller) -> None:
 def test_a_saved_run_says_the_same(speller) -> None:
     texts = [source for source, _ in spelled(10, seed=4)]
     assert jobs.load(speller.run.path).predict(texts) == speller.predict(texts)
+
+
+def test_words_that_must_and_must_not_occur(speller) -> None:
+    (plain,) = speller.predict(["abc"])
+    (held,) = speller.predict(["abc"], must=("H",))
+    (without,) = speller.predict(["abc"], must_not=("B",))
+    assert plain["translation"] == "C B A"
+    assert "H" in held["translation"].split()
+    assert "B" not in without["translation"].split()
+    with pytest.raises(OptionError, match="'Z'"):
+        speller.predict(["abc"], must=("Z",))
+
+
+def test_lengths_are_kept(speller) -> None:
+    (short,) = speller.predict(["abcdef"], max_length=2, beam=1)
+    (long,) = speller.predict(["ab"], min_length=5)
+    assert short["translation"] == "F E"
+    assert len(long["translation"].split()) >= 5
+
+
+def test_forbidden_words_are_not_written_in_other_units() -> None:
+    pairs = [("a b", "the man walks"), ("c d", "a man runs")] * 40
+    task, parts = small_task(pairs, epochs=1, source_tokenizer="bpe", target_tokenizer="bpe")
+    torch.manual_seed(0)
+    model = task.build().eval()
+    how = TranslatePredicting(must_not=("man", "the"), beam=8, n_best=8)
+    for found in Decoding(model, task.codecs, how)(parts.valid):
+        assert not any({"man", "the"} & set(text.split()) for text in task.codecs.texts([each.ids for each in found]))
+
+
+def test_an_unknown_unit_is_copied_from_where_attention_looked() -> None:
+    pairs = [(word, word) for word in ("ab cd", "cd ab", "ab ab", "cd cd")] * 10
+    task, parts = small_task(pairs, source_tokenizer="words", target_tokenizer="words")
+    codecs = task.codecs
+    attention = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
+    found = Hypothesis([UNKNOWN, UNKNOWN, NOTHING], [0.0] * 3, 0.0, 0.0, True, attention)
+    units = [*codecs.source_units("Ulm Rom"), ""]
+    assert units == ["Ulm", " Rom", ""]
+    assert codecs.text(found.ids, copied(found, units)) == "Ulm Rom"
 
 
 def test_draws_are_those_of_the_seed(speller) -> None:

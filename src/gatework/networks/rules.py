@@ -60,6 +60,17 @@ def at_least(count: int, end: int) -> Rule:
     return lambda scores, written: stay(scores, written) if written.steps < count else scores
 
 
+def ended(end: int) -> Rule:
+    """The last symbol that the limit leaves is the end."""
+
+    def rule(scores: Tensor, written: Written) -> Tensor:
+        last = (written.left == 1)[:, None, None]
+        others = torch.arange(scores.shape[2]) != end
+        return scores.masked_fill(last & others, -torch.inf)
+
+    return rule
+
+
 def beginning(ids: Tensor) -> Rule:
     """The first symbols of each row are given, ids (B, P)."""
 

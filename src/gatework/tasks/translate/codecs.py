@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -10,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 
 from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Words, from_json
+from gatework.data.codecs.text import UNREADABLE
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
@@ -46,16 +48,13 @@ class Codecs:
 
     def fit(self, pairs: Pairs) -> Examples:
         """Learns both vocabularies; the options name both tokenizers."""
-        sides = self._texts(pairs)
-        if not any(map(str.strip, sides[0])) or not any(map(str.strip, sides[1])):
+        sources, targets = self._sources(pairs.sources), self._targets(pairs.targets or [])
+        if not any(map(str.strip, sources)) or not any(map(str.strip, targets)):
             raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
-        options = self.options
-        self.source = _codec(options.source_tokenizer, options)
-        if options.joint:
-            self.target = self.source.fit([*sides[0], *sides[1]])
-        else:
-            self.source.fit(sides[0])
-            self.target = _codec(self.target_tokenizer, options).fit(sides[1])
+        self.source = self.target = _codec(self.options.source_tokenizer, self.options)
+        self.source.fit([*sources, *targets] if self.options.joint else sources)
+        if not self.options.joint:
+            self.target = _codec(self.target_tokenizer, self.options).fit(targets)
         examples = self.encode(pairs)
         self.kind = kind_of(pairs.targets or [], self.target_tokenizer)
         self.ratio = float(np.quantile(examples.written / examples.sources.lengths, COMMON))
@@ -66,35 +65,40 @@ class Codecs:
         """With one vocabulary, the source's."""
         return self.options.source_tokenizer if self.options.joint else self.options.target_tokenizer
 
-    def _texts(self, pairs: Pairs) -> tuple[list[str], list[str]]:
-        """Both sides, in lower case where the options say so."""
-        sources, targets = pairs.sources, pairs.targets or []
-        lower = self.options.lower
-        return (
-            sources if lower == "none" else [text.lower() for text in sources],
-            [text.lower() for text in targets] if lower == "both" else targets,
-        )
+    def _sources(self, texts: list[str]) -> list[str]:
+        return texts if self.options.lower == "none" else [text.lower() for text in texts]
+
+    def _targets(self, texts: list[str]) -> list[str]:
+        return [text.lower() for text in texts] if self.options.lower == "both" else texts
 
     def encode(self, pairs: Pairs) -> Examples:
         """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
-        sources, targets = self._texts(pairs)
         most = self.options.max_length
-        read = _units(self.source, sources).truncate(most)
-        ended = np.insert(read.values, read.offsets[1:], NOTHING)
-        return Examples(
-            pairs,
-            Ragged.from_lengths(ended, read.lengths + 1),
-            None if pairs.targets is None else _units(self.target, targets).truncate(most),
-        )
+        read = _units(self.source, self._sources(pairs.sources)).truncate(most)
+        sources = Ragged.from_lengths(np.insert(read.values, read.offsets[1:], NOTHING), read.lengths + 1)
+        if pairs.targets is None:
+            return Examples(pairs, sources, None)
+        return Examples(pairs, sources, _units(self.target, self._targets(pairs.targets)).truncate(most))
+
+    def spellings(self, word: str) -> list[list[int]]:
+        """The target ids of a word at the start of a text, and where they differ those within one, which are last."""
+        within = word if isinstance(self.target, Characters) else f" {word}"
+        units = _units(self.target, self._targets([word, within]))
+        first, last = units[0].tolist(), units[1].tolist()
+        return [last] if first == last else [first, last]
 
     def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The texts of target ids; the end among them says nothing."""
         return [self.target.text(i for i in each if i != NOTHING) for each in ids]
 
+    def text(self, ids: Sequence[int], copies: Sequence[str]) -> str:
+        """The text of target ids, with a copied source unit in place of each unknown one."""
+        said, rest = self.texts([ids])[0], iter(copies)
+        return re.sub(UNREADABLE, lambda unknown: next(rest, ""), said) if copies else said
+
     def source_units(self, text: str) -> list[str]:
         """The units of a source as the network reads them, without the end."""
-        text = text if self.options.lower == "none" else text.lower()
-        return self.source.located(text)[0][: self.options.max_length]
+        return self.source.located(*self._sources([text]))[0][: self.options.max_length]
 
     def target_units(self, ids: Sequence[int]) -> list[str]:
         """Each target unit as a text of its own; "" for the end."""

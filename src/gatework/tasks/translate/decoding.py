@@ -1,91 +1,151 @@
-"""From a trained model to translations: sentences of like length through the search together, told in order."""
+"""From a trained model to translations: texts of like length go through the search together, and come out in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gatework.data.codecs import NOTHING, UNKNOWN
+from gatework.errors import OptionError
 from gatework.networks.choices import Beam, Choice, Drawn
+from gatework.networks.constraints import Constrained, Words
+from gatework.networks.forced import forced
 from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import Rule, at_least, forbid
+from gatework.networks.rules import Rule, at_least, ended, forbid, never
 from gatework.networks.search import search
-from gatework.tasks.translate.examples import Examples, alike, make_batch
-from gatework.tasks.translate.loss import nats
+from gatework.tasks.translate.codecs import Codecs
+from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
 from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import TranslatePredicting
 
 AT_ONCE = 64  # texts that are searched for together
 AHEAD = 1024  # texts that are sorted by length together
-SCORED = 200  # targets that are scored together
-STEP = 10  # limits of length are multiples of this, so that texts with one limit are many
+SCORED, UNITS = 200, 4_000  # pairs, and their target units, that are scored together
+LONGER, MORE = 1.5, 10  # a translation may be so many times, and so many units, longer than is usual
+SEEDS = 1_000_003  # between the seeds of one text's draws and those of the next
 PREDICTING, GREEDY = TranslatePredicting(), TranslatePredicting(beam=1)
 
 
-def translate(
-    model: Translator, examples: Examples, how: TranslatePredicting, ratio: float = 2.0
-) -> Iterator[list[Hypothesis]]:
-    """The translations of each text, the best first, in the order of the texts; [] of an empty one.
+@dataclass(frozen=True)
+class Decoding:
+    """A model that translates in a certain way.
 
-    `ratio` is how many target units a source unit becomes at most.
+        decoding = Decoding(model, codecs, TranslatePredicting(n_best=3))
+        for found in decoding(examples):                    # of each text, in order
+            print(found[0].ids)                             # the best
+
+    Raises: OptionError for a word that must occur and that the vocabulary cannot write.
     """
-    for start in range(0, len(examples), AHEAD):
-        rows = np.arange(start, min(start + AHEAD, len(examples)))
-        yield from _together(model, examples, rows, how, ratio)
+
+    model: Translator
+    codecs: Codecs
+    how: TranslatePredicting = PREDICTING
+
+    def __call__(self, examples: Examples) -> Iterator[list[Hypothesis]]:
+        """The translations of each text, at most `n_best`, the best first: they come in the order of the texts."""
+        for start in range(0, len(examples), AHEAD):
+            yield from self._together(examples, np.arange(start, min(start + AHEAD, len(examples))))
+
+    def _together(self, examples: Examples, rows: np.ndarray) -> list[list[Hypothesis]]:
+        order = rows[np.argsort(examples.sources.lengths[rows], kind="stable")]
+        found: dict[int, list[Hypothesis]] = {}
+        for start in range(0, len(order), AT_ONCE):
+            batch = make_batch(examples, order[start : start + AT_ONCE])
+            found |= dict(zip(batch.rows.tolist(), self._searched(batch), strict=True))
+        return [found[row] for row in rows.tolist()]
+
+    @torch.no_grad()
+    def _searched(self, batch: Batch) -> list[list[Hypothesis]]:
+        decoder, how = self.model.decoder, self.how
+        choice = self._choice(batch)
+        best = search(
+            decoder,
+            decoder.begin(*self.model.read(batch)),
+            torch.full((len(batch.rows), 1), NOTHING),
+            choice,
+            rules=self.rules,
+            limit=self._limits(batch.lengths),
+            count=choice.places if how.must_not else how.n_best,
+            alpha=how.length_penalty,
+            beta=how.coverage_penalty,
+            lengths=batch.lengths,
+            patience=1.0,
+        )
+        return [[each for each in own if self._allowed(each)][: how.n_best] for own in best]
+
+    def _choice(self, batch: Batch) -> Choice:
+        how = self.how
+        if how.sample:
+            own = [torch.Generator().manual_seed(how.seed * SEEDS + row) for row in batch.rows.tolist()]
+            return Drawn(how.temperature, how.top_k, how.top_p, own, how.n_best, NOTHING)
+        places = max(how.beam, how.n_best)
+        if how.must:
+            return Constrained(places, NOTHING, Words([self.needed] * len(batch.rows)))
+        return Beam(places, NOTHING)
+
+    @cached_property
+    def rules(self) -> list[Rule]:
+        found: list[Rule] = [] if self.how.copy_unknown else [forbid([UNKNOWN])]
+        if self.how.min_length:
+            found.append(at_least(self.how.min_length, NOTHING))
+        if self.how.max_length is not None:
+            found.append(ended(NOTHING))
+        if self.how.must_not:
+            found.append(never([ids for word in self.how.must_not for ids in self.codecs.spellings(word)]))
+        return found
+
+    @cached_property
+    def needed(self) -> list[list[int]]:
+        """The units of each word that must occur, as they stand within a text."""
+        found = [self.codecs.spellings(word)[-1] for word in self.how.must]
+        for word, ids in zip(self.how.must, found, strict=True):
+            if not ids or UNKNOWN in ids:
+                raise OptionError(f"must={word!r}: the model has no units to write it with; choose another word")
+        return found
+
+    def _limits(self, lengths: Tensor) -> Tensor:
+        """Most symbols (B,) that are written for sources of these lengths, the end among them."""
+        if self.how.max_length is not None:
+            return torch.full_like(lengths, self.how.max_length + 1)
+        return (lengths * (LONGER * self.codecs.ratio)).long() + MORE
+
+    def _allowed(self, hypothesis: Hypothesis) -> bool:
+        """Whether no forbidden word was written, in whatever units."""
+        if not self.how.must_not:
+            return True
+        (said,) = self.codecs.texts([hypothesis.ids])
+        return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.how.must_not)
 
 
-@torch.no_grad()
-def _together(
-    model: Translator, examples: Examples, rows: np.ndarray, how: TranslatePredicting, ratio: float
-) -> list[list[Hypothesis]]:
-    found: dict[int, list[Hypothesis]] = {}
-    limits = np.array([limit_of(length, ratio, how) for length in examples.sources.lengths[rows]])
-    order = np.lexsort((examples.sources.lengths[rows], limits))
-    for limit in np.unique(limits):
-        mine = rows[order[limits[order] == limit]]
-        for start in range(0, len(mine), AT_ONCE):
-            found |= _searched(model, examples, mine[start : start + AT_ONCE], how, int(limit))
-    return [found[row] for row in rows.tolist()]
+def best_texts(model: Translator, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:
+    """The best translation of each text."""
+    best = Decoding(model, codecs, replace(how, n_best=1))(examples)
+    return codecs.texts([own[0].ids if own else [] for own in best])
 
 
-def limit_of(length: int, ratio: float, how: TranslatePredicting) -> int:
-    """Most symbols that are written for a source of `length` units, its end among them."""
-    if how.max_length is not None:
-        return how.max_length + 1
-    return (int(ratio * length) // STEP + 2) * STEP
+def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
+    """For each unknown unit of a hypothesis the source unit, of these, that it looked at most; "" for the end."""
+    if hypothesis.attention is None:
+        return []
+    looked = hypothesis.attention.argmax(1).tolist()
+    at = [place for place, id in zip(looked, hypothesis.ids, strict=True) if id == UNKNOWN]
+    return [units[place] if place < len(units) else "" for place in at]
 
 
-def _searched(
-    model: Translator, examples: Examples, rows: np.ndarray, how: TranslatePredicting, limit: int
-) -> dict[int, list[Hypothesis]]:
-    batch = make_batch(examples, rows)
-    choice = _choice(how)
-    state = model.decoder.begin(*model.read(batch))
-    last = torch.full((len(rows), 1), NOTHING)
-    rules: list[Rule] = [forbid([UNKNOWN])] if not how.copy_unknown else []
-    if how.min_length:
-        rules.append(at_least(how.min_length, NOTHING))
-    best = search(
-        model.decoder, state, last, choice, rules=rules, limit=limit, count=how.n_best, alpha=how.length_penalty
-    )
-    return {int(row): own for row, own in zip(batch.rows, best, strict=True)}
-
-
-def _choice(how: TranslatePredicting) -> Choice:
-    if not how.sample:
-        return Beam(max(how.beam, how.n_best), NOTHING)
-    generator = torch.Generator().manual_seed(how.seed)
-    return Drawn(how.temperature, how.top_k, how.top_p, generator, how.n_best, NOTHING)
-
-
-@torch.no_grad()
 def log_p(model: Translator, examples: Examples) -> np.ndarray:
     """[n]: the log probability of each target, its end among it."""
     found = np.zeros(len(examples))
-    for rows in alike(examples, np.arange(len(examples)), SCORED, SCORED * STEP):
+    for rows in alike(examples, np.arange(len(examples)), SCORED, UNITS):
         batch = make_batch(examples, rows)
-        each = nats(*model.outputs(batch)[0], batch.written).numpy()
-        found[batch.rows] = -np.bincount(batch.places.numpy() % len(rows), each, len(rows))
+        first = torch.full((len(rows), 1), NOTHING)
+        ids = torch.cat([batch.read[1:].t(), first], 1)
+        with torch.no_grad():
+            state = model.decoder.begin(*model.read(batch))
+            found[batch.rows] = forced(model.decoder, state, first, ids, batch.steps).log_p.sum(1).numpy()
     return found

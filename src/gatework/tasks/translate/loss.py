@@ -60,25 +60,3 @@ class _Smoothed(torch.autograd.Function):
         scale = gradient / ctx.count
         by_hidden, by_weight, by_bias = ctx.saved_tensors
         return by_hidden * scale, by_weight * scale, by_bias * scale, None, None
-
-
-@torch.no_grad()
-def nats(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """-log p of each target (M,)."""
-    found = hidden.new_zeros(len(targets))
-    for some, true, out in zip(*(each.split(AT_ONCE) for each in (hidden, targets, found)), strict=True):
-        scores = torch.addmm(bias, some, weight.t())
-        torch.sub(scores.logsumexp(1), scores.gather(1, true[:, None])[:, 0], out=out)
-    return found
-
-
-def coverage(weights: Tensor, lengths: Tensor) -> Tensor:
-    """How much attention (B, T, S) of T steps falls where it has been before, added up over steps and rows: the sum of
-    min(a_t, c_t) where c_t is what earlier steps gave to a place (See, Liu & Manning 2017, equation 13).
-
-    Args:
-        lengths: steps (B,) of each row that count.
-    """
-    before = weights.cumsum(1) - weights
-    again = torch.minimum(weights, before).sum(2)
-    return again[torch.arange(again.shape[1]) < lengths[:, None]].sum()

@@ -19,7 +19,7 @@ from gatework.errors import ShapeError
 from gatework.extras import explained
 from gatework.tasks.base import Metric, ratio
 
-__all__ = ["KINDS", "WATCHED", "kind_of", "measures", "score", "signature", "sums", "tidy"]
+__all__ = ["KINDS", "WATCHED", "kind_of", "measures", "metrics", "score", "signature", "sums", "tidy"]
 
 KINDS = {
     "text": "texts: BLEU, chrF and TER",
@@ -66,9 +66,13 @@ def measures(
     Of "text": bleu, chrf, ter (0 to 100), exact; else word_error (whole lines that are not right), symbol_error
     (edits a true symbol).
     """
-    counts = sums(translations, references, kind, lower=lower).sum(0)
+    return metrics(sums(translations, references, kind, lower=lower).sum(0), kind)
+
+
+def metrics(sums: np.ndarray, kind: str) -> dict[str, float]:
+    """The same of sums [k] that were added up over lines."""
     names = ("bleu", "chrf", "ter", "exact") if kind == "text" else ("word_error", "symbol_error")
-    return {name: float(score(counts, name)) for name in names}
+    return {name: float(score(sums, name)) for name in names}
 
 
 def sums(translations: Sequence[str], references: Sequence[str], kind: str, *, lower: bool = False) -> np.ndarray:

@@ -14,14 +14,15 @@ from torch import Tensor
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.networks.attention import coverage_loss
 from gatework.networks.hypotheses import length_penalty
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.codecs import Codecs, tokenizers
-from gatework.tasks.translate.decoding import GREEDY, PREDICTING, log_p, translate
+from gatework.tasks.translate.decoding import GREEDY, PREDICTING, Decoding, best_texts, log_p
 from gatework.tasks.translate.examples import Batch, Batches, Examples
-from gatework.tasks.translate.loss import coverage, smoothed
+from gatework.tasks.translate.loss import smoothed
 from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import (
     TranslateExplaining,
@@ -168,7 +169,8 @@ class Translate(Task[Examples, Batch, Translator]):
         outputs, weights = model.outputs(batch)
         mean = smoothed(*outputs, batch.written, self.options.label_smoothing)
         if self.options.coverage:
-            mean = mean + self.options.coverage * coverage(weights, batch.steps) / len(batch.written)
+            again = coverage_loss(weights).t().flatten()[batch.places].mean()
+            mean = mean + self.options.coverage * again
         return Step(mean, len(batch.written))
 
     # -- results --------------------------------------------------------------------------------------------
@@ -176,32 +178,26 @@ class Translate(Task[Examples, Batch, Translator]):
     def measure(self, model: Translator, examples: Examples) -> dict[str, float]:
         """loss (nats of a target unit) and perplexity, then what fits the targets: bleu, chrf, ter and exact of texts,
         word_error and symbol_error of spellings. Translated as `predict` does."""
-        return self._measured(model, examples, self.translations(model, examples, PREDICTING))
+        return self.contenders(model, examples)[0].metrics
 
     def watched(self, model: Translator, examples: Examples) -> dict[str, float]:
         """The same by greedy search, of no more than `valid_pairs`; the loss is of all."""
         some = examples if len(examples) <= self.options.valid_pairs else self.some(examples, self.options.valid_pairs)
-        said = self.translations(model, some, GREEDY)
-        return self._likelihood(model, examples) | measures.measures(said, some.pairs.targets or [], self.codecs.kind)
+        counts = self._counts(best_texts(model, self.codecs, some, GREEDY), some)
+        return self._likelihood(model, examples) | measures.metrics(counts.sum(0), self.codecs.kind)
 
-    def _measured(self, model: Translator, examples: Examples, said: Sequence[str]) -> dict[str, float]:
-        found = measures.measures(said, examples.pairs.targets or [], self.codecs.kind)
-        return self._likelihood(model, examples) | found
+    def contenders(self, model: Translator, examples: Examples) -> list[Contender]:
+        """The model, which is its network."""
+        counts = self._counts(best_texts(model, self.codecs, examples, PREDICTING), examples)
+        found = self._likelihood(model, examples) | measures.metrics(counts.sum(0), self.codecs.kind)
+        return [Contender("model", found, role="model", sums=counts)]
+
+    def _counts(self, said: Sequence[str], examples: Examples) -> np.ndarray:
+        return measures.sums(said, examples.pairs.targets or [], self.codecs.kind)
 
     def _likelihood(self, model: Translator, examples: Examples) -> dict[str, float]:
         loss = -float(log_p(model, examples).sum()) / max(int(examples.written.sum()), 1)
         return {"loss": loss, "perplexity": math.exp(min(loss, MOST_NATS))}
-
-    def translations(self, model: Translator, examples: Examples, how: TranslatePredicting) -> list[str]:
-        """The best translation of each text."""
-        found = translate(model, examples, how, self.codecs.ratio)
-        return self.codecs.texts([own[0].ids if own else [] for own in found])
-
-    def contenders(self, model: Translator, examples: Examples) -> list[Contender]:
-        """The model, which is its network."""
-        said = self.translations(model, examples, PREDICTING)
-        counts = measures.sums(said, examples.pairs.targets or [], self.codecs.kind)
-        return [Contender("model", self._measured(model, examples, said), role="model", sums=counts)]
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
@@ -237,8 +233,7 @@ class Translate(Task[Examples, Batch, Translator]):
         if how.score:
             penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
             return writing.scored(pairs, log_p(model, examples), penalties)
-        found = translate(model, examples, how, self.codecs.ratio)
-        return writing.rows(pairs.sources, found, self.codecs, how.n_best, how.attention)
+        return writing.rows(pairs.sources, Decoding(model, self.codecs, how)(examples), self.codecs, how)
 
 
 def _units(part: Examples) -> dict[str, int]:
