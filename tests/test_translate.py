@@ -100,7 +100,7 @@ def test_codecs_give_texts_back_and_are_kept(tokenizer: str, joint: bool) -> Non
     codecs = Codecs(options)
     examples = codecs.fit(pairs)
     assert examples.sources[1].tolist() == [NOTHING]
-    assert codecs.texts([examples.targets[i].tolist() for i in range(3)]) == pairs.targets
+    assert [codecs.text(examples.targets[i].tolist()) for i in range(3)] == pairs.targets
     assert NOTHING not in examples.targets.values
     again = Codecs.restored(options, codecs.assets())
     assert again.assets() == codecs.assets()
@@ -125,7 +125,7 @@ def test_lower_case_is_of_the_sides_that_are_named() -> None:
     for lower, wanted in (("none", "A Man"), ("source", "A Man"), ("both", "a man")):
         codecs = Codecs(TranslateOptions(source_tokenizer="characters", target_tokenizer="characters", lower=lower))
         examples = codecs.fit(pairs)
-        assert codecs.texts([examples.targets[0].tolist()]) == [wanted]
+        assert codecs.text(examples.targets[0].tolist()) == wanted
         assert ("E" in codecs.source.vocabulary) == (lower == "none")
 
 
@@ -283,13 +283,12 @@ def test_forbidden_words_are_not_written_in_other_units() -> None:
     model = task.build().eval()
     how = TranslatePredicting(must_not=("man", "the"), beam=8, n_best=8)
     for found in Decoding(model, task.codecs, how)(parts.valid):
-        assert not any({"man", "the"} & set(text.split()) for text in task.codecs.texts([each.ids for each in found]))
+        assert not any({"man", "the"} & set(task.codecs.text(each.ids).split()) for each in found)
 
 
 def test_an_unknown_unit_is_copied_from_where_attention_looked() -> None:
     pairs = [(word, word) for word in ("ab cd", "cd ab", "ab ab", "cd cd")] * 10
-    task, parts = small_task(pairs, source_tokenizer="words", target_tokenizer="words")
-    codecs = task.codecs
+    codecs = small_task(pairs, source_tokenizer="words", target_tokenizer="words")[0].codecs
     attention = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
     found = Hypothesis([UNKNOWN, UNKNOWN, NOTHING], [0.0] * 3, 0.0, 0.0, True, attention)
     units = [*codecs.source_units("Ulm Rom"), ""]

@@ -87,13 +87,9 @@ class Codecs:
         first, last = units[0].tolist(), units[1].tolist()
         return [last] if first == last else [first, last]
 
-    def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The texts of target ids; the end among them says nothing."""
-        return [self.target.text(i for i in each if i != NOTHING) for each in ids]
-
-    def text(self, ids: Sequence[int], copies: Sequence[str]) -> str:
-        """The text of target ids, with a copied source unit in place of each unknown one."""
-        said, rest = self.texts([ids])[0], iter(copies)
+    def text(self, ids: Sequence[int], copies: Sequence[str] = ()) -> str:
+        """The text of target ids, in which the end says nothing; with a copied source unit for each unknown one."""
+        said, rest = self.target.text(i for i in ids if i != NOTHING), iter(copies)
         return re.sub(UNREADABLE, lambda unknown: next(rest, ""), said) if copies else said
 
     def source_units(self, text: str) -> list[str]:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.data.codecs import NOTHING, UNKNOWN
+from gatework.data.codecs import NOTHING, UNKNOWN, Words
 from gatework.errors import OptionError
 from gatework.networks.choices import Beam, Choice, Drawn
-from gatework.networks.constraints import Constrained, Words
+from gatework.networks.constraints import Constrained
+from gatework.networks.constraints import Words as Needed
 from gatework.networks.forced import forced
 from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import Rule, at_least, ended, forbid, never
+from gatework.networks.rules import Edges, Rule, at_least, ended, forbid, never
 from gatework.networks.search import search
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
@@ -86,7 +87,7 @@ class Decoding:
             return Drawn(how.temperature, how.top_k, how.top_p, own, how.n_best, NOTHING)
         places = max(how.beam, how.n_best)
         if how.must:
-            return Constrained(places, NOTHING, Words([self.needed] * len(batch.rows)))
+            return Constrained(places, NOTHING, Needed([self.needed] * len(batch.rows), self.edges))
         return Beam(places, NOTHING)
 
     @cached_property
@@ -97,17 +98,28 @@ class Decoding:
         if self.how.max_length is not None:
             found.append(ended(NOTHING))
         if self.how.must_not:
-            found.append(never([ids for word in self.how.must_not for ids in self.codecs.spellings(word)]))
+            ways = [ids for word in self.how.must_not for ids in self.codecs.spellings(word)]
+            found.append(never(ways, self.edges))
         return found
 
     @cached_property
-    def needed(self) -> list[list[int]]:
-        """The units of each word that must occur, as they stand within a text."""
-        found = [self.codecs.spellings(word)[-1] for word in self.how.must]
-        for word, ids in zip(self.how.must, found, strict=True):
-            if not ids or UNKNOWN in ids:
+    def needed(self) -> list[list[list[int]]]:
+        """The ways to write each word that must occur."""
+        found = []
+        for word in self.how.must:
+            found.append([ids for ids in self.codecs.spellings(word) if ids and UNKNOWN not in ids])
+            if not found[-1]:
                 raise OptionError(f"must={word!r}: the model has no units to write it with; choose another word")
         return found
+
+    @cached_property
+    def edges(self) -> Edges:
+        """Which units go on the word before them, and which one may go on; what is no character by itself does."""
+        units = [self.codecs.text([id]) for id in range(len(self.codecs.target))]
+        inside = [[re.match(r"[\w\ufffd]", end) is not None for end in (unit[:1], unit[-1:])] for unit in units]
+        opens, closes = torch.tensor(inside).unbind(1)
+        alone = isinstance(self.codecs.target, Words) and self.codecs.target.spaces
+        return Edges(opens & (not alone), closes)
 
     def _limits(self, lengths: Tensor) -> Tensor:
         """Most symbols (B,) that are written for sources of these lengths, the end among them."""
@@ -119,14 +131,14 @@ class Decoding:
         """Whether no forbidden word was written, in whatever units."""
         if not self.how.must_not:
             return True
-        (said,) = self.codecs.texts([hypothesis.ids])
+        said = self.codecs.text(hypothesis.ids)
         return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.how.must_not)
 
 
 def best_texts(model: Translator, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:
     """The best translation of each text."""
     best = Decoding(model, codecs, replace(how, n_best=1))(examples)
-    return codecs.texts([own[0].ids if own else [] for own in best])
+    return [codecs.text(own[0].ids) if own else "" for own in best]
 
 
 def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
