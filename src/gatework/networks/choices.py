@@ -15,7 +15,7 @@ from torch import Tensor
 from gatework.errors import OptionError
 from gatework.networks.written import Written
 
-DEEP = 32  # symbols of a block; see `largest`
+BLOCK = 64  # symbols side by side of which the largest is taken first; see `largest`
 
 
 class Candidates(NamedTuple):
@@ -63,19 +63,18 @@ def candidates_at(alive: Tensor, scores: Tensor, at: Tensor, end: int) -> Candid
 def largest(alive: Tensor, scores: Tensor, count: int) -> Tensor:
     """Where in (B, P * V) the `count` largest sums of totals (B, P) and scores (B, P, V) lie, the largest first.
 
-    They lie in the `count` blocks with the largest maxima: a block is DEEP scores of a place, V // DEEP apart, so that
-    maxima are taken over contiguous rows. What is left over is looked at as it stands.
+    They lie in the `count` blocks with the largest maxima. What the blocks leave over is looked at as it stands.
     """
     rows, places, symbols = scores.shape
-    blocks = symbols // DEEP
+    blocks = symbols // BLOCK
     if blocks * places <= 2 * count:
         totals = (alive.unsqueeze(2) + scores).flatten(1)
         return totals.topk(min(count, totals.shape[1]), dim=1).indices
-    maxima = scores[:, :, : blocks * DEEP].unflatten(2, (DEEP, blocks)).amax(2) + alive.unsqueeze(2)
+    maxima = scores[:, :, : blocks * BLOCK].unflatten(2, (blocks, BLOCK)).amax(3) + alive.unsqueeze(2)
     block = maxima.flatten(1).topk(count, dim=1).indices
-    first = block // blocks * symbols + block % blocks
-    inside = (first.unsqueeze(1) + torch.arange(DEEP).unsqueeze(1) * blocks).flatten(1)
-    over = torch.arange(places).unsqueeze(1) * symbols + torch.arange(blocks * DEEP, symbols)
+    first = block // blocks * symbols + block % blocks * BLOCK
+    inside = (first.unsqueeze(2) + torch.arange(BLOCK)).flatten(1)
+    over = torch.arange(places).unsqueeze(1) * symbols + torch.arange(blocks * BLOCK, symbols)
     at = torch.cat([inside, over.flatten().expand(rows, -1)], 1)
     totals = scores.flatten(1).gather(1, at) + alive.gather(1, at // symbols)
     return at.gather(1, totals.topk(count, dim=1).indices)
