@@ -107,6 +107,15 @@ def asked() -> list[dict[str, Any]]:
     return found
 
 
+def translated(spelled: bool = False) -> list[tuple[str, str]]:
+    """Sentences and the same in other words and order; or words and their letters, loud and apart."""
+    draw = np.random.default_rng(6)
+    rows = [list(draw.choice(WORDS, draw.integers(2, 6))) for _ in range(60)]
+    if spelled:
+        return [(row[0] + row[1], " ".join((row[0] + row[1]).upper())) for row in rows]
+    return [(" ".join(row), " ".join(word[::-1].upper() for word in row[::-1])) for row in rows]
+
+
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
@@ -128,5 +137,7 @@ CASES = [
     ),
     Small("answer", asked, {"test_share": 0.2}),
     Small("answer", asked, {"test_share": 0.2, "sentences": "recurrent", "hops": 1, "layers": 2}),
+    Small("translate", translated, {"test_share": 0.2, "source_tokenizer": "words", "target_tokenizer": "words"}),
+    Small("translate", lambda: translated(spelled=True), {"test_share": 0.2, "joint": True, "layers": 2}),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

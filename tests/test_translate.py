@@ -301,6 +301,36 @@ def test_draws_are_those_of_the_seed(speller) -> None:
     assert draw(1) == draw(1) != draw(2)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"temperature": 0.5}, "add sample=True"),
+        ({"sample": True, "must": ("a",)}, "must needs a beam"),
+        ({"score": True, "n_best": 2}, "n_best=2 is of a search"),
+        ({"min_length": 3, "max_length": 2}, "below min_length"),
+    ],
+    ids=str,
+)
+def test_options_of_predicting_act_or_refuse(options: dict, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        TranslatePredicting(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"joint": True, "source_tokenizer": "bpe", "target_tokenizer": "words"}, "cuts both sides in one way"),
+        ({"min_count": 2, "source_tokenizer": "bpe", "target_tokenizer": "bpe"}, "of words and characters"),
+        ({"score": "dot"}, "needs hidden_size"),
+        ({"valid_share": 0.5, "test_share": 0.6}, "nothing to learn from"),
+    ],
+    ids=str,
+)
+def test_options_of_training_act_or_refuse(options: dict, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        TranslateOptions(**options)
+
+
 # -- lines as they arrive -----------------------------------------------------------------------------------
 
 

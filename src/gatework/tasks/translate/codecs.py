@@ -54,16 +54,11 @@ class Codecs:
         self.source = self.target = _codec(self.options.source_tokenizer, self.options)
         self.source.fit([*sources, *targets] if self.options.joint else sources)
         if not self.options.joint:
-            self.target = _codec(self.target_tokenizer, self.options).fit(targets)
+            self.target = _codec(self.options.target_tokenizer, self.options).fit(targets)
         examples = self.encode(pairs)
-        self.kind = kind_of(pairs.targets or [], self.target_tokenizer)
+        self.kind = kind_of(pairs.targets or [], self.options.target_tokenizer)
         self.ratio = float(np.quantile(examples.written / examples.sources.lengths, COMMON))
         return examples
-
-    @property
-    def target_tokenizer(self) -> str | None:
-        """With one vocabulary, the source's."""
-        return self.options.source_tokenizer if self.options.joint else self.options.target_tokenizer
 
     def _sources(self, texts: list[str]) -> list[str]:
         return texts if self.options.lower == "none" else [text.lower() for text in texts]

@@ -145,7 +145,7 @@ def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
     """For each unknown unit of a hypothesis the source unit, of these, that it looked at most; "" for the end."""
     if hypothesis.attention is None:
         return []
-    looked = hypothesis.attention.argmax(1).tolist()
+    looked: list[int] = hypothesis.attention.argmax(1).tolist()
     at = [place for place, id in zip(looked, hypothesis.ids, strict=True) if id == UNKNOWN]
     return [units[place] if place < len(units) else "" for place in at]
 

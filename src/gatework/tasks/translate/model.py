@@ -60,10 +60,11 @@ class Translator(nn.Module):
         self.encoder = Encoder(reading, size, locked=dropped, bidirectional=True)
         self.summary = nn.Linear(width, size)
         vectors = Embedding(targets, size, std=STD, word_dropout=options.word_dropout)
+        vectors = self.embedding if options.joint else vectors
         self.decoder = Decoder(
-            self.embedding if options.joint else vectors,
+            vectors,
             Encoder(options, size, locked=dropped),
-            Symbols(options.hidden_size, targets, self.embedding if options.joint else vectors),
+            Symbols(options.hidden_size, targets, vectors if options.tied else None),
             AttentionLayer(options.hidden_size, width, options.score),
         )
         self.dropout = dropped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
@@ -10,6 +11,7 @@ from gatework.training.options import Options, option
 from gatework.training.regularisation import RecurrentOptions
 
 FORMATS = ("tsv", "csv", "jsonl", "lines")
+OF_SEARCH = ("n_best", "coverage_penalty", "sample", "min_length", "max_length", "must", "must_not", "copy_unknown")
 TOKENIZERS = ("words", "characters", "bpe", "spaces")
 
 
@@ -58,6 +60,22 @@ class TranslatePredicting(Options):
     )
     score: bool = option(False, "tell the score of the targets in the data; translate nothing", panel="answers")
     attention: bool = option(False, "with --json: the weights of each target unit on source units", panel="answers")
+
+    def validate(self) -> None:
+        super().validate()
+        if self.sample and self.must:
+            raise OptionError("must needs a beam; leave out must or sample")
+        if not self.sample:
+            self._refuse(("temperature", "top_k", "top_p"), "says how to draw; add sample=True")
+        if self.score:
+            self._refuse(OF_SEARCH, "is of a search, and score=True translates nothing; leave one of them out")
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise OptionError(f"max_length {self.max_length} is below min_length {self.min_length}")
+
+    def _refuse(self, names: Sequence[str], why: str) -> None:
+        for name in names:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise OptionError(f"{name}={getattr(self, name)!r} {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +161,17 @@ class TranslateOptions(RecurrentOptions):
         if self.valid_share + (self.test_share or 0) >= 1:
             raise OptionError(
                 f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
+            )
+        tokenizers = {self.source_tokenizer, self.target_tokenizer} - {None}
+        if self.joint and len(tokenizers) > 1:
+            raise OptionError(
+                f"joint=True cuts both sides in one way, not sources into {self.source_tokenizer} and targets into "
+                f"{self.target_tokenizer}"
+            )
+        if self.min_count > 1 and tokenizers == {"bpe"}:
+            raise OptionError(
+                f"min_count={self.min_count} is of words and characters; of byte pairs there are fewer with a smaller "
+                "vocabulary"
             )
         if self.score == "dot" and self.hidden_size != 2 * self.encoder_size:
             raise OptionError(

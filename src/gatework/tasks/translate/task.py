@@ -74,7 +74,7 @@ class Translate(Task[Examples, Batch, Translator]):
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
-        self.found = [*(Finding("note", note) for note in pairs.notes), *found]
+        self.found = [*(Finding("note", note) for note in pairs.notes), *found, self._chosen()]
         self.found += [each for name, part in others.items() for each in reading.overlap(train, part, name)]
         self.metric = measures.WATCHED[self.codecs.kind]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
@@ -112,11 +112,12 @@ class Translate(Task[Examples, Batch, Translator]):
 
     def _settle(self, train: Pairs) -> None:
         """Values for the options that were left to be worked out."""
-        source, target = tokenizers(train)
-        own = self.options.source_tokenizer or source
-        self.options = replace(
-            self.options, source_tokenizer=own, target_tokenizer=self.options.target_tokenizer or target
-        )
+        own = self.options.source_tokenizer, self.options.target_tokenizer
+        if self.options.joint:
+            own = (own[0] or own[1],) * 2
+        source, target = (given or fitting for given, fitting in zip(own, tokenizers(train), strict=True))
+        target = source if self.options.joint else target
+        self.options = replace(self.options, source_tokenizer=source, target_tokenizer=target)
 
     def _settle_steps(self, examples: Examples) -> None:
         """How many pairs a step learns from, and how many epochs there are."""
@@ -127,13 +128,28 @@ class Translate(Task[Examples, Batch, Translator]):
             steps = len(self.batches(examples, 0, Shard()))
             self.options = replace(self.options, epochs=min(max(-(-STEPS // steps), FEWEST), MOST))
 
+    def _chosen(self) -> Finding:
+        """How texts are cut, and what results are told of."""
+        options = self.options
+        cut = f"sources are cut into {options.source_tokenizer}, targets into {options.target_tokenizer}"
+        return Finding("note", f"{cut}; results are those of {measures.KINDS[self.codecs.kind]}")
+
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
             pairs = reading.read(source, self.options)
+            notes = [f"{pairs.source}: {len(pairs):,} pairs", *pairs.notes]
+            found = [*(Finding("note", note) for note in notes), *reading.check(pairs)]
+            if any(each.level == "error" for each in found):
+                return found
+            train, others = self._parts(pairs, None, None, pairs.form != "rows")
+            self._settle(train)
+            self.codecs = Codecs(self.options)
+            self.codecs.fit(train)
+            sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
+            return [*found, Finding("note", f"would split into {sizes}"), self._chosen()]
         except GateworkError as error:
             return [Finding("error", str(error))]
-        return [Finding("note", f"{pairs.source}: {len(pairs):,} pairs"), *reading.check(pairs)]
 
     def examples(self, source: Source) -> Examples:
         """Pairs of another source."""
@@ -222,6 +238,8 @@ class Translate(Task[Examples, Batch, Translator]):
     def written(self, model: Translator, source: Source, how: Options) -> Iterator[str]:
         """A translation a line, as they come; of an iterator of lists, those of each list before the next is read."""
         assert isinstance(how, TranslatePredicting)
+        if how.attention:
+            raise OptionError("attention is part of the rows, not of lines: add --json, or call predict")
         groups = source if isinstance(source, Iterator) else (source,)
         return writing.written(row for group in groups for row in self._rows(model, group, how))
 
