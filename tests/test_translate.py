@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from typer.testing import CliRunner
 
+from gatework.cli import app
 from gatework.commands.arriving import arriving
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.errors import DataError, FileFormatError, OptionError
@@ -108,16 +111,16 @@ def test_codecs_give_texts_back_and_are_kept(tokenizer: str, joint: bool) -> Non
     assert (again.source is again.target) == joint
 
 
-def test_codecs_of_strangers_are_refused() -> None:
-    codecs = Codecs(TranslateOptions())
+@pytest.mark.parametrize("text", ["[]", '{"kind": "sounds", "ratio": 1.0}', '{"kind": "text", "ratio": Infinity}'])
+def test_codecs_of_strangers_are_refused(text: str) -> None:
+    options = TranslateOptions(source_tokenizer="words", target_tokenizer="words")
+    codecs = Codecs(options)
     codecs.fit(pairs_of(["a b", "c"], ["d e", "f"]))
     assets = codecs.assets()
-    for name, text in [("codecs.json", "[]"), ("codecs.json", assets["codecs.json"].replace("letters", "sounds"))]:
-        if text != assets[name]:
-            with pytest.raises(FileFormatError, match=r"codecs\.json"):
-                Codecs.restored(TranslateOptions(), assets | {name: text})
+    with pytest.raises(FileFormatError, match=r"codecs\.json"):
+        Codecs.restored(options, assets | {"codecs.json": text})
     with pytest.raises(FileFormatError, match="not one of texts"):
-        Codecs.restored(TranslateOptions(), assets | {"source.json": '{"kind": "labels", "classes": ["a"]}'})
+        Codecs.restored(options, assets | {"source.json": '{"kind": "labels", "classes": ["a"]}'})
 
 
 def test_lower_case_is_of_the_sides_that_are_named() -> None:
@@ -232,6 +235,24 @@ def test_groups_of_lines_are_answered_as_they_come(speller) -> None:
     assert next(pieces).startswith("1 ||| C B A ||| -0.")
     assert taken == [["abc"]]
     assert [piece.partition(" |||")[0] for piece in pieces] == ["2", "3"]
+
+
+def test_lines_of_standard_input(speller) -> None:
+    run = str(speller.run.path)
+    for words in (["predict", run], ["predict", run, "-"]):
+        result = CliRunner().invoke(app, words, input="abc\n\ngfe\n")
+        assert (result.exit_code, result.output) == (0, "C B A\n\nE F G\n")
+    result = CliRunner().invoke(app, ["predict", run, "--json", "--attention"], input="ab\n")
+    assert json.loads(result.output)["target_units"] == ["B", "A", ""]
+    result = CliRunner().invoke(app, ["predict", run, "--attention"], input="ab\n")
+    assert result.exit_code == 2
+    assert "add --json" in result.output
+
+
+def test_long_texts_are_told() -> None:
+    task, _ = small_task([("abcdefghab", "A B"), *spelled(60)], max_length=8)
+    told = [each.message for each in task.found if "max_length=8" in each.message]
+    assert len(told) == 1
 
 
 def test_a_given_translation_has_the_score_of_the_search(speller) -> None:

@@ -21,13 +21,13 @@ from gatework.tasks.translate.options import TranslateOptions
 from gatework.tasks.translate.pairs import Pairs
 
 COMMON = 0.99  # share of pairs whose lengths are usual
+MOST_RATIO = 1_000
 LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
 
 
 class Kept(TypedDict):
     """codecs.json."""
 
-    joint: bool
     kind: str
     ratio: float
 
@@ -57,7 +57,7 @@ class Codecs:
             self.target = _codec(self.options.target_tokenizer, self.options).fit(targets)
         examples = self.encode(pairs)
         self.kind = kind_of(pairs.targets or [], self.options.target_tokenizer)
-        self.ratio = float(np.quantile(examples.written / examples.sources.lengths, COMMON))
+        self.ratio = min(float(np.quantile(examples.written / examples.sources.lengths, COMMON)), MOST_RATIO)
         return examples
 
     def _sources(self, texts: list[str]) -> list[str]:
@@ -98,7 +98,7 @@ class Codecs:
     # -- into the run folder and back ---------------------------------------------------------------------------
 
     def assets(self) -> dict[str, str]:
-        kept = Kept(joint=self.options.joint, kind=self.kind, ratio=self.ratio)
+        kept = Kept(kind=self.kind, ratio=self.ratio)
         found = {"codecs.json": json.dumps(kept), "source.json": self.source.to_json()}
         return found if self.options.joint else found | {"target.json": self.target.to_json()}
 
@@ -106,10 +106,12 @@ class Codecs:
     def restored(cls, options: TranslateOptions, assets: Mapping[str, str]) -> Codecs:
         """The codecs that `assets` were taken from."""
         kept: Kept = stored(assets["codecs.json"], Kept, "codecs.json")
+        if kept["kind"] not in KINDS or not 0 < kept["ratio"] <= MOST_RATIO:
+            raise FileFormatError(
+                f"codecs.json: no kind {kept['kind']!r:.20} with ratio {kept['ratio']!r:.20} is known"
+            )
         source = _read(assets, "source.json")
-        if kept["kind"] not in KINDS:
-            raise FileFormatError(f"codecs.json: there is no kind {kept['kind']!r:.20}")
-        target = source if kept["joint"] else _read(assets, "target.json")
+        target = source if options.joint else _read(assets, "target.json")
         return cls(options, source, target, kept["kind"], kept["ratio"])
 
 

@@ -74,7 +74,7 @@ class Translate(Task[Examples, Batch, Translator]):
         self._settle(train)
         self.codecs = Codecs(self.options)
         examples = self.codecs.fit(train)
-        self.found = [*(Finding("note", note) for note in pairs.notes), *found, self._chosen()]
+        self.found = [*(Finding("note", note) for note in pairs.notes), *found, self._chosen(), *self._cut(examples)]
         self.found += [each for name, part in others.items() for each in reading.overlap(train, part, name)]
         self.metric = measures.WATCHED[self.codecs.kind]
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
@@ -133,6 +133,16 @@ class Translate(Task[Examples, Batch, Translator]):
         options = self.options
         cut = f"sources are cut into {options.source_tokenizer}, targets into {options.target_tokenizer}"
         return Finding("note", f"{cut}; results are those of {measures.KINDS[self.codecs.kind]}")
+
+    def _cut(self, examples: Examples) -> list[Finding]:
+        """A warning of texts that are longer than what is read of them."""
+        most = self.options.max_length
+        long = (examples.sources.lengths > most) | (examples.written > most)
+        if not long.any():
+            return []
+        where = examples.pairs.where(int(long.argmax()))
+        text = f"{where}: {int(long.sum()):,} pairs reach max_length={most} units; what lies beyond is not learned"
+        return [Finding("warning", text, None)]
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
