@@ -43,6 +43,7 @@ def page(found: Explanation) -> dict[str, Any]:
         "space": found.words.space,
         "without": tokens(found, found.occlusion.per_step(len(found))) if text else None,
         "curve": None if text and len(found) < 60 else pictures.steps_curve(found),
+        "looked": None if found.looked is None else pictures.attention(found.looked, found),
         "table": table(found),
         "cut": pictures.cut_curve(found) if len(found) > 1 else None,
         "reach": pictures.reach_curve(reached) if reached and len(found) > 1 else None,

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -69,6 +69,14 @@ class Wording:
         return f"{value:.4g}" if self.valued else f"{value:.1%}"
 
 
+class Looked(NamedTuple):
+    """Attention: weights (R, T) of R rows, each a look, on the T steps; `what` a row is: "written word", "reading"."""
+
+    what: str
+    rows: Sequence[str]
+    weights: np.ndarray
+
+
 class Subject(ABC):
     """One input. The explained output is `logits @ contrast`, for logits = network(entry) + what else the model adds.
 
@@ -91,7 +99,8 @@ class Subject(ABC):
     constant: float = 0.0
     values: np.ndarray | None = None  # (T,) or (T, C) numbers as they were read
     channels: Sequence[str] = ()  # their C names
-    timed: bool = True  # whether the recurrent layers read one step after another; else no gates over time are shown
+    timed: str | None = ""  # the module whose recurrent layers read one step after another; "": the model; None: none
+    looked: Looked | None = None  # what attention put on the steps
     near: float = 0.05  # by how much the shown number may change while the answer counts as the same
 
     def __len__(self) -> int:
@@ -181,7 +190,7 @@ def recurrent_layers(subject: Subject) -> list[Seen]:
     from gatework.layers import Recurrent
 
     found: list[Seen] = []
-    if not subject.timed:
+    if subject.timed is None:
         return found
 
     def watcher(name: str):
@@ -192,7 +201,8 @@ def recurrent_layers(subject: Subject) -> list[Seen]:
 
         return hook
 
-    modules = [(name, each) for name, each in subject.model.named_modules() if isinstance(each, Recurrent)]
+    named = subject.model.named_modules()
+    modules = [(name, each) for name, each in named if isinstance(each, Recurrent) and name.startswith(subject.timed)]
     hooks = [each.register_forward_hook(watcher(name), with_kwargs=True) for name, each in modules]
     try:
         subject.network(subject.entry.unsqueeze(0))

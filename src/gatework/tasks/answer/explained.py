@@ -17,7 +17,7 @@ from gatework.tasks.answer.examples import UNCOUNTED, make_batch, written
 from gatework.tasks.answer.options import AnswerExplaining
 from gatework.tasks.answer.records import cut
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Subject, Wording, contrast_to_others, must_be_written
+from gatework.tasks.subject import Looked, Subject, Wording, contrast_to_others, must_be_written
 
 if TYPE_CHECKING:
     from gatework.tasks.answer.model import Answering
@@ -55,7 +55,7 @@ class Question(Subject):
     """
 
     model: Answering
-    timed = False
+    timed = None
 
     def __init__(self, trained: Trained, read: Stories, target: str | None):
         self.model, self.task = cast("Answering", trained.model), cast("Answer", trained.task)
@@ -67,6 +67,8 @@ class Question(Subject):
         self.exact, self.linear = {}, {}
         self._settle(target)
         self.words = self._wording(read)
+        looks = np.pad(self.said.looked, ((0, 0), (0, len(self.steps) - self.said.looked.shape[1])))
+        self.looked = Looked("reading", [f"reading {number}" for number in range(1, len(looks) + 1)], looks)
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:

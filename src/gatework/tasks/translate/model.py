@@ -56,7 +56,7 @@ class Translator(nn.Module):
         super().__init__()
         size, width, dropped = options.embedding_size, 2 * options.encoder_size, options.dropout
         self.embedding = Embedding(sources, size, std=STD, word_dropout=options.word_dropout)
-        reading = replace(options, hidden_size=options.encoder_size, score="general")
+        reading = replace(options, hidden_size=options.encoder_size, attention="general")
         self.encoder = Encoder(reading, size, locked=dropped, bidirectional=True)
         self.summary = nn.Linear(width, size)
         vectors = Embedding(targets, size, std=STD, word_dropout=options.word_dropout)
@@ -65,7 +65,7 @@ class Translator(nn.Module):
             vectors,
             Encoder(options, size, locked=dropped),
             Symbols(options.hidden_size, targets, vectors if options.tied else None),
-            AttentionLayer(options.hidden_size, width, options.score),
+            AttentionLayer(options.hidden_size, width, options.attention),
         )
         self.dropout = dropped
 

@@ -25,11 +25,16 @@ class TranslateFiles(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateExplaining(Options):
-    """What names the text whose translation is explained: the text, or a row of a file."""
+    """What names the text whose translation is explained, and a word of that: the text, or a row of a file."""
 
     text: str | None = option(None, "the source text itself (not a column)", panel="what to explain")
     row: int | None = option(None, "the pair of the file, counted from 1", panel="what to explain", low=1)
     target: str | None = option(None, "the translation to explain in place of the model's own", panel="what to explain")
+    word: str | None = option(
+        None,
+        "the word of the translation, or the number of its unit from 1; none: the one the model was least sure of",
+        panel="what to explain",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +132,7 @@ class TranslateOptions(RecurrentOptions):
     embedding_size: int = option(256, "length of a unit's vector", panel="model", low=1)
     encoder_size: int = option(256, "units per layer and direction that read the source", panel="model", low=1)
     hidden_size: int = option(384, "units per layer that write the target (H)", panel="model", low=1)
-    score: str = option("general", "how attention compares", panel="model", choices=SCORES)
+    attention: str = option("general", "how attention compares", panel="model", choices=SCORES)
     tied: bool = option(True, "the table of target vectors is the output's matrix, too", panel="model")
     coverage: float = option(
         0.0, "weight of looking twice at the same place (See et al. 2017, equation 13)", panel="loss", low=0
@@ -173,7 +178,7 @@ class TranslateOptions(RecurrentOptions):
                 f"min_count={self.min_count} is of words and characters; of byte pairs there are fewer with a smaller "
                 "vocabulary"
             )
-        if self.score == "dot" and self.hidden_size != 2 * self.encoder_size:
+        if self.attention == "dot" and self.hidden_size != 2 * self.encoder_size:
             raise OptionError(
-                f"score=dot needs hidden_size = 2 * encoder_size; got {self.hidden_size} and {self.encoder_size}"
+                f"attention=dot needs hidden_size = 2 * encoder_size; got {self.hidden_size} and {self.encoder_size}"
             )

@@ -16,7 +16,7 @@ from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.attention import coverage_loss
 from gatework.networks.hypotheses import length_penalty
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.codecs import Codecs, tokenizers
@@ -24,12 +24,8 @@ from gatework.tasks.translate.decoding import GREEDY, PREDICTING, Decoding, best
 from gatework.tasks.translate.examples import Batch, Batches, Examples
 from gatework.tasks.translate.loss import smoothed
 from gatework.tasks.translate.model import Translator
-from gatework.tasks.translate.options import (
-    TranslateExplaining,
-    TranslateFiles,
-    TranslateOptions,
-    TranslatePredicting,
-)
+from gatework.tasks.translate.options import TranslateFiles, TranslateOptions, TranslatePredicting
+from gatework.tasks.translate.page import TranslatePages
 from gatework.tasks.translate.pairs import Pairs
 from gatework.training.options import Options
 
@@ -38,13 +34,12 @@ STEPS_OF_EPOCH, SMALLEST, LARGEST = 100, 16, 128  # steps that an epoch has at l
 MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
 
 
-class Translate(Task[Examples, Batch, Translator]):
+class Translate(TranslatePages):
     """Text -> text: sentences of another language, sounds of letters, numbers in words."""
 
     name = "translate"
     Options = TranslateOptions
     Predicting = TranslatePredicting
-    Explaining = TranslateExplaining
     Files = TranslateFiles
     metric = Metric("bleu", higher=True)
     counted = "pairs"
