@@ -86,7 +86,7 @@ def plain(value: object) -> Any:
         return float(value) if np.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+    if isinstance(value, Looked):
         return plain(value._asdict())
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
