@@ -22,7 +22,7 @@ class Translator(Estimator):
         quiet: bool = True,
         seed: int = 1,
         epochs: int | None = None,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 0.006,
         find_rate: bool = False,
