@@ -16,7 +16,7 @@ from gatework.errors import DataError, OptionError
 from gatework.tasks.origin import training_file
 from gatework.tasks.subject import Looked, Subject, Through, Wording, contrast_to_others, must_be_written
 from gatework.tasks.translate import reading
-from gatework.tasks.translate.decoding import PREDICTING, translate
+from gatework.tasks.translate.decoding import PREDICTING, Decoding
 from gatework.tasks.translate.examples import Examples, make_batch
 from gatework.tasks.translate.options import TranslateExplaining
 from gatework.tasks.translate.pairs import Pairs
@@ -84,7 +84,7 @@ class Unit(Subject):
         if target is not None and self.read.targets is not None:
             must_be_written(target)
             return self.read.targets[0].tolist()
-        (found,) = translate(self.model, self.read, PREDICTING, self.codecs.ratio)
+        (found,) = Decoding(self.model, self.codecs, PREDICTING)(self.read)
         return [unit for unit in (found[0].ids if found else []) if unit != NOTHING]
 
     @torch.no_grad()
