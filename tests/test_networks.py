@@ -283,6 +283,16 @@ def test_places_go_on_from_their_parents() -> None:
                 torch.testing.assert_close(outputs[row, place], alone[-1, 0])
 
 
+@pytest.mark.parametrize("score", SCORES)
+def test_a_memory_that_is_ready_says_the_same(score: str) -> None:
+    layer = AttentionLayer(H, H, score)
+    memory = layer.memory(torch.randn(4, 6, H), torch.tensor([6, 1, 0, 3]))
+    ready, states = layer.ready(memory), torch.randn(4, 2, H)
+    assert ready.ready and layer.ready(ready) is ready
+    for found, wanted in zip(layer(states, ready), layer(states, memory), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_memories_are_not_copied_for_each_place() -> None:
     decoder = Decoder(Embedding(V, I), encoder_of(), Symbols(H, V), AttentionLayer(H, 2))
     assert decoder.attention is not None

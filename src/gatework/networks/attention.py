@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gatework.errors import OptionError
 
@@ -14,7 +15,7 @@ SCORES = ("dot", "general", "additive")
 
 class Memory(NamedTuple):
     """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps.
-    `ready` keys are compared with queries as they are."""
+    `ready`: mapped already by what would map queries or contexts, see `AttentionLayer.ready`."""
 
     keys: Tensor
     values: Tensor
@@ -76,11 +77,11 @@ class Attention(nn.Module):
     def ready(self, memory: Memory) -> Memory:
         """The same for many queries, one after another: q.W k is q.(W k), and W k is worked out once."""
         if self.kind != "general" or self.query is None or memory.ready:
-            return memory
+            return memory._replace(ready=True)
         return memory._replace(keys=memory.keys @ self.query.weight, ready=True)
 
     def _scores(self, queries: Tensor, memory: Memory) -> Tensor:
-        asked = queries if self.query is None or memory.ready else self.query(queries)
+        asked = queries if self.query is None or (memory.ready and self.vector is None) else self.query(queries)
         if self.vector is None:
             return asked @ memory.keys.transpose(1, 2)
         return self.vector(torch.tanh(asked.unsqueeze(2) + memory.keys.unsqueeze(1))).squeeze(3)
@@ -102,12 +103,19 @@ class AttentionLayer(nn.Module):
         return self.attention.memory(values, lengths)
 
     def ready(self, memory: Memory) -> Memory:
-        """See `Attention.ready`."""
-        return self.attention.ready(memory)
+        """The same memory for many states, one after another: keys and values are mapped once, in place of each query
+        and each context. W (sum of a v) is the sum of a (W v)."""
+        if memory.ready:
+            return memory
+        of_context = self.joined.weight[:, self.joined.out_features :]
+        return self.attention.ready(memory)._replace(values=memory.values @ of_context.t())
 
     def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         context, weights = self.attention(states, memory)
-        return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
+        if not memory.ready:
+            return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
+        own = functional.linear(states, self.joined.weight[:, : self.joined.out_features], self.joined.bias)
+        return torch.tanh(own + context), weights
 
 
 def coverage_loss(weights: Tensor) -> Tensor:
