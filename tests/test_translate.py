@@ -322,6 +322,14 @@ def test_draws_are_those_of_the_seed(speller) -> None:
     assert draw(1) == draw(1) != draw(2)
 
 
+def test_draws_do_not_hang_on_the_other_lines(speller) -> None:
+    how = {"sample": True, "n_best": 3, "temperature": 2.0}
+    together = speller.predict(["ab", "abcdef", "gfedcb"], **how)
+    for row in together:
+        (alone,) = speller.predict([row["source"]], **how)
+        assert [each["translation"] for each in alone["n_best"]] == [each["translation"] for each in row["n_best"]]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,11 +26,10 @@ from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
 from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import TranslatePredicting
 
-AT_ONCE = 64  # texts that are searched for together
+AT_ONCE = 128  # texts that are searched for together
 AHEAD = 1024  # texts that are sorted by length together
 SCORED, UNITS = 200, 4_000  # pairs, and their target units, that are scored together
 LONGER, MORE = 1.5, 10  # a translation may be so many times, and so many units, longer than is usual
-SEEDS = 1_000_003  # between the seeds of one text's draws and those of the next
 PREDICTING, GREEDY = TranslatePredicting(), TranslatePredicting(beam=1)
 
 
@@ -58,13 +58,14 @@ class Decoding:
         found: dict[int, list[Hypothesis]] = {}
         for start in range(0, len(order), AT_ONCE):
             batch = make_batch(examples, order[start : start + AT_ONCE])
-            found |= dict(zip(batch.rows.tolist(), self._searched(batch), strict=True))
+            texts = [examples.pairs.sources[row] for row in batch.rows.tolist()]
+            found |= dict(zip(batch.rows.tolist(), self._searched(batch, texts), strict=True))
         return [found[row] for row in rows.tolist()]
 
     @torch.no_grad()
-    def _searched(self, batch: Batch) -> list[list[Hypothesis]]:
+    def _searched(self, batch: Batch, texts: Sequence[str]) -> list[list[Hypothesis]]:
         decoder, how = self.model.decoder, self.how
-        choice = self._choice(batch)
+        choice = self._choice(texts)
         best = search(
             decoder,
             decoder.begin(*self.model.read(batch)),
@@ -80,14 +81,14 @@ class Decoding:
         )
         return [[each for each in own if self._allowed(each)][: how.n_best] for own in best]
 
-    def _choice(self, batch: Batch) -> Choice:
+    def _choice(self, texts: Sequence[str]) -> Choice:
         how = self.how
         if how.sample:
-            own = [torch.Generator().manual_seed(how.seed * SEEDS + row) for row in batch.rows.tolist()]
+            own = [seeded(text, how.seed) for text in texts]
             return Drawn(how.temperature, how.top_k, how.top_p, own, how.n_best, NOTHING)
         places = max(how.beam, how.n_best)
         if how.must:
-            return Constrained(places, NOTHING, Needed([self.needed] * len(batch.rows), self.edges))
+            return Constrained(places, NOTHING, Needed([self.needed] * len(texts), self.edges))
         return Beam(places, NOTHING)
 
     @cached_property
@@ -139,6 +140,11 @@ def best_texts(model: Translator, codecs: Codecs, examples: Examples, how: Trans
     """The best translation of each text."""
     best = Decoding(model, codecs, replace(how, n_best=1))(examples)
     return [codecs.text(own[0].ids) if own else "" for own in best]
+
+
+def seeded(text: str, seed: int) -> torch.Generator:
+    """What a text's draws come from: the same wherever it stands, as lines of a stream come in groups of any size."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {text}".encode("utf-8", "surrogatepass")))
 
 
 def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
