@@ -121,7 +121,7 @@ class Unit(Subject):
         units = [place for place, name in enumerate(self.names) if name == word]
         if units:
             return units
-        said = self.codecs.texts([self.ids[: place + 1] for place in range(len(self.ids))])
+        said = [self.codecs.text(self.ids[: place + 1]) for place in range(len(self.ids))]
         lengths, whole, found, start = [len(text) for text in said], said[-1] if said else "", [], 0
         while (start := whole.find(word, start)) >= 0:
             found.append(int(np.searchsorted(lengths, start, "right")))
@@ -134,9 +134,7 @@ class Unit(Subject):
         self.spoken = self.names[self.place] or END
         self.answer = self.codecs.target_units([int(scores.argmax())])[0] or END
         self.contrast = contrast_to_others(len(scores), self.target)
-        said, read = (
-            text if len(text) <= 70 else text[:69] + "…" for text in (self.codecs.texts([self.ids])[0], self.text)
-        )
+        said, read = (text if len(text) <= 70 else text[:69] + "…" for text in (self.codecs.text(self.ids), self.text))
         self.source = f"{self.spoken} in: {said} ← {read}"
 
     def network(self, entries: Tensor) -> Tensor:
@@ -157,7 +155,7 @@ class Unit(Subject):
 
     def _wording(self) -> Wording:
         unit = UNITS.get(self.task.options.source_tokenizer or "", "unit")
-        before = self.codecs.texts([self.ids[: self.place]])[0]
+        before = self.codecs.text(self.ids[: self.place])
         notes = [f"Before it stands: {before}" if before else "It is the first that is written."]
         if self.answer != self.spoken:
             notes.append(f"At this place the model itself would write {self.answer!r}.")
