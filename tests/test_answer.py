@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import cross_val_score
 from typer.testing import CliRunner
 
 import gatework
@@ -228,6 +229,13 @@ def test_predictions_hold_what_was_asked_for(run: jobs.Trained) -> None:
     assert [row["answer"] for row in many[::2]] == [row["answer"] for row in plain]
 
 
+def test_questions_of_unknown_words_are_told(run: jobs.Trained) -> None:
+    rows = [{"story": ["Mary went to the hall."], "question": text} for text in ("Где Мария", "Where is Mary?")]
+    with pytest.warns(UserWarning, match="question 1: 1 of 2 questions hold no word that the training has"):
+        assert len(run.predict(rows)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*hold no word that the training has")
 def test_a_question_without_a_story(run: jobs.Trained) -> None:
     found = run.predict([{"story": [], "question": "Where is Mary?"}, {"question": "Where?", "story": ["Bo sat."]}])
     assert all(row["answer"] for row in found)
@@ -341,6 +349,8 @@ def test_the_estimator(tmp_path: Path) -> None:
         model.fit(asked, ["a"])
     with pytest.raises(DataError, match="X is a list of objects"):
         model.fit(["a"], ["a"])
+    scores = cross_val_score(Answerer(**{**SMALL, "epochs": 1}), asked, true, cv=2)
+    assert scores.shape == (2,) and np.isfinite(scores).all()
     model.save(tmp_path / "kept")
     assert Answerer.load(tmp_path / "kept").predict(asked).tolist() == said.tolist()
 

@@ -31,9 +31,11 @@ class Forced(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What is written to one question, and its probability; what each reading `looked` at, weights [hops, S]."""
+    """What is written to one question, its words without the end, and its probability; what each reading `looked` at,
+    weights [hops, S]."""
 
     text: str
+    ids: list[int]
     probability: float
     looked: np.ndarray
 
@@ -87,7 +89,8 @@ def answers(model: Answering, codecs: Codecs, examples: Examples, beam: int = 1,
 
 
 def _answer(written: Hypothesis, codecs: Codecs, looked: np.ndarray) -> Answer:
-    return Answer(codecs.text(written.ids), float(np.exp(written.score)), looked)
+    ids = written.ids[:-1] if written.ended else written.ids
+    return Answer(codecs.text(ids), ids, float(np.exp(written.score)), looked)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
+from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.networks.states import repeated
 from gatework.tasks.answer import reading
@@ -82,13 +83,13 @@ class Question(Subject):
         self.said = answers(self.model, self.codecs, self.examples)[0][0]
         self.answer = self.said.text
         self.spoken = self.answer if target is None else target
-        names = list(dict.fromkeys([self.answer, self.spoken, *(each.text for each in found)]))
-        ids = self.codecs.answers.encode(names)
-        known = [row for row in range(len(names)) if UNKNOWN not in ids[row]]
-        self.names = [names[row] for row in known]
-        if self.spoken not in self.names:
+        ids = {each.text: each.ids for each in [*found, self.said]}
+        if self.spoken not in ids:
+            ids[self.spoken] = self.codecs.answers.encode([self.spoken])[0].tolist()
+        if UNKNOWN in ids[self.spoken]:
             raise DataError(f"the answer {self.spoken!r:.40} holds a word that no answer of the training has")
-        self.written = tuple(map(torch.from_numpy, written(ids.take(known))))
+        self.names = list(ids)
+        self.written = tuple(map(torch.from_numpy, written(Ragged.of(list(ids.values()), np.int64))))
         self.target = self.names.index(self.spoken)
         self.contrast = contrast_to_others(len(self.names), self.target)
 

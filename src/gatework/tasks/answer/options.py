@@ -117,9 +117,9 @@ class AnswerOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 20,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 60,000 steps, from 10 to 200", panel="training", low=0
     )
-    batch_size: int = option(64, "questions per step (B)", panel="training", low=1, role="late")
+    batch_size: int = option(32, "questions per step (B)", panel="training", low=1, role="late")
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     clip: float = option(5.0, "largest gradient norm; 0 does not clip", panel="training", low=0, role="late")
 

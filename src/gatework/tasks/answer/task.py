@@ -28,7 +28,7 @@ from gatework.tasks.answer.sections import sections
 from gatework.tasks.answer.stories import Stories
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 
-STEPS, FEWEST, MOST = 20_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 60_000, 10, 200  # steps of a training, as epochs between these
 
 
 class Answer(AnswerPages):
@@ -223,7 +223,10 @@ class Answer(AnswerPages):
         Answers in the source are not read.
         """
         read = reading.read(source, self.options, answered=False)
-        found = answers(model, self.codecs, self.codecs.encode(replace(read, answers=None)), beam, n_best)
+        examples = self.codecs.encode(replace(read, answers=None))
+        if unread := never_read(examples):
+            warnings.warn(unread, stacklevel=3)
+        found = answers(model, self.codecs, examples, beam, n_best)
         rows = []
         for number, (question, some) in enumerate(zip(read.questions, found, strict=True), 1):
             for rank, each in enumerate(some, 1):
@@ -244,6 +247,16 @@ def rightly(said: list[str], stories: Stories) -> np.ndarray:
     """Which answers are the true ones, [n]."""
     assert stories.answers is not None
     return np.array([one == other for one, other in zip(said, stories.answers, strict=True)], bool)
+
+
+def never_read(examples: Examples) -> str:
+    """What is to be said of questions that hold no word of the training; "" where there are none."""
+    known = np.add.reduceat(examples.texts.values > UNKNOWN, examples.texts.offsets[:-1])
+    odd = np.flatnonzero(known[examples.questions] == 0)
+    if not len(odd):
+        return ""
+    where = f"{examples.stories.where(int(odd[0]))}: "
+    return f"{where}{len(odd):,} of {len(examples):,} questions hold no word that the training has: mistrust answers"
 
 
 def never_written(examples: Examples, name: str = "") -> list[Finding]:
