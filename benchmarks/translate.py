@@ -115,13 +115,15 @@ def translated(name: str, part: str, seed: int, given: argparse.Namespace) -> di
 
 
 def trained_on(task: Translate, train: Source, valid: Source, test: Source | None, seed: int) -> tuple[Any, dict]:
+    began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trained = jobs.train(task, train, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
         results = trained.run.results()
+    taken = time.process_time() - began  # of all threads, with reading, baselines and results
     names = ("metric", "valid", "test", "training", "contenders", "verdict", "comparison", "history")
     kept = {key: results[key] for key in names}
     print(f"seed {seed}: {results['verdict']}", flush=True)
-    return trained, {"seed": seed, "seconds": results["training"]["seconds"], **kept}
+    return trained, {"seed": seed, "seconds": results["training"]["seconds"], "cpu_seconds": taken, **kept}
 
 
 # -- letters to phones --------------------------------------------------------------------------------------
