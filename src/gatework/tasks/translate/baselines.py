@@ -47,8 +47,9 @@ def baselines(train: Pairs, sources: Sequence[str], kinds: tuple[str, str]) -> I
 # -- the most similar training source -----------------------------------------------------------------------
 
 
-def _nearest(known: Sequence[str], targets: Sequence[str], sources: Sequence[str]) -> Baseline:
-    rows = np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_SOURCES)).astype(np.int64)).tolist()
+def _nearest(known: list[str], targets: list[str], sources: Sequence[str]) -> Baseline:
+    count = min(len(known), MOST_SOURCES)
+    rows: list[int] = np.unique(np.linspace(0, len(known) - 1, count).astype(np.int64)).tolist()
     some = f" of {len(rows):,} sources" if len(rows) < len(known) else ""
     found = nearest([known[i] for i in rows], sources)
     note = f"its target; TF-IDF of words, pairs of words and 2 to 4 characters{some}"
@@ -64,7 +65,7 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     """
     bag = Bag(words=2, characters=(2, 4), min_rows=2 if len(known) > MANY else 1)
     table, asked = bag.fit_transform(known), bag.transform(texts)
-    kept = _affordable(table, asked)
+    kept = _affordable(table, asked, sum(bag.sizes))
     columns = sparse.csr_matrix(table[:, kept].T)
     asked = asked[:, kept]
     found = [_most_alike(asked[start : start + ROWS] @ columns) for start in range(0, len(texts), ROWS)]
@@ -76,9 +77,9 @@ def _most_alike(alike: sparse.csr_matrix) -> np.ndarray:
     return np.where(np.diff(alike.indptr) > 0, best, -1)
 
 
-def _affordable(table: sparse.csr_matrix, asked: sparse.csr_matrix) -> np.ndarray:
-    """The columns whose comparison costs no more than MOST_WORK together: the rarest, which say most."""
-    often, use = (np.bincount(each.indices, minlength=each.shape[1]) for each in (table, asked))
+def _affordable(table: sparse.csr_matrix, asked: sparse.csr_matrix, size: int) -> np.ndarray:
+    """Those of the columns whose comparison costs no more than MOST_WORK together: the rarest, which say most."""
+    often, use = (np.bincount(each.indices, minlength=size) for each in (table, asked))
     order = np.argsort(often, kind="stable")
     return np.sort(order[np.cumsum(often[order] * use[order]) <= MOST_WORK])
 

@@ -19,7 +19,7 @@ from gatework.errors import ShapeError
 from gatework.extras import explained
 from gatework.tasks.base import Metric, ratio
 
-__all__ = ["KINDS", "WATCHED", "kind_of", "measures", "metrics", "score", "signature", "sums", "tidy"]
+__all__ = ["KINDS", "WATCHED", "kind_of", "measures", "metrics", "needed", "score", "signature", "sums", "tidy"]
 
 KINDS = {
     "text": "texts: BLEU, chrF and TER",
@@ -105,14 +105,17 @@ def score(sums: np.ndarray, metric: str) -> np.ndarray:
 def signature(*, lower: bool = False) -> dict[str, str]:
     """How sacrebleu counted: its own signature of each metric, for papers."""
     found = {}
-    for name, counter in _counting().counters(lower).items():
+    for name, counter in needed().counters(lower).items():
         counter.corpus_score([""], [[""]])  # from now on it knows that there is one reference
         found[name] = counter.get_signature().format()
     return found
 
 
-def _counting() -> ModuleType:
-    """`counting`, whose libraries are an extra."""
+def needed() -> ModuleType:
+    """`counting`, whose libraries are an extra.
+
+    Raises: MissingExtraError.
+    """
     try:
         from gatework.tasks.translate import counting
     except ImportError as error:
@@ -122,7 +125,7 @@ def _counting() -> ModuleType:
 
 def _counts(said: Sequence[str], true: Sequence[str], kind: str) -> np.ndarray:
     """[n, 30] of texts, else [n, 2]."""
-    counting = _counting()
+    counting = needed()
     if kind == "text":
         return counting.counts(said, true)
     cut = str.split if kind == "symbols" else list

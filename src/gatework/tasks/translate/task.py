@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from torch import Tensor
 
+from gatework.data import seen
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
@@ -19,6 +21,7 @@ from gatework.networks.hypotheses import length_penalty
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
+from gatework.tasks.translate.baselines import Baseline, baselines, copies
 from gatework.tasks.translate.codecs import Codecs, tokenizers
 from gatework.tasks.translate.decoding import GREEDY, PREDICTING, Decoding, best_texts, log_p
 from gatework.tasks.translate.examples import Batch, Batches, Examples
@@ -51,6 +54,8 @@ class Translate(TranslatePages):
     def __init__(self, options: TranslateOptions):
         super().__init__(options)
         self.found: list[Finding] = []
+        self.seen = np.zeros(0, np.uint32)  # numbers of the sources that were learned
+        self._simpler: tuple[Examples, list[Baseline]] | None = None
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -71,7 +76,8 @@ class Translate(TranslatePages):
         examples = self.codecs.fit(train)
         self.found = [*(Finding("note", note) for note in pairs.notes), *found, self._chosen(), *self._cut(examples)]
         self.found += [each for name, part in others.items() for each in reading.overlap(train, part, name)]
-        self.metric = measures.WATCHED[self.codecs.kind]
+        self._choose_metric()
+        self.seen = seen.learned(pl.Series(train.sources, dtype=pl.String))
         encoded = {name: self.codecs.encode(part) for name, part in others.items()}
         self._settle_steps(examples)
         return Parts(examples, encoded["valid"], encoded.get("test"))
@@ -163,11 +169,21 @@ class Translate(TranslatePages):
         return self.codecs.encode(pairs)
 
     def assets(self) -> dict[str, str]:
-        return self.codecs.assets()
+        return self.codecs.assets() | {"seen.json": seen.to_json(self.seen)}
 
     def restore(self, assets: Mapping[str, str]) -> None:
         self.codecs = Codecs.restored(self.options, assets)
+        self.seen = seen.from_json(assets["seen.json"])
+        self._choose_metric()
+
+    def _choose_metric(self) -> None:
+        """What fits the targets. What counts it is an extra, which is missed now, not after a training."""
         self.metric = measures.WATCHED[self.codecs.kind]
+        measures.needed()
+
+    def caution(self, examples: Examples) -> str:
+        """How many of the sources were learned."""
+        return seen.overlap(pl.Series(examples.pairs.sources, dtype=pl.String), self.seen)
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         """Rounds of a cross-validation over pairs; equal sources stay together."""
@@ -214,11 +230,40 @@ class Translate(TranslatePages):
         return [Contender("model", found, role="model", sums=counts)]
 
     def _counts(self, said: Sequence[str], examples: Examples) -> np.ndarray:
-        return measures.sums(said, examples.pairs.targets or [], self.codecs.kind)
+        return measures.sums(said, examples.pairs.targets or [], self.codecs.kind, lower=self.lower)
+
+    @property
+    def lower(self) -> bool:
+        """Whether translations are written, and therefore compared, in lower case."""
+        return self.options.lower == "both"
 
     def _likelihood(self, model: Translator, examples: Examples) -> dict[str, float]:
         loss = -float(log_p(model, examples).sum()) / max(int(examples.written.sum()), 1)
         return {"loss": loss, "perplexity": math.exp(min(loss, MOST_NATS))}
+
+    def simple(self, examples: Examples) -> list[Contender]:
+        """The source as it stands."""
+        return [self._contender(copies(examples.pairs.sources), examples)]
+
+    def baselines(self, parts: Parts) -> list[Contender]:
+        """The source as it stands, the nearest training source's target, word by word."""
+        return [self._contender(each, parts.last[1]) for each in self.simpler(parts)]
+
+    def simpler(self, parts: Parts) -> list[Baseline]:
+        """What the baselines say of the last part, for the results and for the pages; without a training part, what
+        needs none."""
+        if self._simpler is None or self._simpler[0] is not parts.last[1]:
+            sources, train = parts.last[1].pairs.sources, parts.train and parts.train.pairs
+            self._simpler = parts.last[1], [copies(sources)] if train is None else self._learned(train, sources)
+        return self._simpler[1]
+
+    def _learned(self, train: Pairs, sources: Sequence[str]) -> list[Baseline]:
+        kind = measures.kind_of(train.sources, self.options.source_tokenizer)
+        return list(baselines(train, sources, (kind, self.codecs.kind)))
+
+    def _contender(self, baseline: Baseline, examples: Examples) -> Contender:
+        counts = self._counts(baseline.translations, examples)
+        return Contender(baseline.name, measures.metrics(counts.sum(0), self.codecs.kind), baseline.note, sums=counts)
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
@@ -228,6 +273,8 @@ class Translate(TranslatePages):
         return {
             "form": parts.train.pairs.form,
             "kind": self.codecs.kind,
+            "judged": measures.KINDS[self.codecs.kind] + (", in lower case" if self.lower else ""),
+            "signature": measures.signature(lower=self.lower) if self.codecs.kind == "text" else {},
             "pairs": {name: len(part) for name, part in vars(parts).items() if part is not None},
             "units": {name: _units(part) for name, part in vars(parts).items() if part is not None},
             "vocabulary": sizes,
