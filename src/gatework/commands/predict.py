@@ -18,6 +18,7 @@ from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
 
 if TYPE_CHECKING:
+    from gatework.tasks.base import Source
     from gatework.tasks.jobs import Trained
     from gatework.training.options import Options
 
@@ -71,7 +72,7 @@ def predict(
     typer.echo(f"answers: {out}", err=True)
 
 
-def pieces(trained: Trained, source: Any, how: Options, as_json: bool) -> Iterator[str]:
+def pieces(trained: Trained, source: Source, how: Options, as_json: bool) -> Iterator[str]:
     """The answers as text, as they come; the source may be lines in groups as they arrive."""
     text = None if as_json else trained.written(source, how)
     if text is None:

@@ -45,17 +45,17 @@ class Translator(Estimator):
         """
         return self._fit(X if y is None else pairs(X, y))
 
-    def predict(self, X: Source, **how: Any) -> np.ndarray:
+    def predict(self, X: Source, **how: object) -> np.ndarray:
         """The translation of each of n texts, [n]; of an empty text an empty one. `how` are the options of
         `gatework predict`: beam, length_penalty, must, must_not, max_length, ..."""
         return np.array([row["translation"] for row in self._fitted().predict(X, **how)], object)
 
-    def n_best(self, X: Source, count: int = 5, **how: Any) -> list[list[tuple[str, float]]]:
+    def n_best(self, X: Source, count: int = 5, **how: object) -> list[list[tuple[str, float]]]:
         """At most `count` translations of each of n texts with their scores, the best first; see `predict`."""
         rows = self._fitted().predict(X, n_best=count, **how)
         return [[(each["translation"], each["score"]) for each in row.get("n_best", [row])] for row in rows]
 
-    def looks(self, X: Source, **how: Any) -> list[Looked]:
+    def looks(self, X: Source, **how: object) -> list[Looked]:
         """What each unit of the best translation looked at, for each of n texts; see `predict`."""
         rows = self._fitted().predict(X, attention=True, **how)
         return [_looked(row) for row in rows]

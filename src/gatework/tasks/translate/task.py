@@ -283,7 +283,7 @@ class Translate(TranslatePages):
 
     # -- answers --------------------------------------------------------------------------------------------
 
-    def predict(self, model: Translator, source: Source, **how: Any) -> list[dict[str, Any]]:
+    def predict(self, model: Translator, source: Source, **how: object) -> list[dict[str, Any]]:
         """{"source", "translation", "score", "log_p"} of each text; see `writing.rows`."""
         return list(self._rows(model, source, TranslatePredicting.of(how)))
 
