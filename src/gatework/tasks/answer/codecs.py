@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from gatework.data.codecs import NOTHING, UNKNOWN, from_json
+from gatework.data.codecs import NOTHING, from_json
 from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
@@ -19,7 +19,7 @@ from gatework.tasks.answer.examples import Examples
 from gatework.tasks.answer.options import AnswerOptions
 from gatework.tasks.answer.stories import Stories
 
-UNWRITTEN = (UNKNOWN,)  # of the answers' words; NOTHING ends an answer
+MOST_WORDS = 1_000  # of an answer that is written
 
 
 class Kept(TypedDict):
@@ -53,7 +53,7 @@ class Codecs:
         np.add.at(used, stories.past, -1)
         told = [stories.sentences[row] for row in np.flatnonzero(np.cumsum(used)).tolist()]
         self.words.fit([*told, *stories.questions])
-        self.longest = int(self.answers.fit_encode(stories.answers or []).lengths.max(initial=1))
+        self.longest = min(int(self.answers.fit_encode(stories.answers or []).lengths.max(initial=1)), MOST_WORDS)
         return self.encode(stories)
 
     def encode(self, stories: Stories) -> Examples:
@@ -91,6 +91,6 @@ class Codecs:
         """The codecs that `assets` were taken from."""
         kept: Kept = stored(assets["inputs.json"], Kept, "inputs.json")
         words, answers = (from_json(assets[f"{name}.json"]) for name in ("words", "answers"))
-        if not isinstance(words, Words) or not isinstance(answers, Words) or kept["longest"] < 1:
+        if not isinstance(words, Words) or not isinstance(answers, Words) or not 1 <= kept["longest"] <= MOST_WORDS:
             raise FileFormatError("the assets of an answerer hold no words of stories and of answers")
         return cls(options, words, answers, kept["longest"])

@@ -138,9 +138,11 @@ class Batches(Sequence):
 
 
 POOL = 16  # batches whose stories are sorted by length
-AT_ONCE = 256  # questions that are read at once where nothing is learned
+AT_ONCE = 4_000  # sentences and questions that are read at once where nothing is learned
 
 
 def in_turn(examples: Examples) -> list[np.ndarray]:
     """Rows of similar story length, so many as are read at once."""
-    return batch_rows(examples.lengths, AT_ONCE, shuffle=False)
+    order = np.argsort(examples.lengths, kind="stable")
+    read = np.cumsum(examples.lengths[order] + 1) // AT_ONCE
+    return [rows for rows in np.split(order, np.flatnonzero(np.diff(read)) + 1) if len(rows)]

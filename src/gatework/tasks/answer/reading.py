@@ -128,9 +128,9 @@ def listed(rows: Sequence[int], read: Stories, what: str) -> list[Finding]:
 def _contradictions(read: Stories) -> list[Finding]:
     """One story and question with different answers."""
     assert read.answers is not None
-    seen: dict[tuple[str, ...], int] = {}
+    seen: dict[tuple[int, str], int] = {}
     said = read.answers
-    first = [seen.setdefault((*read.story(row), question), row) for row, question in enumerate(read.questions)]
+    first = [seen.setdefault(asked, row) for row, asked in enumerate(zip(read.told(), read.questions, strict=True))]
     odd = [row for row, other in enumerate(first) if said[row] != said[other]]
     found = [
         Finding(

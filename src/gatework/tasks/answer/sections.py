@@ -73,8 +73,7 @@ def lengths(examples: Examples, right: np.ndarray) -> list[dict[str, Any]]:
 
 
 def confusions(examples: Examples, codecs: Codecs, model: Answering, right: np.ndarray) -> dict[str, Any]:
-    """Which answers were given in place of which, the most frequent first, and how many of the wrong ones no question
-    of the training has as its answer."""
+    """Which answers were given in place of which, the most frequent first; how many such pairs and wrong answers."""
     wrong = np.flatnonzero(~right)
     told = examples.stories.take(wrong).answers or []
     said = [each[0].text if each else "" for each in answers(model, codecs, examples.take(wrong))]

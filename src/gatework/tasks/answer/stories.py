@@ -55,12 +55,27 @@ class Stories:
 
     def wholes(self) -> np.ndarray:
         """The story of each question, [n] texts: questions about one story, or about the same one told again."""
+        texts = {first: "\n".join(self.sentences[first:past]) for first, past in self._ends().items()}
+        told = zip(self.first.tolist(), self.questions, strict=True)
+        return np.array([texts[first] or question for first, question in told], object)
+
+    def told(self) -> list[int]:
+        """A number for what was told before each question: the same for the same sentences, within this process."""
+        last = self._ends()
+        found: dict[tuple[int, int], int] = {}
+        for first, past in last.items():
+            number = 0
+            found[first, first] = number
+            for place, sentence in enumerate(self.sentences[first:past], first + 1):
+                number = found[first, place] = hash((number, sentence))
+        return [found[span] for span in zip(self.first.tolist(), self.past.tolist(), strict=True)]
+
+    def _ends(self) -> dict[int, int]:
+        """First sentence -> the end of what is told from there on before any question."""
         ends: dict[int, int] = {}
         for first, past in zip(self.first.tolist(), self.past.tolist(), strict=True):
             ends[first] = max(ends.get(first, past), past)
-        texts = {first: "\n".join(self.sentences[first:past]) for first, past in ends.items()}
-        told = zip(self.first.tolist(), self.questions, strict=True)
-        return np.array([texts[first] or question for first, question in told], object)
+        return ends
 
     def take(self, rows: np.ndarray) -> Stories:
         """Some of the questions; the sentences stay."""

@@ -274,8 +274,9 @@ def never_written(examples: Examples, name: str = "") -> list[Finding]:
 
 def repeated(train: Stories, part: Stories, name: str) -> list[Finding]:
     """A warning of questions that training holds with the same story."""
-    known = {(*train.story(row), question) for row, question in enumerate(train.questions)}
-    rows = [row for row, question in enumerate(part.questions) if (*part.story(row), question) in known]
+    known = set(zip(train.told(), train.questions, strict=True))
+    asked = zip(part.told(), part.questions, strict=True)
+    rows = [row for row, each in enumerate(asked) if each in known]
     if not rows:
         return []
     text = f"{len(rows):,} of {len(part):,} questions of the {name} part are learned too, with the same story"
