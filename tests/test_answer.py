@@ -15,9 +15,10 @@ from sklearn.model_selection import cross_val_score
 from typer.testing import CliRunner
 
 import gatework
+import hostile
 from gatework import cli, report
 from gatework.data.codecs import NOTHING, UNKNOWN
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.explanation import opened, subject_of
 from gatework.tasks import jobs
 from gatework.tasks.answer import Answer, Answerer, AnswerOptions, measures, reading, sections
@@ -217,6 +218,25 @@ def test_a_word_that_no_answer_has_is_never_right(run: jobs.Trained) -> None:
 def test_a_run_folder_gives_the_same_answers(run: jobs.Trained) -> None:
     rows = walks(20, seed=6)
     assert jobs.load(run.run.path).predict(rows, looks=True) == run.predict(rows, looks=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config, assets, weights: assets.update({"inputs.json": '{"longest": 0}'}),
+        lambda config, assets, weights: assets.update({"inputs.json": '{"longest": 999999999}'}),
+        lambda config, assets, weights: assets.update({"inputs.json": '{"longest": "3"}'}),
+        lambda config, assets, weights: assets.update({"inputs.json": "{}"}),
+        lambda config, assets, weights: assets.pop("words.json") and config["assets"].pop("words.json"),
+        lambda config, assets, weights: assets.update({"answers.json": '{"kind": "labels", "classes": ["a"]}'}),
+        lambda config, assets, weights: config["options"].update({"hidden_size": 7}),
+        lambda config, assets, weights: config["options"].update({"memory": 7}),
+        lambda config, assets, weights: weights.pop("bridge.weight"),
+    ],
+)
+def test_damaged_runs_are_refused(run: jobs.Trained, tmp_path: Path, change: Any) -> None:
+    with pytest.raises(GateworkError):
+        jobs.load(hostile.changed(hostile.copied(run.run.path, tmp_path / "run"), change))
 
 
 def test_predictions_hold_what_was_asked_for(run: jobs.Trained) -> None:
