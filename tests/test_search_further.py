@@ -66,7 +66,7 @@ def test_a_wide_beam_finds_the_best_of_all_that_hold_the_words(asked: list[list[
 @pytest.mark.parametrize("width", [1, 2, 5])
 @pytest.mark.parametrize("asked", ASKED)
 def test_narrow_beams_hold_the_words_too(asked: list[list[int]], width: int) -> None:
-    for seed in DECODERS:
+    for seed in DECODERS[:15]:
         decoder = decoder_of(seed)
         memory, start = rows_of(decoder, 2, seed)
         for found in found_by(
@@ -291,11 +291,11 @@ def test_what_a_row_draws_does_not_hang_on_others() -> None:
 
 
 def test_patience_ends_a_row_when_so_many_have_ended() -> None:
-    """Then no better one is waited for; the wide beam is still complete."""
+    """Then no better one is waited for, nor found while the row waits for others to leave with it."""
     fewer = 0
-    for seed in DECODERS:
+    for seed in DECODERS[:10]:
         decoder = decoder_of(seed)
-        memory, start = rows_of(decoder, 5, seed)
+        memory, start = rows_of(decoder, 15, seed)
         how = {"limit": 12, "count": 2, "alpha": 2.0}
         counted = [Counted(decoder), Counted(decoder)]
         exact = found_by(counted[0], memory, start, Beam(2, END), **how)
