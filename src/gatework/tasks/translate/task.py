@@ -30,6 +30,7 @@ from gatework.tasks.translate.model import Translator
 from gatework.tasks.translate.options import TranslateFiles, TranslateOptions, TranslatePredicting
 from gatework.tasks.translate.page import TranslatePages
 from gatework.tasks.translate.pairs import Pairs
+from gatework.tasks.translate.sections import sections
 from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 3_000, 6, 200  # steps of a training, as epochs between these
@@ -267,6 +268,11 @@ class Translate(TranslatePages):
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
+
+    def sections(self, model: Translator, parts: Parts) -> dict[str, Any]:
+        part, examples = parts.last
+        known = None if parts.train is None else parts.train.pairs.sources
+        return sections(part, examples, known, self.simpler(parts), model, self.codecs, self.lower)
 
     def facts(self, parts: Parts) -> dict[str, Any]:
         sizes = {"source": len(self.codecs.source), "target": len(self.codecs.target)}
