@@ -50,7 +50,7 @@ def ordinal(number: int) -> str:
 
 
 def year_in_words(year: int) -> str:
-    """A year from 1900 to 2099 as it is read: "nineteen hundred and five", "two thousand and five", "twenty thirteen"."""
+    """A year from 1900 to 2099: "nineteen hundred and five", "two thousand and five", "twenty thirteen"."""
     century, rest = divmod(year, 100)
     if century == 20 and rest < 10:
         return in_words(year)
