@@ -178,8 +178,8 @@ def test_a_pair_longer_than_a_batch_stands_alone() -> None:
     [
         {},
         {"cell": "gru", "layers": 2},
-        {"cell": "rnn", "score": "additive", "joint": True, "target_tokenizer": "characters"},
-        {"score": "dot", "dropout": 0.0, "tied": False},
+        {"cell": "rnn", "attention": "additive", "joint": True, "target_tokenizer": "characters"},
+        {"attention": "dot", "dropout": 0.0, "tied": False},
         {"cell": "mgu", "layers": 2, "dropout": 0.0},
     ],
     ids=str,
@@ -247,6 +247,12 @@ def test_lines_of_standard_input(speller) -> None:
     result = CliRunner().invoke(app, ["predict", run, "--attention"], input="ab\n")
     assert result.exit_code == 2
     assert "add --json" in result.output
+
+
+def test_a_long_line_keeps_its_place(speller) -> None:
+    with pytest.warns(UserWarning, match="text 2: only max_length=200 units are read"):
+        rows = speller.predict(["abc", "abcd" * 10_000, "gfe"])
+    assert [row["translation"] for row in rows[::2]] == ["C B A", "E F G"]
 
 
 def test_long_texts_are_told() -> None:
@@ -350,7 +356,7 @@ def test_options_of_predicting_act_or_refuse(options: dict, told: str) -> None:
     [
         ({"joint": True, "source_tokenizer": "bpe", "target_tokenizer": "words"}, "cuts both sides in one way"),
         ({"min_count": 2, "source_tokenizer": "bpe", "target_tokenizer": "bpe"}, "of words and characters"),
-        ({"score": "dot"}, "needs hidden_size"),
+        ({"attention": "dot"}, "needs hidden_size"),
         ({"valid_share": 0.5, "test_share": 0.6}, "nothing to learn from"),
     ],
     ids=str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,14 +138,14 @@ class Translate(TranslatePages):
         return Finding("note", f"{cut}; results are those of {measures.KINDS[self.codecs.kind]}")
 
     def _cut(self, examples: Examples) -> list[Finding]:
-        """A warning of texts that are longer than what is read of them."""
+        """A warning of texts that are not read to their ends."""
         most = self.options.max_length
         long = (examples.sources.lengths > most) | (examples.written > most)
         if not long.any():
             return []
         where = examples.pairs.where(int(long.argmax()))
-        text = f"{where}: {int(long.sum()):,} pairs reach max_length={most} units; what lies beyond is not learned"
-        return [Finding("warning", text, None)]
+        rest = f" ({int(long.sum()):,} such texts)" if long.sum() > 1 else ""
+        return [Finding("warning", f"{where}: only max_length={most} units are read{rest}", None)]
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
@@ -167,7 +168,14 @@ class Translate(TranslatePages):
         """Pairs of another source."""
         pairs = reading.read(source, self.options)
         refuse(reading.check(pairs))
-        return self.codecs.encode(pairs)
+        return self._encoded(pairs)
+
+    def _encoded(self, pairs: Pairs) -> Examples:
+        """New pairs as ids."""
+        examples = self.codecs.encode(pairs)
+        for finding in self._cut(examples):
+            warnings.warn(finding.message, stacklevel=3)
+        return examples
 
     def assets(self) -> dict[str, str]:
         return self.codecs.assets() | {"seen.json": seen.to_json(self.seen)}
@@ -305,7 +313,7 @@ class Translate(TranslatePages):
         if len(files_of(source)) > 1 and not how.score:
             raise OptionError("translations are given, but only score reads them: add --score, or leave --target out")
         pairs = reading.read(source, self.options, paired=how.score)
-        examples = self.codecs.encode(pairs)
+        examples = self._encoded(pairs)
         if how.score:
             penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
             return writing.scored(pairs, log_p(model, examples), penalties)
