@@ -148,7 +148,7 @@ class TranslateOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 3,000 steps, from 6 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
     )
     learning_rate: float = option(6e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_tokens: int = option(

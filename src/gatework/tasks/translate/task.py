@@ -34,7 +34,7 @@ from gatework.tasks.translate.pairs import Pairs
 from gatework.tasks.translate.sections import sections
 from gatework.training.options import Options
 
-STEPS, FEWEST, MOST = 3_000, 6, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 100, 16, 128  # steps that an epoch has at least, as pairs of a step between these
 MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
 
