@@ -79,10 +79,7 @@ class Translator(nn.Module):
         """What the encoder makes of the sources."""
         packed, _ = self.encoder(PackedSequence(self.embedding(batch.sources), batch.counts))
         assert isinstance(packed, PackedSequence)
-        rows, steps = len(batch.lengths), len(batch.counts)
-        at = torch.cat([torch.arange(int(n)) * steps + s for s, n in enumerate(batch.counts)])
-        values = packed.data.new_zeros(rows * steps, packed.data.shape[1]).index_copy(0, at, packed.data)
-        values = values.view(rows, steps, -1)
+        values = padded(packed.data, batch.counts)
         summary = self.summary(values.sum(1) / batch.lengths[:, None])
         assert self.decoder.attention is not None
         return Read(self.decoder.attention.memory(values, batch.lengths), self.decoder.encoder(summary[None])[1])
@@ -99,3 +96,10 @@ class Translator(nn.Module):
         looked = looked * functional.dropout(looked.new_ones(1, *looked.shape[1:]), self.dropout, self.training)
         hidden = self.head.bridged(looked.flatten(0, 1)[batch.places])
         return Outputs(hidden, self.head.output.weight, self.head.output.bias), weights
+
+
+def padded(values: Tensor, counts: Tensor) -> Tensor:
+    """Packed values (N, M) as (B, S, M), with zeros beyond the end of a row: of step s come the first counts[s] rows."""
+    rows, steps = int(counts[0]), len(counts)
+    at = torch.cat([torch.arange(int(count)) * steps + step for step, count in enumerate(counts)])
+    return values.new_zeros(rows * steps, values.shape[1]).index_copy(0, at, values).view(rows, steps, -1)
