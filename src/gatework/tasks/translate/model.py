@@ -99,7 +99,7 @@ class Translator(nn.Module):
 
 
 def padded(values: Tensor, counts: Tensor) -> Tensor:
-    """Packed values (N, M) as (B, S, M), with zeros beyond the end of a row: of step s come the first counts[s] rows."""
+    """Packed values (N, M) as (B, S, M), 0 beyond the end of a row. At step s the first counts[s] rows are there."""
     rows, steps = int(counts[0]), len(counts)
     at = torch.cat([torch.arange(int(count)) * steps + step for step, count in enumerate(counts)])
     return values.new_zeros(rows * steps, values.shape[1]).index_copy(0, at, values).view(rows, steps, -1)
