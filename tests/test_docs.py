@@ -29,6 +29,7 @@ RUNNING = [
     ROOT / "docs" / "jobs.md",
     ROOT / "docs" / "tag.md",
     ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "translate.md",
 ]
 
 _spec = importlib.util.spec_from_file_location("renew", ROOT / "docs" / "renew.py")
