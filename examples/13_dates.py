@@ -8,8 +8,8 @@ import numpy as np
 
 from gatework import Translator
 
-UNITS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen".split()
-UNITS += ["eighteen", "nineteen"]
+UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"]
+UNITS += ["fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 TENS = {2: "twenty", 3: "thirty", 4: "forty", 5: "fifty", 6: "sixty", 7: "seventy", 8: "eighty", 9: "ninety"}
 
 

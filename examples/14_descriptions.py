@@ -31,7 +31,7 @@ pairs = sorted({pair(draw) for _ in range(2_000)})
 draw.shuffle(pairs)
 learned, new = pairs[:-60], pairs[-60:]
 sizes = {"embedding_size": 48, "encoder_size": 48, "hidden_size": 96}
-model = Translator(epochs=60, source_tokenizer="spaces", target_tokenizer="spaces", **sizes).fit(learned)
+model = Translator(epochs=60, source_tokenizer="words", target_tokenizer="words", **sizes).fit(learned)
 print(f"BLEU of scenes never seen: {model.score(new):.1f}")
 print(model.trained_.run.results()["verdict"])
 

@@ -62,12 +62,20 @@ class Translator(Estimator):
 
     def score(self, X: Source, y: Sequence[str] | None = None) -> float:
         """BLEU (0 to 100), or of spellings the share that is right as a whole; X and y as for `fit`."""
-        found = self._fitted().evaluate(X if y is None else pairs(X, y))
+        if y is None:
+            found = self._fitted().evaluate(X)
+        else:
+            (sources, targets), task = pairs(X, y), self._task()
+            said = self.predict(sources).tolist()
+            found = measures.measures(said, targets, task.codecs.kind, lower=task.lower)
         return found["bleu"] if "bleu" in found else 1.0 - found["word_error"]
 
     def signature(self) -> dict[str, str]:
         """How BLEU, chrF and TER are counted, as sacrebleu writes it."""
-        return measures.signature(lower=cast("Translate", self._fitted().task).options.lower == "both")
+        return measures.signature(lower=self._task().lower)
+
+    def _task(self) -> Translate:
+        return cast("Translate", self._fitted().task)
 
 
 def _looked(row: dict[str, Any]) -> Looked:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-SECTIONS = frozenset(
-    {"part", "kind", "metric", "pairs", "translations", "lengths", "rare", "outputs", "size", "few"}
-)
+SECTIONS = frozenset({"part", "kind", "metric", "pairs", "translations", "lengths", "rare", "outputs", "size", "few"})
 GROUPS = {"best": "The best", "median": "In the middle", "worst": "The worst"}
 METRICS = {
     "text": (
