@@ -90,9 +90,9 @@ def methods(sections: Mapping[str, Any]) -> list[str]:
 
 def looked(name: str, row: Mapping[str, Any]) -> Picture:
     """Where the best translation of a text looked."""
-    units = [[unit or "(end)" for unit in row[key]] for key in ("target_units", "source_units")]
+    rows, columns = ([unit or "(end)" for unit in row[key]] for key in ("target_units", "source_units"))
     caption = f"{row['where']}: how much each written unit (row) looked at each unit of the source (column)"
-    return attention(name, caption, *units, row["attention"])
+    return attention(name, caption, rows, columns, row["attention"])
 
 
 def by_length(sections: Mapping[str, Any]) -> Picture:
