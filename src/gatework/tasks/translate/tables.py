@@ -91,11 +91,13 @@ def outputs(
         "too short": _longer(sizes[1], sizes[0]),
         "copied": copies & ~right & (sizes[0] > 0),
     }
-    return [
-        {"what": what, "count": int(those.sum()), "share": float(those.mean()) if len(those) else None,
-         "places": np.flatnonzero(those)[:SHOWN].tolist()}
-        for what, those in found.items()
-    ]  # fmt: skip
+    return [_told(what, those) for what, those in found.items()]
+
+
+def _told(what: str, those: np.ndarray) -> dict[str, Any]:
+    """How many of the pairs are so, and which are the first of them."""
+    share = float(those.mean()) if len(those) else None
+    return {"what": what, "count": int(those.sum()), "share": share, "places": np.flatnonzero(those)[:SHOWN].tolist()}
 
 
 def _longer(one: np.ndarray, other: np.ndarray) -> np.ndarray:
