@@ -23,7 +23,7 @@ from gatework.networks.rules import Edges, Rule, at_least, ended, forbid, never
 from gatework.networks.search import search
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
-from gatework.tasks.translate.model import Translator
+from gatework.tasks.translate.model import EncoderDecoder
 from gatework.tasks.translate.options import TranslatePredicting
 
 AT_ONCE = 128  # texts that are searched for together
@@ -44,7 +44,7 @@ class Decoding:
     Raises: OptionError for a word that must occur and that the vocabulary cannot write.
     """
 
-    model: Translator
+    model: EncoderDecoder
     codecs: Codecs
     how: TranslatePredicting = PREDICTING
 
@@ -136,7 +136,7 @@ class Decoding:
         return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.how.must_not)
 
 
-def best_texts(model: Translator, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:
+def best_texts(model: EncoderDecoder, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:
     """The best translation of each text."""
     best = Decoding(model, codecs, replace(how, n_best=1))(examples)
     return [codecs.text(own[0].ids) if own else "" for own in best]
@@ -156,7 +156,7 @@ def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
     return [units[place] if place < len(units) else "" for place in at]
 
 
-def log_p(model: Translator, examples: Examples) -> np.ndarray:
+def log_p(model: EncoderDecoder, examples: Examples) -> np.ndarray:
     """[n]: the log probability of each target, its end among it."""
     found = np.zeros(len(examples))
     for rows in alike(examples, np.arange(len(examples)), SCORED, UNITS):

@@ -25,7 +25,7 @@ from gatework.training.options import known_names
 if TYPE_CHECKING:
     from gatework.tasks.base import Source
     from gatework.tasks.jobs import Trained
-    from gatework.tasks.translate.model import Translator
+    from gatework.tasks.translate.model import EncoderDecoder
     from gatework.tasks.translate.task import Translate
 
 END = "(end)"  # the name of what stands behind the last unit
@@ -55,11 +55,11 @@ class Unit(Subject):
     The outputs are the scores of the V target units at that place.
     """
 
-    model: Translator
+    model: EncoderDecoder
     timed = "encoder"
 
     def __init__(self, trained: Trained, text: str, target: str | None, word: str | None):
-        self.model, self.task = cast("Translator", trained.model), cast("Translate", trained.task)
+        self.model, self.task = cast("EncoderDecoder", trained.model), cast("Translate", trained.task)
         self.codecs, self.text = self.task.codecs, text
         self.ids = self._written(text, target)
         self.names = self.codecs.target_units([*self.ids, NOTHING])

@@ -37,10 +37,10 @@ class Outputs(NamedTuple):
     bias: Tensor
 
 
-class Translator(nn.Module):
+class EncoderDecoder(nn.Module):
     """Scores of target units, given sources and what has been written of the targets.
 
-        model = Translator(options, sources=5000, targets=5000)
+        model = EncoderDecoder(options, sources=5000, targets=5000)
         logits = model(batch)                                        # [M, V]: of the M symbols that are written
         read = model.read(batch)                                     # for a search: model.decoder.begin(*read)
 

@@ -11,7 +11,7 @@ from gatework.pages.attention import attention
 from gatework.pages.picture import OTHER, OURS, Picture, column, picture
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.translate.examples import Batch, Examples
-from gatework.tasks.translate.model import Translator
+from gatework.tasks.translate.model import EncoderDecoder
 from gatework.tasks.translate.options import TranslateExplaining
 from gatework.training.options import Options
 
@@ -39,7 +39,7 @@ words.know(
 )
 
 
-class TranslatePages(Task[Examples, Batch, Translator]):
+class TranslatePages(Task[Examples, Batch, EncoderDecoder]):
     """The part of the task that pages and explanations ask for."""
 
     Explaining = TranslateExplaining

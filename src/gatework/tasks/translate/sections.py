@@ -13,7 +13,7 @@ from gatework.tasks.translate.baselines import Baseline, cut
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.decoding import PREDICTING, Decoding
 from gatework.tasks.translate.examples import Examples
-from gatework.tasks.translate.model import Translator
+from gatework.tasks.translate.model import EncoderDecoder
 
 MOST = 2_000  # pairs that are looked at, spread over all
 EACH = 4  # translations shown of the best, the median, the worst
@@ -37,7 +37,7 @@ def sections(
     examples: Examples,
     known: Sequence[str] | None,
     simpler: Sequence[Baseline],
-    model: Translator,
+    model: EncoderDecoder,
     codecs: Codecs,
     lower: bool,
 ) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def sections(
     }
 
 
-def _told(examples: Examples, simpler: Sequence[Baseline], model: Translator, codecs: Codecs, lower: bool) -> Told:
+def _told(examples: Examples, simpler: Sequence[Baseline], model: EncoderDecoder, codecs: Codecs, lower: bool) -> Told:
     """Translations of the examples, and those of the baseline that is best at them."""
     found = list(Decoding(model, codecs, PREDICTING)(examples))
     said = [codecs.text(own[0].ids) if own else "" for own in found]
@@ -135,7 +135,7 @@ def _size(said: Sequence[str], true: Sequence[str], kind: str) -> dict[str, floa
     return dict(zip(("said", "true"), means, strict=True))
 
 
-def _few(examples: Examples, model: Translator, codecs: Codecs) -> list[dict[str, Any]]:
+def _few(examples: Examples, model: EncoderDecoder, codecs: Codecs) -> list[dict[str, Any]]:
     """A few texts of usual length with their n best translations, each with its attention: see `writing.rows`."""
     lengths = np.minimum(examples.sources.lengths, FITTING + 1)
     usual = np.median(lengths[lengths <= FITTING]) if (lengths <= FITTING).any() else FITTING

@@ -27,7 +27,7 @@ from gatework.tasks.translate.codecs import Codecs, tokenizers
 from gatework.tasks.translate.decoding import GREEDY, PREDICTING, Decoding, best_texts, log_p
 from gatework.tasks.translate.examples import Batch, Batches, Examples
 from gatework.tasks.translate.loss import smoothed
-from gatework.tasks.translate.model import Translator
+from gatework.tasks.translate.model import EncoderDecoder
 from gatework.tasks.translate.options import TranslateFiles, TranslateOptions, TranslatePredicting
 from gatework.tasks.translate.page import TranslatePages
 from gatework.tasks.translate.pairs import Pairs
@@ -204,14 +204,14 @@ class Translate(TranslatePages):
 
     # -- model and training ---------------------------------------------------------------------------------
 
-    def build(self) -> Translator:
-        return Translator(self.options, len(self.codecs.source), len(self.codecs.target))
+    def build(self) -> EncoderDecoder:
+        return EncoderDecoder(self.options, len(self.codecs.source), len(self.codecs.target))
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
         options = self.options
         return Batches(examples, options.batch_size or LARGEST, options.batch_tokens, options.seed, epoch, shard)
 
-    def loss(self, model: Translator, batch: Batch, carry: dict[str, Tensor]) -> Step:
+    def loss(self, model: EncoderDecoder, batch: Batch, carry: dict[str, Tensor]) -> Step:
         outputs, weights = model.outputs(batch)
         mean = smoothed(*outputs, batch.written, self.options.label_smoothing)
         if self.options.coverage:
@@ -221,18 +221,18 @@ class Translate(TranslatePages):
 
     # -- results --------------------------------------------------------------------------------------------
 
-    def measure(self, model: Translator, examples: Examples) -> dict[str, float]:
+    def measure(self, model: EncoderDecoder, examples: Examples) -> dict[str, float]:
         """loss (nats of a target unit) and perplexity, then what fits the targets: bleu, chrf, ter and exact of texts,
         word_error and symbol_error of spellings. Translated as `predict` does."""
         return self.contenders(model, examples)[0].metrics
 
-    def watched(self, model: Translator, examples: Examples) -> dict[str, float]:
+    def watched(self, model: EncoderDecoder, examples: Examples) -> dict[str, float]:
         """The same by greedy search, of no more than `valid_pairs`; the loss is of all."""
         some = examples if len(examples) <= self.options.valid_pairs else self.some(examples, self.options.valid_pairs)
         counts = self._counts(best_texts(model, self.codecs, some, GREEDY), some)
         return self._likelihood(model, examples) | measures.metrics(counts.sum(0), self.codecs.kind)
 
-    def contenders(self, model: Translator, examples: Examples) -> list[Contender]:
+    def contenders(self, model: EncoderDecoder, examples: Examples) -> list[Contender]:
         """The model, which is its network."""
         counts = self._counts(best_texts(model, self.codecs, examples, PREDICTING), examples)
         found = self._likelihood(model, examples) | measures.metrics(counts.sum(0), self.codecs.kind)
@@ -246,7 +246,7 @@ class Translate(TranslatePages):
         """Whether translations are written, and therefore compared, in lower case."""
         return self.options.lower == "both"
 
-    def _likelihood(self, model: Translator, examples: Examples) -> dict[str, float]:
+    def _likelihood(self, model: EncoderDecoder, examples: Examples) -> dict[str, float]:
         loss = -float(log_p(model, examples).sum()) / max(int(examples.written.sum()), 1)
         return {"loss": loss, "perplexity": math.exp(min(loss, MOST_NATS))}
 
@@ -277,7 +277,7 @@ class Translate(TranslatePages):
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
 
-    def sections(self, model: Translator, parts: Parts) -> dict[str, Any]:
+    def sections(self, model: EncoderDecoder, parts: Parts) -> dict[str, Any]:
         part, examples = parts.last
         known = None if parts.train is None else parts.train.pairs.sources
         return sections(part, examples, known, self.simpler(parts), model, self.codecs, self.lower)
@@ -297,11 +297,11 @@ class Translate(TranslatePages):
 
     # -- answers --------------------------------------------------------------------------------------------
 
-    def predict(self, model: Translator, source: Source, **how: object) -> list[dict[str, Any]]:
+    def predict(self, model: EncoderDecoder, source: Source, **how: object) -> list[dict[str, Any]]:
         """{"source", "translation", "score", "log_p"} of each text; see `writing.rows`."""
         return list(self._rows(model, source, TranslatePredicting.of(how)))
 
-    def written(self, model: Translator, source: Source, how: Options) -> Iterator[str]:
+    def written(self, model: EncoderDecoder, source: Source, how: Options) -> Iterator[str]:
         """A translation a line, as they come; of an iterator of lists, those of each list before the next is read."""
         assert isinstance(how, TranslatePredicting)
         if how.attention:
@@ -309,7 +309,7 @@ class Translate(TranslatePages):
         groups = source if isinstance(source, Iterator) else (source,)
         return writing.written(row for group in groups for row in self._rows(model, group, how))
 
-    def _rows(self, model: Translator, source: Source, how: TranslatePredicting) -> Iterator[dict[str, Any]]:
+    def _rows(self, model: EncoderDecoder, source: Source, how: TranslatePredicting) -> Iterator[dict[str, Any]]:
         if len(files_of(source)) > 1 and not how.score:
             raise OptionError("translations are given, but only score reads them: add --score, or leave --target out")
         pairs = reading.read(source, self.options, paired=how.score)
