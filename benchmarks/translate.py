@@ -37,10 +37,10 @@ from gatework.training.environment import environment
 from gatework.training.learner import Shard
 
 RESULTS = Path(__file__).parent / "results"
-SETTINGS = {
-    "multi30k_short": ["epochs=3", "test_share=0"],
-    "speed": ["test_share=0"],
-    "beam": ["epochs=1", "test_share=0"],
+SETTINGS: dict[str, dict[str, Any]] = {
+    "multi30k_short": {"epochs": 3, "test_share": 0.0},
+    "speed": {"test_share": 0.0},
+    "beam": {"epochs": 1, "test_share": 0.0},
 }
 GREEDY = {"multi30k_short"}
 TENTHS = {0: "test", 1: "valid"}  # of the hashes of CMUdict's words
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def task_of(name: str, seed: int, given: argparse.Namespace) -> Translate:
-    return Translate(TranslateOptions(seed=seed).with_settings([*SETTINGS.get(name, []), *given.set]))
+    return Translate(TranslateOptions(seed=seed, **SETTINGS.get(name, {})).with_settings(given.set))
 
 
 # -- German to English --------------------------------------------------------------------------------------
