@@ -1,4 +1,4 @@
-"""What networks are built from: embedding, encoder, pooling, attention, decoder and heads, against definitions."""
+"""What networks are built from: embedding, neighbours, encoder, pooling, attention, decoder, heads, by definition."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gatework.networks.decoder import Decoder
 from gatework.networks.embedding import Embedding, Spelled
 from gatework.networks.encoder import Encoder, reads_gaps, time_since
 from gatework.networks.heads import Symbols, silent
+from gatework.networks.neighbours import Neighbours
 from gatework.networks.pooling import POOLINGS, Pooling
 from gatework.networks.states import chosen, of_layer, repeated, zeroed
 from gatework.training.regularisation import RecurrentOptions
@@ -77,6 +78,29 @@ def test_known_units_start_from_given_vectors() -> None:
     assert embedding.weight[[0, 2]].tolist() == [[0, 1], [4, 5]]
     assert torch.equal(embedding.weight[3], before)
     assert not embedding.weight.requires_grad
+
+
+# -- neighbours ---------------------------------------------------------------------------------------------------
+
+
+def test_neighbours_are_weighted_sums_of_what_stands_around_a_step() -> None:
+    rows, inputs = packed()
+    neighbours = Neighbours(I, 2, widths=(3, 5))
+    outputs = neighbours(inputs)
+    assert isinstance(outputs, PackedSequence)
+    found, _ = pad_packed_sequence(outputs)
+    for number, row in enumerate(rows):
+        outside = torch.zeros(2, I)
+        around = torch.cat([outside, row, outside])
+        for step in range(len(row)):
+            wanted = [row[step]]
+            for each, reach in zip(neighbours.filters, (1, 2), strict=True):
+                assert isinstance(each, nn.Conv1d) and each.bias is not None
+                seen = each.weight * around[step + 2 - reach : step + 3 + reach].T
+                wanted.append(torch.relu(seen.sum((1, 2)) + each.bias))
+            torch.testing.assert_close(found[step, number], torch.cat(wanted))
+        alone = neighbours(row[:, None])
+        torch.testing.assert_close(found[: len(row), number], alone[:, 0])
 
 
 # -- encoder ------------------------------------------------------------------------------------------------------

@@ -195,6 +195,18 @@ def test_attributions_add_up_to_the_whole_models_score(names: SequenceTagger, gi
     assert found.parts["windows"].sum() + made.constant == pytest.approx(own, abs=1e-5)
 
 
+def test_letters_are_explained_with_what_filters_see_of_their_neighbours(chains: jobs.Trained) -> None:
+    made = subject(chains, row=2, word="3")
+    model: Any = chains.model
+    assert model.neighbours is not None
+    with torch.no_grad():
+        (group,) = scored(model, made.examples, SMALL["max_length"])
+    assert group.windows is not None
+    whole = torch.lerp(group.network, group.windows, model.share)
+    np.testing.assert_allclose(made.whole(), whole[made.place].numpy(), atol=1e-5)
+    assert integrated_gradients(made).error < 0.01
+
+
 def test_features_are_shared_equally_among_their_words(names: SequenceTagger) -> None:
     made = subject(names, text="a play by Bo in Porto", word="1")
     features = windows.features(["a", "play"], np.array([2]))

@@ -133,7 +133,7 @@ class Token(Subject):
     # -- the network ------------------------------------------------------------------------------------------
 
     def network(self, entries: Tensor) -> Tensor:
-        outputs, _ = self.model.encoder(entries.transpose(0, 1))
+        outputs, _ = self.model.read(entries.transpose(0, 1))
         return (1 - float(self.model.share)) * self.model.output(outputs[self.number]).double()
 
     def _absent(self) -> Tensor:

@@ -17,13 +17,16 @@ from gatework.networks.characters import Spelling
 from gatework.networks.crf import Crf
 from gatework.networks.embedding import Embedding, Spelled
 from gatework.networks.encoder import Encoder
+from gatework.networks.neighbours import Neighbours
 from gatework.networks.pooling import Pooling
+from gatework.networks.states import States
 from gatework.tasks.tag.codecs import Sizes
 from gatework.tasks.tag.examples import UNCOUNTED, Batch
 from gatework.tasks.tag.linear import Linear
 from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.states import Language, WordStates
 
+EMBEDDING = 100  # numbers of a word's vector
 COLUMN_SIZE = 25  # most numbers of a further column's vector
 USUAL = 0.5  # the windows' share where nothing chooses it
 
@@ -87,13 +90,16 @@ class Tagger(nn.Module):
         languages: Sequence[Language] = (),
     ):
         super().__init__()
-        self.words = Embedding(sizes.words, options.embedding_size, std=0.1, pieces=options.subwords)
+        width = options.embedding_size or EMBEDDING
+        self.words = Embedding(sizes.words, width, std=0.1, pieces=options.subwords)
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
-        width = options.embedding_size + (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
+        width += (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
         self.states = WordStates(languages, options.dropout or 0.0) if languages else None
         width += 0 if self.states is None else self.states.size
         self.word_dropout = options.word_dropout
+        self.neighbours = Neighbours(width, options.neighbours) if options.neighbours else None
+        width += 0 if self.neighbours is None else self.neighbours.features
         self.encoder = Encoder(options, width, locked=options.dropout or 0.0, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
         self.windows = windows
@@ -109,13 +115,16 @@ class Tagger(nn.Module):
             self.label = nn.Linear(2 * options.hidden_size, sizes.labels)
 
     def forward(self, batch: Batch) -> Scores:
-        entry = PackedSequence(self.entry(batch), batch.counts)
-        outputs, states = self.encoder(entry)
+        outputs, states = self.read(PackedSequence(self.entry(batch), batch.counts))
         assert isinstance(outputs, PackedSequence)
         labels = None
         if self.label is not None and self.pool is not None:
             labels = self.label(self.pool(outputs.data, states["0.0"], batch.rows, batch.lengths))
         return Scores(self.output(outputs.data), labels)
+
+    def read(self, entry: Tensor | PackedSequence) -> tuple[Tensor | PackedSequence, States]:
+        """Outputs (T, B, 2H) of what `entry` gave, and the last states."""
+        return self.encoder(entry if self.neighbours is None else self.neighbours(entry))
 
     def judge(self, role: str, network: Tensor, windows: Tensor | None) -> Judge:
         """How the "model", its "network" or its "simple" part judge, given the scores [M, K] of both: the model by
@@ -135,7 +144,7 @@ class Tagger(nn.Module):
         return mean_of(self.crf, self.windows.crf, self.share)
 
     def entry(self, batch: Batch) -> Tensor:
-        """What the recurrent layers read, [M, I]."""
+        """What is known of each token by itself, [M, I]."""
         parts = [self._words(batch)]
         parts += [table(batch.columns[:, i]) for i, table in enumerate(self.columns)]
         if self.states is not None:

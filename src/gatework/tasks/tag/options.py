@@ -110,9 +110,18 @@ class TagOptions(RecurrentOptions):
         panel="text",
     )
 
-    embedding_size: int = option(100, "length of a word's vector", panel="model", low=1)
+    embedding_size: int | None = option(
+        None, "length of a word's vector; none: 100, and 32 for single letters", panel="model", low=1
+    )
     characters: int | None = option(
         None, "units that read a word's characters; 0: none; none: 60, and 0 for single letters", panel="model", low=0
+    )
+    neighbours: int | None = option(
+        None,
+        "filters of each width (3, 7, 15) that see a token's neighbours before the recurrent layers; 0: none; none: 32 "
+        "for single letters, else 0",
+        panel="model",
+        low=0,
     )
     windows: bool = option(
         True,

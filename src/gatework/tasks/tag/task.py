@@ -25,7 +25,7 @@ from gatework.tasks.tag.baselines import LINEAR, baselines
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
 from gatework.tasks.tag.linear import Allowed, Linear
-from gatework.tasks.tag.model import Tagger
+from gatework.tasks.tag.model import EMBEDDING, Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
 from gatework.tasks.tag.page import TagPages
 from gatework.tasks.tag.sections import sections
@@ -131,6 +131,10 @@ class Tag(TagPages):
         settled: dict[str, Any] = {}
         if self.options.characters is None:
             settled["characters"] = 0 if lettered else 60
+        if self.options.neighbours is None:
+            settled["neighbours"] = 32 if lettered else 0
+        if self.options.embedding_size is None:
+            settled["embedding_size"] = 32 if lettered else EMBEDDING
         if self.options.dropout is None:
             settled["dropout"] = 0.2 if len(train.tokens) >= MANY else 0.5
         if self.options.output == "auto":
