@@ -95,6 +95,27 @@ def tagged() -> list[dict[str, Any]]:
     return found
 
 
+def asked() -> list[dict[str, Any]]:
+    """Stories and questions of two kinds; the answer hangs on one sentence, and is now and then a list."""
+    draw = np.random.default_rng(5)
+    found = []
+    for number in range(60):
+        story = [f"the {draw.choice(WORDS)} is {draw.choice(WORDS)}." for _ in range(draw.integers(1, 6))]
+        _, thing, _, what = story[0].split()
+        answer = f"{what[:-1]},{thing}" if number % 5 == 0 else what[:-1]
+        found.append({"story": story, "question": f"what is the {thing}?", "answer": answer, "kind": "ab"[number % 2]})
+    return found
+
+
+def translated(spelled: bool = False) -> list[tuple[str, str]]:
+    """Sentences and the same in other words and order; or words and their letters, loud and apart."""
+    draw = np.random.default_rng(6)
+    rows = [list(draw.choice(WORDS, draw.integers(2, 6))) for _ in range(60)]
+    if spelled:
+        return [(row[0] + row[1], " ".join((row[0] + row[1]).upper())) for row in rows]
+    return [(" ".join(row), " ".join(word[::-1].upper() for word in row[::-1])) for row in rows]
+
+
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
@@ -114,5 +135,9 @@ CASES = [
     Small(
         "tag", tagged, {"test_share": 0.2, "embedding_size": 4, "output": "softmax", "windows": False, "subwords": 20}
     ),
+    Small("answer", asked, {"test_share": 0.2}),
+    Small("answer", asked, {"test_share": 0.2, "sentences": "recurrent", "hops": 1, "layers": 2}),
+    Small("translate", translated, {"test_share": 0.2, "source_tokenizer": "words", "target_tokenizer": "words"}),
+    Small("translate", lambda: translated(spelled=True), {"test_share": 0.2, "joint": True, "layers": 2}),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

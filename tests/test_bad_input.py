@@ -128,6 +128,8 @@ def test_answers_for_sequences_name_their_ids(tmp_path: Path) -> None:
 
 
 def test_the_command_to_go_on_can_be_pasted() -> None:
-    words = shlex.split(again("generate", Path("a b.txt"), Path("it's"), None, Path("$x.txt")))
+    words = shlex.split(again("generate", Path("a b.txt"), Path("it's"), {"valid": None, "test": Path("$x.txt")}))
     expected = ["gatework", "train", "generate", "a b.txt", "--out", "it's", "--test", "$x.txt", "--resume"]
     assert words == expected
+    words = shlex.split(again("generate", None, Path("it's"), {"valid_target": "a b.en"}))
+    assert words == ["gatework", "train", "generate", "--out", "it's", "--valid-target", "a b.en", "--resume"]

@@ -22,7 +22,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from gatework import cli
-from gatework.data import batching
+from gatework.data import batching, seen
 from gatework.data.codecs import Words
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
@@ -34,7 +34,6 @@ from gatework.tasks.classify import (
     TextClassifier,
     baselines,
     measures,
-    seen,
     wide,
 )
 from gatework.tasks.classify.examples import Examples, make_batch

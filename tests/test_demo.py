@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gatework.cli import app
 from gatework.commands import demo
-from gatework.data import embedded
+from gatework.data import embedded, wordings
 from gatework.data.statements import tagged
 from gatework.training.run import Run
 
@@ -110,6 +110,81 @@ def test_series_are_whole_and_say_where_they_are_from(
     assert f"{column.partition(',')[2]}.csv" in source and "public domain" in source
 
 
+VALUES = {word: number for number, word in enumerate(wordings.UNDER_TWENTY)}
+VALUES |= {word: 10 * number for number, word in enumerate(wordings.TENS, 2)}
+
+
+def value(words: str) -> int:
+    """What a number in words says: a sum, in which a hundred multiplies its word and a thousand all before it."""
+    total = last = 0
+    for word in words.replace("-", " ").replace(" and ", " ").split():
+        if word == "thousand":
+            total, last = 1000 * (total + last), 0
+        elif word == "hundred":
+            last *= 100
+        else:
+            last += VALUES[word]
+    return total + last
+
+
+def test_numbers_in_words_say_the_number() -> None:
+    every = [*range(3000), *range(3000, 1_000_000, 997), 999_999]
+    assert [value(wordings.in_words(number)) for number in every] == every
+    assert wordings.in_words(1984) == "one thousand nine hundred and eighty-four"
+    assert [wordings.in_words(n) for n in (40_004, 100_000)] == ["forty thousand and four", "one hundred thousand"]
+    pairs = wordings.numbers(500)
+    assert len(dict(pairs)) == 500 and all(value(words) == int(number) for number, words in pairs)
+    assert {len(number) for number, _ in pairs} == {1, 2, 3, 4, 5, 6} and pairs == wordings.numbers(500)
+
+
+def test_days_and_years_in_words() -> None:
+    days = [wordings.ordinal(day) for day in (1, 2, 3, 5, 8, 9, 12, 14, 20, 23, 30, 31)]
+    assert days[:7] == ["first", "second", "third", "fifth", "eighth", "ninth", "twelfth"]
+    assert days[7:] == ["fourteenth", "twentieth", "twenty-third", "thirtieth", "thirty-first"]
+    assert [wordings.numbered(day) for day in (1, 2, 3, 4, 11, 12, 13, 21, 22, 23)] == (
+        ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "23rd"]
+    )
+    years = {1900: "nineteen hundred", 1905: "nineteen hundred and five", 1984: "nineteen eighty-four"}
+    years |= {2000: "two thousand", 2005: "two thousand and five", 2013: "twenty thirteen"}
+    assert {year: wordings.year_in_words(year) for year in years} == years
+    assert len({wordings.year_in_words(year) for year in range(1900, 2100)}) == 200
+
+
+def test_dates_in_words_are_the_dates() -> None:
+    from datetime import date, datetime
+
+    when = date(1984, 3, 3)
+    assert wordings.wordings(when) == [
+        "the third of march nineteen eighty-four",
+        "March the third, nineteen eighty-four",
+        "3 March 1984",
+        "March 3, 1984",
+        "3rd of March 1984",
+        "3 mar 1984",
+    ]
+    pairs = wordings.dates()
+    assert len(dict(pairs)) == len({iso for _, iso in pairs}) == 4_000 and pairs == wordings.dates()
+    bare = [(re.sub(r"^\w+day,? ", "", words), iso) for words, iso in pairs]
+    assert all(words in wordings.wordings(date.fromisoformat(iso)) for words, iso in bare)
+    read = [(words, iso, datetime.strptime(words, "%d %B %Y")) for words, iso in bare if re.match(r"\d+ [A-Z]", words)]
+    assert len(read) > 400 and all(f"{day:%Y-%m-%d}" == iso for _, iso, day in read)
+    named = [(words, date.fromisoformat(iso)) for words, iso in pairs if re.match(r"\w+day", words)]
+    assert 1800 < len(named) < 2200 and all(f"{day:%A}" == words.split()[0].strip(",").title() for words, day in named)
+
+
+@pytest.mark.parametrize("name", ["dates", "numbers"])
+def test_pairs_of_the_test_part_were_never_learned(name: str, tmp_path: Path) -> None:
+    from gatework import tasks
+
+    (each,) = demo.wanted([name])
+    each.write(tmp_path / each.file)
+    task = tasks.get(each.task)
+    parts = task(task.Options.of(each.options)).prepare(tmp_path / each.file)
+    for side in ("sources", "targets"):
+        texts = [set(getattr(part.pairs, side)) for part in (parts.train, parts.valid, parts.test)]
+        assert sum(map(len, texts)) == len(set.union(*texts)) == 4_000 and min(map(len, texts)) >= 200
+
+
 def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
     assert demo.free(tmp_path / "demo") == tmp_path / "demo"
     (tmp_path / "demo").mkdir()
@@ -120,7 +195,11 @@ def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
 def test_what_is_shown() -> None:
     from gatework import tasks
 
-    assert {"classify", "forecast", "generate", "tag"} <= {each.task for each in demo.DEMOS} <= set(tasks.names())
+    assert (
+        {"classify", "forecast", "generate", "tag", "translate"}
+        <= {each.task for each in demo.DEMOS}
+        <= set(tasks.names())
+    )
     assert len({each.name for each in demo.DEMOS}) == len(demo.DEMOS)
 
 

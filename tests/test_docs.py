@@ -23,7 +23,14 @@ from sources import PACKAGE, ROOT, files, module, tree
 
 DOCUMENTS = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.name != "CHANGELOG.md"]
 SERVING = ROOT / "docs" / "serving.md"
-RUNNING = [ROOT / "README.md", SERVING, ROOT / "docs" / "jobs.md", ROOT / "docs" / "tag.md"]
+RUNNING = [
+    ROOT / "README.md",
+    SERVING,
+    ROOT / "docs" / "jobs.md",
+    ROOT / "docs" / "tag.md",
+    ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "translate.md",
+]
 
 _spec = importlib.util.spec_from_file_location("renew", ROOT / "docs" / "renew.py")
 assert _spec is not None

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks, get_tags
 
-from gatework import Forecaster, SequenceClassifier, SequenceTagger, TextClassifier, TextGenerator
+from gatework import Answerer, Forecaster, SequenceClassifier, SequenceTagger, TextClassifier, TextGenerator
 from gatework.errors import DataError
 from gatework.tasks.estimator import METHODS, Estimator
 
@@ -34,6 +34,7 @@ MADE: list[Estimator] = [
     TextGenerator(**SMALL),
     Forecaster(**SMALL, horizon=3, windows=20, classical="none"),
     SequenceTagger(**SMALL),
+    Answerer(**SMALL),
 ]
 NAMED = pytest.mark.parametrize("made", MADE, ids=lambda made: type(made).__name__)
 
@@ -82,9 +83,10 @@ def test_tags_say_what_is_read() -> None:
     read = {type(made): {name for name, yes in asdict(get_tags(made).input_tags).items() if yes} for made in MADE}
     assert read[TextClassifier] == read[TextGenerator] == read[SequenceTagger] == {"string", "one_d_array"}
     assert read[SequenceClassifier] == {"two_d_array", "three_d_array"} and not read[Forecaster]
+    assert read[Answerer] == {"dict"}
     assert get_tags(SequenceClassifier(missing="interpolate")).input_tags.allow_nan
     kinds = [get_tags(made).estimator_type for made in MADE]
-    assert kinds == ["classifier", "classifier", None, None, None]
+    assert kinds == ["classifier", "classifier", None, None, None, None]
 
 
 @NAMED

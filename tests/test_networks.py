@@ -309,7 +309,7 @@ def test_step_by_step_is_the_whole_sequence(cell: str, locked: float, attended: 
     _, start = encoder(torch.randn(3, 4, I))
     with torch.no_grad():
         whole, looked, last = decoder(targets, memory, start)
-        state = decoder.begin(memory, start, 2)
+        state = decoder.begin(memory, start).select(torch.zeros(4, 2, dtype=torch.long))
         for step, ids in enumerate(targets):
             outputs, weights, state = decoder.step(state, ids[:, None].expand(-1, 2))
             torch.testing.assert_close(outputs, whole[step][:, None].expand(-1, 2, -1))
@@ -323,7 +323,8 @@ def test_places_go_on_from_their_parents() -> None:
     decoder = Decoder(Embedding(V, I), encoder_of(), Symbols(H, V)).eval()
     _, start = decoder.encoder(torch.randn(3, 2, I))
     with torch.no_grad():
-        _, _, state = decoder.step(decoder.begin(None, start, 3), torch.tensor([[0, 1, 2], [3, 4, 5]]))
+        state = decoder.begin(None, start).select(torch.zeros(2, 3, dtype=torch.long))
+        _, _, state = decoder.step(state, torch.tensor([[0, 1, 2], [3, 4, 5]]))
         moved = state.select(torch.tensor([[2, 0, 0], [1, 1, 2]]))
         outputs, _, _ = decoder.step(moved, torch.full((2, 3), 6))
         for row, reads in enumerate([[2, 0, 0], [4, 4, 5]]):
@@ -333,10 +334,21 @@ def test_places_go_on_from_their_parents() -> None:
                 torch.testing.assert_close(outputs[row, place], alone[-1, 0])
 
 
+@pytest.mark.parametrize("score", SCORES)
+def test_a_memory_that_is_ready_says_the_same(score: str) -> None:
+    layer = AttentionLayer(H, H, score)
+    memory = layer.memory(torch.randn(4, 6, H), torch.tensor([6, 1, 0, 3]))
+    ready, states = layer.ready(memory), torch.randn(4, 2, H)
+    assert ready.ready and layer.ready(ready) is ready
+    for found, wanted in zip(layer(states, ready), layer(states, memory), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_memories_are_not_copied_for_each_place() -> None:
     decoder = Decoder(Embedding(V, I), encoder_of(), Symbols(H, V), AttentionLayer(H, 2))
-    memory = Memory(torch.randn(2, 3, 2), torch.randn(2, 3, 2))
-    state = decoder.begin(memory, {}, 4)
+    assert decoder.attention is not None
+    memory = decoder.attention.ready(Memory(torch.randn(2, 3, 2), torch.randn(2, 3, 2)))
+    state = decoder.begin(memory, {}).select(torch.zeros(2, 4, dtype=torch.long))
     assert state.memory is memory
     _, _, after = decoder.step(state, torch.zeros(2, 4, dtype=torch.long))
     assert after.select(torch.zeros(2, 4, dtype=torch.long)).memory is memory
@@ -347,7 +359,7 @@ def test_frames_are_read_in_place_of_ids() -> None:
     frames = torch.randn(5, 3, 2)
     with torch.no_grad():
         whole, _, _ = decoder(frames)
-        state = decoder.begin(None, {}, 1)
+        state = decoder.begin(None, {})
         for step in range(5):
             outputs, _, state = decoder.step(state, frames[step][:, None])
             torch.testing.assert_close(outputs[:, 0], whole[step])

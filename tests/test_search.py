@@ -10,70 +10,27 @@ import pytest
 import torch
 from torch import Tensor
 
+from decoders import (
+    DECODERS,
+    END,
+    LIMIT,
+    START,
+    V,
+    decoder_of,
+    found_by,
+    listed,
+    one_row,
+    rows_of,
+    written_by,
+)
 from gatework.errors import OptionError, ShapeError
-from gatework.networks.attention import AttentionLayer, Memory
+from gatework.networks.attention import Memory
 from gatework.networks.choices import Beam, Drawn
 from gatework.networks.decoder import Decoder, Places
-from gatework.networks.embedding import Embedding
-from gatework.networks.encoder import Encoder
-from gatework.networks.heads import Symbols
+from gatework.networks.hypotheses import length_penalty
 from gatework.networks.rules import at_least, beginning, forbid, no_repeats
-from gatework.networks.search import Hypothesis, length_penalty, search, unroll
-from gatework.networks.states import States, repeated
-from gatework.training.regularisation import RecurrentOptions
-
-V, H, S, LIMIT, END, START = 4, 5, 3, 4, 0, 1
-DECODERS = range(40)  # a fault in reordering shows on most random decoders, not on all
-
-
-def decoder_of(seed: int, cell: str = "gru", layers: int = 1) -> Decoder:
-    torch.manual_seed(seed)
-    options = RecurrentOptions(cell=cell, hidden_size=H, layers=layers)
-    made = Decoder(Embedding(V, 3), Encoder(options, 3), Symbols(H, V), AttentionLayer(H, 2))
-    for parameter in made.parameters():
-        parameter.data.mul_(3)  # far from uniform, so that what was read matters
-    return made.eval()
-
-
-def rows_of(decoder: Decoder, rows: int, seed: int = 0) -> tuple[Memory, States]:
-    """Memories of different lengths and different states to begin from."""
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.randn(rows, S, 2, generator=generator)
-    assert decoder.attention is not None
-    memory = decoder.attention.memory(values, torch.arange(rows) % S + 1)
-    with torch.no_grad():
-        _, _, start = decoder(torch.randint(V, (3, rows), generator=generator), memory)
-    return memory, start
-
-
-def one_row(memory: Memory, states: States, row: int) -> tuple[Memory, States]:
-    keys, values, lengths = (None if each is None else each[row : row + 1] for each in memory)
-    assert keys is not None and values is not None
-    return Memory(keys, values, lengths), {name: state[:, row : row + 1] for name, state in states.items()}
-
-
-def found_by(decoder: Decoder, memory: Memory, start: States, choice: Beam | Drawn, **how) -> list[list[Hypothesis]]:
-    state = decoder.begin(memory, start, choice.places)
-    last = torch.full((len(memory.values), choice.places), START)
-    return search(decoder, state, last, choice, **{"limit": LIMIT, **how})
-
-
-def listed(decoder: Decoder, memory: Memory, start: States) -> dict[tuple[int, ...], float]:
-    """Every sequence that ends within the limit, or is cut off there, with its log probability: whole sequences."""
-    every = [
-        (*front, last)
-        for length in range(1, LIMIT + 1)
-        for front in itertools.product([v for v in range(V) if v != END], repeat=length - 1)
-        for last in range(V)
-        if last == END or length == LIMIT
-    ]
-    count = len(every)
-    reads = torch.tensor([[START, *ids[:-1], *[0] * (LIMIT - len(ids))] for ids in every]).t()
-    shared = Memory(memory.keys.expand(count, -1, -1), memory.values.expand(count, -1, -1), memory.lengths)
-    with torch.no_grad():
-        logits, _, _ = decoder(reads, shared, repeated(start, count))
-    log_p = logits.log_softmax(2)
-    return {ids: float(log_p[torch.arange(len(ids)), row, list(ids)].sum()) for row, ids in enumerate(every)}
+from gatework.networks.search import search, unroll
+from gatework.networks.states import States
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
@@ -182,10 +139,10 @@ def test_draws_follow_the_decoder() -> None:
     decoder = decoder_of(3)
     memory, start = rows_of(decoder, 1)
     drawn = Drawn(generator=torch.Generator().manual_seed(1), places=places, end=END)
-    moments = unroll(decoder, decoder.begin(memory, start, places), torch.full((1, places), START), drawn, (), LIMIT)
+    moments = unroll(decoder, decoder.begin(memory, start), torch.full((1, 1), START), drawn, (), LIMIT)
     found: list[tuple[int, ...]] = []
     for written, taken, _ in moments:
-        complete = taken.total.isfinite() & (taken.ended | torch.tensor(written.ids.shape[2] == LIMIT - 1))
+        complete = taken.total.isfinite() & (taken.ended | (written.left[:, None] == 1))
         before = written.ids[0, taken.parent[complete]].tolist()
         found += [(*ids, last) for ids, last in zip(before, taken.next[complete].tolist(), strict=True)]
     assert len(found) == places
@@ -197,8 +154,13 @@ LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.25, 0.15]))
 
 
 def shares(**how) -> np.ndarray:
-    chosen = Drawn(generator=torch.Generator().manual_seed(0), **how)
-    return np.bincount(chosen.draw(LOGITS.expand(20_000, 4)), minlength=4) / 20_000
+    chosen = Drawn(generator=torch.Generator().manual_seed(0), places=20_000, **how)
+    return (
+        np.bincount(
+            chosen.draw(LOGITS.view(1, 1, 4), chosen.numbers(torch.zeros(1)).view(1, 1, -1)).flatten(), minlength=4
+        )
+        / 20_000
+    )
 
 
 def test_temperature_top_k_and_top_p_change_the_distribution_as_they_say() -> None:
@@ -256,10 +218,10 @@ def test_rules_hold_in_everything_that_is_found() -> None:
 def test_no_repeats_is_its_definition(steps: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for length in (1, 2, 3):
-        written = torch.randint(2, (3, 5, steps), generator=generator)
+        written = written_by(torch.randint(2, (3, 5, steps), generator=generator))
         scores = no_repeats(length)(torch.zeros(3, 5, 2), written)
-        for b, k, v in itertools.product(range(3), range(5), range(2)):
-            ids = [*written[b, k].tolist(), v]
+        for b, k, v in itertools.product(range(3), range(5 if steps else 1), range(2)):
+            ids = [*written.ids[b, k].tolist(), v]
             parts = [tuple(ids[at : at + length]) for at in range(len(ids) - length + 1)]
             assert bool(scores[b, k, v] == -torch.inf) == (bool(parts) and parts[-1] in parts[:-1])
 
@@ -288,8 +250,8 @@ def test_steps_come_one_by_one_and_end_where_all_places_end() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2,)])
-def test_what_is_read_next_has_a_column_for_each_place(shape: tuple[int, ...]) -> None:
+def test_each_row_reads_one_symbol_first(shape: tuple[int, ...]) -> None:
     decoder, beam = decoder_of(0), Beam(2, END)
     memory, start = rows_of(decoder, 2)
-    with pytest.raises(ShapeError, match="2 places"):
-        search(decoder, decoder.begin(memory, start, 2), torch.full(shape, START), beam)
+    with pytest.raises(ShapeError, match=r"\(rows, 1\)"):
+        search(decoder, decoder.begin(memory, start), torch.full(shape, START), beam)

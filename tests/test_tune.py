@@ -34,7 +34,14 @@ from toy import Toy, ToyOptions
 
 NUMBERS = [0.1 * k for k in range(20)]
 SPACE = {"shift": "0..2", "learning_rate": "0.001..0.1 log"}
-KINDS = [("classify", "texts"), ("classify", "sequences"), ("forecast", None), ("generate", None), ("tag", None)]
+KINDS = [
+    ("classify", "texts"),
+    ("classify", "sequences"),
+    ("forecast", None),
+    ("generate", None),
+    ("tag", None),
+    ("answer", None),
+]
 
 
 def tuned(out: Path, **others: Any) -> entry.Tuned:

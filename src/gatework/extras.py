@@ -6,6 +6,7 @@ from gatework.errors import MissingExtraError
 
 _KERAS = ("keras", "h5py")
 _BIOLOGY = ("Bio",)
+_TRANSLATE = ("sacrebleu", "rapidfuzz")
 _BENCH = ("onnx", "onnxruntime")
 _TRAIN = (
     "torch",
@@ -27,7 +28,13 @@ _TRAIN = (
 )
 
 EXTRAS: dict[str, str] = {}
-for _extra, _packages in (("train", _TRAIN), ("keras", _KERAS), ("bench", _BENCH), ("biology", _BIOLOGY)):
+for _extra, _packages in {
+    "train": _TRAIN,
+    "keras": _KERAS,
+    "bench": _BENCH,
+    "biology": _BIOLOGY,
+    "translate": _TRANSLATE,
+}.items():
     EXTRAS |= dict.fromkeys(_packages, _extra)
 
 

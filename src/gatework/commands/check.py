@@ -34,7 +34,8 @@ def check(
     """
     from gatework.data.finding import in_order, outcome
 
-    findings = in_order(task(jobs.options(task, given, settings or [], {})).check(file))
+    source = jobs.data(task, given, file)
+    findings = in_order(task(jobs.options(task, given, settings or [], {})).check(source))
     for finding in findings:
         typer.echo(json.dumps(dataclasses.asdict(finding)) if as_json else f"{finding.level}: {finding.message}")
     if not as_json:

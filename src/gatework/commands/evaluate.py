@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,13 @@ from gatework.commands.told import spoken_warnings
 from gatework.commands.train import show
 from gatework.errors import OptionError
 
+if TYPE_CHECKING:
+    from gatework.tasks.base import Source
+    from gatework.tasks.jobs import Trained
+
 
 def register(app: typer.Typer) -> None:
-    flags.register(app, evaluate, "Evaluating")
+    flags.register(app, evaluate, ["Evaluating", "Files"])
 
 
 def evaluate(
@@ -32,45 +36,46 @@ def evaluate(
     given: dict[str, Any],
 ) -> None:
     """Measure a trained model on other data; a page shows the result."""
+    from gatework.tasks.jobs import load
     from gatework.training.run import Run
 
-    if given:
-        otherwise(run, file, report, reading or [], as_json, given)
-    elif file is not None:
-        measure(run, file, report, reading or [], as_json)
-    else:
+    if file is None and not given:
         results = Run.open(run).results()
         typer.echo(json.dumps(results, indent=2)) if as_json else show(results, run)
+        return
+    trained = load(run, reading=reading or [])
+    source = trained.task.source(file, flags.files(trained.task, given, run))
+    if given:
+        otherwise(trained, source, report, as_json, given)
+    else:
+        measure(trained, source, report, as_json)
 
 
 def otherwise(
-    run: Path, file: Path | None, report: Path | None, reading: list[str], as_json: bool, given: dict[str, Any]
+    trained: Trained, source: Source | None, report: Path | None, as_json: bool, given: dict[str, Any]
 ) -> None:
     """The evaluation that the task's own flags ask for, in place of the usual one."""
-    from gatework.tasks.jobs import load
-
-    trained = load(run, reading=reading)
-    how = flags.chosen(trained.task, "Evaluating", given, run)
+    how = flags.chosen(trained.task, "Evaluating", given, trained.run.path)
     if report is not None:
         raise OptionError(f"--report is the page of the usual evaluation; leave it out, or --{next(iter(given))}")
     with spoken_warnings():
-        found = trained.task.evaluated(trained, file, how)
+        found = trained.task.evaluated(trained, source, how)
     typer.echo("\n".join(map(json.dumps, found.rows)) if as_json else found.text)
 
 
-def measure(run: Path, file: Path, report: Path | None, reading: list[str], as_json: bool) -> None:
+def measure(trained: Trained, source: Source, report: Path | None, as_json: bool) -> None:
     """Metrics on the screen, and a page."""
     from gatework.report import evaluation
-    from gatework.tasks.jobs import LEARNED, load
+    from gatework.tasks.jobs import LEARNED
+    from gatework.tasks.origin import named, shown
     from gatework.training.console import table
 
-    trained = load(run, reading=reading)
-    if trained.learned_from(file):
+    if trained.learned_from(source):
         typer.echo(f"note: {LEARNED}", err=True)
     with spoken_warnings():
         if as_json and report is None:
-            typer.echo(json.dumps(trained.evaluate(file)))
+            typer.echo(json.dumps(trained.evaluate(source)))
             return
-        metrics, page = evaluation(trained, file, report)
-    typer.echo(json.dumps(metrics) if as_json else table({file.name: metrics}))
+        metrics, page = evaluation(trained, source, report)
+    typer.echo(json.dumps(metrics) if as_json else table({shown(named(source)): metrics}))
     typer.echo(f"report: {page}", err=as_json)

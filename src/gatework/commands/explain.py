@@ -14,7 +14,7 @@ from gatework.errors import OptionError
 
 
 def register(app: typer.Typer) -> None:
-    flags.register(app, explain, "Explaining")
+    flags.register(app, explain, ["Explaining"])
 
 
 def explain(

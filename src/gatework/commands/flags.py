@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # The order of their headings; others come after them.
 PANELS = ("arguments", "options", "data", "text", "model", "loss", "regularisation", "training", "baselines", "results")
 FILLED = ("task", "given")  # parameters of a verb's function that are no flags
-Verb = Literal["Predicting", "Evaluating", "Explaining"]
+PARTS = ("valid", "test")  # parameters that name data beside FILE
+Verb = Literal["Predicting", "Evaluating", "Explaining", "Files"]
 
 
 class Grouped(TyperCommand):
@@ -44,41 +45,65 @@ class Grouped(TyperCommand):
 
 
 def with_options(task: type[Task], action: Callable[..., None]) -> Callable[..., None]:
-    """The action with a parameter for each option; None stands for "not given"."""
+    """The action with a parameter for each option, and for each file that the task's data may be in, of each part that
+    the action takes; None stands for "not given"."""
     from gatework.training.options import kinds
 
     types = kinds(task.Options)
     flags = [flag(field, shown=types[field.name][0].__name__) for field in dataclasses.fields(task.Options)]
-    return _extended(action, flags, task=task)
+    own, files = _parameters(action), dataclasses.fields(task.Files)
+    flags += [flag(field, shown="file") for field in files]
+    for part in (part for part in PARTS if part in own):
+        flags += [flag(field, f"the same of --{part}", shown="file", name=flag_of(part, field.name)) for field in files]
+    if files:
+        own["file"] = own["file"].replace(default=None)
+    return _extended(action, own, flags, task=task)
 
 
-def _extended(action: Callable[..., None], flags: Sequence[inspect.Parameter], **fixed: object) -> Callable[..., None]:
+def flag_of(part: str, name: str) -> str:
+    """The flag of a file of a part of the data: "valid_target" of "target"."""
+    return f"{part}_{name}" if part else name
+
+
+def _parameters(action: Callable[..., None]) -> dict[str, inspect.Parameter]:
+    """An action's own parameters, which are flags of it."""
+    parameters = inspect.signature(action, eval_str=True).parameters
+    return {name: each for name, each in parameters.items() if name not in FILLED}
+
+
+def _extended(
+    action: Callable[..., None],
+    own: Mapping[str, inspect.Parameter],
+    flags: Sequence[inspect.Parameter],
+    **fixed: object,
+) -> Callable[..., None]:
     """The action with further flags, whose values it gets as the mapping `given`."""
-    own = [each for each in inspect.signature(action, eval_str=True).parameters.values() if each.name not in FILLED]
-    names = {each.name for each in own}
 
     def command(**values: object) -> None:
-        given = {name: value for name, value in values.items() if name not in names and value is not None}
-        action(**fixed, given=given, **{name: value for name, value in values.items() if name in names})
+        given = {name: value for name, value in values.items() if name not in own and value is not None}
+        action(**fixed, given=given, **{name: value for name, value in values.items() if name in own})
 
-    parameters = [*own, *flags]
+    parameters = [*own.values(), *flags]
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
 
 
-def flag(field: dataclasses.Field[Any], text: str = "", kind: type | None = None, shown: str = "") -> inspect.Parameter:
-    """The flag of an option; `text` stands in place of its own help, `kind` in place of its default's type. `shown` is
-    the type that help names where the flag takes a text: as "none" can be typed, or several values."""
+def flag(
+    field: dataclasses.Field[Any], text: str = "", kind: type | None = None, shown: str = "", name: str = ""
+) -> inspect.Parameter:
+    """The flag of an option; `text`, `kind` and `name` stand in place of its own help, its default's type and its name.
+    `shown` is the type that help names where the flag takes a text: as "none" can be typed, or several values."""
     if kind is None:
         kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
-    spelled = field.name.replace("_", "-")
+    name = name or field.name
+    spelled = name.replace("_", "-")
     names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
     text, panel = text or field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
     metavar = f"<{shown}>" if kind is str and shown else None
     option = typer.Option(names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
     annotation = Annotated[kind | None, option]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _choices(field: dataclasses.Field[Any]) -> str:
@@ -96,7 +121,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
 # -- verbs that name a run: its task is known when the run is opened ----------------------------------------
 
 
-def register(app: typer.Typer, action: Callable[..., None], verb: Verb, more: Callable[[], str] = str) -> None:
+def register(
+    app: typer.Typer, action: Callable[..., None], verbs: Sequence[Verb], more: Callable[[], str] = str
+) -> None:
     """Adds `action` as a command whose flags are its own and those that any task takes: the fields of `Task.<verb>`.
 
     The tasks are imported, and torch with them, when the command runs or shows its help, not before. `more` gives
@@ -105,9 +132,9 @@ def register(app: typer.Typer, action: Callable[..., None], verb: Verb, more: Ca
 
     @cache
     def whole() -> Any:
-        flags = [_flag_of(verb, name, found) for name, found in takers(verb).items()]
+        flags = [_flag_of(verb, name, found) for verb in verbs for name, found in takers(verb).items()]
         made = typer.Typer(add_completion=False)
-        made.command()(_extended(action, flags))
+        made.command()(_extended(action, _parameters(action), flags))
         return typer.main.get_command(made)
 
     class OfRuns(Grouped):
@@ -166,6 +193,12 @@ def chosen(task: Task, verb: Verb, given: Mapping[str, Any], run: Path) -> Optio
             spelled = name.replace("_", "-")
             raise OptionError(f"--{spelled} works for runs of {others}; {run} holds a run of {task.name!r}")
     return kind.of({name: _read(kind, name, value) for name, value in given.items()})
+
+
+def files(task: Task, given: dict[str, Any], run: Path) -> Options:
+    """The files that flags name beside FILE, for a run of this task; they are taken out of `given`."""
+    named = takers("Files")
+    return chosen(task, "Files", {name: given.pop(name) for name in [*given] if name in named}, run)
 
 
 def _read(kind: type[Options], name: str, value: Any) -> Any:

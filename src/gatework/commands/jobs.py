@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gatework.commands.flags import Grouped, with_options
+from gatework.commands.flags import Grouped, flag_of, with_options
+from gatework.errors import OptionError
 
 if TYPE_CHECKING:
-    from gatework.tasks.base import Task
+    from gatework.tasks.base import Source, Task
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 # What these commands have in common.
 DATA = typer.Argument(help="The data: a file, or a folder of files.")
-Data = Annotated[Path, DATA]
+Data = Annotated[Path | None, DATA]  # where the task has flags that name data, too, it may be left out
 Valid = Annotated[Path | None, typer.Option(help="Data for choices, instead of a part of FILE.")]
 Test = Annotated[Path | None, typer.Option(help="Data to test on, instead of a part of FILE.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")]
@@ -65,6 +67,21 @@ def _command(task: type[Task], action: Callable[..., None]) -> Any:
 
 def _first_line(task: type[Task]) -> str:
     return (inspect.getdoc(task) or "").partition("\n")[0]
+
+
+def data(task: type[Task], given: dict[str, Any], file: Path | None) -> Source:
+    """What FILE and the task's own flags for files name; these are taken out of `given`. An OptionError for nothing."""
+    if (found := part(task, given, file)) is None:
+        flags = "".join(f", or --{field.name}" for field in dataclasses.fields(task.Files)[:1])
+        raise OptionError(f"name the data: FILE{flags}")
+    return found
+
+
+def part(task: type[Task], given: dict[str, Any], file: Path | None, name: str = "") -> Source | None:
+    """The same of a part of the data ("valid", "test"), or None."""
+    flags = {field.name: flag_of(name, field.name) for field in dataclasses.fields(task.Files)}
+    named = {field: given.pop(flag) for field, flag in flags.items() if flag in given}
+    return task.source(file, task.Files.of(named))
 
 
 def options(task: type[Task], given: Mapping[str, Any], settings: list[str], base: Mapping[str, Any]) -> Any:

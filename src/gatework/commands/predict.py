@@ -6,23 +6,34 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatework.commands import flags, jobs
+from gatework.commands.arriving import arriving
 from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
 
+if TYPE_CHECKING:
+    from gatework.tasks.base import Source
+    from gatework.tasks.jobs import Trained
+    from gatework.training.options import Options
+
+STANDARD_INPUT = Path("-")
+
 
 def register(app: typer.Typer) -> None:
-    flags.register(app, predict, "Predicting", answers)
+    flags.register(app, predict, ["Predicting", "Files"], answers)
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
-    file: Annotated[Path | None, typer.Argument(help="The data; without it, lines from standard input.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="The data; without it, or as -, lines from standard input.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write, not the screen.")] = None,
     reading: jobs.Reading = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, not CSV.")] = False,
@@ -39,20 +50,36 @@ def predict(
     if out is not None and file is not None and out.resolve() == file.resolve():
         raise OptionError(f"--out {out} is the file to read; name another, so that nothing is lost")
     trained = load(run, reading=reading or ())
+    others = flags.files(trained.task, given, run)
     how = flags.chosen(trained.task, "Predicting", given, run)
-    lines = trained.task.reads_lines and file is None
-    if file is None and not lines:
+    source = trained.task.source(None if file == STANDARD_INPUT else file, others)
+    lines = trained.task.reads_lines and source is None
+    if source is None and not lines:
         typer.echo(trained.task.origin(), err=True)
-    source = [line.rstrip("\r\n") for line in sys.stdin] if lines else file
+    if lines:
+        source = arriving(sys.stdin)
+        source = source if trained.task.streams else [line for group in source for line in group]
     with spoken_warnings():
-        text = None if as_json else trained.written(source, how)
-        text = table(trained.predict(source, **vars(how)), as_json) if text is None else text
-    if out is None:
-        sys.stdout.write(text)
-        return
+        found = pieces(trained, source, how, as_json)
+        if out is None:
+            for piece in found:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+            return
+        text = "".join(found)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, text.encode())
     typer.echo(f"answers: {out}", err=True)
+
+
+def pieces(trained: Trained, source: Source, how: Options, as_json: bool) -> Iterator[str]:
+    """The answers as text, as they come; the source may be lines in groups as they arrive."""
+    text = None if as_json else trained.written(source, how)
+    if text is None:
+        for group in source if isinstance(source, Iterator) else (source,):
+            yield table(trained.predict(group, **vars(how)), as_json)
+    else:
+        yield from [text] if isinstance(text, str) else text
 
 
 def answers() -> str:

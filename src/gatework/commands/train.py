@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,15 +34,19 @@ def train(
     """Train a model; the result stands beside simple baselines."""
     from gatework import report
     from gatework.tasks.jobs import train as train_task
+    from gatework.tasks.origin import files_of
     from gatework.training.run import Run
 
-    out = out or Path("runs") / file.name.partition(".")[0]
+    named = {"valid": valid, "test": test, **given}  # less what is left in `given`, they are names of files
+    source = jobs.data(task, given, file)
+    valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
+    out = out or Path("runs") / files_of(source)[0].name.partition(".")[0]
     base = Run.open(out, task.name).options if resume else {}
     chosen = task(jobs.options(task, given, settings or [], base))
-    trained = train_task(chosen, file, valid=valid, test=test, out=out, resume=resume, quiet=quiet)
+    trained = train_task(chosen, source, valid=valid, test=test, out=out, resume=resume, quiet=quiet)
     if trained.interrupted:
         if trained.leads:
-            command = again(task.name, file, out, valid, test)
+            command = again(task.name, file, out, {name: path for name, path in named.items() if name not in given})
             typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
         raise typer.Exit(jobs.INTERRUPTED)
     if trained.leads:
@@ -49,10 +54,11 @@ def train(
         typer.echo(f"report: {report.write(trained.run)}")
 
 
-def again(task: str, file: Path, out: Path, valid: Path | None, test: Path | None) -> str:
-    """The command that goes on with a training."""
-    others = [word for name, path in (("valid", valid), ("test", test)) if path for word in (f"--{name}", str(path))]
-    return shlex.join(["gatework", "train", task, str(file), "--out", str(out), *others, "--resume"])
+def again(task: str, file: Path | None, out: Path, named: Mapping[str, Path | str | None]) -> str:
+    """The command that goes on with a training; `named` are the flags that name further files."""
+    flags = {"out": out, **named}
+    others = [word for name, path in flags.items() if path for word in (f"--{name.replace('_', '-')}", str(path))]
+    return shlex.join(["gatework", "train", task, *([str(file)] if file else []), *others, "--resume"])
 
 
 def show(results: dict[str, Any], out: Path) -> None:

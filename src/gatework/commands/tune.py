@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from gatework.commands import jobs
-from gatework.errors import OptionError
 
 HELP = "Search for good settings, and train with the best of them."
 
@@ -21,7 +20,7 @@ def tune(
     task: Any,
     given: dict[str, Any],
     *,
-    file: Annotated[Path | None, jobs.DATA] = None,
+    file: jobs.Data = None,
     out: Annotated[
         Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME-OF-FILE-tuned")
     ] = None,
@@ -56,20 +55,21 @@ def tune(
 
     Options that are set hold in every trial. The first trial has the defaults.
     """
+    from gatework.tasks.origin import files_of
     from gatework.tuning import entry
     from gatework.tuning import space as spaces
 
     if show_space:
         typer.echo(spaces.default_text(task) or f"# {task.name} has no default space", nl=False)
         return
-    if file is None:
-        raise OptionError("name the data: gatework tune TASK FILE (or print the space: --show-space)")
-    out = out or Path("runs") / f"{file.name.partition('.')[0]}-tuned"
+    source = jobs.data(task, given, file)
+    valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
+    out = out or Path("runs") / f"{files_of(source)[0].name.partition('.')[0]}-tuned"
     chosen = jobs.options(task, given, settings or [], {})
     named = {*given, *(text.partition("=")[0].strip().replace("-", "_") for text in settings or [])}
     tuned = entry.tune(
         task,
-        file,
+        source,
         out=out,
         valid=valid,
         test=test,

@@ -31,8 +31,9 @@ def validate(
     from gatework.training.console import table
     from gatework.tuning import cross_validate
 
+    source = jobs.data(task, given, file)
     with spoken_warnings():
-        found = cross_validate(task, file, jobs.options(task, given, settings or [], {}), folds)
+        found = cross_validate(task, source, jobs.options(task, given, settings or [], {}), folds)
     name, methods = found.metric.name, [asdict(each) for each in found.methods]
     if as_json:
         summary = {"metric": name, "mean": found.mean, "spread": found.spread, "folds": found.folds}

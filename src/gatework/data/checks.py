@@ -14,6 +14,7 @@ from gatework.data.suggest import COLUMN, setting
 
 Where = Callable[[int], str]
 LONG = 100_000
+LOST = "\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac"  # what a wrong encoding leaves behind
 
 
 def check_labels(labels: pl.Series, column: str, where: Where, source: str) -> list[Finding]:
@@ -82,7 +83,7 @@ def check_texts(texts: pl.Series, column: str, where: Where, labels: pl.Series |
     size = texts[int(long[0])] if len(long) else ""
     advice = "only its beginning and end are read (max_length); split it or raise the limit"
     found += _listed("warning", long, column, where, f"the text has {len(size):,} characters", advice)
-    lost = _rows(texts.str.contains("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac"))
+    lost = _rows(texts.str.contains(LOST))
     found += _listed(
         "warning",
         lost,

@@ -269,7 +269,7 @@ def _quoted_tabs(text: str) -> bool:
         return False
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     try:
-        widths = {len(fields) for fields in itertools.islice(reader, 1000) if fields}
+        widths = {len(fields) for fields in reader if fields}
     except csv.Error:
         return False
     return len(widths) == 1

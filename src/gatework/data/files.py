@@ -15,6 +15,7 @@ from gatework.errors import DataError
 
 COLUMNS = 20_000  # of a table, and channels of a sequence
 UNPACKED, RATIO = 100 << 20, 100  # what a compressed file may become: so many bytes, or so many times its own size
+CUT = ("unexpected end of data", "truncated data")  # why bytes are no text where they end within a character
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -115,7 +116,8 @@ def _marked(data: bytes) -> str:
 
 
 def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
-    if data.count(b"\0") > len(data) // 10:
+    cut = error.reason in CUT and error.end == len(data)
+    if data.count(b"\0") > len(data) // 10 and not cut:
         return f"{source}: holds zero bytes: UTF-16, or no text at all; try {setting('encoding', 'utf-16')}"
     start = data.rfind(b"\n", 0, error.start) + 1
     end = data.find(b"\n", error.start)
@@ -123,9 +125,10 @@ def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     guess = "cp1252" if _reads(line, "cp1252") else "latin-1"
     near = line[max(error.start - start - 20, 0) : error.start - start + 20].decode(guess, "replace").strip()
     number = data.count(b"\n", 0, error.start) + 1
+    what = f"byte 0x{data[error.start]:02x} is not {error.encoding}"
+    what = f"the file ends within a character of {error.encoding} (was it cut short?)" if cut else what
     return (
-        f"{source}, line {number}, character {error.start - start + 1}: "
-        f"byte 0x{data[error.start]:02x} is not {error.encoding}; "
+        f"{source}, line {number}, character {error.start - start + 1}: {what}; "
         f"read as {guess} it says {near!r}: save the file as UTF-8, or pass {setting('encoding', guess)}"
     )
 

@@ -40,7 +40,13 @@ def given_texts(texts: object) -> pl.Series:
             f"text {number + 1} is {str(values[number])[:40]!r}, which is no text; for numeric sequences take "
             "SequenceClassifier (kind=sequences)"
         )
-    return pl.Series("text", [None if value is None else str(value) for value in values], pl.String)
+    written = [None if value is None else str(value) for value in values]
+    try:
+        return pl.Series("text", written, pl.String)
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        number = next(number for number, text in enumerate(written, 1) if text and half in text)
+        raise DataError(f"text {number} holds half a character ({half!r}); write it anew") from None
 
 
 def flat(values: Any, what: str) -> list[Any]:

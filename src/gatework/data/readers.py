@@ -97,6 +97,13 @@ def read_table(
         return read_delimited(text, str(path), delimiter=delimiter, header=header, bad_rows=bad_rows, quote=quote)
 
 
+def form_of(path: Path) -> str:
+    """The form of a file: one of FORMATS or "excel", by its name, and of a text without such a name by its content."""
+    data = read_bytes(path)
+    named = _binary(data, str(path)) or SUFFIXES.get(_suffix(path), "lines")
+    return _sniff(data) if named == "lines" else named
+
+
 def _binary(data: bytes, source: str) -> str | None:
     """ "excel" for its files; an error for other files that are known to be no text."""
     what = next((what for start, what in BINARY.items() if data.startswith(start)), None)
@@ -182,7 +189,7 @@ def _read_parquet(data: bytes, source: str) -> Table:
 
 def _read_jsonl(text: str, source: str) -> Table:
     records, lines = read_objects(text, source)
-    frame = _frame(records, source)
+    frame = _frame(records, source, lines)
     return Table(frame, source, lambda row: f"line {lines[row]}", (f"columns: {listed(frame.columns)}",))
 
 
@@ -226,7 +233,7 @@ def _fields_of(record: dict, prefix: str = "") -> dict:
     return flat
 
 
-def _frame(records: list[dict], source: str) -> pl.DataFrame:
+def _frame(records: list[dict], source: str, lines: list[int]) -> pl.DataFrame:
     records = [_fields_of(record) for record in records]
     names = dict.fromkeys(name for record in records for name in record)
     if not names:
@@ -239,7 +246,10 @@ def _frame(records: list[dict], source: str) -> pl.DataFrame:
     try:
         return pl.DataFrame([_column(name, [_flat(record.get(name)) for record in records]) for name in names])
     except UnicodeEncodeError as error:
-        raise DataError(f"{source}: holds half a character ({error.object[error.start]!r}); write it anew") from None
+        half = error.object[error.start]
+        texts = ("".join(map(str, (*record, *record.values()))) for record in records)
+        line = next(line for line, text in zip(lines, texts, strict=True) if half in text)
+        raise DataError(f"{source}, line {line}: holds half a character ({half!r}); write it anew") from None
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

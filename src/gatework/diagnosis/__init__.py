@@ -128,9 +128,14 @@ def examples_of(trained: Trained, source: Source | None) -> tuple[Any, str]:
     except OptionError:
         if source is None:
             return None, ""
-        return trained.task.examples(source), str(source) if isinstance(source, str | Path) else "the rows given"
+        return trained.task.examples(source), _named(source)
     fresh = type(trained.task)(trained.task.options)
-    return fresh.prepare(path, valid, test).valid, str(valid) if valid else f"the validation part of {path}"
+    return fresh.prepare(path, valid, test).valid, _named(valid) if valid else f"the validation part of {_named(path)}"
+
+
+def _named(source: Source) -> str:
+    name = origin.named(source)
+    return "the rows given" if name == origin.MEMORY else origin.shown(name, folders=True)
 
 
 @contained()

@@ -36,6 +36,7 @@ def explain(
         found = gatework.explain("runs/reviews", text="a stirring, funny film")
         found.attribution.steps                    # (T,): what each word adds to the log-odds of the answer
         found.occlusion.effect                     # (W,): how far they fall without it
+        found.looked.weights                       # (R, T): where attention looked, of tasks that have it
         found.layers[0].values["f"]                # (T, H): a gate over time; found.layers[0].states has half-lives
         found.write("page.html")
 
@@ -77,6 +78,7 @@ def explain(
         layers=layers,
         cut=cut,
         words=subject.words,
+        looked=subject.looked,
         seconds=time.perf_counter() - began,
         sentences=sentences(subject, shown, attribution, occlusion, layers, cut),
     )

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, saved
+from gatework.pages import attention as drawing
+from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, Picture, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from gatework.explanation.memory import Layer
     from gatework.explanation.result import Explanation
+    from gatework.tasks.subject import Looked
 
 LEVELS = 64  # shades of a heat map
 NARROW = 5.0  # the ratio of largest and smallest value below which no powers of ten are drawn
@@ -59,6 +61,12 @@ def steps_curve(found: Explanation) -> str:
 
     rows = 1 if found.series is None else 2
     return drawn(paint, (WIDE[0], WIDE[1] * (0.4 + 0.8 * rows)), rows)
+
+
+def attention(looked: Looked, found: Explanation) -> Picture:
+    """Where attention looked, a row for each look."""
+    caption = f"How much each {looked.what} (row) looked at each {found.words.unit} (column): white is 0, blue is 1"
+    return drawing.attention("looked", caption, looked.rows, found.steps, looked.weights)
 
 
 def cut_curve(found: Explanation) -> str:

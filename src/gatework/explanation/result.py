@@ -10,7 +10,7 @@ import numpy as np
 
 from gatework.explanation.attribution import Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
-from gatework.tasks.subject import Wording
+from gatework.tasks.subject import Looked, Wording
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Explanation:
         attribution         `.steps` (T,), `.parts` by part of the model, `.error`
         occlusion           `.windows`, `.effect` (W,), `.shown` (W,)
         layers              a `Layer` for each layer and direction: `.values`, `.states`, `.reach`
+        looked              `.rows` (R,), `.weights` (R, T): what attention put on the steps; None where there is none
         cut                 `.lengths`, `.shown`, `.answers`
         sentences           what all this says
     """
@@ -44,6 +45,7 @@ class Explanation:
     layers: list[Layer]
     cut: Cut
     words: Wording
+    looked: Looked | None
     seconds: float
     sentences: list[str]
 
@@ -84,6 +86,8 @@ def plain(value: object) -> Any:
         return float(value) if np.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, Looked):
+        return plain(value._asdict())
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return plain(vars(value)) if hasattr(value, "__dataclass_fields__") else value

@@ -44,7 +44,7 @@ def name(subject: Subject, start: int, stop: int) -> str:
 
 
 def joined(subject: Subject, start: int, stop: int) -> str:
-    return (" " if subject.words.unit == "word" else "").join(subject.steps[start:stop])
+    return subject.words.space.join(subject.steps[start:stop])
 
 
 def place(subject: Subject, start: int, stop: int) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gatework.errors import OptionError
 
@@ -13,11 +14,18 @@ SCORES = ("dot", "general", "additive")
 
 
 class Memory(NamedTuple):
-    """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps."""
+    """What can be looked at: keys (B, S, A) to find by, values (B, S, M) to read, lengths (B,); None: all S steps.
+    `ready`: mapped already by what would map queries or contexts, see `AttentionLayer.ready`."""
 
     keys: Tensor
     values: Tensor
     lengths: Tensor | None = None
+    ready: bool = False
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of these rows."""
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return self._replace(keys=self.keys[rows], values=self.values[rows], lengths=lengths)
 
     def inside(self) -> Tensor | None:
         """(B, 1, S): which steps are there; None for all."""
@@ -59,18 +67,24 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts (B, K, M) and weights (B, K, S), which are 0 beyond a length; a memory of length 0 gives zeros."""
-        scores, inside = self._scores(queries, memory.keys), memory.inside()
+        scores, inside = self._scores(queries, memory), memory.inside()
         if inside is None:
             weights = torch.softmax(scores, dim=2)
         else:
             weights = torch.softmax(scores.masked_fill(~inside, torch.finfo(scores.dtype).min), dim=2) * inside
         return weights @ memory.values, weights
 
-    def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        asked = queries if self.query is None else self.query(queries)
+    def ready(self, memory: Memory) -> Memory:
+        """The same for many queries, one after another: q.W k is q.(W k), and W k is worked out once."""
+        if self.kind != "general" or self.query is None or memory.ready:
+            return memory._replace(ready=True)
+        return memory._replace(keys=memory.keys @ self.query.weight, ready=True)
+
+    def _scores(self, queries: Tensor, memory: Memory) -> Tensor:
+        asked = queries if self.query is None or (memory.ready and self.vector is None) else self.query(queries)
         if self.vector is None:
-            return asked @ keys.transpose(1, 2)
-        return self.vector(torch.tanh(asked.unsqueeze(2) + keys.unsqueeze(1))).squeeze(3)
+            return asked @ memory.keys.transpose(1, 2)
+        return self.vector(torch.tanh(asked.unsqueeze(2) + memory.keys.unsqueeze(1))).squeeze(3)
 
 
 class AttentionLayer(nn.Module):
@@ -88,6 +102,26 @@ class AttentionLayer(nn.Module):
         """See `Attention.memory`."""
         return self.attention.memory(values, lengths)
 
+    def ready(self, memory: Memory) -> Memory:
+        """The same memory for many states, one after another: keys and values are mapped once, in place of each query
+        and each context. W (sum of a v) is the sum of a (W v)."""
+        if memory.ready:
+            return memory
+        of_context = self.joined.weight[:, self.joined.out_features :]
+        return self.attention.ready(memory)._replace(values=memory.values @ of_context.t())
+
     def forward(self, states: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         context, weights = self.attention(states, memory)
-        return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
+        if not memory.ready:
+            return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
+        own = functional.linear(states, self.joined.weight[:, : self.joined.out_features], self.joined.bias)
+        return torch.tanh(own + context), weights
+
+
+def coverage_loss(weights: Tensor) -> Tensor:
+    """How much each target step looks where earlier ones have looked, (B, T, S) -> (B, T), each in [0, 1].
+
+    The sum over s of min(a[t, s], sum of a[:t, s]) (See, Liu & Manning 2017, equations 10 and 12); 0 at the first step.
+    """
+    before = weights.cumsum(1) - weights
+    return torch.minimum(weights, before).sum(2)

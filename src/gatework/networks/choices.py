@@ -1,10 +1,11 @@
 """Strategies of a search: the likeliest ways by a beam, or ways that are drawn.
 
-Letters: B rows, K places of each, C candidates, V symbols.
+Letters: B rows, K places of each, P places before the step (1 before the first, else K), C candidates, V symbols.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 from gatework.errors import OptionError
+from gatework.networks.written import Written
+
+BLOCK = 64  # symbols side by side of which the largest is taken first; see `largest`
 
 
 class Candidates(NamedTuple):
@@ -31,12 +35,8 @@ class Choice(Protocol):
     @property
     def places(self) -> int: ...
 
-    def start(self, rows: int) -> Tensor:
-        """Totals (B, K) before the first step: 0 for a place in use, -inf for one that is not."""
-        ...
-
-    def __call__(self, alive: Tensor, scores: Tensor) -> Candidates:
-        """From totals (B, K) and scores (B, K, V) to candidates, of which the first K that do not end go on."""
+    def __call__(self, alive: Tensor, scores: Tensor, written: Written) -> Candidates:
+        """From totals (B, P) and scores (B, P, V) to candidates, of which the first K that do not end go on."""
         ...
 
 
@@ -45,7 +45,39 @@ def going_on(candidates: Candidates, places: int) -> Candidates:
     if candidates.total.shape[1] == places and not candidates.ended.any():
         return candidates
     order = candidates.ended.to(torch.uint8).argsort(dim=1, stable=True)[:, :places]
-    return Candidates(*(each.gather(1, order) for each in candidates))
+    if order.shape[1] < places:  # there are fewer symbols than places
+        order = torch.cat([order, order[:, :1].expand(-1, places - order.shape[1])], 1)
+    taken = Candidates(*(each.gather(1, order) for each in candidates))
+    taken.total[:, candidates.total.shape[1] :] = -torch.inf
+    return taken
+
+
+def candidates_at(alive: Tensor, scores: Tensor, at: Tensor, end: int) -> Candidates:
+    """The candidates at (B, C) places of scores (B, P * V)."""
+    parent, next = at // scores.shape[2], at % scores.shape[2]
+    log_p = scores.flatten(1).gather(1, at)
+    total = log_p + alive.gather(1, parent)
+    return Candidates(parent, next, log_p, total, (next == end) | ~total.isfinite())
+
+
+def largest(alive: Tensor, scores: Tensor, count: int) -> Tensor:
+    """Where in (B, P * V) the `count` largest sums of totals (B, P) and scores (B, P, V) lie, the largest first.
+
+    They lie in the `count` blocks with the largest maxima. What the blocks leave over is looked at as it stands.
+    """
+    rows, places, symbols = scores.shape
+    blocks = symbols // BLOCK
+    if blocks * places <= 2 * count:
+        totals = (alive.unsqueeze(2) + scores).flatten(1)
+        return totals.topk(min(count, totals.shape[1]), dim=1).indices
+    maxima = scores[:, :, : blocks * BLOCK].unflatten(2, (blocks, BLOCK)).amax(3) + alive.unsqueeze(2)
+    block = maxima.flatten(1).topk(count, dim=1).indices
+    first = block // blocks * symbols + block % blocks * BLOCK
+    inside = (first.unsqueeze(2) + torch.arange(BLOCK)).flatten(1)
+    over = torch.arange(places).unsqueeze(1) * symbols + torch.arange(blocks * BLOCK, symbols)
+    at = torch.cat([inside, over.flatten().expand(rows, -1)], 1)
+    totals = scores.flatten(1).gather(1, at) + alive.gather(1, at // symbols)
+    return at.gather(1, totals.topk(count, dim=1).indices)
 
 
 @dataclass(frozen=True)
@@ -60,18 +92,8 @@ class Beam:
         if self.places < 1:
             raise OptionError(f"a beam has 1 place or more, not {self.places}")
 
-    def start(self, rows: int) -> Tensor:
-        alive = torch.full((rows, self.places), -torch.inf)
-        alive[:, 0] = 0.0  # all places are alike before the first step: one is enough
-        return alive
-
-    def __call__(self, alive: Tensor, scores: Tensor) -> Candidates:
-        symbols = scores.shape[2]
-        totals = (alive.unsqueeze(2) + scores).flatten(1)
-        total, at = totals.topk(min(2 * self.places, totals.shape[1]), dim=1)
-        log_p = scores.flatten(1).gather(1, at)
-        parent, next = at // symbols, at % symbols
-        return Candidates(parent, next, log_p, total, (next == self.end) | ~total.isfinite())
+    def __call__(self, alive: Tensor, scores: Tensor, written: Written) -> Candidates:
+        return candidates_at(alive, scores, largest(alive, scores, 2 * self.places), self.end)
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,7 @@ class Drawn:
         temperature: 0 takes the likeliest symbol; below 1 likely ones are drawn more often than their probability.
         top_k: among the k likeliest; 0: all.
         top_p: among the fewest that hold this probability (Holtzman et al. 2020).
-        generator: of torch; the same seed draws the same.
+        generator: of torch; the same seed draws the same. One for each row: what a row draws does not hang on others.
         places: how many are drawn for each row.
         end: the symbol that ends; None: none does.
     """
@@ -90,7 +112,7 @@ class Drawn:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    generator: torch.Generator | None = None
+    generator: torch.Generator | Sequence[torch.Generator] | None = None
     places: int = 1
     end: int | None = None
 
@@ -101,25 +123,41 @@ class Drawn:
             raise OptionError(f"top_k must be at least 0 (0 keeps all), not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise OptionError(f"top_p must lie in (0, 1], not {self.top_p}")
+        if self.places < 1:
+            raise OptionError(f"at least 1 way is drawn for a row, not {self.places}")
 
-    def start(self, rows: int) -> Tensor:
-        return torch.zeros(rows, self.places)
+    def __call__(self, alive: Tensor, scores: Tensor, written: Written) -> Candidates:
+        before = alive.shape[1]
+        next = self.draw(scores, self.numbers(written.rows).unflatten(1, (before, -1))).flatten(1)
+        parent = torch.arange(before).repeat_interleave(self.places // before).expand_as(next)
+        log_p = scores.flatten(1).gather(1, parent * scores.shape[2] + next)
+        total = alive.gather(1, parent) + log_p
+        ended = ~total.isfinite() if self.end is None else (next == self.end) | ~total.isfinite()
+        return Candidates(parent, next, log_p, total, ended)
 
-    def __call__(self, alive: Tensor, scores: Tensor) -> Candidates:
-        next = self.draw(scores.flatten(0, 1)).view(alive.shape)
-        log_p = scores.gather(2, next.unsqueeze(2)).squeeze(2)
-        parent = torch.arange(alive.shape[1]).expand_as(next)
-        ended = ~alive.isfinite() if self.end is None else (next == self.end) | ~alive.isfinite()
-        return Candidates(parent, next, log_p, alive + log_p, ended)
+    def numbers(self, rows: Tensor) -> Tensor:
+        """(B, K) in [0, 1)."""
+        if self.generator is None or isinstance(self.generator, torch.Generator):
+            return torch.rand(len(rows), self.places, dtype=torch.double, generator=self.generator)
+        own = [self.generator[row] for row in rows.tolist()]
+        return torch.stack([torch.rand(self.places, dtype=torch.double, generator=each) for each in own])
 
-    def draw(self, scores: Tensor) -> Tensor:
-        """A symbol (N,) from each of N rows of scores (N, V)."""
+    def draw(self, scores: Tensor, numbers: Tensor) -> Tensor:
+        """Symbols (B, P, n) by scores (B, P, V), at `numbers` (B, P, n) in [0, 1) of their distribution."""
         if self.temperature == 0:
-            return scores.argmax(1)
-        likely, ids = torch.softmax(scores.double() / self.temperature, 1).sort(dim=1, descending=True, stable=True)
-        before = likely.cumsum(1) - likely
-        left_out = before >= self.top_p
-        if self.top_k:
-            left_out[:, self.top_k :] = True
-        at = torch.multinomial(likely.masked_fill(left_out, 0.0), 1, generator=self.generator)
-        return ids.gather(1, at).squeeze(1)
+            return scores.argmax(2, keepdim=True).expand_as(numbers)
+        likely = torch.softmax(scores.double() / self.temperature, 2)
+        if not self.top_k and self.top_p == 1:
+            return drawn_at(likely, numbers)
+        likely, ids = likely.topk(min(self.top_k or likely.shape[2], likely.shape[2]), dim=2)
+        before = likely.cumsum(2) - likely
+        return ids.gather(2, drawn_at(likely.masked_fill(before >= self.top_p, 0.0), numbers))
+
+
+def drawn_at(likely: Tensor, numbers: Tensor) -> Tensor:
+    """The inverse of the cumulative distribution (B, P, V), which need not end at 1. What has no probability is never
+    found: a number lies below the last sum, and its symbol is the first whose sum lies above it."""
+    sums = likely.cumsum(2)
+    whole = sums[:, :, -1:]
+    below = torch.minimum(numbers * whole, whole.nextafter(torch.zeros_like(whole)))
+    return torch.searchsorted(sums, below, right=True).clamp(max=likely.shape[2] - 1)  # NaN is above all

@@ -10,22 +10,25 @@ from torch import Tensor, nn
 
 from gatework.networks.attention import AttentionLayer, Memory
 from gatework.networks.encoder import Encoder
-from gatework.networks.states import States, chosen, repeated
+from gatework.networks.states import States, chosen
 
 
 class Places(NamedTuple):
-    """What K places of B rows have read: states of B * K rows, and the memory of B rows that they share."""
+    """What P places of B rows have read: states of B * P rows, and the memory of B rows that they share."""
 
     states: States
     memory: Memory | None
+    places: int = 1
 
-    def select(self, parents: Tensor) -> Places:
-        """Each place goes on from the place `parents` (B, K) of its row. The number of places stays, so that layers
-        and their packed weights do, too."""
-        if parents.shape[1] == 1:
+    def select(self, parents: Tensor, rows: Tensor | None = None) -> Places:
+        """Each place goes on from the place `parents` (B', K) of its row; only these `rows` (B',) stay, if given. As
+        long as their number stays, layers and their packed weights do, too."""
+        if rows is None and self.places == parents.shape[1] == 1:
             return self
-        rows = parents + torch.arange(len(parents))[:, None] * parents.shape[1]
-        return self._replace(states=chosen(self.states, rows.flatten()))
+        own = torch.arange(len(parents)) if rows is None else rows
+        states = chosen(self.states, (own[:, None] * self.places + parents).flatten())
+        memory = self.memory if rows is None or self.memory is None else self.memory.select(rows)
+        return Places(states, memory, parents.shape[1])
 
 
 class Decoder(nn.Module):
@@ -51,23 +54,30 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None, States]:
         """Outputs (T, B, V), attention (B, T, S), and the states after the last step, from which the next call goes
         on; `start` {} or None is a beginning."""
+        looked, weights, states = self.looked(targets, memory, start)
+        return self.head(looked), weights, states
+
+    def looked(
+        self, targets: Tensor, memory: Memory | None = None, start: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | None, States]:
+        """What the head reads, (T, B, H), beside what `forward` gives: for a loss that needs not every output."""
         hidden, states = self.encoder(self.embedding(targets), start)
         assert isinstance(hidden, Tensor)
         if self.attention is None or memory is None:
-            return self.head(hidden), None, states
+            return hidden, None, states
         looked, weights = self.attention(hidden.transpose(0, 1), memory)
-        return self.head(looked.transpose(0, 1)), weights, states
+        return looked.transpose(0, 1), weights, states
 
-    def begin(self, memory: Memory | None, start: Mapping[str, Tensor], places: int) -> Places:
-        """Every place of a row starts from the row's states `start` (layers, B, H)."""
-        return Places(repeated(start, places), memory)
+    def begin(self, memory: Memory | None, start: Mapping[str, Tensor]) -> Places:
+        """A single place of each row, with the row's states `start` (layers, B, H): a search makes more of it."""
+        ready = memory if self.attention is None or memory is None else self.attention.ready(memory)
+        return Places(dict(start), ready)
 
     def step(self, state: Places, last: Tensor) -> tuple[Tensor, Tensor | None, Places]:
-        """Reads one more input `last` (B, K) of every place: outputs (B, K, V), attention (B, K, S), state."""
-        rows, count = last.shape[:2]
+        """Reads one more input `last` (B, P) of every place: outputs (B, P, V), attention (B, P, S), state."""
         hidden, states = self.encoder(self.embedding(last.flatten(0, 1).unsqueeze(0)), state.states)
         assert isinstance(hidden, Tensor)
-        hidden, weights = hidden.view(rows, count, -1), None
+        hidden, weights = hidden.view(*last.shape[:2], -1), None
         if self.attention is not None and state.memory is not None:
             hidden, weights = self.attention(hidden, state.memory)
-        return self.head(hidden), weights, Places(states, state.memory)
+        return self.head(hidden), weights, state._replace(states=states)

@@ -23,7 +23,11 @@ class Symbols(nn.Module):
             self.output.weight = tied.weight
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.output(hidden if self.bridge is None else self.bridge(hidden))
+        return self.output(self.bridged(hidden))
+
+    def bridged(self, hidden: Tensor) -> Tensor:
+        """What the output's matrix is multiplied with."""
+        return hidden if self.bridge is None else self.bridge(hidden)
 
 
 def silent(layer: nn.Linear) -> nn.Linear:

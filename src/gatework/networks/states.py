@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 States = dict[str, Tensor]
 
@@ -21,6 +21,22 @@ def of_layer(states: Mapping[str, Tensor], number: int) -> Any:
     """A layer's states in the form its class takes: None, one tensor, or a tuple."""
     own = [states[name] for name in sorted(states) if name.startswith(f"{number}.")]
     return None if not own else own[0] if len(own) == 1 else tuple(own)
+
+
+def begun(stack: nn.Module, outputs: Tensor) -> States:
+    """The states of layers that have just given `outputs` (B, H): the first state of each, which is its output; the
+    others are at their start.
+
+    begun(encoder.layers, torch.zeros(8, 64))                   # of an LSTM: {"0.0": (1, 8, 64), "0.1": zeros}
+    """
+    found: States = {}
+    layer: Any
+    for number, layer in enumerate(stack.children()):
+        shape = (layer.num_layers, len(outputs))
+        parts = zip(layer.graph.states, layer.state_widths, strict=True)
+        others = [outputs.new_full((*shape, width), state.start) for state, width in parts][1:]
+        found |= named(number, (outputs.expand(layer.num_layers, *outputs.shape).contiguous(), *others))
+    return found
 
 
 def repeated(states: Mapping[str, Tensor], times: int) -> States:

@@ -50,9 +50,10 @@ def evaluation(trained: Trained, source: Source, path: str | Path | None = None)
         path: the page's file; without it, `evaluation-NAME.html` in the run folder, NAME being the source's.
     """
     from gatework.report.page import Report
+    from gatework.tasks.origin import files_of
 
     results = trained.assessed(source)
-    name = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "data"
+    name = next((file.name.partition(".")[0] for file in files_of(source)), "data")
     target = trained.run.path / f"evaluation-{name}.html" if path is None else Path(path)
     before = trained.run.results() if trained.run.finished else {}
     found = Report(trained.run, results, before)

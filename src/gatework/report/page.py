@@ -17,6 +17,7 @@ from gatework.pages import words
 from gatework.pages.templating import WON, template
 from gatework.report import equations, plots
 from gatework.tasks.base import Page, Task, Usage
+from gatework.tasks.origin import shown
 from gatework.tasks.verdict import of_role
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Report:
         return {
             "task": run.task,
             "run": str(run.path),
-            "source": Path(str(data["source"])).name,
+            "source": shown(data["source"]),
             "created": run.config["created"],
             **self.verdict(),
             "result": result_table(results),
@@ -79,7 +80,7 @@ class Report:
             "asked": asked(run, self.task),
             "options": {key: words.plain(value) for key, value in run.options.items()},
             "data": self.facts(),
-            "origin": (str(data["source"]), str(data["sha256"])),
+            "origin": (shown(data["source"], folders=True), str(data["sha256"])),
             "counts": {title: counted(data[key]) for key, title in self.own.counts.items() if data.get(key)},
             "notes": [*(data.get("warnings") or []), *(data.get("notes") or [])],
             "gap": words.gap(results["history"], results),
@@ -203,7 +204,8 @@ def as_table(value: object) -> str | dict[str, list]:
 
 def use(run: Run, task: type[Task]) -> Usage:
     """Commands and Python that work on this run as they stand, given new data."""
-    new = f"new{Path(str(run.config['data'].get('source'))).suffix or '.csv'}"
+    source, _, _ = shown(run.config["data"].get("source", "")).partition(" + ")
+    new = f"new{Path(source).suffix or '.csv'}"
     found = task.usage(str(run.path), new, run.options)
     evaluate = f"gatework evaluate {shlex.quote(str(run.path))} other-data"
     return Usage([*found.commands, evaluate], found.python)

@@ -2,11 +2,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatework.tasks.answer.estimator import Answerer as Answerer
 from gatework.tasks.classify.estimator import SequenceClassifier as SequenceClassifier
 from gatework.tasks.classify.estimator import TextClassifier as TextClassifier
 from gatework.tasks.forecast.estimator import Forecaster as Forecaster
 from gatework.tasks.generate.estimator import TextGenerator as TextGenerator
 from gatework.tasks.tag.estimator import SequenceTagger as SequenceTagger
+from gatework.tasks.translate.estimator import Looked as Looked
+from gatework.tasks.translate.estimator import Translator as Translator
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Task

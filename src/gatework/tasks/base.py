@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -139,12 +139,16 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     Predicting: ClassVar[type[Options]] = NoOptions  # what `predict` can be told beside its source
     Evaluating: ClassVar[type[Options]] = NoOptions  # what `evaluate` can be told: see `evaluated`
     Explaining: ClassVar[type[Options]] = NoOptions  # what names a subject of `explain`
+    Files: ClassVar[type[Options]] = NoOptions  # files that a command can name beside FILE: see `source`
     metric: Metric  # of the class; a task may choose another one by its options or data
     fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
     counted: ClassVar[str] = "rows"  # what an example is called
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
     answers: ClassVar[str] = ""  # the columns of `predict`'s answers, in words, for its help
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
+    streams: ClassVar[bool] = (
+        False  # `written` takes them as an iterator of lists, and each line is answered for itself
+    )
 
     def __init__(self, options: TrainingOptions):
         self.options = options
@@ -155,6 +159,13 @@ class Task(ABC, Generic[Examples, Batch, Model]):
         return Path(inspect.getfile(cls)).parent
 
     # -- data -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def source(cls, file: Path | None, others: Options) -> Source | None:
+        """The data that a command names: FILE and what options of `Files` add to it; None where nothing is named.
+
+        Several files of one source are a tuple of paths."""
+        return file
 
     @abstractmethod
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts[Examples]:
@@ -259,9 +270,9 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     def predict(self, model: Model, source: Source) -> list[dict[str, Any]]:
         """One JSON-able answer per row of the source; further keywords are the fields of `Predicting`."""
 
-    def written(self, model: Model, source: Source, how: Options) -> str | None:
-        """The answers of `predict` as a file in a form of the task's own; None: rows of a table say them best. `how` is
-        of `Predicting`."""
+    def written(self, model: Model, source: Source, how: Options) -> str | Iterator[str] | None:
+        """The answers of `predict` as a file in a form of the task's own, or its pieces as they come; None: rows of a
+        table say them best. `how` is of `Predicting`."""
         return None
 
     def evaluated(self, trained: Trained, source: Source | None, how: Options) -> Evaluated:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from gatework import tasks
 from gatework.data.stored import restoring
 from gatework.errors import OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
-from gatework.tasks.origin import learned_from, named, origin
+from gatework.tasks.origin import learned_from, named, origin, shown
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
@@ -65,7 +65,7 @@ class Trained:
         """All that a report of an evaluation shows, in the form of `run.results()`: "test" holds the metrics."""
         examples, caution = self._examples(source)
         contenders = [*self.task.contenders(self.model, examples), *self.task.simple(examples)]
-        judged = Contest.of(self.task, contenders, examples, Path(named(source)).name).verdict
+        judged = Contest.of(self.task, contenders, examples, shown(named(source))).verdict
         return {
             "task": self.task.name,
             "metric": vars(self.task.metric),
@@ -97,8 +97,8 @@ class Trained:
         return self.task.predict(self.model, source, **vars(self.task.Predicting.of(how)))
 
     @torch.no_grad()
-    def written(self, source: Source, how: Options | None = None) -> str | None:
-        """The answers as a file in the task's own form, for tasks that have one: columns, spans."""
+    def written(self, source: Source, how: Options | None = None) -> str | Iterator[str] | None:
+        """The answers as a file in the task's own form, for tasks that have one: columns, spans; whole or in pieces."""
         return self.task.written(self.model, source, self.task.Predicting() if how is None else how)
 
     def _measured(self, examples: object) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
 MEMORY = "memory"  # in place of a file's name: the rows were in memory
 
 
+def files_of(source: Source) -> tuple[Path, ...]:
+    """The files of a source: its path, or those of a tuple, as where each side of pairs has its own; () of rows in
+    memory."""
+    if isinstance(source, str | Path):
+        return (Path(source),)
+    parts = source if isinstance(source, tuple) else ()
+    there = all(isinstance(part, str | Path) and os.path.exists(part) for part in parts)
+    return tuple(map(Path, parts)) if there else ()
+
+
 def fingerprint(source: Source) -> str:
     """A SHA-256 of the data: of the files' places and bytes, or of the rows in memory."""
     if hasattr(source, "fingerprint"):  # series that were read before
         return source.fingerprint()
-    if isinstance(source, str | Path):
-        return hash_files(Path(source))
+    if files := files_of(source):
+        hashes = [hash_files(file) for file in files]
+        return hashes[0] if isinstance(source, str | Path) else sha256(json.dumps(hashes).encode())
     if hasattr(source, "columns"):  # polars and pandas frames
         source = {str(name): list(source[name]) for name in source.columns}
     return sha256(json.dumps(source, default=_plain).encode())
@@ -31,13 +43,14 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def origin(source: Source, valid: Source | None = None, test: Source | None = None) -> dict[str, str]:
-    """Where data are from, as a run keeps it: "source" and "sha256".
+def origin(source: Source, valid: Source | None = None, test: Source | None = None) -> dict[str, str | list[str]]:
+    """Where data are from, as a run keeps it: "source" (a list where it is several files) and "sha256".
 
     Where validation or test data are apart, "valid_source" and "test_source" name them, "sha256" is of all of them
     together and "train_sha256" of the training data.
     """
-    digest, apart = fingerprint(source), {}
+    digest = fingerprint(source)
+    apart: dict[str, str | list[str]] = {}
     others = {"valid_source": valid, "test_source": test}
     if any(other is not None for other in others.values()):
         apart = {"train_sha256": digest}
@@ -52,9 +65,24 @@ def together(digest: str, valid: Source | None, test: Source | None) -> str:
     return sha256(json.dumps([digest, *beside]).encode())
 
 
-def named(source: Source) -> str:
-    """A source's name in a run folder."""
-    return str(source) if isinstance(source, str | Path) else MEMORY
+def named(source: Source) -> str | list[str]:
+    """A source's name in a run folder; names, where it is several files."""
+    if isinstance(source, str | Path):
+        return str(source)
+    return [str(file) for file in files_of(source)] or MEMORY
+
+
+def shown(name: str | list[str], folders: bool = False) -> str:
+    """A source's name for people: "train.de + train.en"."""
+    files = [name] if isinstance(name, str) else name
+    return " + ".join(files if folders else [Path(file).name for file in files])
+
+
+def _there(name: str | list[str]) -> Source | None:
+    """The file, or the tuple of files, that a run folder names, where they are there."""
+    source = Path(name) if isinstance(name, str) else tuple(map(Path, name))
+    files = (source,) if isinstance(source, Path) else source
+    return source if name != MEMORY and all(file.exists() for file in files) else None
 
 
 def learned_from(run: Run, source: Source) -> bool:
@@ -63,30 +91,31 @@ def learned_from(run: Run, source: Source) -> bool:
     return data.get("train_sha256", data["sha256"]) == fingerprint(source)
 
 
-def training_file(run: Run, source: Source | None = None) -> Path:
-    """The file that a run was trained on, by its name or under another one.
+def training_file(run: Run, source: Source | None = None) -> Source:
+    """The file (or the tuple of files) that a run was trained on, by its name or under another one.
 
     Raises OptionError where it is gone, another by now, or the source is other data.
     """
     name = run.config["data"]["source"] if source is None else named(source)
-    path = Path(name)
-    if name == MEMORY or not path.exists():
-        raise OptionError(f"the data of the run ({name}) is not at hand; name a file")
-    if not learned_from(run, path):
-        raise OptionError(f"{path} changed since the run learned from it; name a file")
-    return path
+    found = _there(name)
+    if found is None:
+        raise OptionError(f"the data of the run ({shown(name, folders=True)}) is not at hand; name a file")
+    if not learned_from(run, found):
+        raise OptionError(f"{shown(name, folders=True)} changed since the run learned from it; name a file")
+    return found
 
 
-def other_files(run: Run) -> tuple[Path | None, Path | None]:
+def other_files(run: Run) -> tuple[Source | None, Source | None]:
     """The files of validation and test data that a run had beside the training data.
 
     Raises OptionError where one is gone, or changed.
     """
     data = run.config["data"]
-    valid, test = (Path(name) if (name := data.get(f"{part}_source")) else None for part in ("valid", "test"))
-    for path in (valid, test):
-        if path is not None and not path.exists():
-            raise OptionError(f"the data of the run ({path}) is not at hand; name a file")
+    names = [name for part in ("valid", "test") if (name := data.get(f"{part}_source"))]
+    for name in names:
+        if _there(name) is None:
+            raise OptionError(f"the data of the run ({shown(name, folders=True)}) is not at hand; name a file")
+    valid, test = (_there(data[f"{part}_source"]) if f"{part}_source" in data else None for part in ("valid", "test"))
     if "train_sha256" in data and together(data["train_sha256"], valid, test) != data["sha256"]:
-        raise OptionError(f"{' or '.join(str(path) for path in (valid, test) if path)} changed since the training")
+        raise OptionError(f"{' or '.join(shown(name, folders=True) for name in names)} changed since the training")
     return valid, test

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Wording:
     """
 
     what: str  # "text", "sequence" or "series"
-    unit: str  # "word", "character", "step": what one step is
+    unit: str  # "word", "character", "sentence", "step": what one step is
     output: str  # the output that is explained, with its unit
     shown: str  # the number that people read: a probability, or a forecast
     absent: str  # what stands where a step is taken away
@@ -52,6 +52,11 @@ class Wording:
         return "before" if self.left == "last" else "around"
 
     @property
+    def space(self) -> str:
+        """What stands between two steps where they are written as one text."""
+        return " " if self.unit in ("word", "sentence") else ""
+
+    @property
     def pro(self) -> str:
         return "raises" if self.valued else "speaks for"
 
@@ -62,6 +67,14 @@ class Wording:
     def told(self, value: float) -> str:
         """The shown number as it is written."""
         return f"{value:.4g}" if self.valued else f"{value:.1%}"
+
+
+class Looked(NamedTuple):
+    """Attention: weights (R, T) of R rows, each a look, on the T steps; `what` a row is: "written word", "reading"."""
+
+    what: str
+    rows: Sequence[str]
+    weights: np.ndarray
 
 
 class Subject(ABC):
@@ -86,6 +99,8 @@ class Subject(ABC):
     constant: float = 0.0
     values: np.ndarray | None = None  # (T,) or (T, C) numbers as they were read
     channels: Sequence[str] = ()  # their C names
+    timed: str | None = ""  # the module whose recurrent layers read one step after another; "": the model; None: none
+    looked: Looked | None = None  # what attention put on the steps
     near: float = 0.05  # by how much the shown number may change while the answer counts as the same
 
     def __len__(self) -> int:
@@ -171,10 +186,12 @@ class Seen:
 
 @torch.no_grad()
 def recurrent_layers(subject: Subject) -> list[Seen]:
-    """Every recurrent layer of the model that ran, in the order of running."""
+    """Every recurrent layer of the model that ran over the steps, in the order of running."""
     from gatework.layers import Recurrent
 
     found: list[Seen] = []
+    if subject.timed is None:
+        return found
 
     def watcher(name: str):
         def hook(layer: nn.Module, given: tuple, kept: dict, _: object) -> None:
@@ -184,7 +201,8 @@ def recurrent_layers(subject: Subject) -> list[Seen]:
 
         return hook
 
-    modules = [(name, each) for name, each in subject.model.named_modules() if isinstance(each, Recurrent)]
+    named = subject.model.named_modules()
+    modules = [(name, each) for name, each in named if isinstance(each, Recurrent) and name.startswith(subject.timed)]
     hooks = [each.register_forward_hook(watcher(name), with_kwargs=True) for name, each in modules]
     try:
         subject.network(subject.entry.unsqueeze(0))

@@ -50,10 +50,10 @@ CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "m
 class Apart(TypedDict, total=False):
     """What a config says of data in several places."""
 
-    source: str
+    source: str | list[str]
     train_sha256: str
-    valid_source: str
-    test_source: str
+    valid_source: str | list[str]
+    test_source: str | list[str]
 
 
 class Data(Apart):

@@ -17,7 +17,7 @@ from gatework import report, tasks
 from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Round, Source, Task
-from gatework.tasks.origin import fingerprint
+from gatework.tasks.origin import files_of, fingerprint, named, shown
 from gatework.training import locks
 from gatework.training.environment import contained
 from gatework.training.files import write_bytes, write_json
@@ -191,7 +191,7 @@ def _print(source: Source | None) -> str | None:
 
 
 def _name(source: Source) -> str:
-    return Path(source).name if isinstance(source, str | Path) else "data in memory"
+    return shown(named(source)) if files_of(source) else "data in memory"
 
 
 # -- the course of a search ---------------------------------------------------------------------------------

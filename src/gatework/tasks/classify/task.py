@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data import seen
 from gatework.data.augment import Augmentation
 from gatework.data.batching import pieces
 from gatework.data.checks import check_absent, check_overlap
@@ -22,7 +23,7 @@ from gatework.data.splits import split_by_time, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
-from gatework.tasks.classify import folds, measures, reading, seen, wide
+from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch

@@ -25,8 +25,8 @@ class Reading(NamedTuple):
     network: Places
     contexts: list[list[int]]
 
-    def select(self, parents: Tensor) -> Reading:
-        return Reading(self.network.select(parents), [self.contexts[place] for place in parents[0].tolist()])
+    def select(self, parents: Tensor, rows: Tensor | None = None) -> Reading:
+        return Reading(self.network.select(parents, rows), [self.contexts[place] for place in parents[0].tolist()])
 
 
 class LanguageModel(nn.Module):
@@ -60,7 +60,7 @@ class LanguageModel(nn.Module):
         """What has read a text (N,) but for its last unit, and that unit (1, 1), which a step reads next."""
         states = self(ids[:-1, None], {})[1] if len(ids) > 1 else {}
         context = [] if self.counts is None else self.counts.place(ids[:-1].numpy())
-        return Reading(self.decoder.begin(None, states, 1), [context]), ids[-1:, None]
+        return Reading(self.decoder.begin(None, states), [context]), ids[-1:, None]
 
     def step(self, state: Reading, last: Tensor) -> tuple[Tensor, None, Reading]:
         """Log probabilities (1, K, V) of the units after `last` (1, K)."""

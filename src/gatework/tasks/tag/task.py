@@ -232,7 +232,7 @@ class Tag(TagPages):
 
     def _use_vectors(self, model: Tagger) -> None:
         """Known words start from the file's vectors."""
-        size, vocabulary = self.options.embedding_size, self.codecs.words.vocabulary
+        size, vocabulary = model.words.embedding_dim, self.codecs.words.vocabulary
         vectors, found = read_vectors(str(self.options.vectors), vocabulary, size)
         self.found.append(Finding("note", f"{found.sum():,} of {len(found):,} words have a pretrained vector"))
         model.words.start_from(vectors, found, self.options.freeze_vectors)

@@ -1,0 +1,163 @@
+"""What turns texts into ids and back: a tokenizer for each side, or one for both. Learned in training."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import numpy as np
+
+from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Words, from_json
+from gatework.data.codecs.text import UNREADABLE
+from gatework.data.ragged import Ragged
+from gatework.data.stored import stored
+from gatework.errors import DataError, FileFormatError
+from gatework.tasks.translate.examples import Examples
+from gatework.tasks.translate.measures import KINDS, kind_of
+from gatework.tasks.translate.options import TranslateOptions
+from gatework.tasks.translate.pairs import Pairs
+
+COMMON = 0.99  # share of pairs whose lengths are usual
+MOST_RATIO = 1_000
+LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
+
+
+class Kept(TypedDict):
+    """codecs.json."""
+
+    kind: str
+    ratio: float
+
+
+@dataclass
+class Codecs:
+    """`fit(pairs)` learns from training pairs and gives Examples, as `encode(pairs)` does of others.
+
+    `kind` is what targets are (see `measures.KINDS`); `ratio` how many of their units a unit of the source, its end
+    among them, becomes at most, but for a hundredth of the pairs.
+    """
+
+    options: TranslateOptions
+    source: TextCodec = field(default_factory=BytePairs)
+    target: TextCodec = field(default_factory=BytePairs)
+    kind: str = "text"
+    ratio: float = 1.0
+
+    def fit(self, pairs: Pairs) -> Examples:
+        """Learns both vocabularies; the options name both tokenizers."""
+        sources, targets = self._sources(pairs.sources), self._targets(pairs.targets or [])
+        if not any(map(str.strip, sources)) or not any(map(str.strip, targets)):
+            raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
+        self.source = self.target = _codec(self.options.source_tokenizer, self.options)
+        self.source.fit([*sources, *targets] if self.options.joint else sources)
+        if not self.options.joint:
+            self.target = _codec(self.options.target_tokenizer, self.options).fit(targets)
+        examples = self.encode(pairs)
+        self.kind = kind_of(pairs.targets or [], self.options.target_tokenizer)
+        self.ratio = min(float(np.quantile(examples.written / examples.sources.lengths, COMMON)), MOST_RATIO)
+        return examples
+
+    def _sources(self, texts: list[str]) -> list[str]:
+        return texts if self.options.lower == "none" else [text.lower() for text in texts]
+
+    def _targets(self, texts: list[str]) -> list[str]:
+        return [text.lower() for text in texts] if self.options.lower == "both" else texts
+
+    def encode(self, pairs: Pairs) -> Examples:
+        """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
+        most = self.options.max_length
+        read = _units(self.source, self._sources(pairs.sources)).truncate(most)
+        sources = Ragged.from_lengths(np.insert(read.values, read.offsets[1:], NOTHING), read.lengths + 1)
+        if pairs.targets is None:
+            return Examples(pairs, sources, None)
+        return Examples(pairs, sources, _units(self.target, self._targets(pairs.targets)).truncate(most))
+
+    def spellings(self, word: str) -> list[list[int]]:
+        """The target ids of a word at the start of a text, and where they differ those within one, which are last."""
+        within = word if isinstance(self.target, Characters) else f" {word}"
+        units = _units(self.target, self._targets([word, within]))
+        first, last = units[0].tolist(), units[1].tolist()
+        return [last] if first == last else [first, last]
+
+    def text(self, ids: Sequence[int], copies: Sequence[str] = ()) -> str:
+        """The text of target ids, in which the end says nothing; with a copied source unit for each unknown one."""
+        said, rest = self.target.text(i for i in ids if i != NOTHING), iter(copies)
+        return re.sub(UNREADABLE, lambda unknown: next(rest, ""), said) if copies else said
+
+    def source_units(self, text: str) -> list[str]:
+        """The units of a source as the network reads them, without the end."""
+        return self.source.located(*self._sources([text]))[0][: self.options.max_length]
+
+    def target_units(self, ids: Sequence[int]) -> list[str]:
+        """Each target unit as a text of its own; "" for the end."""
+        return ["" if i == NOTHING else self.target.text([i]).strip() or self.target.vocabulary[i] for i in ids]
+
+    # -- into the run folder and back ---------------------------------------------------------------------------
+
+    def assets(self) -> dict[str, str]:
+        kept = Kept(kind=self.kind, ratio=self.ratio)
+        found = {"codecs.json": json.dumps(kept), "source.json": self.source.to_json()}
+        return found if self.options.joint else found | {"target.json": self.target.to_json()}
+
+    @classmethod
+    def restored(cls, options: TranslateOptions, assets: Mapping[str, str]) -> Codecs:
+        """The codecs that `assets` were taken from."""
+        kept: Kept = stored(assets["codecs.json"], Kept, "codecs.json")
+        if kept["kind"] not in KINDS or not 0 < kept["ratio"] <= MOST_RATIO:
+            raise FileFormatError(
+                f"codecs.json: no kind {kept['kind']!r:.20} with ratio {kept['ratio']!r:.20} is known"
+            )
+        source = _read(assets, "source.json")
+        target = source if options.joint else _read(assets, "target.json")
+        return cls(options, source, target, kept["kind"], kept["ratio"])
+
+
+def _read(assets: Mapping[str, str], name: str) -> TextCodec:
+    codec = from_json(assets[name])
+    if not isinstance(codec, TextCodec):
+        raise FileFormatError(f"{name} holds a codec of kind {codec.kind!r}, not one of texts")
+    return codec
+
+
+def _codec(tokenizer: str | None, options: TranslateOptions) -> TextCodec:
+    """A codec that is still to learn. Words keep their white space, so that they make a text again."""
+    size, rare = options.vocabulary, options.min_count
+    if tokenizer == "characters":
+        return Characters(min_count=rare, max_size=size)
+    if tokenizer == "words":
+        return Words(lower=False, markup=True, lossless=True, min_count=rare, max_size=size)
+    if tokenizer == "spaces":
+        return Words(lower=False, markup=True, spaces=True, min_count=rare, max_size=size)
+    return BytePairs(max_size=size)
+
+
+def _units(codec: TextCodec, texts: Sequence[str]) -> Ragged:
+    """Ids of texts; of an empty text none at all."""
+    ids = codec.encode(texts)
+    real = ids.values != NOTHING
+    return Ragged.from_lengths(ids.values[real], np.bincount(ids.owners[real], minlength=len(ids)))
+
+
+def tokenizers(pairs: Pairs) -> tuple[str, str]:
+    """The tokenizers that fit training pairs: symbols stand apart on a side whose other side is single words;
+    sentences are cut into byte pairs."""
+    sides = (pairs.sources, pairs.targets or [])
+    single = [_share(side, lambda text: len(text.split()) == 1 and len(text) <= LONGEST_SPELLING) for side in sides]
+    found = ["characters" if share > 0.9 else "bpe" for share in single]
+    for own, other in ((0, 1), (1, 0)):
+        if found[own] == "bpe" and found[other] == "characters":
+            found[own] = "spaces" if _are_symbols(sides[own]) else found[own]
+    return found[0], found[1]
+
+
+def _are_symbols(texts: Sequence[str]) -> bool:
+    """Whether texts are few symbols with spaces between them, as phones: HH AH L OW."""
+    words = [word for text in texts for word in text.split()]
+    return len(set(words)) <= max(len(texts) ** 0.5, 20) and len(set(words)) <= 500
+
+
+def _share(texts: Sequence[str], holds) -> float:
+    return sum(map(holds, texts)) / max(len(texts), 1)
