@@ -170,7 +170,8 @@ class Answer(AnswerPages):
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard)
 
     def loss(self, model: Answering, batch: Batch, carry: dict[str, Tensor]) -> Step:
-        return Step(word_nats(model(batch), batch).sum() / len(batch), len(batch))
+        count = len(batch.lengths)
+        return Step(word_nats(model(batch), batch).sum() / count, count)
 
     # -- results --------------------------------------------------------------------------------------------
 
