@@ -28,7 +28,7 @@ from gatework.tasks.answer.sections import sections
 from gatework.tasks.answer.stories import Stories
 from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
 
-STEPS, FEWEST, MOST = 60_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 25_000, 10, 200  # steps of a training, as epochs between these
 
 
 class Answer(AnswerPages):
