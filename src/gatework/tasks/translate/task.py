@@ -107,9 +107,10 @@ class Translate(TranslatePages):
         """The pairs without a share of them, and that share, drawn by chance; equal sources stay together."""
         kept, held = split_rows(len(pairs), share, groups=pairs.sources, seed=self.options.seed)
         if not len(kept) or not len(held):
+            different = len(set(pairs.sources))
             raise DataError(
-                f"{pairs.source}: {len(pairs):,} pairs are too few to hold out {share:.0%} of them; add pairs, or give "
-                "files for the other parts (valid=, test=)"
+                f"{pairs.source}: {different:,} different source(s) are too few to hold out {share:.0%} of them; add "
+                "pairs, or give files for the other parts (valid=, test=)"
             )
         return pairs.take(kept), pairs.take(held)
 
