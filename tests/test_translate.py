@@ -400,7 +400,7 @@ def test_no_file_that_is_read_is_written_over(speller, tmp_path) -> None:
         assert "is a file to read; name another" in result.stderr
 
 
-@pytest.mark.parametrize(("count", "different"), [(1, 1), (40, 1), (2, 2)])
-def test_too_few_sources_are_counted(count: int, different: int) -> None:
-    with pytest.raises(DataError, match=rf"the given pairs: {different} different source\(s\) are too few"):
-        small_task([(f"x{i % different}", f"y{i}") for i in range(count)], test_share=0.3)
+@pytest.mark.parametrize("count", [1, 40])
+def test_too_few_sources_are_counted(count: int) -> None:
+    with pytest.raises(DataError, match=r"the given pairs: 1 different source\(s\) are too few"):
+        small_task([("x", f"y{i}") for i in range(count)], test_share=0.3)

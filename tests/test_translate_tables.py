@@ -162,5 +162,5 @@ def test_sections_of_an_evaluation_and_of_spellings(tmp_path: Path) -> None:
     assert (found["kind"], found["rare"]) == ("symbols", [])
     assert len(found["few"]) == 3
     alone = run.assessed([("abxyz", "A B"), ("xyzba", "B A")])["sections"]
-    assert list(alone["lengths"][0]["values"]) == ["model", "copy", "empty"]
+    assert list(alone["lengths"][0]["values"]) == ["model", "copy"]
     assert [row["group"] for row in alone["translations"]] == ["best", "worst"]
