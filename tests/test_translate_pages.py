@@ -138,3 +138,8 @@ def test_a_translator_is_scored_cloned_kept_and_opened(numbers: Translator, tmp_
 def test_sides_of_unequal_length_are_refused() -> None:
     with pytest.raises(DataError, match="2 source texts, but 1 targets"):
         Translator(**SMALL).fit(["a", "b"], ["c"])
+
+
+def test_a_word_cannot_be_asked_for_and_forbidden(numbers: Translator) -> None:
+    with pytest.raises(OptionError, match="'3' must occur and must not"):
+        numbers.predict(["thirty two"], must=("2", "3"), must_not=("3",))

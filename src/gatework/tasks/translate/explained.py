@@ -110,7 +110,8 @@ class Unit(Subject):
             return int(word) - 1
         places = self._places(word)
         if not places:
-            raise DataError(f"the translation has no {word!r}{known_names(word, filter(None, self.names))}")
+            told = known_names(word, filter(None, self.names)) if self.ids else ": it is empty"
+            raise DataError(f"the translation has no {word!r}{told}")
         if len(places) > 1:
             numbers = ", ".join(str(place + 1) for place in places[:8])
             raise DataError(f"the translation has {word!r} {len(places)} times; name one by its number: {numbers}")

@@ -70,6 +70,8 @@ class TranslatePredicting(Options):
         super().validate()
         if self.sample and self.must:
             raise OptionError("must needs a beam; leave out must or sample")
+        if both := sorted({*self.must} & {*self.must_not}):
+            raise OptionError(f"{both[0]!r} must occur and must not; name it in one of must and must_not")
         if not self.sample:
             self._refuse(("temperature", "top_k", "top_p"), "says how to draw; add sample=True")
         if self.score:
