@@ -79,6 +79,7 @@ class SequenceTagger(Estimator):
         window_share: float | None = None,
         output: str = "auto",
         word_dropout: float = 0.5,
+        common_dropout: float | None = None,
         label_weight: float = 1.0,
         batch_tokens: int = 4000,
     ) -> None: ...

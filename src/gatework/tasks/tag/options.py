@@ -114,7 +114,10 @@ class TagOptions(RecurrentOptions):
         None, "length of a word's vector; none: 100, and 32 for single letters", panel="model", low=1
     )
     characters: int | None = option(
-        None, "units that read a word's characters; 0: none; none: 60, and 0 for single letters", panel="model", low=0
+        None,
+        "filters of each width (3, 5) that read a word's characters; 0: none; none: 60, and 0 for single letters",
+        panel="model",
+        low=0,
     )
     neighbours: int | None = option(
         None,
@@ -152,6 +155,13 @@ class TagOptions(RecurrentOptions):
     )
     word_dropout: float = option(
         0.5, "share at which words seen once are unknown in training", panel="regularisation", low=0, high=0.99
+    )
+    common_dropout: float | None = option(
+        None,
+        "share at which all other words are unknown in a training batch; none: 0.1, and 0 for single letters",
+        panel="regularisation",
+        low=0,
+        high=0.99,
     )
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 
