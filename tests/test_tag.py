@@ -375,7 +375,11 @@ def test_so_many_tags_that_a_table_of_moves_has_no_room_are_refused(run: jobs.Tr
 @pytest.mark.parametrize("options", [{"epochs": 4}, {"epochs": 4, "refit": True, "keep": "last"}])
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, options: dict[str, Any]) -> None:
     def weights(folder: str, epochs: int, resume: bool) -> dict[str, torch.Tensor]:
-        task = Tag(TagOptions.of({**SMALL, **options, "epochs": epochs, "schedule": "constant", "warmup": 0.0}))
+        task = Tag(
+            TagOptions.of(
+                {**SMALL, **options, "epochs": epochs, "schedule": "constant", "warmup": 0.0, "keep_state": True}
+            )
+        )
         found = jobs.train(task, travels(), out=tmp_path / folder, resume=resume, quiet=True)
         return {name: value.clone() for name, value in found.model.state_dict().items()}
 

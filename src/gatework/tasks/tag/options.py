@@ -39,9 +39,13 @@ class TagPredicting(Options):
 class TagOptions(RecurrentOptions):
     """Options of `train tag`. Those that are None or "auto" are worked out from the data and written to the config."""
 
-    format: str | None = option(None, "conll, conllu, jsonl, fasta or lines", panel="data", role="reading")
+    format: str | None = option(None, "conll, conllu, jsonl, fasta or lines", panel="data", basic=True, role="reading")
     column: str | None = option(
-        None, "column of the tags: upos, xpos, a name or a number from 1; none: the last", panel="data", role="reading"
+        None,
+        "column of the tags: upos, xpos, a name or a number from 1; none: the last",
+        panel="data",
+        basic=True,
+        role="reading",
     )
     token_column: str | None = option(
         None, "column of the tokens: a name or a number from 1; none: the first", panel="data", role="reading"
@@ -69,7 +73,7 @@ class TagOptions(RecurrentOptions):
         role="reading",
     )
     features: tuple[str, ...] = option(
-        ("all",), "further columns that are read: their names, all, or none", panel="data", role="question"
+        ("all",), "further columns that are read: their names, all, or none", panel="data", basic=True, role="question"
     )
     valid_share: float = option(
         0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9, role="question"

@@ -18,7 +18,7 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
 from gatework.tasks.tag.answers import Answers, answered, settle_shares
 from gatework.tasks.tag.baselines import LINEAR, baselines
@@ -35,6 +35,7 @@ from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 3_000, 6, 30  # steps of a training, as epochs between these
 FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
+NONE = "<none>"  # of a further column, where a token has none that was learned
 MANY = 500_000  # tokens of which less dropout is needed
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
@@ -211,6 +212,24 @@ class Tag(TagPages):
         return [Round(read.take(kept), None, read.take(held), changes) for kept, held in pairs]
 
     # -- model and training ---------------------------------------------------------------------------------
+
+    def axes(self) -> Mapping[str, Axes]:
+        codecs, tags = self.codecs, self.codecs.tags.classes
+        labels = [] if codecs.labels is None else codecs.labels.classes
+        columns = {
+            f"columns.{k}.weight": ([NONE, *each.classes], None) for k, each in enumerate(codecs.columns.values())
+        }
+        return columns | {
+            "words.weight": (codecs.words.vocabulary, None),
+            "spelling.embedding.weight": (codecs.letters.vocabulary, None),
+            "output.weight": (tags, None),
+            "output.bias": (tags,),
+            "label.weight": (labels, None),
+            "label.bias": (labels,),
+            "crf.start": (tags,),
+            "crf.transitions": (tags, tags),
+            "crf.end": (tags,),
+        }
 
     def learns_validation(self, epoch: int) -> bool:
         return self.options.refit
