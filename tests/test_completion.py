@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from click.shell_completion import ShellComplete
-from typer.main import get_command
+from typer.testing import CliRunner
 
 from gatework import cells, cli
 from gatework.commands import complete
@@ -15,9 +14,9 @@ from gatework.commands import complete
 
 def offered(line: str) -> list[str]:
     """What a shell is told at the end of a line."""
-    *words, last = line.split(" ")[1:]
-    found = ShellComplete(get_command(cli.app), {}, "gatework", "_X").get_completions(words, last)
-    return [each.value for each in found]
+    place = str(len(line.split(" ")) - 1)
+    asked = {"_GATEWORK_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": place}
+    return CliRunner(env=asked).invoke(cli.app, [], prog_name="gatework").stdout.splitlines()
 
 
 @pytest.fixture
@@ -63,6 +62,6 @@ def test_columns_of_any_file(data: bytes, names: list[str], tmp_path: Path) -> N
     (tmp_path / "file").write_bytes(data)
 
     class Context:
-        params = {"file": tmp_path / "file"}  # noqa: RUF012
+        params, args = {"file": tmp_path / "file"}, ()
 
     assert complete.columns(Context(), "") == names  # pyright: ignore[reportArgumentType]

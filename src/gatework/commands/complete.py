@@ -48,12 +48,13 @@ def cells(incomplete: str) -> list[str]:
 
 def columns(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the columns of the file that was named before; after a comma, the next of several."""
-    file = ctx.params.get("file")
-    if file is None or not Path(file).is_file():
+    named = [ctx.params.get("file"), *ctx.args]  # among the rest where the line ends with an option without its value
+    file = next((Path(each) for each in named if each is not None and Path(each).is_file()), None)
+    if file is None:
         return []
     before, comma, last = incomplete.rpartition(",")
     with suppress(OSError, ValueError, csv.Error):  # nothing is offered of what cannot be read
-        return [before + comma + name for name in begun(head(Path(file)), last)]
+        return [before + comma + name for name in begun(head(file), last)]
     return []
 
 
