@@ -16,7 +16,8 @@ def offered(line: str) -> list[str]:
     """What a shell is told at the end of a line."""
     place = str(len(line.split(" ")) - 1)
     asked = {"_GATEWORK_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": place}
-    return CliRunner(env=asked).invoke(cli.app, [], prog_name="gatework").stdout.splitlines()
+    shown = CliRunner(env=asked).invoke(cli.app, [], prog_name="gatework").stdout
+    return [value for value in shown.splitlines() if value]  # nothing is an empty line
 
 
 @pytest.fixture
