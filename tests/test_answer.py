@@ -337,6 +337,7 @@ def test_explained_outputs_are_what_the_model_says(run: jobs.Trained) -> None:
     assert subject.shown(subject.whole()[None])[0] == pytest.approx(said["probability"], abs=2e-4)
     found = gatework.explain(run, text=story)
     assert int(np.argmax(found.attribution.steps[:2])) == 1
+    assert found.occlusion.effect[1] > max(found.occlusion.effect[0], 0)
     assert found.layers == []
     assert len(found.steps) == 3
     other = subject_of(opened(run), None, {"text": story, "target": "hall"})

@@ -78,9 +78,6 @@ class Batch(NamedTuple):
     read: Tensor
     targets: Tensor
 
-    def __len__(self) -> int:
-        return len(self.lengths)
-
 
 def make_batch(examples: Examples, rows: np.ndarray) -> Batch:
     """The batch of these questions; each different sentence is in it once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,14 +12,13 @@ from torch import Tensor
 from gatework.data.codecs import UNKNOWN
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
-from gatework.networks.states import repeated
 from gatework.tasks.answer import reading
 from gatework.tasks.answer.decoding import answers
-from gatework.tasks.answer.examples import UNCOUNTED, make_batch, written
+from gatework.tasks.answer.examples import make_batch, written
 from gatework.tasks.answer.options import AnswerExplaining
 from gatework.tasks.answer.records import cut
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Looked, Subject, Wording, contrast_to_others, must_be_written
+from gatework.tasks.subject import Looked, Subject, Wording, must_be_written
 
 if TYPE_CHECKING:
     from gatework.tasks.answer.model import Answering
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gatework.tasks.base import Source
     from gatework.tasks.jobs import Trained
 
-OTHERS = 10  # answers that the explained one is compared with, at most
+TINY = 1e-15  # what is left to all other answers at least
 
 
 def subject(trained: Trained, given: AnswerExplaining, source: Source | None) -> Question:
@@ -52,7 +52,7 @@ def subject(trained: Trained, given: AnswerExplaining, source: Source | None) ->
 class Question(Subject):
     """A question and its story; each step is a sentence that is read, the last one is the question.
 
-    The outputs are the log probabilities of whole answers: of the likeliest ones, and of the one that is explained.
+    The outputs are the log probabilities of one answer as a whole, and of all others together.
     """
 
     model: Answering
@@ -65,6 +65,7 @@ class Question(Subject):
         self.steps, self.source = [*told, asked], asked
         self.entry = self._vectors()
         self.baseline = torch.zeros_like(self.entry)
+        self.contrast = torch.tensor([1.0, -1.0], dtype=torch.float64)
         self.exact, self.linear = {}, {}
         self._settle(target)
         self.words = self._wording(read)
@@ -78,38 +79,35 @@ class Question(Subject):
         return vectors[torch.cat([batch.story[0, : int(batch.lengths[0])], batch.questions])]
 
     def _settle(self, target: str | None) -> None:
-        """The answer, the answers that it is compared with, and which of them is explained."""
-        found = answers(self.model, self.codecs, self.examples, beam=OTHERS, count=OTHERS)[0]
+        """The answer, and which one is explained."""
         self.said = answers(self.model, self.codecs, self.examples)[0][0]
         self.answer = self.said.text
         self.spoken = self.answer if target is None else target
-        ids = {each.text: each.ids for each in [*found, self.said]}
-        if self.spoken not in ids:
-            ids[self.spoken] = self.codecs.answers.encode([self.spoken])[0].tolist()
-        if UNKNOWN in ids[self.spoken]:
+        given = self.codecs.answers.encode([self.spoken])[0]
+        ids = np.array(self.said.ids) if self.spoken == self.answer else given
+        if UNKNOWN in ids:
             raise DataError(f"the answer {self.spoken!r:.40} holds a word that no answer of the training has")
-        self.names = list(ids)
-        self.written = tuple(map(torch.from_numpy, written(Ragged.of(list(ids.values()), np.int64))))
-        self.target = self.names.index(self.spoken)
-        self.contrast = contrast_to_others(len(self.names), self.target)
+        self.written = tuple(map(torch.from_numpy, written(Ragged.of([ids], np.int64))))
 
     def network(self, entries: Tensor) -> Tensor:
         told, questions = entries[:, :-1], entries[:, -1]
         lengths = torch.full((len(entries),), told.shape[1])
-        found, count = self.model.readings(told, lengths, questions), len(self.names)
-        read, targets = (each.repeat(1, len(entries)) for each in self.written)
-        logits, _, _ = self.model.decoder(read, None, repeated(found.start, count))
-        own = logits.log_softmax(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
-        return (own * (targets != UNCOUNTED)).sum(0).view(len(entries), count).double()
+        start = self.model.readings(told, lengths, questions).start
+        read, targets = (each.expand(-1, len(entries)) for each in self.written)
+        logits, _, _ = self.model.decoder(read, None, start)
+        scores = logits.double().log_softmax(2).gather(2, targets.unsqueeze(2)).sum((0, 2))
+        return torch.stack([scores, torch.log(-torch.expm1(scores.clamp(max=-TINY)))], 1)
 
     def shown(self, outputs: np.ndarray) -> np.ndarray:
-        return np.exp(outputs[:, self.target])
+        return np.exp(outputs[:, 0])
 
     @torch.no_grad()
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
         """What the model says to the question when the story has but its last sentences."""
         found = np.concatenate([self.network(self.entry[None, -length:]).numpy() for length in lengths])
-        return self.shown(found), [self.names[k] for k in found.argmax(1)]
+        rows = self.examples.take(np.zeros(len(lengths), np.int64))
+        cut = replace(rows, first=rows.stories.past - np.array(lengths) + 1)
+        return self.shown(found), [each[0].text for each in answers(self.model, self.codecs, cut)]
 
     def _wording(self, read: Stories) -> Wording:
         looked = self.said.looked
@@ -122,7 +120,7 @@ class Question(Subject):
         return Wording(
             "text",
             "sentence",
-            f"the log probability of {self.spoken!r} above the mean of the other answers",
+            f"the log-odds of {self.spoken!r}",
             f"probability of {self.spoken!r}",
             "an empty sentence",
             tuple(notes),

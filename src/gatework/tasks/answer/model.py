@@ -5,13 +5,14 @@ The readings are those of a memory network (Sukhbaatar et al. 2015) with a recur
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gatework.networks.attention import Attention
+from gatework.networks.attention import Attention, Memory
 from gatework.networks.decoder import Decoder
 from gatework.networks.embedding import Embedding
 from gatework.networks.encoder import Encoder
@@ -41,6 +42,9 @@ class Answering(nn.Module):
         options: sizes, cell, hops, dropout.
         words, answers: how many words there are of stories, and of answers (V).
 
+    Every text has hops + 1 vectors side by side. A reading finds sentences by one of them and reads the next one, by
+    which the next reading finds ("adjacent" weights, section 2.2 of the paper); a question is asked by the first.
+
     What is asked next is what was asked, what was found (the sum of a memory network), and what a cell makes of both:
     its state begins as the question. The writer's state begins as what would be asked in the end. Only the first state
     of a cell is set, its output, so that any cell will do.
@@ -51,9 +55,9 @@ class Answering(nn.Module):
         size = options.hidden_size
         self.hops, self.empty = options.hops, options.empty
         self.sentences = SentenceVectors(options, words)
-        self.places = nn.Embedding(2 * options.memory, size)
+        self.places = nn.Embedding(2 * options.memory, size * (options.hops + 1))
         nn.init.normal_(self.places.weight, std=STD)
-        self.attention = Attention(size, size)
+        self.attention = Attention(size, size, "dot")
         self.controller = Encoder(options, size)
         self.dropout = nn.Dropout(options.dropout)
         self.bridge = nn.Linear(size, size)
@@ -71,14 +75,14 @@ class Answering(nn.Module):
         return self.readings(told, batch.lengths, vectors[batch.questions])
 
     def readings(self, told: Tensor, lengths: Tensor, questions: Tensor) -> Readings:
-        """A look at the story for each hop; vectors of sentences (B, S, H), of which `lengths` (B,) are there, and of
-        questions (B, H)."""
-        placed = told + self.places(self.placed(lengths, told.shape[1]))
-        story = self.attention.memory(self.dropout(placed), lengths)
-        query, states = questions, begun(self.controller.layers, questions)
+        """A look at the story for each hop; vectors (hops + 1) H wide of sentences (B, S), of which `lengths` (B,) are
+        there, and of questions (B,)."""
+        placed = self.dropout(told + self.places(self.placed(lengths, told.shape[1])))
+        query = questions.chunk(self.hops + 1, 1)[0]
+        states = begun(self.controller.layers, query)
         looked = []
-        for _ in range(self.hops):
-            context, weights = self.attention(query.unsqueeze(1), story)
+        for keys, values in pairwise(placed.chunk(self.hops + 1, 2)):
+            context, weights = self.attention(query.unsqueeze(1), Memory(keys, values, lengths))
             outputs, states = self.controller(context.transpose(0, 1), states)
             assert isinstance(outputs, Tensor)
             query = query + context.squeeze(1) + outputs[0]
@@ -97,7 +101,7 @@ class Answering(nn.Module):
 
 
 class SentenceVectors(nn.Module):
-    """Vectors (u, H) of packed texts: sums of the words' vectors, weighted by place, or the sum of a recurrent
+    """Vectors (u, (hops + 1) H) of packed texts: sums of the words' vectors, weighted by place, or a map of a recurrent
     network's last states from both ends.
 
     Word j of J has the weights (1 - j/J) - (k/H) (1 - 2j/J) for unit k of H (Sukhbaatar et al. 2015, section 4.1): a
@@ -106,12 +110,13 @@ class SentenceVectors(nn.Module):
 
     def __init__(self, options: AnswerOptions, words: int):
         super().__init__()
-        size = options.hidden_size
-        self.words = Embedding(words, size, std=STD, word_dropout=options.word_dropout)
-        self.encoder = None
+        size, count = options.hidden_size, options.hops + 1
+        self.encoder, width = None, size * count
         if options.sentences == "recurrent":
-            self.encoder = Encoder(options, size, bidirectional=True)
-        self.register_buffer("unit", torch.arange(1, size + 1) / size, persistent=False)
+            self.encoder, width = Encoder(options, size, bidirectional=True), size
+            self.mapped = nn.Linear(2 * size, size * count)
+        self.words = Embedding(words, width, std=STD, word_dropout=options.word_dropout)
+        self.register_buffer("unit", (torch.arange(1, size + 1) / size).repeat(count), persistent=False)
 
     unit: Tensor
 
@@ -121,7 +126,7 @@ class SentenceVectors(nn.Module):
             summed = vectors.new_zeros(len(texts.sizes), vectors.shape[1])
             return summed.index_add(0, texts.text, vectors * self._weights(texts))
         _, states = self.encoder(PackedSequence(vectors, texts.counts))
-        return states["0.0"][-2:].sum(0)[texts.at]
+        return self.mapped(torch.cat(list(states["0.0"][-2:]), 1))[texts.at]
 
     def _weights(self, texts: Texts) -> Tensor:
         place = ((texts.step + 1) / texts.sizes[texts.text]).unsqueeze(1)

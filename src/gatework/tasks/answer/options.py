@@ -117,7 +117,7 @@ class AnswerOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 60,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 25,000 steps, from 10 to 200", panel="training", low=0
     )
     batch_size: int = option(32, "questions per step (B)", panel="training", low=1, role="late")
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")

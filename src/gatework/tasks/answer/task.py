@@ -29,7 +29,7 @@ from gatework.tasks.answer.sections import sections
 from gatework.tasks.answer.stories import Stories
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 
-STEPS, FEWEST, MOST = 60_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 25_000, 10, 200  # steps of a training, as epochs between these
 
 
 class Answer(AnswerPages):
@@ -174,7 +174,8 @@ class Answer(AnswerPages):
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard)
 
     def loss(self, model: Answering, batch: Batch, carry: dict[str, Tensor]) -> Step:
-        return Step(word_nats(model(batch), batch).sum() / len(batch), len(batch))
+        count = len(batch.lengths)
+        return Step(word_nats(model(batch), batch).sum() / count, count)
 
     # -- results --------------------------------------------------------------------------------------------
 
