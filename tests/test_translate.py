@@ -298,9 +298,9 @@ def test_words_that_must_and_must_not_occur(speller) -> None:
 
 def test_lengths_are_kept(speller) -> None:
     (short,) = speller.predict(["abcdef"], max_length=2, beam=1)
-    (long,) = speller.predict(["ab"], min_length=5)
+    (long,) = speller.predict(["ab"], min_length=40)  # longer than is usual
     assert short["translation"] == "F E"
-    assert len(long["translation"].split()) >= 5
+    assert len(long["translation"].split()) >= 40
 
 
 def test_forbidden_words_are_not_written_in_other_units() -> None:
@@ -376,7 +376,31 @@ def test_lines_arrive_in_order_and_whole() -> None:
     assert not list(arriving(io.StringIO("")))
 
 
-def test_what_cannot_be_read_is_told() -> None:
-    stream = io.TextIOWrapper(io.BytesIO(b"good\nb\xe4d\n"), encoding="utf-8")
-    with pytest.raises(UnicodeDecodeError):
-        list(arriving(stream))
+@pytest.mark.parametrize("text", [b"good\nb\xe4d\n", b"good\nb\xc3"])
+def test_what_cannot_be_read_is_told_by_line_behind_those_before(text: bytes) -> None:
+    arrived = arriving(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
+    assert next(arrived) == ["good"]
+    with pytest.raises(DataError, match=r"standard input, line 2, character 2: byte 0x.. is not UTF-8; write"):
+        list(arrived)
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_no_text() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfone\r\ntwo\rthree"), encoding="utf-8")
+    assert [line for group in arriving(stream) for line in group] == ["one", "two", "three"]
+
+
+def test_no_file_that_is_read_is_written_over(speller, tmp_path) -> None:
+    texts, targets = tmp_path / "a.txt", tmp_path / "b.txt"
+    for file in (texts, targets):
+        file.write_text("a b\n")
+    words = ["predict", str(speller.run.path), "--source", str(texts), "--target", str(targets), "--score", "--out"]
+    for file in (texts, targets):
+        result = CliRunner().invoke(app, [*words, str(file)])
+        assert (result.exit_code, file.read_text()) == (2, "a b\n")
+        assert "is a file to read; name another" in result.stderr
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_too_few_sources_are_counted(count: int) -> None:
+    with pytest.raises(DataError, match=r"the given pairs: 1 different source\(s\) are too few"):
+        small_task([("x", f"y{i}") for i in range(count)], test_share=0.3)

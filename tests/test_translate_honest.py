@@ -43,10 +43,19 @@ def test_a_network_that_learned_nothing_earns_nothing(tmp_path: Path, pairs: lis
     assert found["comparison"]["earned"] in ("baseline", "even"), found["verdict"]
 
 
+def test_a_network_that_writes_nothing_wins_nothing() -> None:
+    """Where lengths cannot be known, all that is written is longer than what is right."""
+    draw = random.Random(0)
+    pairs = [("".join(draw.choices("abcdefgh", k=10)), "xy" if i % 2 else "abcdefghij") for i in range(60)]
+    task = Translate(TranslateOptions(**SMALL, test_share=0.5))
+    errors = {each.name: each.metrics["symbol_error"] for each in task.baselines(task.prepare(pairs))}
+    assert errors["empty"] == 1 < errors["copy"]
+
+
 def test_a_network_that_learned_earns_its_result(tmp_path: Path) -> None:
     found = trained(tmp_path, spelled(1_000), epochs=20, learning_rate=1e-2)
     assert found["comparison"]["earned"] == "network", found["verdict"]
-    assert [row["name"] for row in found["baselines"]] == ["copy", "nearest source", "letter by letter"]
+    assert [row["name"] for row in found["baselines"]] == ["copy", "empty", "nearest source", "letter by letter"]
     assert found["comparison"]["low"] > 0
 
 

@@ -167,10 +167,12 @@ def test_without_targets_every_line_keeps_its_place(tmp_path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", "ein Mann\nzwei Hunde\n", r"a.txt is one text a line.*second column.*--target FILE"),
+        ("a.jsonl", '{"source": "ja"}\n', r"has one column \(source\).*--target FILE"),
         ("a.csv", "text\nja\nnein\n", r"has one column \(text\).*--target FILE"),
         ("a.tsv", "ja\tyes\nnein\nso\tso\n", r"line 2: 1 field.*bad_rows='skip'"),
         ("a.tsv", b"ja\tyes\nM\xe4nner\tmen\nnein\tno\n", r"line 2, character 2: byte 0xe4 is not utf-8.*cp1252"),
         ("a.tsv", "ja\tyes\nMä".encode()[:-1], r"line 2, character 2: the file ends within a character"),
+        ("a.tsv", "Bär\tbear\nMä".encode()[:-1], r"line 2, .*; fetch it again, or delete the character$"),
         ("a.jsonl", '{"a": "x", "b": "y"}\n{"a": "\\ud800", "b": "z"}\n', "line 2: holds half a character"),
         ("a.fasta", ">a\nMKV\n", "read as fasta"),
         ("a.tsv", "\n \n", "is empty"),
@@ -179,6 +181,27 @@ def test_without_targets_every_line_keeps_its_place(tmp_path) -> None:
 def test_files_that_are_refused(tmp_path, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(file(tmp_path, name, content))
+
+
+def test_lines_of_an_old_macintosh_are_rows(tmp_path) -> None:
+    found = read(file(tmp_path, "a.tsv", "ja\tyes\rnein\tno\r"))
+    assert rows(found) == [("ja", "yes"), ("nein", "no")]
+    assert found.where(1).endswith("line 2")
+
+
+def test_a_table_is_no_side(tmp_path) -> None:
+    table, other = file(tmp_path, "a.tsv", "ja\tyes\n"), file(tmp_path, "a.en", "yes\n")
+    for sides in ((table, other), (other, table)):
+        with pytest.raises(DataError, match=r"a\.tsv is a table by its name.*format='lines'"):
+            read(sides)
+    assert rows(read((table, other), format="lines")) == [("ja\tyes", "yes")]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_side_that_is_always_the_same_is_told(side: str) -> None:
+    pairs = [("ja", str(i)) if side == "source" else (str(i), "ja") for i in range(5)]
+    assert f"every {side} is 'ja'" in told(read(pairs))["warning"]
+    assert "every" not in "".join(told(read(pairs[:1])).values())
 
 
 # -- sides that do not pair -----------------------------------------------------------------------------------

@@ -45,14 +45,15 @@ def predict(
     CSV with a header, or with --json lines of JSON.
     """
     from gatework.tasks.jobs import load
+    from gatework.tasks.origin import files_of
     from gatework.training.files import write_bytes
 
-    if out is not None and file is not None and out.resolve() == file.resolve():
-        raise OptionError(f"--out {out} is the file to read; name another, so that nothing is lost")
     trained = load(run, reading=reading or ())
     others = flags.files(trained.task, given, run)
     how = flags.chosen(trained.task, "Predicting", given, run)
     source = trained.task.source(None if file == STANDARD_INPUT else file, others)
+    if out is not None and out.resolve() in [each.resolve() for each in files_of(source)]:
+        raise OptionError(f"--out {out} is a file to read; name another, so that nothing is lost")
     lines = trained.task.reads_lines and source is None
     if source is None and not lines:
         typer.echo(trained.task.origin(), err=True)

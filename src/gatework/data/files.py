@@ -127,10 +127,10 @@ def _wrong_encoding(data: bytes, source: str, error: UnicodeDecodeError) -> str:
     number = data.count(b"\n", 0, error.start) + 1
     what = f"byte 0x{data[error.start]:02x} is not {error.encoding}"
     what = f"the file ends within a character of {error.encoding} (was it cut short?)" if cut else what
-    return (
-        f"{source}, line {number}, character {error.start - start + 1}: {what}; "
-        f"read as {guess} it says {near!r}: save the file as UTF-8, or pass {setting('encoding', guess)}"
-    )
+    what = f"{source}, line {number}, character {error.start - start + 1}: {what}"
+    if cut and not data[: error.start].isascii():  # of which the other letters show that the encoding is right
+        return f"{what}; fetch it again, or delete the character"
+    return f"{what}; read as {guess} it says {near!r}: save the file as UTF-8, or pass {setting('encoding', guess)}"
 
 
 def _reads(line: bytes, encoding: str) -> bool:

@@ -87,6 +87,7 @@ def read_table(
         if kind == "parquet":
             return _read_parquet(data, str(path))
         text = decode(data, str(path), encoding).removeprefix("\ufeff")
+        text = text if "\n" in text else text.replace("\r", "\n")  # an old Macintosh ended its lines so
         if kind == "jsonl":
             return _read_jsonl(text, str(path))
         if kind == "fasta":

@@ -36,10 +36,16 @@ def copies(sources: Sequence[str]) -> Baseline:
     return Baseline("copy", "the source as it stands", list(sources))
 
 
+def untaught(sources: Sequence[str], kind: str) -> list[Baseline]:
+    """What needs no training data; of spellings also nothing at all, as of symbols more than all can be wrong."""
+    empty = Baseline("empty", "nothing is written", [""] * len(sources))
+    return [copies(sources)] + ([] if kind == "text" else [empty])
+
+
 def baselines(train: Pairs, sources: Sequence[str], kinds: tuple[str, str]) -> Iterator[Baseline]:
     """Learned from training pairs, answering for other sources; `kinds` of both sides are of `measures.KINDS`."""
     targets = train.targets or []
-    yield copies(sources)
+    yield from untaught(sources, kinds[1])
     yield _nearest(train.sources, targets, sources)
     yield _word_by_word(train.sources, targets, sources, kinds)
 

@@ -34,6 +34,7 @@ def check(pairs: Pairs) -> list[Finding]:
     found += _lost(pairs, sources, "source") + _lost(pairs, targets, "target")
     found += _unlike(pairs, sources, targets)
     found += _foreign(pairs, sources, "source") + _foreign(pairs, targets, "target")
+    found += _one(pairs, sources, "source") + _one(pairs, targets, "target")
     found += _equal(pairs, sources, targets) + _repeated(pairs)
     return found + _singles(pairs, sources, "source") + _singles(pairs, targets, "target")
 
@@ -103,6 +104,14 @@ def _foreign(pairs: Pairs, texts: Sequence[str], side: str) -> list[Finding]:
     return _listed("warning", pairs, rows, what, "is it another language, or are the sides swapped?")
 
 
+def _one(pairs: Pairs, texts: Sequence[str], side: str) -> list[Finding]:
+    """A side on which all texts are the same."""
+    if len(texts) < 2 or len(set(texts)) > 1:
+        return []
+    text = f"{pairs.source}: every {side} is {texts[0][:30]!r}; nothing can be learned"
+    return [Finding("warning", f"{text}: is this the right column or file?")]
+
+
 def _equal(pairs: Pairs, sources: Sequence[str], targets: Sequence[str]) -> list[Finding]:
     same = [source == target != "" for source, target in zip(sources, targets, strict=True)]
     rows = np.flatnonzero(same)
@@ -131,5 +140,5 @@ def _singles(pairs: Pairs, texts: Sequence[str], side: str) -> list[Finding]:
     if total < max(WORDS, 2 * len(texts)) or single < SINGLE * total:
         return []
     text = f"{pairs.source}: {single / total:.0%} of the {total:,} words of the {side}s stand there once"
-    advice = f"nothing can be learned of them as words: take {setting(f'{side}_tokenizer', 'bpe')} or characters"
-    return [Finding("warning", f"{text}; {advice}, or add pairs")]
+    advice = f"keep to byte pairs or characters ({side}_tokenizer), or add pairs"
+    return [Finding("warning", f"{text}; nothing can be learned of them as words: {advice}")]

@@ -49,10 +49,10 @@ def chosen(table: Table, source: str | None, target: str | None, paired: bool) -
         return first, second
     others = [name for name in left if name != first]
     if not others:
-        place = f"{table.source} has one column ({listed(table.columns)})"
         raise DataError(
-            f"{place}; a pair needs two, with a tab or a comma between: name it: {setting('delimiter', ';')}, or give "
-            "the translations in a file of their own (--target FILE)"
+            f"{table.source} has one column ({listed(table.columns)}); a pair needs two: add the translations, give "
+            "them in a file of their own (--target FILE), or where another sign than a tab or comma stands between, "
+            f"name it: {setting('delimiter', ';')}"
         )
     return first, others[0]
 

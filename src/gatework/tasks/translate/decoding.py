@@ -126,7 +126,7 @@ class Decoding:
         """Most symbols (B,) that are written for sources of these lengths, the end among them."""
         if self.how.max_length is not None:
             return torch.full_like(lengths, self.how.max_length + 1)
-        return (lengths * (LONGER * self.codecs.ratio)).long() + MORE
+        return ((lengths * (LONGER * self.codecs.ratio)).long() + MORE).clamp(min=self.how.min_length + 1)
 
     def _allowed(self, hypothesis: Hypothesis) -> bool:
         """Whether no forbidden word was written, in whatever units."""

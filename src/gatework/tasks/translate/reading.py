@@ -24,6 +24,7 @@ from gatework.tasks.translate.pairs import Pairs
 
 __all__ = ["Reading", "check", "named", "overlap", "read"]
 
+TABLES = (".tsv", ".csv", ".jsonl", ".parquet", ".xlsx")
 NOT_PAIRED = (
     "is one text a line; give the translations in a second column, with a tab between, or in a file of their own: "
     "--target FILE (in Python: the pair of files)"
@@ -105,6 +106,12 @@ def _files(source: Source) -> list[Path]:
 
 
 def _of_two_files(first: Path, second: Path, options: Reading) -> Pairs:
+    for file in (first, second):
+        if options.format is None and file.name.removesuffix(".gz").endswith(TABLES):
+            raise DataError(
+                f"{file} is a table by its name, and holds both sides: leave the other file out; or, to read its lines "
+                f"as texts, pass {setting('format', 'lines')}"
+            )
     sources, targets = _lines(first, options.encoding), _lines(second, options.encoding)
     if len(sources) != len(targets):
         raise DataError(unequal(sources, targets, str(first), str(second)))

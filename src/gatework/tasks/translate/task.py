@@ -23,7 +23,7 @@ from gatework.networks.hypotheses import length_penalty
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
-from gatework.tasks.translate.baselines import Baseline, baselines, copies
+from gatework.tasks.translate.baselines import Baseline, baselines, untaught
 from gatework.tasks.translate.codecs import Codecs, tokenizers
 from gatework.tasks.translate.decoding import GREEDY, PREDICTING, Decoding, best_texts, log_p
 from gatework.tasks.translate.examples import Batch, Batches, Examples
@@ -108,9 +108,10 @@ class Translate(TranslatePages):
         """The pairs without a share of them, and that share, drawn by chance; equal sources stay together."""
         kept, held = split_rows(len(pairs), share, groups=pairs.sources, seed=self.options.seed)
         if not len(kept) or not len(held):
+            different = len(set(pairs.sources))
             raise DataError(
-                f"{pairs.source}: {len(pairs):,} pairs are too few to hold out {share:.0%} of them; add pairs, or give "
-                "files for the other parts (valid=, test=)"
+                f"{pairs.source}: {different:,} different source(s) are too few to hold out {share:.0%} of them; add "
+                "pairs, or give files for the other parts (valid=, test=)"
             )
         return pairs.take(kept), pairs.take(held)
 
@@ -255,8 +256,8 @@ class Translate(TranslatePages):
         return {"loss": loss, "perplexity": math.exp(min(loss, MOST_NATS))}
 
     def simple(self, examples: Examples) -> list[Contender]:
-        """The source as it stands."""
-        return [self._contender(copies(examples.pairs.sources), examples)]
+        """The source as it stands, and of spellings nothing at all."""
+        return [self._contender(each, examples) for each in untaught(examples.pairs.sources, self.codecs.kind)]
 
     def baselines(self, parts: Parts) -> list[Contender]:
         """The source as it stands, the nearest training source's target, word by word."""
@@ -267,10 +268,12 @@ class Translate(TranslatePages):
         needs none."""
         if self._simpler is None or self._simpler[0] is not parts.last[1]:
             sources, train = parts.last[1].pairs.sources, parts.train and parts.train.pairs
-            self._simpler = parts.last[1], [copies(sources)] if train is None else self._learned(train, sources)
+            self._simpler = parts.last[1], self._learned(train, sources)
         return self._simpler[1]
 
-    def _learned(self, train: Pairs, sources: Sequence[str]) -> list[Baseline]:
+    def _learned(self, train: Pairs | None, sources: Sequence[str]) -> list[Baseline]:
+        if train is None:
+            return untaught(sources, self.codecs.kind)
         kind = measures.kind_of(train.sources, self.options.source_tokenizer)
         return list(baselines(train, sources, (kind, self.codecs.kind)))
 
