@@ -1,7 +1,7 @@
 """Write into the documents what the code says of itself: `make docs`. tests/test_docs.py compares.
 
 - docs/commands/NAME.md: a title, words of its own (kept as they are), and between two marks the help of the command and
-  of its subcommands, as `gatework NAME --help` prints it on a line of 100 characters.
+  of its subcommands, as `gatework NAME --help` (or --help-all) prints it on a line of 100 characters.
 - docs/cells.md: every cell with its source, its equations and its states.
 - ARCHITECTURE.md: between the marks of a part, one line for every file in it: the first sentence of its docstring.
 - tasks/NAME/estimator.pyi and tasks/__init__.pyi: what editors and type checkers read of the estimators, whose
@@ -23,6 +23,7 @@ from typer.main import get_command
 
 from gatework import cells, tasks
 from gatework.cli import app
+from gatework.commands.flags import ALL
 from gatework.compiler.latex import latex
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,17 +48,20 @@ def commands() -> dict[str, Any]:
 
 
 def help_texts(command: Any, words: str) -> list[tuple[str, str]]:
-    """("gatework train", help), and the same for every subcommand."""
+    """("gatework train --help", the text), and the same for every subcommand; of one with a short help the whole."""
     context = command.context_class(command, info_name=words, terminal_width=100)
+    context.meta[ALL] = True
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     below = {name: command.get_command(context, name) for name in names}
-    return [(words, command.get_help(context))] + [t for n, c in below.items() for t in help_texts(c, f"{words} {n}")]
+    flag = "--help-all" if getattr(command, "more", ()) else "--help"
+    own = (f"{words} {flag}", command.get_help(context))
+    return [own] + [text for name, each in below.items() for text in help_texts(each, f"{words} {name}")]
 
 
 def help_block(name: str) -> str:
     """The part of a command's page between the marks."""
     texts = help_texts(commands()[name], f"gatework {name}")
-    shown = "\n\n".join(f"```text\n$ {words} --help\n{text.strip()}\n```" for words, text in texts)
+    shown = "\n\n".join(f"```text\n$ {words}\n{text.strip()}\n```" for words, text in texts)
     return "\n".join(line.rstrip() for line in f"{START}\n{shown}\n{END}".splitlines())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 from gatework import tasks
 from gatework.cli import app
-from gatework.commands.train import again
 from gatework.data.codecs import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.sequences import read_sequences
@@ -60,7 +58,7 @@ def test_an_unfinished_training_can_be_evaluated(run: Path, tmp_path: Path) -> N
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "results.json").unlink()
-    result = invoke("evaluate", copy, run.parent / "rows.jsonl", "--report", tmp_path / "new" / "page.html")
+    result = invoke("evaluate", copy, run.parent / "rows.jsonl", "--page", tmp_path / "new" / "page.html")
     assert result.exit_code == 0, result.output
     assert "the training itself has not finished" in (tmp_path / "new" / "page.html").read_text()
 
@@ -125,11 +123,3 @@ def test_answers_for_sequences_name_their_ids(tmp_path: Path) -> None:
     assert trained.exit_code == 0, trained.output
     answers = [json.loads(line) for line in invoke("predict", tmp_path / "run", path, "--json").stdout.splitlines()]
     assert [row["id"] for row in answers] == [f"s{n}" for n in reversed(range(24))]
-
-
-def test_the_command_to_go_on_can_be_pasted() -> None:
-    words = shlex.split(again("generate", Path("a b.txt"), Path("it's"), {"valid": None, "test": Path("$x.txt")}))
-    expected = ["gatework", "train", "generate", "a b.txt", "--out", "it's", "--test", "$x.txt", "--resume"]
-    assert words == expected
-    words = shlex.split(again("generate", None, Path("it's"), {"valid_target": "a b.en"}))
-    assert words == ["gatework", "train", "generate", "--out", "it's", "--valid-target", "a b.en", "--resume"]

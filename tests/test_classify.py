@@ -662,12 +662,12 @@ def test_answers_stand_beside_the_columns_of_the_file(trained, tmp_path, capsys)
 
 
 def test_an_evaluation_on_what_was_learned_says_so(trained, reviews, tmp_path):
-    known = called("evaluate", trained.run.path, reviews, "--report", tmp_path / "known.html")
+    known = called("evaluate", trained.run.path, reviews, "--page", tmp_path / "known.html")
     assert jobs.LEARNED in known.output
     assert jobs.LEARNED in (tmp_path / "known.html").read_text()
     other = tmp_path / "other.csv"
     other.write_text(reviews.read_text() + "fine and good,pos\n")
-    new = called("evaluate", trained.run.path, other, "--report", tmp_path / "new.html")
+    new = called("evaluate", trained.run.path, other, "--page", tmp_path / "new.html")
     assert new.exit_code == 0
     assert jobs.LEARNED not in new.output + (tmp_path / "new.html").read_text()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import gatework
-from gatework import cli
+from gatework import cli, tasks
 from gatework.commands import predict
 from gatework.errors import DataError, FileFormatError, KernelError, OptionError
 
@@ -66,12 +67,25 @@ def test_version() -> None:
 
 
 def test_help_of_a_task_groups_its_options() -> None:
-    text = CliRunner().invoke(cli.app, ["train", "classify", "--help"]).stdout
+    text = CliRunner().invoke(cli.app, ["train", "classify", "--help-all"]).stdout
     headings = [line.rstrip(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == ["Arguments", "Options", "Data", "Text", "Model", "Loss", "Regularisation", "Training"]
     regularisation = text.split("Regularisation:")[1].split("Training:")[0]
     assert "--zoneout" in regularisation and "--epochs" not in regularisation
     assert "[yes]" in text.split("--nan-guard /")[1].split("--save-every")[0]
+
+
+@pytest.mark.parametrize("task", tasks.names())
+def test_short_help_of_a_task_fits_a_screen(task: str) -> None:
+    """40 lines of 100 columns, a dozen options of the task at most, and where the others are told."""
+    flags = ("--help", "--help-all")
+    short, whole = (CliRunner().invoke(cli.app, ["train", task, flag], terminal_width=98).stdout for flag in flags)
+    fields = {f"--{name.replace('_', '-')}" for name in tasks.get(task).Options.__dataclass_fields__}
+    there = {word for line in short.splitlines() for word in re.findall(r"^  (--[\w-]+)", line)} & fields
+    assert len(short.splitlines()) <= 40, short
+    assert 6 <= len(there) <= 14 and {"--epochs", "--hidden-size"} <= there
+    assert re.search(rf"\n[1-9]\d further options: gatework train {task} --help-all\n", short)
+    assert fields <= {word for line in whole.splitlines() for word in re.findall(r"^  (--[\w-]+)", line)}
 
 
 def test_help_lists_every_command_whole() -> None:

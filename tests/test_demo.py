@@ -15,6 +15,7 @@ from gatework.cli import app
 from gatework.commands import demo
 from gatework.data import embedded, wordings
 from gatework.data.statements import tagged
+from gatework.training.folders import free
 from gatework.training.run import Run
 
 
@@ -186,10 +187,10 @@ def test_pairs_of_the_test_part_were_never_learned(name: str, tmp_path: Path) ->
 
 
 def test_a_taken_folder_gets_a_number(tmp_path: Path) -> None:
-    assert demo.free(tmp_path / "demo") == tmp_path / "demo"
+    assert free(tmp_path / "demo") == tmp_path / "demo"
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo-2").mkdir()
-    assert demo.free(tmp_path / "demo") == tmp_path / "demo-3"
+    assert free(tmp_path / "demo") == tmp_path / "demo-3"
 
 
 def test_what_is_shown() -> None:
@@ -231,7 +232,7 @@ def test_the_command_shown_is_the_training_that_ran(tmp_path: Path) -> None:
     words = shlex.split(demo.command(each.task, data, tmp_path / "the second", options))
     result = CliRunner().invoke(app, [*words[1:], "--quiet"])
     assert result.exit_code == 0, result.output
-    assert "report: " + str(tmp_path / "the second" / "report.html") in result.output.replace("\n", "")
+    assert "page: " + str(tmp_path / "the second" / "report.html") in result.output.replace("\n", "")
     one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "the second"))
     assert one["options"] == two["options"] and one["data"]["sha256"] == two["data"]["sha256"]
     assert trained.run.path == tmp_path / "one"

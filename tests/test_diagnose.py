@@ -349,7 +349,7 @@ def test_a_diagnosis_is_short_on_a_screen_and_a_page_in_a_notebook(run: jobs.Tra
 
 def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
     path, page = str(run.run.path), tmp_path / "page.html"
-    done = CliRunner().invoke(cli.app, ["diagnose", path, "--out", str(page)])
+    done = CliRunner().invoke(cli.app, ["diagnose", path, "--page", str(page)])
     assert done.exit_code == 0 and "--set pooling=max" in done.output
     html = page.read_text()
     assert "--set pooling=max" in html and "<script" not in html and "default-src 'none'" in html

@@ -553,7 +553,7 @@ def test_a_text_cannot_become_html(words: jobs.Trained, tmp_path: Path) -> None:
 
 def test_the_command(words: jobs.Trained, sales: jobs.Trained, tmp_path: Path) -> None:
     run, page = str(words.run.path), tmp_path / "why.html"
-    done = CliRunner().invoke(cli.app, ["explain", run, "--text", "a superb film", "--out", str(page)])
+    done = CliRunner().invoke(cli.app, ["explain", run, "--text", "a superb film", "--page", str(page)])
     assert done.exit_code == 0 and "The model answers 'good'" in done.output and page.exists()
     printed = CliRunner().invoke(cli.app, ["explain", run, "--text", "a superb film", "--json"])
     values = json.loads(printed.output)

@@ -92,7 +92,9 @@ def test_both_ways_to_decode_are_tried_also_where_forms_are_near() -> None:
 
 def test_a_resumed_training_goes_on_with_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def job(**more: Any) -> ForecastTask:
-        return ForecastTask(ForecastOptions(**{**QUICK, "horizon": 7, "season": 7, "epochs": 3} | more))
+        return ForecastTask(
+            ForecastOptions(**{**QUICK, "horizon": 7, "season": 7, "epochs": 3, "keep_state": True} | more)
+        )
 
     frame, out = rows(growing()), tmp_path / "run"
     begun = jobs.train(job(), frame, out=out, quiet=True)

@@ -305,7 +305,7 @@ def run(book: Path) -> Path:
     out = book.parent / "run"
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
     result = CliRunner().invoke(
-        cli.app, ["train", "generate", str(book), "--out", str(out), *flags, "--set", "dynamic=yes"]
+        cli.app, ["train", "generate", str(book), "--out", str(out), *flags, "--set", "dynamic=yes", "--keep-state"]
     )
     assert result.exit_code == 0, result.output
     assert "dynamic_nats_per_character" in result.stdout.splitlines()[0], "a column of the table"

@@ -30,18 +30,19 @@ SEES = {
     "tasks": ("networks", "pages", "training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
 BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
-for _part in ("report", "explanation", "tuning", "bench"):
+for _part in ("report", "explanation", "tuning", "bench", "comparison"):
     SEES[_part] = BELOW
 SEES["explanation"] = SEES["tuning"] = (*BELOW, "report")
 SEES["diagnosis"] = (*BELOW, "report", "explanation")
-SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "bench")
+SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "comparison", "bench")
+SEES["verbs"] = (*BELOW, "report")
 SEES["cli"] = ("commands", "tasks", "")
 SEES["__main__"] = ("cli",)
 SEES[""] = ()
 
 TORCH = (
     *("layers", "keras", "training", "networks", "tasks"),
-    *("report", "explanation", "diagnosis", "tuning", "bench", "commands"),
+    *("report", "explanation", "diagnosis", "tuning", "comparison", "verbs", "bench", "commands"),
 )
 HEAVY = {
     "torch": TORCH,

@@ -25,7 +25,7 @@ ROWS, OTHERS = [0.5, -1.0, 2.0, 0.25, 1.5, -0.5, 1.0, 3.0], [1.0, 2.0]
 
 
 def trained(out: Path, epochs: int = 1, **how: Any) -> jobs.Trained:
-    return jobs.train(Toy(ToyOptions(epochs=epochs)), ROWS, out=out, quiet=True, **how)
+    return jobs.train(Toy(ToyOptions(epochs=epochs, keep_state=True)), ROWS, out=out, quiet=True, **how)
 
 
 def test_a_run_goes_on_with_the_same_parts_alone(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_training_leaves_the_process_as_it_was(tmp_path: Path, rows: list, mon
 
 
 def test_options_that_began_a_range_test_take_the_training_up(tmp_path: Path) -> None:
-    options = ToyOptions(epochs=2, find_rate=True)
+    options = ToyOptions(epochs=2, find_rate=True, keep_state=True)
 
     class Stop(Callback):
         def stepped(self, trainer: Any) -> None:

@@ -86,19 +86,20 @@ def test_known_units_start_from_given_vectors() -> None:
 
 
 @pytest.mark.parametrize("characters", [6, 400])  # fewer and more than the letters of a batch
-@pytest.mark.parametrize("width", [1, 3, 5])
-def test_spelling_is_the_convolution_of_each_word_alone(characters: int, width: int) -> None:
+@pytest.mark.parametrize("widths", [(1,), (3,), (3, 5)], ids=str)
+def test_spelling_is_the_convolution_of_each_word_alone(characters: int, widths: tuple[int, ...]) -> None:
     """The maximum of the letters "aaa" is at several places at once; gradients must count it once."""
     torch.manual_seed(0)
-    spelling = Spelling(characters, 4, width).double()
+    spelling = Spelling(characters, 4, widths).double()
     words = [[3, 3, 3, 3], [5], [1, 2, characters - 1], [], [2, 1, 2, 1]]
     lengths = torch.tensor([len(word) for word in words])
     letters = torch.zeros(len(words), 4, dtype=torch.long)
     for row, word in enumerate(words):
         letters[row, : len(word)] = torch.tensor(word, dtype=torch.long)
     found = spelling(letters, lengths)
-    alone = [spelling.filters(spelling.embedding(torch.tensor(word)).T).amax(1) for word in words if word]
-    expected = torch.relu(torch.stack([*alone[:3], torch.zeros(4, dtype=torch.double), alone[3]]))
+    vectors = [spelling.embedding(torch.tensor(word)).T for word in words if word]
+    alone = [torch.cat([each(letters).amax(1) for each in spelling.filters]) for letters in vectors]
+    expected = torch.relu(torch.stack([*alone[:3], torch.zeros_like(alone[0]), alone[3]]))
     assert_close(found, expected)
     weights = torch.randn_like(found)
     parameters = list(spelling.parameters())

@@ -107,7 +107,7 @@ def test_a_task_dropped_in_works_in_every_verb(site: Path, work: Path) -> None:
         "train total rows.txt --epochs 40 --learning-rate 0.02 --out run -q",
         "evaluate run rows.txt --json",
         "predict run rows.txt --places 2",
-        "explain run rows.txt --line 2 --out why.html",
+        "explain run rows.txt --line 2 --page why.html",
         "diagnose run",
         "validate total rows.txt --folds 2 --epochs 1",
         "tune total --show-space",

@@ -245,7 +245,7 @@ def test_an_evaluation_writes_a_page(run: Run, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run.path), str(later)], env={"COLUMNS": "300"})
     assert result.exit_code == 0, result.output
     path = run.path / "evaluation-later.html"
-    assert f"report: {path}" in result.output and (run.path / "evaluation-later-forecast.png").exists()
+    assert f"page: {path}" in result.output and (run.path / "evaluation-later-forecast.png").exists()
     text, measured = html(path), jobs.load(run.path).evaluate(later)
     now, then = words.number(measured["mase"]), words.number(run.results()["test"]["mase"])
     assert f"MASE is {now} here; after the training it was {then} on the test part" in text
@@ -255,7 +255,7 @@ def test_an_evaluation_writes_a_page(run: Run, tmp_path: Path) -> None:
 
 def test_an_evaluation_goes_where_it_is_told(run: Run, tmp_path: Path) -> None:
     later, target = write(tmp_path / "later.csv", sales(5, DAYS)), tmp_path / "here.html"
-    arguments = ["evaluate", str(run.path), str(later), "--report", str(target), "--json"]
+    arguments = ["evaluate", str(run.path), str(later), "--page", str(target), "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["mase"] > 0 and "MASE is" in html(target)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from typer.testing import CliRunner
 
 import hostile
@@ -171,6 +172,30 @@ def test_the_share_is_the_one_with_the_fewest_nats(run: jobs.Trained) -> None:
     assert float(model.share) == pytest.approx(SHARES[int(np.argmin(nats))])
     assert task.answered(model, examples)["model"].nats == pytest.approx(min(nats), rel=1e-4)
     assert min(nats) < nats[0]
+
+
+def test_the_share_of_labels_is_the_one_with_the_fewest_nats(run: jobs.Trained) -> None:
+    task, model = run.task, copy.deepcopy(run.model)
+    assert isinstance(task, Tag)
+    assert isinstance(model, Tagger)
+    examples = task.examples(travels(30, seed=11))
+    assert model.label_windows is not None and examples.windows is not None and examples.labels is not None
+    assert model.label is not None
+    model.label.weight.data *= 0.1  # so that both parts know something
+    task.settle(model, examples)
+    with torch.no_grad():
+        (group,) = scored(model, examples, 300)
+    assert group.labels is not None
+    windows = model.label_windows.means(examples.windows, examples.inputs.offsets)[group.rows]
+    true = torch.from_numpy(examples.labels[group.rows])
+    mixed = [(1 - share) * group.labels + share * windows for share in SHARES.tolist()]
+    nats = [float(functional.cross_entropy(each, true)) for each in mixed]
+    assert float(model.label_share) == pytest.approx(SHARES[int(np.argmin(nats))])
+    said = task.answered(model, examples, "model", "simple", "network")
+    for role, logits in (("model", mixed[int(np.argmin(nats))]), ("simple", windows), ("network", group.labels)):
+        labels = said[role].labels
+        assert labels is not None
+        np.testing.assert_allclose(labels[group.rows], torch.softmax(logits, 1), atol=1e-5)
 
 
 def test_parts_add_up(run: jobs.Trained) -> None:
@@ -350,7 +375,11 @@ def test_so_many_tags_that_a_table_of_moves_has_no_room_are_refused(run: jobs.Tr
 @pytest.mark.parametrize("options", [{"epochs": 4}, {"epochs": 4, "refit": True, "keep": "last"}])
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, options: dict[str, Any]) -> None:
     def weights(folder: str, epochs: int, resume: bool) -> dict[str, torch.Tensor]:
-        task = Tag(TagOptions.of({**SMALL, **options, "epochs": epochs, "schedule": "constant", "warmup": 0.0}))
+        task = Tag(
+            TagOptions.of(
+                {**SMALL, **options, "epochs": epochs, "schedule": "constant", "warmup": 0.0, "keep_state": True}
+            )
+        )
         found = jobs.train(task, travels(), out=tmp_path / folder, resume=resume, quiet=True)
         return {name: value.clone() for name, value in found.model.state_dict().items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.nn import functional
 
 from gatework.tasks.tag import Tag, TagOptions, linear
 from gatework.tasks.tag.baselines import fit_labels, most_frequent
-from gatework.tasks.tag.linear import fit_crf, fit_linear
+from gatework.tasks.tag.linear import fit_crf, fit_linear, fit_sentences
 from gatework.tasks.tag.schemes import allowed
 from gatework.tasks.tag.windows import features
 
@@ -64,6 +66,23 @@ def test_linear_model_is_adagrad_on_a_softmax(monkeypatch: pytest.MonkeyPatch) -
 def test_unknown_features_say_nothing() -> None:
     made, tags, offsets = drawn(50, seed=0)
     assert not fit_linear(made, tags, offsets, 2).scores(made[:3] ^ 12345).any()
+
+
+def test_labels_of_sentences_are_learned_by_the_mean_of_their_tokens() -> None:
+    """A sentence is of the class that most of its words are of; empty ones say nothing, masked ones teach nothing."""
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(0, 9, 300)
+    offsets = np.append(0, np.cumsum(lengths))
+    words = draw.integers(0, 40, (offsets[-1], 1)).astype(np.int32)
+    votes = np.add.reduceat(np.append(words[:, 0] % 2 * 2 - 1, 0), offsets[:-1])
+    clear = (lengths > 0) & (votes != 0)
+    labels = np.where(clear, votes > 0, -1)
+    labels[::7] = -1
+    model = fit_sentences(words, labels, offsets, 2)
+    means, scores = model.means(words, offsets), model.scores(words)
+    for row, (first, end) in enumerate(pairwise(offsets.tolist())):
+        torch.testing.assert_close(means[row], scores[first:end].mean(0) if end > first else torch.zeros(2))
+    assert (means.argmax(1).numpy() == (votes > 0))[clear].mean() > 0.95
 
 
 def test_crf_learns_what_follows_what() -> None:

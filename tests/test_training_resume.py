@@ -33,7 +33,7 @@ class Killer(Callback):
 
 options = GenerateOptions(
     hidden_size=8, sequence_length=8, batch_size=batch, epochs=3, dropout=0.2, weight_drop=0.2, average="ema",
-    save_every=0.0, test_share=0.1, valid_share=0.1, sample_length=5, threads=1,
+    save_every=0.0, keep_state=True, test_share=0.1, valid_share=0.1, sample_length=5, threads=1,
 )
 trained = jobs.train(Generate(options), [Path(sys.argv[6]).read_text()], out=out, resume=resume, quiet=True,
                      callbacks=[Killer()])
@@ -130,7 +130,7 @@ def test_ctrl_c_on_the_command_line(tmp_path: Path, book: Path) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
-    assert "Go on with: gatework train generate" in stderr
+    assert f"Go on with: gatework resume {out}" in stderr
     assert "epoch 1/100000  network: train loss" in stderr
     assert "Traceback" not in stderr
     assert (out / "training.safetensors").exists()

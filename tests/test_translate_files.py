@@ -102,7 +102,7 @@ def test_lines_are_answered_line_by_line(folder: Path) -> None:
 
 def test_a_training_goes_on_only_with_the_same_two_files(folder: Path) -> None:
     line = "--source train.de --target train.en"
-    train(line)
+    train(f"{line} --keep-state")
     resumed = f"train translate {line} {SMALL} --epochs 2 --resume"
     invoke(resumed)
     Path("train.en").write_text(Path("train.en").read_text().replace("dog", "cat"))

@@ -20,6 +20,7 @@ from gatework.extras import explained
 
 if TYPE_CHECKING:
     from gatework import cells, keras, layers, runtime
+    from gatework.comparison import compare, runs
     from gatework.compiler.lang import (
         abs,
         cell,
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from gatework.explanation import explain
     from gatework.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
-    from gatework.tuning import cross_validate, tune
+    from gatework.tuning import cross_validate, tune, validate
+    from gatework.verbs import check, evaluate, predict, resume, train
     from gatework.verification import reference, verify
 
 __version__ = "0.2.0"
@@ -68,9 +70,12 @@ __all__ = [
     "abs",
     "cell",
     "cells",
+    "check",
+    "compare",
     "cross_validate",
     "diagnose",
     "errors",
+    "evaluate",
     "exp",
     "explain",
     "gelu",
@@ -84,8 +89,11 @@ __all__ = [
     "maximum",
     "mean",
     "minimum",
+    "predict",
     "reference",
     "relu",
+    "resume",
+    "runs",
     "runtime",
     "save",
     "sigmoid",
@@ -95,7 +103,9 @@ __all__ = [
     "stop",
     "sum",
     "tanh",
+    "train",
     "tune",
+    "validate",
     "var",
     "verify",
     "where",
@@ -107,11 +117,13 @@ _HOMES = {
         "abs", "cell", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "max", "maximum", "mean",
         "minimum", "relu", "sigmoid", "softmax", "softplus", "sqrt", "stop", "sum", "tanh", "var", "where",
     ),
+    "gatework.comparison": ("compare", "runs"),
     "gatework.diagnosis": ("diagnose",),
     "gatework.explanation": ("explain",),
     "gatework.layers": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
-    "gatework.tuning": ("cross_validate", "tune"),
+    "gatework.tuning": ("cross_validate", "tune", "validate"),
+    "gatework.verbs": ("check", "evaluate", "predict", "resume", "train"),
     "gatework.verification": ("reference", "verify"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -119,11 +131,13 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 # What the modules import: without these packages, their names are explained when they are used.
 _NEEDS = {
+    "gatework.comparison": ("torch", "scipy"),
     "gatework.diagnosis": ("torch",),
     "gatework.explanation": ("torch",),
     "gatework.layers": ("torch",),
     "gatework.tasks": ("torch", "sklearn", "polars"),
     "gatework.tuning": ("torch", "polars"),
+    "gatework.verbs": ("torch", "polars"),
 }
 _PUBLIC = tuple(__all__)
 

@@ -24,7 +24,11 @@ from gatework.plugins import warn_of
 COMMANDS = (
     "demo",
     "check",
+    "init",
     "train",
+    "resume",
+    "runs",
+    "compare",
     "evaluate",
     "predict",
     "explain",
@@ -81,7 +85,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 

@@ -57,6 +57,8 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the results.")] = False,
 ) -> None:
     """Train each job on built-in data; a report for each."""
+    from gatework.training.folders import free
+
     chosen = wanted(job)
     folder = free(out)
     shown = [run(each, folder, time_limit, quiet) for each in chosen]
@@ -73,12 +75,6 @@ def wanted(names: list[str] | None) -> list[Demo]:
         if name not in known:
             raise OptionError(f"there is no job {name!r} in the demo{known_names(name, known)}")
     return [each for each in DEMOS if not names or each.name in names]
-
-
-def free(out: Path) -> Path:
-    """`out`, or the first of out-2, out-3, ... that does not exist: no earlier run is lost."""
-    tried = [out, *(out.with_name(f"{out.name}-{number}") for number in range(2, 1000))]
-    return next(path for path in tried if not path.exists())
 
 
 def run(demo: Demo, folder: Path, time_limit: float, quiet: bool) -> Shown:
@@ -125,6 +121,8 @@ def show(shown: list[Shown]) -> None:
 
 
 def table(shown: list[Shown]) -> Table:
+    from gatework.tasks.verdict import EARNED
+
     made = Table("job", "measured", "model", "best baseline", "earned by", "seconds", title="Results on the test parts")
     for each in shown:
         found = each.results["comparison"]
@@ -134,16 +132,6 @@ def table(shown: list[Shown]) -> Table:
             each.demo.name, name, f"{found['value']:.4f}", best, EARNED.get(found["earned"], "not clear"), seconds
         )
     return made
-
-
-EARNED = {
-    "network": "the network",
-    "both": "network and simple part",
-    "simple": "the simple part",
-    "baseline": "baseline",
-    "even": "no difference",
-    "few": "too few to tell",
-}
 
 
 def write_sentences(path: Path) -> None:

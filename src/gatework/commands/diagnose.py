@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gatework.commands import jobs
 from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
 
@@ -17,11 +18,11 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: jobs.Run,
     file: Annotated[
         Path | None, typer.Argument(help="Rows with labels; without it, the file that the run learned from.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/diagnose.html")] = None,
+    page: Annotated[Path | None, typer.Option(help="The page to write.", show_default="RUN/diagnose.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON; write no page.")] = False,
 ) -> None:
     """Say what is wrong with a training, and what to change.
@@ -30,11 +31,11 @@ def diagnose(
     """
     from gatework.diagnosis import diagnose as diagnosed
 
-    if as_json and out is not None:
-        raise OptionError("--json prints, and writes no page; leave out --out")
+    if as_json and page is not None:
+        raise OptionError("--json prints, and writes no page; leave out --page")
     with spoken_warnings():
         found = diagnosed(run, file)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return
-    typer.echo(f"{found}\npage: {found.write(out or run / 'diagnose.html')}")
+    typer.echo(f"{found}\npage: {found.write(page or run / 'diagnose.html')}")

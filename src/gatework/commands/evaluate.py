@@ -23,14 +23,14 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: jobs.Run,
     file: Annotated[Path | None, typer.Argument(help="The data; without it, the results of the training.")] = None,
-    report: Annotated[
+    page: Annotated[
         Path | None, typer.Option(help="The page to write.", show_default="evaluation-NAME.html in the run folder")
     ] = None,
     reading: jobs.Reading = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON; a page is written only where --report names it.")
+        bool, typer.Option("--json", help="Print JSON; a page is written only where --page names it.")
     ] = False,
     *,
     given: dict[str, Any],
@@ -46,24 +46,22 @@ def evaluate(
     trained = load(run, reading=reading or [])
     source = trained.task.source(file, flags.files(trained.task, given, run))
     if given:
-        otherwise(trained, source, report, as_json, given)
+        otherwise(trained, source, page, as_json, given)
     else:
-        measure(trained, source, report, as_json)
+        measure(trained, source, page, as_json)
 
 
-def otherwise(
-    trained: Trained, source: Source | None, report: Path | None, as_json: bool, given: dict[str, Any]
-) -> None:
+def otherwise(trained: Trained, source: Source | None, page: Path | None, as_json: bool, given: dict[str, Any]) -> None:
     """The evaluation that the task's own flags ask for, in place of the usual one."""
     how = flags.chosen(trained.task, "Evaluating", given, trained.run.path)
-    if report is not None:
-        raise OptionError(f"--report is the page of the usual evaluation; leave it out, or --{next(iter(given))}")
+    if page is not None:
+        raise OptionError(f"--page is the page of the usual evaluation; leave it out, or --{next(iter(given))}")
     with spoken_warnings():
         found = trained.task.evaluated(trained, source, how)
     typer.echo("\n".join(map(json.dumps, found.rows)) if as_json else found.text)
 
 
-def measure(trained: Trained, source: Source, report: Path | None, as_json: bool) -> None:
+def measure(trained: Trained, source: Source, page: Path | None, as_json: bool) -> None:
     """Metrics on the screen, and a page."""
     from gatework.report import evaluation
     from gatework.tasks.jobs import LEARNED
@@ -73,9 +71,9 @@ def measure(trained: Trained, source: Source, report: Path | None, as_json: bool
     if trained.learned_from(source):
         typer.echo(f"note: {LEARNED}", err=True)
     with spoken_warnings():
-        if as_json and report is None:
+        if as_json and page is None:
             typer.echo(json.dumps(trained.evaluate(source)))
             return
-        metrics, page = evaluation(trained, source, report)
+        metrics, written = evaluation(trained, source, page)
     typer.echo(json.dumps(metrics) if as_json else table({shown(named(source)): metrics}))
-    typer.echo(f"report: {page}", err=as_json)
+    typer.echo(f"page: {written}", err=as_json)

@@ -18,13 +18,13 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: jobs.Run,
     file: Annotated[
         Path | None, typer.Argument(help="The data that is explained; without it, what the run learned from or keeps.")
     ] = None,
     window: Annotated[int | None, typer.Option(help="Steps that are taken away at once.")] = None,
     reading: jobs.Reading = None,
-    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/explain.html")] = None,
+    page: Annotated[Path | None, typer.Option(help="The page to write.", show_default="RUN/explain.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all arrays as JSON; write no page.")] = False,
     *,
     given: dict[str, Any],
@@ -36,8 +36,8 @@ def explain(
     from gatework.explanation import explain as explained
     from gatework.tasks.jobs import load
 
-    if as_json and out is not None:
-        raise OptionError("--json prints, and writes no page; leave out --out")
+    if as_json and page is not None:
+        raise OptionError("--json prints, and writes no page; leave out --page")
     trained = load(run, reading=reading or ())
     how = flags.chosen(trained.task, "Explaining", given, run)
     with spoken_warnings():
@@ -45,5 +45,5 @@ def explain(
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return
-    page = found.write(out or run / "explain.html")
-    typer.echo("\n".join([*found.sentences, f"page: {page}"]))
+    written = found.write(page or run / "explain.html")
+    typer.echo("\n".join([*found.sentences, f"page: {written}"]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
+from gatework.commands.complete import completion
 from gatework.commands.told import spoken_warnings
 from gatework.errors import OptionError
 
@@ -19,26 +20,81 @@ if TYPE_CHECKING:
     from gatework.tasks.base import Task
     from gatework.training.options import Options
 
+BASIC, ALL = "basic options of the task", "gatework.help_all"  # a heading; a key of a context's notes
 # The order of their headings; others come after them.
-PANELS = ("arguments", "options", "data", "text", "model", "loss", "regularisation", "training", "baselines", "results")
+PANELS = (
+    "arguments",
+    "options",
+    "data",
+    "text",
+    "model",
+    "loss",
+    "regularisation",
+    "training",
+    "baselines",
+    "results",
+)
 FILLED = ("task", "given")  # parameters of a verb's function that are no flags
 PARTS = ("valid", "test")  # parameters that name data beside FILE
 Verb = Literal["Predicting", "Evaluating", "Explaining", "Files"]
 
 
 class Grouped(TyperCommand):
-    """A command whose help lists the task's options under the headings of their panels, its own options first."""
+    """A command whose help lists the task's options under the headings of their panels, its own options first.
+
+    Where it has `more`, options that are not basic, its help leaves these out unless all are asked for.
+    """
+
+    more: frozenset[str] = frozenset()
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:
+        short = bool(self.more) and not ctx.meta.get(ALL)
         records: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                argument = param.param_type_name == "argument"
-                panel = "arguments" if argument else getattr(param, "rich_help_panel", None) or "options"
-                records.setdefault(panel, []).append(record)
-        for panel in sorted(records, key=lambda each: PANELS.index(each) if each in PANELS else len(PANELS)):
+        left = 0
+        for param in sorted(self.get_params(ctx), key=_place):
+            if short and param.name in self.more:
+                left += 1
+            elif record := param.get_help_record(ctx):
+                records.setdefault(_panel(param, short), []).append(record)
+        for panel, rows in records.items():
             with formatter.section(panel.capitalize()):
-                formatter.write_dl(records[panel])
+                formatter.write_dl(rows)
+        if short:
+            formatter.write_paragraph()
+            formatter.write_text(f"{left} further options: {ctx.command_path} --help-all")
+
+
+def _panel(param: object, short: bool = False) -> str:
+    """The heading under which a parameter stands; in short all options of the task have one."""
+    if getattr(param, "param_type_name", None) == "argument":
+        return "arguments"
+    panel = getattr(param, "rich_help_panel", None)
+    return "options" if panel is None else BASIC if short else panel
+
+
+def _place(param: object) -> int:
+    """Of a parameter's heading among the others; those that are not listed come last."""
+    panel = _panel(param)
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
+
+
+def show_all(ctx: typer.Context, wanted: bool) -> None:
+    """What --help-all does."""
+    if wanted:
+        ctx.meta[ALL] = True
+        typer.echo(ctx.get_help())
+        raise typer.Exit()
+
+
+HELP_ALL = inspect.Parameter(
+    "help_all",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool,
+        typer.Option("--help-all", is_eager=True, expose_value=False, callback=show_all, help="Show every option."),
+    ],
+)
 
 
 # -- verbs that name a task ---------------------------------------------------------------------------------
@@ -47,17 +103,31 @@ class Grouped(TyperCommand):
 def with_options(task: type[Task], action: Callable[..., None]) -> Callable[..., None]:
     """The action with a parameter for each option, and for each file that the task's data may be in, of each part that
     the action takes; None stands for "not given"."""
-    from gatework.training.options import kinds
-
-    types = kinds(task.Options)
-    flags = [flag(field, shown=types[field.name][0].__name__) for field in dataclasses.fields(task.Options)]
-    own, files = _parameters(action), dataclasses.fields(task.Files)
+    own, files = parameters(action), dataclasses.fields(task.Files)
+    flags = [HELP_ALL, *map(partial(_of_task, task), dataclasses.fields(task.Options))]
     flags += [flag(field, shown="file") for field in files]
     for part in (part for part in PARTS if part in own):
         flags += [flag(field, f"the same of --{part}", shown="file", name=flag_of(part, field.name)) for field in files]
     if files:
         own["file"] = own["file"].replace(default=None)
-    return _extended(action, own, flags, task=task)
+    return extended(action, own, flags, task=task)
+
+
+def _of_task(task: type[Task], field: dataclasses.Field[Any]) -> inspect.Parameter:
+    """The flag of a task's option."""
+    from gatework.training.options import kinds, said_of
+
+    complete = completion(field, said_of(task.Options, field.name, "completes"))
+    return flag(field, shown=kinds(task.Options)[field.name][0].__name__, complete=complete)
+
+
+def further(task: type[Task]) -> frozenset[str]:
+    """The options of a task that are not basic, and the flags of parts of its data."""
+    from gatework.training.options import said_of
+
+    names = [field.name for field in dataclasses.fields(task.Options)]
+    parts = {flag_of(part, field.name) for part in PARTS for field in dataclasses.fields(task.Files)}
+    return frozenset(name for name in names if not said_of(task.Options, name, "basic")) | parts
 
 
 def flag_of(part: str, name: str) -> str:
@@ -65,13 +135,13 @@ def flag_of(part: str, name: str) -> str:
     return f"{part}_{name}" if part else name
 
 
-def _parameters(action: Callable[..., None]) -> dict[str, inspect.Parameter]:
+def parameters(action: Callable[..., None]) -> dict[str, inspect.Parameter]:
     """An action's own parameters, which are flags of it."""
-    parameters = inspect.signature(action, eval_str=True).parameters
-    return {name: each for name, each in parameters.items() if name not in FILLED}
+    every = inspect.signature(action, eval_str=True).parameters
+    return {name: each for name, each in every.items() if name not in FILLED}
 
 
-def _extended(
+def extended(
     action: Callable[..., None],
     own: Mapping[str, inspect.Parameter],
     flags: Sequence[inspect.Parameter],
@@ -80,20 +150,27 @@ def _extended(
     """The action with further flags, whose values it gets as the mapping `given`."""
 
     def command(**values: object) -> None:
+        values.pop(HELP_ALL.name, None)
         given = {name: value for name, value in values.items() if name not in own and value is not None}
         action(**fixed, given=given, **{name: value for name, value in values.items() if name in own})
 
-    parameters = [*own.values(), *flags]
-    command.__signature__ = inspect.Signature(parameters)
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    every = [*own.values(), *flags]
+    command.__signature__ = inspect.Signature(every)
+    command.__annotations__ = {each.name: each.annotation for each in every}
     return command
 
 
 def flag(
-    field: dataclasses.Field[Any], text: str = "", kind: type | None = None, shown: str = "", name: str = ""
+    field: dataclasses.Field[Any],
+    text: str = "",
+    kind: type | None = None,
+    shown: str = "",
+    name: str = "",
+    complete: Callable[..., list[str]] | None = None,
 ) -> inspect.Parameter:
     """The flag of an option; `text`, `kind` and `name` stand in place of its own help, its default's type and its name.
-    `shown` is the type that help names where the flag takes a text: as "none" can be typed, or several values."""
+    `shown` is the type that help names where the flag takes a text: as "none" can be typed, or several values.
+    `complete`: what a shell offers for its value."""
     if kind is None:
         kind = type(field.default) if field.default is not None and not isinstance(field.default, tuple) else str
     name = name or field.name
@@ -101,7 +178,9 @@ def flag(
     names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
     text, panel = text or field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
     metavar = f"<{shown}>" if kind is str and shown else None
-    option = typer.Option(names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
+    option = typer.Option(
+        names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar, autocompletion=complete
+    )
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -134,7 +213,7 @@ def register(
     def whole() -> Any:
         flags = [_flag_of(verb, name, found) for verb in verbs for name, found in takers(verb).items()]
         made = typer.Typer(add_completion=False)
-        made.command()(_extended(action, _parameters(action), flags))
+        made.command()(extended(action, parameters(action), flags))
         return typer.main.get_command(made)
 
     class OfRuns(Grouped):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gatework.commands.flags import Grouped, flag_of, with_options
+from gatework.commands import complete
+from gatework.commands.flags import Grouped, flag_of, further, with_options
 from gatework.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Reading = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="How FILE is read, where it differs: text=Review encoding=cp1252."),
 ]
+RUN = typer.Argument(help="The run folder.", autocompletion=complete.runs)
+Run = Annotated[Path, RUN]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")]
 
 
@@ -61,7 +64,8 @@ def per_task(action: Callable[..., None]) -> type[TyperGroup]:
 def _command(task: type[Task], action: Callable[..., None]) -> Any:
     text = f"{inspect.getdoc(action)}\n\n{_first_line(task)}"
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(task.name, cls=Grouped, help=text, short_help=_first_line(task))(with_options(task, action))
+    short = type("Short", (Grouped,), {"more": further(task)})
+    app.command(task.name, cls=short, help=text, short_help=_first_line(task))(with_options(task, action))
     return typer.main.get_command(app)
 
 

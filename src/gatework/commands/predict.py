@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: jobs.Run,
     file: Annotated[
         Path | None, typer.Argument(help="The data; without it, or as -, lines from standard input.")
     ] = None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatework.commands import jobs
+from gatework.errors import OptionError
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
 
 
 def register(app: typer.Typer) -> None:
@@ -24,41 +27,52 @@ def train(
     given: dict[str, Any],
     *,
     file: jobs.Data,
-    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/NAME-OF-FILE")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder.", show_default="runs/NAME-OF-FILE, with a number if taken")
+    ] = None,
     valid: jobs.Valid = None,
     test: jobs.Test = None,
     settings: jobs.Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the run folder.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="Options in a TOML file (see gatework init), a config.json, or a run folder.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Start from the weights of another run.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training in the run folder; see gatework resume.")
+    ] = False,
     quiet: jobs.Quiet = False,
 ) -> None:
     """Train a model; the result stands beside simple baselines."""
-    from gatework import report
-    from gatework.tasks.jobs import train as train_task
-    from gatework.tasks.origin import files_of
-    from gatework.training.run import Run
+    from gatework.tasks import jobs as verbs
+    from gatework.training.settings import read
 
-    named = {"valid": valid, "test": test, **given}  # less what is left in `given`, they are names of files
+    if resume and config is not None:
+        raise OptionError("a resumed training has the options that it began with; leave --config out")
+    base = read(config, task.Options, task.name) if config else {}
     source = jobs.data(task, given, file)
     valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
-    out = out or Path("runs") / files_of(source)[0].name.partition(".")[0]
-    base = Run.open(out, task.name).options if resume else {}
+    base = verbs.begun(task, source, out).options if resume else base
     chosen = task(jobs.options(task, given, settings or [], base))
-    trained = train_task(chosen, source, valid=valid, test=test, out=out, resume=resume, quiet=quiet)
+    how: dict[str, Any] = {"out": out, "resume": resume, "overwrite": overwrite, "start": start, "quiet": quiet}
+    end(verbs.train(chosen, source, valid=valid, test=test, **how))
+
+
+def end(trained: Trained) -> None:
+    """The last words of a training: its result and its page, or how to go on where it was interrupted."""
+    from gatework import report
+
+    path = trained.run.path
     if trained.interrupted:
         if trained.leads:
-            command = again(task.name, file, out, {name: path for name, path in named.items() if name not in given})
-            typer.echo(f"interrupted; the training is saved in {out}. Go on with: {command}", err=True)
+            command = shlex.join(["gatework", "resume", str(path)])
+            typer.echo(f"interrupted; the training is saved in {path}. Go on with: {command}", err=True)
         raise typer.Exit(jobs.INTERRUPTED)
     if trained.leads:
-        show(trained.run.results(), out)
-        typer.echo(f"report: {report.write(trained.run)}")
-
-
-def again(task: str, file: Path | None, out: Path, named: Mapping[str, Path | str | None]) -> str:
-    """The command that goes on with a training; `named` are the flags that name further files."""
-    flags = {"out": out, **named}
-    others = [word for name, path in flags.items() if path for word in (f"--{name.replace('_', '-')}", str(path))]
-    return shlex.join(["gatework", "train", task, *([str(file)] if file else []), *others, "--resume"])
+        show(trained.run.results(), path)
+        typer.echo(f"page: {report.write(trained.run)}")
 
 
 def show(results: dict[str, Any], out: Path) -> None:

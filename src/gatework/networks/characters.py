@@ -1,4 +1,4 @@
-"""Words by their letters: a convolution over the characters, and the maximum over real ones."""
+"""Words by their letters: convolutions over the characters, and the maximum over real ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from torch.nn import functional
 
 from gatework.networks.pooling import RowMax
 
+WIDTHS = (3, 5)  # letters that a filter sees; odd, so that its own is in the middle
+
 
 class Spelling(nn.Module):
     """Vectors (u, C) of words that are given as letters (u, L), `lengths` (u,) of them real.
 
         spelling = Spelling(90, 60)
-        vectors = spelling(letters, lengths)      # each different word of a batch once
+        vectors = spelling(letters, lengths)      # each different word of a batch once; C = spelling.features = 2 * 60
 
     Args:
         characters: number of ids; id 0 pads.
-        size: C.
-        width: letters that a filter sees.
+        filters: of each width.
 
     Source: Chiu & Nichols 2016, section 2.1; Ma & Hovy 2016, section 2.1. As good as a recurrent net over the letters
     and faster. Only the maximum over real letters is taken: that of a padded word would hang on its neighbours.
@@ -27,20 +28,28 @@ class Spelling(nn.Module):
     and place, and a real letter costs `width` rows of this table; a bias moves the maximum as it moves all.
     """
 
-    def __init__(self, characters: int, size: int, width: int = 3, inner: int = 30):
+    def __init__(self, characters: int, filters: int, widths: tuple[int, ...] = WIDTHS, inner: int = 30):
         super().__init__()
+        self.widths, self.features = widths, filters * len(widths)
         self.embedding = nn.Embedding(characters, inner, padding_idx=0)
-        self.filters = nn.Conv1d(inner, size, width, padding=width // 2)
+        self.filters = nn.ModuleList(nn.Conv1d(inner, filters, width, padding=width // 2) for width in widths)
 
     def forward(self, letters: Tensor, lengths: Tensor) -> Tensor:
-        width = self.filters.weight.shape[2]
+        widest = max(self.widths)
         inside = torch.arange(letters.shape[1]) < lengths[:, None]
-        letters = functional.pad(letters, (width // 2, width // 2))
+        letters = functional.pad(letters, (widest // 2, widest // 2))
         known = torch.arange(self.embedding.num_embeddings)
         if len(known) > letters.numel():
             known, letters = letters.unique(return_inverse=True)
-        table = self.embedding(known) @ self.filters.weight.permute(2, 1, 0)  # (width, characters, C)
-        windows = letters.unfold(1, width, 1)[inside]
-        found = sum(part.index_select(0, windows[:, k]) for k, part in enumerate(table))
+        vectors, windows = self.embedding(known), letters.unfold(1, widest, 1)[inside]
+        found = torch.cat([_seen(each.get_parameter("weight"), vectors, windows) for each in self.filters], 1)
         word = torch.arange(len(lengths)).repeat_interleave(lengths)
-        return torch.relu(RowMax.apply(found, word, len(lengths)) + self.filters.bias)
+        bias = torch.cat([each.get_parameter("bias") for each in self.filters])
+        return torch.relu(RowMax.apply(found, word, len(lengths)) + bias)
+
+
+def _seen(weight: Tensor, vectors: Tensor, windows: Tensor) -> Tensor:
+    """What filters (C, inner, width) make of the middle of each window of letters."""
+    table = vectors @ weight.permute(2, 1, 0)  # (width, characters, C)
+    first = (windows.shape[1] - len(table)) // 2
+    return sum((part.index_select(0, windows[:, first + k]) for k, part in enumerate(table)), weight.new_zeros(()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -81,3 +81,10 @@ class Decoder(nn.Module):
         if self.attention is not None and state.memory is not None:
             hidden, weights = self.attention(hidden, state.memory)
         return self.head(hidden), weights, state._replace(states=states)
+
+
+def axes(units: Sequence[str]) -> dict[str, tuple[Sequence[str] | None, ...]]:
+    """Of a model's `decoder` that reads and writes these units, the weights whose places stand for them: see
+    `Task.axes`."""
+    found = {"decoder.embedding.weight": (units, None), "decoder.head.output.weight": (units, None)}
+    return {**found, "decoder.head.output.bias": (units,)}

@@ -29,12 +29,26 @@ if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
-__all__ = ["Contender", "Evaluated", "Finding", "Metric", "Page", "Parts", "Round", "Shard", "Step", "Task", "Usage"]
+__all__ = [
+    "Axes",
+    "Contender",
+    "Evaluated",
+    "Finding",
+    "Metric",
+    "Page",
+    "Parts",
+    "Round",
+    "Shard",
+    "Step",
+    "Task",
+    "Usage",
+]
 
 Examples = TypeVar("Examples")  # what data are encoded as: one part of them
 Batch = TypeVar("Batch")
 Model = TypeVar("Model", bound=nn.Module)
 Source = Any  # a path, a data frame, or rows in memory; each task says which it reads
+Axes = tuple[Sequence[str] | None, ...]  # what the places along each axis of a weight stand for; None: for no units
 
 
 @dataclass(frozen=True)
@@ -144,6 +158,7 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     fallbacks: ClassVar[tuple[Metric, ...]] = ()  # what a verdict goes by where `metric` has no value
     counted: ClassVar[str] = "rows"  # what an example is called
     learns_all: ClassVar[bool] = True  # of a file but what is held out; False: an evaluation reads the end alone
+    draws_parts: ClassVar[bool] = True  # whether the seed decides which examples are held out
     answers: ClassVar[str] = ""  # the columns of `predict`'s answers, in words, for its help
     reads_lines: ClassVar[bool] = True  # `predict` without a file takes lines of text; False: it needs no data
     streams: ClassVar[bool] = (
@@ -199,6 +214,11 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     @abstractmethod
     def build(self) -> Model:
         """A fresh model; after `prepare` or `restore`."""
+
+    def axes(self) -> Mapping[str, Axes]:
+        """Weights whose places stand for units of the data, such as the words of a vocabulary: `{"embedding.weight":
+        (words, None)}`. A training that starts from another run takes such weights over by the names of the units."""
+        return {}
 
     # -- training: none of these changes the task; the model gets gradients, no more ----------------------------
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,16 @@ from gatework import tasks
 from gatework.data.stored import restoring
 from gatework.errors import OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
-from gatework.tasks.origin import learned_from, named, origin, shown
+from gatework.tasks.kept import keep
+from gatework.tasks.origin import learned_from, named, origin, other_files, shown, title, training_file
+from gatework.tasks.transfer import started
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
 from gatework.training.callbacks import Callback, TensorBoard
-from gatework.training.console import waiting, watcher
+from gatework.training.console import say, waiting, watcher
 from gatework.training.environment import contained
 from gatework.training.finder import find_rate
+from gatework.training.folders import RUNS, free, newest
 from gatework.training.learner import Shard
 from gatework.training.locks import alone
 from gatework.training.options import Options, TrainingOptions
@@ -115,8 +119,10 @@ def train(
     *,
     valid: Source | None = None,
     test: Source | None = None,
-    out: str | Path,
+    out: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
+    start: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> Trained:
@@ -127,38 +133,109 @@ def train(
     Args:
         task: the task with its options.
         source: the data; `valid` and `test` are further files, else parts of `source` where the task splits.
-        out: the run folder; with `resume`, one whose training was interrupted. One process at a time trains in it.
+        out: the run folder; without it runs/NAME, or the first of runs/NAME-2, ... that is free. One process at a time
+            trains in it.
+        resume: go on with the training in the run folder; without `out`, in the newest of runs/NAME, runs/NAME-2, ...
+        overwrite: replace the run in the folder, once the data of the new one are read.
+        start: a run of the same task, from whose weights the training starts: see `gatework.tasks.transfer`.
         callbacks: further watchers; see `gatework.training.callbacks`.
 
     Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
     """
+    out = _folder(out, task.name, source, newest if resume else Path if overwrite else free)
+    asked = Asked(source, valid, test, out, resume, overwrite, start)
+    asked.refuse_contradictions()
     shard = processes.join()
-    with nullcontext() if shard.rank else alone(Path(out)):  # only the first process writes
-        if not resume and shard.rank == 0:
-            Run.refuse_taken(out)
-        if resume:
-            task.options = _as_begun(task.options, Run.open(out, task.name))
-        if task.options.threads:
-            torch.set_num_threads(task.options.threads)
-        torch.manual_seed(task.options.seed)
-        with waiting("reading the data", quiet or shard.rank > 0):
-            parts = task.prepare(source, valid, test)
-        model = task.build()
-        data = {**origin(source, valid, test), **task.facts(parts)}  # after `build`, which may have something to tell
-        if task.options.find_rate:
-            _use_found_rate(task, parts, model, Run.open(out) if resume else None)
-        run = _open_run(task, out, data, resume, shard)
-        watchers = _watchers(task, run, callbacks, quiet, shard)
-        trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
-        torch.manual_seed(task.options.seed + shard.rank)
-        if resume and run.has_state():
-            with restoring(str(run.path)):
-                trainer.restore(*run.state())
-        trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
-        if shard.rank == 0 and not trained.interrupted:
-            with waiting("measuring the model, its parts and simple methods", quiet):
-                run.write_results(_results(trainer, trained, parts))
-        return trained
+    with nullcontext() if shard.rank else alone(out):  # only the first process writes
+        return _train(task, asked, callbacks, quiet, shard)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a training was asked for beside its task: see `train`."""
+
+    source: Source
+    valid: Source | None
+    test: Source | None
+    out: Path
+    resume: bool
+    overwrite: bool
+    start: str | Path | None
+
+    def refuse_contradictions(self) -> None:
+        if self.resume and self.overwrite:
+            raise OptionError("resume goes on with a run, overwrite replaces it; leave one of them out")
+        if self.resume and self.start is not None:
+            raise OptionError(
+                "a resumed training goes on from its own weights; leave the run to start from (--from) out"
+            )
+
+    def apart(self, part: str) -> Source | None:
+        """The data of a part, where they were given apart from the source."""
+        return {"valid": self.valid, "test": self.test}[part]
+
+
+def _train(task: Task, asked: Asked, callbacks: Sequence[Callback], quiet: bool, shard: Shard) -> Trained:
+    """Prepares, opens the run folder, trains, measures."""
+    source, out, resume = asked.source, asked.out, asked.resume
+    if not (resume or asked.overwrite or shard.rank):
+        Run.refuse_taken(out)
+    if resume:
+        task.options = _as_begun(task.options, _unfinished(Run.open(out, task.name)))
+    if task.options.threads:
+        torch.set_num_threads(task.options.threads)
+    torch.manual_seed(task.options.seed)
+    with waiting("reading the data", quiet or shard.rank > 0):
+        parts = task.prepare(source, asked.valid, asked.test)
+    model = task.build()
+    data = {**origin(source, asked.valid, asked.test), **task.facts(parts)}  # after `build`, which may tell something
+    if asked.start is not None:
+        data["notes"] = [*data.get("notes", ()), started(task, model, load(asked.start, task.name))]
+    if task.options.find_rate:
+        _use_found_rate(task, parts, model, Run.open(out) if resume else None)
+    run = _open_run(task, data, asked, shard)
+    say(f"run: {out}", quiet or shard.rank > 0)
+    watchers = _watchers(task, run, callbacks, quiet, shard)
+    trainer = Trainer(Learner(task, parts), model, task.options, run, watchers, shard)
+    torch.manual_seed(task.options.seed + shard.rank)
+    if resume and run.has_state():
+        with restoring(str(run.path)):
+            trainer.restore(*run.state())
+    trained = Trained(run, task, model, trainer.fit(), shard.rank == 0)
+    if shard.rank == 0 and not trained.interrupted:
+        with waiting("measuring the model, its parts and simple methods", quiet):
+            _finish(trainer, trained, parts, asked)
+    return trained
+
+
+def resume(
+    path: str | Path,
+    source: Source | None = None,
+    *,
+    valid: Source | None = None,
+    test: Source | None = None,
+    changes: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> Trained:
+    """Goes on with the training in a run folder, on the data that it began with.
+
+        resume("runs/book", changes={"epochs": 30})
+
+    Args:
+        path: the run folder.
+        source: the data, where they lie elsewhere by now, as do `valid` and `test`.
+        changes: options that a resumed training may change: epochs, patience, time limit.
+
+    Raises: OptionError where the data are gone or changed, and for a training that is done and kept no state.
+    """
+    run = Run.open(path)
+    kind = tasks.get(run.task)
+    options = kind.Options.of({**_unfinished(run).options, **(changes or {})})
+    beside = other_files(run) if valid is None and test is None else (valid, test)
+    source = training_file(run) if source is None else source
+    others = dict(zip(("valid", "test"), beside, strict=True))
+    return train(kind(options), source, out=path, resume=True, callbacks=callbacks, quiet=quiet, **others)
 
 
 def load(path: str | Path, task: str | None = None, reading: Sequence[str] = ()) -> Trained:
@@ -204,6 +281,28 @@ def _as_begun(options: TrainingOptions, begun: Run) -> TrainingOptions:
     return replace(options, **{name: begun.options[name] for name in left if name in begun.options})
 
 
+def begun(task: type[Task], source: Source, out: str | Path | None = None) -> Run:
+    """The run that a training with `resume` goes on with."""
+    return Run.open(_folder(out, task.name, source, newest), task.name)
+
+
+def _folder(out: str | Path | None, task: str, source: Source, which: Callable[[Path], Path]) -> Path:
+    """The run folder: the one that was named, or one of those that belong to the data."""
+    return which(RUNS / (title(source) or task)) if out is None else Path(out)
+
+
+def _unfinished(run: Run) -> Run:
+    """The run, if its training can go on: a done one has dropped what that needs, unless it was told to keep it."""
+    if run.finished and not run.has_state():
+        path = shlex.quote(str(run.path))
+        raise OptionError(
+            f"the training in {run.path} is done, and its state was not kept, so that it cannot go on: start a new one "
+            f"from its weights (gatework train {run.task} ... --from {path}), and keep the state with --keep-state "
+            "where more epochs may follow"
+        )
+    return run
+
+
 def _use_found_rate(task: Task, parts: Parts, model: nn.Module, begun: Run | None) -> None:
     """Sets the rate that a range test suggests, or that it suggested when the training was begun. That it was asked for
     stays in the options, so that the same options take the training up again."""
@@ -214,12 +313,15 @@ def _use_found_rate(task: Task, parts: Parts, model: nn.Module, begun: Run | Non
     task.options = replace(task.options, learning_rate=rate)
 
 
-def _open_run(task: Task, out: str | Path, data: Mapping[str, Any], resume: bool, shard: Shard) -> Run:
-    if not resume and shard.rank:  # only the first process writes
-        return Run(Path(out), {"task": task.name})
-    if not resume:
-        return Run.create(out, task=task.name, options=task.options.to_dict(), data=data, assets=task.assets())
-    run = Run.open(out, task.name)
+def _open_run(task: Task, data: Mapping[str, Any], asked: Asked, shard: Shard) -> Run:
+    if not asked.resume and shard.rank:  # only the first process writes
+        return Run(asked.out, {"task": task.name})
+    if asked.overwrite:
+        Run(asked.out, {}).remove()
+    if not asked.resume:
+        options, assets = task.options.to_dict(), task.assets()
+        return Run.create(asked.out, task=task.name, options=options, data=data, assets=assets)
+    run = Run.open(asked.out, task.name)
     _must_match(run, task.options, data)
     if shard.rank == 0:
         run.change_options(task.options.to_dict())
@@ -249,15 +351,24 @@ def _watchers(task: Task, run: Run, callbacks: Sequence[Callback], quiet: bool, 
 
 
 @torch.no_grad()
-def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]:
+def _finish(trainer: Trainer, trained: Trained, parts: Parts, asked: Asked) -> None:
+    """Measures, and writes what the run is known by; last the state goes, as a training without results must go on."""
+    task, run, (where, last) = trained.task, trained.run, parts.last
+    contenders = [*task.contenders(trained.model, last), *task.baselines(parts)]
+    contest, given = Contest.of(task, contenders, last, where), asked.apart(where)
+    keep(run, contest, asked.source if given is None else given, given is not None)
+    run.write_results(_results(trainer, trained, parts, contest))
+    if not task.options.keep_state:
+        run.drop_state()
+
+
+def _results(trainer: Trainer, trained: Trained, parts: Parts, contest: Contest) -> dict[str, Any]:
     """Everything the report shows."""
     task, model = trained.task, trained.model
     where, last = parts.last
-    contenders = [*task.contenders(model, last), *task.baselines(parts)]
-    judged = Contest.of(task, contenders, last, where).verdict
     seen = task.some(parts.train, len(parts.valid))  # in evaluation mode, unlike the losses in the history
     measured = {"train": task.measure(model, seen), "valid": task.watched(model, parts.valid), "test": None}
-    measured[where] = {**(measured[where] or {}), **contenders[0].metrics, **task.final_measures(model, last)}
+    measured[where] = {**(measured[where] or {}), **contest.model.metrics, **task.final_measures(model, last)}
     return {
         "task": task.name,
         "metric": vars(task.metric),
@@ -265,7 +376,7 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts) -> dict[str, Any]
         "training": _course(trainer),
         "history": trainer.progress.history,
         **measured,
-        **_standing(contenders, judged),
+        **_standing(contest.contenders, contest.verdict),
         "sections": task.sections(model, parts),
     }
 

@@ -82,7 +82,14 @@ def _there(name: str | list[str]) -> Source | None:
     """The file, or the tuple of files, that a run folder names, where they are there."""
     source = Path(name) if isinstance(name, str) else tuple(map(Path, name))
     files = (source,) if isinstance(source, Path) else source
-    return source if name != MEMORY and all(file.exists() for file in files) else None
+    there = (file.is_file() or file.is_dir() for file in files)  # a pipe or a device would be read for ever
+    return source if name != MEMORY and all(there) else None
+
+
+def title(source: Source) -> str:
+    """What a run on a source is called: the name of its (first) file without what follows a dot; "" of other rows."""
+    files = files_of(source)
+    return files[0].name.partition(".")[0] if files else ""
 
 
 def learned_from(run: Run, source: Source) -> bool:

@@ -23,6 +23,14 @@ MOST = 1_000  # blocks that are drawn from; more are merged, which changes no su
 LEVEL, RESAMPLES, SEED = 0.95, 2_000, 1
 SMALL = 0.001  # a difference that is a smaller share of the value counts as none
 WON, LOST = ("network", "both"), ("baseline",)
+EARNED = {  # in a table
+    "network": "the network",
+    "both": "network and simple part",
+    "simple": "the simple part",
+    "baseline": "baseline",
+    "even": "no difference",
+    "few": "too few to tell",
+}
 
 
 @dataclass(frozen=True)
@@ -158,12 +166,7 @@ class Contest:
 
     def _blocks(self, sums: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Sums [.., k] added up over the blocks that these rows are of."""
-        if self.blocks is None:
-            return sums
-        kinds, numbers = np.unique(self.blocks[rows], return_inverse=True)
-        found = np.zeros((len(kinds), sums.shape[1]))
-        np.add.at(found, numbers, sums)
-        return found
+        return grouped(sums, None if self.blocks is None else self.blocks[rows])
 
     @cached_property
     def rival(self) -> Contender | None:
@@ -362,10 +365,21 @@ TELL: Mapping[str, Callable[[Contest], str]] = {
 }
 
 
+def grouped(sums: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+    """Sums [G, k] added up over the blocks [G] of their rows; each row is one where these are None."""
+    if blocks is None:
+        return sums
+    kinds, numbers = np.unique(blocks, return_inverse=True)
+    found = np.zeros((len(kinds), sums.shape[1]))
+    np.add.at(found, numbers, sums)
+    return found
+
+
 def interval(
-    score: Callable[[np.ndarray], np.ndarray], ours: np.ndarray, theirs: np.ndarray
+    score: Callable[[np.ndarray], np.ndarray], ours: np.ndarray, theirs: np.ndarray | None = None
 ) -> tuple[float | None, float | None]:
-    """A 95% interval of score(sum of ours) - score(sum of theirs), both [G, k], over blocks drawn anew for both alike.
+    """A 95% interval of score(sum of ours) - score(sum of theirs), both [G, k], over blocks drawn anew for both alike;
+    without `theirs` of score(sum of ours).
 
     Percentiles of the bootstrap (Efron & Tibshirani 1993), moved outwards so that few blocks give as wide an interval
     as Student's t does (Hesterberg 2015, "What teachers should know about the bootstrap", section 4.3.1). BCa, scipy's
@@ -376,14 +390,14 @@ def interval(
 
     if len(ours) < FEWEST:
         return None, None
-    ours, theirs = merged(ours), merged(theirs)
+    ours, theirs = merged(ours), None if theirs is None else merged(theirs)
     n = len(ours)
 
     def gained(drawn: np.ndarray, axis: int) -> np.ndarray:
         drawn = np.atleast_2d(drawn)
         places = drawn + n * np.arange(len(drawn))[:, None]
         often = np.bincount(places.ravel(), minlength=n * len(drawn)).reshape(len(drawn), n).astype(float)
-        return score(often @ ours) - score(often @ theirs)
+        return score(often @ ours) - (0.0 if theirs is None else score(often @ theirs))
 
     level = float(1 - 2 * norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1)))
     found = bootstrap(

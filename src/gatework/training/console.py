@@ -50,6 +50,12 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
     return f"{epoch}  {losses}valid {measured}  {row['seconds']:.0f} s{best}"
 
 
+def say(line: str, quiet: bool = False) -> None:
+    """A line beside a training, on a terminal and elsewhere, but in a notebook, which shows what it needs itself."""
+    if not quiet and not in_notebook():
+        print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def waiting(text: str, quiet: bool = False) -> Iterator[None]:
     """Says what takes a while: a bar on a terminal, which goes with what it was there for; a line elsewhere."""

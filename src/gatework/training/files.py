@@ -52,7 +52,7 @@ def _explained(error: OSError, path: Path, size: int) -> TrainingError:
     kept = "the earlier file is intact" if path.exists() else "nothing was written"
     if error.errno in _FULL:
         return TrainingError(
-            f"the disk is full: {path} needs {size:,} bytes; {kept}. Free some space and continue with --resume"
+            f"the disk is full: {path} needs {size:,} bytes; {kept}. Free some space and go on with: gatework resume"
         )
     return TrainingError(f"{path} cannot be written ({error.strerror}); {kept}")
 

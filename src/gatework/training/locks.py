@@ -103,6 +103,18 @@ def alone(folder: Path) -> Iterator[None]:
             lock.release()
 
 
+def is_training(folder: Path) -> bool:
+    """Whether a process trains in a folder."""
+    path = folder / TRAINING
+    if not path.exists():
+        return False
+    must_be_plain(path)
+    lock = FileLock(path)
+    free = lock.acquire(wait=False)
+    lock.release()
+    return not free
+
+
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
     """The folder is there in the block; those that had to be made are removed if they are still empty after it."""

@@ -43,19 +43,22 @@ def option(
     low: float | None = None,
     high: float | None = None,
     role: Role | tuple[Role, ...] = (),
+    basic: bool | None = None,
+    completes: Literal["cell", "column"] | None = None,
 ) -> Any:
     """A field of an options class: `hidden_size: int = option(128, "units per layer (H)", panel="model", low=1)`.
 
     `low` and `high` are inclusive; `panel` is the heading under which the command line lists the flag; `role` is one or
-    several of `ROLES`. A field that a subclass declares again, for another default, keeps its roles unless it names
-    others.
+    several of `ROLES`. `basic`: help shows it unasked, as one of a dozen of each task; others stand under --help-all.
+    `completes` says what a shell may complete its value with, where there are no `choices`. A field that a subclass
+    declares again, for another default, keeps of these three what it does not name.
     """
     roles = (role,) if isinstance(role, str) else role
     for name in roles:
         if name not in ROLES:
             raise OptionError(f"there is no role {name!r}{known_names(name, ROLES)}")
     metadata = {"help": help, "panel": panel, "choices": choices, "low": low, "high": high, "roles": roles}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "basic": basic, "completes": completes})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +102,16 @@ class TrainingOptions(Options):
     """What every training has. Tasks redeclare a field to change its default."""
 
     seed: int = option(1, "seed of everything random", panel="training", low=0, role="course")
-    epochs: int = option(20, "passes over the training data", panel="training", low=0, role=("late", "resumable"))
+    epochs: int = option(
+        20, "passes over the training data", panel="training", basic=True, low=0, role=("late", "resumable")
+    )
     batch_size: int = option(32, "examples per step (B)", panel="training", low=1, role="late")
     optimizer: str = option(
         "adamw", "how weights move", panel="training", choices=("sgd", "rmsprop", "adam", "adamw"), role="late"
     )
-    learning_rate: float = option(2e-3, "step size at the schedule's top", panel="training", low=0, role="late")
+    learning_rate: float = option(
+        2e-3, "step size at the schedule's top", panel="training", basic=True, low=0, role="late"
+    )
     find_rate: bool = option(False, "find the learning rate by a range test first", panel="training", role="course")
     momentum: float = option(0.9, "momentum of sgd and rmsprop", panel="training", low=0, high=0.9999, role="late")
     beta1: float = option(0.9, "decay of Adam's first moment", panel="training", low=0, high=0.9999, role="late")
@@ -164,6 +171,7 @@ class TrainingOptions(Options):
         0.0,
         "seconds of training after which it stops well; 0 is no limit",
         panel="training",
+        basic=True,
         low=0,
         role=("course", "resumable"),
     )
@@ -172,6 +180,12 @@ class TrainingOptions(Options):
     )
     save_every: float = option(
         60.0, "seconds between saves inside an epoch", panel="training", low=0, role=("course", "resumable")
+    )
+    keep_state: bool = option(
+        False,
+        "keep what a training that is done needs to go on for more epochs: some five times the size of the weights",
+        panel="training",
+        role=("course", "resumable"),
     )
     threads: int = option(
         0, "CPU threads; 0 leaves torch's choice", panel="training", low=0, role=("course", "resumable")
@@ -195,8 +209,14 @@ def known(cls: type[Options], key: str) -> None:
 
 def roles_of(cls: type[Options], key: str) -> tuple[Role, ...]:
     """The roles of an option, from the nearest class that names some."""
+    return said_of(cls, key, "roles") or ()
+
+
+def said_of(cls: type[Options], key: str, what: str) -> Any:
+    """What the nearest class that says something of it says of an option: "roles", "basic", "completes"; or None."""
     fields = [vars(base).get("__dataclass_fields__", {}).get(key) for base in cls.__mro__]
-    return next((field.metadata["roles"] for field in fields if field is not None and field.metadata.get("roles")), ())
+    said = (field.metadata.get(what) for field in fields if field is not None)
+    return next((each for each in said if each not in (None, ())), None)
 
 
 def known_names(word: str, known: Iterable[str]) -> str:

@@ -19,16 +19,20 @@ class RecurrentOptions(TrainingOptions):
     l1, l2 and weight_decay are among `TrainingOptions`. A job redeclares `dropout` to say where it acts there.
     """
 
-    cell: str = option("lstm", "which cell: `gatework cells` lists them", panel="model", role="late")
-    hidden_size: int = option(128, "units per layer (H)", panel="model", low=1, role="late")
-    layers: int = option(1, "layers on top of each other", panel="model", low=1, high=64, role="late")
+    cell: str = option(
+        "lstm", "which cell: `gatework cells` lists them", panel="model", basic=True, completes="cell", role="late"
+    )
+    hidden_size: int = option(128, "units per layer (H)", panel="model", basic=True, low=1, role="late")
+    layers: int = option(1, "layers on top of each other", panel="model", basic=True, low=1, high=64, role="late")
     layer_norm: bool = option(False, "normalise every gate over its units (Ba et al. 2016)", panel="model", role="late")
 
     chrono: int | None = option(
         None, "longest dependency in steps: gates start so as to keep it (Tallec & Ollivier 2018)", panel="model", low=3
     )
 
-    dropout: float = option(0.0, "dropout of inputs and outputs", panel=PANEL, low=0, high=0.99, role="late")
+    dropout: float = option(
+        0.0, "dropout of inputs and outputs", panel=PANEL, basic=True, low=0, high=0.99, role="late"
+    )
     recurrent_dropout: float = option(
         0.0,
         "dropout of the states, one mask a sequence (Gal & Ghahramani 2016)",

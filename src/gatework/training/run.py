@@ -4,7 +4,10 @@ config.json            what was asked and on what: options with every default, d
 assets/                tokenizer, labels, scaler: what the model needs besides its weights
 best.safetensors       weights of the best epoch            last.safetensors   weights of the last step
 training.safetensors   the whole state, to go on from       metrics.csv        one row per validation
-results.json           what the report shows                log.txt, plots/, tensorboard/, report.html
+results.json           what the report shows                sums.safetensors   what it is compared with other runs by
+log.txt, plots/, tensorboard/, report.html
+
+Of a training that is done, last.safetensors and training.safetensors go, unless the option `keep_state` keeps them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import io
 import json
 import math
 import re
+import shlex
+import shutil
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -43,8 +48,10 @@ from gatework.training.state import Progress, Tensors, split
 
 FORMAT, VERSION = "gatework run", 2
 EARLIER = "0.1"  # the gatework that wrote and reads the version before
-ASSET_BYTES, STATE_BYTES = 1 << 29, 1 << 28
+ASSET_BYTES, STATE_BYTES, SUMS_BYTES = 1 << 29, 1 << 28, 1 << 28
 CONFIG, STATE, METRICS, RESULTS, LOG = "config.json", "training.safetensors", "metrics.csv", "results.json", "log.txt"
+BEST, LAST, SUMS = "best.safetensors", "last.safetensors", "sums.safetensors"
+WRITTEN = (CONFIG, STATE, METRICS, RESULTS, LOG, BEST, LAST, SUMS, "report.html", "assets", "plots", "tensorboard")
 
 
 class Apart(TypedDict, total=False):
@@ -150,7 +157,19 @@ class Run:
     def refuse_taken(path: str | Path) -> None:
         """Raises an OptionError for a folder that holds a run."""
         if (Path(path) / CONFIG).exists():
-            raise OptionError(f"{path} already holds a run; choose another folder (--out), or go on with --resume")
+            raise OptionError(
+                f"{path} already holds a run; choose another folder (--out), replace it (--overwrite), or go on with "
+                f"it: gatework resume {shlex.quote(str(path))}"
+            )
+
+    def remove(self) -> None:
+        """Deletes what a training wrote, and nothing else that lies in the folder."""
+        for name in WRITTEN:
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: str | Path, task: str | None = None) -> Self:
@@ -224,9 +243,25 @@ class Run:
         """Whether there is a state to go on from."""
         return (self.path / STATE).exists()
 
+    def drop_state(self) -> None:
+        """Deletes what only a training that goes on needs."""
+        for name in (STATE, LAST):
+            (self.path / name).unlink(missing_ok=True)
+
     def save_state(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
         """Writes the whole state of the training, in one step."""
         write_tensors(self.path / STATE, tensors, {"progress": progress, "run": self._identity()})
+
+    def save_sums(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Writes what the run is compared with others by."""
+        write_tensors(self.path / SUMS, tensors, {"about": about, "run": self._identity()})
+
+    def sums(self) -> tuple[Tensors, dict[str, Any]]:
+        """What `save_sums` wrote."""
+        must_be_plain(self.path / SUMS, SUMS_BYTES)
+        tensors, about = read_tensors(self.path / SUMS)
+        self._must_belong(self.path / SUMS, about)
+        return tensors, about
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """What `save_state` wrote last: tensors and progress."""
@@ -267,7 +302,8 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What `write_results` wrote; a FileFormatError where the training has not finished."""
-        found = read_json(self.path / RESULTS, "the training has not finished; go on with --resume")
+        go_on = f"the training has not finished; go on with it: gatework resume {shlex.quote(str(self.path))}"
+        found = read_json(self.path / RESULTS, go_on)
         return conform(found, Results, str(self.path / RESULTS))
 
     @property

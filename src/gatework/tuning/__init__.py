@@ -8,7 +8,8 @@ What a task's search varies stands in its own folder, in space.toml.
 
 from __future__ import annotations
 
-__all__ = ["cross_validate", "tune"]
+__all__ = ["cross_validate", "tune", "validate"]
 
 from gatework.tuning.cross import cross_validate
+from gatework.tuning.cross import cross_validate as validate
 from gatework.tuning.entry import tune

@@ -16,6 +16,7 @@ from gatework.data.codecs import UNKNOWN
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError
+from gatework.networks.decoder import axes
 from gatework.tasks.answer import measures, reading
 from gatework.tasks.answer.baselines import baselines
 from gatework.tasks.answer.codecs import Codecs
@@ -26,7 +27,7 @@ from gatework.tasks.answer.options import AnswerOptions, AnswerPredicting
 from gatework.tasks.answer.page import AnswerPages
 from gatework.tasks.answer.sections import sections
 from gatework.tasks.answer.stories import Stories
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 
 STEPS, FEWEST, MOST = 25_000, 10, 200  # steps of a training, as epochs between these
 
@@ -162,6 +163,9 @@ class Answer(AnswerPages):
         return [Round(read.take(kept), None, read.take(held), changes) for kept, held in pairs]
 
     # -- model and training ---------------------------------------------------------------------------------
+
+    def axes(self) -> Mapping[str, Axes]:
+        return {"sentences.words.weight": (self.codecs.words.vocabulary, None), **axes(self.codecs.answers.vocabulary)}
 
     def build(self) -> Answering:
         return Answering(self.options, *self.codecs.sizes)

@@ -35,14 +35,30 @@ class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 
     kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS, role="question")
-    text: str | None = option(None, "name of the column that holds the text", panel="data", role="reading")
-    label: str | None = option(None, "name of the column that holds the label", panel="data", role="reading")
+    text: str | None = option(
+        None, "name of the column that holds the text", panel="data", basic=True, completes="column", role="reading"
+    )
+    label: str | None = option(
+        None, "name of the column that holds the label", panel="data", basic=True, completes="column", role="reading"
+    )
     labels: str | None = option(
         None, "table with the labels of a FASTA file's records: columns name and label", panel="data", role="reading"
     )
-    id: str | None = option(None, "column that says which sequence a row belongs to", panel="data", role="reading")
+    id: str | None = option(
+        None,
+        "column that says which sequence a row belongs to",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
+    )
     time: str | None = option(
-        None, "column that orders the rows of a sequence (or of --split time)", panel="data", role="reading"
+        None,
+        "column that orders the rows of a sequence (or of --split time)",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
     )
     format: str | None = option(
         None, "csv, tsv, jsonl, parquet, lines, labelled (label first) or fasta", panel="data", role="reading"
@@ -76,7 +92,11 @@ class ClassifyOptions(NumericOptions):
         "random", "how rows are held out", panel="data", choices=("random", "time", "group"), role="question"
     )
     group: str | None = option(
-        None, "column whose equal values stay together (--split group)", panel="data", role="question"
+        None,
+        "column whose equal values stay together (--split group)",
+        panel="data",
+        completes="column",
+        role="question",
     )
     valid_share: float = option(
         0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9, role="question"

@@ -22,7 +22,7 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import split_by_time, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.codecs import Codecs
@@ -291,6 +291,13 @@ class Classify(ClassifyPages):
         return self.options.kind
 
     # -- model and training ---------------------------------------------------------------------------------
+
+    def axes(self) -> Mapping[str, Axes]:
+        classes = self.codecs.classes
+        found: dict[str, Axes] = {"output.weight": (classes, None), "output.bias": (classes,)}
+        if self.codecs.tokenizer is not None:
+            found["embedding.weight"] = (self.codecs.tokenizer.vocabulary, None)
+        return found
 
     def learns_validation(self, epoch: int) -> bool:
         return self.options.refit

@@ -58,25 +58,47 @@ class ForecastOptions(NumericOptions):
         "column of dates or step numbers, or several that make a time: date,hour or year,month; without any, each row "
         "is a step",
         panel="data",
+        basic=True,
+        completes="column",
         role="reading",
     )
     target: tuple[str, ...] = option(
-        (), "name of the column to forecast; several: each is a series of its own", panel="data", role="reading"
+        (),
+        "name of the column to forecast; several: each is a series of its own",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
     )
     series: str | None = option(
-        None, "name of the column that says which series a row belongs to", panel="data", role="reading"
+        None,
+        "name of the column that says which series a row belongs to",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
     )
     past: tuple[str, ...] = option(
-        (), "columns known only up to now, such as visitors or temperature", panel="data", role="question"
+        (),
+        "columns known only up to now, such as visitors or temperature",
+        panel="data",
+        completes="column",
+        role="question",
     )
     future: tuple[str, ...] = option(
         (),
         "columns known ahead, such as prices or holidays; predict needs rows with them",
         panel="data",
+        basic=True,
+        completes="column",
         role="question",
     )
     static: tuple[str, ...] = option(
-        (), "columns that say something of each series, such as its region", panel="data", role="question"
+        (),
+        "columns that say something of each series, such as its region",
+        panel="data",
+        completes="column",
+        role="question",
     )
     identity: bool = option(
         False, "tell the model which of at most 100 series it is, as a static column of their names would", panel="data"
@@ -163,7 +185,9 @@ class ForecastOptions(NumericOptions):
         role="question",
     )
 
-    horizon: int | None = option(None, "steps to forecast; none: one season", panel="model", low=1, role="question")
+    horizon: int | None = option(
+        None, "steps to forecast; none: one season", panel="model", basic=True, low=1, role="question"
+    )
     season: int | None = option(
         None, "points in a season; none: by the frequency", panel="model", low=1, role="question"
     )

@@ -58,7 +58,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
     metric = MASE
     fallbacks = (Metric("mae", higher=False),)
     counted = "windows"
-    reads_lines, learns_all = False, False
+    reads_lines, learns_all, draws_parts = False, False, False
     options: ForecastOptions
 
     def __init__(self, options: ForecastOptions):

@@ -21,9 +21,10 @@ from gatework.data.codecs import UNKNOWN, BytePairs, Characters, TextCodec, from
 from gatework.data.files import must_exist, read_text
 from gatework.data.finding import Finding, refuse
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.networks.decoder import axes
 from gatework.networks.heads import cross_entropy
 from gatework.networks.states import States, zeroed
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.generate import baselines, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
 from gatework.tasks.generate.dynamic import dynamic_nats
@@ -58,6 +59,7 @@ class Generate(GeneratePages):
     Options = GenerateOptions
     metric = Metric("nats_per_character", higher=False)
     counted = "units"
+    draws_parts = False
     options: GenerateOptions
     tokens: TextCodec
     spelling: Spelling | None = None  # of units that the vocabulary may lack
@@ -187,6 +189,9 @@ class Generate(GeneratePages):
 
     def build(self) -> LanguageModel:
         return LanguageModel(len(self.tokens), self.options, self.counts)
+
+    def axes(self) -> Mapping[str, Axes]:
+        return axes(self.tokens.vocabulary)
 
     def learns_validation(self, epoch: int) -> bool:
         return self.options.refit

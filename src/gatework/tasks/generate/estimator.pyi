@@ -38,6 +38,7 @@ class TextGenerator(Estimator):
         time_limit: float = 0.0,
         nan_guard: bool = True,
         save_every: float = 60.0,
+        keep_state: bool = False,
         threads: int = 0,
         tensorboard: bool = False,
         cell: str = "lstm",

@@ -21,7 +21,9 @@ class GenerateExplaining(Options):
 class GenerateOptions(RecurrentOptions):
     """Options of a text generator; the defaults suit a book or two on a small machine."""
 
-    tokenizer: str = option("characters", "units of the text", panel="data", choices=("characters", "bpe", "words"))
+    tokenizer: str = option(
+        "characters", "units of the text", panel="data", basic=True, choices=("characters", "bpe", "words")
+    )
     vocabulary: int = option(5000, "largest number of BPE or word units", panel="data", low=300)
     spaces: bool = option(False, "words end at white space alone (for tokenized texts)", panel="data")
     backwards: bool = option(

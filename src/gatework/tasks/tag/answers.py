@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gatework.data.ragged import Ragged
 from gatework.tasks.tag.examples import UNCOUNTED, Examples, make_batch, stretches, tokens_of, within
@@ -29,23 +30,27 @@ class Answers(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Sentences `rows` and the scores [M, K] of their tokens by the network and by windows; labels' logits [m, L]."""
+    """Sentences `rows` and the scores [M, K] of their tokens by the network and by windows; labels' logits [m, L] by
+    both."""
 
     rows: np.ndarray
     network: Tensor
     windows: Tensor | None
     labels: Tensor | None
+    label_windows: Tensor | None
 
 
 def scored(model: Tagger, examples: Examples, longest: int) -> Iterator[Scored]:
     """All sentences in groups of similar length."""
     for rows in _grouped(examples.inputs.lengths):
         some = examples.take(rows)
-        windows = None
+        windows = label_windows = None
         if model.windows is not None and some.windows is not None:
             windows = model.windows.scores(some.windows)
+        if model.label_windows is not None and some.windows is not None:
+            label_windows = model.label_windows.means(some.windows, some.inputs.offsets)
         network, labels = _network(model, some, longest)
-        yield Scored(rows, network, windows, labels)
+        yield Scored(rows, network, windows, labels, label_windows)
 
 
 def _network(model: Tagger, some: Examples, longest: int) -> tuple[Tensor, Tensor | None]:
@@ -83,20 +88,32 @@ def answered(
     for group in scored(model, examples, longest):
         order = Order.of(examples, group.rows)
         for role, gathered in found.items():
-            gathered.take(group, order, order.judge(model, role, group))
+            labels = None if group.labels is None else model.labelled(role, group.labels, group.label_windows)
+            gathered.take(group.rows, order, order.judge(model, role, group), labels)
     return {role: gathered.whole() for role, gathered in found.items()}
 
 
 @torch.no_grad()
-def best_share(model: Tagger, examples: Examples, longest: int) -> float:
-    """The windows' share of the scores with the fewest nats on these examples."""
-    nats = np.zeros(len(SHARES))
+def settle_shares(model: Tagger, examples: Examples, longest: int) -> None:
+    """Gives the windows the shares, of tags' and of labels' scores, that have the fewest nats on these examples."""
+    nats, of_labels = np.zeros((2, len(SHARES)))
     for group in scored(model, examples, longest):
         order = Order.of(examples, group.rows)
         for k, share in enumerate(SHARES):
             model.share.fill_(share)
+            model.label_share.fill_(share)
             nats[k] += float(order.judge(model, "model", group).nats(order.tags, order.counts).sum())
-    return float(SHARES[nats.argmin()])
+            of_labels[k] += _label_nats(model, examples, group)
+    model.share.fill_(SHARES[nats.argmin()])
+    model.label_share.fill_(SHARES[of_labels.argmin()])
+
+
+def _label_nats(model: Tagger, examples: Examples, group: Scored) -> float:
+    if group.labels is None or examples.labels is None:
+        return 0.0
+    said = model.labelled("model", group.labels, group.label_windows)
+    true = torch.from_numpy(examples.labels[group.rows])
+    return float(functional.cross_entropy(said, true, ignore_index=-1, reduction="sum"))
 
 
 class Order(NamedTuple):
@@ -131,17 +148,17 @@ class _Gathered:
         self.nats, self.counted = 0.0, 0
         self.labels: np.ndarray | None = None
 
-    def take(self, group: Scored, order: Order, judge: Judge) -> None:
+    def take(self, rows: np.ndarray, order: Order, judge: Judge, labels: Tensor | None) -> None:
         best = judge.best(order.counts)
         self.tags[order.at] = best.numpy()
         if self.confidence is not None:
             self.confidence[order.at] = judge.marginals(order.counts).gather(1, best[:, None])[:, 0].numpy()
         self.nats += float(judge.nats(order.tags, order.counts).sum())
         self.counted += int((order.tags != UNCOUNTED).sum())
-        if group.labels is not None:
+        if labels is not None:
             if self.labels is None:
-                self.labels = np.zeros((len(self.examples), group.labels.shape[1]), np.float32)
-            self.labels[group.rows] = torch.softmax(group.labels, 1).numpy()
+                self.labels = np.zeros((len(self.examples), labels.shape[1]), np.float32)
+            self.labels[rows] = torch.softmax(labels, 1).numpy()
 
     def whole(self) -> Answers:
         return Answers(self.tags, self.confidence, self.nats, self.counted, self.labels)

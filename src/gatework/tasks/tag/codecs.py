@@ -51,6 +51,7 @@ class Kept(TypedDict):
     columns: list[str]
     lettered: bool
     windows: int
+    label_windows: int
     languages: list[dict[str, Any]]
 
 
@@ -72,6 +73,7 @@ class Codecs:
     columns: dict[str, Labels] = field(default_factory=dict)
     languages: list[Language] = field(default_factory=list)
     known: int = 0  # features of windows that the linear model knows
+    known_to_labels: int = 0  # and that the one of sentences' labels knows
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # of the vocabulary's words in training
 
     @property
@@ -188,6 +190,7 @@ class Codecs:
     def assets(self) -> dict[str, str]:
         """File name -> JSON."""
         kept = self.layout._asdict() | {"columns": list(self.columns), "lettered": self.lettered, "windows": self.known}
+        kept["label_windows"] = self.known_to_labels
         kept["languages"] = [each.options.to_dict() for each in self.languages]
         codecs: dict[str, Any] = {
             "words": self.words,
@@ -211,7 +214,7 @@ class Codecs:
             raise FileFormatError(f"inputs.json: there is no scheme {kept['scheme']!r:.20}")
         layout = Layout(kept["form"], kept["scheme"], tuple(kept["features"]), style_of(kept["style"]))
         found = cls(options, layout, kept["lettered"])
-        found.known = kept["windows"]
+        found.known, found.known_to_labels = kept["windows"], kept["label_windows"]
         found.words, found.letters = _codec(assets, "words", Words), _codec(assets, "letters", Characters)
         found.tags = _few(_codec(assets, "tags", Labels))
         found.labels = _codec(assets, "labels", Labels) if "labels.json" in assets else None

@@ -40,6 +40,7 @@ class SequenceTagger(Estimator):
         time_limit: float = 0.0,
         nan_guard: bool = True,
         save_every: float = 60.0,
+        keep_state: bool = False,
         threads: int = 0,
         tensorboard: bool = False,
         cell: str = "lstm",
@@ -79,6 +80,7 @@ class SequenceTagger(Estimator):
         window_share: float | None = None,
         output: str = "auto",
         word_dropout: float = 0.5,
+        common_dropout: float | None = None,
         label_weight: float = 1.0,
         batch_tokens: int = 4000,
     ) -> None: ...

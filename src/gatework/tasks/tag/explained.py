@@ -141,7 +141,7 @@ class Token(Subject):
         table = self.model.words.weight.detach()
         found = torch.zeros_like(self.entry)
         found[:, : table.shape[1]] = table[UNKNOWN]
-        start = table.shape[1] + (self.task.options.characters or 0)
+        start = table.shape[1] + (0 if self.model.spelling is None else self.model.spelling.features)
         for column in self.model.columns:
             (values,) = (each.detach() for each in column.parameters())
             found[:, start : start + values.shape[1]] = values[1:].mean(0)

@@ -1,7 +1,8 @@
 """A linear model on windows of tokens: a row of weights for each feature that training saw, and moves between tags.
 
 It is fitted by minibatches with AdaGrad (Duchi, Hazan & Singer 2011), whose steps stay long for rare features: each
-token by itself, or whole sentences as a CRF. It answers beside the network, and is a baseline of its own.
+token by itself, or whole sentences as a CRF, or labels of sentences by the mean of their tokens. It answers beside the
+network, and is a baseline of its own.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class Linear(nn.Module):
         """[M, K] of features [M, F]."""
         return sums(self.weight, self.rows(features))
 
+    def means(self, features: np.ndarray, offsets: np.ndarray) -> Tensor:
+        """[n, K]: of each sentence the mean of its tokens' scores; zeros of an empty one."""
+        lengths = torch.from_numpy(np.diff(offsets))
+        return _means(self.scores(features), torch.arange(len(lengths)).repeat_interleave(lengths), len(lengths))
+
     def predict(self, features: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """int64 [N]: of spans the best allowed path; else each token's most probable tag, which is what accuracy counts
         (of weak evidence the best path is one tag throughout)."""
@@ -114,6 +120,11 @@ def fit_crf(
     return _fit(features, tags, offsets, classes, allowed, _by_sentence, seed)
 
 
+def fit_sentences(features: np.ndarray, labels: np.ndarray, offsets: np.ndarray, classes: int, seed: int = 0) -> Linear:
+    """Labels [n] of sentences by the mean of their tokens: `fit_sentences(...).means(features, offsets)`."""
+    return _fit(features, np.repeat(labels, np.diff(offsets)), offsets, classes, None, _by_mean, seed)
+
+
 Nats = Callable[[Crf, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -123,6 +134,19 @@ def _by_token(crf: Crf, scores: Tensor, tags: Tensor, counts: Tensor) -> Tensor:
 
 def _by_sentence(crf: Crf, scores: Tensor, tags: Tensor, counts: Tensor) -> Tensor:
     return crf.loss(scores, tags, counts).sum()
+
+
+def _by_mean(crf: Crf, scores: Tensor, tags: Tensor, counts: Tensor) -> Tensor:
+    """All tokens of a sentence have its label as their tag."""
+    count = int(counts[:1].sum())  # 0 where all sentences are empty
+    sentence = torch.arange(len(scores)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return functional.cross_entropy(_means(scores, sentence, count), tags[:count], ignore_index=-1, reduction="sum")
+
+
+def _means(scores: Tensor, sentence: Tensor, count: int) -> Tensor:
+    """[count, K]: means of scores [M, K] over each `sentence` [M]."""
+    sums_of_each = scores.new_zeros(count, scores.shape[1]).index_add(0, sentence, scores)
+    return sums_of_each / torch.bincount(sentence, minlength=count).clamp(min=1)[:, None]
 
 
 @torch.enable_grad()
@@ -186,7 +210,7 @@ class _Descent:
     def __init__(self, model: Linear, nats: Nats):
         self.model, self.nats = model, nats
         self.squares = torch.full_like(model.weight, START)
-        model.crf.requires_grad_(nats is not _by_token)
+        model.crf.requires_grad_(nats is _by_sentence)
         self.moves = [(move, torch.full_like(move, START)) for move in model.crf.parameters() if move.requires_grad]
 
     def step(self, features: np.ndarray, tags: np.ndarray, counts: np.ndarray, rate: float) -> None:

@@ -76,10 +76,12 @@ class Tagger(nn.Module):
         allowed: which tags may begin, follow each other and end: see `Crf`. With output=softmax each token is scored by
             itself, and this holds in decoding alone; None: anything may follow anything, and there are no moves.
         windows: the linear model that answers beside the network.
+        label_windows: the one that labels sentences beside it, by the mean of their tokens.
         languages: language models whose states are word vectors too.
     """
 
     share: Tensor
+    label_share: Tensor
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class Tagger(nn.Module):
         sizes: Sizes,
         allowed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
         windows: Linear | None = None,
+        label_windows: Linear | None = None,
         languages: Sequence[Language] = (),
     ):
         super().__init__()
@@ -94,17 +97,19 @@ class Tagger(nn.Module):
         self.words = Embedding(sizes.words, width, std=0.1, pieces=options.subwords)
         self.spelling = Spelling(sizes.letters, options.characters) if options.characters else None
         self.columns = nn.ModuleList(nn.Embedding(count, min(count, COLUMN_SIZE)) for count in sizes.columns)
-        width += (options.characters or 0) + sum(min(n, COLUMN_SIZE) for n in sizes.columns)
+        width += 0 if self.spelling is None else self.spelling.features
+        width += sum(min(n, COLUMN_SIZE) for n in sizes.columns)
         self.states = WordStates(languages, options.dropout or 0.0) if languages else None
         width += 0 if self.states is None else self.states.size
-        self.word_dropout = options.word_dropout
+        self.word_dropout, self.common_dropout = options.word_dropout, options.common_dropout or 0.0
         self.neighbours = Neighbours(width, options.neighbours) if options.neighbours else None
         width += 0 if self.neighbours is None else self.neighbours.features
         self.encoder = Encoder(options, width, locked=options.dropout or 0.0, bidirectional=True, known=False)
         self.output = nn.Linear(2 * options.hidden_size, sizes.tags)
-        self.windows = windows
+        self.windows, self.label_windows = windows, label_windows
         share = USUAL if options.window_share is None else options.window_share
         self.register_buffer("share", torch.tensor(share if windows is not None else 0.0))
+        self.register_buffer("label_share", torch.tensor(share if label_windows is not None else 0.0))
         self.crf = None if allowed is None else Crf(sizes.tags, allowed)
         self.chained = options.output == "crf"
         if self.crf is not None:
@@ -137,6 +142,12 @@ class Tagger(nn.Module):
             return Judge(windows, own, self.chained)
         return Judge(torch.lerp(network, windows, self.share), self.moves(), self.chained)
 
+    def labelled(self, role: str, network: Tensor, windows: Tensor | None) -> Tensor:
+        """Logits [m, L] of labels by the "model", its "network" or its "simple" part, given those of both."""
+        if role == "network" or windows is None:
+            return network
+        return windows if role == "simple" else torch.lerp(network, windows, self.label_share)
+
     def moves(self) -> Crf | None:
         """The whole model's moves between tags."""
         if self.windows is None or self.crf is None:
@@ -153,11 +164,11 @@ class Tagger(nn.Module):
         return torch.cat(parts, 1)
 
     def _words(self, batch: Batch) -> Tensor:
-        """Vectors of words by their names and their letters; in training, words seen once may lose their names."""
+        """Vectors of words by their names and their letters; in training, words may lose their names in a batch."""
         ids = batch.ids
-        if self.training and self.word_dropout:
-            lost = batch.once & (torch.rand(len(ids)) < self.word_dropout)
-            ids = ids.masked_fill(lost, UNKNOWN)
+        if self.training and (self.word_dropout or self.common_dropout):
+            share = torch.where(batch.once, self.word_dropout, self.common_dropout)
+            ids = ids.masked_fill(torch.rand(len(ids)) < share, UNKNOWN)
         if batch.pieces is None:
             vectors = self.words(ids)
         else:

@@ -39,9 +39,13 @@ class TagPredicting(Options):
 class TagOptions(RecurrentOptions):
     """Options of `train tag`. Those that are None or "auto" are worked out from the data and written to the config."""
 
-    format: str | None = option(None, "conll, conllu, jsonl, fasta or lines", panel="data", role="reading")
+    format: str | None = option(None, "conll, conllu, jsonl, fasta or lines", panel="data", basic=True, role="reading")
     column: str | None = option(
-        None, "column of the tags: upos, xpos, a name or a number from 1; none: the last", panel="data", role="reading"
+        None,
+        "column of the tags: upos, xpos, a name or a number from 1; none: the last",
+        panel="data",
+        basic=True,
+        role="reading",
     )
     token_column: str | None = option(
         None, "column of the tokens: a name or a number from 1; none: the first", panel="data", role="reading"
@@ -69,7 +73,7 @@ class TagOptions(RecurrentOptions):
         role="reading",
     )
     features: tuple[str, ...] = option(
-        ("all",), "further columns that are read: their names, all, or none", panel="data", role="question"
+        ("all",), "further columns that are read: their names, all, or none", panel="data", basic=True, role="question"
     )
     valid_share: float = option(
         0.1, "share held out for choosing the best weights", panel="data", low=0.01, high=0.9, role="question"
@@ -114,7 +118,10 @@ class TagOptions(RecurrentOptions):
         None, "length of a word's vector; none: 100, and 32 for single letters", panel="model", low=1
     )
     characters: int | None = option(
-        None, "units that read a word's characters; 0: none; none: 60, and 0 for single letters", panel="model", low=0
+        None,
+        "filters of each width (3, 5) that read a word's characters; 0: none; none: 60, and 0 for single letters",
+        panel="model",
+        low=0,
     )
     neighbours: int | None = option(
         None,
@@ -152,6 +159,13 @@ class TagOptions(RecurrentOptions):
     )
     word_dropout: float = option(
         0.5, "share at which words seen once are unknown in training", panel="regularisation", low=0, high=0.99
+    )
+    common_dropout: float | None = option(
+        None,
+        "share at which all other words are unknown in a training batch; none: 0.1, and 0 for single letters",
+        panel="regularisation",
+        low=0,
+        high=0.99,
     )
     label_weight: float = option(1.0, "weight of the sentence's label in the loss", panel="loss", low=0)
 

@@ -18,13 +18,13 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
-from gatework.tasks.tag.answers import Answers, answered, best_share
+from gatework.tasks.tag.answers import Answers, answered, settle_shares
 from gatework.tasks.tag.baselines import LINEAR, baselines
 from gatework.tasks.tag.codecs import Codecs
 from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
-from gatework.tasks.tag.linear import Allowed, Linear
+from gatework.tasks.tag.linear import Allowed, Linear, fit_sentences
 from gatework.tasks.tag.model import EMBEDDING, Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
 from gatework.tasks.tag.page import TagPages
@@ -35,6 +35,7 @@ from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 3_000, 6, 30  # steps of a training, as epochs between these
 FORMS = {"conll": "conll", "conllu": "conll", "jsonl": "jsonl", "rows": "jsonl", "spans": "spans", "fasta": "fasta"}
+NONE = "<none>"  # of a further column, where a token has none that was learned
 MANY = 500_000  # tokens of which less dropout is needed
 ROLES = {"model": "model", "simple": "windows alone", "network": "network alone"}
 
@@ -56,7 +57,8 @@ class Tag(TagPages):
         super().__init__(options)
         self.found: list[Finding] = []
         self._begins = False  # whether `build` is for a training, not for saved weights
-        self._linear: Linear | None = None  # fitted; a restored model brings its own weights
+        self._linear: Linear | None = None  # fitted, as the next; a restored model brings its own weights
+        self._label_linear: Linear | None = None
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -83,13 +85,17 @@ class Tag(TagPages):
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
     def _fit_linear(self, examples: Examples) -> None:
-        """The linear model on windows: by whole sentences where the network is, else by tokens."""
-        self._linear = None
+        """The linear models on windows: by whole sentences where the network is, else by tokens; and of labels."""
+        self._linear = self._label_linear = None
         if examples.windows is not None:
             _, fit = LINEAR[self.options.output]
             classes, offsets = len(self.codecs.tags), examples.inputs.offsets
             self._linear = fit(examples.windows, examples.tags, offsets, classes, self._allowed, self.options.seed)
             self.codecs.known = len(self._linear.keys)
+            if examples.labels is not None and self.codecs.labels is not None:
+                kinds, seed = len(self.codecs.labels), self.options.seed
+                self._label_linear = fit_sentences(examples.windows, examples.labels, offsets, kinds, seed)
+                self.codecs.known_to_labels = len(self._label_linear.keys)
 
     def _parts(
         self, read: Sentences, valid: Source | None, test: Source | None, of_file: bool
@@ -131,6 +137,8 @@ class Tag(TagPages):
         settled: dict[str, Any] = {}
         if self.options.characters is None:
             settled["characters"] = 0 if lettered else 60
+        if self.options.common_dropout is None:
+            settled["common_dropout"] = 0.0 if lettered else 0.1
         if self.options.neighbours is None:
             settled["neighbours"] = 32 if lettered else 0
         if self.options.embedding_size is None:
@@ -205,6 +213,24 @@ class Tag(TagPages):
 
     # -- model and training ---------------------------------------------------------------------------------
 
+    def axes(self) -> Mapping[str, Axes]:
+        codecs, tags = self.codecs, self.codecs.tags.classes
+        labels = [] if codecs.labels is None else codecs.labels.classes
+        columns = {
+            f"columns.{k}.weight": ([NONE, *each.classes], None) for k, each in enumerate(codecs.columns.values())
+        }
+        return columns | {
+            "words.weight": (codecs.words.vocabulary, None),
+            "spelling.embedding.weight": (codecs.letters.vocabulary, None),
+            "output.weight": (tags, None),
+            "output.bias": (tags,),
+            "label.weight": (labels, None),
+            "label.bias": (labels,),
+            "crf.start": (tags,),
+            "crf.transitions": (tags, tags),
+            "crf.end": (tags,),
+        }
+
     def learns_validation(self, epoch: int) -> bool:
         return self.options.refit
 
@@ -214,7 +240,8 @@ class Tag(TagPages):
     def build(self) -> Tagger:
         plain = self.codecs.scheme == "plain" and self.options.output == "softmax"
         allowed = None if plain else self.codecs.allowed
-        model = Tagger(self.options, self.codecs.sizes, allowed, self._windows_model(), self.codecs.languages)
+        windows = self._windows_model(), self._label_windows_model()
+        model = Tagger(self.options, self.codecs.sizes, allowed, *windows, self.codecs.languages)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
@@ -224,6 +251,11 @@ class Tag(TagPages):
         if self._linear is not None or not self.options.windows:
             return self._linear
         return Linear(self.codecs.known, len(self.codecs.tags), self._allowed)
+
+    def _label_windows_model(self) -> Linear | None:
+        if self._label_linear is not None or not self.options.windows or self.codecs.labels is None:
+            return self._label_linear
+        return Linear(self.codecs.known_to_labels, len(self.codecs.labels))
 
     @property
     def _allowed(self) -> Allowed | None:
@@ -254,9 +286,9 @@ class Tag(TagPages):
     # -- results --------------------------------------------------------------------------------------------
 
     def settle(self, model: Tagger, examples: Examples) -> None:
-        """The windows' share, unless it was given."""
+        """The windows' shares, unless they were given."""
         if model.windows is not None and self.options.window_share is None:
-            model.share.fill_(best_share(model, examples, self.options.max_length))
+            settle_shares(model, examples, self.options.max_length)
 
     def answered(self, model: Tagger, examples: Examples, *roles: str, sure: bool = False) -> dict[str, Answers]:
         """What the model says, or each of these parts of it alone."""
@@ -309,7 +341,8 @@ class Tag(TagPages):
         if model.windows is None:
             return ""
         chosen = " (chosen)" if self.options.window_share is None and not self.options.refit else ""
-        return f"{float(model.share):.0%} windows, {1 - float(model.share):.0%} network{chosen}"
+        of_labels = "" if model.label_windows is None else f"; of labels {float(model.label_share):.0%} windows"
+        return f"{float(model.share):.0%} windows, {1 - float(model.share):.0%} network{of_labels}{chosen}"
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         """F1 is 1 where there is no span, neither true nor predicted: such a sentence was answered, and must not be

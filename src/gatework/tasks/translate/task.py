@@ -18,8 +18,9 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.attention import coverage_loss
+from gatework.networks.decoder import axes
 from gatework.networks.hypotheses import length_penalty
-from gatework.tasks.base import Contender, Metric, Parts, Round, Shard, Source, Step
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
 from gatework.tasks.translate.baselines import Baseline, baselines, untaught
@@ -204,6 +205,9 @@ class Translate(TranslatePages):
         return [Round(pairs.take(kept), None, pairs.take(held), {"test_share": 0.0}) for kept, held in parts]
 
     # -- model and training ---------------------------------------------------------------------------------
+
+    def axes(self) -> Mapping[str, Axes]:
+        return {"embedding.weight": (self.codecs.source.vocabulary, None), **axes(self.codecs.target.vocabulary)}
 
     def build(self) -> EncoderDecoder:
         return EncoderDecoder(self.options, len(self.codecs.source), len(self.codecs.target))
