@@ -355,8 +355,8 @@ def test_the_command(run: jobs.Trained, tmp_path: Path) -> None:
     assert "--set pooling=max" in html and "<script" not in html and "default-src 'none'" in html
     values = json.loads(CliRunner().invoke(cli.app, ["diagnose", path, "--json"]).output)
     for command in (["diagnose", path], ["explain", path, "--row", "1"]):
-        refused = CliRunner().invoke(cli.app, [*command, "--json", "--out", str(page)])
-        assert refused.exit_code == 2 and "leave out --out" in refused.output
+        refused = CliRunner().invoke(cli.app, [*command, "--json", "--page", str(page)])
+        assert refused.exit_code == 2 and "leave out --page" in refused.output
     assert len(values["gradients"]["recurrent.layers.0"]["h"]) == 40 and values["findings"]
     (tmp_path / "bad.csv").write_text("id,step,value,label\n1,0,1.0,c\n")
     assert CliRunner().invoke(cli.app, ["diagnose", path, str(tmp_path / "bad.csv")]).exit_code == 2

@@ -336,7 +336,7 @@ def test_a_run_holds_its_results_beside_the_baselines(run: Path, book: Path) -> 
     assert all(len(sample["text"]) == 8 for sample in results["sections"]["samples"])
     assert results["verdict"].startswith("Too few to tell") and results["comparison"]["earned"] == "few"
     config = json.loads((run / "config.json").read_text())
-    assert config["options"] == GenerateOptions(**SMALL, dynamic=True).to_dict()
+    assert config["options"] == GenerateOptions(**SMALL, dynamic=True, keep_state=True).to_dict()
 
 
 def invoke(*words: Any) -> Any:
@@ -442,7 +442,7 @@ def test_one_very_long_line_and_very_short_lines(tmp_path: Path) -> None:
 def test_refit_learns_the_validation_part_and_keeps_the_last_weights(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="add keep=last patience=0"):
         GenerateOptions(refit=True)
-    options = GenerateOptions(**SMALL, refit=True, keep="last", patience=0)
+    options = GenerateOptions(**SMALL, refit=True, keep="last", patience=0, keep_state=True)
     plain, more = Generate(GenerateOptions(**SMALL)), Generate(options)
     parts, whole = plain.prepare([TEXT * 3]), more.prepare([TEXT * 3])
     both = torch.cat([parts.train.ids, parts.valid.ids])

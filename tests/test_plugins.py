@@ -112,7 +112,7 @@ def test_a_task_dropped_in_works_in_every_verb(site: Path, work: Path) -> None:
         "validate total rows.txt --folds 2 --epochs 1",
         "tune total --show-space",
         "tune total rows.txt --trials 2 --seeds 2 --epochs 1 --out tuned -q",
-        "train total --help",
+        "train total --help-all",
         "predict --help",
         "explain --help",
         "--help",
@@ -177,7 +177,7 @@ import warnings
 from gatework import cells, tasks
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
-    assert sorted(tasks.working()) == ["classify", "forecast", "generate", "tag"]
+    assert sorted(tasks.working()) == ["answer", "classify", "forecast", "generate", "tag", "translate"]
     assert "lstm" in cells.names()
 print(*(each.message for each in seen), sep="\\n")
 try:
@@ -232,7 +232,8 @@ def outside() -> list[Path]:
     ]
 
 
-ALSO_COLUMNS = {("tag", "columns.py"), ("tag", "conll.py")}  # words that name columns of people's files
+# Words that also name columns of people's files, or an extra of the package.
+ALSO_COLUMNS = {("tag", "columns.py"), ("tag", "conll.py"), ("translate", "extras.py")}
 
 
 @pytest.mark.parametrize("path", outside(), ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -368,4 +368,4 @@ def test_all_pages_have_one_head() -> None:
         path for path in Path(report.__file__).parents[1].glob("tasks/*/*.html") if "<head>" in path.read_text()
     ]
     pages = {name for name, text in texts.items() if text.startswith('{% extends "base.html" %}')}
-    assert pages == {"page.html", "tune.html", "explain.html", "diagnose.html"}
+    assert pages == {"page.html", "tune.html", "explain.html", "diagnose.html", "compare.html"}

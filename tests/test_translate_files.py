@@ -21,9 +21,11 @@ SMALL = "--hidden-size 8 --encoder-size 4 --embedding-size 4 --epochs 1 --thread
 
 def write(folder: Path) -> None:
     """train, val and test, each as two files of lines and as a table."""
-    draw = random.Random(1)
+    draw, seen = random.Random(1), set[str]()
     for part, count in (("train", 60), ("val", 10), ("test", 10)):
-        sources = [" ".join(draw.choices(list(WORDS), k=draw.randint(2, 5))) for _ in range(count)]
+        drawn = (" ".join(draw.choices(list(WORDS), k=draw.randint(2, 5))) for _ in range(1_000))
+        sources = [text for text in dict.fromkeys(drawn) if text not in seen][:count]  # no part has a text of another
+        seen.update(sources)
         targets = [" ".join(WORDS[word] for word in source.split()) for source in sources]
         (folder / f"{part}.de").write_text("\n".join(sources) + "\n")
         (folder / f"{part}.en").write_text("\n".join(targets) + "\n")

@@ -1,6 +1,6 @@
 """The commands of the command line as functions of the same names: `gatework.train`, `evaluate`, `predict` and others.
 
-    trained = gatework.train("classify", "reviews.csv", label="stars", epochs=5)
+    trained = gatework.train(gatework.TextClassifier.Task, "reviews.csv", label="stars", epochs=5)
     gatework.evaluate(trained, "other.csv")["accuracy"]
     gatework.predict("runs/reviews", ["a superb film"])
 
@@ -27,7 +27,7 @@ TaskName = str | type[Task]
 def check(task: TaskName, source: Source, **options: object) -> list[Finding]:
     """What is wrong with data, and where, before any training: errors first.
 
-    gatework.check("classify", "reviews.csv", label="stars")
+    gatework.check(gatework.TextClassifier.Task, "reviews.csv", label="stars")
     """
     return in_order(_job(task, options).check(source))
 
@@ -48,10 +48,10 @@ def train(
 ) -> Trained:
     """Trains a model and leaves a run folder with a report; see `gatework.tasks.jobs.train` for the arguments.
 
-        gatework.train("forecast", "sales.csv", out="runs/sales", horizon=12).run.results()["verdict"]
+        gatework.train(gatework.Forecaster.Task, "sales.csv", out="runs/sales", horizon=12).run.results()["verdict"]
 
     Args:
-        task: "classify", "forecast", "generate", "tag", or a task of one's own.
+        task: its name, as on the command line, or its class.
         config: a file of options, or a run, whose options hold where the keywords name no others.
         start: the run from whose weights the training starts: --from on the command line.
     """

@@ -1,6 +1,6 @@
 """Options in a file: TOML that people write and `gatework init` begins, or the config.json of a run.
 
-    task = "forecast"
+    task = "total"
 
     [options]
     hidden_size = 64
