@@ -346,7 +346,7 @@ def test_explained_outputs_are_what_the_model_says(run: jobs.Trained) -> None:
 
 
 def test_what_cannot_be_explained_is_said(run: jobs.Trained) -> None:
-    with pytest.raises(OptionError, match="give either a story"):
+    with pytest.raises(OptionError, match="give either a text or a question of a file"):
         subject_of(opened(run), None, {})
     with pytest.raises(DataError, match="no question 900"):
         subject_of(opened(run), walks(3), {"row": 900})

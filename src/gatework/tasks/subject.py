@@ -168,6 +168,15 @@ def contrast_to_others(count: int, target: int) -> Tensor:
     return weights
 
 
+def must_name_one(text: str | None, row: int | None, what: str = "a row", like: str = "TEXT") -> None:
+    """Refuses an input that neither a text nor a row of a file (`what` it is called) names, or that both do."""
+    if (text is None) == (row is None):
+        raise OptionError(
+            f"give either a text or {what} of a file: --text {like} or FILE --row 3; in Python text=... or source=..., "
+            "row=3"
+        )
+
+
 def must_be_written(text: str) -> None:
     """Refuses a text without a letter."""
     if not text.strip():

@@ -200,6 +200,12 @@ class TrainingOptions(Options):
             raise OptionError("schedule_by=time needs a time limit; add time_limit=SECONDS")
 
 
+def must_leave_rows(valid_share: float, test_share: float | None) -> None:
+    """Refuses shares that hold out everything."""
+    if valid_share + (test_share or 0) >= 1:
+        raise OptionError(f"valid_share {valid_share} and test_share {test_share} leave nothing to learn from")
+
+
 def known(cls: type[Options], key: str) -> None:
     """Refuses a key that is no option, with the nearest."""
     names = [field.name for field in dataclasses.fields(cls)]

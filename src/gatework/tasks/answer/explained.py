@@ -11,14 +11,14 @@ from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
 from gatework.data.ragged import Ragged
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError
 from gatework.tasks.answer import reading
 from gatework.tasks.answer.decoding import answers
 from gatework.tasks.answer.examples import make_batch, written
 from gatework.tasks.answer.options import AnswerExplaining
 from gatework.tasks.answer.records import cut
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Looked, Subject, Wording, must_be_written
+from gatework.tasks.subject import Looked, Subject, Wording, must_be_written, must_name_one
 
 if TYPE_CHECKING:
     from gatework.tasks.answer.model import Answering
@@ -32,11 +32,7 @@ TINY = 1e-15  # what is left to all other answers at least
 
 def subject(trained: Trained, given: AnswerExplaining, source: Source | None) -> Question:
     """The question that is named; an OptionError where none is, or two are."""
-    if (given.text is None) == (given.row is None):
-        raise OptionError(
-            "give either a story with its question or a question of a file: --text 'Mary went home. Where is Mary?' or "
-            "FILE --row 3; in Python text=... or source=..., row=3"
-        )
+    must_name_one(given.text, given.row, "a question", "'Mary went home. Where is Mary?'")
     task = cast("Answer", trained.task)
     if given.text is not None:
         must_be_written(given.text)

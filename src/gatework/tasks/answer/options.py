@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gatework.errors import OptionError
-from gatework.training.options import Options, option
+from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
 
@@ -125,7 +125,4 @@ class AnswerOptions(RecurrentOptions):
 
     def validate(self) -> None:
         super().validate()
-        if self.valid_share + (self.test_share or 0) >= 1:
-            raise OptionError(
-                f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
-            )
+        must_leave_rows(self.valid_share, self.test_share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
-from gatework.training.options import Options, option
+from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import NumericOptions
 
 KINDS = ("auto", "texts", "sequences")
@@ -193,10 +193,7 @@ class ClassifyOptions(NumericOptions):
             raise OptionError("split=group needs the column that holds the group; add group=COLUMN")
         if self.split == "time" and self.time is None:
             raise OptionError("split=time needs the column that holds the time; add time=COLUMN")
-        if self.valid_share + (self.test_share or 0) >= 1:
-            raise OptionError(
-                f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
-            )
+        must_leave_rows(self.valid_share, self.test_share)
         if self.refit and (self.keep != "last" or self.patience or self.tune_threshold):
             raise OptionError(
                 "refit learns the validation part, which then can choose nothing; add keep=last patience=0 "

@@ -11,9 +11,9 @@ from scipy.special import softmax
 from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Subject, Wording, contrast_to_others, must_be_written
+from gatework.tasks.subject import Subject, Wording, contrast_to_others, must_be_written, must_name_one
 from gatework.tasks.tag.answers import answered
 from gatework.tasks.tag.examples import make_batch, stretches
 from gatework.tasks.tag.options import TagExplaining
@@ -27,17 +27,11 @@ if TYPE_CHECKING:
     from gatework.tasks.tag.model import Tagger
     from gatework.tasks.tag.task import Tag
 
-A_ROW = "FILE --row 3"
-
 
 def subject(trained: Trained, given: TagExplaining, source: Source | None) -> Token:
     """The token that is named, in its sentence; an OptionError where no sentence is named, or two are."""
     task = cast("Tag", trained.task)
-    if (given.text is None) == (given.row is None):
-        raise OptionError(
-            f"give either a text or a sentence of a file: --text TEXT or {A_ROW}; in Python text=... or source=..., "
-            "row=3"
-        )
+    must_name_one(given.text, given.row, "a sentence")
     if given.text is not None:
         must_be_written(given.text)
         read = task.untagged([given.text])

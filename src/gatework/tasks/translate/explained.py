@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from gatework.data.codecs import NOTHING
 from gatework.data.ragged import Ragged
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Looked, Subject, Through, Wording, contrast_to_others, must_be_written
+from gatework.tasks.subject import Looked, Subject, Through, Wording, contrast_to_others, must_be_written, must_name_one
 from gatework.tasks.translate import reading
 from gatework.tasks.translate.decoding import PREDICTING, Decoding
 from gatework.tasks.translate.examples import Examples, make_batch
@@ -34,11 +34,7 @@ UNITS = {"words": "word", "characters": "character", "bpe": "piece", "spaces": "
 
 def subject(trained: Trained, given: TranslateExplaining, source: Source | None) -> Unit:
     """The text that is named, and a unit of its translation; an OptionError where none is named, or two are."""
-    if (given.text is None) == (given.row is None):
-        raise OptionError(
-            "give either a text or a row of a file: --text TEXT or FILE --row 3; in Python text=... or source=..., "
-            "row=3"
-        )
+    must_name_one(given.text, given.row)
     task = cast("Translate", trained.task)
     if given.text is not None:
         must_be_written(given.text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gatework.errors import OptionError
 from gatework.networks.attention import SCORES
-from gatework.training.options import Options, option
+from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
 FORMATS = ("tsv", "csv", "jsonl", "lines")
@@ -165,10 +165,7 @@ class TranslateOptions(RecurrentOptions):
 
     def validate(self) -> None:
         super().validate()
-        if self.valid_share + (self.test_share or 0) >= 1:
-            raise OptionError(
-                f"valid_share {self.valid_share} and test_share {self.test_share} leave nothing to learn from"
-            )
+        must_leave_rows(self.valid_share, self.test_share)
         tokenizers = {self.source_tokenizer, self.target_tokenizer} - {None}
         if self.joint and len(tokenizers) > 1:
             raise OptionError(
