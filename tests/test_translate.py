@@ -271,6 +271,10 @@ def test_a_given_translation_has_the_score_of_the_search(speller) -> None:
         assert given["score"] == pytest.approx(found["score"], abs=2e-3)
 
 
+def test_each_given_pair_has_a_score_also_a_blank_one(speller) -> None:
+    assert len(list(speller.predict([("ab", "BA"), ("", ""), ("cd", "DC")], score=True))) == 3
+
+
 def test_attention_is_told_of_units(speller) -> None:
     (row,) = speller.predict(["abcd"], attention=True)
     assert row["source_units"] == ["a", "b", "c", "d", ""]

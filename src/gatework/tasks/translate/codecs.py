@@ -48,7 +48,7 @@ class Codecs:
 
     def fit(self, pairs: Pairs) -> Examples:
         """Learns both vocabularies; the options name both tokenizers."""
-        sources, targets = self._sources(pairs.sources), self._targets(pairs.targets or [])
+        sources, targets = self._sources(pairs.sources), self.written(pairs.targets or [])
         if not any(map(str.strip, sources)) or not any(map(str.strip, targets)):
             raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
         self.source = self.target = _codec(self.options.source_tokenizer, self.options)
@@ -63,8 +63,9 @@ class Codecs:
     def _sources(self, texts: list[str]) -> list[str]:
         return texts if self.options.lower == "none" else [text.lower() for text in texts]
 
-    def _targets(self, texts: list[str]) -> list[str]:
-        return [text.lower() for text in texts] if self.options.lower == "both" else texts
+    def written(self, texts: Sequence[str]) -> list[str]:
+        """Targets as they are learned and written: in lower case where the options say so."""
+        return [text.lower() for text in texts] if self.options.lower == "both" else list(texts)
 
     def encode(self, pairs: Pairs) -> Examples:
         """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
@@ -73,12 +74,12 @@ class Codecs:
         sources = Ragged.from_lengths(np.insert(read.values, read.offsets[1:], NOTHING), read.lengths + 1)
         if pairs.targets is None:
             return Examples(pairs, sources, None)
-        return Examples(pairs, sources, _units(self.target, self._targets(pairs.targets)).truncate(most))
+        return Examples(pairs, sources, _units(self.target, self.written(pairs.targets)).truncate(most))
 
     def spellings(self, word: str) -> list[list[int]]:
         """The target ids of a word at the start of a text, and where they differ those within one, which are last."""
         within = word if isinstance(self.target, Characters) else f" {word}"
-        units = _units(self.target, self._targets([word, within]))
+        units = _units(self.target, self.written([word, within]))
         first, last = units[0].tolist(), units[1].tolist()
         return [last] if first == last else [first, last]
 

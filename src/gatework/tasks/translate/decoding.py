@@ -133,7 +133,9 @@ class Decoding:
         if not self.how.must_not:
             return True
         said = self.codecs.text(hypothesis.ids)
-        return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.how.must_not)
+        return not any(
+            re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.codecs.written(self.how.must_not)
+        )
 
 
 def best_texts(model: EncoderDecoder, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:

@@ -11,7 +11,10 @@ from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
 FORMATS = ("tsv", "csv", "jsonl", "lines")
-OF_SEARCH = ("n_best", "coverage_penalty", "sample", "min_length", "max_length", "must", "must_not", "copy_unknown")
+OF_SEARCH = (
+    *("beam", "n_best", "coverage_penalty", "sample", "min_length", "max_length", "must", "must_not", "copy_unknown"),
+    "attention",
+)
 TOKENIZERS = ("words", "characters", "bpe", "spaces")
 
 
@@ -74,6 +77,8 @@ class TranslatePredicting(Options):
             raise OptionError(f"{both[0]!r} must occur and must not; name it in one of must and must_not")
         if not self.sample:
             self._refuse(("temperature", "top_k", "top_p"), "says how to draw; add sample=True")
+        else:
+            self._refuse(("beam",), "is of a search for the likeliest, and sample=True draws; leave one of them out")
         if self.score:
             self._refuse(OF_SEARCH, "is of a search, and score=True translates nothing; leave one of them out")
         if self.max_length is not None and self.max_length < self.min_length:

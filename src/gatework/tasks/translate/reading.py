@@ -67,7 +67,7 @@ def named(file: Path | None, source: str | None, target: str | None) -> Path | t
     return first if first is None or target is None else (first, Path(target))
 
 
-def read(source: Source, options: Reading, *, paired: bool = True) -> Pairs:
+def read(source: Source, options: Reading, *, paired: bool = True, whole: bool = False) -> Pairs:
     """Pairs of any source.
 
     Example: `read(("train.de", "train.en"), TranslateOptions()).where(0)` is "train.de, line 1 (train.en, line 1)".
@@ -78,6 +78,7 @@ def read(source: Source, options: Reading, *, paired: bool = True) -> Pairs:
             of lines, or a list of texts.
         options: how it is read.
         paired: whether there must be targets; without, none are read, and each line keeps its place.
+        whole: each pair keeps its place, also a blank one.
 
     Pairs without a letter on either side are left out, as blank lines are, and a note says so.
 
@@ -93,7 +94,9 @@ def read(source: Source, options: Reading, *, paired: bool = True) -> Pairs:
     else:
         found = _of_memory(source, options, paired)
     _must_be_whole(found)
-    return found if found.targets is None else _without_blank(found, found.targets, options.bad_pairs == "skip")
+    return (
+        found if found.targets is None or whole else _without_blank(found, found.targets, options.bad_pairs == "skip")
+    )
 
 
 def _files(source: Source) -> list[Path]:

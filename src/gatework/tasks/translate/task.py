@@ -319,7 +319,7 @@ class Translate(TranslatePages):
     def _rows(self, model: EncoderDecoder, source: Source, how: TranslatePredicting) -> Iterator[dict[str, Any]]:
         if len(files_of(source)) > 1 and not how.score:
             raise OptionError("translations are given, but only score reads them: add --score, or leave --target out")
-        pairs = reading.read(source, self.options, paired=how.score)
+        pairs = reading.read(source, self.options, paired=how.score, whole=True)
         examples = self._encoded(pairs)
         if how.score:
             penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
