@@ -76,7 +76,7 @@ class Answer(AnswerPages):
             refuse(reading.check(part, learned=False))
         train = read
         if read.parts is not None:
-            train = part_of(read, "train")
+            train = learned(read)
             named = {name for name in ("valid", "test") if name in read.parts and name not in others}
             others |= {name: part_of(read, name) for name in sorted(named)}
         share = self.options.test_share
@@ -155,7 +155,7 @@ class Answer(AnswerPages):
         """Rounds of a cross-validation over questions; those about one story stay together."""
         read = reading.read(source, self.options)
         if read.parts is not None:
-            read = replace(part_of(read, "train"), parts=None)
+            read = learned(read)
         if hold_out and self.options.test_share:
             read, _ = self._held_out(read, self.options.test_share)
         pairs = folds(len(read), count, labels=read.kinds, groups=read.wholes(), seed=self.options.seed)
@@ -239,6 +239,13 @@ class Answer(AnswerPages):
                 row |= {"question": question, "answer": each.text, "probability": round(each.probability, 4)}
                 rows.append(row | ({"looks": np.round(each.looked, 4).tolist()} if looks else {}))
         return rows
+
+
+def learned(read: Stories) -> Stories:
+    """The questions to learn from."""
+    if read.parts is not None and "train" not in read.parts:
+        raise DataError(f"{read.source}: no file is called ..._train, so there is nothing to learn from; name one so")
+    return part_of(read, "train")
 
 
 def part_of(read: Stories, name: str) -> Stories:
