@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,20 @@ def test_a_folder_names_kinds_and_parts(tmp_path: Path) -> None:
     assert read.facts is not None
     assert read.sentences[read.facts[5][0]] == "Mary ran."
     assert any("LICENSE.txt" in note for note in read.notes)
+
+
+def test_a_folder_of_packed_files_is_read_like_the_files(tmp_path: Path) -> None:
+    for part, text in (("train", STORY), ("test", OTHER)):
+        (tmp_path / f"qa1_a_{part}.txt.gz").write_bytes(gzip.compress(text.encode()))
+    read = reading.read(tmp_path, OPTIONS)
+    assert set(read.kinds or []) == {"qa1_a"} and set(read.parts or []) == {"train", "test"}
+
+
+def test_questions_alone_need_no_field_of_kinds() -> None:
+    rows = [{"story": ["Mary went home."], "question": "Where is Mary?"}]
+    assert len(reading.read(rows, AnswerOptions(kind="sort"), answered=False)) == 1
+    with pytest.raises(DataError, match="no object has the field 'sort'"):
+        reading.read([{**rows[0], "answer": "home"}], AnswerOptions(kind="sort"))
 
 
 def test_a_folder_without_stories(tmp_path: Path) -> None:

@@ -138,7 +138,9 @@ def _answers(asked: Sequence[Asked], source: str) -> list[str] | None:
 
 def read_folder(path: Path, encoding: str | None) -> Stories:
     """The questions of all files of a folder: their kinds are the files' names, without "_train" and "_test"."""
-    files = sorted((each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file()), key=_in_order)
+    files = sorted(
+        (each for each in path.iterdir() if unpacked(each).suffix in SUFFIXES and each.is_file()), key=_in_order
+    )
     texts = {each: read_text(each, encoding) for each in files}
     there = [each for each, text in texts.items() if is_babi(text)]
     if not there:
@@ -158,15 +160,21 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
+def unpacked(path: Path) -> Path:
+    """The name without .gz."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
+
+
 def kind_of(path: Path) -> str:
     """The kind of the questions of a file, by its name: qa1_single of qa1_single_train.txt."""
-    found = PART.match(path.stem)
-    return path.stem if found is None else found["kind"]
+    name = unpacked(path).stem
+    found = PART.match(name)
+    return name if found is None else found["kind"]
 
 
 def part_of(path: Path) -> str | None:
     """Which part a file's name says that it is: "train", "valid" or "test"."""
-    found = PART.match(path.stem)
+    found = PART.match(unpacked(path).stem)
     return None if found is None else NAMES.get(found["part"].lower(), found["part"].lower())
 
 

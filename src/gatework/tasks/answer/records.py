@@ -76,7 +76,7 @@ def _fields(records: Sequence[Record], source: str, options: Reading, answered: 
     usual = Field("story", "question", "answer", "kind", "facts")._asdict()
     needed = {"question", *(["answer"] if answered else [])}
     for what, name in names.items():
-        asked = name != usual[what] and what != "answer"
+        asked = name != usual[what] and (answered or what == "story")
         if name not in there and (what in needed or asked):
             raise DataError(
                 f"{source}: no object has the field {name!r}{known_names(name, there)}; write objects: {AN_OBJECT}"

@@ -94,8 +94,7 @@ def stories(examples: Examples, codecs: Codecs, model: Answering, right: np.ndar
 
 
 def spread(examples: Examples, which: np.ndarray, count: int) -> list[int]:
-    """The first rows of these, at most `count`: one of each kind before a second one of any; those that need several
-    sentences come first."""
+    """The first rows of these, at most `count`: one of each kind before a second one of any."""
     rows = np.flatnonzero(which).tolist()
     names = examples.stories.kinds or [""] * len(examples)
     turn: Counter[str] = Counter()
