@@ -163,7 +163,10 @@ class Run:
             )
 
     def remove(self) -> None:
-        """Deletes what a training wrote, and nothing else that lies in the folder."""
+        """Deletes what a training wrote, and nothing else that lies in the folder; of a folder whose files are not a
+        run's, a FileFormatError or OptionError: they would be lost."""
+        if any((self.path / name).exists() for name in WRITTEN):
+            type(self).open(self.path)
         for name in WRITTEN:
             path = self.path / name
             if path.is_dir() and not path.is_symlink():
