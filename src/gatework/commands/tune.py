@@ -55,7 +55,7 @@ def tune(
 
     Options that are set hold in every trial. The first trial has the defaults.
     """
-    from gatework.tasks.origin import files_of
+    from gatework.tasks.origin import title
     from gatework.tuning import entry
     from gatework.tuning import space as spaces
 
@@ -64,7 +64,7 @@ def tune(
         return
     source = jobs.data(task, given, file)
     valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
-    out = out or Path("runs") / f"{files_of(source)[0].name.partition('.')[0]}-tuned"
+    out = out or Path("runs") / f"{title(source) or task.name}-tuned"
     chosen = jobs.options(task, given, settings or [], {})
     named = {*given, *(text.partition("=")[0].strip().replace("-", "_") for text in settings or [])}
     tuned = entry.tune(
