@@ -175,7 +175,7 @@ def test_a_file_is_written_wholly_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "a.json"
     write_bytes(path, b"old")
     fill_the_disk(monkeypatch)
-    with pytest.raises(TrainingError, match="Free some space and go on with: gatework resume"):
+    with pytest.raises(TrainingError, match="Free some space and run the command again"):
         write_bytes(path, b"new and longer")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
