@@ -52,8 +52,8 @@ def _explained(error: OSError, path: Path, size: int) -> TrainingError:
     kept = "the earlier file is intact" if path.exists() else "nothing was written"
     if error.errno in _FULL:
         return TrainingError(
-            f"the disk is full: {path} needs {size:,} bytes; {kept}. Free some space and run the command again; a training "
-            "goes on with: gatework resume RUN"
+            f"the disk is full: {path} needs {size:,} bytes; {kept}. Free some space and run the command again; a "
+            "training goes on with: gatework resume RUN"
         )
     return TrainingError(f"{path} cannot be written ({error.strerror}); {kept}")
 
