@@ -72,6 +72,26 @@ def test_overwrite_replaces_a_run_and_nothing_else(book: Path) -> None:
     assert both.exit_code == 2 and "leave one of them out" in both.stderr
 
 
+def test_overwrite_refuses_files_that_are_not_of_a_run(book: Path) -> None:
+    Path("assets").mkdir()
+    Path("assets/logo.svg").write_text("<svg/>")
+    Path("config.json").write_text('{"mine": 1}')
+    done = invoke("train", "generate", book, *QUICK, "--out", ".", "--overwrite")
+    assert done.exit_code and "config.json" in done.stderr
+    assert Path("assets/logo.svg").exists() and Path("config.json").read_text() == '{"mine": 1}'
+
+
+def test_a_training_that_goes_on_has_no_results_until_it_ends(book: Path) -> None:
+    kind = tasks.get("generate")
+    short, longer = ({"epochs": epochs, "hidden_size": 4, "keep_state": True} for epochs in (1, 2))
+    jobs.train(kind(kind.Options.of(short)), str(book), out="run", quiet=True)
+    assert Run.open("run").finished
+    stopped = jobs.train(
+        kind(kind.Options.of(longer)), str(book), out="run", resume=True, quiet=True, callbacks=[Stop()]
+    )
+    assert stopped.interrupted and not Run.open("run").finished
+
+
 def test_overwrite_follows_no_link(tmp_path: Path) -> None:
     outside, out = tmp_path / "outside", tmp_path / "run"
     jobs.train(Toy(ToyOptions()), ROWS, out=out, quiet=True)

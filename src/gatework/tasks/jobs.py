@@ -325,6 +325,7 @@ def _open_run(task: Task, data: Mapping[str, Any], asked: Asked, shard: Shard) -
     _must_match(run, task.options, data)
     if shard.rank == 0:
         run.change_options(task.options.to_dict())
+        run.drop_results()
     return run
 
 

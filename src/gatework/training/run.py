@@ -251,6 +251,11 @@ class Run:
         for name in (STATE, LAST):
             (self.path / name).unlink(missing_ok=True)
 
+    def drop_results(self) -> None:
+        """Deletes what was measured: a training that goes on will have other weights."""
+        for name in (RESULTS, SUMS):
+            (self.path / name).unlink(missing_ok=True)
+
     def save_state(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
         """Writes the whole state of the training, in one step."""
         write_tensors(self.path / STATE, tensors, {"progress": progress, "run": self._identity()})
