@@ -3,7 +3,7 @@
     python benchmarks/answer.py babi --data ../shared/data --seeds 1       # about 13 minutes of one core
 
 The folder (or GATEWORK_DATA) holds babi/: 20 kinds of questions, 1,000 of each for training and 1,000 for testing. One
-model learns all kinds. Nothing is set but the seed and one thread; the defaults were drawn up on a tenth of the
+model learns all kinds. Nothing is set but the seed and one thread; the defaults were chosen on a tenth of the
 training files. Results go to benchmarks/results/answer_NAME.json with settings, machine, versions and commit.
 """
 

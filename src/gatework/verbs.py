@@ -1,4 +1,4 @@
-"""The commands of the command line as functions of the same names: `gatework.train`, `evaluate`, `predict` and others.
+"""Commands as functions of the same names: `gatework.check`, `train`, `resume`, `evaluate`, `predict`, `validate`.
 
     trained = gatework.train(gatework.TextClassifier.Task, "reviews.csv", label="stars", epochs=5)
     gatework.evaluate(trained, "other.csv")["accuracy"]
@@ -70,9 +70,11 @@ def resume(
     quiet: bool = False,
     **options: object,
 ) -> Trained:
-    """Goes on with a training, from the run folder alone; `options` may set more epochs, patience or a time limit.
+    """Goes on with a training, from the run folder alone; `options` are those that `gatework resume --help` lists.
 
     gatework.resume("runs/sales", epochs=30)
+
+    A training that is done goes on only where it was begun with keep_state=True.
     """
     how = {"valid": valid, "test": test, "callbacks": callbacks, "quiet": quiet}
     return _reported(jobs.resume(_path(run), source, changes=options, **how))

@@ -22,18 +22,7 @@ if TYPE_CHECKING:
 
 BASIC, ALL = "basic options of the task", "gatework.help_all"  # a heading; a key of a context's notes
 # The order of their headings; others come after them.
-PANELS = (
-    "arguments",
-    "options",
-    "data",
-    "text",
-    "model",
-    "loss",
-    "regularisation",
-    "training",
-    "baselines",
-    "results",
-)
+PANELS = ("arguments", "options", "data", "text", "model", "loss", "regularisation", "training", "baselines", "results")
 FILLED = ("task", "given")  # parameters of a verb's function that are no flags
 PARTS = ("valid", "test")  # parameters that name data beside FILE
 Verb = Literal["Predicting", "Evaluating", "Explaining", "Files"]

@@ -46,7 +46,9 @@ def init(
     for name, value in named.items():
         words += [f"--{name.replace('_', '-')}", str(value)] if value and name not in given else []
     path = out or Path(f"{title(source) or task.name}.toml")
-    if path.exists() and (not overwrite or path.resolve() in [each.resolve() for each in files_of(source)]):
+    if path.resolve() in [each.resolve() for each in files_of(source)]:
+        raise OptionError(f"{path} holds the data; choose another file (--out)")
+    if path.exists() and not overwrite:
         raise OptionError(f"{path} exists; choose another file (--out), or replace it (--overwrite)")
     job = task(jobs.options(task, given, settings or [], {}))
     with waiting("reading the data", quiet):

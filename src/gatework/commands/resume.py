@@ -24,7 +24,12 @@ def register(app: typer.Typer) -> None:
 
 def resume(
     run: jobs.Run,
-    file: Annotated[Path | None, typer.Argument(help="The data, where they lie elsewhere by now.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The data, where they lie elsewhere by now; of data in two files name neither, but put them back."
+        ),
+    ] = None,
     valid: jobs.Valid = None,
     test: jobs.Test = None,
     quiet: jobs.Quiet = False,

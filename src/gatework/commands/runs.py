@@ -29,6 +29,7 @@ def runs(
     validation part where there is no other; beside it stand the best baseline, and what earned the result.
     """
     from gatework.comparison import runs as listed
+    from gatework.comparison.page import columns
 
     found = listed(folder)
     if as_json:
@@ -37,7 +38,7 @@ def runs(
     if not found:
         typer.echo(f"no runs in {folder}", err=True)
         return
-    typer.echo(aligned([HEADS, *map(row, found)]))
+    typer.echo(columns([HEADS, *map(row, found)]))
     for each in found:
         if each.state == "damaged":
             typer.echo(f"{each.run}: {each.note}", err=True)
@@ -56,10 +57,3 @@ def row(run: Listed) -> tuple[str, ...]:
     seconds = "" if run.seconds is None else duration(run.seconds)
     said = (run.run, run.task or "", run.data or "", result, best, earned, seconds)
     return (*said, f"{run.bytes / 1e6:,.1f} MB", (run.created or "")[:16])
-
-
-def aligned(rows: list[tuple[str, ...]]) -> str:
-    """Rows as columns of plain text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in rows)
-    return "\n".join(line.rstrip() for line in lines)

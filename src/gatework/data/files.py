@@ -95,6 +95,12 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
     return decode(read_bytes(path), str(path), encoding)
 
 
+def plain(text: str) -> str:
+    """A text without a byte-order mark; where there is no other end of a line, that of an old Macintosh is one."""
+    text = text.removeprefix("\ufeff")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
 def decode(data: bytes, source: str, encoding: str | None = None) -> str:
     """Bytes to characters; the error for a wrong encoding names line, character and byte and what to try."""
     try:

@@ -15,7 +15,17 @@ import polars as pl
 
 from gatework.data import fasta
 from gatework.data.delimited import read_delimited
-from gatework.data.files import COLUMNS, believable, decode, in_memory, must_exist, must_fit, read_bytes, read_text
+from gatework.data.files import (
+    COLUMNS,
+    believable,
+    decode,
+    in_memory,
+    must_exist,
+    must_fit,
+    plain,
+    read_bytes,
+    read_text,
+)
 from gatework.data.given import column_of
 from gatework.data.suggest import setting
 from gatework.data.table import Table, listed
@@ -86,8 +96,7 @@ def read_table(
             return _read_excel(data, str(path))
         if kind == "parquet":
             return _read_parquet(data, str(path))
-        text = decode(data, str(path), encoding).removeprefix("\ufeff")
-        text = text if "\n" in text else text.replace("\r", "\n")  # an old Macintosh ended its lines so
+        text = plain(decode(data, str(path), encoding))
         if kind == "jsonl":
             return _read_jsonl(text, str(path))
         if kind == "fasta":

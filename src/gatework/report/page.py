@@ -72,7 +72,7 @@ class Report:
             "task": run.task,
             "run": str(run.path),
             "source": shown(data["source"]),
-            "created": run.config["created"],
+            "created": run.config["created"][:16],
             **self.verdict(),
             "result": result_table(results),
             "bars": bars(results),

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import nn
 
 from gatework import tasks
 from gatework.data.stored import restoring
-from gatework.errors import OptionError
+from gatework.errors import GateworkError, OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
 from gatework.tasks.kept import keep
 from gatework.tasks.origin import learned_from, named, origin, other_files, shown, title, training_file
@@ -29,7 +30,7 @@ from gatework.training.callbacks import Callback, TensorBoard
 from gatework.training.console import say, waiting, watcher
 from gatework.training.environment import contained
 from gatework.training.finder import find_rate
-from gatework.training.folders import RUNS, free, newest
+from gatework.training.folders import RUNS, free, numbered
 from gatework.training.learner import Shard
 from gatework.training.locks import alone
 from gatework.training.options import Options, TrainingOptions
@@ -142,7 +143,8 @@ def train(
 
     Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
     """
-    out = _folder(out, task.name, source, newest if resume else Path if overwrite else free)
+    which = partial(_newest, task.name, source) if resume else Path if overwrite else free
+    out = _folder(out, task.name, source, which)
     asked = Asked(source, valid, test, out, resume, overwrite, start)
     asked.refuse_contradictions()
     shard = processes.join()
@@ -225,14 +227,14 @@ def resume(
     Args:
         path: the run folder.
         source: the data, where they lie elsewhere by now, as do `valid` and `test`.
-        changes: options that a resumed training may change: epochs, patience, time limit.
+        changes: options that a resumed training may change: those with the role "resumable".
 
     Raises: OptionError where the data are gone or changed, and for a training that is done and kept no state.
     """
     run = Run.open(path)
     kind = tasks.get(run.task)
     options = kind.Options.of({**_unfinished(run).options, **(changes or {})})
-    beside = other_files(run) if valid is None and test is None else (valid, test)
+    beside = other_files(run, valid, test)
     source = training_file(run) if source is None else source
     others = dict(zip(("valid", "test"), beside, strict=True))
     return train(kind(options), source, out=path, resume=True, callbacks=callbacks, quiet=quiet, **others)
@@ -283,7 +285,19 @@ def _as_begun(options: TrainingOptions, begun: Run) -> TrainingOptions:
 
 def begun(task: type[Task], source: Source, out: str | Path | None = None) -> Run:
     """The run that a training with `resume` goes on with."""
-    return Run.open(_folder(out, task.name, source, newest), task.name)
+    return Run.open(_folder(out, task.name, source, partial(_newest, task.name, source)), task.name)
+
+
+def _newest(task: str, source: Source, folder: Path) -> Path:
+    """Of `folder`, folder-2, ... the newest that holds a run of the task on these data; `folder` where none does."""
+    return next((path for path in numbered(folder) if _is_of(path, task, source)), folder)
+
+
+def _is_of(path: Path, task: str, source: Source) -> bool:
+    try:
+        return learned_from(Run.open(path, task), source)
+    except GateworkError:
+        return False
 
 
 def _folder(out: str | Path | None, task: str, source: Source, which: Callable[[Path], Path]) -> Path:

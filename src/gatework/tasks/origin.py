@@ -112,17 +112,23 @@ def training_file(run: Run, source: Source | None = None) -> Source:
     return found
 
 
-def other_files(run: Run) -> tuple[Source | None, Source | None]:
-    """The files of validation and test data that a run had beside the training data.
+def other_files(
+    run: Run, valid: Source | None = None, test: Source | None = None
+) -> tuple[Source | None, Source | None]:
+    """The files of validation and test data that a run had beside the training data; those given are where they lie by
+    now.
 
     Raises OptionError where one is gone, or changed.
     """
     data = run.config["data"]
-    names = [name for part in ("valid", "test") if (name := data.get(f"{part}_source"))]
-    for name in names:
-        if _there(name) is None:
-            raise OptionError(f"the data of the run ({shown(name, folders=True)}) is not at hand; name a file")
-    valid, test = (_there(data[f"{part}_source"]) if f"{part}_source" in data else None for part in ("valid", "test"))
+    given = {"valid": valid, "test": test}
+    names = [name for part in given if (name := data.get(f"{part}_source"))]
+    for part, other in given.items():
+        if other is None and (name := data.get(f"{part}_source")):
+            given[part] = _there(name)
+            if given[part] is None:
+                raise OptionError(f"the data of the run ({shown(name, folders=True)}) is not at hand; name a file")
+    valid, test = given.values()
     if "train_sha256" in data and together(data["train_sha256"], valid, test) != data["sha256"]:
         raise OptionError(f"{' or '.join(shown(name, folders=True) for name in names)} changed since the training")
     return valid, test

@@ -15,9 +15,9 @@ def free(folder: Path) -> Path:
     return next(path for path in itertools.chain([folder], numbered) if not path.exists())
 
 
-def newest(folder: Path) -> Path:
-    """The last of `folder`, folder-2, ... that is there; `folder` where none is."""
-    form = re.compile(re.escape(folder.name) + r"-(\d+)")
+def numbered(folder: Path) -> list[Path]:
+    """Those of `folder`, folder-2, ... that are there, the highest number first."""
+    form = re.compile(re.escape(folder.name) + r"(?:-(\d+))?")
     beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    numbered = {int(found[1]): path for path in beside if (found := form.fullmatch(path.name)) and path.is_dir()}
-    return numbered[max(numbered)] if numbered else folder
+    found = {int(name[1] or 1): path for path in beside if (name := form.fullmatch(path.name)) and path.is_dir()}
+    return [found[number] for number in sorted(found, reverse=True)]

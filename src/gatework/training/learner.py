@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 NETWORK_LOSS = "network_loss"  # a metric: what training makes small, of the network alone, with dropout off
@@ -65,10 +66,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Shard:
-    """Which of `world` processes this one is: `rows[shard.rank :: shard.world]`."""
+    """Which of `world` processes this one is."""
 
     rank: int = 0
     world: int = 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """This process' share of a batch's rows; the first row, where there are fewer rows than processes."""
+        return rows[self.rank :: self.world] if len(rows) >= self.world else rows[:1]
 
 
 @dataclass

@@ -110,7 +110,10 @@ def is_training(folder: Path) -> bool:
         return False
     must_be_plain(path)
     lock = FileLock(path)
-    free = lock.acquire(wait=False)
+    try:
+        free = lock.acquire(wait=False)
+    except OSError:  # in a folder of somebody else's
+        return False
     lock.release()
     return not free
 

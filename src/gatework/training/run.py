@@ -22,6 +22,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypedDict
@@ -140,7 +141,7 @@ class Run:
             "format": FORMAT,
             "version": VERSION,
             "task": task,
-            "created": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+            "created": datetime.now().astimezone().isoformat(" ", "microseconds"),  # tells equal runs apart
             "options": dict(options),
             "data": dict(data),
             "environment": environment(),

@@ -21,9 +21,9 @@ from typing import Any
 from gatework.errors import FileFormatError, OptionError
 from gatework.training.files import JSON_BYTES
 from gatework.training.options import Options, checked, known, parsed
+from gatework.training.run import CONFIG
 
 WIDTH = 110  # of a comment
-CONFIG = "config.json"
 KEYS = ("task", "options")  # of such a file; a run's config.json has more
 
 

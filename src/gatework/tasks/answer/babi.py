@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatework.data.files import read_text
+from gatework.data.files import plain, read_text
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError
 from gatework.tasks.answer.stories import Stories
@@ -91,7 +91,7 @@ def _asked(lines: Sequence[str], source: str, sentences: list[str]) -> Iterator[
 
 
 def _numbered(line: str, where: str, last: int) -> tuple[int, str]:
-    found = LINE.fullmatch(line.strip("\r\n ﻿"))
+    found = LINE.fullmatch(line.strip())
     if found is None:
         raise DataError(f"{where}: {line.strip()!r:.60} does not begin with a number and a space, as in '1 Mary left.'")
     number = int(found[1])
@@ -141,7 +141,7 @@ def read_folder(path: Path, encoding: str | None) -> Stories:
     files = sorted(
         (each for each in path.iterdir() if unpacked(each).suffix in SUFFIXES and each.is_file()), key=_in_order
     )
-    texts = {each: read_text(each, encoding) for each in files}
+    texts = {each: plain(read_text(each, encoding)) for each in files}
     there = [each for each, text in texts.items() if is_babi(text)]
     if not there:
         raise DataError(
@@ -194,7 +194,12 @@ def joined(read: Sequence[Stories], parts: Sequence[str | None], source: str, no
         raise DataError(f"{lacking.source} has no answers, other files of {source} have; add them, or move it away")
     facts = [each.facts or Ragged.from_lengths(np.zeros(0, np.int64), [0] * len(each)) for each in read]
     moved = [Ragged(each.values + start, each.offsets) for each, start in zip(facts, told, strict=False)]
-    whole = all(part is not None for part in parts) and len(set(parts)) > 1
+    if any(parts) and None in parts:
+        raise DataError(
+            f"{read[list(parts).index(None)].source} names no part, other files of {source} do; call it ..._train, "
+            "..._valid or ..._test, or move it away"
+        )
+    whole = len(set(parts)) > 1
     return Stories(
         sentences=[sentence for each in read for sentence in each.sentences],
         first=np.concatenate([each.first + start for each, start in zip(read, told, strict=False)]),

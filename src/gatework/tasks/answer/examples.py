@@ -125,7 +125,7 @@ class Batches(Sequence):
     def __init__(self, examples: Examples, size: int, seed: int, epoch: int, shard: Shard):
         self.examples = examples
         whole = batch_rows(examples.lengths, size * shard.world, seed=seed, epoch=epoch, pool=POOL)
-        self.rows = [rows[shard.rank :: shard.world] if len(rows) >= shard.world else rows[:1] for rows in whole]
+        self.rows = [shard.of(rows) for rows in whole]
 
     def __len__(self) -> int:
         return len(self.rows)

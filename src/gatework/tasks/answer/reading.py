@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gatework.data.files import must_exist, read_text
+from gatework.data.files import must_exist, plain, read_text
 from gatework.data.finding import Finding
 from gatework.data.readers import read_objects
 from gatework.errors import DataError
@@ -51,13 +51,13 @@ def _of_path(path: Path, options: Reading, answered: bool) -> Stories:
     must_exist(path)
     if path.is_dir():
         return read_folder(path, options.encoding)
-    return _of_text(read_text(path, options.encoding).removeprefix("\ufeff"), str(path), options, answered)
+    return _of_text(read_text(path, options.encoding), str(path), options, answered, kind_of(path))
 
 
-def _of_text(text: str, source: str, options: Reading, answered: bool) -> Stories:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+def _of_text(text: str, source: str, options: Reading, answered: bool, kind: str | None = None) -> Stories:
+    text = plain(text)
     if options.format == "babi" or (options.format is None and is_babi(text)):
-        return read_babi(text, source, kind_of(Path(source)))
+        return read_babi(text, source, kind)
     if options.format is None and not text.lstrip().startswith(("{", "[")):
         first = next(line for line in text.split("\n") if line.strip())
         raise DataError(

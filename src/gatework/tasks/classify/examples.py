@@ -123,7 +123,7 @@ class Batches(Sequence):
     ):
         self.examples, self.augmentation = examples, augmentation
         whole = batch_rows(examples.inputs.lengths, size * shard.world, seed=seed, epoch=epoch)
-        self.rows = [_share(rows, shard) for rows in whole]
+        self.rows = [shard.of(rows) for rows in whole]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,8 +134,3 @@ class Batches(Sequence):
         some = self.examples.take(self.rows[index])
         changed = self.augmentation.sequences(some.inputs, random_generator())
         return make_batch(replace(some, inputs=changed), np.arange(len(some)))[0]
-
-
-def _share(rows: np.ndarray, shard: Shard) -> np.ndarray:
-    """Every world-th row; a batch smaller than the number of processes gives each of them its first row."""
-    return rows[shard.rank :: shard.world] if len(rows) >= shard.world else rows[:1]

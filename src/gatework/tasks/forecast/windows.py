@@ -354,7 +354,7 @@ class Batches(Sequence):
         self.windows, self.changes = windows, changes
         order = np.random.default_rng([seed, epoch]).permutation(len(windows))[:most]
         whole = [order[start : start + size * shard.world] for start in range(0, len(order), size * shard.world)]
-        self.rows = [part[shard.rank :: shard.world] if len(part) >= shard.world else part[:1] for part in whole]
+        self.rows = [shard.of(part) for part in whole]
 
     def __len__(self) -> int:
         return len(self.rows)

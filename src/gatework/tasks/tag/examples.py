@@ -194,7 +194,7 @@ class Batches(Sequence):
         lengths = pieces.last - pieces.first
         whole = batch_rows(lengths, size * shard.world, seed=seed, epoch=epoch)
         small = [part for rows in whole for part in within(rows, lengths, tokens * shard.world)]
-        self.rows = [rows[shard.rank :: shard.world] if len(rows) >= shard.world else rows[:1] for rows in small]
+        self.rows = [shard.of(rows) for rows in small]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -16,7 +16,7 @@ from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
 from gatework.tasks.translate.examples import Examples
-from gatework.tasks.translate.measures import KINDS, kind_of
+from gatework.tasks.translate.measures import KINDS, SINGLE, kind_of
 from gatework.tasks.translate.options import TranslateOptions
 from gatework.tasks.translate.pairs import Pairs
 
@@ -147,7 +147,7 @@ def tokenizers(pairs: Pairs) -> tuple[str, str]:
     sentences are cut into byte pairs."""
     sides = (pairs.sources, pairs.targets or [])
     single = [_share(side, lambda text: len(text.split()) == 1 and len(text) <= LONGEST_SPELLING) for side in sides]
-    found = ["characters" if share > 0.9 else "bpe" for share in single]
+    found = ["characters" if share > SINGLE else "bpe" for share in single]
     for own, other in ((0, 1), (1, 0)):
         if found[own] == "bpe" and found[other] == "characters":
             found[own] = "spaces" if _are_symbols(sides[own]) else found[own]

@@ -62,11 +62,8 @@ def make_batch(examples: Examples, rows: np.ndarray) -> Batch:
     order = np.argsort(-lengths, kind="stable")
     rows = rows[order]
     packed = examples.sources.pack(rows)
-    targets = (
-        Ragged(np.zeros(0, np.int64), np.zeros(len(rows) + 1))
-        if examples.targets is None
-        else (examples.targets.take(rows))
-    )
+    nothing = Ragged.from_lengths(np.zeros(0, np.int64), np.zeros(len(rows), np.int64))
+    targets = nothing if examples.targets is None else examples.targets.take(rows)
     sizes = targets.lengths
     steps = int(sizes.max(initial=0)) + 1
     inside = np.arange(steps)[:, None] <= sizes
@@ -98,7 +95,7 @@ class Batches(Sequence):
             for rows in alike(examples, drawn[start : start + most[0] * POOL], *most)
         ]
         whole = [cuts[i] for i in generator.permutation(len(cuts))]
-        self.rows = [rows[shard.rank :: shard.world] if len(rows) >= shard.world else rows[:1] for rows in whole]
+        self.rows = [shard.of(rows) for rows in whole]
 
     def __len__(self) -> int:
         return len(self.rows)

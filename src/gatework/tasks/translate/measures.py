@@ -24,7 +24,7 @@ __all__ = ["KINDS", "WATCHED", "kind_of", "measures", "metrics", "needed", "scor
 KINDS = {
     "text": "texts: BLEU, chrF and TER",
     "symbols": "symbols with spaces between them: errors by whole lines and by symbols",
-    "letters": "single words: errors by whole words and by letters",
+    "letters": "texts without spaces: errors by whole lines and by letters",
 }
 WATCHED = {
     "text": Metric("bleu", higher=True),

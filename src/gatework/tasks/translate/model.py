@@ -59,8 +59,8 @@ class EncoderDecoder(nn.Module):
         reading = replace(options, hidden_size=options.encoder_size, attention="general")
         self.encoder = Encoder(reading, size, locked=dropped, bidirectional=True)
         self.summary = nn.Linear(width, size)
-        vectors = Embedding(targets, size, std=STD, word_dropout=options.word_dropout)
-        vectors = self.embedding if options.joint else vectors
+        own = None if options.joint else Embedding(targets, size, std=STD, word_dropout=options.word_dropout)
+        vectors = own or self.embedding
         self.decoder = Decoder(
             vectors,
             Encoder(options, size, locked=dropped),

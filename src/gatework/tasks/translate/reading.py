@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gatework.data import readers
-from gatework.data.files import read_text
+from gatework.data.files import plain, read_text
 from gatework.data.given import given_texts
 from gatework.data.readers import form_of, read_table
 from gatework.data.suggest import setting
@@ -154,9 +154,7 @@ def _table(path: Path, form: str, options: Reading) -> Table:
 
 
 def _lines(path: Path, encoding: str | None) -> list[str]:
-    """The lines of a text. Where there is no other end of a line, that of an old Macintosh is one."""
-    text = read_text(path, encoding).removeprefix("\ufeff")
-    text = text if "\n" in text else text.replace("\r", "\n")
+    text = plain(read_text(path, encoding))
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
 
 
@@ -224,7 +222,7 @@ def _texts(values: object) -> list[str]:
 
 
 def _must_be_whole(pairs: Pairs) -> None:
-    """Refuses half a character, which JSON and lists can hold and no file of text."""
+    """Refuses half a character, which some encodings can give (utf-7)."""
     for texts in (pairs.sources, pairs.targets or []):
         try:
             "".join(texts).encode()

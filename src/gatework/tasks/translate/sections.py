@@ -54,7 +54,8 @@ def sections(
     simpler = [each._replace(translations=[each.translations[i] for i in rows.tolist()]) for each in simpler]
     told = _told(examples, simpler, model, codecs, lower)
     kind, metric, pairs = codecs.kind, measures.WATCHED[codecs.kind].name, examples.pairs
-    words = cut(pairs.sources, measures.kind_of(pairs.sources, codecs.options.source_tokenizer))
+    reads = measures.kind_of(pairs.sources, codecs.options.source_tokenizer)
+    words = cut(pairs.sources, reads)
     lengths = np.array([len(each) for each in words], np.int64)
     return {
         "part": part,
@@ -63,7 +64,7 @@ def sections(
         "pairs": len(pairs),
         "translations": _translations(examples, told, kind),
         "lengths": tables.by_length(lengths, told.sums, metric),
-        "rare": _rare(known, pairs.sources, codecs, told, metric),
+        "rare": _rare(known, words, reads, told, metric),
         "outputs": _outputs(examples, told, kind),
         "size": _size(told.said, pairs.targets or [], kind),
         "few": _few(examples, model, codecs),
@@ -103,13 +104,12 @@ def _translations(examples: Examples, told: Told, kind: str) -> list[dict[str, A
 
 
 def _rare(
-    known: Sequence[str] | None, sources: Sequence[str], codecs: Codecs, told: Told, metric: str
+    known: Sequence[str] | None, words: Sequence[Sequence[str]], kind: str, told: Told, metric: str
 ) -> list[dict[str, Any]]:
     """By the rarest word of the source; nothing where sources are letters, or training is not at hand."""
-    kind = measures.kind_of(sources, codecs.options.source_tokenizer)
     if known is None or kind == "letters":
         return []
-    return tables.by_rarity(tables.rarest(cut(known, kind), cut(sources, kind)), told.sums, metric)
+    return tables.by_rarity(tables.rarest(cut(known, kind), words), told.sums, metric)
 
 
 def _outputs(examples: Examples, told: Told, kind: str) -> list[dict[str, Any]]:
