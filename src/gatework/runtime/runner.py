@@ -18,6 +18,7 @@ from gatework.runtime.program import Stream
 from gatework.runtime.rows import Rows
 from gatework.runtime.saved import Layer, read
 from gatework.runtime.select import program
+from gatework.runtime.stepper import LayerStepper
 
 States = list[dict[str, np.ndarray]]
 
@@ -66,6 +67,14 @@ class Runner:
     def output_size(self) -> int:
         """Units of what `step` and `run` give."""
         return self.layers[-1].output_size
+
+    @property
+    def stepper(self) -> LayerStepper:
+        """Steps whose states the caller keeps, for servers; a new object with packed weights of its own each time.
+
+        Raises OptionError for a stack that runs in both directions or whose cells have further inputs.
+        """
+        return LayerStepper(self.layers, self.programs)
 
     def reset(self, batch: int | None = None, rows: ArrayLike | None = None) -> None:
         """Start afresh: all streams, `batch` new ones, or only `rows` (indices or booleans) of the present ones."""
