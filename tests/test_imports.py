@@ -23,18 +23,18 @@ SEES = {
     "layers": ("runtime", "backends", "cells", "compiler"),
     "verification": ("runtime", "backends", "cells", "compiler"),
     "keras": ("layers", "runtime", "backends", "cells", "compiler"),
-    "data": (),
-    "training": ("data",),
+    "data": ("runtime", "backends", "compiler"),
+    "training": ("data", "runtime", "backends", "compiler"),
     "pages": ("training", "data"),
     "networks": ("training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
     "tasks": ("networks", "pages", "training", "data", "layers", "runtime", "cells", "backends", "compiler", ""),
 }
 BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatework.LSTM
-for _part in ("report", "explanation", "tuning", "bench", "comparison"):
+for _part in ("report", "explanation", "tuning", "bench", "comparison", "exporting"):
     SEES[_part] = BELOW
 SEES["explanation"] = SEES["tuning"] = (*BELOW, "report")
 SEES["diagnosis"] = (*BELOW, "report", "explanation")
-SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "comparison", "bench")
+SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "comparison", "bench", "exporting")
 SEES["verbs"] = (*BELOW, "report")
 SEES["cli"] = ("commands", "tasks", "")
 SEES["__main__"] = ("cli",)
@@ -42,7 +42,7 @@ SEES[""] = ()
 
 TORCH = (
     *("layers", "keras", "training", "networks", "tasks"),
-    *("report", "explanation", "diagnosis", "tuning", "comparison", "verbs", "bench", "commands"),
+    *("report", "explanation", "diagnosis", "tuning", "comparison", "exporting", "verbs", "bench", "commands"),
 )
 HEAVY = {
     "torch": TORCH,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from gatework.diagnosis import diagnose
     from gatework.explanation import explain
+    from gatework.exporting import export
     from gatework.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
     from gatework.tuning import cross_validate, tune, validate
@@ -78,6 +79,7 @@ __all__ = [
     "evaluate",
     "exp",
     "explain",
+    "export",
     "gelu",
     "hard_sigmoid",
     "keras",
@@ -120,6 +122,7 @@ _HOMES = {
     "gatework.comparison": ("compare", "runs"),
     "gatework.diagnosis": ("diagnose",),
     "gatework.explanation": ("explain",),
+    "gatework.exporting": ("export",),
     "gatework.layers": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
     "gatework.tuning": ("cross_validate", "tune", "validate"),
@@ -134,6 +137,7 @@ _NEEDS = {
     "gatework.comparison": ("torch", "scipy"),
     "gatework.diagnosis": ("torch",),
     "gatework.explanation": ("torch",),
+    "gatework.exporting": ("torch",),
     "gatework.layers": ("torch",),
     "gatework.tasks": ("torch", "sklearn", "polars"),
     "gatework.tuning": ("torch", "polars"),

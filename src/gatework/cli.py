@@ -35,6 +35,7 @@ COMMANDS = (
     "diagnose",
     "tune",
     "validate",
+    "export",
     "cells",
     "bench",
 )

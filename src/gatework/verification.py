@@ -25,9 +25,9 @@ from gatework.compiler.simplify import Term
 from gatework.errors import OptionError, ShapeError
 from gatework.runtime import saved
 from gatework.runtime.interpreted import Interpreted
+from gatework.runtime.loading import load
 from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
-from gatework.runtime.runner import load
 from gatework.runtime.select import program
 
 Arrays = dict[str, Any]

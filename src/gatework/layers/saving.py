@@ -36,7 +36,7 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
             )
         if any(p.is_meta for p in module.parameters()):
             raise OptionError(f"{type(module).__name__} has no numbers yet, as its device is meta: to_empty, then load")
-    saved.write([entry for module in modules for entry in _entries(module)], path)
+    saved.write([entry for module in modules for entry in entries(module)], path)
 
 
 def _instead(module: object) -> str:
@@ -50,7 +50,8 @@ def _instead(module: object) -> str:
     )
 
 
-def _entries(module: Recurrent) -> list[saved.Layer]:
+def entries(module: Recurrent) -> list[saved.Layer]:
+    """The layers of a module as they are in evaluation, without torch."""
     graph, found = module.graph_in_evaluation(), []
     dtype = to_numpy(module.parameter(0)).dtype.name
     for layer in range(module.num_layers):

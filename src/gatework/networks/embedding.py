@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.data.codecs import UNKNOWN
+from gatework.runtime.net.builder import Builder, Value
 
 
 class Spelled(NamedTuple):
@@ -51,6 +52,13 @@ class Embedding(nn.Embedding):
         if not (self.training and self.word_dropout):
             return vectors
         return torch.where(self._chosen(input).unsqueeze(-1), self.weight[UNKNOWN], vectors)
+
+    def in_net(self, b: Builder, ids: Value, spelled: tuple[Value, Value] | None = None, name: str = "units") -> Value:
+        """Vectors in a net; `spelled` are the pieces (..., P) of each word and their number (...)."""
+        own = b.gather(b.array(name, self.weight), ids)
+        if spelled is None or self.pieces is None:
+            return own
+        return b.add(own, b.bag(b.array(f"{name}.pieces", self.pieces.weight), *spelled, kind="mean"))
 
     def _dropped(self, ids: Tensor) -> Tensor:
         return ids.masked_fill(self._chosen(ids), UNKNOWN) if self.training and self.word_dropout else ids

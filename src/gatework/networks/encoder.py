@@ -11,7 +11,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 import gatework
 from gatework import cells
+from gatework.layers.saving import entries
 from gatework.networks.states import States, named, of_layer
+from gatework.runtime.net.builder import Builder, Value
+from gatework.runtime.saved import Layer
 from gatework.training.regularisation import RecurrentOptions
 
 KNOWN = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
@@ -48,7 +51,7 @@ class Encoder(nn.Module):
         known: bool = True,
     ):
         super().__init__()
-        self.locked = locked
+        self.locked, self.inputs = locked, inputs
         self.gaps = reads_gaps(options.cell)
         width = options.hidden_size * (2 if bidirectional else 1)
         # One mask for all steps lies between layers, so these are modules of their own.
@@ -68,6 +71,15 @@ class Encoder(nn.Module):
             inputs = self._dropped(inputs)
             after |= named(number, last)
         return inputs, after
+
+    @property
+    def entries(self) -> list[Layer]:
+        """The layers without torch."""
+        return [entry for layer in self.layers for entry in entries(layer)]  # type: ignore[arg-type]
+
+    def in_net(self, b: Builder, x: Value, lengths: Value) -> tuple[Value, dict[str, Value]]:
+        """The layers in a net, over whole sequences."""
+        return b.recurrent(self.entries, x, lengths)
 
     def _dropped(self, values: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Dropout with one mask for all steps of a sequence."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatework.runtime.net.builder import Builder, Value
+
 
 class Symbols(nn.Module):
     """Logits (..., V) of the symbols of a vocabulary, from (..., H).
@@ -28,6 +30,17 @@ class Symbols(nn.Module):
     def bridged(self, hidden: Tensor) -> Tensor:
         """What the output's matrix is multiplied with."""
         return hidden if self.bridge is None else self.bridge(hidden)
+
+    def in_net(self, b: Builder, hidden: Value, name: str = "output") -> Value:
+        """The same in a net."""
+        bridged = hidden if self.bridge is None else linear_in_net(self.bridge, b, f"{name}.bridge", hidden)
+        return linear_in_net(self.output, b, name, bridged)
+
+
+def linear_in_net(layer: nn.Linear, b: Builder, name: str, x: Value) -> Value:
+    """A linear layer in a net; its arrays are called after it."""
+    bias = None if layer.bias is None else b.array(f"{name}.bias", layer.bias)
+    return b.linear(x, b.array(f"{name}.weight", layer.weight), bias)
 
 
 def silent(layer: nn.Linear) -> nn.Linear:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from gatework.networks.heads import linear_in_net
+from gatework.runtime.net.builder import Builder, Value
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -33,6 +37,14 @@ class Pooling(nn.Module):
         if self.score is None:
             return zeros.index_add(0, rows, outputs) / lengths[:, None]
         return zeros.index_add(0, rows, outputs * self.score(outputs, rows, len(lengths)))
+
+    def in_net(self, b: Builder, outputs: Value, ends: Sequence[Value], lengths: Value) -> Value:
+        """The same in a net, of outputs (T, B, H)."""
+        if self.kind == "last":
+            return b.concat(*ends)
+        if self.score is None:
+            return b.pool(outputs, lengths, kind=self.kind)
+        return b.weighed(outputs, b.time_softmax(self.score.in_net(b, outputs), lengths))
 
 
 class RowMax(torch.autograd.Function):
@@ -69,3 +81,8 @@ class StepWeights(nn.Module):
         top = scores.new_full((count,), float("-inf")).scatter_reduce(0, rows, scores.detach(), "amax")
         weights = torch.exp(scores - top[rows])
         return (weights / weights.new_zeros(count).index_add(0, rows, weights)[rows])[:, None]
+
+    def in_net(self, b: Builder, outputs: Value) -> Value:
+        """Scores (T, B) of outputs (T, B, H)."""
+        hidden = b.tanh(linear_in_net(self.map, b, "score.map", outputs))
+        return b.squeeze(linear_in_net(self.vector, b, "score.vector", hidden), axis=-1)

@@ -9,8 +9,8 @@ y = layer.step(x)                                 # (B, I) -> (B, H), the states
 from __future__ import annotations
 
 from gatework.runtime.llvm.stream import Stream
+from gatework.runtime.loading import load
 from gatework.runtime.rows import Rows
-from gatework.runtime.runner import load
 from gatework.runtime.select import program
 from gatework.runtime.settings import check_finite, get_threads, set_threads
 

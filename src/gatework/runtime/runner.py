@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -16,7 +15,7 @@ from gatework.errors import ShapeError
 from gatework.runtime.checks import REAL
 from gatework.runtime.program import Stream
 from gatework.runtime.rows import Rows
-from gatework.runtime.saved import Layer, read
+from gatework.runtime.saved import Layer
 from gatework.runtime.select import program
 from gatework.runtime.stepper import LayerStepper
 
@@ -29,21 +28,8 @@ def _count(what: str, value: object) -> int:
     return int(value)
 
 
-def load(path: str | os.PathLike[str]) -> Runner:
-    """Load a layer or stack that `gatework.save` wrote; torch is not needed.
-
-        runner = gatework.runtime.load("model.safetensors")
-        y = runner.step(x)            # (B, I) to (B, H): B independent streams, states kept inside
-        ys = runner.run(xs)           # (T, B, I) to (T, B, H), going on from the states
-        runner.reset()
-
-    Raises FileFormatError for a file that is missing, damaged, foreign, or asks for something unsafe.
-    """
-    return Runner(read(path))
-
-
 class Runner:
-    """A loaded stack with the states of B streams; see `load`.
+    """A loaded stack with the states of B streams; see `gatework.runtime.load`.
 
     Copies and pickles hold layers and states. A runner belongs to one thread at a time; several may run side by side.
     """

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,24 +54,35 @@ class Layer:
 
 def write(layers: list[Layer], path: str | os.PathLike[str]) -> None:
     """Write a stack; the file replaces an older one only when it is complete."""
-    from safetensors.numpy import save
+    said, tensors = described(layers)
+    write_tensors(tensors, {"version": VERSION, "dtype": layers[0].dtype, "layers": said}, path)
 
+
+def described(layers: list[Layer], prefix: str = "") -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """A stack as JSON-able graphs and sizes, and as tensors whose names begin with the prefix; see `restored`."""
     for layer in layers:
         _check_readable(layer.graph)
     said = [{"graph": encode(x.graph), "sizes": x.sizes, "directions": len(x.weights)} for x in layers]
     tensors: dict[str, np.ndarray] = {}
     for k, layer in enumerate(layers):
         for d, (weights, starts) in enumerate(zip(layer.weights, layer.starts, strict=True)):
-            tensors |= {f"{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
-            tensors |= {f"{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
-    metadata = {"gatework": json.dumps({"version": VERSION, "dtype": layers[0].dtype, "layers": said})}
+            tensors |= {f"{prefix}{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
+            tensors |= {f"{prefix}{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
+    return said, tensors
+
+
+def write_tensors(tensors: Mapping[str, np.ndarray], said: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """A safetensors file whose metadata hold what is `said`; it replaces an older one only when it is complete."""
+    from safetensors.numpy import save
+
+    metadata = {"gatework": json.dumps(said)}
     if not Path(path).parent.is_dir():
         raise OptionError(f"{os.fspath(path)} cannot be written: there is no folder {Path(path).parent}; make it first")
     if os.path.isdir(path):
         raise OptionError(f"{os.fspath(path)} is a folder; name a file in it")
     part = Path(f"{os.fspath(path)}.{os.getpid()}.part")
     try:
-        part.write_bytes(save(tensors, metadata))
+        part.write_bytes(save(dict(tensors), metadata))
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -89,19 +100,36 @@ def _check_readable(graph: Graph) -> None:
 
 def read(path: str | os.PathLike[str]) -> list[Layer]:
     """The stack in a file. Raises FileFormatError for a file that `write` did not write."""
-    said, tensors = _contents(path)
+    said, tensors = contents(path, VERSION)
+    with naming(path):
+        return restored(said, tensors)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of what a file holds, with the file's name."""
     try:
-        layers = [_layer(k, entry, tensors) for k, entry in enumerate(said["layers"])]
-        _check_stack(layers, tensors)
-        dtype = _dtype(said, tensors)
+        yield
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)}: {error}") from error
     except (GateworkError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{os.fspath(path)} does not hold what its cells need: {error}") from error
+
+
+def restored(said: Mapping[str, Any], tensors: Mapping[str, np.ndarray], prefix: str = "") -> list[Layer]:
+    """The stack that `described` gave, of tensors that begin with the prefix."""
+    entries = said["layers"]
+    if not isinstance(entries, list) or not 0 < len(entries) <= LAYERS:
+        raise FileFormatError(f"the file must describe 1 to {LAYERS} layers")
+    own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+    layers = [_layer(k, entry, own) for k, entry in enumerate(entries)]
+    _check_stack(layers, own)
+    dtype = _dtype(said, own)
     return [replace(layer, dtype=dtype) for layer in layers]
 
 
-def _contents(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file says, and its tensors; of one of the versions."""
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
@@ -125,14 +153,11 @@ def _contents(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, n
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(f"{name} is damaged or not a saved layer: {error}") from error
-    if not isinstance(said, dict) or said.get("version") != VERSION:
+    if not isinstance(said, dict) or said.get("version") not in versions:
         version = said.get("version") if isinstance(said, dict) else None
         raise FileFormatError(
-            f"{name} has the version {version!r}; this gatework reads version {VERSION}: update gatework"
+            f"{name} has the version {version!r}; this gatework reads version {versions[-1]}: update gatework"
         )
-    layers = said.get("layers")
-    if not isinstance(layers, list) or not 0 < len(layers) <= LAYERS:
-        raise FileFormatError(f"{name} must describe 1 to {LAYERS} layers")
     return said, tensors
 
 

@@ -26,6 +26,7 @@ from gatework.training.options import Options, TrainingOptions
 
 if TYPE_CHECKING:
     from gatework.pages.picture import Picture
+    from gatework.runtime.exported import Exported
     from gatework.tasks.jobs import Trained
     from gatework.tasks.subject import Subject
 
@@ -309,6 +310,10 @@ class Task(ABC, Generic[Examples, Batch, Model]):
     def origin(self) -> str:
         """Where `predict` without a source starts from, in words; for tasks that need no data."""
         return ""
+
+    def exported(self, model: Model) -> Exported:
+        """The model as data, with what stands before and after it, for use without torch."""
+        raise OptionError(f"runs of {self.name!r} have no export: the task does not say what its model is as data")
 
     # -- pages ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import numpy as np
 from gatework.data.codecs.base import Codec
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError
+from gatework.runtime.numbers import filled
 
 METHODS = ("standard", "range", "robust", "none")
 
@@ -68,10 +69,6 @@ def fill_missing(sequences: Ragged, fill: np.ndarray) -> Ragged:
     """NaN replaced by linear interpolation in its sequence and channel; a channel without a value gets `fill` [C]."""
     values = sequences.values.copy()
     for i in np.unique(sequences.owners[np.isnan(values).any(axis=1)]):
-        part = values[sequences.offsets[i] : sequences.offsets[i + 1]]
-        for channel in np.flatnonzero(np.isnan(part).any(axis=0)):
-            known = np.flatnonzero(~np.isnan(part[:, channel]))
-            part[:, channel] = (
-                np.interp(np.arange(len(part)), known, part[known, channel]) if len(known) else fill[channel]
-            )
+        own = slice(sequences.offsets[i], sequences.offsets[i + 1])
+        values[own] = filled(values[own], fill)
     return Ragged(values, sequences.offsets)

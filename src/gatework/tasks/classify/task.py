@@ -22,6 +22,7 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import split_by_time, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
@@ -473,6 +474,11 @@ class Classify(ClassifyPages):
             }
             for head, k, row in zip(heads, predicted, probabilities, strict=True)
         ]
+
+    def exported(self, model: Classifier) -> Exported:
+        from gatework.tasks.classify.exported import exported
+
+        return exported(self, model)
 
     def _unlabelled(self, source: Source) -> Rows:
         rows = reading.read(source, self.options, labelled=False)

@@ -1,0 +1,75 @@
+"""From a run to a file: the task says what its model is as data, and a form writes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gatework
+from gatework.data.suggest import did_you_mean
+from gatework.errors import OptionError
+from gatework.exporting.written import Written
+from gatework.runtime.exported import Exported
+from gatework.tasks.jobs import Trained, load
+
+if TYPE_CHECKING:
+    from gatework.tasks.estimator import Estimator
+
+EXPORTS = Path("exports")
+WEIGHTS = ("float32", "bf16", "int8")
+
+
+class Form(NamedTuple):
+    """A form of a file: the module that writes it, and how its files end."""
+
+    module: str
+    ending: str
+
+
+FORMS = {"gatework": Form("file", ".safetensors")}
+
+
+def export(
+    run: str | os.PathLike[str] | Trained | Estimator,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    to: str = "gatework",
+    weights: str = "float32",
+) -> Written:
+    """Write a trained run as a file that needs neither torch nor the run.
+
+        gatework.export("runs/reviews", "reviews.safetensors")
+        gatework.runtime.load("reviews.safetensors").predict(["a superb film"])
+
+    Args:
+        run: the run folder, what `gatework.train` gave, or a fitted estimator.
+        out: the file, or the folder of forms that are several files; without it exports/RUN with the form's ending.
+        to: the form, one of `FORMS`.
+        weights: of recurrent layers: "float32", "bf16", or "int8" with a scale for each row.
+
+    Raises: OptionError for a form that is not there, and for runs that the form cannot hold, with the reason.
+    """
+    if to not in FORMS:
+        raise OptionError(f"no form {to!r}: there are {', '.join(FORMS)}{did_you_mean(to, list(FORMS))}")
+    if weights not in WEIGHTS:
+        raise OptionError(f"weights are {', '.join(WEIGHTS)}; got {weights!r}{did_you_mean(weights, list(WEIGHTS))}")
+    found = exported(run)
+    target = EXPORTS / f"{found.about['run']}{FORMS[to].ending}" if out is None else Path(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return writer(to)(found, target, weights)
+
+
+def exported(run: str | os.PathLike[str] | Trained | Estimator) -> Exported:
+    """A run as data."""
+    trained: Any = load(Path(run)) if isinstance(run, str | os.PathLike) else getattr(run, "trained_", run)
+    found = trained.task.exported(trained.model.eval())
+    about = {"task": trained.task.name, "run": trained.run.path.name, "gatework": gatework.__version__}
+    return replace(found, about={**about, **found.about})
+
+
+def writer(to: str) -> Callable[[Exported, Path, str], Written]:
+    return import_module(f"gatework.exporting.{FORMS[to].module}").write

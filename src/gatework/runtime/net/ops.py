@@ -1,0 +1,209 @@
+"""What each operation of a net means, on numpy arrays; the keywords are its settings.
+
+Sequences are (T, B, C), `lengths` (B,). What lies beyond a sequence's end has no part in what is pooled or weighed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gatework.errors import FileFormatError
+
+Array = np.ndarray
+MOST = 1 << 31  # elements of any value: a stranger's net cannot ask for more
+
+
+def bounded(shape: tuple[int, ...]) -> None:
+    if int(np.prod(shape, dtype=np.float64)) > MOST:
+        raise FileFormatError(f"the net asks for an array of shape {shape}, which is more than {MOST:,} numbers")
+
+
+def inside(lengths: Array, steps: int) -> Array:
+    """(T, B): whether a step lies in its sequence."""
+    return np.arange(steps)[:, None] < lengths
+
+
+# -- vectors and maps -----------------------------------------------------------------------------------------
+
+
+def gather(table: Array, ids: Array) -> Array:
+    """Rows of a table (V, C) by ids (...): (..., C)."""
+    return table[ids]
+
+
+def bag(table: Array, ids: Array, counts: Array, *, kind: str = "mean") -> Array:
+    """The mean or sum of rows of a table by the first `counts` (...) of ids (..., P); 0 where there is none."""
+    there = (np.arange(ids.shape[-1]) < counts[..., None]).astype(table.dtype)
+    total = np.einsum("...pc,...p->...c", table[ids], there)
+    return total / np.maximum(counts, 1)[..., None].astype(table.dtype) if kind == "mean" else total
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    """x (..., I) times weight (O, I), plus bias (O,)."""
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+def conv(x: Array, weight: Array, bias: Array, lengths: Array) -> Array:
+    """Convolution over time (T, B, C) with weight (O, C, K): K odd, zeros beyond both ends."""
+    width = weight.shape[2]
+    x = np.where(inside(lengths, len(x))[..., None], x, 0)
+    padded = np.pad(x, [(width // 2, width // 2), (0, 0), (0, 0)])
+    found = sum(padded[k : k + len(x)] @ weight[:, :, k].T for k in range(width))
+    return found + bias
+
+
+# -- over time ------------------------------------------------------------------------------------------------
+
+
+def pool(x: Array, lengths: Array, *, kind: str) -> Array:
+    """Mean or maximum over the steps of each sequence: (T, B, C) to (B, C)."""
+    there = inside(lengths, len(x))[..., None]
+    if kind == "max":
+        return np.where(there, x, -np.inf).max(0).astype(x.dtype)
+    return (np.where(there, x, 0).sum(0) / lengths[:, None]).astype(x.dtype)
+
+
+def time_softmax(scores: Array, lengths: Array) -> Array:
+    """Softmax of scores (T, B) over the steps of each sequence; 0 beyond its end."""
+    there = inside(lengths, len(scores))
+    top = np.where(there, scores, -np.inf).max(0)
+    weights = np.where(there, np.exp(scores - top), 0)
+    return (weights / weights.sum(0)).astype(scores.dtype)
+
+
+def weighed(x: Array, weights: Array) -> Array:
+    """The sum of x (T, B, C) over time, each step by its weight (T, B)."""
+    return np.einsum("tbc,tb->bc", x, weights)
+
+
+def time_since(mask: Array) -> Array:
+    """Steps since the last observation before each step of a mask (T, B, C), 0 at the first step."""
+    gaps = [np.zeros_like(mask[0])]
+    for seen in mask[:-1]:
+        gaps.append(1 + (1 - seen) * gaps[-1])
+    return np.stack(gaps)
+
+
+# -- elements and shapes --------------------------------------------------------------------------------------
+
+
+def add(a: Array, b: Array) -> Array:
+    bounded(np.broadcast_shapes(a.shape, b.shape))
+    return a + b
+
+
+def sub(a: Array, b: Array) -> Array:
+    bounded(np.broadcast_shapes(a.shape, b.shape))
+    return a - b
+
+
+def mul(a: Array, b: Array) -> Array:
+    bounded(np.broadcast_shapes(a.shape, b.shape))
+    return a * b
+
+
+def div(a: Array, b: Array) -> Array:
+    bounded(np.broadcast_shapes(a.shape, b.shape))
+    return a / b
+
+
+def maximum(a: Array, b: Array) -> Array:
+    bounded(np.broadcast_shapes(a.shape, b.shape))
+    return np.maximum(a, b)
+
+
+def scale(x: Array, *, by: float, plus: float = 0.0) -> Array:
+    return x * x.dtype.type(by) + x.dtype.type(plus)
+
+
+def tanh(x: Array) -> Array:
+    return np.tanh(x)
+
+
+def sigmoid(x: Array) -> Array:
+    """In the form that overflows nowhere."""
+    return (0.5 * (1 + np.tanh(0.5 * x))).astype(x.dtype)
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def exp(x: Array) -> Array:
+    return np.exp(x)
+
+
+def softmax(x: Array, *, axis: int = -1) -> Array:
+    weights = np.exp(x - x.max(axis, keepdims=True))
+    return weights / weights.sum(axis, keepdims=True)
+
+
+def log_softmax(x: Array, *, axis: int = -1) -> Array:
+    shifted = x - x.max(axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
+
+
+def concat(*parts: Array, axis: int = -1) -> Array:
+    bounded((sum(part.size for part in parts),))
+    return np.concatenate(parts, axis)
+
+
+def piece(x: Array, *, start: int, stop: int, axis: int = -1) -> Array:
+    """x[start:stop] along an axis."""
+    return x[(*[slice(None)] * (axis % x.ndim), slice(start, stop))]
+
+
+def transpose(x: Array, *, axes: list[int]) -> Array:
+    return x.transpose(axes)
+
+
+def squeeze(x: Array, *, axis: int) -> Array:
+    """x without an axis of length 1."""
+    return np.squeeze(x, axis)
+
+
+def expand(x: Array, *, axis: int) -> Array:
+    """x with a further axis of length 1."""
+    return np.expand_dims(x, axis)
+
+
+# -- attention ------------------------------------------------------------------------------------------------
+
+
+def attention(queries: Array, keys: Array, lengths: Array) -> Array:
+    """Softmax weights (B, U, S) of queries (B, U, A) on keys (S, B, A), of which only the first `lengths` count."""
+    scores = np.einsum("bua,sba->bus", queries, keys)
+    there = inside(lengths, len(keys)).T[:, None]
+    weights = np.where(there, np.exp(scores - np.where(there, scores, -np.inf).max(-1, keepdims=True)), 0)
+    return (weights / weights.sum(-1, keepdims=True)).astype(scores.dtype)
+
+
+def attended(weights: Array, values: Array) -> Array:
+    """The values (S, B, M) by weights (B, U, S): (B, U, M)."""
+    return np.einsum("bus,sbm->bum", weights, values)
+
+
+ALL = (
+    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, add, sub, mul, div, maximum, scale),
+    *(tanh, sigmoid, relu, exp, softmax, log_softmax, concat, piece, transpose, squeeze, expand, attention, attended),
+)
+OPS: dict[str, Callable[..., Array]] = {each.__name__: each for each in ALL}
+
+
+def settings_of(op: str, inputs: int, given: Mapping[str, Any]) -> None:
+    """Refuses an operation that is not there, too few or many inputs, and settings that it does not have."""
+    if op not in OPS:
+        raise FileFormatError(f"there is no operation {op!r:.40} in this gatework: update it, or the file is damaged")
+    try:
+        bound = inspect.signature(OPS[op]).bind(*[None] * inputs, **given)
+    except TypeError as error:
+        raise FileFormatError(f"the operation {op!r}: {error}") from None
+    for name, value in bound.arguments.items():
+        numbers = isinstance(value, list) and all(type(each) is int for each in value) and len(value) < 6
+        if name in given and not (isinstance(value, int | float | str) or numbers):
+            raise FileFormatError(f"the operation {op!r} has a setting {name} = {value!r:.40}")

@@ -1,0 +1,70 @@
+"""Nets on numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatework.errors import FileFormatError, ShapeError
+from gatework.runtime.net.graph import Net, Node
+from gatework.runtime.net.ops import OPS
+from gatework.runtime.net.stack import Stack
+from gatework.runtime.saved import Layer
+
+Arrays = dict[str, np.ndarray]
+
+
+class Bound:
+    """A net with its arrays and stacks: `bound(ids=ids, lengths=lengths)` gives {output: array}.
+
+    With states, `bound.start(B)` gives those of new streams, and a call takes them as inputs and gives those after the
+    step under the same names.
+    """
+
+    def __init__(self, net: Net, arrays: Mapping[str, np.ndarray], stacks: list[list[Layer]]):
+        missing = [name for name in sorted(net.arrays) if name not in arrays]
+        if missing:
+            raise FileFormatError(f"the array {missing[0]!r:.60} is missing")
+        self.net, self.arrays = net, arrays
+        used = {node.settings["stack"] for node in net.nodes if node.op in ("recurrent", "step")}
+        if odd := [number for number in used if not 0 <= number < len(stacks)]:
+            raise FileFormatError(f"there is no stack {odd[0]} beside the net")
+        self.stacks = {number: Stack(stacks[number]) for number in used}
+
+    def start(self, batch: int) -> Arrays:
+        """The states of B new streams."""
+        found = {}
+        for name, state in self.net.states.items():
+            start = self.arrays[state.start] if isinstance(state.start, str) else state.start
+            found[name] = np.tile(np.full(state.width, start, np.float32), (batch, 1))
+        return found
+
+    def __call__(self, **given: np.ndarray) -> Arrays:
+        values = {f"@{name}": array for name, array in self.arrays.items()}
+        for name, wanted in self.net.inputs.items():
+            if name not in given:
+                raise ShapeError(f"the net needs its input {name!r} of shape {wanted.shape}")
+            values[name] = np.asarray(given[name], wanted.dtype)
+            if values[name].ndim != len(wanted.shape):
+                raise ShapeError(f"the input {name!r} has the shape {values[name].shape}; it must be {wanted.shape}")
+        for node in self.net.nodes:
+            inputs = [values[name] for name in node.inputs]
+            values.update(zip(node.outputs, self._outputs(node, inputs), strict=True))
+        ends = self.net.outputs | {name: state.after for name, state in self.net.states.items()}
+        return {name: values[value] for name, value in ends.items()}
+
+    def _outputs(self, node: Node, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        if node.op == "recurrent":
+            x, lengths, *others = inputs
+            return self.stacks[node.settings["stack"]].whole(
+                x, lengths, dict(zip(node.settings.get("others", ()), others, strict=True))
+            )
+        if node.op == "step":
+            return self.stacks[node.settings["stack"]].step(*inputs)
+        try:
+            return [OPS[node.op](*inputs, **node.settings)]
+        except (IndexError, ValueError, TypeError) as error:
+            if isinstance(error, FileFormatError):
+                raise
+            raise ShapeError(f"{node.op} of {[i.shape for i in inputs]}: {error}") from error

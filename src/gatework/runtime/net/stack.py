@@ -1,0 +1,93 @@
+"""Recurrent layers inside a net: whole padded sequences, or one step, through compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatework.compiler.params import size
+from gatework.errors import ShapeError
+from gatework.runtime.rows import Rows
+from gatework.runtime.saved import Layer
+from gatework.runtime.select import program
+
+
+class Stack:
+    """Layers of which each reads the one before; see `Builder.recurrent` and `Builder.step`."""
+
+    def __init__(self, layers: list[Layer]):
+        self.layers = layers
+        self.programs = [program(each.graph, each.sizes, each.dtype) for each in layers]
+
+    def whole(self, x: np.ndarray, lengths: np.ndarray, others: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Outputs (T, B, O), 0 beyond the ends; then the states after these, layer by layer, both directions each."""
+        places = Places(x.shape[0], lengths)
+        flat = x.reshape(-1, x.shape[2])
+        ends: list[np.ndarray] = []
+        for k, layer in enumerate(self.layers):
+            outputs = []
+            for d in range(len(layer.weights)):
+                history, last = self._direction(k, d, flat, places, others)
+                outputs.append(places.padded(history, d))
+                ends += [places.in_order(last[s.name]) for s in layer.graph.states]
+            flat = np.concatenate(outputs, 1) if len(outputs) > 1 else outputs[0]
+        return [flat.reshape(*x.shape[:2], -1), *ends]
+
+    def _direction(self, k: int, d: int, flat: np.ndarray, places: Places, others: Mapping[str, np.ndarray]):
+        layer = self.layers[k]
+        given = {layer.data.name: places.packed(flat, d)}
+        for item in layer.graph.inputs[1:]:
+            given[item.name] = places.packed(others[item.name].reshape(len(flat), -1), d)
+        start = {s.name: _start(layer, d, s, places.batch) for s in layer.graph.states}
+        done = self.programs[k].forward(places.rows, given, start, layer.weights[d])
+        return done.history[layer.graph.states[0].name], done.final
+
+    def step(self, x: np.ndarray, *states: np.ndarray) -> list[np.ndarray]:
+        """One step (B, I) to (B, O), and the states after it."""
+        rows, after, given = Rows.rectangle(1, len(x)), [], list(states)
+        for layer, each in zip(self.layers, self.programs, strict=True):
+            before = {s.name: np.ascontiguousarray(given.pop(0)) for s in layer.graph.states}
+            done = each.forward(rows, {layer.data.name: np.ascontiguousarray(x)}, before, layer.weights[0])
+            x = np.array(done.history[layer.graph.states[0].name])
+            after += [np.array(done.final[s.name]) for s in layer.graph.states]
+        return [x, *after]
+
+
+class Places:
+    """Where the steps of padded sequences lie in packed rows, the longest sequence first, and back."""
+
+    def __init__(self, steps: int, lengths: np.ndarray):
+        if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+            raise ShapeError(f"lengths lie between 0 and T = {steps}; got {lengths.tolist()[:8]}")
+        self.steps, self.batch = steps, len(lengths)
+        self.order = np.argsort(-lengths, kind="stable")
+        own = lengths[self.order]
+        there = np.arange(steps)[:, None] < own
+        counts = there.sum(1)
+        self.rows = Rows.packed(counts[counts > 0], self.batch)
+        at, row = np.nonzero(there)
+        back = own[row] - 1 - at
+        self.index = [at * self.batch + self.order[row], back * self.batch + self.order[row]]
+
+    def packed(self, flat: np.ndarray, d: int) -> np.ndarray:
+        """Rows (N, C) of padded ones (T B, C), in the direction's order."""
+        return flat[self.index[d]]
+
+    def padded(self, history: np.ndarray, d: int) -> np.ndarray:
+        """Padded rows (T B, C) of packed ones (N, C)."""
+        found = np.zeros((self.steps * self.batch, history.shape[1]), history.dtype)
+        found[self.index[d]] = history
+        return found
+
+    def in_order(self, last: np.ndarray) -> np.ndarray:
+        """States (B, w) in the order of the call."""
+        found = np.empty_like(last)
+        found[self.order] = last
+        return found
+
+
+def _start(layer: Layer, d: int, state, batch: int) -> np.ndarray:
+    learned = layer.starts[d].get(state.name)
+    shape = (batch, size(layer.sizes, state.width))
+    return np.full(shape, state.start, layer.dtype) if learned is None else np.tile(learned, (batch, 1))

@@ -1,0 +1,141 @@
+"""Nets: their operations against torch, their JSON, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gatework import LSTM, Recurrent
+from gatework.errors import FileFormatError, ShapeError
+from gatework.layers.saving import entries
+from gatework.runtime.net import Bound, Builder
+from gatework.runtime.net.graph import decode
+
+LENGTHS = np.array([5, 2, 0, 7])
+
+
+def data(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def one(op: str, *arrays: np.ndarray, **settings: object) -> np.ndarray:
+    """The value of a net of one operation, by way of its JSON."""
+    b = Builder()
+    names = [
+        b.input(f"i{k}", ("A",) * a.ndim, "int64" if a.dtype.kind == "i" else "float32") for k, a in enumerate(arrays)
+    ]
+    b.output("y", getattr(b, op)(*names, **settings))
+    net = decode(json.loads(json.dumps(b.net().encode())))
+    return Bound(net, b.arrays, b.stacks)(**{f"i{k}": a for k, a in enumerate(arrays)})["y"]
+
+
+def test_convolution_is_torchs_on_each_sequence_alone() -> None:
+    x, weight, bias, lengths = data(7, 3, 3), data(5, 3, 3, seed=1), data(5, seed=2), np.array([5, 1, 7])
+    found = one("conv", x, weight, bias, lengths)
+    for row, length in enumerate(lengths):
+        alone = torch.from_numpy(x[:length, row]).T[None]
+        wanted = torch.nn.functional.conv1d(alone, *map(torch.from_numpy, (weight, bias)), padding=1)[0].T
+        np.testing.assert_allclose(found[:length, row], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mean", "max"])
+def test_pooling_ignores_what_lies_beyond_the_ends(kind: str) -> None:
+    x, lengths = data(7, 3, 2), np.array([5, 1, 7])
+    spoiled = x.copy()
+    for row, length in enumerate(lengths):
+        spoiled[length:, row] = 1e30
+    whole = [getattr(x[:length, row], kind)(0) for row, length in enumerate(lengths)]
+    np.testing.assert_allclose(one("pool", spoiled, lengths, kind=kind), whole, rtol=1e-5)
+
+
+def test_weights_over_time_are_a_softmax_of_each_sequence() -> None:
+    scores, lengths = data(7, 3) * 50, np.array([5, 1, 7])
+    found = one("time_softmax", scores, lengths)
+    for row, length in enumerate(lengths):
+        wanted = torch.from_numpy(scores[:length, row]).softmax(0)
+        np.testing.assert_allclose(found[:length, row], wanted, rtol=1e-5, atol=1e-7)
+        assert not found[length:, row].any()
+
+
+def test_bags_are_torchs() -> None:
+    table, ids, counts = data(9, 4), np.array([[1, 2, 0], [8, 0, 0], [0, 0, 0]]), np.array([2, 1, 0])
+    bag = torch.nn.EmbeddingBag.from_pretrained(torch.from_numpy(table), mode="mean")
+    wanted = bag(torch.tensor([1, 2, 8]), torch.tensor([0, 2, 3]))
+    np.testing.assert_allclose(one("bag", table, ids, counts), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mgu", "lstm_peephole"])
+def test_recurrent_nodes_are_the_layers(cell: str, both: bool) -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(cell, 3, 4, num_layers=2, bidirectional=both, learn_initial_state=True).eval()
+    b, x = Builder(), data(7, 4, 3)
+    y, last = b.recurrent(entries(layer), b.input("x", ("T", "B", 3)), b.input("lengths", ("B",), "int64"))
+    b.output("y", y)
+    for name, value in last.items():
+        b.output(name, value)
+    found = Bound(b.net(), b.arrays, b.stacks)(x=x, lengths=LENGTHS)
+    with torch.no_grad():
+        wanted, states = layer(torch.from_numpy(x), lengths=torch.from_numpy(LENGTHS))
+    np.testing.assert_array_equal(found["y"], wanted.numpy())
+    names = [s.name for s in layer.graph.states]
+    for name, state in zip(names, states, strict=True):
+        own = [found[f"{k}.{d}.{name}"] for k in range(2) for d in range(1 + both)]
+        np.testing.assert_array_equal(np.stack(own), state.numpy())
+
+
+def test_steps_of_a_net_are_the_whole() -> None:
+    torch.manual_seed(0)
+    layer, b = LSTM(3, 4, num_layers=2, learn_initial_state=True).eval(), Builder()
+    b.output("y", b.step(entries(layer), b.input("x", ("B", 3))))
+    net, x = Bound(b.net(), b.arrays, b.stacks), data(6, 2, 3)
+    states, outputs = net.start(2), []
+    for step in x:
+        states = net(x=step, **states)
+        outputs.append(states.pop("y"))
+    with torch.no_grad():
+        np.testing.assert_allclose(np.stack(outputs), layer(torch.from_numpy(x))[0], rtol=1e-5, atol=1e-6)
+
+
+def net_of(**changes: object) -> dict:
+    b = Builder()
+    b.output("y", b.tanh(b.input("x", ("B", 3))))
+    return {**b.net().encode(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (net_of(nodes=[["eval", ["x"], ["0.tanh"], {}]]), "no operation 'eval'"),
+        (net_of(nodes=[["tanh", ["z"], ["0.tanh"], {}]]), "reads 'z'"),
+        (net_of(nodes=[["tanh", ["x", "x"], ["0.tanh"], {}]]), "tanh"),
+        (net_of(nodes=[["tanh", ["x"], ["x"], {}]]), "taken"),
+        (net_of(nodes=[["softmax", ["x"], ["0.tanh"], {"axis": {"a": 1}}]]), "setting"),
+        (net_of(outputs={"y": "z"}), "no value 'z'"),
+        (net_of(inputs={"x": [["B", -3], "float32"]}), "width"),
+        (net_of(inputs={"x": [["B", 3], "object"]}), "types"),
+        (net_of(states={"x": [3]}), "damaged"),
+        ({}, "described by"),
+    ],
+)
+def test_a_net_of_a_stranger_is_refused(said: dict, told: str) -> None:
+    with pytest.raises(FileFormatError, match=told):
+        decode(said)
+
+
+def test_a_net_cannot_ask_for_any_amount_of_memory() -> None:
+    b = Builder()
+    x = b.input("x", ("B", 3))
+    for _ in range(40):
+        x = b.concat(x, x)
+    b.output("y", x)
+    with pytest.raises(FileFormatError, match="more than"):
+        Bound(b.net(), {}, [])(x=data(1_000, 3))
+
+
+def test_shapes_that_do_not_fit_are_told() -> None:
+    with pytest.raises(ShapeError, match="linear of"):
+        one("linear", data(2, 3), data(4, 5))
