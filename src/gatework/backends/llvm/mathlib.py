@@ -1,9 +1,7 @@
 """Elementary functions as vector code: exp, log, log1p, sigmoid, tanh.
 
-All rest on two series with no branch:
-    expm1(r) = r q(r)                    |r| <= ln(2)/2,  q a Chebyshev fit of (e^r - 1)/r
-    log(m)   = 2s + s^3 p(s^2)           s = (m-1)/(m+1), sqrt(1/2) <= m <= sqrt(2)
-and on splitting off a power of two through the bits of the number. Infinities, NaN and signed zeros come out as in C.
+All rest on the two series of `backends.series`, with no branch, and on splitting off a power of two through the bits of
+the number. Infinities, NaN and signed zeros come out as in C.
 
 Largest errors against float64 (float32), or extended precision and 40 digits (float64), in units of the last place,
 measured by tests/test_mathlib.py over the whole range: exp 1.3, log 1, log1p 1.5, sigmoid 2.5, tanh 3.5. Where the true
@@ -14,6 +12,8 @@ from __future__ import annotations
 
 import struct
 from typing import NamedTuple
+
+from gatework.backends.series import EXP32, EXP64, LN2_32, LN2_64, LOG2E, LOG32, LOG64
 
 from .emit import Function
 
@@ -32,29 +32,10 @@ class _Format(NamedTuple):
     log: tuple[float, ...]
 
 
-_EXP32 = (
-    0.0013935451843874688,
-    0.008370598249595752,
-    0.04166644836571659,
-    0.16666491938332165,
-    0.5000000015156812,
-    1.0,
-)
-_EXP64 = (
-    2.0919802534908384e-09, 2.511238055850083e-08, 2.755725868862393e-07, 2.7557234458834413e-06,
-    2.480158734081826e-05, 0.00019841269896204484, 0.0013888888888877397, 0.008333333333317242,
-    0.04166666666666668, 0.16666666666666685, 0.5, 1.0,
-)  # fmt: skip
-_LOG32 = (0.19387299011284767, 0.2219011972117996, 0.2857177491632506, 0.3999999869651572, 0.6666666666744985)
-_LOG64 = (
-    0.10939568839813785, 0.10433590748548134, 0.11768023573512144, 0.1333326198157932, 0.15384616331760198,
-    0.1818181817417658, 0.22222222222257595, 0.28571428571428487, 0.4, 0.6666666666666666,
-)  # fmt: skip
 _FORMATS = {
-    "float": _Format("i32", 23, 127, 1.5 * 2**23, 0.693145751953125, 1.42860682030941723e-6, 89.0, _EXP32, _LOG32),
-    "double": _Format("i64", 52, 1023, 1.5 * 2**52, 0.6931471803691238, 1.9082149292705877e-10, 710.0, _EXP64, _LOG64),
+    "float": _Format("i32", 23, 127, 1.5 * 2**23, *LN2_32, 89.0, EXP32, LOG32),
+    "double": _Format("i64", 52, 1023, 1.5 * 2**52, *LN2_64, 710.0, EXP64, LOG64),
 }
-_LOG2E = 1.4426950408889634
 
 
 def number(f: Function, value: float) -> str:
@@ -113,7 +94,7 @@ class Math:
     def _reduced(self, x: str) -> tuple[str, str]:
         """x = n ln 2 + r: n as integers, expm1(r). Adding 1.5 * 2^mantissa rounds to an integer in the low bits."""
         magic = self.const(self.format.magic)
-        shifted = self.f.fma(x, self.const(_LOG2E), magic)
+        shifted = self.f.fma(x, self.const(LOG2E), magic)
         n = self._op("fsub", shifted, magic)
         r = self.f.fma(n, self.const(-self.format.ln2_high), x)
         r = self.f.fma(n, self.const(-self.format.ln2_low), r)

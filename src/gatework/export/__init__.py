@@ -1,0 +1,1 @@
+"""What leaves the workshop: trained networks in forms that other programs run."""

@@ -1,0 +1,114 @@
+"""Recurrent layers and whole networks as one C99 header and source, with a program that proves them.
+
+from gatework.export import c
+report = c.write(layers, "out", "model")              # out/model.h, out/model.c, out/model_test.c
+print("\\n".join(report.lines()))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gatework.backends.c.products import STORAGES
+from gatework.backends.c.words import prefix
+from gatework.errors import OptionError
+from gatework.export.c import compiling, program, vectors, verifier
+from gatework.export.c.report import Report
+from gatework.export.c.stack import Cells, Stack
+from gatework.runtime.saved import Layer
+
+__all__ = ["Report", "prove", "write"]
+
+MOST_STEPS = 256
+
+
+def write(
+    layers: Sequence[Layer],
+    folder: str | os.PathLike[str],
+    name: str,
+    weights: str = "float32",
+    most_steps: int = MOST_STEPS,
+) -> Report:
+    """Write NAME.h, NAME.c and NAME_test.c into a folder, which is made where it is missing.
+
+        report = write(gatework.runtime.saved.read("model.safetensors"), "out", "model", weights="int8")
+
+    weights     "float32", "bf16" or "int8" with a scale for each row; states and sums are float32
+    most_steps  the longest sequence of layers that run both ways, for which the program keeps room
+
+    Raises OptionError for a name that C cannot have, and for weights that are not finite.
+    """
+    stack = printed(layers, name, weights, most_steps)
+    cells = stack.cells
+    cases = vectors.cases(vectors.as_stored(layers, cells.storage))
+    texts = {
+        f"{name}.h": program.header(stack, name),
+        f"{name}.c": program.source(stack, name),
+        f"{name}_test.c": verifier.program(stack, cases, name),
+    }
+    return Report(
+        files=_written(Path(folder), name, texts),
+        weights=cells.table_bytes(),
+        state=stack.state_bytes(),
+        scratch=stack.scratch_bytes(),
+        stack=max(step.stack_bytes() for step in cells.steps),
+        multiply_adds=stack.multiply_adds(),
+        error=None if weights == "float32" else lost(vectors.as_stored(layers, STORAGES["float32"]), cases),
+    )
+
+
+def printed(layers: Sequence[Layer], name: str, weights: str, most_steps: int) -> Stack:
+    """The program of a stack, in parts that `program` puts together."""
+    prefix(name)
+    if weights not in STORAGES:
+        raise OptionError(f"weights={weights!r}; choose one of {', '.join(STORAGES)}")
+    check_finite(layers)
+    return Stack(layers, Cells(STORAGES[weights]), most_steps)
+
+
+def lost(layers: Sequence[Layer], cases: Sequence[vectors.Case]) -> float:
+    """How far the cases' outputs are from those of the model's own weights."""
+    model = vectors.Model(layers)
+    pairs = [(case.outputs, model.run(case.inputs, case.start)[0]) for case in cases]
+    largest = max(float(np.abs(own).max()) for _, own in pairs) or 1.0
+    return max(float(np.abs(held - own).max()) for held, own in pairs) / largest
+
+
+def check_finite(layers: Sequence[Layer]) -> None:
+    for k, layer in enumerate(layers):
+        for weights in layer.weights:
+            for key, values in weights.items():
+                if not np.isfinite(values).all():
+                    raise OptionError(f"the weight {key!r} of layer {k} is not finite; a program of it has no answers")
+
+
+def _written(folder: Path, name: str, texts: dict[str, str]) -> tuple[Path, ...]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file).write_text(text.replace("@", f"{name}_"), encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"{folder} cannot be written: {error.strerror}") from error
+    return tuple(folder / file for file in texts)
+
+
+def prove(report: Report, *flags: str) -> Report:
+    """Compile a written program and run its proof; gives the report with the bytes of its code.
+
+    Raises KernelError where there is no compiler, and where the program fails.
+    """
+    source, test = report.files[1], report.files[2]
+    obj, binary = source.with_suffix(".o"), test.with_suffix("")
+    try:
+        compiling.compiled([source], obj, *(flags or ("-O3",)), "-c")
+        compiling.compiled([test, obj], binary, "-O1")
+        compiling.called([str(binary.resolve())])
+        return replace(report, code=compiling.code_bytes(obj))
+    finally:
+        for made in (obj, binary):
+            made.unlink(missing_ok=True)
