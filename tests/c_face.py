@@ -14,9 +14,9 @@ import pytest
 from gatework.backends.c.products import STORAGES
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size
-from gatework.export import c
-from gatework.export.c import compiling, program
-from gatework.export.c.vectors import FEW, Model, as_stored
+from gatework.exporting import c
+from gatework.exporting.c import compiling, program
+from gatework.exporting.c.vectors import FEW, Model, as_stored
 from gatework.runtime.saved import Layer
 
 needs_compiler = pytest.mark.skipif(

@@ -18,7 +18,7 @@ from gatework.backends.c.words import hexadecimal, identifier, number
 from gatework.compiler import ops
 from gatework.compiler.ir import Graph
 from gatework.compiler.pipeline import prepare
-from gatework.export.c import compiling
+from gatework.exporting.c import compiling
 from gatework.runtime.saved import Layer
 from random_cells import random_cell
 from test_kernels import NUMBERS, WRAPPERS

@@ -15,8 +15,8 @@ from gatework import cells
 from gatework.compiler import lang
 from gatework.compiler.ir import Graph
 from gatework.errors import KernelError, OptionError
-from gatework.export import c
-from gatework.export.c import compiling
+from gatework.exporting import c
+from gatework.exporting.c import compiling
 from gatework.runtime.saved import Layer
 
 SANITIZED = (*compiling.STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -51,14 +51,14 @@ def stacks() -> dict[str, list[Layer]]:
 @needs_compiler
 @pytest.mark.parametrize("name", stacks())
 def test_programs_prove_themselves(name: str, tmp_path: Path) -> None:
-    report = c.write(stacks()[name], tmp_path, name)
+    report = c.write_stack(stacks()[name], tmp_path, name)
     proved(report, *SANITIZED)
 
 
 @needs_compiler
 def test_the_proof_of_smaller_weights(tmp_path: Path) -> None:
     for weights in ("int8", "bf16"):
-        report = c.write(stacks()["two"], tmp_path, "two", weights)
+        report = c.write_stack(stacks()["two"], tmp_path, "two", weights)
         proved(report, *SANITIZED)
         assert report.error is not None and 0 < report.error < 0.1
 
@@ -100,7 +100,7 @@ def _with(layers: list[Layer], k: int, d: int, weights: dict[str, np.ndarray]) -
 @pytest.mark.parametrize("ways", [1, 2])
 def test_the_proof_finds_every_planted_fault(ways: int, tmp_path: Path) -> None:
     layers = [of(cells.get("lstm").graph, ways)]
-    report = c.write(layers, tmp_path, "net")
+    report = c.write_stack(layers, tmp_path, "net")
     test = compiling.compiled([report.files[2]], tmp_path / "test.o", "-c")
     assert fails(report.files[1], test) is None
     for name, wrong in faults(layers).items():
@@ -131,7 +131,7 @@ EDITS: dict[str, Callable[[str], str]] = {
 @needs_compiler
 @pytest.mark.parametrize("edit", EDITS)
 def test_the_proof_finds_faults_of_the_text(edit: str, tmp_path: Path) -> None:
-    report = c.write([of(cells.get("lstm").graph)], tmp_path, "net")
+    report = c.write_stack([of(cells.get("lstm").graph)], tmp_path, "net")
     text = report.files[1].read_text()
     changed = EDITS[edit](text)
     assert changed != text
@@ -149,7 +149,7 @@ ALLOWED = {"memcpy", "memset", "expf", "tanhf", "logf", "log1pf", "sqrtf"}
 @needs_compiler
 @pytest.mark.parametrize("name", ["two", "heads", "normed", "both"])
 def test_an_object_needs_nothing_and_pollutes_nothing(name: str, tmp_path: Path) -> None:
-    report = c.write(stacks()[name], tmp_path, name)
+    report = c.write_stack(stacks()[name], tmp_path, name)
     found = compiling.symbols(compiling.compiled([report.files[1]], tmp_path / "o.o", "-O2", "-c"))
     assert {symbol for kind, symbol, _ in found if kind == "U"} <= ALLOWED
     exported = {symbol for kind, symbol, _ in found if kind.isupper() and kind != "U"}
@@ -159,7 +159,7 @@ def test_an_object_needs_nothing_and_pollutes_nothing(name: str, tmp_path: Path)
 
 @needs_compiler
 def test_an_int8_lstm_of_32_units_fits_into_32_kilobytes(tmp_path: Path) -> None:
-    report = c.write([layer(cells.get("lstm").graph, {"I": 32, "H": 32})], tmp_path, "net", "int8")
+    report = c.write_stack([layer(cells.get("lstm").graph, {"I": 32, "H": 32})], tmp_path, "net", "int8")
     report = c.prove(report, "-O2", *compiling.STRICT)
     assert report.code is not None and report.weights + report.code < 16_000
     assert report.state == 2 * 32 * 4 and report.multiply_adds == 4 * 32 * 64
@@ -167,12 +167,12 @@ def test_an_int8_lstm_of_32_units_fits_into_32_kilobytes(tmp_path: Path) -> None
 
 
 def test_layers_of_the_same_kind_share_a_function(tmp_path: Path) -> None:
-    text = c.write(stacks()["same"], tmp_path, "net").files[1].read_text()
+    text = c.write_stack(stacks()["same"], tmp_path, "net").files[1].read_text()
     assert text.count("static void net_cell") == 1 and text.count("static const struct net_tables0") == 2
 
 
 def test_the_report(tmp_path: Path) -> None:
-    report = c.write(stacks()["both"], tmp_path, "net", most_steps=10)
+    report = c.write_stack(stacks()["both"], tmp_path, "net", most_steps=10)
     assert report.scratch == 2 * 10 * 12 * 4
     assert any(line.split() == ["scratch", "960", "bytes"] for line in report.lines())
     assert "net_MOST_STEPS 10" in report.files[0].read_text()
@@ -184,24 +184,24 @@ def test_the_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "1st", "a-b", "_a", "x" * 50, "ä"])
 def test_names_that_c_cannot_have_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot begin the names"):
-        c.write(stacks()["one"], tmp_path, name)
+        c.write_stack(stacks()["one"], tmp_path, name)
 
 
 def test_what_has_no_program_is_refused(tmp_path: Path) -> None:
     one = stacks()["one"]
     with pytest.raises(OptionError, match="float32, bf16, int8"):
-        c.write(one, tmp_path, "net", "float16")
+        c.write_stack(one, tmp_path, "net", "float16")
     broken = {**one[0].weights[0], "f.0": np.full((6, 6), np.nan, np.float32)}
     with pytest.raises(OptionError, match=r"'f\.0' of layer 0 is not finite"):
-        c.write([replace(one[0], weights=(broken,))], tmp_path, "net")
+        c.write_stack([replace(one[0], weights=(broken,))], tmp_path, "net")
     (tmp_path / "file").write_text("")
     with pytest.raises(OptionError, match="cannot be written"):
-        c.write(one, tmp_path / "file", "net")
+        c.write_stack(one, tmp_path / "file", "net")
     (tmp_path / "no").mkdir()
 
 
 def test_without_a_compiler_a_proof_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = c.write(stacks()["one"], tmp_path, "net")
+    report = c.write_stack(stacks()["one"], tmp_path, "net")
     monkeypatch.setattr(compiling, "compiler", lambda: None)
     with pytest.raises(KernelError, match="no C compiler"):
         c.prove(report)

@@ -33,6 +33,7 @@ BELOW = (*SEES, "")  # "" is the package itself: its public names, such as gatew
 for _part in ("report", "explanation", "tuning", "bench", "comparison", "exporting"):
     SEES[_part] = BELOW
 SEES["explanation"] = SEES["tuning"] = (*BELOW, "report")
+SEES["bench"] = (*BELOW, "exporting")
 SEES["diagnosis"] = (*BELOW, "report", "explanation")
 SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "comparison", "bench", "exporting")
 SEES["verbs"] = (*BELOW, "report")

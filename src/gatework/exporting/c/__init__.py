@@ -1,7 +1,7 @@
 """Recurrent layers and whole networks as one C99 header and source, with a program that proves them.
 
-from gatework.export import c
-report = c.write(layers, "out", "model")              # out/model.h, out/model.c, out/model_test.c
+from gatework.exporting import c
+report = c.write_stack(layers, "out", "model")              # out/model.h, out/model.c, out/model_test.c
 print("\\n".join(report.lines()))
 """
 
@@ -17,26 +17,26 @@ import numpy as np
 from gatework.backends.c.products import STORAGES
 from gatework.backends.c.words import prefix
 from gatework.errors import OptionError
-from gatework.export.c import compiling, program, vectors, verifier
-from gatework.export.c.report import Report
-from gatework.export.c.stack import Cells, Stack
+from gatework.exporting.c import compiling, program, vectors, verifier
+from gatework.exporting.c.report import Report
+from gatework.exporting.c.stack import Cells, Stack
 from gatework.runtime.saved import Layer
 
-__all__ = ["Report", "prove", "write"]
+__all__ = ["Report", "prove", "write_stack"]
 
 MOST_STEPS = 256
 
 
-def write(
+def write_stack(
     layers: Sequence[Layer],
     folder: str | os.PathLike[str],
     name: str,
     weights: str = "float32",
     most_steps: int = MOST_STEPS,
 ) -> Report:
-    """Write NAME.h, NAME.c and NAME_test.c into a folder, which is made where it is missing.
+    """Write NAME.h, NAME.c and NAME_test.c of recurrent layers into a folder, which is made where it is missing.
 
-        report = write(gatework.runtime.saved.read("model.safetensors"), "out", "model", weights="int8")
+        report = c.write_stack(gatework.runtime.saved.read("model.safetensors"), "out", "model", weights="int8")
 
     weights     "float32", "bf16" or "int8" with a scale for each row; states and sums are float32
     most_steps  the longest sequence of layers that run both ways, for which the program keeps room

@@ -17,7 +17,7 @@ from gatework.backends import reference
 from gatework.backends.c.products import Storage, stored
 from gatework.compiler.params import size
 from gatework.errors import OptionError
-from gatework.export.c.stack import further_inputs
+from gatework.exporting.c.stack import further_inputs
 from gatework.runtime.saved import Layer
 
 BASE = 1e-5  # accepted error of one step, relative to the largest value; it grows with the root of the steps

@@ -22,7 +22,7 @@ from gatework.backends.c.words import identifier, number
 from gatework.compiler.ir import Input, State
 from gatework.compiler.params import size
 from gatework.errors import OptionError
-from gatework.export.c.tables import initialiser
+from gatework.exporting.c.tables import initialiser
 from gatework.runtime.saved import Layer
 
 

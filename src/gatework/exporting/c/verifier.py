@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gatework.export.c.stack import Stack, function
-from gatework.export.c.tables import array
-from gatework.export.c.vectors import Case
+from gatework.exporting.c.stack import Stack, function
+from gatework.exporting.c.tables import array
+from gatework.exporting.c.vectors import Case
 
 HEAD = """/* Proves {name}.c by answers of the model itself, in float64. Exit status 0 means that all agree. */
 #include "{name}.h"

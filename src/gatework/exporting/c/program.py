@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatework.backends.c import mathlib, products
-from gatework.export.c.stack import Stack
+from gatework.exporting.c.stack import Stack
 
 ALIGNED = """#if defined(__GNUC__)
 #define @ALIGNED __attribute__((aligned(64)))

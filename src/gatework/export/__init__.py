@@ -1,1 +1,0 @@
-"""What leaves the workshop: trained networks in forms that other programs run."""
