@@ -25,11 +25,12 @@ import polars as pl
 import torch
 from forecast import m4_frames
 
-from gatework.data.panel import Panel, read_panel
+from gatework.data.panel import read_panel
 from gatework.data.readers import read_table
+from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.windows import Windows, make_windows
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
-from gatework.tasks.forecast.windows import Windows, make_windows
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"

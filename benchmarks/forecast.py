@@ -37,12 +37,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data.panel import Panel, read_panel
+from gatework.data.panel import read_panel
 from gatework.data.readers import read_table
+from gatework.runtime.series import baselines
+from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.windows import Shape, Windows, make_windows
 from gatework.tasks import jobs
 from gatework.tasks.base import Metric
-from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
-from gatework.tasks.forecast.windows import Shape, Windows, make_windows
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
 from gatework.tasks.verdict import of_role
 from gatework.training.environment import commit, environment
 

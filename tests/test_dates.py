@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gatework import cli
-from gatework.data.frequency import Frequency, infer
-from gatework.data.monthdays import MonthDay
-from gatework.data.panel import Panel, inspect_panel
+from gatework.data.panel import inspect_panel
 from gatework.errors import OptionError
+from gatework.runtime.series.frequency import Frequency, infer
+from gatework.runtime.series.monthdays import MonthDay
+from gatework.runtime.series.panel import Panel
 
 SMALL = ("--epochs=1", "--hidden-size=4", "--width=2", "--windows=100", "--classical=none", "--threads=1", "-q")
 FRAMED: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "width": 2, "windows": 100, "classical": "none", "threads": 1}

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 import gatework
 from gatework.data import zones
-from gatework.data.frequency import Frequency, calendar
-from gatework.data.panel import Panel, inspect_panel
+from gatework.data.panel import inspect_panel
 from gatework.data.timeparts import ROWS
 from gatework.errors import OptionError
+from gatework.runtime.series.frequency import Frequency, calendar
+from gatework.runtime.series.panel import Panel
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "width": 2, "windows": 100, "classical": "none", "threads": 1}

@@ -17,16 +17,19 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import shown_time
-from gatework.data.frequency import Frequency, calendar
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.errors import DataError, OptionError
+from gatework.runtime.series import baselines
+from gatework.runtime.series.frequency import Frequency, calendar
+from gatework.runtime.series.intervals import stretched
+from gatework.runtime.series.naive2 import seasonal_factors
+from gatework.runtime.series.panel import shown_time
+from gatework.runtime.series.windows import Shape, make_windows, seasonal_naive, seasonal_scale
 from gatework.tasks import jobs
-from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, measures
-from gatework.tasks.forecast.intervals import conformal, stretched
-from gatework.tasks.forecast.naive2 import seasonal_factors
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
+from gatework.tasks.forecast.intervals import conformal
 from gatework.tasks.forecast.ridge import ridge
-from gatework.tasks.forecast.windows import Shape, make_batch, make_windows, seasonal_naive, seasonal_scale
+from gatework.tasks.forecast.windows import make_batch
 from gatework.training.learner import Shard
 from small import CHOSEN
 

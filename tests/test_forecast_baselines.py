@@ -10,7 +10,10 @@ import polars as pl
 import pytest
 
 from gatework import report
-from gatework.data.panel import Panel, read_panel
+from gatework.data.panel import read_panel
+from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.theta import theta
+from gatework.runtime.series.windows import Shape, Windows, make_windows
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
 from gatework.tasks.forecast.backtest import backtest, verdict
@@ -20,8 +23,6 @@ from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
 from gatework.tasks.forecast.ridge import ridge
-from gatework.tasks.forecast.theta import theta
-from gatework.tasks.forecast.windows import Shape, Windows, make_windows
 from small import CHOSEN
 
 # -- least squares in closed form -------------------------------------------------------------------------------

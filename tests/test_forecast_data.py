@@ -17,14 +17,15 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import shown_time
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.data.readers import read_table
 from gatework.errors import DataError, OptionError
+from gatework.runtime.series.panel import shown_time
+from gatework.runtime.series.windows import Shape, Windows, make_windows, seasonal_naive
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.ridge import ridge
-from gatework.tasks.forecast.windows import Shape, Windows, make_batch, make_windows, seasonal_naive
+from gatework.tasks.forecast.windows import make_batch
 from small import CHOSEN
 
 START = datetime(2024, 1, 1)

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.panel import Panel, read_panel
+from gatework.data.panel import read_panel
 from gatework.errors import DataError
-from gatework.tasks.forecast.further import PATHS, further, persistence
+from gatework.runtime.series.further import PATHS, further, persistence
+from gatework.runtime.series.panel import Panel
 from gatework.tasks.forecast.options import LEVELS
 from small import CHOSEN
 

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from gatework.diagnosis import findings
+from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.holdout import APART, FEWEST, SHARE, windows_of
-from gatework.tasks.forecast.intervals import calibrated, conformal, drawn, followed, restlessness, stretched
+from gatework.tasks.forecast.intervals import calibrated, conformal, drawn
 from gatework.tasks.forecast.limits import held_at, hints
 
 COLUMNS: dict[str, Any] = {"time": "t", "target": ("y",), "series": "s", "frequency": "1i", "classical": "none"}

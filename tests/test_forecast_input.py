@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli
-from gatework.data.dates import read_times, shown_time
+from gatework.data.dates import read_times
 from gatework.data.numerals import read_numbers
 from gatework.data.panel import inspect_panel, read_panel
 from gatework.data.table import Table
 from gatework.errors import DataError
+from gatework.runtime.series.panel import shown_time
 
 START = datetime(2024, 1, 1)
 SMALL = (

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from gatework.errors import OptionError
+from gatework.runtime.series import baselines
 from gatework.tasks import jobs
 from gatework.tasks.base import Parts
-from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines, parts
+from gatework.tasks.forecast import ForecastOptions, ForecastTask, parts
 from gatework.tasks.forecast.backtest import backtest
 from gatework.tasks.forecast.classical import classical
 from gatework.tasks.forecast.ridge import ridge

@@ -13,10 +13,12 @@ import torch
 import gatework
 from gatework.errors import DataError, OptionError
 from gatework.networks.encoder import time_since
+from gatework.runtime.series import baselines
+from gatework.runtime.series.intervals import stretched
 from gatework.tasks import jobs
 from gatework.tasks.base import Learner
-from gatework.tasks.forecast import ForecastOptions, ForecastTask, baselines
-from gatework.tasks.forecast.intervals import conformal, stretched
+from gatework.tasks.forecast import ForecastOptions, ForecastTask
+from gatework.tasks.forecast.intervals import conformal
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.windows import Batch, make_batch

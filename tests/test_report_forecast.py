@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from gatework import Forecaster, report
 from gatework.cli import app
-from gatework.data.frequency import Frequency
 from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.report import page
+from gatework.runtime.series.frequency import Frequency
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures, pictures, residuals, results, sentences
 from gatework.training.run import Run

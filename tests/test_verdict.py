@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from gatework.data.panel import read_panel
+from gatework.runtime.series.windows import Shape, blocks, make_windows
 from gatework.tasks import jobs
 from gatework.tasks.base import Contender, Metric, ratio
 from gatework.tasks.forecast import measures
-from gatework.tasks.forecast.windows import Shape, blocks, make_windows
 from gatework.tasks.verdict import FEWEST, MOST, Contest, Verdict, interval, merged
 from small import CASES, FORECAST, Small
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import polars as pl
 
 DAYS = (
@@ -147,11 +146,3 @@ def evenness(times: pl.Series) -> float:
     steps = times.drop_nulls().unique().sort().diff().drop_nulls().dt.total_seconds() / 86_400
     steps = pl.select(pl.when(steps >= 28).then((steps / 30.44).round() * 30.44).otherwise(steps)).to_series()
     return float(steps.value_counts()["count"].to_numpy().max()) / len(steps) if len(steps) else 0.0
-
-
-def shown_time(time: int, dates: bool) -> int | str:
-    """A time as JSON: an ISO date (with the hour where there is one), or the number."""
-    if not dates:
-        return int(time)
-    text = np.datetime64(int(time), "us").astype("datetime64[us]").item().isoformat(sep=" ")
-    return text.removesuffix(" 00:00:00")

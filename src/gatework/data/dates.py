@@ -18,13 +18,13 @@ from gatework.data.dateformats import (
     parse,
     readable,
     reads_compact,
-    shown_time,
     whole,
 )
 from gatework.data.finding import Finding
-from gatework.data.frequency import Frequency
 from gatework.data.table import Table
-from gatework.data.zones import Clock, Stamps, shown_times
+from gatework.data.zones import Clock, Stamps
+from gatework.runtime.series.frequency import Frequency
+from gatework.runtime.series.panel import shown_time, shown_times
 
 __all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_time", "shown_times"]
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from gatework.data.dates import reads_as_times, shown_time
+from gatework.data.dates import reads_as_times
 from gatework.data.finding import Finding
-from gatework.data.frequency import Frequency, infer
 from gatework.data.table import Table, listed
 from gatework.data.timeparts import kind_of, rounding
 from gatework.errors import OptionError
+from gatework.runtime.series.frequency import Frequency, infer
+from gatework.runtime.series.panel import shown_time
 
 SPARSE = 10  # points for each row: with more, a step that is rare between rows is none
 COMMON = 0.2  # the share of steps between rows that the commonest one must be

@@ -11,9 +11,9 @@ import polars as pl
 
 from gatework.data.dates import Dated, Times, read_times
 from gatework.data.finding import Finding
-from gatework.data.frequency import DAY, UNITS, Frequency
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
+from gatework.runtime.series.frequency import DAY, UNITS, Frequency
 
 ROWS = "(rows)"  # the time of a table that has none: each row is a step
 KINDS = {

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from gatework.data.dateformats import shown_time
 from gatework.data.finding import Finding
 from gatework.errors import OptionError
 
@@ -214,13 +213,3 @@ def _zone_of(utc: pl.Series, local: pl.Series) -> str:
     there = utc.is_not_null()
     known, seen = utc.filter(there), ahead.filter(there)
     return next((zone for zone in ZONES if (offsets(known, zone) == seen).all()), UTC)
-
-
-def shown_times(times: np.ndarray, dates: bool, hours: bool, clock: Clock | None) -> list[int | str]:
-    """Times of a table, all written alike: with their hours, and as their clock shows them, or without."""
-    seen = times if clock is None else clock.as_shown(times)
-    shown = [shown_time(int(each), dates) for each in seen]
-    whole = [f"{each} 00:00:00" if dates and hours and len(str(each)) == len("2024-01-31") else each for each in shown]
-    if clock is None or not dates:
-        return whole
-    return [f"{each}{suffix}" for each, suffix in zip(whole, clock.suffixes(times), strict=True)]

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatework.data.dates import shown_time
 from gatework.data.finding import refuse
-from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages.words import named
+from gatework.runtime.series.panel import Panel, shown_time
 from gatework.tasks import jobs
 from gatework.tasks.base import Contender, Evaluated, Metric, Source, ratio
 from gatework.tasks.forecast.parts import cut_before, settled

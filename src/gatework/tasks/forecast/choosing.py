@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages import words
+from gatework.runtime.series import mean as means
+from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.windows import (
+    Windows,
+    in_units,
+    make_windows,
+    mostly_positive,
+    seasonal_scale,
+    squared_scale,
+    without_overlap,
+)
 from gatework.tasks.base import Learner, Parts
 from gatework.tasks.forecast import combined, measures
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.options import AUTO, ForecastOptions
 from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
-from gatework.tasks.forecast.windows import (
-    Windows,
-    in_units,
-    make_batch,
-    make_windows,
-    mostly_positive,
-    positive,
-    seasonal_scale,
-    squared_scale,
-    without_overlap,
-)
+from gatework.tasks.forecast.windows import make_batch, positive
 from gatework.training.trainer import INTERRUPTED, Trainer
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Backtest:
         [K, n]; how many windows have no value in common."""
         held = self.windows(options)[1]
         beside = combined.others(held, options.combine, options.seed)
-        found = [self.errors(combined.mean(point, beside, share), held) for share in SHARES]
+        found = [self.errors(means.mean(point, beside, share), held) for share in SHARES]
         return np.array([whole for whole, _ in found]), np.array([each for _, each in found]), without_overlap(held)
 
 
@@ -346,7 +346,7 @@ class Search:
         ways = [{"combine": each} for each in ("simple", "theta")]
         self._try("simple methods beside it", ways, self.backtest.beside, NEAR)
         errors, each, apart = self.backtest.shares(self.backtest.made[alone], self.options)
-        share = sure(errors, each, apart, 0.0 if self.asked.future else combined.HALF)
+        share = sure(errors, each, apart, 0.0 if self.asked.future else means.HALF)
         rows = (f"{share:.0%} {error:.4g}" for share, error in zip(SHARES, errors, strict=True))
         self.told.append(f"their share of the mean: {', '.join(rows)}; taken: {share:.0%}")
         self.options = replace(self.options, **({"combine_share": share} if share else {"combine": "none"}))

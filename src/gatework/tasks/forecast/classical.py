@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatework.extras import explained
-from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
+from gatework.runtime.series.windows import Windows, filled, seasonal_naive
 
 MODELS = {"theta": "DynamicOptimizedTheta", "ets": "AutoETS", "croston": "CrostonSBA"}
 MOST_POINTS = {"theta": 2_000, "ets": 500, "croston": 2_000}  # the end of each series; more gain little and cost much

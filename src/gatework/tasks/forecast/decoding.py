@@ -17,8 +17,9 @@ from gatework.networks.attention import AttentionLayer
 from gatework.networks.encoder import Encoder, reads_gaps
 from gatework.networks.heads import silent
 from gatework.networks.states import States, repeated
+from gatework.runtime.series.windows import Shape
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Batch, Shape
+from gatework.tasks.forecast.windows import Batch
 
 
 class Reader(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatework.data.finding import Finding
-from gatework.data.panel import Panel
+from gatework.runtime.series.panel import Panel
 
 INTERVAL, VARIATION = 1.32, 0.49  # Syntetos, Boylan & Croston 2005, "On the categorization of demand patterns"
 BY_SEASON = 0.5  # of the variance of whether there is demand: below it the place in the season says when there is some

@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.data.panel import shown_time
 from gatework.errors import DataError
-from gatework.tasks.forecast.windows import Batch, Shape, Windows, logarithms, make_batch, make_windows
+from gatework.runtime.series.panel import shown_time
+from gatework.runtime.series.windows import Shape, Windows, logarithms, make_windows
+from gatework.tasks.forecast.windows import Batch, make_batch
 from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
 
 if TYPE_CHECKING:
-    from gatework.data.panel import Panel
+    from gatework.runtime.series.panel import Panel
     from gatework.tasks.base import Source
     from gatework.tasks.forecast.model import Forecast
     from gatework.tasks.forecast.task import ForecastTask

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gatework.data.panel import Panel
+from gatework.runtime.series.panel import Panel
 from gatework.tasks.forecast.options import ForecastOptions
 
 FEWEST, MOST = 20, 100  # windows of a part over all series, where the data allow

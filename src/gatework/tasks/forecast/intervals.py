@@ -8,18 +8,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gatework.tasks.base import ratio
-from gatework.tasks.forecast.windows import Batch, Windows, make_batch
+from gatework.runtime.series.intervals import FLOOR, centers, followed, stretched
+from gatework.runtime.series.windows import Windows
+from gatework.tasks.forecast.windows import Batch, make_batch
 
 ENOUGH = 200  # validation windows from which on intervals are adjusted for each step ahead on its own
 FEW = 20  # windows below which intervals are widened, never narrowed: chance could have made them look wide
 DOUBT = 0.25  # variance of the logarithm of a factor that was found on one window
 SURE = 50  # windows from which on they may tell how far widths follow each window's own restlessness
 POWERS = (0.0, 0.5, 1.0)  # how far: not at all, half, in proportion
-RANGE = 100.0  # a window's own width is at most so many times that of the model, and at least that part of it
 MOST = 5_000  # training windows that quantiles start from
 HIGHEST = 0.98  # share of the errors that count in full where their course is measured
-FLOOR = 1e-4  # of a window's scale: half of the least width that is stretched
 
 
 class Raw(NamedTuple):
@@ -80,32 +79,6 @@ def interval_score(quantiles: np.ndarray, truth: np.ndarray, own: np.ndarray, le
     return float(score[known].mean()) if known.any() else np.inf
 
 
-def restlessness(past: np.ndarray, season: int) -> np.ndarray:
-    """[n]: the smaller of the mean absolute changes over one step and over a season in windows [n, L]; NaN where it is
-    0 or unknown."""
-    sizes = [_mean_change(past, 1), _mean_change(past, season)]
-    own = np.fmin(*sizes)
-    return np.where(own > 0, own, np.nan)
-
-
-def _mean_change(past: np.ndarray, lag: int) -> np.ndarray:
-    changes = np.abs(past[:, lag:] - past[:, :-lag])
-    known = ~np.isnan(changes)
-    return ratio(np.where(known, changes, 0.0).sum(axis=1), known.sum(axis=1))
-
-
-def followed(quantiles: np.ndarray, own: np.ndarray, power: float) -> np.ndarray:
-    """Quantiles [n, h, Q] whose widths go with the own error scale [n] of each window, as far as `power` says.
-
-    A model that counts in one unit for all series gives a restless and a quiet one much the same width: the first is
-    too narrow, the second too wide. Power 1 puts the own scale in the place of the mean width that the model gives.
-    """
-    middle, half = _middle(quantiles, quantiles[:, :, ::-1])
-    width = np.abs(half[:, :, 0]).mean(axis=1)
-    change = np.clip((own + FLOOR) / (width + FLOOR), 1 / RANGE, RANGE) ** power
-    return middle - half * np.where(np.isnan(own), 1.0, change)[:, None, None]
-
-
 def conformal(
     quantiles: np.ndarray, truth: np.ndarray, levels: tuple[float, ...], apart: int | None = None
 ) -> np.ndarray:
@@ -125,7 +98,7 @@ def conformal(
     for steps in groups:
         for low in range(count // 2):
             high = count - 1 - low
-            middle, half = _middle(quantiles[:, steps, low], quantiles[:, steps, high])
+            middle, half = centers(quantiles[:, steps, low], quantiles[:, steps, high])
             scores = (np.abs(truth[:, steps] - middle) + FLOOR) / (half * shape[steps] + FLOOR)
             factor = _rank(scores[~np.isnan(scores)], levels[high] - levels[low], n)
             factor = max(factor, 1.0) if n < FEW else factor
@@ -149,7 +122,7 @@ def course(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
     A mean over the windows and over the steps from t / sqrt(2) to t sqrt(2), as errors change more between the steps 1
     and 2 than between 21 and 22. A few errors out of all proportion have no more say than the largest of the others.
     """
-    middle, half = _middle(quantiles[:, :, 0], quantiles[:, :, -1])
+    middle, half = centers(quantiles[:, :, 0], quantiles[:, :, -1])
     sizes = np.abs(truth - middle) / (half + FLOOR)
     known = ~np.isnan(sizes)
     if not known.any():
@@ -159,17 +132,6 @@ def course(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
     near = np.abs(np.log2(steps[:, None] / steps)) <= 0.5
     size = (near @ sizes.sum(axis=0) + FLOOR) / np.maximum(near @ known.sum(axis=0), 1)
     return np.exp(np.log(size) - np.log(size).mean())
-
-
-def stretched(quantiles: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Quantiles [n, h, Q] in rising order with each pair stretched by `conformal`'s factors [h, Q]."""
-    middle, half = _middle(quantiles, quantiles[:, :, ::-1])
-    side = np.sign(np.arange(quantiles.shape[2] - 1, -quantiles.shape[2], -2))
-    return np.sort(middle - half * factors - side * (factors - 1) * FLOOR, axis=2)
-
-
-def _middle(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return (low + high) / 2, (high - low) / 2
 
 
 def _rank(scores: np.ndarray, share: float, windows: int) -> float:

@@ -8,12 +8,12 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from gatework.data.covariates import Channel, Covariates
-from gatework.data.frequency import Frequency
-from gatework.data.panel import Panel
 from gatework.data.stored import stored
 from gatework.data.zones import SHOWN, Clock, checked
 from gatework.errors import FileFormatError
+from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.frequency import Frequency
+from gatework.runtime.series.panel import Panel
 
 FAR = 1 << 57  # microseconds: some 4,500 years
 
@@ -55,7 +55,11 @@ def to_json(last: Panel, scales: np.ndarray) -> str:
         for number, name in enumerate(last.names)
     ]
     channels = [] if last.covariates is None else [asdict(each) for each in last.covariates.channels]
-    kinds = {"frequency": last.frequency.text, "dates": last.dates, "clock": last.clock and asdict(last.clock)}
+    kinds = {
+        "frequency": last.frequency.text,
+        "dates": last.dates,
+        "clock": last.clock and {"zone": last.clock.zone, "shown": last.clock.shown},
+    }
     return json.dumps({**kinds, "channels": channels, "series": series})
 
 

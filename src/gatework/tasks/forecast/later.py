@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gatework.data.covariates import IDENTITY, Channel, Covariates
-from gatework.data.panel import Panel, shown_time
+from gatework.data.covariates import IDENTITY
 from gatework.data.table import listed
 from gatework.data.timeparts import ROWS
-from gatework.data.zones import Clock
 from gatework.errors import DataError
+from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.panel import Clock, Panel, shown_time
 from gatework.tasks.base import Source
 
 MOST_LINES = 5  # of series that an error lists

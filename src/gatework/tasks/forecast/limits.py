@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.data.finding import Finding
-from gatework.data.panel import Panel
+from gatework.runtime.series.panel import Panel
 from gatework.tasks.forecast.options import ForecastOptions
 
 WHOLE = (1.0, 100.0)  # what shares add up to

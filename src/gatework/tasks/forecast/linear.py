@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.runtime.series.windows import Windows
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Batch, Windows, make_batch
+from gatework.tasks.forecast.windows import Batch, make_batch
 
 MOST = 30_000  # windows that the closed form is solved on
 ROUNDS = 8  # of reweighting towards absolute errors, and of filling in what is missing

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gatework.runtime.series.windows import Shape
 from gatework.tasks.forecast.decoding import DECODERS
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Batch, Shape
+from gatework.tasks.forecast.windows import Batch
 
 
 class Forecast(nn.Module):

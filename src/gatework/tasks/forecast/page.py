@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.pages import words
 from gatework.pages.picture import Picture
+from gatework.runtime.series.windows import Windows
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.forecast import pictures, sentences
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastExplaining
-from gatework.tasks.forecast.windows import Batch, Windows
+from gatework.tasks.forecast.windows import Batch
 from gatework.training.options import Options
 
 if TYPE_CHECKING:

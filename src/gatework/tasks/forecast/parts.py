@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from gatework.data.finding import Finding
-from gatework.data.panel import Panel, shown_time
 from gatework.data.table import listed
+from gatework.runtime.series.panel import Panel, shown_time
+from gatework.runtime.series.windows import Shape, Windows, logarithms
 from gatework.tasks.forecast.holdout import held, span
 from gatework.tasks.forecast.options import ForecastOptions
-from gatework.tasks.forecast.windows import Shape, Windows, logarithms
 
 NOWHERE = np.zeros(0, np.int64)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gatework.data.frequency import DAY, UNITS, WEEK, Frequency
-from gatework.tasks.forecast.windows import Windows
+from gatework.runtime.series.frequency import DAY, UNITS, WEEK, Frequency
+from gatework.runtime.series.windows import Windows
 
 HOUR = UNITS["h"]
 LEANING = 0.5  # of the errors' mean size, from which on their mean is worth another scale

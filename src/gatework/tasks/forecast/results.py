@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from gatework.data.panel import shown_time
+from gatework.runtime.series import baselines
+from gatework.runtime.series.panel import shown_time
+from gatework.runtime.series.windows import Windows, blocks
 from gatework.tasks.base import ratio
-from gatework.tasks.forecast import baselines, measures
+from gatework.tasks.forecast import measures
 from gatework.tasks.forecast.limits import held_at, hints
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.residuals import leaning, residuals
-from gatework.tasks.forecast.windows import Windows, blocks
 from gatework.tasks.verdict import FEWEST, interval
 
 MOST_HISTORY = 200  # points shown before a forecast

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatework.tasks.forecast.regression import Map, patterns, solved
-from gatework.tasks.forecast.windows import (
+from gatework.runtime.series.windows import (
     Windows,
     filled,
     logarithms,
@@ -17,6 +16,7 @@ from gatework.tasks.forecast.windows import (
     seasonal_scale,
     window_scale,
 )
+from gatework.tasks.forecast.regression import Map, patterns, solved
 
 MOST_WINDOWS = 60_000
 MOST_WORK = 1e10  # multiplications of a fit

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from gatework.data.covariates import Channel
 from gatework.data.finding import Finding, by_level, refuse
-from gatework.data.frequency import Frequency
-from gatework.data.panel import Panel, inspect_panel, shown_time
+from gatework.data.panel import inspect_panel
 from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.series.covariates import Channel
+from gatework.runtime.series.frequency import Frequency
+from gatework.runtime.series.panel import Panel, shown_time
+from gatework.runtime.series.windows import Shape, Windows, make_windows, seasonal_scale
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.choosing import course
@@ -41,7 +43,7 @@ from gatework.tasks.forecast.parts import (
     up_to_steps,
     with_truth,
 )
-from gatework.tasks.forecast.windows import Batch, Shape, Windows, make_windows, positive, seasonal_scale, within
+from gatework.tasks.forecast.windows import Batch, positive, within
 
 MASE, RMSSE = Metric("mase", higher=False), Metric("rmsse", higher=False)
 READING = ("format", "encoding", "delimiter", "header", "bad_rows", "quote")

@@ -11,16 +11,19 @@ import torch
 from torch import Tensor
 
 from gatework.data.augment import Augmentation
-from gatework.data.dates import shown_times
-from gatework.data.panel import Panel
 from gatework.errors import OptionError
 from gatework.pages import words
+from gatework.runtime.series import baselines
+from gatework.runtime.series import mean as means
+from gatework.runtime.series.further import beyond, further
+from gatework.runtime.series.intervals import followed, restlessness, stretched
+from gatework.runtime.series.panel import Panel, shown_times
+from gatework.runtime.series.windows import Windows, blocks, in_units, make_windows, without_overlap
 from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
-from gatework.tasks.forecast import baselines, combined, folds, measures, results
+from gatework.tasks.forecast import combined, folds, measures, results
 from gatework.tasks.forecast.choosing import chosen
 from gatework.tasks.forecast.classical import Classical, classicals, methods
-from gatework.tasks.forecast.further import beyond, further
-from gatework.tasks.forecast.intervals import Raw, calibrated, followed, restlessness, spread, stretched
+from gatework.tasks.forecast.intervals import Raw, calibrated, spread
 from gatework.tasks.forecast.linear import solve
 from gatework.tasks.forecast.model import Forecast, forecast_loss
 from gatework.tasks.forecast.options import ForecastEvaluating, ForecastOptions, ForecastPredicting
@@ -28,15 +31,7 @@ from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
-from gatework.tasks.forecast.windows import (
-    Batches,
-    Windows,
-    blocks,
-    in_units,
-    make_batch,
-    make_windows,
-    without_overlap,
-)
+from gatework.tasks.forecast.windows import Batches, make_batch
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -130,7 +125,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         if self.options.combine == "none":
             return raw
         point = self._in_units(raw.outputs[:, :, :1], raw.center, raw.scale)[:, :, 0]
-        by = combined.move(point, self._others(windows), self.shape().log, self._share_beside) / raw.scale[:, None]
+        by = means.move(point, self._others(windows), self.shape().log, self._share_beside) / raw.scale[:, None]
         return raw._replace(outputs=raw.outputs + by[:, :, None])
 
     def _others(self, windows: Windows) -> list[np.ndarray]:
@@ -141,7 +136,7 @@ class ForecastTask(ForecastPages, SeriesTask):
     def _share_beside(self) -> float:
         """Of these in the mean."""
         share = self.options.combine_share
-        return combined.HALF if share is None else share
+        return means.HALF if share is None else share
 
     def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data."""
@@ -199,14 +194,14 @@ class ForecastTask(ForecastPages, SeriesTask):
         alone, simple, network = self._apart(model, examples)
         beside, named, share = self._others(examples), combined.named(self.options.combine), self._share_beside
         note = f"{1 - share:.0%} the network's forecast, {share:.0%} that of {named}" if beside else ""
-        made = self._contender("model", combined.mean(alone, beside, share), examples, note, role="model")
+        made = self._contender("model", means.mean(alone, beside, share), examples, note, role="model")
         found = [replace(made, metrics=self.measure(model, examples))]
         if beside:
             found.append(self._contender(f"model without {named}", alone, examples, role="combination"))
         kind = "season" if self.options.base == "season" else "last value"
         name = f"repeated {kind} alone" if model.linear is None else "linear map alone"
         note = f"its mean with {named}: the model without its network" if beside else ""
-        found.append(self._contender(name, combined.mean(simple, beside, share), examples, note, role="simple"))
+        found.append(self._contender(name, means.mean(simple, beside, share), examples, note, role="simple"))
         if not beside:
             found.append(self._mixture(alone, examples))
         if model.linear is not None:
@@ -217,7 +212,7 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def _mixture(self, alone: np.ndarray, windows: Windows) -> Contender:
         """The mean of the model and of simple methods, where the run does not forecast it."""
-        values = combined.mean(alone, combined.others(windows, "simple", self.options.seed))
+        values = means.mean(alone, combined.others(windows, "simple", self.options.seed))
         note = "not what the run forecasts: combine=simple would"
         name = f"mean of model, {combined.named('simple')}"
         return self._contender(name, values, windows, note, role="combination")
@@ -377,4 +372,4 @@ class ForecastTask(ForecastPages, SeriesTask):
         beside, log = self._others(ends(panel, steps)), self.shape().log
         panel = panel.ends(self.shape().lookback)
         found = further(forecast, panel, steps, options.quantiles, log, options.seed)
-        return options.limited(combined.moved(found, beside, log, self._share_beside) if beside else found)
+        return options.limited(means.moved(found, beside, log, self._share_beside) if beside else found)

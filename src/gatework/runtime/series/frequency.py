@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatework.data.monthdays import OWN, MonthDay, fitted
 from gatework.errors import OptionError
+from gatework.runtime.series.monthdays import OWN, MonthDay, fitted
 
 SECOND = 1_000_000
 UNITS = {"us": 1, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatework.tasks.forecast.naive2 import factors, varies_by_season
+from gatework.runtime.series.naive2 import factors, varies_by_season
 
 RATES = np.concatenate([[0.01, 0.02, 0.05], np.linspace(0.1, 1.0, 19)])  # of smoothing
 MOST, SEASONS = 500, 4  # points at the end of a series that are read, or seasons where these are more

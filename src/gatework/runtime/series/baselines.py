@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatework.tasks.forecast.windows import Windows, filled, seasonal_naive
+from gatework.runtime.series.windows import Windows, filled, seasonal_naive
 
 SEASONS = 3  # in which a value at the same place of the season is looked for
 

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from gatework.data.panel import Panel
+from gatework.runtime.series.panel import Panel
 
 PATHS = 100  # of each series, in pairs that mirror each other
 GROUP = 50  # series worked on at once

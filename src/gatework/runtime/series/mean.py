@@ -1,0 +1,42 @@
+"""A mean of a model's forecasts and of simple ones, in units of the data, or of their logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gatework.runtime.series import baselines
+from gatework.runtime.series.theta import theta
+from gatework.runtime.series.windows import Windows, filled
+
+HALF = 0.5  # of the mean, where nothing says more
+
+
+def simple(windows: Windows) -> dict[str, np.ndarray]:
+    """Forecasts [n, h] of the members that take no time, from all that is known before each cut."""
+    shape = windows.shape
+    histories = [filled(windows.history(row)[None])[0] for row in range(len(windows))]
+    return {
+        "Theta": theta(histories, shape.horizon, shape.season),
+        "seasonal naive": baselines.all_naive(windows)["seasonal naive"],
+    }
+
+
+def mean(point: np.ndarray, beside: Sequence[np.ndarray], share: float = HALF) -> np.ndarray:
+    """[n, h] of point forecasts [n, h] and of others of the same steps, which have a share of it together."""
+    return (1 - share) * point + share * np.mean(beside, axis=0) if beside else point
+
+
+def move(point: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+    """By how much [n, h] the mean lies above the point forecasts, all in units of the data; of their logarithms where
+    those are forecast. Quantiles move with the point forecast."""
+    if not log:
+        return mean(point, beside, share) - point
+    return np.log(mean(point, [np.maximum(each, 0) for each in beside], share)) - np.log(point)
+
+
+def moved(forecasts: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+    """Forecasts [n, h, 1 + Q] in units of the data, the point forecast first, around the mean."""
+    by = move(forecasts[:, :, 0], beside, log, share)[:, :, None]
+    return forecasts * np.exp(by) if log else forecasts + by
