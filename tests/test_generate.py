@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 import gatework
 from gatework import cli
 from gatework.data.codecs import TextCodec, from_json
-from gatework.data.codecs.text import UNREADABLE
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.heads import cross_entropy
+from gatework.runtime.texts import UNREADABLE
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed

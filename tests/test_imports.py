@@ -97,6 +97,24 @@ def test_the_compiler_needs_no_numpy() -> None:
     assert not users
 
 
+def test_data_sees_texts_and_numbers_of_the_runtime_and_no_program() -> None:
+    for path in files():
+        if part(module(path)) == "data":
+            seen = {m for m in within(path) if m.startswith("gatework.runtime.")}
+            wrong = {m for m in seen if not m.startswith(("gatework.runtime.texts", "gatework.runtime.numbers"))}
+            assert not wrong, f"{module(path)} imports {sorted(wrong)}"
+
+
+def test_texts_need_numpy_alone() -> None:
+    light = {"gatework", "numpy", "snowballstemmer", "stopwordsiso", *sys.stdlib_module_names}
+    for path in files():
+        if module(path).startswith("gatework.runtime.texts"):
+            assert not {n for n in imports(path) if n.split(".")[0] not in light}, module(path)
+            assert not {n for n in imports(path, top=True) if n.startswith(("snowball", "stopwords"))}, module(path)
+            wrong = {m for m in within(path) if not m.startswith(("gatework.runtime.texts", "gatework.errors"))}
+            assert not wrong, f"{module(path)} imports {sorted(wrong)}"
+
+
 def test_no_backend_imports_another() -> None:
     for path in files():
         own = module(path).split(".")

@@ -1,4 +1,4 @@
-"""What languages bring to word tokens: stop words and stems. Both work on the different words, not on the text."""
+"""What languages bring to word tokens: names of languages are checked, with the nearest that there is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
+from gatework.runtime.texts import language as spoken
 
 
 def stop_words(languages: Iterable[str]) -> frozenset[str]:
@@ -13,24 +14,23 @@ def stop_words(languages: Iterable[str]) -> frozenset[str]:
 
     Source: the stopwords-iso collection. Note that it counts "not" and "no" among the English ones.
     """
+    if not (wanted := tuple(languages)):
+        return frozenset()
     import stopwordsiso
 
-    words: set[str] = set()
-    for language in languages:
-        if not stopwordsiso.has_lang(language):
-            known = sorted(stopwordsiso.langs())
-            raise OptionError(
-                f"no stop words for {language!r}: there are {', '.join(known)}{did_you_mean(language, known)}"
-            )
-        words |= stopwordsiso.stopwords(language)
-    return frozenset(words)
+    for language in wanted:
+        _known(language, stopwordsiso.langs(), "stop words")
+    return spoken.stop_words(wanted)
 
 
 def stems(words: Sequence[str], language: str) -> list[str]:
     """Each word's stem by the Snowball algorithm of a language: `stems(["running"], "english")` is `["run"]`."""
     import snowballstemmer
 
-    known = sorted(snowballstemmer.algorithms())
-    if language not in known:
-        raise OptionError(f"no stemmer for {language!r}: there are {', '.join(known)}{did_you_mean(language, known)}")
-    return snowballstemmer.stemmer(language).stemWords(list(words))
+    _known(language, snowballstemmer.algorithms(), "stemmer")
+    return spoken.stems(words, language)
+
+
+def _known(language: str, known: Iterable[str], what: str) -> None:
+    if language not in (names := sorted(known)):
+        raise OptionError(f"no {what} for {language!r}: there are {', '.join(names)}{did_you_mean(language, names)}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gatework.data.codecs.base import NOTHING, UNKNOWN, Codec
+from gatework.data.codecs.base import Codec
 from gatework.data.codecs.labels import Labels
 from gatework.data.codecs.numbers import Scaler
 from gatework.data.codecs.text import BytePairs, Characters, TextCodec
 from gatework.data.stored import conform
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.runtime.texts import NOTHING, UNKNOWN
 
 if TYPE_CHECKING:
     from gatework.data.codecs.words import Words

@@ -9,9 +9,6 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 Values = TypeVar("Values")
 Codes = TypeVar("Codes")
 
-NOTHING, UNKNOWN = 0, 1  # ids in every vocabulary: no unit at all, and a unit that the vocabulary lacks
-SPECIAL = ("<nothing>", "<unknown>")
-
 
 class Codec(ABC, Generic[Values, Codes]):
     """Values to codes and back: texts to ids, numbers to scaled numbers, labels to numbers of classes.
@@ -41,6 +38,6 @@ class Codec(ABC, Generic[Values, Codes]):
         """A text from which `from_json` makes the same codec."""
         return json.dumps({"kind": self.kind, **self.settings()}, ensure_ascii=False)
 
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What was chosen and what was learned, by the constructor's names."""
+        return {name: getattr(self, name) for name in getattr(self, "__dataclass_fields__", ())}

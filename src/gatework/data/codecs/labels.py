@@ -57,9 +57,6 @@ class Labels(Codec[Iterable[str | None], np.ndarray]):
         """The classes as they were before they were text."""
         return [TYPES[self.type](name) for name in self.classes]
 
-    def settings(self) -> dict[str, Any]:
-        return {"type": self.type, "classes": self.classes}
-
 
 def class_names(labels: Iterable[str | None]) -> list[str]:
     """The different labels in order; equal numbers ("1", "1.0") by alphabet. Rows without a label are left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -47,9 +47,6 @@ class Scaler(Codec[np.ndarray, np.ndarray]):
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         return (codes * np.array(self.scale) + np.array(self.shift)).astype(np.float32)
-
-    def settings(self) -> dict[str, Any]:
-        return {"method": self.method, "shift": self.shift, "scale": self.scale}
 
 
 def _fitted(values: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,66 +1,31 @@
-"""Words and punctuation marks as units of a text."""
+"""Whole columns of texts -> ids of words and punctuation marks, cut by polars."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from gatework.data.codecs.base import NOTHING, SPECIAL, UNKNOWN
-from gatework.data.codecs.text import UNREADABLE, Span, TextCodec, Texts, never_empty
+from gatework.data.codecs.text import TextCodec, Texts, never_empty
 from gatework.data.ragged import Ragged
 from gatework.data.words import stems, stop_words
-from gatework.errors import OptionError
+from gatework.runtime import texts
+from gatework.runtime.texts import NOTHING, SPECIAL, UNKNOWN
+from gatework.runtime.texts.words import SPACED, TAG
 
-# Scripts without spaces between words are cut into characters.
+# The patterns of `gatework.runtime.texts.words`, as polars reads them.
 SYLLABIC = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 WORD = rf"{SYLLABIC}|[\w--{SYLLABIC}]+(?:['’][\w--{SYLLABIC}]+)*|['’](?:s|re|ve|ll|d|m|t)\b|[^\w\s]"
-LOSSLESS = rf" ?(?:<\w+>|{WORD})|\s"  # marks such as <unk> stay whole
-SPACED = r" ?\S+|\s"
-TAG = r"</?[a-zA-Z][^<>]{0,100}>"
+LOSSLESS = rf" ?(?:<\w+>|{WORD})|\s"
 
 
 @dataclass
-class Words(TextCodec):
-    """Words and punctuation marks; scripts without spaces are taken character by character.
-
-    Args:
-        lower: compare words in lower case.
-        spaces: split at white space alone, for texts that were tokenized before.
-        markup: keep tags like "<br />", which are left out otherwise.
-        lossless: keep white space, a space as part of the word after it: `text(ids)` gives the very text back, but
-            for words that are unknown. Needs lower=False, markup=True and neither stop nor stem.
-        stop: ISO codes of languages whose stop words are left out.
-        stem: name of the Snowball stemmer ("english", "german", ...), or None.
-        min_count, max_size: words rarer than this, or beyond this many, are unknown.
-    """
-
-    lower: bool = True
-    spaces: bool = False
-    markup: bool = False
-    lossless: bool = False
-    stop: Sequence[str] = ()
-    stem: str | None = None
-    min_count: int = 1
-    max_size: int = 50_000
-    vocabulary: list[str] = field(default_factory=list)
-    kind = "words"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.stop = tuple(self.stop)
-        if self.lossless and (self.lower or not self.markup or self.stop or self.stem):
-            raise OptionError("lossless words need lower=False, markup=True and neither stop nor stem")
-
-    def settings(self) -> dict[str, Any]:
-        return vars(self)
+class Words(texts.Words, TextCodec):
+    __doc__ = texts.Words.__doc__
 
     @property
-    def _pattern(self) -> str:
+    def _of_columns(self) -> str:
         if self.spaces:
             return SPACED if self.lossless else r"\S+"
         return LOSSLESS if self.lossless else WORD
@@ -69,7 +34,7 @@ class Words(TextCodec):
         """All tokens of all texts, and how many each text has."""
         column = _column(texts, self.lower)
         column = column if self.markup else column.str.replace_all(TAG, " ")
-        lists = column.str.extract_all(self._pattern)
+        lists = column.str.extract_all(self._of_columns)
         lengths = lists.list.len().cast(pl.Int64).to_numpy()
         return lists.filter(pl.Series(lengths > 0)).explode(), lengths
 
@@ -84,8 +49,11 @@ class Words(TextCodec):
 
     def learn(self, tokens: pl.Series) -> pl.Series:
         """Makes the vocabulary of the training texts' tokens; gives the different ones."""
+        self.left_out = sorted(stop_words(self.stop))
+        if self.stem:
+            stems([], self.stem)  # refuses a language that there is not
         counts = tokens.value_counts(name="count")
-        forms = pl.DataFrame({"form": self.forms(counts[:, 0]), "count": counts["count"]}).drop_nulls()
+        forms = pl.DataFrame({"form": self._forms(counts[:, 0]), "count": counts["count"]}).drop_nulls()
         ranked = forms.group_by("form").agg(pl.col("count").sum()).sort(["count", "form"], descending=[True, False])
         kept = ranked.filter(pl.col("count") >= self.min_count)["form"].head(self.max_size)
         self.vocabulary = [*SPECIAL, *kept.to_list()]
@@ -101,29 +69,20 @@ class Words(TextCodec):
         return self._distinct(tokens, lengths, tokens.unique())
 
     def _distinct(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series) -> tuple[Ragged, list[str]]:
-        forms = self.forms(different)
+        forms = self._forms(different)
         words = [SPECIAL[NOTHING], *forms.drop_nulls().unique().sort().to_list()]
         number = {word: i for i, word in enumerate(words)}
         return self._numbered(
             tokens, lengths, different, [-1 if form is None else number[form] for form in forms]
         ), words
 
-    def numbers(self, words: Iterable[str]) -> np.ndarray:
-        """Ids of single words that `distinct` gave."""
-        number = {word: i for i, word in enumerate(self.vocabulary)}
-        return np.array([number.get(word, UNKNOWN) for word in words], np.int32)
-
-    def forms(self, words: Sequence[str] | pl.Series) -> pl.Series:
+    def _forms(self, words: pl.Series) -> pl.Series:
         """What each different word counts as: its stem, or null for a stop word."""
-        texts = list(words)
-        left_out = stop_words(self.stop) if self.stop else frozenset()
-        forms = stems(texts, self.stem) if self.stem else texts
-        kept = [None if text in left_out else form for text, form in zip(texts, forms, strict=True)]
-        return pl.Series(kept, dtype=pl.String)
+        return pl.Series(self.forms(words.to_list()), dtype=pl.String)
 
     def _number(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series) -> Ragged:
-        number = {word: i for i, word in enumerate(self.vocabulary)}
-        ids = [-1 if form is None else number.get(form, UNKNOWN) for form in self.forms(different).to_list()]
+        number = self.number
+        ids = [-1 if form is None else number.get(form, UNKNOWN) for form in self.forms(different.to_list())]
         return self._numbered(tokens, lengths, different, ids)
 
     def _numbered(self, tokens: pl.Series, lengths: np.ndarray, different: pl.Series, ids: list[int]) -> Ragged:
@@ -136,34 +95,6 @@ class Words(TextCodec):
             lengths = np.bincount(owners[numbers >= 0], minlength=len(lengths))
             numbers = numbers[numbers >= 0]
         return never_empty(numbers, lengths)
-
-    def text(self, ids: Iterable[int]) -> str:
-        words = [UNREADABLE if i == UNKNOWN else self.vocabulary[i] for i in ids if i != NOTHING]
-        return ("" if self.lossless else " ").join(words)
-
-    def units(self, text: str) -> list[str]:
-        return self.forms(self.split([text])[0]).drop_nulls().to_list()
-
-    def located(self, text: str) -> tuple[list[str], list[Span]]:
-        tokens, plain = self.split([text])[0].to_list(), self.without_markup(text)
-        spans = places(tokens, plain)
-        kept = [i for i, form in enumerate(self.forms(tokens)) if form is not None]
-        return [plain[slice(*spans[i])] or tokens[i] for i in kept], [spans[i] for i in kept]
-
-    def without_markup(self, text: str) -> str:
-        return text if self.markup else re.sub(TAG, lambda tag: " " * len(tag[0]), text)
-
-
-def places(tokens: list[str], text: str) -> list[Span]:
-    """Where tokens stand in a text, one after another, in whatever case; an empty span where one is not found."""
-    low = "".join(each.lower() if len(each.lower()) == 1 else each for each in text)
-    spans, at = [], 0
-    for token in tokens:
-        found = low.find(token, at)
-        found = low.find(token.lower(), at) if found < 0 else found
-        spans.append((found, found + len(token)) if found >= 0 else (at, at))
-        at = spans[-1][1]
-    return spans
 
 
 def _column(texts: Texts, lower: bool) -> pl.Series:

@@ -104,9 +104,9 @@ class Texts:
     """Texts as ids of units, words with the buckets of their pieces; and the scores of the n-gram model."""
 
     def __init__(self, exported: Exported):
-        from gatework.runtime.texts import Grams, character_buckets, codec
+        from gatework.runtime.texts import NOTHING, SPECIAL, Grams, character_buckets, codec
 
-        self._buckets = character_buckets
+        self._buckets, self._nothing = character_buckets, SPECIAL[NOTHING]
         said = exported.settings
         self.column, self.most, self.pieces = said["column"], said["max_length"], said["pieces"]
         self.codec = codec(exported.texts["tokenizer"])
@@ -124,12 +124,12 @@ class Texts:
     def read(self, row: Any, number: int) -> dict[str, np.ndarray]:
         text = self.text(row, number)
         if self.pieces is None:
-            return {"own": cut(self.codec.encode(text), self.most)}
-        words = cut(np.array(self.codec.forms(text), object), self.most)
+            return {"own": cut(self.codec.ids(text), self.most)}
+        words = cut(np.array(self.codec.units(text) or [self._nothing], object), self.most)
         return {"own": self.codec.numbers(words), "pieces": self._buckets(list(words), *self.pieces)}
 
     def step(self, row: Any) -> np.ndarray:
-        ids = self.codec.encode(self.text(row, 1))
+        ids = self.codec.ids(self.text(row, 1))
         if len(ids) != 1:
             raise DataError(f"a step is one unit of a text; {row!r:.60} has {len(ids)}")
         return ids

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data.codecs.text import Span
-from gatework.data.codecs.words import Words, places
 from gatework.data.ngrams import Bag, character_grams, grams, letters, place_grams, word_keys
 from gatework.data.ragged import Ragged
+from gatework.runtime.texts import Span, Words
 from gatework.tasks.classify.units import Units
 
 
@@ -38,8 +37,8 @@ class NGrams:
             return None
         wide.logits(bag, pl.Series([units.text]))  # gives the bag its keys
         coefficients = wide.coefficients.numpy().astype(np.float64)
-        tokens = Words(spaces=bag.spaces).split([units.text])[0].to_list()
-        parts = [(word_shares(bag, coefficients, tokens), places(tokens, units.text))]
+        tokens, spans = Words(spaces=bag.spaces).placed(units.text)
+        parts = [(word_shares(bag, coefficients, tokens), spans)]
         parts += [letter_shares(bag, coefficients, units.text)] if bag.places else []
         steps = np.sum([overlaps(spans, units.spans).T @ shares for shares, spans in parts], axis=0)
         whole = np.sum([shares.sum(0) for shares, _ in parts], axis=0)

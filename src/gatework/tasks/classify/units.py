@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.data.codecs.text import Span, TextCodec
+from gatework.data.codecs import TextCodec
 from gatework.data.ragged import Ragged
+from gatework.runtime.texts import Span
 
 BLANK = "\ufffd"  # a sign that no vocabulary holds
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gatework.data.codecs import TextCodec
-from gatework.data.codecs.text import UNREADABLE
 from gatework.errors import OptionError
 from gatework.networks.choices import Drawn
 from gatework.networks.rules import forbid
 from gatework.networks.search import unroll
+from gatework.runtime.texts import UNREADABLE
 from gatework.tasks.generate.model import LanguageModel
 from gatework.tasks.generate.streams import encoded
 

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 
 from gatework.data.codecs import Characters, Labels, from_json
-from gatework.data.codecs.base import SPECIAL
 from gatework.data.codecs.words import Words
 from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.data.suggest import setting
 from gatework.errors import DataError, FileFormatError
+from gatework.runtime.texts import SPECIAL
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.tag import schemes, tokens, windows
 from gatework.tasks.tag.examples import Examples, WordTable

@@ -11,10 +11,10 @@ from typing import TypedDict
 import numpy as np
 
 from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Words, from_json
-from gatework.data.codecs.text import UNREADABLE
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
+from gatework.runtime.texts import UNREADABLE
 from gatework.tasks.translate.examples import Examples
 from gatework.tasks.translate.measures import KINDS, SINGLE, kind_of
 from gatework.tasks.translate.options import TranslateOptions
