@@ -25,6 +25,7 @@ from gatework.data.codecs import TextCodec, from_json
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.heads import cross_entropy
 from gatework.runtime.texts import UNREADABLE
+from gatework.runtime.texts.prompts import opening
 from gatework.tasks import generate, jobs
 from gatework.tasks.generate import Generate, GenerateOptions, baselines, dynamic, nats, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
@@ -75,7 +76,7 @@ def test_a_prompt_s_first_word_is_known_though_the_text_has_it_after_a_space_alo
     task.prepare([TEXT * 3])
     assert task.unseen_note("the zebra") == "the model never saw ' zebra'; left out of the prompt"
     assert task.unseen_note("zebra") == "the model never saw 'zebra'; left out of the prompt"
-    assert sampling.opening(units("characters", TEXT), "zebra") == "zebra"
+    assert opening(units("characters", TEXT), "zebra") == "zebra"
 
 
 # -- streams --------------------------------------------------------------------------------------------------
@@ -601,7 +602,7 @@ def test_marks_stay_whole_and_spaces_end_words_where_asked():
 
 def test_counts_of_a_text_that_ends_with_its_last_pair_go_on() -> None:
     counts = Counts.of(np.array([0, 1, 0, 2]), 3, 3)  # nothing followed "2", nor "0 2"
-    np.testing.assert_allclose(counts.next(counts.place(np.array([0, 2]))), [3 / 7, 2 / 7, 2 / 7])
+    np.testing.assert_allclose(counts.tables.next(counts.tables.place(np.array([0, 2])))[0], [3 / 7, 2 / 7, 2 / 7])
     (*_, likely) = counts.likelihoods(np.array([0, 2, 0]))
     np.testing.assert_allclose(likely[2], 3 / 7)
 

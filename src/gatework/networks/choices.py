@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gatework.errors import OptionError
 from gatework.networks.written import Written
+from gatework.runtime.drawing import Drawing
 
 BLOCK = 64  # symbols side by side of which the largest is taken first; see `largest`
 
@@ -97,38 +98,28 @@ class Beam:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Every place draws its next symbol for itself.
+class Drawn(Drawing):
+    """Every place draws its next symbol for itself, as `Drawing` says.
 
     Args:
-        temperature: 0 takes the likeliest symbol; below 1 likely ones are drawn more often than their probability.
-        top_k: among the k likeliest; 0: all.
-        top_p: among the fewest that hold this probability (Holtzman et al. 2020).
         generator: of torch; the same seed draws the same. One for each row: what a row draws does not hang on others.
         places: how many are drawn for each row.
         end: the symbol that ends; None: none does.
     """
 
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
     generator: torch.Generator | Sequence[torch.Generator] | None = None
     places: int = 1
     end: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise OptionError(f"temperature must be 0 (the likeliest symbol) or more, not {self.temperature}")
-        if self.top_k < 0:
-            raise OptionError(f"top_k must be at least 0 (0 keeps all), not {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise OptionError(f"top_p must lie in (0, 1], not {self.top_p}")
+        super().__post_init__()
         if self.places < 1:
             raise OptionError(f"at least 1 way is drawn for a row, not {self.places}")
 
     def __call__(self, alive: Tensor, scores: Tensor, written: Written) -> Candidates:
         before = alive.shape[1]
-        next = self.draw(scores, self.numbers(written.rows).unflatten(1, (before, -1))).flatten(1)
+        numbers = self.numbers(written.rows).unflatten(1, (before, -1))
+        next = torch.from_numpy(self.drawn(scores.numpy(), numbers.numpy())).flatten(1)
         parent = torch.arange(before).repeat_interleave(self.places // before).expand_as(next)
         log_p = scores.flatten(1).gather(1, parent * scores.shape[2] + next)
         total = alive.gather(1, parent) + log_p
@@ -141,23 +132,3 @@ class Drawn:
             return torch.rand(len(rows), self.places, dtype=torch.double, generator=self.generator)
         own = [self.generator[row] for row in rows.tolist()]
         return torch.stack([torch.rand(self.places, dtype=torch.double, generator=each) for each in own])
-
-    def draw(self, scores: Tensor, numbers: Tensor) -> Tensor:
-        """Symbols (B, P, n) by scores (B, P, V), at `numbers` (B, P, n) in [0, 1) of their distribution."""
-        if self.temperature == 0:
-            return scores.argmax(2, keepdim=True).expand_as(numbers)
-        likely = torch.softmax(scores.double() / self.temperature, 2)
-        if not self.top_k and self.top_p == 1:
-            return drawn_at(likely, numbers)
-        likely, ids = likely.topk(min(self.top_k or likely.shape[2], likely.shape[2]), dim=2)
-        before = likely.cumsum(2) - likely
-        return ids.gather(2, drawn_at(likely.masked_fill(before >= self.top_p, 0.0), numbers))
-
-
-def drawn_at(likely: Tensor, numbers: Tensor) -> Tensor:
-    """The inverse of the cumulative distribution (B, P, V), which need not end at 1. What has no probability is never
-    found: a number lies below the last sum, and its symbol is the first whose sum lies above it."""
-    sums = likely.cumsum(2)
-    whole = sums[:, :, -1:]
-    below = torch.minimum(numbers * whole, whole.nextafter(torch.zeros_like(whole)))
-    return torch.searchsorted(sums, below, right=True).clamp(max=likely.shape[2] - 1)  # NaN is above all

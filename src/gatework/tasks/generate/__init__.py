@@ -24,6 +24,8 @@ from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.decoder import axes
 from gatework.networks.heads import cross_entropy
 from gatework.networks.states import States, zeroed
+from gatework.runtime.exported import Exported
+from gatework.runtime.texts.prompts import unseen_note
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.generate import baselines, sampling
 from gatework.tasks.generate.counts import Counts, best_share, mixed
@@ -341,9 +343,12 @@ class Generate(GeneratePages):
 
     def unseen_note(self, prompt: str) -> str | None:
         """What to say of a prompt with units that the model never saw."""
-        unseen = self.tokens.unseen(sampling.opening(self.tokens, prompt))
-        named = ", ".join(map(repr, unseen[:10]))
-        return f"the model never saw {named}; left out of the prompt" if unseen else None
+        return unseen_note(self.tokens, prompt)
+
+    def exported(self, model: LanguageModel) -> Exported:
+        from gatework.tasks.generate.exported import exported
+
+        return exported(self, model)
 
     def predict(self, model: LanguageModel, source: Source) -> list[dict[str, Any]]:
         """A continuation of each line of a file, or of each text of a list; backwards, what leads to it."""

@@ -2,13 +2,9 @@
 
 A network of modest size forgets rare words that a table keeps; the table knows nothing longer than itself. Their
 mixture, (1 - share) * network + share * table, is better than either (Mikolov et al. 2011, "Empirical evaluation and
-combination of advanced language modeling techniques", section 4.2). The table is an interpolated n-gram (Witten & Bell
-1991):
-
-p_k(w | c) = (count(c, w) + kinds(c) * p_(k-1)(w)) / (count(c) + kinds(c)),   c the last k - 1 units, p_0 uniform,
-
-where kinds(c) is how many different units followed c. The share is chosen on text that neither has learned from: on the
-training text the table would seem too good.
+combination of advanced language modeling techniques", section 4.2). What the table says: see `gatework.runtime.counts`;
+here it is learned. The share is chosen on text that neither has learned from: on the training text the table would seem
+too good.
 """
 
 from __future__ import annotations
@@ -21,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gatework.errors import FileFormatError
+from gatework.runtime import counts
+from gatework.runtime.counts import Order, Tables
 
 FIELDS = {
     "pairs": (torch.int64, 0),
@@ -36,14 +33,9 @@ MOST_UNITS = 4_000_000  # of a longer text only the end is counted, which keeps 
 class Counts(nn.Module):
     """Tables of n orders over V units, as buffers: they are saved and loaded with the model, whatever their sizes.
 
-        counts = Counts.of(ids, order=6, size=65)
-        nats = counts.nats(other_ids)                    # (N - 1,) of each unit but the first, given those before
-        place = counts.place(prompt_ids)
-        likely = counts.next(place)                      # (V,) probabilities of the next unit
-        place = counts.moved(place, unit)
-
-    Order k's context is the number, from 1, of the pair (context of order k - 1, unit) a unit before; 0 is a context
-    never seen, and the only one of order 1. `pairs` holds context * V + unit, sorted.
+    counts = Counts.of(ids, order=6, size=65)
+    nats = counts.nats(other_ids)                    # (N - 1,) of each unit but the first, given those before
+    counts.tables.next(contexts)                     # unit by unit
     """
 
     grows = True  # a file says how long the tables are: see `gatework.training.state.shapes`
@@ -77,49 +69,27 @@ class Counts(nn.Module):
             if prefix + name in state_dict and own is not None:
                 setattr(self, name, torch.empty(state_dict[prefix + name].shape, dtype=own.dtype))
         super()._load_from_state_dict(state_dict, prefix, *others)
-        for k in range(self.orders):
-            self._must_fit(k)
+        self.tables.check()
 
-    def _must_fit(self, k: int) -> None:
-        """Refuses tables of which one leads beyond the end of another."""
-        pairs, hits, totals, kinds = self._table(k)
-        flat = all(table.ndim == 1 for table in (pairs, hits, totals, kinds))
-        if not flat or len(hits) != len(pairs) or not len(totals) == len(kinds) == self.contexts(k):
-            raise FileFormatError(f"the counts of {k + 1} units do not fit each other")
-        if (np.diff(pairs) <= 0).any() or (len(pairs) and not 0 <= pairs[0] <= pairs[-1] < self.size * len(totals)):
-            raise FileFormatError(f"the counts of {k + 1} units are not in order")
-        if min(table.min(initial=0) for table in (hits, totals, kinds)) < 0:
-            raise FileFormatError(f"of {k + 1} units some were counted less than never")
-
-    def _table(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        pairs, hits, totals, kinds = (getattr(self, f"{field}{k}").numpy() for field in FIELDS)
-        return pairs, hits, totals, kinds
-
-    def _numbers(self, k: int, context: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """The number of each pair of order k, from 1; 0 where there is none."""
-        pairs = self._table(k)[0]
-        wanted = context * self.size + units
-        places = np.searchsorted(pairs, wanted)
-        there = (places < len(pairs)) & ((context > 0) | (k == 0))
-        there[there] = pairs[places[there]] == wanted[there]
-        return np.where(there, places + 1, 0)
+    @property
+    def tables(self) -> Tables:
+        """The buffers as arrays."""
+        fields = [[getattr(self, f"{field}{k}").numpy() for field in FIELDS] for k in range(self.orders)]
+        return Tables(self.size, [Order(*each) for each in fields])
 
     def contexts(self, k: int) -> int:
         """How many contexts of order k there are: one more than pairs of the order before, also those at the end of the
         text, that nothing followed."""
         return 1 + len(getattr(self, f"pairs{k - 1}")) if k else 1
 
-    # -- a text -----------------------------------------------------------------------------------------------
-
     def likelihoods(self, ids: np.ndarray, own: bool = False) -> Iterator[np.ndarray]:
         """For orders 1, 2, ...: the probability of each unit of a text (N,).
 
         `own`: the text is part of the one that was counted, and a unit does not count for itself.
         """
-        context, likely = np.zeros(len(ids), np.int64), np.full(len(ids), 1 / self.size)
-        for k in range(self.orders):
-            _, hits, totals, kinds = self._table(k)
-            number = self._numbers(k, context, ids)
+        tables, context, likely = self.tables, np.zeros(len(ids), np.int64), np.full(len(ids), 1 / self.size)
+        for k, (_, hits, totals, kinds) in enumerate(tables.orders):
+            number = tables.numbers(k, context, ids)
             hit, total, kind = np.append(0, hits)[number], totals[context], kinds[context]
             total = total if k == 0 else np.where(context > 0, total, 0)
             if own:
@@ -134,39 +104,10 @@ class Counts(nn.Module):
         *_, likely = self.likelihoods(ids.numpy(), own)
         return -torch.from_numpy(likely[1:]).log()
 
-    # -- one unit after another -------------------------------------------------------------------------------
-
-    def place(self, ids: np.ndarray) -> list[int]:
-        """The contexts after a text."""
-        place = [0] * self.orders
-        for unit in ids[-self.orders :]:
-            place = self.moved(place, int(unit))
-        return place
-
-    def moved(self, place: list[int], unit: int) -> list[int]:
-        """The contexts one unit later."""
-        found = [int(self._numbers(k, np.array([c]), np.array([unit]))[0]) for k, c in enumerate(place[:-1])]
-        return [0, *found]
-
-    def next(self, place: list[int]) -> Tensor:
-        """Probabilities (V,) of the next unit."""
-        likely = np.full(self.size, 1 / self.size)
-        for k, context in enumerate(place):
-            pairs, hits, totals, kinds = self._table(k)
-            if (k and not context) or not totals[context]:
-                break
-            part = slice(*np.searchsorted(pairs, [context * self.size, (context + 1) * self.size]))
-            likely = kinds[context] * likely
-            likely[pairs[part] - context * self.size] += hits[part]
-            likely /= totals[context] + kinds[context]
-        return torch.from_numpy(likely)
-
 
 def mixed(network: Tensor, counted: Tensor, share: float) -> Tensor:
     """Nats under the mixture, from the nats under each."""
-    if not 0 <= share < 1:
-        raise FileFormatError(f"the share of the counts is {share:g}, not 0 or more and below 1")
-    return -torch.logaddexp(math.log1p(-share) - network, math.log(share) - counted) if share else network
+    return torch.from_numpy(counts.mixed(network.numpy(), counted.numpy(), share))
 
 
 def best_share(network: Tensor, counted: Tensor) -> float:

@@ -49,8 +49,8 @@ class NextUnit(Subject):
         self.names = [self.vocabulary.text([int(i)]) for i in self.allowed]
         self.entry = given_to(self.model.decoder.encoder, lambda: self.model(self._column(self.ids), {}))
         self.baseline = self.model.decoder.embedding.weight.detach().mean(0).expand_as(self.entry).clone()
-        counts = self.model.counts
-        self.counted = None if counts is None else counts.next(counts.place(self.ids))
+        tables = None if self.model.counts is None else self.model.counts.tables
+        self.counted = None if tables is None else torch.from_numpy(tables.next(tables.place(self.ids))[0])
         self._settle(target)
         unit = {"characters": "character", "words": "word"}.get(self.vocabulary.kind, "piece")
         score = f"the log probability of {self.spoken!r} above the mean of all other units"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,10 +24,10 @@ class Reading(NamedTuple):
     """Where K places of one text stand: in the network, and in the counts."""
 
     network: Places
-    contexts: list[list[int]]
+    contexts: np.ndarray  # (K, n); see `gatework.runtime.counts.Tables`
 
     def select(self, parents: Tensor, rows: Tensor | None = None) -> Reading:
-        return Reading(self.network.select(parents, rows), [self.contexts[place] for place in parents[0].tolist()])
+        return Reading(self.network.select(parents, rows), self.contexts[parents[0].numpy()])
 
 
 class LanguageModel(nn.Module):
@@ -59,8 +60,8 @@ class LanguageModel(nn.Module):
     def begin(self, ids: Tensor) -> tuple[Reading, Tensor]:
         """What has read a text (N,) but for its last unit, and that unit (1, 1), which a step reads next."""
         states = self(ids[:-1, None], {})[1] if len(ids) > 1 else {}
-        context = [] if self.counts is None else self.counts.place(ids[:-1].numpy())
-        return Reading(self.decoder.begin(None, states), [context]), ids[-1:, None]
+        contexts = np.zeros((1, 0)) if self.counts is None else self.counts.tables.place(ids[:-1].numpy())
+        return Reading(self.decoder.begin(None, states), contexts), ids[-1:, None]
 
     def step(self, state: Reading, last: Tensor) -> tuple[Tensor, None, Reading]:
         """Log probabilities (1, K, V) of the units after `last` (1, K)."""
@@ -68,9 +69,9 @@ class LanguageModel(nn.Module):
         scores = logits.double().log_softmax(2)
         if self.counts is None:
             return scores, None, Reading(network, state.contexts)
-        units = last.flatten().tolist()
-        contexts = [self.counts.moved(*each) for each in zip(state.contexts, units, strict=True)]
-        counted = torch.stack([self.counts.next(context) for context in contexts]).view_as(scores)
+        tables = self.counts.tables
+        contexts = tables.moved(state.contexts, last.flatten().numpy())
+        counted = torch.from_numpy(tables.next(contexts)).view_as(scores)
         return -mixed(-scores, -counted.log(), float(self.share)), None, Reading(network, contexts)
 
     @torch.no_grad()

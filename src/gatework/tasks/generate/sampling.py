@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from gatework.data.codecs import TextCodec
 from gatework.errors import OptionError
 from gatework.networks.choices import Drawn
 from gatework.networks.rules import forbid
 from gatework.networks.search import unroll
-from gatework.runtime.texts import UNREADABLE
+from gatework.runtime.texts.prompts import prompt_ids, written
 from gatework.tasks.generate.model import LanguageModel
-from gatework.tasks.generate.streams import encoded
 
 
 @torch.no_grad()
@@ -36,27 +35,6 @@ def stream(
     if length < 0:
         raise OptionError(f"length must be at least 0, not {length}")
     choice = Drawn(temperature, top_k, top_p, torch.Generator().manual_seed(seed))
-    held: list[int] = []  # units whose bytes are not a whole character yet
-    for moment in unroll(model, *model.begin(prompt_ids(tokens, prompt)), choice, [forbid(tokens.forbidden)], length):
-        held.append(int(moment.candidates.next))
-        text = tokens.text(held)
-        if not text.endswith(UNREADABLE):
-            yield text
-            held = []
-    if held:
-        yield tokens.text(held)
-
-
-def prompt_ids(tokens: TextCodec, prompt: str) -> Tensor:
-    """(N,) units of a prompt that the model knows; those of a new line where there are none."""
-    ids = encoded(tokens, opening(tokens, prompt))
-    known = ids[~torch.isin(ids, torch.tensor(tokens.forbidden))]
-    return known if len(known) else encoded(tokens, "\n")
-
-
-def opening(tokens: TextCodec, prompt: str) -> str:
-    """The prompt, with a space before it where its first word is known with one alone."""
-    units, spaced = tokens.units(prompt), tokens.units(" " + prompt)
-    known = set(tokens.vocabulary)
-    twin = len(units) == len(spaced) > 0 and units[0] not in known and spaced[0] in known
-    return " " + prompt if twin else prompt
+    begun = model.begin(torch.from_numpy(prompt_ids(tokens, prompt).astype(np.int64)))
+    moments = unroll(model, *begun, choice, [forbid(tokens.forbidden)], length)
+    yield from written(tokens, (int(moment.candidates.next) for moment in moments))
