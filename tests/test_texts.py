@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from code_points import ALL, OF_POLARS, properties
 from gatework.data.codecs import NOTHING, UNKNOWN, BytePairs, Characters, TextCodec, Words
 from gatework.data.codecs.text import engine
+from gatework.data.ngrams import Bag, character_grams
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime import texts
-from gatework.runtime.texts import language, pairs, points
+from gatework.runtime.texts import Grams, character_buckets, language, pairs, points
 
 LEARNED = [
     "The film isn't <b>good</b> at all; it's <unk> worse, isn't it?",
@@ -199,6 +201,76 @@ def test_byte_pairs_that_would_be_cut_otherwise_are_refused(part: str, changed: 
     kept[part] = {**kept[part], **changed} if part == "model" else changed
     with pytest.raises(DataError, match=message):
         texts.BytePairs(model=json.dumps(kept), vocabulary=codec.vocabulary)
+
+
+BAGS = {
+    "words": Bag(words=2),
+    "characters": Bag(0, (1, 6)),
+    "both": Bag(words=3, characters=(2, 4), min_rows=2),
+    "spaces": Bag(words=2, spaces=True),
+    "places": Bag(0, (1, 6), places=3),
+    "capitals at places": Bag(2, None, places=2, lower=False),
+}
+
+
+@cache
+def grams_of(name: str) -> Grams:
+    bag = BAGS[name]
+    bag.fit_transform([*LEARNED, *LEARNED[0].split(), "", "the film"])
+    arrays = {f"keys{i}": keys.view(np.int64) for i, keys in enumerate(bag.keys)}
+    arrays |= {f"weights{i}": weights for i, weights in enumerate(bag.weights)}
+    return Grams.restored(json.loads(json.dumps(bag.settings())), arrays)
+
+
+@pytest.mark.parametrize("name", BAGS)
+@given(text=TEXTS)
+@example(text="")
+@settings(max_examples=80, deadline=None)
+def test_a_text_has_the_features_of_its_row(name: str, text: str) -> None:
+    columns, values = grams_of(name).features(text)
+    row = BAGS[name].transform([text, "the film"])[0]
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(columns, row.indices)
+    np.testing.assert_array_equal(values, row.data)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9), min_size=1, max_size=8))
+def test_buckets_of_words_are_those_of_the_training(words: list[str]) -> None:
+    found, expected = character_buckets(words, 97, 3, 5), character_grams(words, 3, 5)
+    assert len(found) == len(words)
+    for row, buckets in enumerate(found):
+        assert sorted(buckets) == sorted((expected[row] % np.uint64(97)).tolist())
+        assert set(buckets) == {int(key) % 97 for n in (3, 4, 5) for key in by_hand(f" {words[row]} ", n)}
+
+
+def by_hand(text: str, n: int) -> list[int]:
+    """Keys in Python's own numbers, whose bits do not end at 64."""
+    found = []
+    for start in range(len(text) - n + 1):
+        key, *others = map(ord, text[start : start + n])
+        for other in others:
+            key = ((key ^ key >> 29) * 0x9E3779B97F4A7C15 + other) % 2**64
+            key ^= key >> 29
+        found.append(key)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "arrays"),
+    [
+        ({}, {}),
+        ({"words": 2, "places": 0}, {}),
+        ({"words": 99, "places": 0}, {}),
+        ({"words": 1, "places": 0, "characters": [1]}, {}),
+        ({"words": 1, "places": "0"}, {}),
+        ({"words": 1, "places": 0}, {"keys0": np.zeros(2, np.int64), "weights0": np.zeros(2, np.float32)}),
+        ({"words": 1, "places": 0}, {"keys0": np.arange(2), "weights0": np.zeros(3, np.float32)}),
+        ({"words": 1, "places": 0}, {"keys0": np.arange(2.0), "weights0": np.zeros(2, np.float32)}),
+    ],
+)
+def test_damaged_grams_are_refused(settings: dict, arrays: dict) -> None:
+    with pytest.raises(FileFormatError, match="n-grams are d"):
+        Grams.restored(settings, arrays)
 
 
 HEAVY = "torch polars scipy tokenizers regex sklearn stopwordsiso"

@@ -1,17 +1,14 @@
-"""Bags of n-grams of words, characters and letters at their places as sparse matrices, built from integer codes.
+"""Bags of n-grams of whole columns of texts as sparse matrices, built from integer codes (one text, and what keys are:
+`gatework.runtime.texts.grams`).
 
 Character n-grams stand inside words, and most words repeat: what texts hold of them is a product of two sparse matrices
 of counts, (texts x different words) by (different words x n-grams), which needs no memory for each occurrence.
-
-An n-gram is a 64-bit key: FNV-1a style mixing of its parts. Keys are stable across machines, and among the few million
-n-grams of a text collection two of one key are not to be expected (chance below 1e-6), so nothing but the keys is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,12 +16,12 @@ import polars as pl
 
 from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
+from gatework.runtime.texts import grams as keyed
+from gatework.runtime.texts.grams import Grams, Keys, columns_of, tfidf, to_length_1, word_keys
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PRIME = np.uint64(0x9E3779B97F4A7C15)
-SHIFT = np.uint64(29)
 SLICE = 1_000  # rows of features that are brought to length 1 at once
 
 
@@ -36,31 +33,11 @@ class Block(NamedTuple):
 
 
 @dataclass
-class Bag:
-    """Counts of n-grams as TF-IDF features, each block (words, characters, places) of length 1 in each text.
-
-    Args:
-        words: longest word n-gram, 0 for none.
-        characters: (shortest, longest) character n-grams inside words, or None.
-        min_rows: n-grams of fewer texts are left out.
-        max_size: the largest number of columns in a block; n-grams that occur in the most texts stay.
-        spaces: split at white space alone.
-        places: longest character n-gram that is told apart by where it stands in the text, 0 for none.
-        lower: compare letters at their places in lower case, as words and characters are.
-        keys, weights: the fitted columns of each block: sorted keys [F] uint64 and inverse document frequencies [F].
+class Bag(Grams):
+    """Features of whole columns of texts, and learning them; `Grams` says what they are.
 
     Example: `Bag(words=2).fit_transform(["a b", "b"])` is a sparse matrix [2, 3]: "a", "b", "a b".
     """
-
-    words: int = 2
-    characters: tuple[int, int] | None = None
-    min_rows: int = 1
-    max_size: int = 1_000_000
-    spaces: bool = False
-    places: int = 0
-    lower: bool = True
-    keys: tuple[np.ndarray, ...] = ()
-    weights: tuple[np.ndarray, ...] = ()
 
     def fit_transform(self, texts: Sequence[str] | pl.Series) -> csr_matrix:
         """Learns the columns and gives the features, scipy CSR float32 [n, F]."""
@@ -73,10 +50,6 @@ class Bag:
     def transform(self, texts: Sequence[str] | pl.Series) -> csr_matrix:
         """The features of other texts; n-grams without a column are left out."""
         return self._matrix(self._blocks(texts))
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(len(keys) for keys in self.keys)
 
     def _blocks(self, texts: Sequence[str] | pl.Series) -> list[Block]:
         blocks = self._of_words(texts) if self.words or self.characters else []
@@ -107,39 +80,14 @@ class Bag:
         return sparse.csr_matrix(sparse.hstack(parts, format="csr", dtype=np.float32))
 
 
-def word_keys(words: Sequence[str]) -> np.ndarray:
-    """Keys [n] of single words, the same on every machine."""
-    digests = (blake2b(word.encode(), digest_size=8).digest() for word in words)
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
-
-
 def grams(rows: Ragged, shortest: int, longest: int) -> Ragged:
     """Keys of all n-grams of each sequence, n from shortest to longest."""
-    keys, owners = rows.values, rows.owners
-    parts, mine = [], []
-    for n in range(1, longest + 1):
-        count = max(len(owners) - n + 1, 0)
-        same = owners[n - 1 :] == owners[:count]
-        keys = mixed(keys[:count], rows.values[n - 1 :]) if n > 1 else keys
-        if n >= shortest:
-            parts.append(keys[same])
-            mine.append(owners[:count][same])
-    owner = np.concatenate(mine)
-    order = np.argsort(owner, kind="stable")
-    return Ragged.from_lengths(np.concatenate(parts)[order], np.bincount(owner, minlength=len(rows)))
+    return _ragged(keyed.grams(rows.values, rows.owners, shortest, longest), len(rows))
 
 
-def mixed(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Keys of pairs: a key that depends on both parts and on their order."""
-    with np.errstate(over="ignore"):
-        mixed = (keys ^ (keys >> SHIFT)) * PRIME + values
-        return mixed ^ (mixed >> SHIFT)
-
-
-def character_grams(words: list[str], shortest: int, longest: int) -> Ragged:
-    """Keys of the character n-grams of words with a space on both sides: " cat " has " ca", "cat", "at "."""
-    points = [np.frombuffer(f" {word} ".encode("utf-32-le"), np.uint32) for word in words]
-    return grams(Ragged.of(points, np.uint64), shortest, longest)
+def character_grams(words: Sequence[str], shortest: int, longest: int) -> Ragged:
+    """Keys of the character n-grams of each word."""
+    return _ragged(keyed.character_grams(words, shortest, longest), len(words))
 
 
 def letters(texts: Sequence[str] | pl.Series, lower: bool) -> list[str]:
@@ -148,13 +96,13 @@ def letters(texts: Sequence[str] | pl.Series, lower: bool) -> list[str]:
 
 
 def place_grams(texts: Sequence[str], longest: int) -> Ragged:
-    """Keys of the character n-grams of texts, each with its place: "aa" has "a" at 0, "a" at 1, "aa" at 0.
+    """Keys of the character n-grams of each text, told apart by their places."""
+    return _ragged(keyed.place_grams(texts, longest), len(texts))
 
-    A letter's key holds its place, and so do those of the n-grams that are made of such letters.
-    """
-    rows = Ragged.of([np.frombuffer(text.encode("utf-32-le"), np.uint32) for text in texts], np.uint64)
-    steps = np.arange(len(rows.values)) - np.repeat(rows.offsets[:-1], rows.lengths)
-    return grams(Ragged(mixed(rows.values, steps.astype(np.uint64)), rows.offsets), 1, longest)
+
+def _ragged(found: Keys, count: int) -> Ragged:
+    keys, owners = found
+    return Ragged.from_lengths(keys, np.bincount(owners, minlength=count))
 
 
 def _counted(rows: Ragged) -> Block:
@@ -194,21 +142,12 @@ def _tfidf(block: Block, keys: np.ndarray, weights: np.ndarray) -> csr_matrix:
     from scipy import sparse
 
     counts, count = block.counts, len(block.counts.indptr) - 1
-    place = np.searchsorted(keys, block.keys).clip(0, max(len(keys) - 1, 0)).astype(np.int32)
-    known = keys[place] == block.keys if len(keys) else np.zeros(len(block.keys), bool)
+    place, known = columns_of(block.keys, keys)
+    place = place.astype(np.int32)
     there = known[counts.indices]
     columns = place[counts.indices[there]]
     offsets = np.concatenate([[0], np.cumsum(there)])[counts.indptr]
-    values = np.log(counts.data[there], dtype=np.float32)
-    values += 1
-    values *= weights[columns]
+    values = tfidf(counts.data[there], weights[columns])
     for start in range(0, count, SLICE):
-        _to_length_1(values, offsets[start : start + SLICE + 1])
+        to_length_1(values, offsets[start : start + SLICE + 1])
     return sparse.csr_matrix((values, columns, offsets), (count, len(keys)))
-
-
-def _to_length_1(values: np.ndarray, offsets: np.ndarray) -> None:
-    """Divides some rows of a sparse matrix, in place, by their Euclidean lengths."""
-    mine, owners = values[offsets[0] : offsets[-1]], np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    lengths = np.sqrt(np.bincount(owners, mine.astype(np.float64) ** 2, minlength=len(offsets) - 1))
-    mine /= lengths[owners]

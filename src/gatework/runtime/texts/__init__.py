@@ -8,6 +8,10 @@
     words.units("It's here")                   # ["it's", "here"], known or not
     words.located("It's here")                 # the units that `ids` numbers, and their places [(0, 4), (5, 9)]
 
+    grams = texts.Grams.restored(settings, arrays)     # of a fitted Bag of `gatework.data.ngrams`
+    columns, values = grams.features("It's here")      # a row of its matrix: `values @ coefficients[columns]`
+    texts.character_buckets(["cat"], 1000, 3, 5)       # of each word the buckets of its character n-grams
+
 Three kinds: `Words`, `Characters`, `BytePairs`. Each is one class: the codecs of the training inherit what is here for
 one text, and add learning and whole columns, which polars and tokenizers cut. Both ways are equal for every text; the
 tests hold them against each other, code point by code point. Stems need the package snowballstemmer.
@@ -21,6 +25,7 @@ from dataclasses import fields
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime.texts.base import NOTHING, SPECIAL, UNKNOWN, UNREADABLE, Codec, Span
 from gatework.runtime.texts.characters import Characters
+from gatework.runtime.texts.grams import Grams, character_buckets
 from gatework.runtime.texts.pairs import BytePairs
 from gatework.runtime.texts.words import Words
 
@@ -32,8 +37,10 @@ __all__ = [
     "BytePairs",
     "Characters",
     "Codec",
+    "Grams",
     "Span",
     "Words",
+    "character_buckets",
     "codec",
 ]
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gatework.data.ngrams import Bag, character_grams, grams, letters, place_grams, word_keys
+from gatework.data.ngrams import Bag, character_grams, grams, letters, place_grams
 from gatework.data.ragged import Ragged
 from gatework.runtime.texts import Span, Words
+from gatework.runtime.texts.grams import word_keys
 from gatework.tasks.classify.units import Units
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from gatework.data.ngrams import PRIME, mixed, word_keys
+from gatework.runtime.texts.grams import PRIME, mixed, word_keys
 
 BITS = 31  # of a feature
 BLOCK = 8192  # tokens
