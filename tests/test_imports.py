@@ -97,14 +97,6 @@ def test_the_compiler_needs_no_numpy() -> None:
     assert not users
 
 
-def test_data_sees_texts_and_numbers_of_the_runtime_and_no_program() -> None:
-    for path in files():
-        if part(module(path)) == "data":
-            seen = {m for m in within(path) if m.startswith("gatework.runtime.")}
-            wrong = {m for m in seen if not m.startswith(("gatework.runtime.texts", "gatework.runtime.numbers"))}
-            assert not wrong, f"{module(path)} imports {sorted(wrong)}"
-
-
 def test_texts_need_numpy_alone() -> None:
     light = {"gatework", "numpy", "snowballstemmer", "stopwordsiso", *sys.stdlib_module_names}
     for path in files():

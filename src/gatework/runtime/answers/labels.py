@@ -121,7 +121,7 @@ class Texts:
             raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
         return text or ""
 
-    def read(self, row: Any, number: int) -> dict[str, np.ndarray]:
+    def read(self, row: Any, number: int) -> dict[str, np.ndarray | list[np.ndarray]]:
         text = self.text(row, number)
         if self.pieces is None:
             return {"own": cut(self.codec.ids(text), self.most)}

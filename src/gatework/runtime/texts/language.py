@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from gatework.errors import OptionError
+
+REMEMBERED = 100_000  # stems
 
 
 @cache
@@ -26,9 +28,16 @@ def stems(words: Sequence[str], language: str) -> list[str]:
         import snowballstemmer
     except ImportError:
         raise OptionError(_needed("snowballstemmer", f"stems of {language} words")) from None
-    if language not in (known := sorted(snowballstemmer.algorithms())):
-        raise OptionError(f"no stemmer for {language!r}: there are {', '.join(known)}")
-    return snowballstemmer.stemmer(language).stemWords(list(words))
+    if language not in (known := snowballstemmer.algorithms()):
+        raise OptionError(f"no stemmer for {language!r}: there are {', '.join(sorted(known))}")
+    return [_stem(word, language) for word in words]
+
+
+@lru_cache(REMEMBERED)
+def _stem(word: str, language: str) -> str:
+    import snowballstemmer
+
+    return snowballstemmer.stemmer(language).stemWord(word)  # a new one: it keeps state, and threads share this
 
 
 def _needed(package: str, what: str) -> str:
