@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -20,11 +19,11 @@ from gatework.runtime.texts.points import Is, lowered, lowered_places, readable,
 # The pattern of GPT-2 (Radford et al. 2019) for signs: A for letters, 0 for numbers.
 PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 REMEMBERED, SHORT = 20_000, 64  # pieces whose units are kept, and characters of the longest of them
-FORM = {
+OFF = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")
+FORM: dict[str, dict[str, object]] = {
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-    "model": {"type": "BPE", "dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
-    | {"fuse_unk": False, "byte_fallback": False, "ignore_merges": False},
-}  # fmt: skip (one line for each part)
+    "model": {"type": "BPE"} | dict.fromkeys(OFF, None),
+}
 
 
 @dataclass
@@ -162,10 +161,10 @@ def merges(model: str) -> Merges:
         raise DataError(f"the learned byte pairs cannot be read: {type(error).__name__} {error!s:.80}") from None
 
 
-def _same(kept: dict[str, Any], settings: dict[str, Any], part: str) -> None:
-    """Refuses what would be cut or merged otherwise."""
+def _same(kept: dict[str, object], settings: dict[str, object], part: str) -> None:
+    """Refuses what would be cut or merged otherwise; what is off is false or null."""
     for name, value in settings.items():
-        if (given := kept.get(name, value)) != value:
+        if (given := kept.get(name, value)) != value and (given or value):
             raise DataError(f"the learned byte pairs cannot be read: {part} has {name} {given!r:.60}, not {value!r}")
 
 
