@@ -45,7 +45,8 @@ def _weight(key: str, shape: tuple[int, ...], draw: np.random.Generator) -> np.n
 def write_program(folder: Path, name: str, layers: Sequence[Layer], weights: str = "float32") -> Path:
     """NAME.h and NAME.c, without the proof, which costs more than all else."""
     stack = c.printed(layers, name, weights, c.MOST_STEPS)
-    for text, end in ((program.header(stack, name), "h"), (program.source(stack, name), "c")):
+    parts = program.of_stack(stack, name)
+    for text, end in ((program.header(parts), "h"), (program.source(parts, stack.cells, name), "c")):
         (folder / f"{name}.{end}").write_text(text.replace("@", f"{name}_"))
     return folder / f"{name}.c"
 

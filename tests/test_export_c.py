@@ -67,7 +67,7 @@ def proved(report: c.Report, *flags: str) -> None:
     """Compile source and proof together, and run it."""
     out = report.files[0].parent / "proof"
     compiling.compiled(report.files[1:], out, *flags)
-    assert "comparisons agree" in compiling.called([str(out)])
+    assert "all cases agree" in compiling.called([str(out)])
 
 
 # ---- planted faults

@@ -30,7 +30,7 @@ class Form(NamedTuple):
     ending: str
 
 
-FORMS = {"gatework": Form("file", ".safetensors"), "torch": Form("torch_source", "-torch")}
+FORMS = {"gatework": Form("file", ".safetensors"), "torch": Form("torch_source", "-torch"), "c": Form("c", "-c")}
 
 
 def export(

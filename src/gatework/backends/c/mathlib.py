@@ -169,13 +169,18 @@ REDUCTIONS = {
 CALLS = {"mean": "sum", "max": "largest"}  # the others call the function of their own name
 
 
-def functions(ops: Iterable[str]) -> str:
-    """The text of all functions that these operations need, each once."""
+Library = dict[str, tuple[tuple[str, ...], str]]
+
+
+def functions(names: Iterable[str], more: Library | None = None) -> str:
+    """The text of these functions and of all that they need, each once, of LIBRARY and of a further one; other names
+    are operations without a function."""
+    library = LIBRARY | (more or {})
     wanted: set[str] = set()
-    left = [CALLS.get(op, op) for op in ops]
+    left = list(names)
     while left:
         name = left.pop()
-        if name in LIBRARY and name not in wanted:
+        if name in library and name not in wanted:
             wanted.add(name)
-            left += LIBRARY[name][0]
-    return "\n".join(text for name, (_, text) in LIBRARY.items() if name in wanted)
+            left += library[name][0]
+    return "\n".join(text for name, (_, text) in library.items() if name in wanted)

@@ -26,6 +26,14 @@ class Storage:
     read: str
     scaled: bool = False
 
+    @property
+    def multiply(self) -> str:
+        """The function that multiplies with tables of this type."""
+        return "@multiply" + ("" if self.name == "float32" else f"_{self.name}")
+
+    def panel(self, height: int) -> str:
+        return self.multiply.replace("multiply", f"panel{height}")
+
 
 STORAGES = {
     s.name: s
@@ -67,7 +75,8 @@ def laid_out(matrix: np.ndarray) -> np.ndarray:
 
 
 def functions(storage: Storage, rows: Iterable[int]) -> str:
-    """`@multiply(w, [scale,] x, y, in, out)`: y += W x, for matrices of these numbers of rows."""
+    """`@multiply(w, [scale,] x, y, in, out)`: y += W x, for matrices of these numbers of rows; `@multiply_int8` and
+    `@multiply_bf16` for tables of those types."""
     heights = sorted({n for count in rows for _, n in cuts(count)}, reverse=True)
     if not heights:
         return ""
@@ -77,7 +86,7 @@ def functions(storage: Storage, rows: Iterable[int]) -> str:
 
 def _panel(storage: Storage, height: int) -> str:
     begin, end = ("0.0f", "y[j] += scale[j] * sums[j]") if storage.scaled else ("y[j]", "y[j] = sums[j]")
-    return f"""static void @panel{height}({_parameters(storage)}, size_t in)
+    return f"""static void {storage.panel(height)}({_parameters(storage)}, size_t in)
 {{
     float sums[{height}];
     for (size_t j = 0; j < {height}; j++) sums[j] = {begin};
@@ -91,12 +100,13 @@ def _panel(storage: Storage, height: int) -> str:
 def _multiply(storage: Storage, heights: list[int]) -> str:
     scale, forward = (", scale", ", scale += {0}") if storage.scaled else ("", "")
     loops = [
-        f"    for (; out >= {n}; out -= {n}, w += {n} * in, y += {n}{forward.format(n)}) @panel{n}(w{scale}, x, y, in);"
+        f"    for (; out >= {n}; out -= {n}, w += {n} * in, y += {n}{forward.format(n)})\n"
+        f"        {storage.panel(n)}(w{scale}, x, y, in);"
         for n in heights
     ]
     text = "\n".join(loops)
     return f"""/* y += W x for a table W of `out` rows in panels, and `in` columns. */
-static void @multiply({_parameters(storage)}, size_t in, size_t out)
+static void {storage.multiply}({_parameters(storage)}, size_t in, size_t out)
 {{
 {text}
 }}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.backends.c.mathlib import ELEMENTWISE, REDUCTIONS
+from gatework.backends.c.mathlib import CALLS, ELEMENTWISE, REDUCTIONS
 from gatework.backends.c.products import Storage, laid_out, quantised, upper_halves
 from gatework.backends.c.words import identifier, number
 from gatework.compiler.ir import SCALAR, Graph, Input, State, Weight
@@ -61,8 +61,9 @@ class Step:
 
     @property
     def ops(self) -> set[str]:
-        """The operations that it computes."""
-        return {self.plan.nodes[i].op for stage in self.plan.stages for i in stage.body}
+        """The operations that it computes, reductions under the names of their functions."""
+        found = {self.plan.nodes[i].op for stage in self.plan.stages for i in stage.body}
+        return {CALLS.get(op, op) for op in found}
 
     @property
     def heights(self) -> set[int]:
@@ -206,7 +207,7 @@ class Step:
         for head in range(heads):
             scale = f"w->{p.field}_scale + {head * rows}, " if self.storage.scaled else ""
             at = f"w->{p.field} + {head * rows * columns}, {scale}{x} + {head * columns}, sums + {first + head * rows}"
-            lines.append(f"@multiply({at}, {columns}, {rows});".replace(" + 0,", ","))
+            lines.append(f"{self.storage.multiply}({at}, {columns}, {rows});".replace(" + 0,", ","))
         return lines
 
     def _operand(self, index: int) -> str:

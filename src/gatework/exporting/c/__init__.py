@@ -14,17 +14,90 @@ from pathlib import Path
 
 import numpy as np
 
-from gatework.backends.c.products import STORAGES
+from gatework.backends.c.products import STORAGES, Storage
 from gatework.backends.c.words import prefix
 from gatework.errors import OptionError
-from gatework.exporting.c import compiling, program, vectors, verifier
+from gatework.exporting.c import compiling, netvectors, netverifier, program, vectors, verifier
+from gatework.exporting.c.net import Printer, Shared
 from gatework.exporting.c.report import Report
 from gatework.exporting.c.stack import Cells, Stack
+from gatework.exporting.written import Written
+from gatework.runtime.exported import Exported
 from gatework.runtime.saved import Layer
 
-__all__ = ["Report", "prove", "write_stack"]
+__all__ = ["Report", "prove", "write", "write_stack"]
 
 MOST_STEPS = 256
+
+
+def write(model: Exported, out: Path, weights: str) -> Written:
+    """The form "c": NAME.h, NAME.c and NAME_test.c in the folder `out`, of which NAME is the last part."""
+    report = write_nets(model, out, program_name(out), weights)
+    if compiling.compiler() is not None:
+        report = prove(report)
+    return Written(
+        list(report.files), [*(f"{path}: {path.stat().st_size:,} bytes" for path in report.files), *report.lines()]
+    )
+
+
+def program_name(out: Path) -> str:
+    """What a folder is called, as the beginning of names: "my-model.v2" is my_model_v2."""
+    found = "".join(c if c.isascii() and c.isalnum() else "_" for c in out.name.removesuffix("-c")).strip("_")
+    return prefix(found if found[:1].isalpha() else f"net_{found}")
+
+
+def write_nets(
+    model: Exported,
+    folder: str | os.PathLike[str],
+    name: str,
+    weights: str = "float32",
+    most_steps: int | None = None,
+) -> Report:
+    """Write the nets of a model as one program; see `write_stack`. `weights` are those of recurrent layers; the longest
+    sequence is what the model itself reads at most, where it says so.
+
+    Raises OptionError for a net with an operation that has no form in C.
+    """
+    most_steps = most_steps or int(model.settings.get("max_length") or MOST_STEPS)
+    shared, printers = printed_nets(model, name, weights, most_steps)
+    cells = shared.cells
+    held = netvectors.held(model, cells.storage)
+    cases = [netvectors.cases(held, p.name, most_steps) for p in printers]
+    texts = assembled(shared, printers, name)
+    texts[f"{name}_test.c"] = netverifier.program(list(zip(printers, cases, strict=True)), name)
+    own = netvectors.held(model, STORAGES["float32"])
+    losses = [netvectors.lost(own, p.name, made) for p, made in zip(printers, cases, strict=True)]
+    inside = max((step.stack_bytes() for step in cells.steps), default=0)
+    return Report(
+        files=_written(Path(folder), name, texts),
+        weights=cells.table_bytes() + shared.bytes,
+        state=sum(p.struct_bytes() for p in printers if p.keeps),
+        scratch=sum(p.struct_bytes() for p in printers if not p.keeps),
+        stack=inside + max(p.local_bytes for p in printers),
+        multiply_adds=max(p.counted for p in printers),
+        error=None if weights == "float32" else max(losses),
+        notes=("The n-grams that this run mixes in are not in the program.",) if model.settings.get("grams") else (),
+    )
+
+
+def net_texts(model: Exported, name: str, weights: str, most_steps: int) -> dict[str, str]:
+    """Header and source of a model's nets, without their proof."""
+    shared, printers = printed_nets(model, name, weights, most_steps)
+    return assembled(shared, printers, name)
+
+
+def printed_nets(model: Exported, name: str, weights: str, most_steps: int) -> tuple[Shared, list[Printer]]:
+    shared = Shared(model, Cells(checked(name, weights)), most_steps)
+    for stack in model.stacks:
+        check_finite(stack)
+    if not model.nets:
+        raise OptionError(f"a model of the kind {model.kind!r} has no net, so there is nothing to write in C")
+    return shared, [Printer(each, net, shared) for each, net in model.nets.items()]
+
+
+def assembled(shared: Shared, printers: Sequence[Printer], name: str) -> dict[str, str]:
+    parts = program.of_nets(shared.model, printers, shared, name)
+    return {f"{name}.h": program.header(parts), f"{name}.c": program.source(parts, shared.cells, name)}
 
 
 def write_stack(
@@ -47,8 +120,8 @@ def write_stack(
     cells = stack.cells
     cases = vectors.cases(vectors.as_stored(layers, cells.storage))
     texts = {
-        f"{name}.h": program.header(stack, name),
-        f"{name}.c": program.source(stack, name),
+        f"{name}.h": program.header(parts := program.of_stack(stack, name)),
+        f"{name}.c": program.source(parts, cells, name),
         f"{name}_test.c": verifier.program(stack, cases, name),
     }
     return Report(
@@ -64,11 +137,16 @@ def write_stack(
 
 def printed(layers: Sequence[Layer], name: str, weights: str, most_steps: int) -> Stack:
     """The program of a stack, in parts that `program` puts together."""
+    storage = checked(name, weights)
+    check_finite(layers)
+    return Stack(layers, Cells(storage), most_steps)
+
+
+def checked(name: str, weights: str) -> Storage:
     prefix(name)
     if weights not in STORAGES:
         raise OptionError(f"weights={weights!r}; choose one of {', '.join(STORAGES)}")
-    check_finite(layers)
-    return Stack(layers, Cells(STORAGES[weights]), most_steps)
+    return STORAGES[weights]
 
 
 def lost(layers: Sequence[Layer], cases: Sequence[vectors.Case]) -> float:

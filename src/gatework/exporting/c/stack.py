@@ -134,16 +134,14 @@ class Stack:
         """Those of further inputs, with a comma before each."""
         return "".join(f", {'float ' if i.per == 'call' else 'const float *'}{argument(i)}" for i, _ in self.more)
 
-    def declarations(self) -> str:
+    def declarations(self) -> list[str]:
         if self.both_ways:
-            return f"int @run({self.type} *s, const float *x{self.parameters()}, size_t T, float *y);"
-        return "\n".join(
-            [
-                "void @reset(@state *s);",
-                f"void @step(@state *s, const float *x{self.parameters()}, float *y);",
-                f"void @run(@state *s, const float *x{self.parameters()}, size_t T, float *y);",
-            ]
-        )
+            return [f"int @run({self.type} *s, const float *x{self.parameters()}, size_t T, float *y);"]
+        return [
+            "void @reset(@state *s);",
+            f"void @step(@state *s, const float *x{self.parameters()}, float *y);",
+            f"void @run(@state *s, const float *x{self.parameters()}, size_t T, float *y);",
+        ]
 
     # ---- what is done
     def functions(self) -> Iterator[str]:

@@ -48,8 +48,11 @@ def as_stored(layers: Sequence[Layer], storage: Storage) -> list[Layer]:
         matrix = "." in key and not key.endswith(".bias")
         return stored(values, storage) if matrix else values.astype(np.float32).astype(np.float64)
 
+    def wide(way: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {key: read(key, values) for key, values in way.items()}
+
     return [
-        replace(x, weights=tuple({k: read(k, v) for k, v in w.items()} for w in x.weights), dtype="float64")
+        replace(x, weights=tuple(map(wide, x.weights)), starts=tuple(map(wide, x.starts)), dtype="float64")
         for x in layers
     ]
 

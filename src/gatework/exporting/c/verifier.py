@@ -32,26 +32,22 @@ static void compare(const char *what, const float *got, const double *want, size
            (unsigned long)n, (unsigned long)first, (double)got[first], want[first], allowed);
 }}
 """
-MAIN = """    if (failures) printf("%d comparisons failed\\n", failures);
-    else printf("{name}: all {count} comparisons agree\\n");
-    return failures ? 1 : 0;"""
 
 
 def program(stack: Stack, cases: Sequence[Case], name: str) -> str:
     """The text of NAME_test.c."""
     writer = Writer(stack, cases)
-    checks = list(writer.checks())
-    count = sum("compare(" in line for line in checks)
-    main = [
-        "int main(void)",
-        "{",
-        *writer.variables(),
-        *(f"    {line}" for line in checks),
-        MAIN.format(name=name, count=count),
-        "}",
+    main = function("int main(void)", [*writer.variables(), *writer.checks(), *ending(name)])
+    return "\n".join([HEAD.format(name=name), *writer.tables(), *writer.functions(), main])
+
+
+def ending(name: str) -> list[str]:
+    """The end of main: what is told, and the exit status."""
+    return [
+        'if (failures) printf("%d comparisons failed\\n", failures);',
+        f'else printf("{name}: all cases agree\\n");',
+        "return failures ? 1 : 0;",
     ]
-    parts = [HEAD.format(name=name), *writer.tables(), *writer.functions(), "\n".join(main), ""]
-    return "\n".join(parts)
 
 
 class Writer:
@@ -96,7 +92,7 @@ class Writer:
 
     def variables(self) -> list[str]:
         outputs = self.longest * self.stack.outputs
-        return [f"    static {self.stack.type} a, b;", f"    static float y[{outputs}], z[{outputs}];"]
+        return [f"static {self.stack.type} a, b;", f"static float y[{outputs}], z[{outputs}];"]
 
     def checks(self) -> Iterator[str]:
         if self.stack.both_ways:

@@ -1,0 +1,263 @@
+"""Each operation of a net as C: `PRINTERS[op](printer, node, *values)` adds lines and gives the value that they make.
+
+What they mean is in `runtime.net.ops`. One that has no printer is refused with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from gatework.backends.c.words import number
+from gatework.errors import OptionError
+from gatework.exporting.c.values import Value, count
+from gatework.runtime.net.graph import Node, Shape
+
+if TYPE_CHECKING:
+    from gatework.exporting.c.net import Printer
+
+Print = Callable[..., Value]
+
+
+# -- vectors and maps -----------------------------------------------------------------------------------------
+
+
+def gather(p: Printer, node: Node, table: Value, ids: Value) -> Value:
+    rows, width = (int(n) for n in table.shape)
+    y = p.new((*ids.shape, width), node)
+    p.check_ids(ids, rows)
+    p.each(ids.shape, f"memcpy({y.at} + i * {width}, {table.at} + {ids.at}[i] * {width}, {width} * sizeof(float));")
+    return y
+
+
+def bag(p: Printer, node: Node, table: Value, ids: Value, counts: Value) -> Value:
+    rows, width = (int(n) for n in table.shape)
+    y, pieces = p.new((*counts.shape, width), node), count(ids.shape[-1:])
+    p.check_ids(ids, rows)
+    p.add(f"for (size_t i = 0; i < {count(counts.shape)}; i++)")
+    p.add(f"    if ({counts.at}[i] < 0 || (size_t){counts.at}[i] > {pieces}) return -1;")
+    inner = [
+        f"for (size_t u = 0; u < {width}; u++) {y.at}[i * {width} + u] = 0.0f;",
+        f"for (int32_t k = 0; k < {counts.at}[i]; k++)",
+        f"    for (size_t u = 0; u < {width}; u++)",
+        f"        {y.at}[i * {width} + u] += {table.at}[{ids.at}[i * {pieces} + (size_t)k] * {width} + (int32_t)u];",
+    ]
+    if node.settings.get("kind", "mean") == "mean":
+        inner.append(f"for (size_t u = 0; {counts.at}[i] > 1 && u < {width}; u++)")
+        inner.append(f"    {y.at}[i * {width} + u] /= (float){counts.at}[i];")
+    p.each(counts.shape, *inner)
+    return y
+
+
+def linear(p: Printer, node: Node, x: Value, weight: Value, bias: Value | None = None) -> Value:
+    out, into = (int(n) for n in weight.shape)
+    y = p.new((*x.shape[:-1], out), node)
+    table = p.panels(node.inputs[1])
+    p.each(
+        x.shape[:-1],
+        *_begun(y, out, bias),
+        f"@multiply({table}, {x.at} + i * {into}, {y.at} + i * {out}, {into}, {out});",
+    )
+    p.multiply_adds(x.shape[:-1], out * into)
+    return y
+
+
+def _begun(y: Value, out: int, bias: Value | None) -> list[str]:
+    if bias is None:
+        return [f"for (size_t u = 0; u < {out}; u++) {y.at}[i * {out} + u] = 0.0f;"]
+    return [f"memcpy({y.at} + i * {out}, {bias.at}, {out} * sizeof(float));"]
+
+
+def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value) -> Value:
+    out, into, width = (int(n) for n in weight.shape)
+    y, steps = p.new((*x.shape[:-1], out), node), x.shape[0]
+    tables = [p.panels(node.inputs[1], k) for k in range(width)]
+    taps = []
+    for k, table in enumerate(tables):
+        off = k - width // 2
+        inside = f"if (i >= {-off}) " if off < 0 else f"if (i + {off} < {steps}) " if off else ""
+        at = f"(i + {off})" if off > 0 else f"(i - {-off})" if off else "i"
+        taps.append(f"{inside}@multiply({table}, {x.at} + {at} * {into}, {y.at} + i * {out}, {into}, {out});")
+    p.each(x.shape[:-1], *_begun(y, out, bias), *taps)
+    p.multiply_adds(x.shape[:-1], out * into * width)
+    return y
+
+
+# -- over time ------------------------------------------------------------------------------------------------
+
+
+def pool(p: Printer, node: Node, x: Value, lengths: Value) -> Value:
+    y = p.new(x.shape[1:], node)
+    p.call(f"pool_{node.settings['kind']}", x.at, y.at, str(x.shape[0]), count(x.shape[1:]))
+    return y
+
+
+def time_softmax(p: Printer, node: Node, scores: Value, lengths: Value) -> Value:
+    y = p.new(scores.shape, node)
+    p.call("softmax", scores.at, y.at, str(scores.shape[0]), "1")
+    return y
+
+
+def weighed(p: Printer, node: Node, x: Value, weights: Value) -> Value:
+    y = p.new(x.shape[1:], node)
+    p.call("weighed", x.at, weights.at, y.at, str(x.shape[0]), count(x.shape[1:]))
+    return y
+
+
+def time_since(p: Printer, node: Node, mask: Value) -> Value:
+    y = p.new(mask.shape, node)
+    p.call("time_since", mask.at, y.at, str(mask.shape[0]), count(mask.shape[1:]))
+    return y
+
+
+def attention(p: Printer, node: Node, queries: Value, keys: Value, lengths: Value) -> Value:
+    y = p.new((*queries.shape[:2], keys.shape[0]), node)
+    p.call("attention", queries.at, keys.at, y.at, *map(str, (queries.length(1), keys.length(0), queries.length(2))))
+    return y
+
+
+def attended(p: Printer, node: Node, weights: Value, values: Value) -> Value:
+    y = p.new((*weights.shape[:2], values.shape[2]), node)
+    steps, width = weights.length(2), count(values.shape[2:])
+    p.add(f"for (size_t q = 0; q < {weights.length(1)}; q++)")
+    p.call("weighed", values.at, f"{weights.at} + q * {steps}", f"{y.at} + q * {width}", str(steps), width, indent=1)
+    return y
+
+
+# -- elements and shapes --------------------------------------------------------------------------------------
+
+
+def unary(expression: str, *needs: str) -> Print:
+    def printed(p: Printer, node: Node, x: Value) -> Value:
+        y = p.new(x.shape, node)
+        p.needs |= set(needs)
+        p.each(x.shape, f"{y.at}[i] = {expression.format(f'{x.at}[i]')};")
+        return y
+
+    return printed
+
+
+def scale(p: Printer, node: Node, x: Value) -> Value:
+    by, plus = number(node.settings["by"]), number(node.settings.get("plus", 0.0))
+    return unary(f"{{0}} * {by} + {plus}")(p, node, x)
+
+
+def binary(expression: str, *needs: str) -> Print:
+    def printed(p: Printer, node: Node, a: Value, b: Value) -> Value:
+        shape = together(a.shape, b.shape)
+        y = p.new(shape, node)
+        p.needs |= set(needs)
+        depth = p.nest(shape)
+        left, right = (f"{v.at}[{_index(v.shape, shape)}]" for v in (a, b))
+        p.add("    " * depth + f"{y.at}[{_index(shape, shape)}] = {expression.format(left, right)};")
+        return y
+
+    return printed
+
+
+def together(a: Shape, b: Shape) -> Shape:
+    """The shape to which two spread, as numpy spreads them."""
+    size = max(len(a), len(b))
+    wide = [(1,) * (size - len(s)) + tuple(s) for s in (a, b)]
+    found = []
+    for m, n in zip(*wide, strict=True):
+        if m != n and m != 1 and n != 1:
+            raise OptionError(f"a net adds values of the shapes {a} and {b}, which has no form in C")
+        found.append(n if m == 1 else m)
+    return tuple(found)
+
+
+def _index(shape: Shape, over: Shape) -> str:
+    """The place of an element in an array that is spread over the axes i0, i1, ... of a larger one."""
+    terms, shape = [], (1,) * (len(over) - len(shape)) + tuple(shape)
+    for axis, length in enumerate(shape):
+        if length in (1, "B"):
+            continue
+        inside = count(shape[axis + 1 :])
+        terms.append(f"i{axis}" if inside == "1" else f"i{axis} * {inside}")
+    return " + ".join(terms) or "0"
+
+
+def shares(name: str) -> Print:
+    def printed(p: Printer, node: Node, x: Value) -> Value:
+        y, axis = p.new(x.shape, node), int(node.settings.get("axis", -1))
+        (before, after), length = x.around(axis), x.length(axis)
+        p.add(f"for (size_t o = 0; o < {before}; o++)", f"    for (size_t u = 0; u < {after}; u++)")
+        at = f"o * {length} * {after} + u"
+        p.call(name, f"{x.at} + {at}", f"{y.at} + {at}", str(length), after, indent=2)
+        return y
+
+    return printed
+
+
+def concat(p: Printer, node: Node, *parts: Value) -> Value:
+    axis = int(node.settings.get("axis", -1)) % len(parts[0].shape)
+    lengths = [part.length(axis) for part in parts]
+    if not all(isinstance(n, int) for n in lengths):
+        raise OptionError("a net joins values along an axis of unknown length, which has no form in C")
+    total, offset = sum(int(n) for n in lengths), 0
+    y = p.new((*parts[0].shape[:axis], total, *parts[0].shape[axis + 1 :]), node)
+    for part, length in zip(parts, lengths, strict=True):
+        before, after = part.around(axis)
+        p.add(f"for (size_t o = 0; o < {before}; o++)")
+        target = f"{y.at} + (o * {total} + {offset}) * {after}"
+        p.add(f"    memcpy({target}, {part.at} + o * {length} * {after}, {length} * {after} * sizeof(float));")
+        offset += int(length)
+    return y
+
+
+def piece(p: Printer, node: Node, x: Value) -> Value:
+    axis = int(node.settings.get("axis", -1)) % len(x.shape)
+    whole, (before, after) = x.length(axis), x.around(axis)
+    if not isinstance(whole, int):
+        raise OptionError("a net takes a piece along an axis of unknown length, which has no form in C")
+    start, stop, _ = slice(node.settings["start"], node.settings["stop"]).indices(whole)
+    y = p.new((*x.shape[:axis], stop - start, *x.shape[axis + 1 :]), node)
+    p.add(f"for (size_t o = 0; o < {before}; o++)")
+    source = f"{x.at} + (o * {whole} + {start}) * {after}"
+    p.add(f"    memcpy({y.at} + o * {stop - start} * {after}, {source}, {stop - start} * {after} * sizeof(float));")
+    return y
+
+
+def transpose(p: Printer, node: Node, x: Value) -> Value:
+    axes = [int(a) for a in node.settings["axes"]]
+    shape = tuple(x.shape[a] for a in axes)
+    moving = [a for a in axes if x.shape[a] not in ("B", 1)]
+    if moving == sorted(moving):
+        return p.alias(x, shape, node)
+    y = p.new(shape, node)
+    depth = p.nest(shape)
+    places = {a: k for k, a in enumerate(axes)}
+    terms = [f"i{places[a]} * {count(x.shape[a + 1 :])}" for a in range(len(axes)) if x.shape[a] not in ("B", 1)]
+    p.add("    " * depth + f"{y.at}[{_index(shape, shape)}] = {x.at}[{' + '.join(terms)}];")
+    return y
+
+
+def squeeze(p: Printer, node: Node, x: Value) -> Value:
+    axis = int(node.settings["axis"]) % len(x.shape)
+    return p.alias(x, x.shape[:axis] + x.shape[axis + 1 :], node)
+
+
+def expand(p: Printer, node: Node, x: Value) -> Value:
+    axis = int(node.settings["axis"]) % (len(x.shape) + 1)
+    return p.alias(x, (*x.shape[:axis], 1, *x.shape[axis:]), node)
+
+
+ALL: Iterable[Print] = (
+    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, attention, attended),
+    *(scale, concat, piece, transpose, squeeze, expand),
+)
+PRINTERS: dict[str, Print] = {
+    **{each.__name__: each for each in ALL},
+    "add": binary("{0} + {1}"),
+    "sub": binary("{0} - {1}"),
+    "mul": binary("{0} * {1}"),
+    "div": binary("{0} / {1}"),
+    "maximum": binary("@maximum({0}, {1})", "maximum"),
+    "tanh": unary("@tanh({0})", "tanh"),
+    "sigmoid": unary("@sigmoid({0})", "sigmoid"),
+    "relu": unary("@maximum({0}, 0.0f)", "maximum"),
+    "exp": unary("@exp({0})", "exp"),
+    "softmax": shares("softmax"),
+    "log_softmax": shares("log_softmax"),
+}

@@ -1,0 +1,243 @@
+"""Whole networks as C programs: every operation, planted faults, what is refused; a trained run, from C to label."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatework
+from c_face import layer, needs_compiler
+from cases import sizes_of
+from gatework import cells
+from gatework.errors import KernelError, OptionError
+from gatework.exporting import c
+from gatework.exporting.c import compiling, operations
+from gatework.exporting.c.program import quoted
+from gatework.exporting.c.values import Room, count
+from gatework.runtime.exported import Exported
+from gatework.runtime.net import Builder
+from gatework.runtime.net.ops import OPS
+from gatework.runtime.saved import Layer
+from test_export_c import SANITIZED, proved
+
+DRAW = np.random.default_rng(0)
+
+
+def weights(*shape: int) -> np.ndarray:
+    return (DRAW.normal(size=shape) / max(1, shape[-1]) ** 0.5).astype(np.float32)
+
+
+def of(name: str, I: int, H: int, ways: int = 1, learned: bool = False) -> Layer:
+    graph = cells.get(name).graph
+    return layer(graph, sizes_of(graph, I=I, H=H), ways, learned=learned)
+
+
+def model(*nets: tuple[str, Builder]) -> Exported:
+    builder = nets[0][1]
+    made = {name: b.net() for name, b in nets}
+    settings = {"classes": ['a "b"', "\\?é", "@"], "scaler": {"shift": [0.5, -1.0]}, "temperature": 1.25}
+    return Exported("labels", settings, made, builder.arrays, builder.stacks, {}, {"made by": "a test */ of ours"})
+
+
+def reader() -> Exported:
+    """Ids to scores, in both directions, with attention over time and every kind of pooling."""
+    b = Builder()
+    ids, lengths = b.input("ids", ("T", "B"), "int64"), b.input("lengths", ("B",), "int64")
+    x = b.gather(b.array("table", weights(20, 5)), ids)
+    outputs, last = b.recurrent([of("lstm", 5, 6, 2, learned=True), of("gru", 12, 4, 2)], x, lengths)
+    seen = b.tanh(b.linear(outputs, b.array("seen", weights(7, 8)), b.array("seen.bias", weights(7))))
+    shares = b.time_softmax(b.squeeze(b.linear(seen, b.array("query", weights(1, 7))), axis=-1), lengths)
+    pooled = [b.pool(outputs, lengths, kind="max"), b.pool(outputs, lengths, kind="mean"), last["1.0.h"]]
+    features = b.concat(b.weighed(outputs, shares), *pooled)
+    b.output("scores", b.linear(features, b.array("w", weights(3, 28)), b.array("w.bias", weights(3))))
+    b.output("attention", shares)
+    s = Builder(beside=b)
+    out = s.step([of("lstm", 5, 6, learned=True), of("mgu", 6, 4)], s.gather("@table", s.input("ids", ("B",), "int64")))
+    total = s.after("sum", s.add(s.state("sum", 4), out))
+    steps = s.after("count", s.scale(s.state("count", 1), by=1.0, plus=1.0))
+    s.output("scores", s.log_softmax(s.linear(s.div(total, steps), s.array("v", weights(3, 4)))))
+    return model(("whole", b), ("step", s))
+
+
+def pieces() -> Exported:
+    """Words by their pieces, a convolution, a mask and the time since, a cell with further inputs."""
+    b = Builder()
+    table, lengths = b.array("pieces", weights(11, 4)), b.input("lengths", ("B",), "int64")
+    bags = b.input("pieces", ("T", "B", "P"), "int64"), b.input("counts", ("T", "B"), "int64")
+    mask = b.input("mask", ("T", "B", 4))
+    x = b.add(b.bag(table, *bags), b.bag(table, *bags, kind="sum"))
+    x = b.relu(b.conv(x, b.array("taps", weights(4, 4, 3)), b.array("taps.bias", weights(4)), lengths))
+    outputs, _ = b.recurrent([of("gru_d", 4, 5)], x, lengths, {"mask": mask, "gap": b.time_since(mask)})
+    b.output("y", b.sub(b.exp(b.sigmoid(outputs)), b.array("shift", weights(5))))
+    return model(("whole", b))
+
+
+def attending() -> Exported:
+    """Queries over a memory, and shapes that are turned, cut and spread."""
+    b = Builder()
+    x, lengths = b.input("x", ("T", "B", 6)), b.input("lengths", ("B",), "int64")
+    queries = b.expand(b.array("queries", weights(3, 6)), axis=0)
+    shares = b.attention(queries, x, lengths)
+    seen = b.attended(shares, x)
+    turned = b.transpose(seen, axes=[2, 0, 1])  # (6, 1, 3)
+    wide = b.mul(b.maximum(turned, b.array("floor", weights(1, 1, 3))), b.piece(turned, start=1, stop=2, axis=0))
+    b.output("y", b.softmax(wide, axis=0))
+    b.output("same", b.transpose(b.squeeze(b.piece(turned, start=-2, stop=6, axis=0), axis=1), axes=[0, 1]))
+    return model(("whole", b))
+
+
+MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, attending)}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", MODELS)
+def test_nets_prove_themselves(name: str, tmp_path: Path) -> None:
+    proved(c.write_nets(MODELS[name](), tmp_path, name, most_steps=20), *SANITIZED)
+
+
+@needs_compiler
+def test_nets_with_smaller_weights(tmp_path: Path) -> None:
+    report = c.write_nets(reader(), tmp_path, "net", "int8", most_steps=20)
+    proved(report, *SANITIZED)
+    assert report.error is not None and 0 < report.error < 0.1
+
+
+def test_every_operation_is_proved() -> None:
+    used = {node.op for make in MODELS.values() for net in make().nets.values() for node in net.nodes}
+    assert used >= set(OPS), f"no net of these tests has {set(OPS) - used}"
+    assert set(operations.PRINTERS) == set(OPS)
+
+
+@needs_compiler
+def test_the_proof_finds_every_planted_fault(tmp_path: Path) -> None:
+    """Some numbers of each array and of each start, changed: different ones, as a softmax hides equal changes."""
+    own = reader()
+    report = c.write_nets(own, tmp_path, "net", most_steps=20)
+    test = compiling.compiled([report.files[2]], tmp_path / "test.o", "-c")
+    for name, values in own.arrays.items():
+        wrong = values.copy()
+        places = wrong.reshape(-1)[:: max(1, values.size // 8)]
+        places += 0.05 * np.arange(1, 1 + places.size)
+        text = c.net_texts(replace(own, arrays={**own.arrays, name: wrong}), "net", "float32", 20)
+        report.files[1].write_text(text["net.c"].replace("@", "net_"))
+        out = compiling.compiled([report.files[1], test], tmp_path / "proof")
+        with pytest.raises(KernelError, match="FAILED"):
+            compiling.called([str(out)])
+            pytest.fail(f"the proof of a program with a wrong {name!r} passed")
+
+
+@needs_compiler
+def test_bad_calls_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    report = c.write_nets(reader(), tmp_path, "net", most_steps=20)
+    out = compiling.compiled([report.files[1]], tmp_path / "net.so", "-O1", "-shared", "-fPIC")
+    library = ctypes.CDLL(str(out))
+    room, scores = np.zeros(1 << 14, np.float32), np.zeros(64, np.float32)
+
+    def call(name: str, ids: list[int], *steps: int) -> int:
+        given = np.array(ids, np.int32)
+        sizes = [ctypes.c_size_t(n) for n in steps]
+        outputs = [scores, np.zeros(64, np.float32)][: 2 if steps else 1]
+        arrays = [ctypes.c_void_p(a.ctypes.data) for a in (room, given, *outputs)]
+        return getattr(library, f"net_{name}")(*arrays[:2], *sizes, *arrays[2:])
+
+    assert call("run", [1, 19, 0], 3) == 0 and scores.any()
+    assert [call("run", [1, 20], 2), call("run", [-1], 1), call("run", [1], 0), call("run", [1] * 21, 21)] == [-1] * 4
+    library.net_reset(ctypes.c_void_p(room.ctypes.data))
+    before = room.copy()
+    assert call("step", [20]) == -1 and np.array_equal(room, before)
+    assert call("step", [3]) == 0 and not np.array_equal(room, before)
+
+
+def test_tables_of_texts_and_numbers_are_in_the_header(tmp_path: Path) -> None:
+    header, source, _ = c.write_nets(reader(), tmp_path, "net", most_steps=20).files
+    text = header.read_text()
+    assert "extern const char *const net_classes[3];" in text and "#define net_temperature 0x1.4p+0f" in text
+    assert "a test * / of ours" in text and "extern const float net_scaler_shift[2];" in text
+    assert '"a \\042b\\042",\n    "\\134\\077\\303\\251",\n    "\\100"' in source.read_text()
+    assert quoted('"\\') == '"\\042\\134"'
+
+
+def test_values_that_nobody_reads_give_their_room_back() -> None:
+    b = Builder()
+    x = b.input("x", ("T", "B", 4))
+    for _ in range(6):
+        x = b.tanh(x)
+    b.output("y", x)
+    made = c.net_texts(model(("whole", b)), "net", "float32", 10)["net.h"]
+    assert "room1[40]" in made and "room2" not in made
+    assert count(("T", "B", 3, 4)) == "T * 12" and count(()) == "1" and Room(b.net(), 3).sizes == []
+
+
+def lengths_that_are_added() -> Builder:
+    b = Builder()
+    x, lengths = b.input("x", ("T", "B", 3)), b.input("lengths", ("B",), "int64")
+    b.output("y", b.add(b.pool(x, lengths, kind="max"), lengths))
+    return b
+
+
+def a_computed_matrix() -> Builder:
+    b = Builder()
+    b.output("y", b.linear(b.input("x", ("B", 3)), b.tanh(b.array("w", weights(3, 3)))))
+    return b
+
+
+def names_that_c_confuses() -> Builder:
+    b = Builder()
+    b.output("y", b.add(b.input("a.b", ("B", 3)), b.input("a_b", ("B", 3))))
+    return b
+
+
+def time_joined() -> Builder:
+    b = Builder()
+    x = b.input("x", ("T", "B", 3))
+    b.output("y", b.concat(x, x, axis=0))
+    return b
+
+
+REFUSED = {lengths_that_are_added: "lengths in 'add'", a_computed_matrix: "a matrix that it computes",
+           names_that_c_confuses: "the same name in C", time_joined: "unknown length"}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", REFUSED)
+def test_what_has_no_form_in_c_is_refused_by_its_name(make: Callable[[], Builder], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=REFUSED[make]):
+        c.write_nets(model(("whole", make())), tmp_path, "net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_operation_without_a_printer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(operations.PRINTERS, "time_softmax")
+    with pytest.raises(OptionError, match="'time_softmax' of the net 'whole' has no form in C"):
+        c.write_nets(reader(), tmp_path, "net")
+    with pytest.raises(OptionError, match="no net"):
+        c.write_nets(replace(reader(), nets={}), tmp_path, "net")
+
+
+@needs_compiler
+def test_a_trained_run_answers_from_c(tmp_path: Path) -> None:
+    """From raw numbers to the label, with nothing but what the header offers."""
+    rows = [np.sin(np.arange(9 + n)[:, None] * [1, 2] / (2 + n % 2)).astype(np.float32) for n in range(12)]
+    estimator = gatework.SequenceClassifier(out=str(tmp_path / "run"), hidden_size=4, epochs=2, pooling="attention")
+    trained = estimator.fit(rows, ["slow", "fast"] * 6).trained_
+    written = gatework.export(trained, tmp_path / "waves-c", to="c")
+    assert [f.name for f in written.files] == ["waves.h", "waves.c", "waves_test.c"]
+    assert any(note.startswith("code") and note.endswith("bytes") for note in written.notes)
+    out = compiling.compiled([written.files[1]], tmp_path / "waves.so", "-O1", "-shared", "-fPIC")
+    library = ctypes.CDLL(str(out))
+    classes = (ctypes.c_char_p * 2).in_dll(library, "waves_classes")
+    tables = {
+        n: np.array((ctypes.c_float * 2).in_dll(library, f"waves_{n}"))
+        for n in ("scaler_shift", "scaler_scale", "decision")
+    }
+    room = np.zeros(1 << 18, np.float32)
+    for row, wanted in zip(rows, trained.predict(rows), strict=True):
+        x = np.ascontiguousarray((row - tables["scaler_shift"]) / tables["scaler_scale"], np.float32)
+        scores = np.zeros(2, np.float32)
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (room, x, scores)]
+        assert library.waves_run(*pointers[:2], ctypes.c_size_t(len(x)), pointers[2]) == 0
+        assert classes[int((scores + tables["decision"]).argmax())].decode() == wanted["label"]
