@@ -36,6 +36,7 @@ COMMANDS = (
     "tune",
     "validate",
     "export",
+    "serve",
     "cells",
     "bench",
 )

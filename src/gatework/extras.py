@@ -8,6 +8,7 @@ _KERAS = ("keras", "h5py")
 _BIOLOGY = ("Bio",)
 _TRANSLATE = ("sacrebleu", "rapidfuzz")
 _BENCH = ("onnx", "onnxruntime")
+_SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 _TRAIN = (
     "torch",
     "polars",
@@ -34,6 +35,7 @@ for _extra, _packages in {
     "bench": _BENCH,
     "biology": _BIOLOGY,
     "translate": _TRANSLATE,
+    "serve": _SERVE,
 }.items():
     EXTRAS |= dict.fromkeys(_packages, _extra)
 

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatework.errors import OptionError
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.run import Bound
+from gatework.runtime.stepper import Stepper
 
 States = dict[str, np.ndarray]
-
-
-class Stepper(Protocol):
-    """One step of any number of streams, whose states somebody else keeps: rows of arrays (B, w) by name."""
-
-    widths: dict[str, int]
-
-    def start(self) -> States:
-        """The states (w,) of a new stream."""
-        ...
-
-    def read(self, row: Any) -> np.ndarray:
-        """One input, checked, as numbers (I,)."""
-        ...
-
-    def step(self, inputs: np.ndarray, states: States) -> tuple[np.ndarray, States]:
-        """Outputs (B, O) and the states after inputs (B, I)."""
-        ...
-
-    def answer(self, output: np.ndarray) -> Any:
-        """What an output (O,) says, JSON-able."""
-        ...
 
 
 class Model(ABC):

@@ -43,8 +43,9 @@ def bag(table: Array, ids: Array, counts: Array, *, kind: str = "mean") -> Array
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """x (..., I) times weight (O, I), plus bias (O,)."""
-    y = x @ weight.T
+    """x (..., I) times weight (O, I), plus bias (O,). Rows (B, I) are multiplied one by one: a product of many has
+    other bits than one of few, and a stream's answer must not depend on who else is there."""
+    y = (x[:, None] @ weight.T)[:, 0] if x.ndim == 2 else x @ weight.T
     return y if bias is None else y + bias
 
 

@@ -1,0 +1,127 @@
+"""The server's process: its port, its patience with clients, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gatework.errors import OptionError
+from gatework.serve.app import app
+from gatework.serve.guard import LOOPBACK, Access, read_token
+from gatework.serve.limits import Limits
+from gatework.serve.served import named, opened
+from gatework.serve.service import Service
+
+BACKLOG = 4096
+PING = 60.0  # seconds between questions whether a client still lives
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How models are served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token_file: Path | None = None
+    origins: Sequence[str] = ()
+    state: Path | None = None
+    delay: float = 0.002  # seconds in which requests gather to a batch
+    limits: Limits = field(default_factory=Limits)
+
+    def access(self) -> Access:
+        """Who may come in. Raises OptionError where anybody could."""
+        local = self.host in LOOPBACK
+        if not local and self.token_file is None:
+            raise OptionError(
+                f"--host {self.host} lets other machines in, so a token is needed: openssl rand -hex 32 > token; "
+                "chmod 600 token; then give --token-file token"
+            )
+        token = None if self.token_file is None else read_token(self.token_file)
+        return Access(token, tuple(self.origins), local)
+
+
+def serve(models: Sequence[str], settings: Settings, ready: Callable[[str], None] = print) -> None:
+    """Serve models until a signal ends it; `ready` is told the address.
+
+    serve(["reviews.safetensors", "pump=layers/pump.safetensors"], Settings(port=8000))
+    """
+    access, paths = settings.access(), named(models)
+    served = [opened(name, path) for name, path in paths.items()]
+    port = bound(settings.host, settings.port)
+    services = {each.name: Service(each, settings.limits, settings.delay, settings.state) for each in served}
+    server = uvicorn.Server(configured(app(services, settings.limits, access), settings.limits))
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    ready(f"http://{host}:{port.getsockname()[1]}")
+    for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has stopped
+        signal.signal(each, lambda *_: None)
+    server.run(sockets=[port])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at this address. Raises OptionError where somebody else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OptionError(f"port {port} of {host} is in use; --port names another, --port 0 any free one") from None
+        raise OptionError(f"{host}:{port} cannot be used: {error.strerror or error}") from error
+    return made
+
+
+def configured(application: Any, limits: Limits) -> uvicorn.Config:
+    """How uvicorn runs: quietly, with clients that are given up when they read nothing."""
+    logging.getLogger("uvicorn.error").addFilter(_of_note)
+    http = type("Http", (Patient, H11Protocol), {"unread": limits.unread})
+    ws = type("Ws", (Patient, WebSocketsSansIOProtocol), {"unread": limits.unread})
+    return uvicorn.Config(
+        application, http=http, ws=ws, lifespan="on", log_level="warning", access_log=False, server_header=False,
+        backlog=BACKLOG, ws_max_size=limits.message, ws_per_message_deflate=False, ws_ping_interval=PING,
+        ws_ping_timeout=PING, timeout_graceful_shutdown=int(limits.seconds), timeout_keep_alive=30,
+    )  # fmt: skip
+
+
+def _of_note(record: logging.LogRecord) -> bool:
+    """Not what uvicorn says of every socket that is refused: that its handshake was not completed."""
+    return "without completing handshake" not in record.getMessage()
+
+
+class Patient:
+    """A connection that is cut where its client leaves answers unread for too long: their memory is bounded by the
+    transport, but the place that it takes is not given back otherwise."""
+
+    unread: float
+    transport: asyncio.Transport
+    _cut: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        self._cut = asyncio.get_running_loop().call_later(self.unread, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
