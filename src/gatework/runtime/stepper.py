@@ -36,7 +36,7 @@ class Stepper(Protocol):
         """One input as people write it, checked: (I,). Raises ShapeError or DataError."""
         ...
 
-    def step(self, inputs: np.ndarray, states: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Arrays]:
+    def step(self, inputs: np.ndarray, states: Arrays) -> tuple[np.ndarray, Arrays]:
         """(B, I) and {name: (B, w)} to outputs (B, O) and the next states."""
         ...
 

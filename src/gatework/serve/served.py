@@ -132,6 +132,6 @@ def _of_run(name: str, path: Path) -> Served:
         found = exported(trained)
     except OptionError as error:
         row = {"description": f"a row as the task {trained.task.name} reads it"}
-        why = dict.fromkeys(("stream", "generate"), str(error))
+        why = {"stream": str(error), "generate": str(error)}
         return Served(name, trained.task.name, digest, trained.predict, row, lacks=why)
     return _of_model(name, of_kind(found.kind)(found, digest))

@@ -226,12 +226,11 @@ class Streams:
             if count == 1:
                 return np.zeros(1, bool)
             return np.concatenate([self._step(places[b : b + 1], inputs[b : b + 1]) for b in range(count)])
-        good = np.isfinite(outputs[:count]).all(axis=1)
-        for values in states.values():
-            good = good & np.isfinite(values[:count]).all(axis=1)
-        chosen = np.flatnonzero(good)
-        if len(chosen):
-            self.places.scatter(places, chosen, states, outputs)
+        good = np.ones(count, bool)
+        for values in (outputs, *states.values()):
+            good &= np.isfinite(values[:count]).all(axis=1)
+        if good.any():
+            self.places.scatter(places, np.flatnonzero(good), states, outputs)
         return good
 
     def redo(self, places: np.ndarray, inputs: np.ndarray) -> None:
