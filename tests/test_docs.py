@@ -26,6 +26,7 @@ SERVING = ROOT / "docs" / "serving.md"
 RUNNING = [
     ROOT / "README.md",
     SERVING,
+    ROOT / "docs" / "serve.md",
     ROOT / "docs" / "jobs.md",
     ROOT / "docs" / "tag.md",
     ROOT / "docs" / "answer.md",

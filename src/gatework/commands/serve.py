@@ -14,11 +14,9 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="An export, a saved layer or a run; NAME=PATH names it.")
+        list[str], typer.Argument(metavar="MODEL", help="An export, a saved layer or a run; NAME=PATH names it.")
     ],
-    host: Annotated[
-        str, typer.Option(help="The address; one for other machines needs a token.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address; one for other machines needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     token_file: Annotated[Path | None, typer.Option(help="A file with the token that clients must send.")] = None,
     allow_origin: Annotated[list[str] | None, typer.Option(help="Let pages of this origin ask: https://a.org.")] = None,
