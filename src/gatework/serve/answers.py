@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -61,9 +62,9 @@ def dumped(value: object) -> str:
         raise DataError("the answer holds numbers that are not finite") from None
 
 
-def _plain(value: Any) -> Any:
-    """Numbers of numpy as Python's; dates as text."""
-    return value.item() if hasattr(value, "item") else str(value)
+def _plain(value: object) -> object:
+    """Numbers and arrays of numpy as Python's; dates as text."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def parsed(text: str | bytes) -> Any:

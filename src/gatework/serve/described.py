@@ -32,7 +32,7 @@ def _json(schema: Extra) -> Extra:
     return {"application/json": {"schema": schema}}
 
 
-def _extra(summary: str, content: Extra, codes: tuple[int, ...], code: int = 200, **openapi: Any) -> Extra:
+def _extra(summary: str, content: Extra, codes: tuple[int, ...], code: int = 200, **openapi: object) -> Extra:
     """What FastAPI takes beside path and action."""
     done = {code: {"description": "done", "content": content} if content else {"description": "done"}}
     errors = {each: {"description": MEANINGS[each], "content": _json(ERROR)} for each in codes}

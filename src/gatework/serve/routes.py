@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gatework.errors import DataError, GateworkError
@@ -22,6 +23,7 @@ from gatework.serve.limits import NotKnown
 from gatework.serve.live import Live
 from gatework.serve.service import Service
 
+Action = Callable[[Request], Awaitable[Response]]
 ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 STEP_BYTES = 8  # before the numbers of an answer in bytes: which step it was
 
@@ -42,7 +44,7 @@ class Routes:
             self._add(app, f"{base}/streams/{{id}}", self.peek, "GET", described.peek(service))
             self._add(app, f"{base}/streams/{{id}}", self.drop, "DELETE", described.drop(service))
 
-    def _add(self, app: FastAPI, path: str, action: Any, method: str, extra: dict[str, Any]) -> None:
+    def _add(self, app: FastAPI, path: str, action: Action, method: str, extra: dict[str, Any]) -> None:
         app.add_api_route(path, action, methods=[method], response_class=Response, **extra)
 
     # ---- rows and texts
@@ -113,7 +115,7 @@ class Routes:
             else:
                 await socket.send(answer)
 
-    async def _step(self, key: str, message: Any) -> dict[str, Any]:
+    async def _step(self, key: str, message: Message) -> dict[str, Any]:
         """The message that answers one: text in JSON by text, bytes by bytes."""
         data = message.get("bytes")
         row = parsed(message["text"]) if data is None else _numbers(data)

@@ -10,9 +10,9 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -84,16 +84,27 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
-def configured(application: Any, limits: Limits) -> uvicorn.Config:
+def configured(application: ASGIApp, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs: quietly, with clients that are given up when they read nothing."""
     logging.getLogger("uvicorn.error").addFilter(_of_note)
     http = type("Http", (Patient, H11Protocol), {"unread": limits.unread})
     ws = type("Ws", (Patient, WebSocketsSansIOProtocol), {"unread": limits.unread})
     return uvicorn.Config(
-        application, http=http, ws=ws, lifespan="on", log_level="warning", access_log=False, server_header=False,
-        backlog=BACKLOG, ws_max_size=limits.message, ws_per_message_deflate=False, ws_ping_interval=PING,
-        ws_ping_timeout=PING, timeout_graceful_shutdown=int(limits.seconds), timeout_keep_alive=30,
-    )  # fmt: skip
+        application,
+        http=http,
+        ws=ws,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        ws_max_size=limits.message,
+        ws_per_message_deflate=False,
+        ws_ping_interval=PING,
+        ws_ping_timeout=PING,
+        timeout_graceful_shutdown=int(limits.seconds),
+        timeout_keep_alive=30,
+    )
 
 
 def _of_note(record: logging.LogRecord) -> bool:
@@ -101,7 +112,7 @@ def _of_note(record: logging.LogRecord) -> bool:
     return "without completing handshake" not in record.getMessage()
 
 
-class Patient:
+class Patient(asyncio.Protocol):
     """A connection that is cut where its client leaves answers unread for too long: their memory is bounded by the
     transport, but the place that it takes is not given back otherwise."""
 
@@ -110,15 +121,15 @@ class Patient:
     _cut: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
-        super().pause_writing()  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        super().pause_writing()
         self._cut = asyncio.get_running_loop().call_later(self.unread, self.transport.abort)
 
     def resume_writing(self) -> None:
-        super().resume_writing()  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        super().resume_writing()
         self._stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)  # pyright: ignore[reportAttributeAccessIssue] (of the protocol beside)
+        super().connection_lost(exc)
         self._stop()
 
     def _stop(self) -> None:

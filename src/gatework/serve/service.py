@@ -6,10 +6,10 @@ import asyncio
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gatework.errors import DataError, OptionError
 from gatework.serve.batches import Batches
@@ -19,6 +19,7 @@ from gatework.serve.live import Live
 from gatework.serve.served import Served
 from gatework.serve.streams import Streams
 
+T = TypeVar("T")
 PIECE_SECONDS = 0.02  # of text that are generated before some is sent
 
 
@@ -92,7 +93,7 @@ class Service:
         except TypeError as error:
             raise DataError(f"generate cannot use these options: {error}") from error
 
-    async def _in_thread(self, function: Any, *given: Any) -> Any:
+    async def _in_thread(self, function: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.worker, function, *given)
 
     # ---- counting and ending
