@@ -123,6 +123,14 @@ def _step(node: Node, names: dict[str, str], model: Exported) -> list[str]:
 
 # -- operations -----------------------------------------------------------------------------------------------
 
+
+def _slices(start: int, stop: int | None, axis: int) -> str:
+    """x[...] along an axis, counted from the front or the back."""
+    own = f"{start}:{'' if stop is None else stop}"
+    after = ", :" * (-axis - 1)
+    return f"..., {own}{after}" if axis < 0 else ":, " * axis + own
+
+
 Print = Callable[..., str]
 OPERATIONS: dict[str, Print] = {
     "gather": lambda table, ids: f"{table}[{ids}]",
@@ -141,7 +149,10 @@ OPERATIONS: dict[str, Print] = {
     "softmax": lambda x, axis=-1: f"{x}.softmax({axis})",
     "log_softmax": lambda x, axis=-1: f"{x}.log_softmax({axis})",
     "concat": lambda *parts, axis=-1: f"torch.cat([{', '.join(parts)}], {axis})",
-    "piece": lambda x, start, stop, axis=-1: f"{x}.narrow({axis}, {start}, {stop} - {start})",
+    "piece": lambda x, start, stop, axis=-1: f"{x}[{_slices(start, stop, axis)}]",
+    "pad": lambda x, front, back, axis: f"F.pad({x}.movedim({axis}, -1), ({front}, {back})).movedim(-1, {axis})",
+    "reshape": lambda x, shape: f"{x}.reshape({shape})",
+    "repeat": lambda x, count, axis=0: f"{x}.repeat_interleave({count}, {axis})",
     "transpose": lambda x, axes: f"{x}.permute({axes})",
     "squeeze": lambda x, axis: f"{x}.squeeze({axis})",
     "expand": lambda x, axis: f"{x}.unsqueeze({axis})",

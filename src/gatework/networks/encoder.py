@@ -77,9 +77,10 @@ class Encoder(nn.Module):
         """The layers without torch."""
         return [entry for layer in self.layers for entry in entries(layer)]  # type: ignore[arg-type]
 
-    def in_net(self, b: Builder, x: Value, lengths: Value) -> tuple[Value, dict[str, Value]]:
+    def in_net(self, b: Builder, x: Value, lengths: Value, mask: Value | None = None) -> tuple[Value, dict[str, Value]]:
         """The layers in a net, over whole sequences."""
-        return b.recurrent(self.entries, x, lengths)
+        others = {} if mask is None else {"mask": mask, "gap": b.time_since(mask)}
+        return b.recurrent(self.entries, x, lengths, others)
 
     def _dropped(self, values: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Dropout with one mask for all steps of a sequence."""

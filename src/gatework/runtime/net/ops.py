@@ -154,13 +154,32 @@ def concat(*parts: Array, axis: int = -1) -> Array:
     return np.concatenate(parts, axis)
 
 
-def piece(x: Array, *, start: int, stop: int, axis: int = -1) -> Array:
-    """x[start:stop] along an axis."""
+def piece(x: Array, *, start: int, stop: int | None, axis: int = -1) -> Array:
+    """x[start:stop] along an axis; to its end where there is no stop."""
     return x[(*[slice(None)] * (axis % x.ndim), slice(start, stop))]
 
 
 def transpose(x: Array, *, axes: list[int]) -> Array:
     return x.transpose(axes)
+
+
+def pad(x: Array, *, front: int, back: int, axis: int) -> Array:
+    """x with zeros before and after it along an axis."""
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (front, back)
+    bounded(tuple(size + sum(each) for size, each in zip(x.shape, widths, strict=True)))
+    return np.pad(x, widths)
+
+
+def reshape(x: Array, *, shape: list[int]) -> Array:
+    """The same numbers in another shape; -1 is the axis that follows from the others."""
+    return x.reshape(shape)
+
+
+def repeat(x: Array, *, count: int, axis: int = 0) -> Array:
+    """Each part along an axis so many times, one after another."""
+    bounded((x.size, count))
+    return np.repeat(x, count, axis)
 
 
 def squeeze(x: Array, *, axis: int) -> Array:
@@ -191,7 +210,8 @@ def attended(weights: Array, values: Array) -> Array:
 
 ALL = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, add, sub, mul, div, maximum, scale),
-    *(tanh, sigmoid, relu, exp, softmax, log_softmax, concat, piece, transpose, squeeze, expand, attention, attended),
+    *(tanh, sigmoid, relu, exp, softmax, log_softmax, concat, piece, pad, reshape, repeat, transpose, squeeze),
+    *(expand, attention, attended),
 )
 OPS: dict[str, Callable[..., Array]] = {each.__name__: each for each in ALL}
 
@@ -206,5 +226,5 @@ def settings_of(op: str, inputs: int, given: Mapping[str, Any]) -> None:
         raise FileFormatError(f"the operation {op!r}: {error}") from None
     for name, value in bound.arguments.items():
         numbers = isinstance(value, list) and all(type(each) is int for each in value) and len(value) < 6
-        if name in given and not (isinstance(value, int | float | str) or numbers):
+        if name in given and not (value is None or isinstance(value, int | float | str) or numbers):
             raise FileFormatError(f"the operation {op!r} has a setting {name} = {value!r:.40}")

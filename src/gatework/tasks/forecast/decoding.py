@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatework.errors import OptionError
 from gatework.networks.attention import AttentionLayer
 from gatework.networks.encoder import Encoder, reads_gaps
-from gatework.networks.heads import silent
+from gatework.networks.heads import linear_in_net, silent
 from gatework.networks.states import States, repeated
+from gatework.runtime.net.builder import Builder, Value
 from gatework.runtime.series.windows import Shape
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch
@@ -30,6 +32,7 @@ class Reader(nn.Module):
 
     def __init__(self, inputs: int, options: ForecastOptions):
         super().__init__()
+        self.inputs = inputs
         self.encoder = Encoder(options, inputs - 1 if reads_gaps(options.cell) else inputs)
 
     def forward(self, inputs: Tensor, states: Mapping[str, Tensor] | None = None) -> tuple[Tensor, States]:
@@ -39,12 +42,22 @@ class Reader(nn.Module):
         mask = torch.cat([inputs[:, :, 1:2], torch.ones_like(inputs[:, :, 2:])], 2)
         return self.encoder(values, states, mask)
 
+    def in_net(self, b: Builder, inputs: Value, lengths: Value) -> tuple[Value, dict[str, Value]]:
+        """The same in a net."""
+        if not self.encoder.gaps:
+            return self.encoder.in_net(b, inputs, lengths)
+        value, seen = b.piece(inputs, start=0, stop=1), b.piece(inputs, start=1, stop=2)
+        others = b.piece(inputs, start=2, stop=self.inputs)
+        mask = b.concat(seen, b.scale(others, by=0.0, plus=1.0))
+        return self.encoder.in_net(b, b.concat(value, others), lengths, mask)
+
 
 class Direct(nn.Module):
     """All steps at once from the encoder's last output, each with what is known of it ahead."""
 
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
+        self.horizon = shape.horizon
         self.encoder = Reader(channels[0], options)
         self.dropout = nn.Dropout(options.dropout)
         self.context = nn.Linear(options.hidden_size, shape.horizon * options.width)
@@ -56,6 +69,15 @@ class Direct(nn.Module):
         context = self.context(last).unflatten(1, (start.shape[1], -1))
         return self.outputs(torch.tanh(context + self.future(batch.future)))
 
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+        """The same in a net."""
+        outputs, _ = self.encoder.in_net(b, inputs, lengths)
+        last = b.squeeze(b.piece(outputs, start=-1, stop=None, axis=0), axis=0)
+        context = linear_in_net(self.context, b, f"{name}.context", last)
+        context = b.reshape(context, shape=[-1, self.horizon, self.context.out_features // self.horizon])
+        known = linear_in_net(self.future, b, f"{name}.future", future)
+        return linear_in_net(self.outputs, b, f"{name}.outputs", b.tanh(b.add(context, known)))
+
 
 class Segments(nn.Module):
     """Segments of several steps are read as one and forecast as one, all from the same last state (Lin et al. 2023,
@@ -66,6 +88,7 @@ class Segments(nn.Module):
 
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
+        self.shape = shape
         self.length = min(options.segment or shape.season, shape.lookback)
         self.count = -(-shape.horizon // self.length)
         hidden, self.static = options.hidden_size, channels[2]
@@ -89,6 +112,35 @@ class Segments(nn.Module):
         changing = values.shape[2] - self.static
         parts = functional.pad(values[:, :, :changing], (0, 0, front, back)).unflatten(1, (-1, self.length)).flatten(2)
         return torch.cat([parts, values[:, :1, changing:].expand(-1, parts.shape[1], -1)], 2)
+
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+        """The same in a net: the segments that are asked for are steps of rows of their own."""
+        size, horizon, hidden = self.shape.lookback, self.shape.horizon, self.read.out_features
+        cut = self._cut_in_net(b, b.transpose(inputs, axes=[1, 0, 2]), self.read, size, front=-size % self.length)
+        read = b.transpose(b.relu(linear_in_net(self.read, b, f"{name}.read", cut)), axes=[1, 0, 2])
+        count = b.scale(lengths, by=0, plus=-(-size // self.length))
+        _, states = self.encoder.in_net(b, read, count)
+        cut = self._cut_in_net(b, future, self.future, horizon, back=-horizon % self.length)
+        asked = linear_in_net(self.future, b, f"{name}.asked", cut)
+        asked = b.reshape(b.add(asked, b.array(f"{name}.position", self.position)), shape=[-1, hidden])
+        repeated = [b.repeat(states[each], count=self.count) for each in states]
+        result, *_ = b.add_node("step", [asked, *repeated], 1 + len(states), stack=len(b.stacks) - 1)
+        found = linear_in_net(self.outputs, b, f"{name}.outputs", result)
+        width = self.outputs.out_features // self.length
+        return b.piece(b.reshape(found, shape=[-1, self.count * self.length, width]), start=0, stop=horizon, axis=1)
+
+    def _cut_in_net(
+        self, b: Builder, values: Value, reader: nn.Linear, steps: int, *, front: int = 0, back: int = 0
+    ) -> Value:
+        """`cut` in a net, of values (B, T, C + S) that the linear layer `reader` reads."""
+        changing = (reader.in_features - self.static) // self.length
+        parts = b.pad(b.piece(values, start=0, stop=changing), front=front, back=back, axis=1)
+        count = (steps + front + back) // self.length
+        parts = b.reshape(parts, shape=[-1, count, self.length * changing])
+        if not self.static:
+            return parts
+        static = b.piece(b.piece(values, start=0, stop=1, axis=1), start=changing, stop=changing + self.static)
+        return b.concat(parts, b.repeat(static, count=count, axis=1))
 
 
 class Recursive(nn.Module):
@@ -119,6 +171,9 @@ class Recursive(nn.Module):
         nothing = value.new_zeros(len(value), self.unknown)
         return torch.cat([value[:, None], torch.ones_like(value[:, None]), nothing, known[:, 2:]], 1).unsqueeze(0)
 
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+        raise OptionError("decoding=recursive has no export: train with decoding=direct or segments")
+
 
 class Attention(nn.Module):
     """A second recurrent layer runs over what is known ahead and looks back at every step of the window (Luong, Pham &
@@ -140,6 +195,9 @@ class Attention(nn.Module):
         steps, _ = self.decoder(asked, states)
         looked, _ = self.attention(steps.transpose(0, 1), self.attention.memory(seen.transpose(0, 1)))
         return self.outputs(self.dropout(looked))
+
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+        raise OptionError("decoding=attention has no export: train with decoding=direct or segments")
 
 
 DECODERS = {"direct": Direct, "segments": Segments, "recursive": Recursive, "attention": Attention}

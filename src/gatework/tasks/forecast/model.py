@@ -31,6 +31,7 @@ class Forecast(nn.Module):
         self, options: ForecastOptions, shape: Shape, inputs: int, future: int, static: int = 0, ahead: int = 0
     ):
         super().__init__()
+        self.inputs, self.future, self.static = inputs, future, static
         outputs = 1 + len(options.quantiles)
         kind = DECODERS[options.decoding]
         self.linear = nn.Linear(shape.lookback, shape.horizon) if options.linear != "none" else None

@@ -13,6 +13,7 @@ from torch import Tensor
 from gatework.data.augment import Augmentation
 from gatework.errors import OptionError
 from gatework.pages import words
+from gatework.runtime.exported import Exported
 from gatework.runtime.series import baselines
 from gatework.runtime.series import mean as means
 from gatework.runtime.series.further import beyond, further
@@ -354,6 +355,11 @@ class ForecastTask(ForecastPages, SeriesTask):
                 head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(first, values, strict=True)
             ]
         return rows
+
+    def exported(self, model: Forecast) -> Exported:
+        from gatework.tasks.forecast.exported import exported
+
+        return exported(self, model)
 
     def _next(self, model: Forecast, panel: Panel, steps: int) -> np.ndarray:
         """[S, steps, 1 + Q] after the end of each series."""

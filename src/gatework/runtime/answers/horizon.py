@@ -1,0 +1,156 @@
+"""The next steps of series: after what the model knows of them, or after further rows."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatework.errors import DataError, OptionError
+from gatework.runtime.exported import Exported
+from gatework.runtime.model import Model
+from gatework.runtime.series import mean as means
+from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.frequency import Frequency
+from gatework.runtime.series.further import beyond, further
+from gatework.runtime.series.intervals import followed, restlessness, stretched
+from gatework.runtime.series.later import LaterRows
+from gatework.runtime.series.panel import Panel, shown_times
+from gatework.runtime.series.windows import Shape, Windows, in_units, make_windows, read
+
+BATCH = 512
+
+
+class Horizon(Model):
+    """{"series", "time", "forecast", "q0.05", ...} of each step ahead of each series.
+
+    `predict()` goes on from the ends that the model keeps; `predict(rows)` from those and further rows, dicts under the
+    names of the columns: `{"date": "2026-03-01", "units": 12.0, "shop": "a"}`, the target None where only what is known
+    ahead is told. `horizon=` asks for another number of steps.
+    """
+
+    kind = "horizon"
+
+    def __init__(self, exported: Exported, hash: str = ""):
+        super().__init__(exported, hash)
+        said = exported.settings
+        self.shape = Shape(**said["shape"])
+        self.quantiles = tuple(said["quantiles"])
+        self.net = exported.bound("whole")
+        self.known = panel_of(exported.texts["series.json"])
+        self.later = LaterRows(self.known, said["columns"], said["date_format"])
+        self.inputs = self.later.inputs
+
+    @property
+    def why_no_stream(self) -> str:
+        return "it reads windows of series, and keeps their ends itself"
+
+    def predict(self, rows: Sequence[Any] = (), horizon: int | None = None) -> list[dict[str, Any]]:
+        steps = self.shape.horizon if horizon is None else horizon
+        if type(steps) is not int or steps < 1:
+            raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
+        panel = self.later.joined(rows) if len(rows) else self.known
+        panel = panel.take(np.flatnonzero(panel.lengths))
+        self._refuse_unknown(panel, steps)
+        forecasts, names = self._next(panel, steps), ["forecast", *(f"q{level:g}" for level in self.quantiles)]
+        found = []
+        for number, values in enumerate(forecasts):
+            times = panel.times(number, panel.lengths[number] + np.arange(len(values)))
+            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, None)
+            heads = [{"series": panel.names[number], "time": time} for time in shown]
+            found += [
+                head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(heads, values, strict=True)
+            ]
+        return found
+
+    def _refuse_unknown(self, panel: Panel, steps: int) -> None:
+        """What is known ahead must be there for the steps that are read."""
+        size = min(self.exported.settings["segment"] or self.shape.season, self.shape.lookback)
+        whole = min(-(-steps // size) * size, self.shape.horizon) if steps < self.shape.horizon else steps
+        for number, name in enumerate(panel.names):
+            gaps = panel.covariates.lacking(number, int(panel.lengths[number]), whole) if panel.covariates else []
+            if gaps:
+                columns = sorted({column for _, lacked in gaps for column in lacked})
+                raise DataError(
+                    f"series {name!r} lacks {', '.join(columns)} at {len(gaps)} of the {whole} steps ahead; give rows "
+                    "for these times with the target None"
+                )
+
+    # -- forecasts ------------------------------------------------------------------------------------------
+
+    def _next(self, panel: Panel, steps: int) -> np.ndarray:
+        """[S, steps, 1 + Q] after the end of each series."""
+        said, trained = self.exported.settings, self.shape.horizon
+        if steps <= trained:
+            return self._forecasts(self._ends(panel, trained))[:, :steps]
+        warnings.warn(beyond(trained, steps, bool(self.quantiles)), stacklevel=3)
+        beside = self._beside(self._ends(panel, steps))
+        alone = lambda known: self._forecasts(self._ends(known, trained), alone=True)  # noqa: E731
+        found = further(alone, panel.ends(self.shape.lookback), steps, self.quantiles, self.shape.log, said["seed"])
+        return self._limited(means.moved(found, beside, self.shape.log, self._share) if beside else found)
+
+    def _ends(self, panel: Panel, horizon: int) -> Windows:
+        cuts = [np.array([length]) for length in panel.lengths]
+        return make_windows(panel, replace(self.shape, horizon=horizon), cuts, scales=False)
+
+    def _forecasts(self, windows: Windows, alone: bool = False) -> np.ndarray:
+        """[n, h, 1 + Q] in units of the data, of the model or of its network alone."""
+        parts = []
+        for start in range(0, len(windows), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(windows)))
+            parts.append(self._of_rows(windows, rows, [] if alone else self._beside(windows.take(rows))))
+        return np.concatenate(parts)
+
+    def _of_rows(self, windows: Windows, rows: np.ndarray, beside: list[np.ndarray]) -> np.ndarray:
+        given = read(windows, rows)
+        arrays = given._asdict() | {"lengths": np.full(len(rows), len(given.inputs), np.int64)}
+        outputs = self.net(**{name: arrays[name] for name in self.net.net.inputs})["made"].astype(np.float64)
+        outputs[:, :, 1:] = np.sort(outputs[:, :, 1:], axis=2)
+        own = restlessness(windows.seen_as(rows), self.shape.season) / given.scale
+        if beside:
+            point = self._in_units(outputs[:, :, :1], given.center, given.scale)[:, :, 0]
+            by = means.move(point, beside, self.shape.log, self._share) / given.scale[:, None]
+            outputs += by[:, :, None]
+        widths = followed(outputs[:, :, 1:], own, self.exported.settings["follow"])
+        outputs[:, :, 1:] = stretched(widths, self.exported.arrays["adjustment"])
+        return self._in_units(outputs, given.center, given.scale)
+
+    def _beside(self, windows: Windows) -> list[np.ndarray]:
+        """Forecasts [n, h] of the methods that the model is combined with."""
+        names = self.exported.settings["beside"]
+        found = means.simple(windows) if names else {}
+        return [found[name] for name in names]
+
+    @property
+    def _share(self) -> float:
+        share = self.exported.settings["share"]
+        return means.HALF if share is None else share
+
+    def _in_units(self, outputs: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        return self._limited(in_units(outputs, center, scale, self.shape))
+
+    def _limited(self, values: np.ndarray) -> np.ndarray:
+        low, high = self.exported.settings["lowest"], self.exported.settings["highest"]
+        return values if low is None and high is None else np.clip(values, low, high)
+
+
+def panel_of(text: str) -> Panel:
+    """The ends of the series that a run keeps."""
+    said: Mapping[str, Any] = json.loads(text)
+    rows = said["series"]
+    names, starts = tuple(row["name"] for row in rows), np.array([row["start"] for row in rows], np.int64)
+    frequency = Frequency.parse(said["frequency"])
+    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, frequency, said["dates"])
+    panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
+    if not said["channels"]:
+        return panel
+    channels = tuple(Channel(**each) for each in said["channels"])
+    static = np.array([row["static"] for row in rows], np.float32)
+    width = len(channels) - static.shape[1]
+    parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
+    covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
+    return replace(panel, covariates=covariates)

@@ -1,0 +1,138 @@
+"""Rows of later times, as dicts, behind the ends of known series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from gatework.errors import DataError
+from gatework.runtime.series.covariates import Channel
+from gatework.runtime.series.panel import Panel
+
+ROWS = "(rows)"  # the time of tables that have none: rows follow one another
+IDENTITY = "(series)"  # the column of channels that say which series it is
+Times = dict[int, dict[str, Any]]  # rows of one series by their times
+
+
+class LaterRows:
+    """Reads rows with the names of the columns: `joined(rows)` is what is known with them behind it.
+
+    `columns` are {"time": name, "target": [names], "series": name or None}; several targets are a series each.
+    """
+
+    def __init__(self, known: Panel, columns: Mapping[str, Any], date_format: str | None):
+        self.known, self.format = known, date_format
+        self.time, self.series = columns["time"] or "time", columns["series"]
+        self.targets: list[str] = columns["target"] or ["value"]
+        self.channels = () if known.covariates is None else known.covariates.channels
+        others = sorted({each.column for each in self.channels} - {IDENTITY})
+        named = [
+            *([] if self.time == ROWS else [self.time]),
+            *self.targets,
+            *([self.series] if self.series else []),
+            *others,
+        ]
+        self.inputs = "a dict with " + ", ".join(named)
+
+    def joined(self, rows: Sequence[Any]) -> Panel:
+        """Each series that rows name, with what is known before them."""
+        of_series: dict[str, Times] = {}
+        for number, row in enumerate(rows, 1):
+            self._sort_in(of_series, row, number)
+        return self.known.followed_by(self._panel(of_series))[0]
+
+    def _sort_in(self, of_series: dict[str, Times], row: Any, number: int) -> None:
+        if not isinstance(row, Mapping):
+            raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
+        for target in self.targets:
+            name = str(row.get(self.series)) if self.series else target if len(self.targets) > 1 else self._only()
+            own = of_series.setdefault(name, {})
+            time = self._end(name) + len(own) if self.time == ROWS else self._when(row.get(self.time), number)
+            if time in own:
+                raise DataError(f"row {number}: series {name!r} has {self.time} {row.get(self.time)!r} twice")
+            own[time] = {**row, "": self._number(row.get(target), f"row {number}, {target}")}
+
+    def _end(self, name: str) -> int:
+        """The number of a series' next row, where rows are counted."""
+        if name not in self.known.names:
+            return 0
+        number = self.known.names.index(name)
+        return int(self.known.starts[number] + self.known.lengths[number])
+
+    def _only(self) -> str:
+        return self.known.names[0] if len(self.known) == 1 else self.targets[0]
+
+    def _when(self, value: Any, number: int) -> int:
+        """Microseconds since 1970, or the number."""
+        try:
+            if not self.known.dates:
+                return int(value)
+            if isinstance(value, str):
+                value = datetime.strptime(value, self.format) if self.format else datetime.fromisoformat(value)
+            if isinstance(value, datetime) and value.tzinfo is not None:
+                raise ValueError("it has an offset, and the learned times had none")
+            if not isinstance(value, date | np.datetime64):
+                raise ValueError("it is no date")
+            return int(np.datetime64(value, "us").astype(np.int64))
+        except (TypeError, ValueError) as error:
+            told = f"{self.time} {value!r:.40} cannot be read: {error}"
+            raise DataError(f"row {number}: {told}; write it as the training data has it") from None
+
+    def _number(self, value: Any, where: str) -> float:
+        try:
+            found = np.nan if value is None or value == "" else float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: {value!r:.40} is no number") from None
+        if np.isinf(found):
+            raise DataError(f"{where}: {found}; give a finite number, or None where it is missing")
+        return found
+
+    def _panel(self, of_series: dict[str, Times]) -> Panel:
+        """Rows on the grid of the known series; steps without a row are missing. Rows at the end without a target say
+        what is known ahead."""
+        starts, values, beside = [], [], []
+        for name, rows in of_series.items():
+            first, times = min(rows), np.array(sorted(rows), np.int64)
+            steps, exact = self.known.frequency.steps(np.full(len(times), first), times)
+            if not exact.all():
+                raise DataError(f"series {name!r} has times that are not on the grid of {self.known.frequency}")
+            own, extra = np.full(int(steps[-1]) + 1, np.nan), np.full((int(steps[-1]) + 1, self._width), np.nan)
+            for step, time in zip(steps, times, strict=True):
+                own[step] = rows[int(time)][""]
+                extra[step] = [self._channel(each, rows[int(time)]) for each in self.channels[: self._width]]
+            known = np.flatnonzero(~np.isnan(own))
+            starts.append(first)
+            values.append(own[: known[-1] + 1 if len(known) else 0])
+            beside.append(extra)
+        panel = replace(self.known, names=tuple(of_series), covariates=None, starts=np.array(starts, np.int64))
+        panel = panel.with_series(values)
+        if self.known.covariates is None:
+            return panel
+        static = np.array([self._static(name, rows) for name, rows in of_series.items()], np.float32)
+        static = static.reshape(len(of_series), len(self.channels) - self._width)
+        return replace(panel, covariates=self.known.covariates.with_parts(beside, static))
+
+    @property
+    def _width(self) -> int:
+        """How many channels change with time."""
+        return 0 if self.known.covariates is None else self.known.covariates.values.shape[1]
+
+    def _static(self, name: str, rows: Times) -> list[float]:
+        row = next(iter(rows.values()))
+        return [
+            float(each.label == name) if each.column == IDENTITY else self._channel(each, row)
+            for each in self.channels[self._width :]
+        ]
+
+    def _channel(self, channel: Channel, row: Mapping[str, Any]) -> float:
+        """What a model sees of a column; NaN where it is missing."""
+        value = row.get(channel.column)
+        if value is None or value == "":
+            return np.nan
+        if channel.label is not None:
+            return float(str(value) == channel.label)
+        return float(np.float32((self._number(value, channel.column) - channel.shift) / channel.scale))

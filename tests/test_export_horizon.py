@@ -1,0 +1,124 @@
+"""Exported forecasters: the run's forecasts without torch and polars, from its ends and from further rows."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import gatework
+from exports import bare, same
+from gatework.errors import DataError, OptionError
+from gatework.tasks.jobs import Trained
+
+START, LENGTH = np.datetime64("2024-01-01"), 90
+
+
+def rows(first: int, last: int, target: bool = True) -> list[dict[str, Any]]:
+    draw = np.random.default_rng(first)
+    return [
+        {
+            "date": str(START + day),
+            "units": 10 + 3 * np.sin(day / 7 * 2 * np.pi) + draw.uniform() + 5 * (day % 5 == 0) if target else None,
+            "promo": float(day % 5 == 0),
+            "shop": shop,
+            "kind": kind,
+        }
+        for shop, kind in (("a", "big"), ("b", "small"))
+        for day in range(first, last)
+    ]
+
+
+def trained(folder: Path, **options: Any) -> Trained:
+    table = rows(0, LENGTH)
+    with open(folder / "sales.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, table[0].keys())
+        writer.writeheader()
+        writer.writerows(table)
+    common = {"horizon": 7, "time": "date", "target": ["units"], "series": "shop", "lookback": 21, "hidden_size": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = folder / "sales.csv"
+        return gatework.train("forecast", source, out=folder / "run", quiet=True, epochs=1, **common, **options)
+
+
+WAYS = {
+    "none": {"combine": "none", "decoding": "direct"},
+    "segments": {"combine": "simple", "decoding": "segments"},
+    "ahead": {"combine": "theta", "future": ["promo"], "decoding": "direct"},
+    "static": {"combine": "none", "future": ["promo"], "static": ["kind"], "decoding": "segments"},
+    "gaps": {"combine": "none", "cell": "gru_d", "decoding": "direct"},
+    "logs": {"combine": "none", "decoding": "direct", "ensemble": 2, "transform": "log", "past": ["promo"]},
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.filterwarnings("ignore")
+def test_forecasts_are_the_runs(tmp_path: Path, name: str) -> None:
+    run = trained(tmp_path, **WAYS[name])
+    file = gatework.export(run, tmp_path / "sales.safetensors").files[0]
+    model = gatework.runtime.load(file)
+    later = rows(LENGTH, LENGTH + 4) + rows(LENGTH + 4, LENGTH + 30, target=False)
+    for given, steps in ((None, None), (later, None), (later, 3), (later, 16)):
+        if given is None and "future" in WAYS[name]:
+            continue
+        wanted = run.predict(None if given is None else pl.DataFrame(given), horizon=steps)
+        same(model.predict(given or (), horizon=steps), wanted)
+    if name == "segments":
+        same(bare(file, later), run.predict(pl.DataFrame(later)))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sales")
+    run = trained(folder, **WAYS["ahead"])
+    return gatework.runtime.load(gatework.export(run, folder / "sales.safetensors").files[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"date": "soon"}, "row 1: date 'soon' cannot be read"),
+        ({"date": None}, "row 1: date None cannot be read"),
+        ({"date": "2024-04-01T00:00:00+02:00"}, "row 1: .*cannot be read"),
+        ({"units": "many"}, "row 1, units: 'many' is no number"),
+        ({"units": float("inf")}, "row 1, units: inf"),
+        ({"promo": "yes"}, "promo: 'yes' is no number"),
+        ({"date": "2024-03-31 12:00"}, "grid"),
+    ],
+)
+def test_bad_rows_are_named(model, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        model.predict([{**rows(LENGTH, LENGTH + 1)[0], **changes}])
+
+
+def test_what_must_be_known_ahead_is_asked_for(model) -> None:
+    with pytest.raises(DataError, match="series 'a' lacks promo at 7 of the 7 steps ahead"):
+        model.predict()
+    with pytest.raises(DataError, match="row 1 is 3; it must be a dict with date, units, shop, promo"):
+        model.predict([3])
+    with pytest.raises(DataError, match="row 2: series 'a' has date '2024-03-31' twice"):
+        model.predict(rows(LENGTH, LENGTH + 1)[:1] * 2)
+    with pytest.raises(OptionError, match="horizon must be"):
+        model.predict(horizon=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rows_without_times_follow_one_another(tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text("sales\n" + "".join(f"{10 + day % 12}\n" for day in range(80)))
+    options = {"horizon": 6, "epochs": 1, "combine": "none", "decoding": "direct", "hidden_size": 4}
+    run = gatework.train("forecast", tmp_path / "bare.csv", out=tmp_path / "run", quiet=True, **options)
+    model = gatework.runtime.load(gatework.export(run, tmp_path / "bare.safetensors").files[0])
+    later = [{"sales": 3.0}, {"sales": 4.0}]
+    same(model.predict(later), run.predict(pl.DataFrame(later)))
+
+
+def test_what_has_no_export_says_why(tmp_path: Path) -> None:
+    run = trained(tmp_path, combine="none", decoding="recursive")
+    with pytest.raises(OptionError, match="decoding=recursive has no export"):
+        gatework.export(run, tmp_path / "sales.safetensors")
