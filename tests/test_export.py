@@ -62,6 +62,42 @@ def test_answers_need_neither_torch_nor_polars(run, file: Path) -> None:
     same(bare(file, rows), run.predict([np.array(row, np.float32) for row in rows]))
 
 
+TEXTS = {
+    "words": {},
+    "without n-grams": {"ngrams": "none", "subwords": 0, "bidirectional": False, "pooling": "mean"},
+    "characters": {"tokenizer": "characters", "ngrams": "characters", "bidirectional": False},
+    "byte pairs": {"tokenizer": "bpe", "vocabulary": 300, "ngrams": "words"},
+    "stop words": {"stop": ["en"], "max_length": 4, "lower": False},
+    "spaces": {"spaces": True, "subwords": 0},
+}
+
+
+def reviews() -> tuple[list[str], list[str]]:
+    good, bad = ("a stirring, funny film", "warm and bright"), ("dull and slow", "it isn't funny at all, <br /> no")
+    texts = [f"{text} {word}" for word in ("indeed", "truly", "Überall 日本語", "") for text in (*good, *bad)] * 2
+    return texts, ["good", "good", "bad", "bad"] * 8
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.filterwarnings("ignore:.*longer than max_length")
+def test_texts_are_answered_as_by_the_run(tmp_path: Path, name: str) -> None:
+    options = {"hidden_size": 4, "embedding_size": 4, "epochs": 1, "subwords": 50, "valid_share": 0.3, **TEXTS[name]}
+    run = gatework.TextClassifier(out=str(tmp_path / "run"), **options).fit(*reviews()).trained_
+    file = gatework.export(run, tmp_path / "reviews.safetensors").files[0]
+    rows = [*reviews()[0][:5], "never seen: ǅ é ﷽ 👍🏽", "x " * 30, "ΟΔΟΣ İI", "."]
+    same(bare(file, rows), run.predict(rows))
+    model = gatework.runtime.load(file)
+    column = run.task.options.text or "text"
+    same(model.predict([{column: rows[0]}]), run.predict(rows[:1]))
+    with pytest.raises(DataError, match="row 2 is 3"):
+        model.predict(["a", 3])
+    if model.stepper is None:
+        assert "n-grams" in model.why_no_stream or "both" in model.why_no_stream
+        return
+    *_, last = [model.step(unit) for unit in rows[0].replace(",", " ,").split()]
+    same(last, run.predict(rows[:1])[0])
+
+
 def test_many_streams_are_each_alone(file: Path) -> None:
     model = gatework.runtime.load(file)
     stepper = model.stepper

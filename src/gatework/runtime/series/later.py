@@ -30,12 +30,8 @@ class LaterRows:
         self.targets: list[str] = columns["target"] or ["value"]
         self.channels = () if known.covariates is None else known.covariates.channels
         others = sorted({each.column for each in self.channels} - {IDENTITY})
-        named = [
-            *([] if self.time == ROWS else [self.time]),
-            *self.targets,
-            *([self.series] if self.series else []),
-            *others,
-        ]
+        named = [*([] if self.time == ROWS else [self.time]), *self.targets]
+        named += [*([self.series] if self.series else []), *others]
         self.inputs = "a dict with " + ", ".join(named)
 
     def joined(self, rows: Sequence[Any]) -> Panel:
@@ -77,7 +73,7 @@ class LaterRows:
                 raise ValueError("it has an offset, and the learned times had none")
             if not isinstance(value, date | np.datetime64):
                 raise ValueError("it is no date")
-            return int(np.datetime64(value, "us").astype(np.int64))
+            return int(np.asarray(value, "datetime64[us]").astype(np.int64))
         except (TypeError, ValueError) as error:
             told = f"{self.time} {value!r:.40} cannot be read: {error}"
             raise DataError(f"row {number}: {told}; write it as the training data has it") from None

@@ -56,7 +56,8 @@ def _net(b: Builder, model: Forecast, task: ForecastTask) -> Net:
     if model.ahead is not None:
         known = b.input("ahead", ("B", shape.horizon, model.ahead.in_features))
         start = b.add(start, b.squeeze(linear_in_net(model.ahead, b, "ahead", known), axis=-1))
-    said = [member.in_net(b, f"member{k}", x, lengths, future) for k, member in enumerate(model.members)]
+    members: Any = model.members
+    said = [member.in_net(b, f"member{k}", x, lengths, future) for k, member in enumerate(members)]
     total = said[0]
     for each in said[1:]:
         total = b.add(total, each)
