@@ -31,7 +31,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.testing import assert_close
 
 import gatework
-from gatework.layers import layouts
+from gatework.backends import layouts
 from gatework.layers.parameters import parameter_name
 
 Case = tuple[str, Callable[[], None]]  # a name, and what raises where we differ

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from gatework.backends import layouts
 from gatework.bench import child, contest, peak, peers, timing
 from gatework.bench.case import Case, agree
 from gatework.bench.rows import OURS, Row, summary
@@ -21,7 +22,6 @@ from gatework.bench.suites import SUITES, layer_norm, measure_suite, ragged, var
 from gatework.bench.timing import Contestant, Sample, measure, ratio
 from gatework.cli import app
 from gatework.errors import KernelError, OptionError
-from gatework.layers import layouts
 from gatework.runtime import get_threads, set_threads
 from gatework.runtime.llvm import cpu
 from gatework.runtime.llvm.compiled import SCALARS

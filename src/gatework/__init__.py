@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from gatework.diagnosis import diagnose
     from gatework.explanation import explain
     from gatework.exporting import export
+    from gatework.exporting.onnx import from_onnx
     from gatework.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, save
     from gatework.tasks import Forecaster, SequenceClassifier, TextClassifier, TextGenerator
     from gatework.tuning import cross_validate, tune, validate
@@ -80,6 +81,7 @@ __all__ = [
     "exp",
     "explain",
     "export",
+    "from_onnx",
     "gelu",
     "hard_sigmoid",
     "keras",
@@ -123,6 +125,7 @@ _HOMES = {
     "gatework.diagnosis": ("diagnose",),
     "gatework.explanation": ("explain",),
     "gatework.exporting": ("export",),
+    "gatework.exporting.onnx": ("from_onnx",),
     "gatework.layers": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "Recurrent", "save"),
     "gatework.tasks": ("Forecaster", "SequenceClassifier", "TextClassifier", "TextGenerator"),
     "gatework.tuning": ("cross_validate", "tune", "validate"),
@@ -138,6 +141,7 @@ _NEEDS = {
     "gatework.diagnosis": ("torch",),
     "gatework.explanation": ("torch",),
     "gatework.exporting": ("torch",),
+    "gatework.exporting.onnx": ("torch", "onnx"),
     "gatework.layers": ("torch",),
     "gatework.tasks": ("torch", "sklearn", "polars"),
     "gatework.tuning": ("torch", "polars"),

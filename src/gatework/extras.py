@@ -7,7 +7,8 @@ from gatework.errors import MissingExtraError
 _KERAS = ("keras", "h5py")
 _BIOLOGY = ("Bio",)
 _TRANSLATE = ("sacrebleu", "rapidfuzz")
-_BENCH = ("onnx", "onnxruntime")
+_BENCH = ("onnxruntime",)
+_EXPORT = ("onnx",)
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 _TRAIN = (
     "torch",
@@ -33,6 +34,7 @@ for _extra, _packages in {
     "train": _TRAIN,
     "keras": _KERAS,
     "bench": _BENCH,
+    "export": _EXPORT,
     "biology": _BIOLOGY,
     "translate": _TRANSLATE,
     "serve": _SERVE,

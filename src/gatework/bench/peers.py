@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatework.backends import layouts
 from gatework.bench.case import Case
 from gatework.bench.settings import processors
-from gatework.layers import layouts
 
 if TYPE_CHECKING:
     from torch import Tensor

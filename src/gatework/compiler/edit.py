@@ -110,3 +110,9 @@ class Edit:
             maps=tuple(self.maps),
             news=tuple(moved[n] for n in new),
         )
+
+
+def without_bias(graph: Graph) -> Graph:
+    """Every map loses its bias."""
+    nodes = tuple(replace(n, attr=Dot(n.attr.weights, None)) if n.op == "dot" else n for n in graph.nodes)
+    return replace(graph, nodes=nodes, maps=tuple(m._replace(bias=False) for m in graph.maps))

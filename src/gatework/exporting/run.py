@@ -30,7 +30,12 @@ class Form(NamedTuple):
     ending: str
 
 
-FORMS = {"gatework": Form("file", ".safetensors"), "torch": Form("torch_source", "-torch"), "c": Form("c", "-c")}
+FORMS = {
+    "gatework": Form("file", ".safetensors"),
+    "onnx": Form("onnx", ".onnx"),
+    "torch": Form("torch_source", "-torch"),
+    "c": Form("c", "-c"),
+}
 
 
 def export(

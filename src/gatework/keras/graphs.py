@@ -9,15 +9,14 @@ from weakref import WeakKeyDictionary
 import keras
 
 from gatework import cells
-from gatework.compiler.edit import Edit
+from gatework.backends.layouts import gates
+from gatework.compiler.edit import Edit, without_bias
 from gatework.compiler.ir import Graph, Node
 from gatework.compiler.simplify import Term
 from gatework.compiler.wrappers import RecurrentDropout, recurrent_dropout
 from gatework.keras.activations import ACTIVATIONS, Function
 from gatework.layers.binding import Binding
-from gatework.layers.layouts import gates
 from gatework.layers.parameters import Declared, Piece
-from gatework.layers.variants import without_bias
 
 
 class Form(NamedTuple):

@@ -14,6 +14,7 @@ from torch import Tensor
 from gatework import cells
 from gatework.backends import reference
 from gatework.compiler import params, serial
+from gatework.compiler.edit import without_bias
 from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.compiler.wrappers import recurrent_dropout
@@ -22,7 +23,6 @@ from gatework.keras.layers import Fused, Mask, States, registered, tensor
 from gatework.keras.loop import Call, inside
 from gatework.layers.binding import Binding
 from gatework.layers.parameters import parameter_name, separate
-from gatework.layers.variants import without_bias
 
 _bindings: WeakKeyDictionary[Any, dict[tuple, Binding]] = WeakKeyDictionary()  # their memory goes with the layer
 

@@ -8,8 +8,8 @@ ONNX Runtime refuses.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,36 +17,17 @@ from torch.jit._trace import TracerWarning
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework import cells
-from gatework.layers import layouts
+from gatework.backends import layouts
+from gatework.backends.onnx.operators import OPERATORS, Operator, operator_of
 from gatework.layers.batches import Sequences, TracedEntry
 from gatework.layers.call import Asked, Call, cast, check_input, tracing
 from gatework.layers.errors import LayerError
-from gatework.layers.variants import without_bias
 
 if TYPE_CHECKING:
     from gatework.layers.recurrent import Recurrent
 
 
 Attributes = dict[str, Any]
-
-
-class Operator(NamedTuple):
-    """A node's type, the attributes that say which cell it is, and its activation where that is not the usual one."""
-
-    name: str
-    attributes: Mapping[str, int] = {}
-    activation: str = ""
-
-
-OPERATORS = {
-    "lstm": Operator("LSTM"),
-    "lstm_peephole": Operator("LSTM"),
-    "gru": Operator("GRU", {"linear_before_reset": 1}),
-    "gru_reset_before": Operator("GRU"),
-    "rnn": Operator("RNN", activation="Tanh"),
-    "rnn_relu": Operator("RNN", activation="Relu"),
-    "rnn_sigmoid": Operator("RNN", activation="Sigmoid"),
-}
 
 
 def run(layer: Recurrent, input: Sequences, asked: Asked) -> Any:
@@ -71,7 +52,7 @@ def check(layer: Recurrent, asked: Asked) -> None:
     if odd:
         raise LayerError(f"ONNX's {layer.graph.name} has no {odd[0]}; {_ADVICE}")
     known = cells.get(layer.graph.name).graph if layer.graph.name in OPERATORS else None
-    if known is None or layer.graph not in (known, without_bias(known)):
+    if known is None or operator_of(layer.graph, known) is None:
         cell, whose = layer.graph.name, " of your own" if known else ""
         raise LayerError(f"ONNX has no operator for {cell}{whose}, only for our {', '.join(OPERATORS)}; {_ADVICE}")
 
@@ -118,10 +99,7 @@ class Nodes(Call):
         return output.transpose(1, 2).flatten(2)
 
     def attributes(self, operator: Operator) -> Attributes:
-        directions = self.layer.directions
-        direction = "bidirectional" if directions == 2 else "forward"
-        found: Attributes = {"hidden_size": self.layer.hidden_size, "direction": direction, **operator.attributes}
-        return found | ({"activations": [operator.activation] * directions} if operator.activation else {})
+        return operator.options(self.layer.hidden_size, "bidirectional" if self.layer.directions == 2 else "forward")
 
     def weights(self, depth: int, k: int) -> tuple[Tensor | None, ...]:
         """W, R, B and P (peepholes) of direction k, counted through the layers."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gatework.backends.layouts import gates
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes
-from gatework.layers.layouts import gates
 
 Shape = tuple[int, ...]
 

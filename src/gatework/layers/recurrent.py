@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework import cells
 from gatework.compiler import params, wrappers
+from gatework.compiler.edit import without_bias
 from gatework.compiler.ir import Graph
 from gatework.compiler.lang import Cell
 from gatework.errors import OptionError
@@ -110,7 +111,7 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     def _normalised(self, graph: Graph) -> Graph:
-        graph = graph if self.bias else variants.without_bias(graph)
+        graph = graph if self.bias else without_bias(graph)
         if self.layer_norm is False:
             return graph
         return wrappers.layer_norm(graph, **({} if self.layer_norm is True else self.layer_norm))

@@ -8,13 +8,13 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from gatework import cells
+from gatework.compiler.edit import without_bias
 from gatework.layers.autograd import recurrence
 from gatework.layers.batches import Rectangle
 from gatework.layers.binding import DTYPES, Binding, Setting
 from gatework.layers.call import autocasts, per_sample, traced, transformed
 from gatework.layers.parameters import as_torch
 from gatework.layers.recorded import refuse_script
-from gatework.layers.variants import without_bias
 
 ROWS = 16  # measured: for fewer, what surrounds the kernel costs more than it saves
 

@@ -1,4 +1,4 @@
-"""A cell's graph as a layer's options make it: without biases, with every value shown, with numbers put for inputs."""
+"""A cell's graph as a layer's options make it: with every value shown, with numbers put for inputs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gatework.compiler.edit import Edit
-from gatework.compiler.ir import Dot, Graph, Node, State
+from gatework.compiler.ir import Graph, Node, State
 from gatework.compiler.ops import LEAVES
 from gatework.compiler.simplify import Term
-
-
-def without_bias(graph: Graph) -> Graph:
-    """Every map loses its bias."""
-    nodes = tuple(replace(n, attr=Dot(n.attr.weights, None)) if n.op == "dot" else n for n in graph.nodes)
-    return replace(graph, nodes=nodes, maps=tuple(m._replace(bias=False) for m in graph.maps))
 
 
 def named(graph: Graph) -> dict[str, int]:

@@ -76,13 +76,18 @@ def write_tensors(tensors: Mapping[str, np.ndarray], said: Mapping[str, Any], pa
     from safetensors.numpy import save
 
     metadata = {"gatework": json.dumps(said)}
+    write_bytes(save(dict(tensors), metadata), path)
+
+
+def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file, which replaces an older one only when it is complete."""
     if not Path(path).parent.is_dir():
         raise OptionError(f"{os.fspath(path)} cannot be written: there is no folder {Path(path).parent}; make it first")
     if os.path.isdir(path):
         raise OptionError(f"{os.fspath(path)} is a folder; name a file in it")
     part = Path(f"{os.fspath(path)}.{os.getpid()}.part")
     try:
-        part.write_bytes(save(dict(tensors), metadata))
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

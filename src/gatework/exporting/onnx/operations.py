@@ -1,0 +1,153 @@
+"""What each operation of a net is in ONNX: a writer, the names of what it reads and its settings, to the name it gives.
+
+The meaning is that of `gatework.runtime.net.ops`, whose names these are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gatework.exporting.onnx.writer import Writer
+
+LEAST = float("-inf")
+
+
+def there(w: Writer, lengths: str, steps: str) -> str:
+    """(T, B) truth values: whether a step lies in its sequence. `steps` (1,) says how many there are."""
+    return w.op("Less", expand(w, count(w, steps), axis=1), expand(w, lengths, axis=0))
+
+
+def count(w: Writer, steps: str) -> str:
+    """0, 1, ... as many as `steps` (1,) says."""
+    return w.op("Range", w.constant(np.array(0)), squeeze(w, steps, axis=0), w.constant(np.array(1)))
+
+
+def total(w: Writer, x: str, axis: int, keep: bool = False) -> str:
+    return w.op("ReduceSum", x, w.integers([axis]), keepdims=int(keep))
+
+
+# --- vectors and maps -------------------------------------------------------------------------------------------------
+
+
+def gather(w: Writer, table: str, ids: str) -> str:
+    return w.op("Gather", table, ids, axis=0)
+
+
+def bag(w: Writer, table: str, ids: str, counts: str, kind: str = "mean") -> str:
+    counted = expand(w, counts, axis=-1)
+    inside = w.floats(w.op("Less", count(w, w.op("Shape", ids, start=-1)), counted))
+    found = total(w, w.op("Mul", gather(w, table, ids), expand(w, inside, axis=-1)), -2)
+    return found if kind == "sum" else w.op("Div", found, w.floats(w.op("Max", counted, w.integers([1]))))
+
+
+def linear(w: Writer, x: str, weight: str, bias: str = "") -> str:
+    made = w.op("MatMul", x, w.transpose(weight, [1, 0]))
+    return w.op("Add", made, bias) if bias else made
+
+
+def conv(w: Writer, x: str, weight: str, bias: str, lengths: str) -> str:
+    inside = expand(w, there(w, lengths, w.length(x, 0)), axis=-1)
+    x = w.transpose(w.op("Where", inside, x, w.scalar(0.0)), [1, 2, 0])
+    return w.transpose(w.op("Conv", x, weight, bias, auto_pad="SAME_UPPER"), [2, 0, 1])
+
+
+# --- over time --------------------------------------------------------------------------------------------------------
+
+
+def pool(w: Writer, x: str, lengths: str, kind: str) -> str:
+    inside = expand(w, there(w, lengths, w.length(x, 0)), axis=-1)
+    if kind == "max":
+        return w.op("ReduceMax", w.op("Where", inside, x, w.scalar(LEAST)), w.integers([0]), keepdims=0)
+    counts = w.floats(expand(w, lengths, axis=-1))
+    return w.op("Div", total(w, w.op("Where", inside, x, w.scalar(0.0)), 0), counts)
+
+
+def time_softmax(w: Writer, scores: str, lengths: str) -> str:
+    inside = there(w, lengths, w.length(scores, 0))
+    return w.op("Softmax", w.op("Where", inside, scores, w.scalar(LEAST)), axis=0)
+
+
+def weighed(w: Writer, x: str, weights: str) -> str:
+    return total(w, w.op("Mul", x, expand(w, weights, axis=-1)), 0)
+
+
+def time_since(w: Writer, mask: str) -> str:
+    """gap(t + 1) = 1 + (1 - mask(t)) gap(t), from 0 on."""
+    inner = w.inside()
+    gap, seen = inner.input(w.new("gap"), None), inner.input(w.new("seen"), None)
+    one = inner.scalar(1.0)
+    inner.output(inner.op("Add", one, inner.op("Mul", inner.op("Sub", one, seen), gap)), None)
+    inner.output(gap, None)
+    start = w.op("Expand", w.scalar(0.0), w.op("Shape", mask, start=1))
+    return w.ops("Scan", [start, mask], 2, w.new("gaps"), body=inner.graph("gap"), num_scan_inputs=1)[1]
+
+
+# --- elements and shapes ----------------------------------------------------------------------------------------------
+
+
+def scale(w: Writer, x: str, by: float, plus: float = 0.0) -> str:
+    return w.op("Add", w.op("Mul", x, w.scalar(by)), w.scalar(plus))
+
+
+def relu(w: Writer, x: str) -> str:
+    return w.op("Max", x, w.scalar(0.0))
+
+
+def softmax(w: Writer, x: str, axis: int = -1) -> str:
+    return w.op("Softmax", x, axis=axis)
+
+
+def log_softmax(w: Writer, x: str, axis: int = -1) -> str:
+    return w.op("LogSoftmax", x, axis=axis)
+
+
+def concat(w: Writer, *parts: str, axis: int = -1) -> str:
+    return w.join(parts, axis)
+
+
+def piece(w: Writer, x: str, start: int, stop: int, axis: int = -1) -> str:
+    return w.op("Slice", x, *(w.integers([n]) for n in (start, stop, axis)))
+
+
+def transpose(w: Writer, x: str, axes: list[int]) -> str:
+    return w.transpose(x, axes)
+
+
+def squeeze(w: Writer, x: str, axis: int) -> str:
+    return w.op("Squeeze", x, w.integers([axis]))
+
+
+def expand(w: Writer, x: str, axis: int) -> str:
+    return w.op("Unsqueeze", x, w.integers([axis]))
+
+
+# --- attention --------------------------------------------------------------------------------------------------------
+
+
+def attention(w: Writer, queries: str, keys: str, lengths: str) -> str:
+    scores = w.op("MatMul", queries, w.transpose(keys, [1, 2, 0]))
+    inside = w.transpose(there(w, lengths, w.length(keys, 0)), [1, 0])
+    return w.op("Softmax", w.op("Where", expand(w, inside, axis=1), scores, w.scalar(LEAST)), axis=-1)
+
+
+def attended(w: Writer, weights: str, values: str) -> str:
+    return w.op("MatMul", weights, w.transpose(values, [1, 0, 2]))
+
+
+SAME = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "maximum": "Max",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "exp": "Exp",
+}
+_ALL = (
+    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, scale, relu, softmax, log_softmax, concat),
+    *(piece, transpose, squeeze, expand, attention, attended),
+)
+OPERATIONS: dict[str, Callable[..., str]] = {each.__name__: each for each in _ALL}
