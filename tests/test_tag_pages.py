@@ -20,8 +20,8 @@ from gatework.errors import DataError, OptionError
 from gatework.explanation import opened, subject_of
 from gatework.explanation.attribution import integrated_gradients
 from gatework.pages import words
+from gatework.runtime.texts import windows
 from gatework.tasks import jobs
-from gatework.tasks.tag import windows
 from gatework.tasks.tag.answers import scored
 from gatework.tasks.tag.page import coloured, marks
 from gatework.tasks.tag.sections import MOST_CHAINS, MOST_TAGS

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatework.errors import DataError, OptionError
-from gatework.tasks.tag import reading, tokens, writing
+from gatework.runtime.texts import tokens
+from gatework.tasks.tag import reading, spans, writing
 from gatework.tasks.tag.layout import Layout
 
 DEFAULTS = {
@@ -281,9 +282,9 @@ def test_faulty_spans_are_named(tmp_path, spans: list, told: str) -> None:
 
 def test_tokens_of_a_left_out_span_do_not_count() -> None:
     places = tokens.cut("Johnson slept well")
-    tags, faults = tokens.tags_of([tokens.Span(0, 13, "A"), tokens.Span(8, 18, "B")], places, "Johnson slept well")
+    tags, faults = spans.tags_of([spans.Span(0, 13, "A"), spans.Span(8, 18, "B")], places, "Johnson slept well")
     assert tags == ["B-A", "I-A", None] and len(faults) == 1
-    assert tokens.tags_of([tokens.Span(0, 8, "A")] * 2, places, "Johnson slept well") == (["B-A", "O", "O"], [])
+    assert spans.tags_of([spans.Span(0, 8, "A")] * 2, places, "Johnson slept well") == (["B-A", "O", "O"], [])
 
 
 @pytest.mark.parametrize("span", [[0, 3], ["0", 3, "A"], [0, 3, ""], {"start": 0}, 7, [0, True, "A"]])

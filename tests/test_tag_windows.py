@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from gatework.tasks.tag import windows
-from gatework.tasks.tag.windows import are_letters, features, sums
+from gatework.runtime.texts import windows
+from gatework.runtime.texts.windows import are_letters, features
+from gatework.tasks.tag.sums import sums
 
 TEXT = "He said that U.S. sales of the ABC-2000 fell 3.5 % in Übersee , as sales in Norden did ."
 WORDS = TEXT.split()

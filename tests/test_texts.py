@@ -10,6 +10,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from gatework.data.codecs.text import engine
 from gatework.data.ngrams import Bag, character_grams
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime import texts
-from gatework.runtime.texts import Grams, character_buckets, language, pairs, points
+from gatework.runtime.texts import Grams, character_buckets, language, pairs, points, windows
 
 LEARNED = [
     "The film isn't <b>good</b> at all; it's <unk> worse, isn't it?",
@@ -131,7 +132,6 @@ def test_kinds_of_all_code_points_are_those_of_the_libraries() -> None:
 
 
 def test_lower_case_of_all_code_points_is_that_of_the_libraries() -> None:
-    import polars as pl
     from tokenizers import normalizers
 
     text = "".join(ALL)
@@ -144,8 +144,6 @@ def test_lower_case_of_all_code_points_is_that_of_the_libraries() -> None:
 
 @given(st.text(st.sampled_from("ΣΣaA.'’\u0301\u00ad 1ǅªʰ漢"), max_size=15))
 def test_a_sigma_that_ends_a_word_is_written_so(text: str) -> None:
-    import polars as pl
-
     assert points.lowered(text) == pl.Series([text]).str.to_lowercase()[0]
 
 
@@ -271,6 +269,25 @@ def by_hand(text: str, n: int) -> list[int]:
 def test_damaged_grams_are_refused(settings: dict, arrays: dict) -> None:
     with pytest.raises(FileFormatError, match="n-grams are d"):
         Grams.restored(settings, arrays)
+
+
+WORDS = ["lower", *windows.AFFIXES, "shape", "short shape"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9), max_size=8))
+@example(["XXxxdd99", "ǅungla", "٣٤", "ΟΔΟΣ", "İa", "--", "É́é"])
+def test_attributes_of_tokens_are_those_of_a_column(words: list[str]) -> None:
+    column = pl.Series(words, dtype=pl.String)
+    for name in WORDS:
+        kind, _, size = name.rpartition(" ")
+        expected = column.str.to_lowercase()
+        if name.endswith("shape"):
+            repeat, expected = "+" if kind else "", column
+            for letter, pattern in {"X": r"\p{Lu}", "x": r"\p{Ll}", "d": r"\p{Nd}"}.items():
+                expected = expected.str.replace_all(pattern + repeat, letter)
+        elif kind:
+            expected = column.str.head(int(size)) if kind == "prefix" else column.str.tail(int(size))
+        assert windows._attribute(words, name) == expected.to_list()
 
 
 HEAVY = "torch polars scipy tokenizers regex sklearn stopwordsiso"

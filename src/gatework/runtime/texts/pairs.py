@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
@@ -20,7 +20,7 @@ from gatework.runtime.texts.points import Is, lowered, lowered_places, readable,
 PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 REMEMBERED, SHORT = 20_000, 64  # pieces whose units are kept, and characters of the longest of them
 OFF = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")
-FORM: dict[str, dict[str, object]] = {
+FORM: dict[str, Mapping[str, object]] = {
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
     "model": {"type": "BPE"} | dict.fromkeys(OFF, None),
 }
@@ -161,7 +161,7 @@ def merges(model: str) -> Merges:
         raise DataError(f"the learned byte pairs cannot be read: {type(error).__name__} {error!s:.80}") from None
 
 
-def _same(kept: dict[str, object], settings: dict[str, object], part: str) -> None:
+def _same(kept: Mapping[str, object], settings: Mapping[str, object], part: str) -> None:
     """Refuses what would be cut or merged otherwise; what is off is false or null."""
     for name, value in settings.items():
         if (given := kept.get(name, value)) != value and (given or value):

@@ -5,7 +5,7 @@
     model.predict([["Ada", "slept"]])                            # [["B-PER", "O"]]
 
 Which file to open: options.py (every choice), reading.py (sources), schemes.py (IOB1, IOB2, BIOES), codecs.py (words,
-characters, tags as numbers), windows.py (the linear scores beside the network), model.py (the network), answers.py,
+characters, tags as numbers), linear.py (the linear scores beside the network), model.py (the network), answers.py,
 measures.py, baselines.py, task.py (how they make a job), sections.py and page.py (the report), explained.py,
 estimator.py (scikit-learn's shape).
 """

@@ -17,9 +17,9 @@ from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.data.suggest import setting
 from gatework.errors import DataError, FileFormatError
-from gatework.runtime.texts import SPECIAL
+from gatework.runtime.texts import SPECIAL, tokens, windows
 from gatework.tasks.generate.options import GenerateOptions
-from gatework.tasks.tag import schemes, tokens, windows
+from gatework.tasks.tag import schemes
 from gatework.tasks.tag.examples import Examples, WordTable
 from gatework.tasks.tag.layout import Layout
 from gatework.tasks.tag.options import TagOptions

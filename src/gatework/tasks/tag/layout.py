@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from gatework.tasks.tag import tokens as cutting
+from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.tag.sentences import Sentences
 
 

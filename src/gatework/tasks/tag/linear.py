@@ -19,7 +19,7 @@ from gatework.data.ragged import Ragged
 from gatework.errors import FileFormatError
 from gatework.networks.crf import Crf
 from gatework.tasks.tag.examples import within
-from gatework.tasks.tag.windows import sums
+from gatework.tasks.tag.sums import sums
 
 Allowed = tuple[np.ndarray, np.ndarray, np.ndarray]  # see `Crf`
 BATCH, AT_ONCE, COUNTED = 32, 20_000, 200_000  # sentences of a step; tokens that are scored, or counted, at once
@@ -100,7 +100,7 @@ def fit_linear(
         model.predict(other_features, other_offsets)
 
     Args:
-        features: int32 [N, F], see `gatework.tasks.tag.windows.features`.
+        features: int32 [N, F], see `gatework.runtime.texts.windows.features`.
         tags: int64 [N], below `classes`; -1 does not count.
         offsets: [n + 1], where sentences start.
         allowed: which tags may start, follow each other and end, for the answers.

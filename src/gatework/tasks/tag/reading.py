@@ -16,9 +16,9 @@ from gatework.data.finding import Finding
 from gatework.data.readers import read_objects, read_table
 from gatework.data.suggest import setting
 from gatework.errors import DataError, OptionError
+from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.base import Source
 from gatework.tasks.tag import schemes
-from gatework.tasks.tag import tokens as cutting
 from gatework.tasks.tag.columns import of_columns
 from gatework.tasks.tag.layout import Layout, Reading, asked
 from gatework.tasks.tag.records import fields_of, read_records

@@ -12,8 +12,9 @@ import numpy as np
 from gatework.data.suggest import did_you_mean, setting
 from gatework.data.table import listed
 from gatework.errors import DataError
-from gatework.tasks.tag import tokens as cutting
+from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.tag.sentences import Sentences
+from gatework.tasks.tag.spans import Span, tags_of
 
 TOKENS = ("tokens", "words")
 TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags", "ner", "labels", "bio", "slots", "upos", "pos")
@@ -191,7 +192,7 @@ def _add_text(read: Read, record: Record, fields: Fields, row: int, where: str, 
         )
     places = cutting.cut(text, style)
     spans = _spans(record.get(fields.tags), text, where) if fields.tags is not None else []
-    tags, faults = cutting.tags_of(spans, places, text)
+    tags, faults = tags_of(spans, places, text)
     read.faults += [(row, fault) for fault in faults]
     if not places:
         read.empty.append(row)
@@ -204,7 +205,7 @@ def _add_text(read: Read, record: Record, fields: Fields, row: int, where: str, 
     read.rows.append(row)
 
 
-def _spans(given: object, text: str, where: str) -> list[cutting.Span]:
+def _spans(given: object, text: str, where: str) -> list[Span]:
     if given is None:
         return []
     if not isinstance(given, list | tuple | np.ndarray):
@@ -212,7 +213,7 @@ def _spans(given: object, text: str, where: str) -> list[cutting.Span]:
     return [_span(one, text, where) for one in given]
 
 
-def _span(given: object, text: str, where: str) -> cutting.Span:
+def _span(given: object, text: str, where: str) -> Span:
     """A span given as [start, end, label] or as an object with these fields."""
     parts: list[Any] = []
     if isinstance(given, Mapping):
@@ -223,7 +224,7 @@ def _span(given: object, text: str, where: str) -> cutting.Span:
     if not whole or not isinstance(parts[2], str) or not parts[2].strip():
         example = '[0, 3, "PER"] or {"start": 0, "end": 3, "label": "PER"}'
         raise DataError(f"{where}: {str(given)[:60]} is no span; give characters and a label: {example}")
-    return cutting.Span(*parts)
+    return Span(*parts)
 
 
 # -- which fields -------------------------------------------------------------------------------------------

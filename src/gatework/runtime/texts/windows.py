@@ -7,17 +7,14 @@ are those of linear taggers (Ratnaparkhi 1996; Sha & Pereira 2003).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cache, reduce
 
 import numpy as np
-import polars as pl
-import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from gatework.runtime.texts.grams import PRIME, mixed, word_keys
+from gatework.runtime.texts.points import has, lowered
 
 BITS = 31  # of a feature
 BLOCK = 8192  # tokens
@@ -42,7 +39,7 @@ OF_WORDS: dict[str, list[Places]] = {
 }
 OF_LETTERS: dict[str, list[Places]] = {"form": [*near(10), *runs(2, 3)]}
 OF_COLUMNS: list[Places] = [*near(2), *runs(2, 2), *runs(3, 2)]
-SHAPE = {"X": r"\p{Lu}", "x": r"\p{Ll}", "d": r"\p{Nd}"}
+SHAPE = {"upper": "X", "lower": "x", "digit": "d"}
 
 
 def features(
@@ -101,39 +98,39 @@ class _Column:
 
 
 def _columns(tokens: Sequence[str], further: Mapping[str, Sequence[str]], letters: bool) -> Iterator[_Column]:
-    words, ids = _different(pl.Series(tokens, dtype=pl.String))
+    words, ids = _different(tokens)
     for name, windows in (OF_LETTERS if letters else OF_WORDS).items():
         values, of_words = _different(_attribute(words, name))
         yield _Column(name, word_keys([*values, OUTSIDE])[np.append(of_words, len(values))], ids, windows)
     for name, column in further.items():
-        values, ids = _different(pl.Series(column, dtype=pl.String))
+        values, ids = _different(column)
         yield _Column(f"column {name}", word_keys([*values, OUTSIDE]), ids, OF_COLUMNS)
 
 
-def _different(values: pl.Series) -> tuple[pl.Series, np.ndarray]:
+def _different(values: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """The U different values, and which of them each is [N]."""
-    different = values.unique()
-    ids = values.replace_strict(different, pl.Series(np.arange(len(different))), return_dtype=pl.Int64)
-    return different, ids.cast(pl.Int64).to_numpy()
+    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return [*number], np.fromiter(map(number.__getitem__, values), np.int64, len(values))
 
 
-def _attribute(words: pl.Series, name: str) -> pl.Series:
+def _attribute(words: list[str], name: str) -> list[str]:
     """An attribute of each word: of "USA-2" prefix 2 is US, shape XXX-d, short shape X-d."""
     kind, _, size = name.rpartition(" ")
     if name == "lower":
-        return words.str.to_lowercase()
+        return [lowered(word) for word in words]
     if kind == "prefix":
-        return words.str.head(int(size))
+        return [word[: int(size)] for word in words]
     if kind == "suffix":
-        return words.str.tail(int(size))
-    return _shape(words, name) if name.endswith("shape") else words
+        return [word[-int(size) :] for word in words]
+    if name == "short shape":
+        return [re.sub(r"([Xxd])\1+", r"\1", word.translate(_shapes())) for word in words]
+    return [word.translate(_shapes()) for word in words] if name == "shape" else words
 
 
-def _shape(words: pl.Series, name: str) -> pl.Series:
-    repeat = "+" if name == "short shape" else ""
-    for letter, kind in SHAPE.items():
-        words = words.str.replace_all(kind + repeat, letter)
-    return words
+@cache
+def _shapes() -> dict[int, str]:
+    """What stands for each code point that is a capital, a small letter or a digit."""
+    return {int(point): sign for name, sign in SHAPE.items() for point in np.flatnonzero(has(name))}
 
 
 def _beside(lengths: np.ndarray, places: set[int]) -> Iterator[tuple[int, dict[int, np.ndarray]]]:
@@ -150,27 +147,3 @@ def _beside(lengths: np.ndarray, places: set[int]) -> Iterator[tuple[int, dict[i
 def _feature(keys: np.ndarray) -> np.ndarray:
     """int32 [M]: upper bits, which depend on every bit of a key once it is multiplied."""
     return ((keys * PRIME) >> np.uint64(64 - BITS)).astype(np.int32)
-
-
-def sums(weight: Tensor, rows: Tensor) -> Tensor:
-    """(M, K): of weights (D, K) the rows (M, F) added up."""
-    return _Sums.apply(weight, rows)
-
-
-class _Sums(torch.autograd.Function):
-    """The gradient of `embedding_bag` takes ten times as long as this product of a sparse matrix."""
-
-    @staticmethod
-    def forward(ctx, weight: Tensor, rows: Tensor) -> Tensor:
-        ctx.rows, ctx.size = rows, len(weight)
-        return functional.embedding_bag(rows, weight, mode="sum")
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        from scipy import sparse
-
-        rows, values = ctx.rows.numpy(), gradient.numpy()
-        ends = np.arange(len(rows) + 1) * rows.shape[1]
-        chosen = sparse.csr_matrix((np.ones(rows.size, values.dtype), rows.ravel(), ends), (len(rows), ctx.size))
-        return torch.from_numpy(chosen.T @ values), None
