@@ -180,6 +180,15 @@ def test_the_other_suites_run(name: str) -> None:
     assert {row.suite for row in rows} == {name}
 
 
+def test_steps_with_narrow_weights_stand_beside_float32() -> None:
+    rows = list(measure_suite("step", Settings(shapes=(Shape(1, 1, 8, 128),), threads=(1,), **QUICK)))
+    assert [row.what for row in rows] == ["step", "step bf16", "step int8"]
+    assert rows[0].bytes > 1.9 * rows[1].bytes > 3.6 * rows[2].bytes
+    for row, kind in zip(rows[1:], ("bf16", "int8"), strict=True):
+        assert set(row.ratios()) == {"float32"}
+        assert f"{kind} weights" in row.report["kernel"]
+
+
 def test_two_threads_are_also_measured_after_a_matrix_product() -> None:
     rows = list(measure_suite("grid", Settings(shapes=(SMALL,), threads=(2,), **QUICK)))
     assert all("after a matrix product" in row.facts for row in rows)

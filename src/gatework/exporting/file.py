@@ -10,5 +10,5 @@ from gatework.runtime.exported import Exported
 
 
 def write(model: Exported, out: Path, weights: str) -> Written:
-    exported.write(model, out)
+    exported.write(model.with_weights(weights), out)
     return Written([out], [f"{out}: {out.stat().st_size:,} bytes"])

@@ -13,13 +13,18 @@ from gatework.errors import OptionError
 from gatework.layers.binding import to_numpy
 from gatework.layers.recurrent import Recurrent
 from gatework.runtime import saved
+from gatework.runtime.quantised import check_kind
 
 
-def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -> None:
+def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str], weights: str = "float32") -> None:
     """Write a layer, or several of which each reads the output of the one before, for `gatework.runtime.load`.
 
         gatework.save(gatework.LSTM(32, 64, num_layers=2), "model.safetensors")
         runner = gatework.runtime.load("model.safetensors")      # numpy alone
+
+    `weights` says how matrices are written: "float32", "bf16" (half the bytes), or "int8" with a scale for each output
+    unit (a quarter). A weight w is then off by at most |w| / 256, or by half its unit's scale, which is max |w| / 127.
+    Biases, vectors, sums and states stay float32. Steps of one stream, which are bound by reading weights, are faster.
 
     The file is safetensors; its metadata holds the cells' equations. What is saved is the layer in evaluation. Raises
     OptionError for a module that is not a gatework layer (`gatework.layers.from_torch` makes them of torch's), and
@@ -36,7 +41,10 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str]) -
             )
         if any(p.is_meta for p in module.parameters()):
             raise OptionError(f"{type(module).__name__} has no numbers yet, as its device is meta: to_empty, then load")
-    saved.write([entry for module in modules for entry in entries(module)], path)
+    kind = None if weights == "float32" else weights
+    if kind is not None:
+        check_kind(kind, "float32")
+    saved.write([entry.with_weights(kind) for module in modules for entry in entries(module)], path)
 
 
 def _instead(module: object) -> str:

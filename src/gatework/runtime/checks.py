@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, ShapeError
+from gatework.runtime.quantised import Quantised
 from gatework.runtime.settings import finite
 
 REAL = "fiub"  # numpy's kinds of numbers that a kernel's type can hold
@@ -28,6 +29,15 @@ def array(cell: str, what: str, values: Any, shape: tuple[int, ...], dtype: np.d
     if finite():
         _refuse_infinite(cell, what, values, rest)
     return values
+
+
+def quantised(cell: str, what: str, values: Quantised, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse quantised weights of another shape, and a program whose type they are not for."""
+    if values.shape != shape or dtype != np.float32:
+        found = f"{values.kind} {values.shape}"
+        raise ShapeError(f"{cell}: {what} is {found}; it must be {dtype} {shape}, of which float32 may be quantised")
+    if finite() and values.scales is not None:
+        _refuse_infinite(cell, f"the scales of {what}", values.scales, 0.0)
 
 
 def number(cell: str, what: str, value: Any) -> float:

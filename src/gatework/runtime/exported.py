@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class Exported:
     stacks: list[list[Layer]] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+
+    def with_weights(self, kind: str | None) -> Exported:
+        """The same model with recurrent matrices that are "float32", "bf16" or "int8"; None: as they are."""
+        return replace(self, stacks=[[layer.with_weights(kind) for layer in stack] for stack in self.stacks])
 
     def bound(self, name: str) -> Bound:
         """A net with its weights."""

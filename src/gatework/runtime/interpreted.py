@@ -15,6 +15,7 @@ from gatework.errors import ShapeError
 from gatework.runtime import checks
 from gatework.runtime.memory import Memory
 from gatework.runtime.program import Arrays, Gradients, Kind, Pass
+from gatework.runtime.quantised import dense
 from gatework.runtime.rows import Rows
 
 
@@ -38,6 +39,7 @@ class Interpreted:
         train: bool = False,
         same_weights: bool = False,
     ) -> Pass:
+        weights = dense(weights)
         self.check(rows, inputs, start, weights)
         given = {s: v for s, v in start.items() if v is not None}
         run = reference.run(self.graph, self.sizes, self.padded(rows, inputs), given, weights, self.lengths(rows))

@@ -9,10 +9,11 @@ from typing import Any
 
 from gatework.runtime import exported, saved
 from gatework.runtime.answers import of_kind
+from gatework.runtime.quantised import check_kind
 from gatework.runtime.runner import Runner
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], weights: str | None = None) -> Any:
     """Load what `gatework.save` or `gatework.export` wrote; torch is not needed.
 
         runner = gatework.runtime.load("layer.safetensors")    # of save: a `Runner`
@@ -23,11 +24,20 @@ def load(path: str | os.PathLike[str]) -> Any:
         model = gatework.runtime.load("reviews.safetensors")   # of export: a `Model`
         model.predict(["a superb film"])                       # what the run answers
 
-    Raises FileFormatError for a file that is missing, damaged, foreign, or asks for something unsafe.
+    `weights` are those of recurrent layers: None as the file has them, "bf16" or "int8" to make steps of few streams
+    read fewer bytes (see `gatework.save`), "float32" for float32 again.
+
+    Raises FileFormatError for a file that is missing, damaged, foreign, or asks for something unsafe; OptionError for
+    other weights, and for bf16 that would become int8 or the reverse.
     """
+    if weights is not None:
+        check_kind(weights, "float32")
     said, tensors = saved.contents(path, exported.VERSION, saved.VERSION)
     with saved.naming(path):
         if said["version"] == saved.VERSION:
-            return Runner(saved.restored(said, tensors))
-        found = exported.restored(said, tensors)
-        return of_kind(found.kind)(found, sha256(Path(path).read_bytes()).hexdigest())
+            layers, found = saved.restored(said, tensors), None
+        else:
+            layers, found = [], exported.restored(said, tensors)
+    if found is None:
+        return Runner([layer.with_weights(weights) for layer in layers])
+    return of_kind(found.kind)(found.with_weights(weights), sha256(Path(path).read_bytes()).hexdigest())

@@ -21,7 +21,8 @@ from gatework.runtime.rows import Rows
 __all__ = ["Arrays", "Gradients", "Kind", "Pass", "Program", "Stream"]
 
 Arrays = Mapping[str, Any]  # arrays by name; a number for an input that is given once a call
-Kind = str | frozenset[str]  # of a call: "infer", "train", or backward, for gradients of these inputs and "weights"
+Kind = str | frozenset[str]  # of a call: "infer" (or "bf16", "int8", with such weights), "train", or backward, for
+# gradients of these inputs and "weights"
 
 
 @dataclass

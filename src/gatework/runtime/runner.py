@@ -54,6 +54,13 @@ class Runner:
         """Units of what `step` and `run` give."""
         return self.layers[-1].output_size
 
+    def describe(self) -> str:
+        """Which kernel each layer's last call used, and why, a line each.
+
+        `runner.describe()` -> "lstm float32, avx512: 1 thread (one thread is allowed), int8 weights"
+        """
+        return "\n".join(each.describe() for each in self.programs)
+
     @property
     def stepper(self) -> LayerStepper:
         """Steps whose states the caller keeps, for servers; a new object with packed weights of its own each time.

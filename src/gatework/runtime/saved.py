@@ -1,9 +1,10 @@
 """Saved layers: the file that `gatework.save` writes and `gatework.runtime.load` reads.
 
 The file is safetensors. Its metadata holds {"gatework": JSON}: each layer's graph and sizes; its tensors are the
-weights, "0.1/f.0" for layer 0, direction 1, weight f.0, and "0.1/start.h" for a learned start. Nothing in it is
-executed. A file from a stranger is refused unless names, shapes and sizes are what the graphs say; memory is bounded by
-the file's own size.
+weights, "0.1/f.0" for layer 0, direction 1, weight f.0, and "0.1/start.h" for a learned start. All matrices of a layer
+may be BF16, or I8 with their rows' scales beside them, "0.1/f.0.scales" (see quantised.py). Nothing in it is executed.
+A file from a stranger is refused unless names, shapes and sizes are what the graphs say; memory is bounded by the
+file's own size.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size, symbols
 from gatework.compiler.serial import decode, encode
 from gatework.errors import FileFormatError, GateworkError, OptionError
+from gatework.runtime.quantised import Quantised, arrays_of, kind_of, narrowed
+from gatework.runtime.tensors import read as read_tensors
+from gatework.runtime.tensors import to_bytes
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
@@ -38,7 +42,7 @@ class Layer:
 
     graph: Graph
     sizes: dict[str, int]
-    weights: tuple[dict[str, np.ndarray], ...]
+    weights: tuple[dict[str, Any], ...]  # arrays, or Quantised
     starts: tuple[dict[str, np.ndarray], ...]
     dtype: str = "float32"  # of weights and states
 
@@ -46,6 +50,15 @@ class Layer:
     def data(self) -> Any:
         """The input that the layer below feeds."""
         return self.graph.inputs[0]
+
+    def with_weights(self, kind: str | None) -> Layer:
+        """The same layer with matrices that are "float32", "bf16" or "int8"; None: as they are. Raises OptionError
+        where float64 would become these, and where bf16 would become int8 or the reverse."""
+        if kind is None:
+            return self
+        if self.dtype != "float32":
+            raise OptionError(f"the layer's numbers are {self.dtype}; weights={kind!r} is for float32")
+        return replace(self, weights=tuple(narrowed(own, kind) for own in self.weights))
 
     @property
     def output_size(self) -> int:
@@ -66,17 +79,15 @@ def described(layers: list[Layer], prefix: str = "") -> tuple[list[dict[str, Any
     tensors: dict[str, np.ndarray] = {}
     for k, layer in enumerate(layers):
         for d, (weights, starts) in enumerate(zip(layer.weights, layer.starts, strict=True)):
-            tensors |= {f"{prefix}{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in weights.items()}
-            tensors |= {f"{prefix}{k}.{d}/start.{key}": np.ascontiguousarray(a) for key, a in starts.items()}
+            own = arrays_of(weights) | {f"start.{key}": a for key, a in starts.items()}
+            tensors |= {f"{prefix}{k}.{d}/{key}": np.ascontiguousarray(a) for key, a in own.items()}
     return said, tensors
 
 
 def write_tensors(tensors: Mapping[str, np.ndarray], said: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """A safetensors file whose metadata hold what is `said`; it replaces an older one only when it is complete."""
-    from safetensors.numpy import save
-
     metadata = {"gatework": json.dumps(said)}
-    write_bytes(save(dict(tensors), metadata), path)
+    write_bytes(to_bytes(tensors, metadata), path)
 
 
 def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
@@ -135,7 +146,7 @@ def restored(said: Mapping[str, Any], tensors: Mapping[str, np.ndarray], prefix:
 
 def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file says, and its tensors; of one of the versions."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     name = os.fspath(path)
     if not Path(path).is_file():
@@ -147,12 +158,10 @@ def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, An
             f"{name}: its header claims {header:,} bytes; a saved layer's has at most {HEADER_BYTES:,}"
         )
     try:
-        with safe_open(name, "numpy") as file:
-            metadata = file.metadata() or {}
-            text = metadata.get("gatework")
-            if text is None:
-                raise FileFormatError(f"{name} was not written by gatework.save: {_foreign(metadata)}")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata, tensors = read_tensors(path)
+        text = metadata.get("gatework")
+        if text is None:
+            raise FileFormatError(f"{name} was not written by gatework.save: {_foreign(metadata)}")
         said = json.loads(text)
     except (SafetensorError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, FileFormatError):
@@ -167,8 +176,9 @@ def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, An
 
 
 def _dtype(said: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    """That of the tensors; of cells without any, what the file says."""
-    found = {a.dtype.name for a in tensors.values()} or {said.get("dtype", "float32")}
+    """That of the tensors, float32 with quantised ones; of cells without any, what the file says."""
+    named = ("float32" if a.dtype in (np.uint16, np.int8) else a.dtype.name for a in tensors.values())
+    found = set(named) or {said.get("dtype", "float32")}
     if len(found) > 1:
         raise FileFormatError("the file mixes float32 and float64 weights")
     (name,) = found
@@ -207,7 +217,8 @@ def _layer(k: int, entry: object, tensors: Mapping[str, np.ndarray]) -> Layer:
     weights, starts = [], []
     for d in range(entry["directions"]):
         prefix = f"{k}.{d}/"
-        weights.append({key: _tensor(tensors, prefix + key, shape) for key, shape in shapes(graph, sizes).items()})
+        weights.append({key: _weight(tensors, prefix + key, shape) for key, shape in shapes(graph, sizes).items()})
+        kind_of(weights[-1])
         learned = [s for s in graph.states if f"{prefix}start.{s.name}" in tensors]
         starts.append({s.name: _tensor(tensors, f"{prefix}start.{s.name}", (size(sizes, s.width),)) for s in learned})
     return Layer(graph, sizes, tuple(weights), tuple(starts))
@@ -224,6 +235,16 @@ def _sizes(k: int, given: object) -> dict[str, int]:
     return given
 
 
+def _weight(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray | Quantised:
+    found = tensors.get(name)
+    if found is None or len(shape) < 2 or found.shape != shape or found.dtype not in (np.uint16, np.int8):
+        return _tensor(tensors, name, shape)
+    scales = tensors.get(f"{name}.scales")
+    if scales is not None and not np.isfinite(scales).all():
+        raise FileFormatError(f"the scales of the weight {name!r} are not all finite")
+    return Quantised(found, scales)
+
+
 def _tensor(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
     found = tensors.get(name)
     if found is None:
@@ -237,7 +258,7 @@ def _tensor(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]
 
 def _check_stack(layers: list[Layer], tensors: Mapping[str, np.ndarray]) -> None:
     """Every tensor is used, all have one type, and each layer reads what the one below gives."""
-    used = sum(len(w) + len(s) for x in layers for w, s in zip(x.weights, x.starts, strict=True))
+    used = sum(len(arrays_of(w)) + len(s) for x in layers for w, s in zip(x.weights, x.starts, strict=True))
     if used != len(tensors):
         raise FileFormatError(f"the file holds {len(tensors)} tensors, of which its cells use {used}")
     for k, (below, above) in enumerate(itertools.pairwise(layers)):

@@ -148,6 +148,7 @@ class Segment(IntEnum):
     WORDS = 4
 
 
+STRETCH = 256  # inputs that are multiplied at a time
 MODES = {"row": 0, "cur": 1, "prev": 2, "local": 3, "one": 4, "call": 4}
 ARGUMENTS = "ptr %slots, ptr %arg, i64 %tid, i64 %threads, ptr %barrier"
 EPILOGUE_ARGUMENTS = (

@@ -17,13 +17,13 @@ def tile(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
     """Rows of out and A are ldo and lda elements apart; W is (K, V lanes), contiguous and aligned."""
     args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K"
     f = Function(f"tile_{rows}_{vectors}", args, isa, scalar)
-    acc = _load_accumulators(f, "%out", "%ldo", rows, vectors)
+    acc = load_accumulators(f, "%out", "%ldo", rows, vectors)
     row = [f.at("%A", f.mul(r, "%lda")) for r in range(rows)]
     with f.loop(0, "%K") as k:
         panel = f.at("%W", f.mul(k, vectors * f.lanes))
         weights = [f.load_vector(f.at(panel, v * f.lanes), aligned=True) for v in range(vectors)]
         _accumulate(f, acc, weights, [f.at(p, k) for p in row])
-    _store_accumulators(f, acc, "%out", "%ldo")
+    store_accumulators(f, acc, "%out", "%ldo")
     return f
 
 
@@ -31,7 +31,7 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
     """out is (R, V lanes) with row stride ldo; rows of A and Z are lda and ldz elements apart."""
     args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %Z, i64 %ldz, i64 %N"
     f = Function(f"outer_{rows}_{vectors}", args, isa, scalar)
-    acc = _load_accumulators(f, "%out", "%ldo", rows, vectors)
+    acc = load_accumulators(f, "%out", "%ldo", rows, vectors)
     following = f.at("%out", f.mul(rows, "%ldo"))
     for line in range(rows * vectors):
         f.call("void", "llvm.prefetch.p0", ("ptr", f.at(following, line * f.lanes)), ("i32", 1), ("i32", 2), ("i32", 1))
@@ -41,7 +41,7 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
         _prefetch(f, f.add(n, _AHEAD), vectors)
         weights = [f.load_vector(f.at(z, v * f.lanes)) for v in range(vectors)]
         _accumulate(f, acc, weights, [f.at(a, r) for r in range(rows)])
-    _store_accumulators(f, acc, "%out", "%ldo")
+    store_accumulators(f, acc, "%out", "%ldo")
     return f
 
 
@@ -56,7 +56,7 @@ def _prefetch(f: Function, n: Value, vectors: int) -> None:
         f.call("void", "llvm.prefetch.p0", ("ptr", line), ("i32", 0), ("i32", 3), ("i32", 1))
 
 
-def _load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: int) -> list[list[str]]:
+def load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: int) -> list[list[str]]:
     acc = [[f.alloca(f.vector) for _ in range(vectors)] for _ in range(rows)]
     for r in range(rows):
         source = f.at(base, f.mul(r, stride))
@@ -72,7 +72,7 @@ def _accumulate(f: Function, acc: list[list[str]], weights: list[str], scalars: 
             f.store(f.vector, f.fma(broadcast, weight, f.load(f.vector, acc[r][v])), acc[r][v])
 
 
-def _store_accumulators(f: Function, acc: list[list[str]], base: str, stride: str) -> None:
+def store_accumulators(f: Function, acc: list[list[str]], base: str, stride: str) -> None:
     for r, row in enumerate(acc):
         target = f.at(base, f.mul(r, stride))
         for v, register in enumerate(row):

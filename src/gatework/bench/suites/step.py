@@ -1,4 +1,5 @@
-"""One step of a stream, its state carried: against peers, and against reading the weights once."""
+"""One step of a stream, its state carried: against peers, and against reading the weights once. Weights in bf16 and
+int8 stand beside our own in float32."""
 
 from __future__ import annotations
 
@@ -14,8 +15,10 @@ from gatework.bench.rows import OURS, Row
 from gatework.bench.settings import PEERS, Settings, Shape, all_threads
 from gatework.compiler import params
 from gatework.runtime.llvm.stream import Stream
+from gatework.runtime.quantised import KINDS, Weights, arrays_of, dense, narrowed
 
 SHAPES = tuple(Shape(1, 1, units, units) for units in (32, 64, 128, 256, 512))
+LARGE = 128  # units from which reading the weights decides
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -25,6 +28,8 @@ def measure(settings: Settings) -> Iterator[Row]:
         for threads in s.threads or ():
             peers.use_threads(threads)
             yield row(s, case, threads)
+            if case.dtype == "float32" and shape.H >= LARGE:
+                yield from (narrow_row(s, case, threads, kind) for kind in KINDS)
 
 
 def row(s: Settings, case: Case, threads: int) -> Row:
@@ -39,10 +44,26 @@ def row(s: Settings, case: Case, threads: int) -> Row:
     return made
 
 
+def narrow_row(s: Settings, case: Case, threads: int, kind: str) -> Row:
+    """Ours with weights of a kind, beside ours in float32."""
+    weights = narrowed(case.weights, kind)
+    size = sum(array.nbytes for array in arrays_of(weights).values())
+    calls = {OURS: stepping(case, weights, dense(weights)), "float32": ours(case)}
+    made = contest(s, "step", f"step {kind}", str(case.shape), threads, calls, size=size)
+    made.report["kernel"] = case.program.describe()
+    return made
+
+
 def ours(case: Case) -> Callable[[], object]:
     """A bound stream: the state stays inside."""
-    stream, x = Stream(case.program, case.weights, case.shape.B), case.inputs["x"]
-    agree("the stream", case.output(), stream.step(x), 1)
+    return stepping(case, case.weights, case.weights)
+
+
+def stepping(case: Case, weights: Weights, meaning: Weights) -> Callable[[], object]:
+    """Steps with these weights, which agree with a forward pass of what they mean."""
+    stream, x = Stream(case.program, weights, case.shape.B), case.inputs["x"]
+    want = case.program.forward(case.rows, case.inputs, {}, meaning).history[case.output_name]
+    agree("the stream", want, stream.step(x), 1)
     return lambda: stream.step(x)
 
 

@@ -16,6 +16,7 @@ from gatework.compiler.ir import State
 from gatework.errors import ShapeError
 from gatework.runtime import checks
 from gatework.runtime.frame import ONE_ROW, Entry, Frame, Layout, entry
+from gatework.runtime.quantised import Quantised
 from gatework.runtime.rows import Rows
 from gatework.runtime.settings import finite
 
@@ -26,19 +27,27 @@ Arrays = Mapping[str, Any]
 
 
 class Weights:
-    """A cell's parameters, checked, as slots."""
+    """A cell's parameters, checked, as slots. Quantised ones are those of their dense numbers, or with `narrow` left
+    out."""
 
-    def __init__(self, program: Compiled, given: Arrays):
+    def __init__(self, program: Compiled, given: Arrays, narrow: bool = False):
         name = program.graph.name
         self.arrays: dict[str, Any] = {}
+        self.looked: list[np.ndarray] = []
         self.kept: list[np.ndarray] = []
         self.weights: dict[str, Entry] = {}
         self.vectors: dict[str, Entry] = {}
         for key, shape in program.shapes.items():
             if key not in given:
                 raise ShapeError(f"{name}: weight {key!r} is missing; given are {sorted(given)}")
-            self.arrays[key] = given[key]
-            self._add(key, checks.array(name, f"weight {key!r}", given[key], shape, program.dtype))
+            values = self.arrays[key] = given[key]
+            if isinstance(values, Quantised):
+                checks.quantised(name, f"weight {key!r}", values, shape, program.dtype)
+                if narrow:
+                    continue
+                values = values.dense
+            self.looked.append(values)
+            self._add(key, checks.array(name, f"weight {key!r}", values, shape, program.dtype))
 
     def _add(self, key: str, values: np.ndarray) -> None:
         if values.ndim == 1:
@@ -52,7 +61,7 @@ class Weights:
 
     def same(self, given: Arrays) -> bool:
         """Are these the very arrays? (Copies were made of some only if their memory was odd: then look again.)"""
-        if any(kept is not array_ for kept, array_ in zip(self.kept, self.arrays.values(), strict=True)):
+        if any(kept is not array_ for kept, array_ in zip(self.kept, self.looked, strict=True)):
             return False
         return all(given.get(key) is values for key, values in self.arrays.items()) and not finite()
 
@@ -113,9 +122,11 @@ class Given:
                 value = self.checked(f"the start of {name!r}", value, shape, rest=state.start)
                 self.put(self.layout.starts.get(name), value)
 
-    def weights(self, given: Arrays) -> None:
+    def weights(self, given: Arrays, narrow: bool = False) -> None:
         bound = self.program.bound  # another thread may replace it at any time
-        if bound is None or not bound.same(given):
+        if narrow:
+            bound = Weights(self.program, given, narrow)
+        elif bound is None or not bound.same(given):
             bound = self.program.bound = Weights(self.program, given)
         for role, entries in ((self.layout.weights, bound.weights), (self.layout.vectors, bound.vectors)):
             self.entries += [(role[key], values) for key, values in entries.items() if key in role]

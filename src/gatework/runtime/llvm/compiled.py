@@ -16,11 +16,13 @@ from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm.arrays import Given, Weights
 from gatework.runtime.llvm.kernel import Kernel, kernels
 from gatework.runtime.llvm.launch import Launch
+from gatework.runtime.llvm.narrow import NarrowParts, form_of
 from gatework.runtime.llvm.parts import Mode, Parts
 from gatework.runtime.llvm.script import Script, Writer
 from gatework.runtime.llvm.stream import Stream
 from gatework.runtime.memory import Memory, Recent, Shared
 from gatework.runtime.program import Arrays, Gradients, Kind, Pass
+from gatework.runtime.quantised import KINDS
 from gatework.runtime.rows import Rows
 from gatework.runtime.settings import get_threads
 
@@ -161,7 +163,7 @@ class Compiled:
         return Stream(self, weights, batch, rates)
 
     def _way(self, kind: Kind) -> tuple[Layout, Kernel, Callable[[Writer], None]]:
-        if kind == "infer":
+        if kind in ("infer", *KINDS):
             return self.inference, self.kernels.inference, write_forward
         if kind == "train":
             return self.training, self.kernels.training, write_forward
@@ -173,16 +175,21 @@ class Compiled:
         script = self.scripts.get(key)
         if script is None:
             mode, why = choose_mode(self, rows, threads)
-            writer = Writer(self._parts(kernel, kind, mode, self.isa.max_vectors(int(rows.counts[0]))), rows)
+            writer = Writer(self._parts(kernel, kind, mode, int(rows.counts[0])), rows)
             write(writer)
-            script = writer.finish(why)
+            script = writer.finish(f"{why}{writer.parts.why}")
             self.scripts.keep(key, script)
         self.shared.last = script.why
         return script
 
-    def _parts(self, kernel: Kernel, kind: Kind, mode: Mode, most: int) -> Parts:
+    def _parts(self, kernel: Kernel, kind: Kind, mode: Mode, batch: int) -> Parts:
+        form = form_of(kind, self.isa) if isinstance(kind, str) and kind in KINDS else None
+        most = (form or self).isa.max_vectors(batch)
         key = (kind, mode, most)
-        return self.parts.get(key) or self.parts.keep(key, Parts(kernel, self.sizes, mode, most))
+        if key in self.parts:
+            return self.parts[key]
+        made = NarrowParts(kernel, self.sizes, mode, most, form) if form else Parts(kernel, self.sizes, mode, most)
+        return self.parts.keep(key, made)
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:

@@ -16,6 +16,7 @@ from gatework.runtime.llvm import team
 from gatework.runtime.llvm.kernel import Kernel
 from gatework.runtime.llvm.script import Script
 from gatework.runtime.memory import BUFFER_BYTES, Memory, Shared, aligned_zeros
+from gatework.runtime.quantised import Weights
 from gatework.runtime.rows import Rows
 
 
@@ -80,11 +81,12 @@ class Launch(Frame):
             memory.give_back()
         return True
 
-    def pack(self) -> None:
+    def pack(self, weights: Weights) -> None:
         """Pack the weights, and no more, in this thread."""
         job = self._job(0, 1)
         job[Job.threads] = 1
         self.execute(job.ctypes.data, 0)
+        self.script.fill(self.panels.memory, weights)
 
     def clear(self) -> None:
         """Forget the addresses of earlier calls."""

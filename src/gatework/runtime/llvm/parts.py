@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatework.backends.llvm.layout import MODES, PackWord
+from gatework.backends.llvm.isa import Isa
+from gatework.backends.llvm.layout import MODES, STRETCH, PackWord
 from gatework.compiler.params import size
 from gatework.compiler.plan import Accumulation, Plan, Stage
 from gatework.runtime.frame import Needs, hoisted
 from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
+from gatework.runtime.quantised import Weights
 
 ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
 SCRATCH = 8192  # elements of a thread's sums
-STRETCH = 256  # inputs that are multiplied at a time
 PAGE = 1024  # words
 
 
@@ -64,6 +65,19 @@ class Run(NamedTuple):
     before: tuple[Run, ...] = ()
 
 
+class Panel(NamedTuple):
+    """Where the weights of a piece lie: `stride` words for each chunk, `row` for each input. A head has `units` outputs
+    that see `seen` inputs."""
+
+    piece: Piece
+    shape: Shape
+    offset: int
+    stride: int
+    row: int
+    units: int
+    seen: int
+
+
 class Outer(NamedTuple):
     """An outer product: how its operand is read, and its words before and after those that say which rows it adds."""
 
@@ -76,9 +90,12 @@ class Parts:
     """The parts of one kind of call, for stages in tiles of at most `most` vectors. They are made when they are first
     asked for; each script asks for all of them."""
 
-    def __init__(self, kernel: Kernel, sizes: Mapping[str, int], mode: Mode, most: int):
+    why = ""  # what `describe` says beside the threads
+
+    def __init__(self, kernel: Kernel, sizes: Mapping[str, int], mode: Mode, most: int, isa: Isa | None = None):
         self.kernel, self.sizes, self.mode, self.most = kernel, sizes, mode, most
         self.graph, self.lanes, self.slots = kernel.graph, kernel.lanes, kernel.slots
+        self.isa = isa or kernel.isa
         self.arena, self.needs = Arena(), Needs(mode.threads, scratch=SCRATCH)
         self.packing: list[int] = []
         self.tables = self._tile_tables()
@@ -95,7 +112,7 @@ class Parts:
 
     def _tile_tables(self) -> dict[str, dict[int, int]]:
         """Addresses of tiles by height, for each width; tables of outer products begin with their greatest height."""
-        isa, library = self.kernel.isa, self.kernel.library
+        isa, library = self.isa, self.kernel.library
         plain, outer = {}, {}
         for vectors, most in isa.rows.items():
             plain[vectors] = self.arena.block([library[f"tile_{r}_{vectors}"] for r in range(1, most + 1)])
@@ -116,25 +133,28 @@ class Parts:
         self.needs.packed += -(-elements // 64) * 64
         return offset
 
-    def _pack_piece(self, piece: Piece, shape: Shape, plan: Plan) -> tuple[int, int, int, int]:
-        """Reserve and fill a panel: offset, elements of a chunk, units and inputs of a head."""
-        inputs = size(self.sizes, plan.nodes[piece.operand].width)
-        heads = size({"heads": 1, **self.sizes}, "heads") if piece.blocked else 1
-        units, seen = shape.width // heads, inputs // heads
-        row = len(piece.terms) * shape.chunk
-        touched = max(
-            -(-min(u + shape.chunk, shape.width) // units) - u // units for u in range(0, shape.width, shape.chunk)
-        )
-        stride = touched * seen * row
-        offset = self._reserve(stride * shape.chunks)
+    def _pack_piece(self, piece: Piece, shape: Shape, plan: Plan) -> Panel:
+        """Reserve and fill a panel."""
+        panel = self._panel(piece, shape, plan, len(piece.terms) * shape.chunk)
         for i, term in enumerate(piece.terms):
             weight = term.weight
             self.packing += [
-                self.slots.weight(f"{weight.map}.{weight.slot}"), int(weight.transposed), shape.width, seen,
-                self.slots.packed, offset, stride, row, i * shape.chunk, shape.chunk,
-                units, seen, seen if weight.transposed else units, 0,
+                self.slots.weight(f"{weight.map}.{weight.slot}"), int(weight.transposed), shape.width, panel.seen,
+                self.slots.packed, panel.offset, panel.stride, panel.row, i * shape.chunk, shape.chunk,
+                panel.units, panel.seen, panel.seen if weight.transposed else panel.units, 0,
             ]  # fmt: skip
-        return offset, stride, units, seen
+        return panel
+
+    def _panel(self, piece: Piece, shape: Shape, plan: Plan, row: int, more: int = 0) -> Panel:
+        """Reserve a panel in which an input takes `row` words, and a chunk `more`."""
+        inputs = size(self.sizes, plan.nodes[piece.operand].width)
+        heads = size({"heads": 1, **self.sizes}, "heads") if piece.blocked else 1
+        units, seen = shape.width // heads, inputs // heads
+        touched = max(
+            -(-min(u + shape.chunk, shape.width) // units) - u // units for u in range(0, shape.width, shape.chunk)
+        )
+        stride = touched * seen * row + more
+        return Panel(piece, shape, self._reserve(stride * shape.chunks), stride, row, units, seen)
 
     def _pack_biases(self, stage: Stage, shape: Shape, plan: Plan) -> int:
         """What the sums start from: biases, or zeros."""
@@ -147,6 +167,9 @@ class Parts:
                     shape.width, 1, shape.width, 0,
                 ]  # fmt: skip
         return offset
+
+    def fill(self, memory: np.ndarray, weights: Weights) -> None:
+        """Write the weights that the command which packs does not: here none."""
 
     # ---- stages
     def stages(self, name: str) -> Run:
@@ -172,7 +195,7 @@ class Parts:
 
     def _product(self, name: str, index: int, plan: Plan) -> Run:
         stage = plan.products[index]
-        shape = self._cut(stage, 1, self.kernel.isa.max_vectors())
+        shape = self._cut(stage, 1, self.isa.max_vectors())
         zeros = (self.slots.packed, self._reserve(shape.columns * shape.chunks), shape.columns, 0)
         address = self.kernel.address(name, len(plan.stages) + index)
         outside = replace(plan, homes=plan.homes | plan.chunks)
@@ -193,7 +216,7 @@ class Parts:
         return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
 
     def _cut(self, stage: Stage, parts: int, most: int) -> Shape:
-        return shape_of(stage, self.graph, self.sizes, self.kernel.isa, self.lanes, parts, most)
+        return shape_of(stage, self.graph, self.sizes, self.isa, self.lanes, parts, most)
 
     def _stage(self, stage: Stage, shape: Shape, plan: Plan, epilogue: int, before: list[Run]) -> list[int]:
         outside = (
@@ -223,21 +246,20 @@ class Parts:
         ]  # fmt: skip
 
     def _section(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
-        offset, stride, units, seen = self._pack_piece(piece, shape, plan)
+        panel = self._pack_piece(piece, shape, plan)
         access = plan.homes[piece.operand]
         tiles = self.tables["tile"][len(piece.terms) * shape.vectors]
         return [
-            self.slots.of(access), MODES[access.mode], self.slots.first(access), seen,
-            self.slots.packed, offset, stride, tiles,
-            piece.first * shape.chunk, units, seen, len(piece.terms) * shape.chunk,
+            self.slots.of(access), MODES[access.mode], self.slots.first(access), panel.seen,
+            self.slots.packed, panel.offset, panel.stride, tiles,
+            piece.first * shape.chunk, panel.units, panel.seen, panel.row,
         ]  # fmt: skip
 
     def _hoist(
         self, pieces: list[Piece], shape: Shape, plan: Plan, start: tuple
     ) -> tuple[Run, tuple[int, int, int, int]]:
         """One product over all rows, into the array from which the loop's sums then start."""
-        isa = self.kernel.isa
-        cut, height = cut_pieces(pieces, shape.vectors, isa.max_vectors(), isa)
+        cut, height = cut_pieces(pieces, shape.vectors, self.isa.max_vectors(), self.isa)
         shape, stage = replace(shape, pieces=cut, tile_rows=height), Stage("", False)
         name = hoisted(len(self.needs.hoisted))
         words = self._stage_words(stage, shape, plan, 0, start, self.slots[name], list(cut))
@@ -270,7 +292,7 @@ class Parts:
         """Units and inputs of one head of a gradient, and how many units are summed together."""
         units = size(self.sizes, g.ct_width) // heads
         inputs = size(self.sizes, g.operand_width) // heads if g.operand else 1
-        return units, inputs, self.kernel.isa.max_vectors() * self.lanes
+        return units, inputs, self.isa.max_vectors() * self.lanes
 
     @lazy
     def _gradients(self) -> list[tuple[Accumulation, tuple[int, int]]]:

@@ -5,13 +5,19 @@ A script holds no address of data: arrays are named by slots, which a call fills
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from gatework.runtime.frame import Needs
 from gatework.runtime.llvm.parts import Arena, Parts, Run
+from gatework.runtime.quantised import Weights
 from gatework.runtime.rows import Rows
+
+
+def nothing(memory: np.ndarray, weights: Weights) -> None:
+    """There are no such weights."""
 
 
 @dataclass
@@ -24,6 +30,7 @@ class Script(Needs):
     nbytes: int = 0
     why: str = ""
     layout: tuple[int, ...] = ()  # how weights are packed: scripts that agree in it can share the packed weights
+    fill: Callable[[np.ndarray, Weights], None] = nothing  # writes the weights that the first command does not
 
 
 class Writer:
@@ -49,6 +56,7 @@ class Writer:
             nbytes=self.arena.nbytes,
             why=why,
             layout=self.parts.layout,
+            fill=self.parts.fill,
         )
 
     def command(self, name: str, argument: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gatework.backends.llvm.narrow import MOST_ROWS
 from gatework.compiler.ir import State
 from gatework.compiler.params import size
 from gatework.errors import OptionError, ShapeError
@@ -16,6 +17,7 @@ from gatework.runtime.frame import entry
 from gatework.runtime.llvm.arrays import Given
 from gatework.runtime.memory import Memory
 from gatework.runtime.program import Arrays
+from gatework.runtime.quantised import kind_of
 from gatework.runtime.rows import Rows
 from gatework.runtime.settings import get_threads
 
@@ -36,6 +38,9 @@ class Stream:
     `stream.bind(weights)` after they have changed. `stream.inputs[name]` are the buffers of all inputs, (B, w);
     `step(x)` fills the first and leaves the others as they are. Nothing is shared between streams except the code, so
     each may run in a thread of its own; one stream must not be stepped by two threads at once.
+
+    Quantised weights are read as they are: int8 for any number of streams, bf16 for one or two. For more streams a
+    float32 copy of bf16 is faster, and gives the same bits.
     """
 
     def __init__(self, program: Compiled, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None):
@@ -48,13 +53,19 @@ class Stream:
         self._next = 0
         self._first = next(iter(self.inputs.values()))
         self.shape = self._first.shape
+        self._kind = self._kind_for(weights)
         self._prepare(get_threads())
         self.bind(weights)
+
+    def _kind_for(self, weights: Arrays) -> str:
+        """Which kernel reads these weights."""
+        kind = kind_of(weights) or "infer"
+        return "infer" if kind == "bf16" and self.batch > MOST_ROWS[kind] else kind
 
     def _prepare(self, threads: int) -> None:
         """A prepared call for every other step: states are read from one of two buffers and written to the other."""
         rows, own = Rows.rectangle(1, self.batch), Memory(self.program.dtype)
-        self._frames = [self.program.frame(rows, "infer", threads, own) for _ in (0, 1)]
+        self._frames = [self.program.frame(rows, self._kind, threads, own) for _ in (0, 1)]
         layout = self._frames[0].layout
         self._in_place = set(layout.carried)
         for turn, frame in enumerate(self._frames):
@@ -77,13 +88,16 @@ class Stream:
     # ---- binding
     def bind(self, weights: Arrays) -> None:
         """Read the weights (again); the states stay."""
+        if self._kind != (kind := self._kind_for(weights)):
+            self._kind = kind
+            self._prepare(get_threads())
         given = Given(self.program, self._frames[0].layout, self._frames[0].rows)
         given.inputs({**self.inputs, **self.rates})
-        given.weights(weights)
+        given.weights(weights, narrow=self._kind != "infer")
         for frame in self._frames:
             given.fill(frame)
         self._weights, self._alive = weights, given.alive
-        self._frames[0].pack()
+        self._frames[0].pack(weights)
 
     # ---- stepping
     def step(self, x: np.ndarray) -> np.ndarray:
