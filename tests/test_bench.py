@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from c_face import needs_compiler
 from gatework.backends import layouts
 from gatework.bench import child, contest, peak, peers, timing
 from gatework.bench.case import Case, agree
@@ -187,6 +188,15 @@ def test_steps_with_narrow_weights_stand_beside_float32() -> None:
     for row, kind in zip(rows[1:], ("bf16", "int8"), strict=True):
         assert set(row.ratios()) == {"float32"}
         assert f"{kind} weights" in row.report["kernel"]
+
+
+@needs_compiler
+def test_the_step_in_c_is_measured_beside_ours() -> None:
+    (row,) = measure_suite("c-step", Settings(shapes=(SMALL,), cell="gru", **QUICK))
+    assert {OURS, "C float32", "C bf16", "C int8"} == set(row.samples)
+    assert all(0 < row.facts[f"kB {weights}"] < 20 for weights in ("float32", "bf16", "int8"))
+    with pytest.raises(OptionError, match="gru_d has further inputs"):
+        list(measure_suite("c-step", Settings(shapes=(SMALL,), cell="gru_d", **QUICK)))
 
 
 def test_two_threads_are_also_measured_after_a_matrix_product() -> None:

@@ -31,6 +31,7 @@ RUNNING = [
     ROOT / "docs" / "tag.md",
     ROOT / "docs" / "answer.md",
     ROOT / "docs" / "translate.md",
+    ROOT / "docs" / "export-c.md",
 ]
 
 _spec = importlib.util.spec_from_file_location("renew", ROOT / "docs" / "renew.py")

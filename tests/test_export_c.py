@@ -12,11 +12,13 @@ import pytest
 from c_face import layer, needs_compiler, write_program
 from cases import sizes_of
 from gatework import cells
+from gatework.backends.c.products import STORAGES
 from gatework.compiler import lang
 from gatework.compiler.ir import Graph
 from gatework.errors import KernelError, OptionError
 from gatework.exporting import c
 from gatework.exporting.c import compiling
+from gatework.exporting.c.vectors import Model, as_stored
 from gatework.runtime.saved import Layer
 
 SANITIZED = (*compiling.STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -68,6 +70,18 @@ def proved(report: c.Report, *flags: str) -> None:
     out = report.files[0].parent / "proof"
     compiling.compiled(report.files[1:], out, *flags)
     assert "all cases agree" in compiling.called([str(out)])
+
+
+@needs_compiler
+def test_the_program_of_the_docs_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "export-c.md").read_text()
+    (tmp_path / "main.c").write_text(page.partition("```c\n")[2].partition("```")[0])
+    layers = [layer(cells.get("lstm").graph, {"I": 3, "H": 8})]
+    report = c.write_stack(layers, tmp_path, "net")
+    out = compiling.compiled([tmp_path / "main.c", report.files[1]], tmp_path / "main", *compiling.STRICT)
+    x = np.tile([0.5, -1.0, 0.25], (3, 1))
+    outputs, _ = Model(as_stored(layers, STORAGES["float32"])).run({"x": x}, None)
+    assert float(compiling.called([str(out)])) == pytest.approx(outputs[-1, 0], abs=2e-6)
 
 
 # ---- planted faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from gatework.runtime.net.ops import OPS
 from gatework.runtime.saved import Layer
 from test_export_c import SANITIZED, proved
 
+TOKENS = {"kind": "characters", "vocabulary": ["<nothing>", "<unknown>", "a"]}
 DRAW = np.random.default_rng(0)
 
 
@@ -41,7 +43,8 @@ def model(*nets: tuple[str, Builder]) -> Exported:
     builder = nets[0][1]
     made = {name: b.net() for name, b in nets}
     settings = {"classes": ['a "b"', "\\?é", "@"], "scaler": {"shift": [0.5, -1.0]}, "temperature": 1.25}
-    return Exported("labels", settings, made, builder.arrays, builder.stacks, {}, {"made by": "a test */ of ours"})
+    texts = {"tokenizer": json.dumps(TOKENS), "other": "no codec"}
+    return Exported("labels", settings, made, builder.arrays, builder.stacks, texts, {"made by": "a test */ of ours"})
 
 
 def reader() -> Exported:
@@ -157,6 +160,7 @@ def test_tables_of_texts_and_numbers_are_in_the_header(tmp_path: Path) -> None:
     header, source, _ = c.write_nets(reader(), tmp_path, "net", most_steps=20).files
     text = header.read_text()
     assert "extern const char *const net_classes[3];" in text and "#define net_temperature 0x1.4p+0f" in text
+    assert "extern const char *const net_tokenizer[3];" in text and "net_other" not in text
     assert "a test * / of ours" in text and "extern const float net_scaler_shift[2];" in text
     assert '"a \\042b\\042",\n    "\\134\\077\\303\\251",\n    "\\100"' in source.read_text()
     assert quoted('"\\') == '"\\042\\134"'

@@ -50,6 +50,7 @@ SUITES = {
         _suite("peak-memory", "cell shapes dtype", "peak memory of forward+backward"),
         _suite("first-use", "cell dtype", "how long a cell takes to compile, and to load from the disk cache"),
         _suite("layers", "shapes threads dtype", "the torch layers against torch.nn's"),
+        _suite("c-step", "cell shapes", "one step in C, as an export writes it, against ours; needs a C compiler"),
         _suite("keras", "shapes threads peer_python", "the Keras layers against Keras' own"),
     )
 }

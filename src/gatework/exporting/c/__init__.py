@@ -8,7 +8,7 @@ print("\\n".join(report.lines()))
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +76,16 @@ def write_nets(
         stack=inside + max(p.local_bytes for p in printers),
         multiply_adds=max(p.counted for p in printers),
         error=None if weights == "float32" else max(losses),
-        notes=("The n-grams that this run mixes in are not in the program.",) if model.settings.get("grams") else (),
+        notes=tuple(left_out(model)),
     )
+
+
+def left_out(model: Exported) -> Iterator[str]:
+    """What the model's answers need beside its nets, such as counts of n-grams: the program is the nets alone."""
+    read = {name for net in model.nets.values() for name in net.arrays}
+    others = sorted({name.partition(".")[0] for name in model.arrays.keys() - read})
+    if others:
+        yield f"not in the program: {', '.join(others)}, which the run mixes with what the network says"
 
 
 def net_texts(model: Exported, name: str, weights: str, most_steps: int) -> dict[str, str]:

@@ -200,11 +200,16 @@ class Printer:
     def new(self, shape: Shape, node: Node, k: int = 0) -> Value:
         """Room for an output of a node."""
         if any(isinstance(a, str) and a != "B" for a in shape):
-            return Value(f"s->room{self.room.place(shape, node.outputs[k])}", shape)
+            return self.room_for(shape, node.outputs[k])
         self.local_bytes += 4 * most(shape, 1)
         at = f"v{len(self.values)}" + (f"_{k}" if k else "")
         self.add(f"float {at}[{most(shape, 1)}];")
         return Value(at, shape)
+
+    def room_for(self, shape: Shape, name: str) -> Value:
+        """Room for a value as long as the sequence: the caller's, if it is an output."""
+        given = next((output for output, value in self.net.outputs.items() if value == name), None)
+        return Value(f"out_{field_of(given)}" if given else f"s->room{self.room.place(shape, name)}", shape)
 
     def alias(self, x: Value, shape: Shape, node: Node) -> Value:
         """The same numbers under another shape."""
@@ -222,8 +227,7 @@ class Printer:
             last, shape = k == len(layers) - 1, (steps, "B", layer.output_size)
             target = Value("", shape)
             if kept or not last:
-                place = self.room.place(shape, node.outputs[0] if last else f"{node.outputs[0]} {k}")
-                target = Value(f"s->room{place}", shape)
+                target = self.room_for(shape, node.outputs[0] if last else f"{node.outputs[0]} {k}")
             for d in range(len(layer.weights)):
                 ends += self._way(node, (stack, k, d), flow, target, more, len(ends))
             flow = target
@@ -309,6 +313,7 @@ class Printer:
         ends = [
             f"memcpy(out_{field_of(name)}, {v.at}, {count(v.shape)} * sizeof(float));"
             for name, v in ((n, self.value(value)) for n, value in self.net.outputs.items())
+            if v.at != f"out_{field_of(name)}"
         ]
         unused = [] if any("s->" in line for line in self.lines) else ["(void)s;"]
         for line in reset:

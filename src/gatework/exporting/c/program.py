@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -10,11 +11,13 @@ from gatework.backends.c import mathlib, products
 from gatework.backends.c.products import STORAGES
 from gatework.backends.c.step import argument
 from gatework.backends.c.words import identifier, number
+from gatework.errors import GateworkError
 from gatework.exporting.c.net import Printer, Shared, field_of
 from gatework.exporting.c.overtime import OVER_TIME
 from gatework.exporting.c.stack import Cells, Stack
 from gatework.exporting.c.values import most
 from gatework.runtime.exported import Exported
+from gatework.runtime.texts import codec
 
 ALIGNED = """#if defined(__GNUC__)
 #define @ALIGNED __attribute__((aligned(64)))
@@ -148,7 +151,7 @@ def words(stack: Stack) -> list[str]:
 def of_nets(model: Exported, printers: Sequence[Printer], shared: Shared, name: str) -> Parts:
     """Whole networks."""
     about = [f"{key}: {value}" for key, value in model.about.items() if isinstance(value, str | int | float)]
-    listed = list(lists(model.settings))
+    listed = [*lists(model.settings), *vocabularies(model)]
     constants: dict[str, int | str] = {"MOST_STEPS": shared.bound} if any(p.axes for p in printers) else {}
     for p in printers:
         values = [*(p.values[n] for n in p.given), *(p.value(n) for n in p.net.outputs.values())]
@@ -179,6 +182,14 @@ def lists(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[str,
             texts = all(isinstance(v, str) for v in value)
             if texts or all(type(v) in (int, float) and isfinite(v) for v in value):
                 yield name, value
+
+
+def vocabularies(model: Exported) -> Iterator[tuple[str, list]]:
+    """The units of text codecs, by id."""
+    for name, text in model.texts.items():
+        with suppress(GateworkError):  # a text of another kind
+            if units := codec(text).vocabulary:
+                yield identifier(name), units
 
 
 def _list(path: str, values: list) -> str:

@@ -114,11 +114,8 @@ def long_steps(inputs: int, outputs: int) -> int:
 
 
 def cases(layers: Sequence[Layer], seed: int = 0) -> list[Case]:
-    """The cases of a stack; those whose answer is no number for this model are left out.
-
-    >>> [c.name for c in cases(layers)]
-    ['one step', 'two steps', 'many steps', 'saturated', 'other starts']
-    """
+    """The cases of a stack: one step, two steps, many steps, saturated, and other starts where there are steps. Those
+    whose answer is no number for this model are left out."""
     model, draw = Model(layers), np.random.default_rng(seed)
     many = long_steps(size(layers[0].sizes, layers[0].data.width), layers[-1].output_size)
     calls = {"one step": (1, 1.0), "two steps": (2, 1.0), "many steps": (many, 1.0), "saturated": (many, SATURATED)}
