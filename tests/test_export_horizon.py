@@ -89,7 +89,6 @@ def model(tmp_path_factory):
         ({"units": "many"}, "row 1, units: 'many' is no number"),
         ({"units": float("inf")}, "row 1, units: inf"),
         ({"promo": "yes"}, "promo: 'yes' is no number"),
-        ({"date": "2024-03-31 12:00"}, "grid"),
     ],
 )
 def test_bad_rows_are_named(model, changes: dict[str, Any], told: str) -> None:
