@@ -27,6 +27,7 @@ RUNNING = [
     ROOT / "README.md",
     SERVING,
     ROOT / "docs" / "serve.md",
+    ROOT / "docs" / "deploy.md",
     ROOT / "docs" / "jobs.md",
     ROOT / "docs" / "tag.md",
     ROOT / "docs" / "answer.md",
