@@ -38,6 +38,7 @@ SEES["diagnosis"] = (*BELOW, "report", "explanation")
 SEES["serve"] = (*BELOW, "exporting")
 SEES["commands"] = (*BELOW, "report", "explanation", "diagnosis", "tuning", "comparison", "bench", "exporting", "serve")
 SEES["verbs"] = (*BELOW, "report")
+SEES["batch"] = BELOW
 SEES["cli"] = ("commands", "tasks", "")
 SEES["__main__"] = ("cli",)
 SEES[""] = ()

@@ -32,6 +32,8 @@ class Labels(Model):
             raise FileFormatError(f"the model has {len(self.classes)} labels and {len(self.decision)} decisions")
 
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        if not len(rows):
+            return []
         read = [self.reader.read(row, number) for number, row in enumerate(rows, 1)]
         scores = np.zeros((len(read), len(self.classes)), np.float32)
         order = sorted(range(len(read)), key=lambda i: len(read[i]["own"]))
