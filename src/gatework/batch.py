@@ -69,9 +69,7 @@ class Predictor:
 
     def _one_each(self, found: list[dict[str, Any]], rows: Sequence[Any]) -> list[dict[str, Any]]:
         if len(found) != len(rows):
-            raise DataError(
-                f"{len(rows)} rows have {len(found)} answers, so that no column can be kept; leave keep out"
-            )
+            raise DataError(f"{len(rows)} rows have {len(found)} answers: no column can be kept; leave keep out")
         return found
 
 
@@ -87,10 +85,10 @@ def _loaded(path: str):
     return load(path).predict
 
 
-def _rows(batch: Batch) -> Sequence[Any]:
+def _rows(batch: Any) -> Sequence[Any]:
     """A list of dicts, or the rows as they are."""
     if hasattr(batch, "to_dict"):
-        return batch.to_dict("records")  # type: ignore[union-attr]
+        return batch.to_dict("records")
     if isinstance(batch, Mapping):
         lengths = {name: len(column) for name, column in batch.items()}
         if len(set(lengths.values())) > 1:
