@@ -13,6 +13,7 @@ import pytest
 import gatework
 from exports import bare, same
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.exporting import costs
 from gatework.exporting.run import FORMS
 from gatework.runtime import exported, saved
 from gatework.tasks.base import Task
@@ -150,6 +151,27 @@ def test_torch_has_not_every_cell(tmp_path: Path) -> None:
 def test_bad_rows_are_named(file: Path, row: object, told: str) -> None:
     with pytest.raises(DataError, match=told):
         gatework.runtime.load(file).predict([[[0.0, 0.0]], row])
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_smaller_weights_say_what_they_cost(tmp_path: Path, weights: str) -> None:
+    lines = [f"{'a fine film' if k % 2 else 'a dull film'} {k},{k % 2}" for k in range(60)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *lines]))
+    options = {"epochs": 2, "hidden_size": 16, "embedding_size": 4, "ngrams": "none", "subwords": 0, "layer_norm": True}
+    run = gatework.train("classify", tmp_path / "reviews.csv", out=tmp_path / "run", quiet=True, **options)
+    plain = gatework.export(run, tmp_path / "plain.safetensors").files[0]
+    written = gatework.export(run, tmp_path / "small.safetensors", weights=weights)
+    assert written.files[0].stat().st_size < plain.stat().st_size
+    metric = run.task.metric.name
+    before = run.run.results()["test"][metric]
+    assert f"{metric} on the test part: {before:.6g} with float32, " in written.notes[-1]
+    small = costs.quantised(run.model, weights)
+    texts = ["a fine film 3", "a dull film 4", "fine"]
+    wanted = run.task.predict(small, texts)
+    same(gatework.runtime.load(written.files[0]).predict(texts), wanted)
+    assert wanted != run.predict(texts)
+    (tmp_path / "reviews.csv").unlink()
+    assert "was not measured: the data of the run" in gatework.export(run, plain, weights=weights).notes[-1]
 
 
 def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gatework
 from gatework.data.suggest import did_you_mean
 from gatework.errors import OptionError
+from gatework.exporting.costs import told
 from gatework.exporting.written import Written
 from gatework.runtime.exported import Exported
 from gatework.tasks.jobs import Trained, load
@@ -62,18 +63,27 @@ def export(
         raise OptionError(f"no form {to!r}: there are {', '.join(FORMS)}{did_you_mean(to, list(FORMS))}")
     if weights not in WEIGHTS:
         raise OptionError(f"weights are {', '.join(WEIGHTS)}; got {weights!r}{did_you_mean(weights, list(WEIGHTS))}")
-    found = exported(run)
+    trained = opened(run)
+    found = exported(trained)
     target = EXPORTS / f"{found.about['run']}{FORMS[to].ending}" if out is None else Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
-    return writer(to)(found, target, weights)
+    written = writer(to)(found, target, weights)
+    if weights != "float32":
+        written.notes.append(told(trained, weights))
+    return written
 
 
 def exported(run: str | os.PathLike[str] | Trained | Estimator) -> Exported:
     """A run as data."""
-    trained: Any = load(Path(run)) if isinstance(run, str | os.PathLike) else getattr(run, "trained_", run)
+    trained = opened(run)
     found = trained.task.exported(trained.model.eval())
     about = {"task": trained.task.name, "run": trained.run.path.name, "gatework": gatework.__version__}
     return replace(found, about={**about, **found.about})
+
+
+def opened(run: Any) -> Trained:
+    """The run of a folder, of a training or of an estimator."""
+    return load(Path(run)) if isinstance(run, str | os.PathLike) else getattr(run, "trained_", run)
 
 
 def writer(to: str) -> Callable[[Exported, Path, str], Written]:

@@ -14,10 +14,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from gatework import cells
+from gatework.backends.layouts import to_torch
+from gatework.compiler.edit import without_bias
 from gatework.errors import OptionError
 from gatework.exporting.written import Written
-from gatework.layers.layouts import to_torch
-from gatework.layers.variants import without_bias
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.graph import Net, Node
 from gatework.runtime.saved import Layer
