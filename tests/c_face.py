@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatework.backends.c.products import STORAGES
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import shapes, size
 from gatework.exporting import c
 from gatework.exporting.c import compiling, program
-from gatework.exporting.c.vectors import FEW, Model, as_stored
+from gatework.exporting.c.stack import ready
+from gatework.exporting.c.vectors import FEW, Model, in_float64
 from gatework.runtime.saved import Layer
 
 needs_compiler = pytest.mark.skipif(
@@ -66,7 +66,7 @@ class Library:
 
     def model(self, name: str) -> Model:
         """The same stack, as the reference computes it."""
-        return Model(as_stored(self.stacks[name], STORAGES[self.weights]))
+        return Model(in_float64(ready(self.stacks[name], self.weights)))
 
     def run(self, name: str, inputs: Mapping[str, Any], start: list | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Outputs (T, O), and all states at the end, one after another."""

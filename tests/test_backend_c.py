@@ -13,7 +13,7 @@ from c_face import Library, layer, needs_compiler
 from cases import sizes_of
 from gatework import cells
 from gatework.backends.c import mathlib, products
-from gatework.backends.c.products import PANELS, STORAGES, cuts, laid_out, quantised, stored, upper_halves
+from gatework.backends.c.products import PANELS, STORAGES, cuts, laid_out
 from gatework.backends.c.words import hexadecimal, identifier, number
 from gatework.compiler import ops
 from gatework.compiler.ir import Graph
@@ -148,16 +148,6 @@ def test_a_table_holds_every_weight_once() -> None:
     assert sorted(laid_out(matrix)) == list(range(105 * 3))
     assert laid_out(matrix)[:64].tolist() == matrix[:64, 0].tolist()
     assert laid_out(matrix.reshape(5, 21, 3))[-3:].tolist() == matrix[-1].tolist()
-
-
-def test_smaller_weights_are_the_nearest() -> None:
-    matrix = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
-    whole, scale = quantised(matrix)
-    assert (np.abs(whole).max(1) == 127).all()
-    assert (np.abs(stored(matrix, STORAGES["int8"]) - matrix) <= scale[:, None] * 0.5001).all()
-    assert (np.abs(stored(matrix, STORAGES["bf16"]) / matrix - 1) <= 2.0**-8).all()
-    assert not quantised(np.zeros((2, 3), np.float32))[0].any()
-    assert upper_halves(np.array([1.0, -2.0], np.float32)).tolist() == [0x3F80, 0xC000]
 
 
 def test_only_the_panels_that_are_used_are_printed() -> None:

@@ -12,13 +12,12 @@ import pytest
 from c_face import layer, needs_compiler, write_program
 from cases import sizes_of
 from gatework import cells
-from gatework.backends.c.products import STORAGES
 from gatework.compiler import lang
 from gatework.compiler.ir import Graph
 from gatework.errors import KernelError, OptionError
 from gatework.exporting import c
 from gatework.exporting.c import compiling
-from gatework.exporting.c.vectors import Model, as_stored
+from gatework.exporting.c.vectors import Model, in_float64
 from gatework.runtime.saved import Layer
 
 SANITIZED = (*compiling.STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -63,6 +62,8 @@ def test_the_proof_of_smaller_weights(tmp_path: Path) -> None:
         report = c.write_stack(stacks()["two"], tmp_path, "two", weights)
         proved(report, *SANITIZED)
         assert report.error is not None and 0 < report.error < 0.1
+        again = c.write_stack([x.with_weights(weights) for x in stacks()["two"]], tmp_path / "again", "two", weights)
+        assert again.files[1].read_text() == report.files[1].read_text()
 
 
 def proved(report: c.Report, *flags: str) -> None:
@@ -73,6 +74,13 @@ def proved(report: c.Report, *flags: str) -> None:
 
 
 @needs_compiler
+def test_layers_of_float64_become_float32(tmp_path: Path) -> None:
+    wide = [replace(x, weights=tuple({k: v.astype(float) for k, v in w.items()} for w in x.weights), dtype="float64")
+            for x in stacks()["two"]]  # fmt: skip
+    proved(c.write_stack(wide, tmp_path, "two", "int8"))
+
+
+@needs_compiler
 def test_the_program_of_the_docs_runs(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "export-c.md").read_text()
     (tmp_path / "main.c").write_text(page.partition("```c\n")[2].partition("```")[0])
@@ -80,7 +88,7 @@ def test_the_program_of_the_docs_runs(tmp_path: Path) -> None:
     report = c.write_stack(layers, tmp_path, "net")
     out = compiling.compiled([tmp_path / "main.c", report.files[1]], tmp_path / "main", *compiling.STRICT)
     x = np.tile([0.5, -1.0, 0.25], (3, 1))
-    outputs, _ = Model(as_stored(layers, STORAGES["float32"])).run({"x": x}, None)
+    outputs, _ = Model(in_float64(layers)).run({"x": x}, None)
     assert float(compiling.called([str(out)])) == pytest.approx(outputs[-1, 0], abs=2e-6)
 
 

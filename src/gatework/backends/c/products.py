@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -52,6 +53,13 @@ static inline float @wide(uint16_t upper)
     return whole.number;
 }
 """
+
+
+class Narrow(Protocol):
+    """Weights in few bytes: (rows, columns) or (heads, rows, columns), with a scale for each row where they are int8."""
+
+    values: np.ndarray
+    scales: np.ndarray | None
 
 
 def cuts(rows: int) -> Iterator[tuple[int, int]]:
@@ -116,26 +124,3 @@ static void {storage.multiply}({_parameters(storage)}, size_t in, size_t out)
 def _parameters(storage: Storage) -> str:
     scale = ", const float *restrict scale" if storage.scaled else ""
     return f"const {storage.ctype} *restrict w{scale}, const float *restrict x, float *restrict y"
-
-
-def quantised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int8 of the same shape, and a scale (float32) for each row: a row's largest weight becomes 127."""
-    largest = np.abs(matrix).max(-1, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return np.clip(np.rint(matrix / scale), -127, 127).astype(np.int8), scale[..., 0]
-
-
-def upper_halves(matrix: np.ndarray) -> np.ndarray:
-    """The nearest bfloat16, ties to even, as its bits."""
-    bits = matrix.astype(np.float32).view(np.uint32).astype(np.uint64)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
-def stored(matrix: np.ndarray, storage: Storage) -> np.ndarray:
-    """The weights as a program of this storage reads them, in float64."""
-    if storage.scaled:
-        whole, scale = quantised(matrix)
-        return whole * scale[..., None].astype(np.float64)
-    if storage.name == "bf16":
-        return (upper_halves(matrix).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return matrix.astype(np.float32).astype(np.float64)

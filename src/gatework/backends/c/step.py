@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gatework.backends.c.mathlib import CALLS, ELEMENTWISE, REDUCTIONS
-from gatework.backends.c.products import Storage, laid_out, quantised, upper_halves
+from gatework.backends.c.products import Narrow, Storage, laid_out
 from gatework.backends.c.words import identifier, number
 from gatework.compiler.ir import SCALAR, Graph, Input, State, Weight
 from gatework.compiler.params import cost, matrix_shape, size
 from gatework.compiler.plan import Access, Stage, Store, loads_of, plan_forward
 
-Weights = Mapping[str, np.ndarray]
+Weights = Mapping[str, Any]  # arrays, and Narrow where the storage is
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,16 @@ class Step:
             if self._biases(stage):
                 found[f"b{k}"] = np.concatenate([self._bias(dot, weights) for dot in stage.dots])
         for p in self.products:
-            matrices = [weights[f"{w.map}.{w.slot}"] for w in p.weights]
-            found |= self._table(p.field, np.concatenate(matrices, -2))
+            found |= self._table(p.field, [weights[f"{w.map}.{w.slot}"] for w in p.weights])
         return found | {f"v_{identifier(v.name)}": weights[v.name] for v in self.vectors}
 
-    def _table(self, field: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        if self.storage.scaled:
-            whole, scale = quantised(matrix)
-            return {field: laid_out(whole), f"{field}_scale": scale.reshape(-1)}
-        return {field: laid_out(upper_halves(matrix) if self.storage.name == "bf16" else matrix)}
+    def _table(self, field: str, matrices: list[Any]) -> dict[str, np.ndarray]:
+        if self.storage.name == "float32":
+            return {field: laid_out(np.concatenate(matrices, -2))}
+        narrow: list[Narrow] = matrices
+        found = {field: laid_out(np.concatenate([m.values for m in narrow], -2))}
+        scales = [m.scales for m in narrow if m.scales is not None]
+        return found | ({f"{field}_scale": np.concatenate(scales, -1).reshape(-1)} if scales else {})
 
     def _biases(self, stage: Stage) -> bool:
         return any(self.plan.nodes[dot].attr.bias for dot in stage.dots)

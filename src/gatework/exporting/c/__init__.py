@@ -20,7 +20,7 @@ from gatework.errors import OptionError
 from gatework.exporting.c import compiling, netvectors, netverifier, program, vectors, verifier
 from gatework.exporting.c.net import Printer, Shared
 from gatework.exporting.c.report import Report
-from gatework.exporting.c.stack import Cells, Stack
+from gatework.exporting.c.stack import Cells, Stack, ready
 from gatework.exporting.written import Written
 from gatework.runtime.exported import Exported
 from gatework.runtime.saved import Layer
@@ -61,11 +61,11 @@ def write_nets(
     most_steps = most_steps or int(model.settings.get("max_length") or MOST_STEPS)
     shared, printers = printed_nets(model, name, weights, most_steps)
     cells = shared.cells
-    held = netvectors.held(model, cells.storage)
+    held = netvectors.held(shared.model)
     cases = [netvectors.cases(held, p.name, most_steps) for p in printers]
     texts = assembled(shared, printers, name)
     texts[f"{name}_test.c"] = netverifier.program(list(zip(printers, cases, strict=True)), name)
-    own = netvectors.held(model, STORAGES["float32"])
+    own = netvectors.held(replace(model, stacks=[ready(stack, "float32") for stack in model.stacks]))
     losses = [netvectors.lost(own, p.name, made) for p, made in zip(printers, cases, strict=True)]
     inside = max((step.stack_bytes() for step in cells.steps), default=0)
     return Report(
@@ -95,9 +95,9 @@ def net_texts(model: Exported, name: str, weights: str, most_steps: int) -> dict
 
 
 def printed_nets(model: Exported, name: str, weights: str, most_steps: int) -> tuple[Shared, list[Printer]]:
-    shared = Shared(model, Cells(checked(name, weights)), most_steps)
-    for stack in model.stacks:
-        check_finite(stack)
+    storage = checked(name, weights)
+    model = replace(model, stacks=[ready(stack, weights) for stack in model.stacks])
+    shared = Shared(model, Cells(storage), most_steps)
     if not model.nets:
         raise OptionError(f"a model of the kind {model.kind!r} has no net, so there is nothing to write in C")
     return shared, [Printer(each, net, shared) for each, net in model.nets.items()]
@@ -126,7 +126,7 @@ def write_stack(
     """
     stack = printed(layers, name, weights, most_steps)
     cells = stack.cells
-    cases = vectors.cases(vectors.as_stored(layers, cells.storage))
+    cases = vectors.cases(vectors.in_float64(stack.layers))
     texts = {
         f"{name}.h": program.header(parts := program.of_stack(stack, name)),
         f"{name}.c": program.source(parts, cells, name),
@@ -139,15 +139,14 @@ def write_stack(
         scratch=stack.scratch_bytes(),
         stack=max(step.stack_bytes() for step in cells.steps),
         multiply_adds=stack.multiply_adds(),
-        error=None if weights == "float32" else lost(vectors.as_stored(layers, STORAGES["float32"]), cases),
+        error=None if weights == "float32" else lost(vectors.in_float64(ready(layers, "float32")), cases),
     )
 
 
 def printed(layers: Sequence[Layer], name: str, weights: str, most_steps: int) -> Stack:
     """The program of a stack, in parts that `program` puts together."""
     storage = checked(name, weights)
-    check_finite(layers)
-    return Stack(layers, Cells(storage), most_steps)
+    return Stack(ready(layers, weights), Cells(storage), most_steps)
 
 
 def checked(name: str, weights: str) -> Storage:
@@ -163,14 +162,6 @@ def lost(layers: Sequence[Layer], cases: Sequence[vectors.Case]) -> float:
     pairs = [(case.outputs, model.run(case.inputs, case.start)[0]) for case in cases]
     largest = max(float(np.abs(own).max()) for _, own in pairs) or 1.0
     return max(float(np.abs(held - own).max()) for held, own in pairs) / largest
-
-
-def check_finite(layers: Sequence[Layer]) -> None:
-    for k, layer in enumerate(layers):
-        for weights in layer.weights:
-            for key, values in weights.items():
-                if not np.isfinite(values).all():
-                    raise OptionError(f"the weight {key!r} of layer {k} is not finite; a program of it has no answers")
 
 
 def _written(folder: Path, name: str, texts: dict[str, str]) -> tuple[Path, ...]:

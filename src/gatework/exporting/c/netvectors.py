@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatework.backends.c.products import Storage
 from gatework.errors import OptionError
 from gatework.exporting.c.values import readers
-from gatework.exporting.c.vectors import SATURATED, allowed, as_stored
+from gatework.exporting.c.vectors import SATURATED, allowed, in_float64
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.graph import Net
 from gatework.runtime.net.run import Bound
@@ -33,11 +32,11 @@ class NetCase:
     allowed: dict[str, float]
 
 
-def held(model: Exported, storage: Storage) -> Exported:
-    """The model in float64, with the weights that a program of this storage holds."""
+def held(model: Exported) -> Exported:
+    """The model in float64, with the numbers that its weights stand for."""
     wide = {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in model.arrays.items()}
     nets = {n: _retyped(net, "float32", "float64") for n, net in model.nets.items()}
-    return replace(model, arrays=wide, nets=nets, stacks=[as_stored(s, storage) for s in model.stacks])
+    return replace(model, arrays=wide, nets=nets, stacks=[in_float64(s) for s in model.stacks])
 
 
 def narrow(model: Exported) -> Exported:

@@ -12,7 +12,7 @@ the cells' equations: arrays of each step, of the sequence, and numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,24 @@ from gatework.compiler.ir import Input, State
 from gatework.compiler.params import size
 from gatework.errors import OptionError
 from gatework.exporting.c.tables import initialiser
+from gatework.runtime.quantised import dense
 from gatework.runtime.saved import Layer
+
+
+def ready(layers: Sequence[Layer], weights: str) -> list[Layer]:
+    """The layers in float32, with matrices of this kind. Raises OptionError for numbers that are not finite, and for
+    layers whose matrices are bf16 and would be int8, or the reverse."""
+    found = []
+    for k, layer in enumerate(layers):
+        ways = [dense(way) for way in layer.weights]
+        for key, values in ((key, values) for way in ways for key, values in way.items()):
+            if not np.isfinite(values).all():
+                raise OptionError(f"the weight {key!r} of layer {k} is not finite; a program of it has no answers")
+        if layer.dtype != "float32":
+            ways = tuple({key: values.astype(np.float32) for key, values in way.items()} for way in ways)
+            layer = replace(layer, weights=ways, dtype="float32")
+        found.append(layer.with_weights(weights))
+    return found
 
 
 @dataclass

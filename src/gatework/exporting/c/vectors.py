@@ -7,17 +7,17 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gatework.backends import reference
-from gatework.backends.c.products import Storage, stored
 from gatework.compiler.params import size
 from gatework.errors import OptionError
 from gatework.exporting.c.stack import further_inputs
+from gatework.runtime.quantised import dense
 from gatework.runtime.saved import Layer
 
 BASE = 1e-5  # accepted error of one step, relative to the largest value; it grows with the root of the steps
@@ -41,18 +41,19 @@ class Case:
     allowed_last: tuple[tuple[dict[str, float], ...], ...] = ()
 
 
-def as_stored(layers: Sequence[Layer], storage: Storage) -> list[Layer]:
-    """The layers with the weights that a program of this storage reads."""
+def in_float64(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with the numbers that their weights stand for, in float64."""
 
-    def read(key: str, values: np.ndarray) -> np.ndarray:
-        matrix = "." in key and not key.endswith(".bias")
-        return stored(values, storage) if matrix else values.astype(np.float32).astype(np.float64)
-
-    def wide(way: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {key: read(key, values) for key, values in way.items()}
+    def wide(way: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {key: values.astype(np.float64) for key, values in way.items()}
 
     return [
-        replace(x, weights=tuple(map(wide, x.weights)), starts=tuple(map(wide, x.starts)), dtype="float64")
+        replace(
+            x,
+            weights=tuple(wide(dense(way)) for way in x.weights),
+            starts=tuple(wide(way) for way in x.starts),
+            dtype="float64",
+        )
         for x in layers
     ]
 
