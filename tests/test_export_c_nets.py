@@ -94,7 +94,27 @@ def attending() -> Exported:
     return model(("whole", b))
 
 
-MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, attending)}
+def ahead() -> Exported:
+    """Windows of one length, cut into segments; several steps asked at once from one state; inputs of no width."""
+    b = Builder()
+    x, lengths = b.input("x", ("T", "B", 2)), b.input("lengths", ("B",), "int64")
+    future = b.input("future", ("B", 5, 0))
+    cut = b.pad(b.transpose(x, axes=[1, 0, 2]), front=2, back=0, axis=1)  # 10 steps are 12, or 3 segments of 4
+    read = b.linear(b.reshape(cut, shape=[-1, 3, 8]), b.array("read", weights(6, 8)))
+    layers = [of("lstm", 6, 6)]
+    outputs, states = b.recurrent(layers, b.transpose(read, axes=[1, 0, 2]), b.scale(lengths, by=0, plus=3))
+    asked = b.repeat(
+        b.linear(future, b.array("none", weights(6, 0)), b.array("none.bias", weights(6))), count=1, axis=1
+    )
+    asked = b.reshape(b.add(asked, b.array("places", weights(5, 6))), shape=[-1, 6])
+    starts = [b.repeat(each, count=5) for each in states.values()]
+    found, *_ = b.add_node("step", [asked, *starts], 3, stack=0)
+    last = b.squeeze(b.piece(outputs, start=-1, stop=None, axis=0), axis=0)
+    b.output("y", b.add(b.linear(found, b.array("w", weights(2, 6))), b.linear(last, b.array("v", weights(2, 6)))))
+    return replace(model(("whole", b)), kind="horizon", settings={"shape": {"lookback": 10}})
+
+
+MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, attending, ahead)}
 
 
 @needs_compiler

@@ -56,7 +56,7 @@ static inline float @wide(uint16_t upper)
 
 
 class Narrow(Protocol):
-    """Weights in few bytes: (rows, columns) or (heads, rows, columns), with a scale for each row where they are int8."""
+    """Weights in few bytes: (rows, columns) or (heads, rows, columns), and where they are int8 a scale for each row."""
 
     values: np.ndarray
     scales: np.ndarray | None

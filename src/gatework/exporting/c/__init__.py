@@ -8,9 +8,10 @@ print("\\n".join(report.lines()))
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from gatework.runtime.saved import Layer
 __all__ = ["Report", "prove", "write", "write_stack"]
 
 MOST_STEPS = 256
+# Kinds of models that read sequences of one length alone, which a program then knows as a number.
+FIXED: dict[str, Callable[[dict[str, Any]], int]] = {"horizon": lambda settings: settings["shape"]["lookback"]}
 
 
 def write(model: Exported, out: Path, weights: str) -> Written:
@@ -62,7 +65,7 @@ def write_nets(
     shared, printers = printed_nets(model, name, weights, most_steps)
     cells = shared.cells
     held = netvectors.held(shared.model)
-    cases = [netvectors.cases(held, p.name, most_steps) for p in printers]
+    cases = [netvectors.cases(held, p.name, most_steps, shared.fixed) for p in printers]
     texts = assembled(shared, printers, name)
     texts[f"{name}_test.c"] = netverifier.program(list(zip(printers, cases, strict=True)), name)
     own = netvectors.held(replace(model, stacks=[ready(stack, "float32") for stack in model.stacks]))
@@ -76,6 +79,7 @@ def write_nets(
         stack=inside + max(p.local_bytes for p in printers),
         multiply_adds=max(p.counted for p in printers),
         error=None if weights == "float32" else max(losses),
+        per="an answer" if shared.fixed else "a step",
         notes=tuple(left_out(model)),
     )
 
@@ -97,7 +101,9 @@ def net_texts(model: Exported, name: str, weights: str, most_steps: int) -> dict
 def printed_nets(model: Exported, name: str, weights: str, most_steps: int) -> tuple[Shared, list[Printer]]:
     storage = checked(name, weights)
     model = replace(model, stacks=[ready(stack, weights) for stack in model.stacks])
-    shared = Shared(model, Cells(storage), most_steps)
+    shared = Shared(
+        model, Cells(storage), most_steps, fixed=FIXED.get(model.kind, lambda settings: None)(model.settings)
+    )
     if not model.nets:
         raise OptionError(f"a model of the kind {model.kind!r} has no net, so there is nothing to write in C")
     return shared, [Printer(each, net, shared) for each, net in model.nets.items()]

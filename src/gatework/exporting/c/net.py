@@ -11,7 +11,7 @@ then nothing was changed. Nets of other names have these in their names.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,12 +22,12 @@ from gatework.errors import OptionError
 from gatework.exporting.c.operations import PRINTERS
 from gatework.exporting.c.stack import Cells, function
 from gatework.exporting.c.tables import array
-from gatework.exporting.c.values import Room, Value, count, most, readers
+from gatework.exporting.c.values import LENGTHS, Room, Value, count, most, readers
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.graph import Input, Net, Node, Shape
 
 CTYPES = {"float32": "float", "int64": "int32_t"}
-LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "attention": 2}  # which input says how long
+LOCAL = 256  # numbers of an array on the stack; a larger one has its place in the caller's struct
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Shared:
     needs: set[str] = field(default_factory=set)
     heights: set[int] = field(default_factory=set)
     bytes: int = 0
+    fixed: int | None = None  # the length of sequences, where the model reads one alone
 
     def array(self, name: str) -> str:
         """The constant that holds an array beside the net as it is."""
@@ -78,11 +79,19 @@ def field_of(name: str) -> str:
     return identifier(name.replace(".", "_"))
 
 
+def with_steps(net: Net, steps: int) -> Net:
+    """The net with a number for its axis T."""
+    inputs = {n: i._replace(shape=tuple(steps if a == "T" else a for a in i.shape)) for n, i in net.inputs.items()}
+    return replace(net, inputs=inputs)
+
+
 class Printer:
     """The lines of one net, made when it is created; `operations` adds to them."""
 
     def __init__(self, name: str, net: Net, shared: Shared):
-        self.name, self.net, self.shared, self.needs = name, net, shared, shared.needs
+        self.name, self.shared, self.needs = name, shared, shared.needs
+        self.net = net if shared.fixed is None else with_steps(net, shared.fixed)
+        net = self.net
         self.lines: list[str] = []
         self.values: dict[str, Value] = {}
         self.room = Room(net, shared.bound)
@@ -114,15 +123,19 @@ class Printer:
 
     @property
     def given(self) -> dict[str, Input]:
-        """The inputs that a caller gives: neither states nor lengths, which are the named axes themselves."""
-        return {n: i for n, i in self.net.inputs.items() if n not in self.net.states and n not in self.lengths}
+        """The inputs that a caller gives: neither states, nor lengths, which are the named axes themselves, nor what
+        has no numbers."""
+        left_out = {*self.net.states, *self.lengths}
+        return {n: i for n, i in self.net.inputs.items() if n not in left_out and 0 not in i.shape}
 
     def _lengths(self) -> set[str]:
         """Inputs that say how long sequences are. Raises OptionError where one is read as something else, too."""
-        found = {n.inputs[k] for n in self.net.nodes for op, k in LENGTHS.items() if n.op == op} & set(self.net.inputs)
+        scaled = {n.outputs[0]: n.inputs[0] for n in self.net.nodes if n.op == "scale" and n.settings["by"] == 0}
+        read = {n.inputs[k] for n in self.net.nodes for op, k in LENGTHS.items() if n.op == op}
+        found = {scaled.get(name, name) if self.shared.fixed else name for name in read} & set(self.net.inputs)
         for name in found:
             for op, places in readers(self.net, name).items():
-                if places != {LENGTHS.get(op)}:
+                if places != {LENGTHS.get(op)} and not (op == "scale" and self.shared.fixed):
                     raise OptionError(f"the net {self.name!r} computes with lengths in {op!r}, which has no form in C")
         return found
 
@@ -136,7 +149,7 @@ class Printer:
         for name, given in self.given.items():
             self.values[name] = Value(f"in_{field_of(name)}", given.shape, CTYPES[given.dtype])
         for name, given in self.net.inputs.items():
-            if name in self.lengths:
+            if name in self.lengths or 0 in given.shape:
                 self.values[name] = Value("", given.shape)
             elif name in self.net.states:
                 self.values[name] = Value(f"s->{field_of(name)}", given.shape)
@@ -178,6 +191,17 @@ class Printer:
             self.add("    " * depth + f"for (size_t i{k} = 0; i{k} < {length}; i{k}++)")
         return len(axes)
 
+    def copies(self, times: str, target: str, source: str, numbers: str) -> None:
+        """Stretches of numbers, for o from 0 on."""
+        if "0" not in (times, numbers) and not numbers.startswith("0 *"):
+            self.add(
+                f"for (size_t o = 0; o < {times}; o++)", f"    memcpy({target}, {source}, {numbers} * sizeof(float));"
+            )
+
+    def must_know(self, does: str, *lengths: int | str) -> None:
+        if not all(isinstance(n, int) for n in lengths):
+            raise OptionError(f"the net {self.name!r} {does} an axis of unknown length, which has no form in C")
+
     def call(self, name: str, *arguments: str, indent: int = 0) -> None:
         self.needs.add(name)
         self.add("    " * indent + f"@{name}({', '.join(arguments)});")
@@ -190,7 +214,7 @@ class Printer:
         return self.shared.panels(name[1:], tap)
 
     def multiply_adds(self, rows: Shape, each: int) -> None:
-        """Counted for one step of a sequence."""
+        """Counted for one step of a sequence, or for all where their number is known."""
         self.counted += most(rows, 1) * each
 
     def check_ids(self, ids: Value, rows: int) -> None:
@@ -199,7 +223,8 @@ class Printer:
 
     def new(self, shape: Shape, node: Node, k: int = 0) -> Value:
         """Room for an output of a node."""
-        if any(isinstance(a, str) and a != "B" for a in shape):
+        long = most(shape, 1) > LOCAL and not self.keeps
+        if long or any(isinstance(a, str) and a != "B" for a in shape):
             return self.room_for(shape, node.outputs[k])
         self.local_bytes += 4 * most(shape, 1)
         at = f"v{len(self.values)}" + (f"_{k}" if k else "")
@@ -255,7 +280,7 @@ class Printer:
             place = f"{target.at} + t * {layer.output_size} + {d * own}"
             self.add(f"    memcpy({place}, {states[0].at}, sizeof {states[0].at});")
         self.add("}")
-        self.counted += self._cost(at)
+        self.counted += self._cost(at) * (x.shape[0] if isinstance(x.shape[0], int) else 1)
         return states
 
     def _is_read(self, name: str) -> bool:
@@ -273,19 +298,23 @@ class Printer:
         return self.shared.cells.steps[self.shared.numbers[at]].multiply_adds
 
     def _step(self, node: Node, values: list[Value]) -> list[Value]:
-        """One step of a stack on copies of the states: those of the struct change when all is done."""
+        """One step of a stack for each row, on copies of the states: those of the struct change when all is done."""
         x, *before = values
         after: list[Value] = []
         for old in before:
             after.append(self.new(old.shape, node, 1 + len(after)))
-            self.add(f"memcpy({after[-1].at}, {old.at}, sizeof {after[-1].at});")
+            self.add(f"memcpy({after[-1].at}, {old.at}, {count(old.shape)} * sizeof(float));")
+        rows = most(x.shape[:-1], 1)
         left, flow = list(after), x
+        self.add(f"for (size_t r = 0; r < {rows}; r++) {{")
         for k, layer in enumerate(self.shared.model.stacks[node.settings["stack"]]):
             own = [left.pop(0) for _ in layer.graph.states]
             at = (node.settings["stack"], k, 0)
-            self.add(f"{self.shared.cell(*at)}{', '.join([flow.at, *(s.at for s in own)])});")
-            self.counted += self._cost(at)
+            given = [f"{v.at} + r * {v.shape[-1]}" for v in (flow, *own)]
+            self.add(f"    {self.shared.cell(*at)}{', '.join(given)});")
+            self.counted += rows * self._cost(at)
             flow = own[0]
+        self.add("}")
         return [flow, *after]
 
     # ---- the text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatework.errors import OptionError
-from gatework.exporting.c.values import readers
+from gatework.exporting.c.values import LENGTHS, readers
 from gatework.exporting.c.vectors import SATURATED, allowed, in_float64
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.graph import Net
@@ -61,13 +61,17 @@ def _float32(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
-def cases(model: Exported, name: str, bound: int, seed: int = 0) -> list[NetCase]:
-    """The cases of a net of a model that `held` gave."""
+def cases(model: Exported, name: str, bound: int, fixed: int | None = None, seed: int = 0) -> list[NetCase]:
+    """The cases of a net of a model that `held` gave; `fixed` is the only length that it reads."""
     runner = Runner(model, name)
     draw = np.random.default_rng(seed)
-    many = min(STEPS, bound)
-    calls = {"one step": (1, 1.0), "two steps": (min(2, bound), 1.0), "many steps": (many, 1.0)}
-    made = [runner.case(label, n, runner.draw(n, draw), {}) for label, (n, _) in calls.items()]
+    many = fixed or min(STEPS, bound)
+    calls = (
+        {"a sequence": many, "another": many}
+        if fixed
+        else {"one step": 1, "two steps": min(2, bound), "many steps": many}
+    )
+    made = [runner.case(label, n, runner.draw(n, draw), {}) for label, n in calls.items()]
     if any(i.dtype == "float64" for i in runner.given.values()):
         made.append(runner.case("saturated", many, runner.draw(many, draw, SATURATED), {}))
     if runner.net.states:
@@ -101,7 +105,7 @@ class Runner:
         return {n: np.full(v.shape, steps) if self._is_length(n) else v for n, v in found.items()}
 
     def _is_length(self, name: str) -> bool:
-        return set(readers(self.net, name)) <= {"recurrent", "pool", "conv", "time_softmax", "attention"}
+        return set(readers(self.net, name)) <= {*LENGTHS, "scale"}
 
     def _most(self, name: str, steps: int) -> int:
         """The number below which ids stay: rows of the smallest table that they choose from."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gatework.backends.c.words import number
 from gatework.errors import OptionError
-from gatework.exporting.c.values import Value, count
+from gatework.exporting.c.values import Value, count, most
 from gatework.runtime.net.graph import Node, Shape
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def bag(p: Printer, node: Node, table: Value, ids: Value, counts: Value) -> Valu
 def linear(p: Printer, node: Node, x: Value, weight: Value, bias: Value | None = None) -> Value:
     out, into = (int(n) for n in weight.shape)
     y = p.new((*x.shape[:-1], out), node)
+    if not into:  # of nothing, the bias is left
+        p.each(x.shape[:-1], *_begun(y, out, bias))
+        return y
     table = p.panels(node.inputs[1])
     p.each(
         x.shape[:-1],
@@ -138,6 +141,8 @@ def unary(expression: str, *needs: str) -> Print:
 
 
 def scale(p: Printer, node: Node, x: Value) -> Value:
+    if not x.at:  # lengths, which in a program are those of the arrays
+        return Value("", x.shape)
     by, plus = number(node.settings["by"]), number(node.settings.get("plus", 0.0))
     return unary(f"{{0}} * {by} + {plus}")(p, node, x)
 
@@ -161,9 +166,9 @@ def together(a: Shape, b: Shape) -> Shape:
     wide = [(1,) * (size - len(s)) + tuple(s) for s in (a, b)]
     found = []
     for m, n in zip(*wide, strict=True):
-        if m != n and m != 1 and n != 1:
+        if m != n and not {m, n} & {1, "B"}:
             raise OptionError(f"a net adds values of the shapes {a} and {b}, which has no form in C")
-        found.append(n if m == 1 else m)
+        found.append(n if m in (1, "B") and n != 1 else m)
     return tuple(found)
 
 
@@ -193,15 +198,13 @@ def shares(name: str) -> Print:
 def concat(p: Printer, node: Node, *parts: Value) -> Value:
     axis = int(node.settings.get("axis", -1)) % len(parts[0].shape)
     lengths = [part.length(axis) for part in parts]
-    if not all(isinstance(n, int) for n in lengths):
-        raise OptionError("a net joins values along an axis of unknown length, which has no form in C")
+    p.must_know("joins values along", *lengths)
     total, offset = sum(int(n) for n in lengths), 0
     y = p.new((*parts[0].shape[:axis], total, *parts[0].shape[axis + 1 :]), node)
     for part, length in zip(parts, lengths, strict=True):
         before, after = part.around(axis)
-        p.add(f"for (size_t o = 0; o < {before}; o++)")
-        target = f"{y.at} + (o * {total} + {offset}) * {after}"
-        p.add(f"    memcpy({target}, {part.at} + o * {length} * {after}, {length} * {after} * sizeof(float));")
+        source = f"{part.at} + o * {length} * {after}"
+        p.copies(before, f"{y.at} + (o * {total} + {offset}) * {after}", source, f"{length} * {after}")
         offset += int(length)
     return y
 
@@ -209,14 +212,47 @@ def concat(p: Printer, node: Node, *parts: Value) -> Value:
 def piece(p: Printer, node: Node, x: Value) -> Value:
     axis = int(node.settings.get("axis", -1)) % len(x.shape)
     whole, (before, after) = x.length(axis), x.around(axis)
-    if not isinstance(whole, int):
-        raise OptionError("a net takes a piece along an axis of unknown length, which has no form in C")
-    start, stop, _ = slice(node.settings["start"], node.settings["stop"]).indices(whole)
-    y = p.new((*x.shape[:axis], stop - start, *x.shape[axis + 1 :]), node)
-    p.add(f"for (size_t o = 0; o < {before}; o++)")
+    first, end = node.settings["start"], node.settings["stop"]
+    if (first, end) == (-1, None):  # the last of any number
+        start, length = f"({whole} - 1)", 1
+    else:
+        p.must_know("takes a piece of", whole)
+        start, stop, _ = slice(first, end).indices(int(whole))
+        length = stop - start
+    y = p.new((*x.shape[:axis], length, *x.shape[axis + 1 :]), node)
     source = f"{x.at} + (o * {whole} + {start}) * {after}"
-    p.add(f"    memcpy({y.at} + o * {stop - start} * {after}, {source}, {stop - start} * {after} * sizeof(float));")
+    p.copies(before, f"{y.at} + o * {length} * {after}", source, f"{length} * {after}")
     return y
+
+
+def pad(p: Printer, node: Node, x: Value) -> Value:
+    axis = int(node.settings["axis"]) % len(x.shape)
+    whole, (before, after) = x.length(axis), x.around(axis)
+    p.must_know("pads", whole)
+    front, total = int(node.settings["front"]), int(whole) + int(node.settings["front"]) + int(node.settings["back"])
+    y = p.new((*x.shape[:axis], total, *x.shape[axis + 1 :]), node)
+    p.each(y.shape, f"{y.at}[i] = 0.0f;")
+    p.copies(
+        before, f"{y.at} + (o * {total} + {front}) * {after}", f"{x.at} + o * {whole} * {after}", f"{whole} * {after}"
+    )
+    return y
+
+
+def repeat(p: Printer, node: Node, x: Value) -> Value:
+    axis, times = int(node.settings.get("axis", 0)) % len(x.shape), int(node.settings["count"])
+    whole, after = x.length(axis), count(x.shape[axis + 1 :])
+    p.must_know("repeats", whole)
+    y = p.new((*x.shape[:axis], int(whole) * times, *x.shape[axis + 1 :]), node)
+    rows = count(x.shape[: axis + 1])
+    p.copies(f"{rows} * {times}", f"{y.at} + o * {after}", f"{x.at} + o / {times} * {after}", after)
+    return y
+
+
+def reshape(p: Printer, node: Node, x: Value) -> Value:
+    shape = [int(n) for n in node.settings["shape"]]
+    p.must_know("gives another shape to", *(x.length(k) for k in range(len(x.shape))))
+    others = most([n for n in shape if n != -1], 1)
+    return p.alias(x, tuple(most(x.shape, 1) // others if n == -1 else n for n in shape), node)
 
 
 def transpose(p: Printer, node: Node, x: Value) -> Value:
@@ -245,7 +281,7 @@ def expand(p: Printer, node: Node, x: Value) -> Value:
 
 ALL: Iterable[Print] = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, attention, attended),
-    *(scale, concat, piece, transpose, squeeze, expand),
+    *(scale, concat, piece, pad, repeat, reshape, transpose, squeeze, expand),
 )
 PRINTERS: dict[str, Print] = {
     **{each.__name__: each for each in ALL},

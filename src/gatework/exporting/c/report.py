@@ -19,6 +19,7 @@ class Report:
     multiply_adds: int
     code: int | None = None
     error: float | None = None
+    per: str = "a step"  # what the multiply-adds are counted for
     notes: tuple[str, ...] = field(default=())
 
     def lines(self) -> list[str]:
@@ -30,7 +31,7 @@ class Report:
         sizes = {"weights": self.weights, "state": self.state, "scratch": self.scratch, "stack": self.stack}
         rows = [(name, f"{value:,} bytes") for name, value in sizes.items()]
         rows.append(("code", "known when compiled" if self.code is None else f"{self.code:,} bytes"))
-        rows.append(("multiply-adds", f"{self.multiply_adds:,} a step"))
+        rows.append(("multiply-adds", f"{self.multiply_adds:,} {self.per}"))
         if self.error is not None:
             rows.append(("lost", f"{self.error:.2%} of the largest output"))
         return [*(f"{name:<14} {value:>20}" for name, value in rows), *self.notes]

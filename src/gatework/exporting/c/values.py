@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from gatework.runtime.net.graph import Net, Shape
 
+LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "attention": 2}  # which input says how long
+
 
 @dataclass(frozen=True)
 class Value:
