@@ -55,7 +55,7 @@ class _Net:
         for node in self.net.nodes:
             self.values.update(zip(node.outputs, self.outputs(node), strict=True))
         for name, value in self.net.outputs.items():
-            self.writer.output(self.values[value], None, name)
+            self.writer.output(self.values[value], name=name)
         for name, state in self.net.states.items():
             self.writer.output(self.values[state.after], ["B", state.width], name + AFTER)
         return self.writer

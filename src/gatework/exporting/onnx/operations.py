@@ -11,15 +11,15 @@ import numpy as np
 
 from gatework.exporting.onnx.writer import Writer
 
-LEAST = float("-inf")
+LEAST, END = float("-inf"), (1 << 63) - 1
 
 
 def there(w: Writer, lengths: str, steps: str) -> str:
     """(T, B) truth values: whether a step lies in its sequence. `steps` (1,) says how many there are."""
-    return w.op("Less", expand(w, count(w, steps), axis=1), expand(w, lengths, axis=0))
+    return w.op("Less", expand(w, counted(w, steps), axis=1), expand(w, lengths, axis=0))
 
 
-def count(w: Writer, steps: str) -> str:
+def counted(w: Writer, steps: str) -> str:
     """0, 1, ... as many as `steps` (1,) says."""
     return w.op("Range", w.constant(np.array(0)), squeeze(w, steps, axis=0), w.constant(np.array(1)))
 
@@ -36,10 +36,10 @@ def gather(w: Writer, table: str, ids: str) -> str:
 
 
 def bag(w: Writer, table: str, ids: str, counts: str, kind: str = "mean") -> str:
-    counted = expand(w, counts, axis=-1)
-    inside = w.floats(w.op("Less", count(w, w.op("Shape", ids, start=-1)), counted))
+    there_are = expand(w, counts, axis=-1)
+    inside = w.floats(w.op("Less", counted(w, w.op("Shape", ids, start=-1)), there_are))
     found = total(w, w.op("Mul", gather(w, table, ids), expand(w, inside, axis=-1)), -2)
-    return found if kind == "sum" else w.op("Div", found, w.floats(w.op("Max", counted, w.integers([1]))))
+    return found if kind == "sum" else w.op("Div", found, w.floats(w.op("Max", there_are, w.integers([1]))))
 
 
 def linear(w: Writer, x: str, weight: str, bias: str = "") -> str:
@@ -78,8 +78,8 @@ def time_since(w: Writer, mask: str) -> str:
     inner = w.inside()
     gap, seen = inner.input(w.new("gap"), None), inner.input(w.new("seen"), None)
     one = inner.scalar(1.0)
-    inner.output(inner.op("Add", one, inner.op("Mul", inner.op("Sub", one, seen), gap)), None)
-    inner.output(gap, None)
+    inner.output(inner.op("Add", one, inner.op("Mul", inner.op("Sub", one, seen), gap)))
+    inner.output(gap)
     start = w.op("Expand", w.scalar(0.0), w.op("Shape", mask, start=1))
     return w.ops("Scan", [start, mask], 2, w.new("gaps"), body=inner.graph("gap"), num_scan_inputs=1)[1]
 
@@ -88,7 +88,8 @@ def time_since(w: Writer, mask: str) -> str:
 
 
 def scale(w: Writer, x: str, by: float, plus: float = 0.0) -> str:
-    return w.op("Add", w.op("Mul", x, w.scalar(by)), w.scalar(plus))
+    factor, shift = (w.op("CastLike", w.scalar(value), x) for value in (by, plus))  # x may be whole numbers
+    return w.op("Add", w.op("Mul", x, factor), shift)
 
 
 def relu(w: Writer, x: str) -> str:
@@ -107,8 +108,22 @@ def concat(w: Writer, *parts: str, axis: int = -1) -> str:
     return w.join(parts, axis)
 
 
-def piece(w: Writer, x: str, start: int, stop: int, axis: int = -1) -> str:
-    return w.op("Slice", x, *(w.integers([n]) for n in (start, stop, axis)))
+def piece(w: Writer, x: str, start: int, stop: int | None, axis: int = -1) -> str:
+    return w.op("Slice", x, *(w.integers([n]) for n in (start, END if stop is None else stop, axis)))
+
+
+def pad(w: Writer, x: str, front: int, back: int, axis: int) -> str:
+    return w.op("Pad", x, w.integers([front, back]), w.scalar(0.0), w.integers([axis]))
+
+
+def reshape(w: Writer, x: str, shape: list[int]) -> str:
+    return w.op("Reshape", x, w.integers(shape))
+
+
+def repeat(w: Writer, x: str, count: int, axis: int = 0) -> str:
+    times = w.integers([count])
+    places = counted(w, w.op("Mul", w.length(x, axis), times))
+    return w.op("Gather", x, w.op("Div", places, times), axis=axis)
 
 
 def transpose(w: Writer, x: str, axes: list[int]) -> str:
@@ -148,6 +163,6 @@ SAME = {
 }
 _ALL = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, scale, relu, softmax, log_softmax, concat),
-    *(piece, transpose, squeeze, expand, attention, attended),
+    *(piece, pad, reshape, repeat, transpose, squeeze, expand, attention, attended),
 )
 OPERATIONS: dict[str, Callable[..., str]] = {each.__name__: each for each in _ALL}

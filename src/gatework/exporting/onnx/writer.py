@@ -104,7 +104,7 @@ class Writer:
 
     def length(self, value: str, axis: int) -> str:
         """(1,) int64: how long an axis is."""
-        return self.op("Shape", value, start=axis, end=axis + 1)
+        return self.op("Shape", value, start=axis, **({} if axis == -1 else {"end": axis + 1}))
 
     # --- its border ------------------------------------------------------------------------------------------------
 
@@ -112,12 +112,17 @@ class Writer:
         self.inputs.append(helper.make_tensor_value_info(name, kind(dtype or self.dtype), axes))
         return name
 
-    def output(self, value: str, axes: Axes, name: str = "", dtype: DTypeLike | None = None) -> None:
-        """A result, under a name of its own where one is given."""
+    def output(self, value: str, axes: Axes = None, name: str = "") -> None:
+        """A result of floats, or where no axes are said of what follows from what it is made of; under a name of its
+        own where one is given."""
         if name or value in {o.name for o in self.outputs} | {i.name for i in self.inputs}:
             name = name or self.new(value)
             self.nodes.append(helper.make_node("Identity", [value], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name or value, kind(dtype or self.dtype), axes))
+        named = name or value
+        known = axes is not None
+        self.outputs.append(
+            helper.make_tensor_value_info(named, kind(self.dtype), axes) if known else ValueInfoProto(name=named)
+        )
 
     def graph(self, name: str) -> GraphProto:
         return helper.make_graph(self.nodes, name, self.inputs, self.outputs)
