@@ -16,6 +16,7 @@ from compare import assert_close
 from gatework.errors import DataError, GateworkError, ShapeError
 from gatework.networks import crf as module
 from gatework.networks.crf import Chain, Crf, Rows, by_logarithms, log_partition
+from gatework.runtime.tags import chain as chains
 
 LENGTHS = (4, 3, 3, 1)
 SOME = (  # of three tags: 0 cannot start, 2 cannot end, 1 is not followed by 1, 2 is followed by 0 alone
@@ -133,6 +134,15 @@ class Loss(torch.nn.Module):
         return self.crf.loss(*given)
 
 
+def test_marginals_by_logarithms_are_those_of_all_paths() -> None:
+    crf = chain_of(allowed=SOME)
+    rows, scores, counts = batch()
+    found, total = crf.chain._by_logarithms(scores.numpy(), counts.numpy())
+    for place, (row, got) in enumerate(zip(rows, unpacked(torch.from_numpy(found), counts), strict=True)):
+        assert_close(got, listed_marginals(crf, row))
+        assert_close(total[place], torch.stack([*paths(crf, row).values()]).logsumexp(0).detach())
+
+
 @pytest.mark.parametrize("allowed", [FREE, SOME], ids=["free", "some"])
 def test_marginals_and_best_paths_are_those_of_all_paths(allowed: tuple) -> None:
     for seed in range(10):
@@ -180,7 +190,7 @@ def test_the_only_allowed_path_may_lie_far_below_the_best(depth: int, again: lis
     assert_close(loss, torch.zeros(3), loosen=depth)
     assert_close(crf.marginals(scores, counts), np.eye(2)[tags])
     assert crf.decode(scores, counts).tolist() == tags.tolist()
-    assert again == ([] if depth == 100 else [1, 1])  # LIMIT is 667 nats; the path lies 3 * depth nats below
+    assert again == ([] if depth == 100 else [1])  # the loss; LIMIT is 667 nats; the path lies 3 * depth nats below
 
 
 def test_underflow_beside_sound_sequences_changes_neither(again: list[int]) -> None:
@@ -236,6 +246,8 @@ def agrees_with_the_definition(seed: int) -> None:
     mine, other = (torch.autograd.grad(each.sum(), [*crf.parameters(), scores]) for each in (got, want))
     for one, two in zip(mine, other, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-9 + 1e-13 * size, err_msg=f"seed {seed}")
+    marginals = crf.marginals(scores, counts)
+    np.testing.assert_allclose(marginals, other[-1], atol=1e-9 + 1e-13 * size, err_msg=f"seed {seed}")
 
 
 def test_scaled_numbers_are_kept_only_where_they_are_right(again: list[int]) -> None:
@@ -270,7 +282,7 @@ def test_many_sequences_are_decoded_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     _, scores, counts = batch((6, 6, 5, 5, 5, 2, 1))
     want = crf.decode(scores, counts)
     for room in (1, 18, 30):  # 1, 2 and 3 sequences of 9 numbers each
-        monkeypatch.setattr(module, "ROOM", room)
+        monkeypatch.setattr(chains, "ROOM", room)
         assert torch.equal(crf.decode(scores, counts), want)
 
 
@@ -345,11 +357,9 @@ def test_one_tag_and_one_step(dtype: torch.dtype) -> None:
 FAULTS = {
     "the end is left out": ("stop / c_end[:, None]", "torch.ones_like(stop) / c_end[:, None]"),
     "moves are read backwards": ("back = move.T.contiguous()", "back = move.contiguous()"),
-    "the best is sought by moves backwards": ("chain.follow.T.contiguous()", "chain.follow.contiguous()"),
-    "underflow is not noticed": ("LIMIT = 1e290", "LIMIT = float('inf')"),
+    "underflow is not noticed": ("c <= LIMIT)", "c <= float('inf'))"),
     "only NaN is noticed": ("~(beta.amax(1) / c <= LIMIT)", "(beta.amax(1) / c).isnan()"),
     "a sequence done again counts twice": ("kept[~held[rows.sequence]] = 0", "pass"),
-    "a sum for a maximum": ("(part)]).amax(2)", "(part)]).sum(2)"),
     "unknown tags are the first tag": ("(tags >= 0)[:, None] &", "(tags >= -1)[:, None] &"),
     "all sequences weigh the same": ("gradient[sequence][:, None]", "gradient.mean()"),
     "the first step has a move": ("[len(first) :]\n        return", "[: len(before)]\n        return"),
@@ -357,12 +367,21 @@ FAULTS = {
     "forbidden moves are allowed": (".masked_fill(~mask, -torch.inf)", ""),
     "one top too many": ("rows.sequence.bincount() - 1)\n        return", "rows.sequence.bincount())\n        return"),
 }
+OF_CHAINS = {
+    "the best is sought by moves backwards": ("(self.follow.T)", "(self.follow)"),
+    "a sum for a maximum": ("part.max(2)", "part.sum(2)"),
+    "moves are read backwards": ("(given * now) @ move.T", "(given * now) @ move"),
+    "marginals of a whole forget the end": ("beta[last] = stop /", "beta[last] = 1 /"),
+    "underflow is not noticed": ("c[:, 0] <= LIMIT)", "c[:, 0] <= np.inf)"),
+    "logarithms forget the end": ("beta[last] = end", "beta[last] = 0"),
+    "logarithms read moves backwards": ("follow + (np.maximum", "follow.T + (np.maximum"),
+}
 
 
-def with_fault(fault: str) -> dict[str, Any]:
+def with_fault(fault: str, of: Any = module, faults: dict[str, tuple[str, str]] = FAULTS) -> dict[str, Any]:
     """The names of a copy of the module that holds the fault."""
-    source, (right, wrong) = inspect.getsource(module), FAULTS[fault]
-    assert source.count(right) == 1, f"{right!r} stands {source.count(right)} times in crf.py"
+    source, (right, wrong) = inspect.getsource(of), faults[fault]
+    assert source.count(right) == 1, f"{right!r} stands {source.count(right)} times in {of.__name__}"
     names: dict[str, Any] = {"__name__": "faulty"}
     exec(compile(source.replace(right, wrong), "faulty", "exec"), names)
     return names
@@ -373,11 +392,22 @@ def test_the_comparisons_find_a_planted_fault(fault: str, monkeypatch: pytest.Mo
     for name, value in with_fault(fault).items():
         if hasattr(module, name) and name in ("Crf", "Rows", "by_logarithms", "log_partition"):
             monkeypatch.setitem(globals(), name, value)
+    assert_found()
+
+
+@pytest.mark.parametrize("fault", OF_CHAINS)
+def test_the_comparisons_find_a_planted_fault_of_chains(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "Chain", with_fault(fault, chains, OF_CHAINS)["Chain"])
+    assert_found()
+
+
+def assert_found() -> None:
     with pytest.raises((AssertionError, RuntimeError, IndexError, GateworkError)):
         compare()
 
 
 def compare() -> None:
+    test_marginals_by_logarithms_are_those_of_all_paths()
     test_loss_and_gradients_are_those_of_all_paths("partly", SOME)
     test_marginals_and_best_paths_are_those_of_all_paths(SOME)
     test_underflow_beside_sound_sequences_changes_neither([1])

@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 import hostile
 from gatework import cli
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.tags.stretches import stretches
 from gatework.tasks import jobs
 from gatework.tasks.base import Contender
 from gatework.tasks.tag import SequenceTagger, Tag, TagOptions, measures
 from gatework.tasks.tag.answers import SHARES, Order, scored
-from gatework.tasks.tag.examples import Batches, make_batch, stretches, within
+from gatework.tasks.tag.examples import Batches, make_batch, within
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.verdict import Contest
 from gatework.training.learner import Shard

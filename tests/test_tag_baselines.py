@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from gatework.runtime.tags.schemes import allowed
 from gatework.runtime.texts.windows import features
 from gatework.tasks.tag import Tag, TagOptions, linear
 from gatework.tasks.tag.baselines import fit_labels, most_frequent
 from gatework.tasks.tag.linear import fit_crf, fit_linear, fit_sentences
-from gatework.tasks.tag.schemes import allowed
 
 NAMES = ["B-X", "E-X", "I-X", "O", "S-X"]
 

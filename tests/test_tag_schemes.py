@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatework.tasks.tag import schemes
+from gatework.runtime.tags import schemes
 from gatework.tasks.tag.options import TagOptions
+from gatework.tasks.tag.schemes import faults, find, written_otherwise
 
 KINDS = ("x", "y")
 
@@ -54,7 +55,7 @@ def test_every_scheme_goes_to_bioes_and_back(drawn, scheme: str) -> None:
     bioes = [tag for length, spans in drawn for tag in of_spans(spans, length, "BIOES")]
     assert schemes.to_bioes(tags, lengths, scheme) == bioes
     assert schemes.from_bioes(bioes, lengths, scheme) == tags
-    assert not schemes.faults(tags, lengths, scheme, str)
+    assert not faults(tags, lengths, scheme, str)
     offsets = np.cumsum([0, *lengths])
     for (_, spans), start, stop in zip(drawn, offsets, offsets[1:], strict=False):
         assert schemes.spans(bioes[start:stop]) == spans
@@ -63,7 +64,7 @@ def test_every_scheme_goes_to_bioes_and_back(drawn, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", schemes.SCHEMES[1:])
 def test_a_scheme_is_found_out(scheme: str) -> None:
     spans = [(0, 3, "x"), (3, 4, "x"), (5, 7, "y"), (8, 11, "y"), (12, 13, "y")]
-    assert schemes.find(of_spans(spans, 14, scheme), np.array([14])) == scheme
+    assert find(of_spans(spans, 14, scheme), np.array([14])) == scheme
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_scheme_is_found_out(scheme: str) -> None:
     ],
 )
 def test_what_is_found(tags: list[str | None], scheme: str) -> None:
-    assert schemes.find(tags, np.array([len(tags)])) == scheme
+    assert find(tags, np.array([len(tags)])) == scheme
 
 
 def follows(before: str | None, tag: str, scheme: str) -> bool:
@@ -108,7 +109,7 @@ def test_faults_are_those_of_a_loop(scheme: str) -> None:
         pairs = zip((None, *tags), tags, strict=False)
         wrong = [i for i, (before, tag) in enumerate(pairs) if not follows(before, tag, scheme)]
         ends = [2] if scheme == "BIOES" and tags[2][0] in "BI" else []
-        found = [fault.row for fault in schemes.faults(tags, np.array([3]), scheme, str)]
+        found = [fault.row for fault in faults(tags, np.array([3]), scheme, str)]
         assert found == wrong[:1] + ends, tags
 
 
@@ -130,11 +131,11 @@ def test_no_allowed_tag_is_a_dead_end() -> None:
 
 def test_a_fault_names_place_both_tags_and_what_to_do() -> None:
     tags = ["O", "I-PER", "O", "I-LOC", "B-LOC", "I-LOC"]
-    (fault,) = schemes.faults(tags, np.array([3, 3]), "IOB2", lambda i: f"a.conll, line {i + 1}")
+    (fault,) = faults(tags, np.array([3, 3]), "IOB2", lambda i: f"a.conll, line {i + 1}")
     for part in ("a.conll, line 2", "'I-PER' cannot follow 'O'", "2 such tags", "line 4", "bad_spans", "scheme='IOB1'"):
         assert part in fault.message
     assert fault.level == "error" and fault.row == 1
-    (odd,) = schemes.faults(["B-x", "L-x"], np.array([2]), "IOB2", str)
+    (odd,) = faults(["B-x", "L-x"], np.array([2]), "IOB2", str)
     assert "'L-x' is none of IOB2" in odd.message
 
 
@@ -161,8 +162,8 @@ def test_spans_out_of_order_are_none() -> None:
 def test_two_hundred_thousand_tags_take_less_than_a_second() -> None:
     tags, lengths = ["B-x", "I-x", "O", "B-y"] * 50_000, np.full(8_000, 25)
     start = time.process_time()
-    scheme = schemes.find(tags, lengths)
-    schemes.faults(tags, lengths, scheme, str)
+    scheme = find(tags, lengths)
+    faults(tags, lengths, scheme, str)
     schemes.from_bioes(schemes.to_bioes(tags, lengths, scheme), lengths, scheme)
     assert time.process_time() - start < 1
 
@@ -174,11 +175,11 @@ def test_every_scheme_can_be_asked_for() -> None:
 
 @pytest.mark.parametrize("tag", ["PER-B", "b-per", "B_PER", "b", "PER/I"])
 def test_spans_written_otherwise_are_named(tag: str) -> None:
-    assert schemes.written_otherwise([tag, "O", tag]) == tag
-    assert schemes.written_otherwise([tag, "NN", "O", "VB"]) is None
-    assert schemes.written_otherwise([tag, tag]) is None, "no token lies outside"
+    assert written_otherwise([tag, "O", tag]) == tag
+    assert written_otherwise([tag, "NN", "O", "VB"]) is None
+    assert written_otherwise([tag, tag]) is None, "no token lies outside"
 
 
 @pytest.mark.parametrize("tag", ["B-PER", "NN", "NP-SBJ", "wh-word"])
 def test_other_tags_are_not(tag: str) -> None:
-    assert schemes.written_otherwise([tag, "O", tag]) is None
+    assert written_otherwise([tag, "O", tag]) is None

@@ -13,11 +13,12 @@ import small
 from gatework.data.codecs import Characters
 from gatework.data.ragged import Ragged
 from gatework.errors import FileFormatError, OptionError
+from gatework.runtime.tags.stretches import stretches
 from gatework.tasks import jobs
 from gatework.tasks.generate import Generate, GenerateOptions
 from gatework.tasks.tag import Tag, states
 from gatework.tasks.tag.codecs import Codecs
-from gatework.tasks.tag.examples import Batch, Examples, make_batch, stretches
+from gatework.tasks.tag.examples import Batch, Examples, make_batch
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagOptions
 from gatework.tasks.tag.sentences import Sentences

@@ -140,10 +140,15 @@ def cleaned(records: Records) -> Records:
     upper = Counter[str]()
     for letter, count in counts.items():
         upper[letter.upper()] += count
+    odd, read = alphabet(upper)
+    letters = [each.upper().translate(str.maketrans(odd, read)) for each in records.letters]
+    return replace(records, letters=letters, notes=(*records.notes, *_told(counts, upper, "U" in odd)))
+
+
+def alphabet(upper: Counter[str]) -> tuple[str, str]:
+    """Letters that are read as others, and these, by how often each capital letter stands in some sequences."""
     nucleic = sum(upper[letter] for letter in NUCLEOTIDES) >= 0.9 * (upper.total() - sum(upper[mark] for mark in "-.*"))
-    table = str.maketrans(".U" if nucleic else ".", "-T" if nucleic else "-")
-    letters = [each.upper().translate(table) for each in records.letters]
-    return replace(records, letters=letters, notes=(*records.notes, *_told(counts, upper, nucleic)))
+    return (".U", "-T") if nucleic else (".", "-")
 
 
 def _must_be_letters(records: Records, counts: Counter[str]) -> None:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatework.networks.heads import conv_in_net
 from gatework.networks.pooling import RowMax
+from gatework.runtime.net.builder import Builder, Value
 
 WIDTHS = (3, 5)  # letters that a filter sees; odd, so that its own is in the middle
 
@@ -46,6 +48,12 @@ class Spelling(nn.Module):
         word = torch.arange(len(lengths)).repeat_interleave(lengths)
         bias = torch.cat([each.get_parameter("bias") for each in self.filters])
         return torch.relu(RowMax.apply(found, word, len(lengths)) + bias)
+
+    def in_net(self, b: Builder, letters: Value, lengths: Value) -> Value:
+        """The same in a net, of letters (L, u): those of words stand in columns."""
+        vectors = b.gather(b.array("letters", self.embedding.weight), letters)
+        layers = [conv_in_net(each, b, f"letters.{k}", vectors, lengths) for k, each in enumerate(self.filters)]
+        return b.relu(b.concat(*(b.pool(each, lengths, kind="max") for each in layers)))
 
 
 def _seen(weight: Tensor, vectors: Tensor, windows: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ logarithms.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, once_differentiable
 
-from gatework.errors import DataError, ShapeError
-
-NEVER = -1e30  # stands for -inf where a difference of two of them must not be NaN
-LIMIT = 1e290  # see `Scaled`
-ROOM = 1 << 18  # of sequences that are decoded together, however many there are: 2 MB
+from gatework.errors import ShapeError
+from gatework.runtime.tags import chain as chains
+from gatework.runtime.tags.chain import LIMIT, NEVER
 
 
 class Chain(NamedTuple):
@@ -113,7 +112,7 @@ class Crf(nn.Module):
         total = log_partition(emissions, chain, rows)
         lost = (rows.sums(unknown.double()) > 0) & ~(true > NEVER / 2)
         true = torch.where(lost, total, true)
-        _refuse_impossible(true, rows, tags)
+        chains.refuse_impossible(true.detach().numpy(), counts.numpy(), tags.numpy())
         return (total - true).to(scores.dtype)
 
     @torch.no_grad()
@@ -122,32 +121,32 @@ class Crf(nn.Module):
 
         Raises: ShapeError; DataError where a sequence has no allowed path, or its scores are NaN.
         """
-        rows, chain, emissions = self._read(scores, counts)
-        into, (first, *steps) = chain.follow.T.contiguous(), emissions.split(rows.counts)
-        bests = [chain.start + first]
-        for step in steps:
-            bests.append(_best_into(bests[-1][: len(step)], into) + step)
-        total, tags = (torch.cat(bests)[rows.last] + chain.end).max(1)
-        _refuse_impossible(total, rows)
-        path = [tags[: len(bests[-1])].clone()]
-        for best, count in zip(bests[-2::-1], rows.counts[:0:-1], strict=True):
-            tags[:count] = (best[:count] + into[tags[:count]]).argmax(1)
-            path.append(tags[: len(best)].clone())
-        return torch.cat(path[::-1])
+        self._check(scores, counts)
+        return torch.from_numpy(self.chain.best(scores.numpy(), counts.numpy()))
 
+    @torch.no_grad()
     def marginals(self, scores: Tensor, counts: Tensor) -> Tensor:
-        """The probability (N, K) of each tag in each row, over all paths: the derivative of the log partition.
+        """The probability (N, K) of each tag in each row, over all paths.
 
         Raises: as `decode`.
         """
-        with torch.enable_grad():
-            leaf = scores.detach().requires_grad_()
-            rows, chain, emissions = self._read(leaf, counts)
-            total = log_partition(emissions, chain, rows)
-            _refuse_impossible(total, rows)
-            return torch.autograd.grad(total.sum(), leaf)[0]
+        self._check(scores, counts)
+        return torch.from_numpy(self.chain.marginals(scores.numpy(), counts.numpy())).to(scores.dtype)
+
+    @property
+    def chain(self) -> chains.Chain:
+        """The moves as arrays."""
+        return chains.Chain(*(part.detach().numpy() for part in self._moves()))
+
+    def _moves(self) -> Iterator[Tensor]:
+        moves = ((self.start, self.may_start), (self.transitions, self.may_follow), (self.end, self.may_end))
+        return (part.double().masked_fill(~mask, -torch.inf) for part, mask in moves)
 
     def _read(self, scores: Tensor, counts: Tensor) -> tuple[Rows, Chain, Tensor]:
+        self._check(scores, counts)
+        return Rows.of(counts), Chain(*self._moves()), scores.double()
+
+    def _check(self, scores: Tensor, counts: Tensor) -> None:
         tags = len(self.start)
         if scores.ndim != 2 or scores.shape[1] != tags or int(counts.sum()) != len(scores) or not len(scores):
             raise ShapeError(
@@ -156,16 +155,6 @@ class Crf(nn.Module):
             )
         if int(counts.min()) < 1 or bool((counts.diff() > 0).any()):
             raise ShapeError(f"counts are {counts.tolist()}: no step has more rows than the one before, or none")
-        moves = ((self.start, self.may_start), (self.transitions, self.may_follow), (self.end, self.may_end))
-        chain = Chain(*(part.double().masked_fill(~mask, -torch.inf) for part, mask in moves))
-        return Rows.of(counts), chain, scores.double()
-
-
-def _best_into(best: Tensor, into: Tensor) -> Tensor:
-    """The best (n, K) over the tag before, of best (n, K) and moves (K, K) [to, from]; ROOM numbers at once."""
-    parts = best.split(max(ROOM // into.numel(), 1))
-    room = into.new_empty(len(parts[0]), *into.shape)
-    return torch.cat([torch.add(part[:, None], into, out=room[: len(part)]).amax(2) for part in parts])
 
 
 def path_score(scores: Tensor, tags: Tensor, chain: Chain, rows: Rows) -> Tensor:
@@ -173,20 +162,6 @@ def path_score(scores: Tensor, tags: Tensor, chain: Chain, rows: Rows) -> Tensor
     moves = chain.follow[tags[rows.before], tags[len(rows.first) :]]
     own = scores.gather(1, tags[:, None])[:, 0] + torch.cat([chain.start[tags[rows.first]], moves])
     return rows.sums(own) + chain.end[tags[rows.last]]
-
-
-def _refuse_impossible(total: Tensor, rows: Rows, tags: Tensor | None = None) -> None:
-    """Raises where the score of a sequence is that of no path."""
-    for place in (~(total > NEVER / 2)).nonzero()[:1, 0].tolist():
-        mine = rows.sequence == place
-        what = f"sequence {place} of the batch ({int(mine.sum())} steps)"
-        if tags is not None and not total[place].isnan():
-            shown = tags[mine][:20].tolist()
-            raise DataError(f"{what}: its tags {shown} start, go on or end as `allowed` forbids: correct them")
-        if not total[place].isnan():
-            raise DataError(f"{what}: no path of this length is allowed: permit more, or leave it out")
-        if tags is None:
-            raise DataError(f"{what}: its scores are NaN: see whether the training diverged")
 
 
 def log_partition(scores: Tensor, chain: Chain, rows: Rows) -> Tensor:

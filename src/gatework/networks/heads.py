@@ -43,6 +43,12 @@ def linear_in_net(layer: nn.Linear, b: Builder, name: str, x: Value) -> Value:
     return b.linear(x, b.array(f"{name}.weight", layer.weight), bias)
 
 
+def conv_in_net(layer: nn.Module, b: Builder, name: str, x: Value, lengths: Value) -> Value:
+    """A convolution over the steps (T, B, C) of sequences in a net; its arrays are called after it."""
+    weight, bias = (b.array(f"{name}.{part}", layer.get_parameter(part)) for part in ("weight", "bias"))
+    return b.conv(x, weight, bias, lengths)
+
+
 def silent(layer: nn.Linear) -> nn.Linear:
     """A map that gives 0 until it is trained."""
     nn.init.zeros_(layer.weight)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from gatework.networks.heads import conv_in_net
+from gatework.runtime.net.builder import Builder, Value
+
 WIDTHS = (3, 7, 15)  # steps that a filter sees; odd, so that its own is in the middle
 
 
@@ -35,6 +38,11 @@ class Neighbours(nn.Module):
             padded, lengths = pad_packed_sequence(inputs)
             return pack_padded_sequence(self._beside(padded), lengths)
         return self._beside(inputs)
+
+    def in_net(self, b: Builder, x: Value, lengths: Value) -> Value:
+        """The same in a net, of inputs (T, B, I)."""
+        found = [conv_in_net(each, b, f"neighbours.{k}", x, lengths) for k, each in enumerate(self.filters)]
+        return b.concat(x, b.relu(b.concat(*found)))
 
     def _beside(self, inputs: Tensor) -> Tensor:
         steps_last = inputs.permute(1, 2, 0)

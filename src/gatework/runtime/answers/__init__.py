@@ -7,7 +7,7 @@ from importlib import import_module
 from gatework.errors import FileFormatError
 from gatework.runtime.model import Model
 
-KINDS = {"horizon": "Horizon", "labels": "Labels", "symbols": "Symbols"}
+KINDS = {"horizon": "Horizon", "labels": "Labels", "symbols": "Symbols", "tags": "Tags"}
 
 
 def of_kind(kind: str) -> type[Model]:

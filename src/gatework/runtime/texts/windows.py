@@ -98,16 +98,16 @@ class _Column:
 
 
 def _columns(tokens: Sequence[str], further: Mapping[str, Sequence[str]], letters: bool) -> Iterator[_Column]:
-    words, ids = _different(tokens)
+    words, ids = different(tokens)
     for name, windows in (OF_LETTERS if letters else OF_WORDS).items():
-        values, of_words = _different(_attribute(words, name))
+        values, of_words = different(_attribute(words, name))
         yield _Column(name, word_keys([*values, OUTSIDE])[np.append(of_words, len(values))], ids, windows)
     for name, column in further.items():
-        values, ids = _different(column)
+        values, ids = different(column)
         yield _Column(f"column {name}", word_keys([*values, OUTSIDE]), ids, OF_COLUMNS)
 
 
-def _different(values: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def different(values: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """The U different values, and which of them each is [N]."""
     number = {value: i for i, value in enumerate(dict.fromkeys(values))}
     return [*number], np.fromiter(map(number.__getitem__, values), np.int64, len(values))

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.ragged import Ragged
-from gatework.tasks.tag.examples import UNCOUNTED, Examples, make_batch, stretches, tokens_of, within
+from gatework.runtime.tags.stretches import stretches
+from gatework.tasks.tag.examples import UNCOUNTED, Examples, make_batch, tokens_of, within
 from gatework.tasks.tag.model import Judge, Tagger
 
 SHARES = np.arange(11) / 10  # 0: the network alone; 1: the windows alone

@@ -17,9 +17,10 @@ from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.data.suggest import setting
 from gatework.errors import DataError, FileFormatError
+from gatework.runtime.tags import schemes
+from gatework.runtime.tags.network import FRONT, LETTERS, PIECES
 from gatework.runtime.texts import SPECIAL, tokens, windows
 from gatework.tasks.generate.options import GenerateOptions
-from gatework.tasks.tag import schemes
 from gatework.tasks.tag.examples import Examples, WordTable
 from gatework.tasks.tag.layout import Layout
 from gatework.tasks.tag.options import TagOptions
@@ -27,8 +28,6 @@ from gatework.tasks.tag.sentences import Sentences
 from gatework.tasks.tag.states import Language, Written
 
 MOST_TAGS = 5_000  # whose moves from one to another are a table
-PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
-LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
 
 class Sizes(NamedTuple):

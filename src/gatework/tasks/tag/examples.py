@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
+from gatework.runtime.tags.stretches import Stretches
 from gatework.tasks.tag.sentences import Sentences
 from gatework.tasks.tag.states import Lines, Written
 from gatework.training.learner import Shard
@@ -72,34 +73,6 @@ class Examples:
 def tokens_of(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The numbers of the tokens of these sentences, one sentence after another."""
     return Ragged(np.arange(offsets[-1]), offsets).take(rows).values
-
-
-class Stretches(NamedTuple):
-    """What is read at once: tokens `first` to `last` [S] of a `sentence` [S]. Of these `begin` to `end` [S] are its
-    own; around them lies what it overlaps with its neighbours, read for its context."""
-
-    sentence: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    begin: np.ndarray
-    end: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.sentence)
-
-
-def stretches(offsets: np.ndarray, longest: int) -> Stretches:
-    """The stretches of sentences: one for each of at most `longest` tokens, else several that overlap by a quarter."""
-    lengths = np.diff(offsets)
-    aside = longest // 8  # read on each side
-    own = np.where(lengths > longest, longest - 2 * aside, np.maximum(lengths, 1))
-    counts = -(-lengths // own)
-    sentence = np.repeat(np.arange(len(lengths)), counts)
-    place = np.arange(len(sentence)) - np.repeat(np.cumsum(counts) - counts, counts)
-    start, stop = offsets[sentence], offsets[sentence + 1]
-    begin = start + place * own[sentence]
-    end = np.minimum(begin + own[sentence], stop)
-    return Stretches(sentence, np.maximum(begin - aside, start), np.minimum(end + aside, stop), begin, end)
 
 
 class Batch(NamedTuple):

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
 from gatework.errors import DataError
+from gatework.runtime.tags.stretches import stretches
 from gatework.runtime.texts.windows import places_of
 from gatework.tasks.origin import training_file
 from gatework.tasks.subject import Subject, Wording, contrast_to_others, must_be_written, must_name_one
 from gatework.tasks.tag.answers import answered
-from gatework.tasks.tag.examples import make_batch, stretches
+from gatework.tasks.tag.examples import make_batch
 from gatework.tasks.tag.options import TagExplaining
 from gatework.tasks.tag.sentences import Sentences
 from gatework.training.options import known_names

@@ -16,15 +16,14 @@ from torch.nn import functional
 
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
-from gatework.errors import FileFormatError
 from gatework.networks.crf import Crf
+from gatework.runtime.tags.weights import LOW, table_of
 from gatework.tasks.tag.examples import within
 from gatework.tasks.tag.sums import sums
 
 Allowed = tuple[np.ndarray, np.ndarray, np.ndarray]  # see `Crf`
 BATCH, AT_ONCE, COUNTED = 32, 20_000, 200_000  # sentences of a step; tokens that are scored, or counted, at once
 EPOCHS, RATE, START = 4, 0.1, 1e-8  # passes; AdaGrad's step, falling to 0, and its first sum of squares
-BITS = 22  # of a feature that are looked at
 MOST_WORK = 3e9  # features times (tags + 16) of a training: about 30 s
 MOST_WEIGHTS = 20_000_000  # features times tags
 
@@ -32,8 +31,7 @@ MOST_WEIGHTS = 20_000_000  # features times tags
 class Linear(nn.Module):
     """Scores (M, K) of features (M, F), and a CRF of the moves.
 
-    The weights of a feature are row i + 1 of `weight` (D + 1, K) where its low bits are `keys` (D,) [i], sorted; row 0,
-    all zeros, is that of features which training never saw.
+    Where the weights (D + 1, K) of a feature stand: see `gatework.runtime.tags.weights.Weights`.
     """
 
     keys: Tensor
@@ -46,17 +44,13 @@ class Linear(nn.Module):
         self.crf = Crf(tags, allowed).requires_grad_(False)
         self.spans = allowed is not None  # tags are parts of spans, which must be whole
         self.note = note
-        self._table: np.ndarray | None = None  # int32 [2^BITS], made of `keys` when it is needed
+        self._table: np.ndarray | None = None  # made of `keys` when it is needed
 
     def rows(self, features: np.ndarray) -> Tensor:
         """Which row of `weight` each feature has."""
         if self._table is None:
-            keys = self.keys.numpy()
-            if len(keys) and (keys[0] < 0 or keys[-1] >= 2**BITS or not (np.diff(keys) > 0).all()):
-                raise FileFormatError("the weights of windows are damaged: their keys are not sorted numbers in range")
-            self._table = np.zeros(2**BITS, np.int32)
-            self._table[keys] = np.arange(1, len(keys) + 1)
-        return torch.from_numpy(self._table[features & (2**BITS - 1)])
+            self._table = table_of(self.keys.numpy())
+        return torch.from_numpy(self._table[features & LOW])
 
     @torch.no_grad()
     def each(self, features: np.ndarray) -> Tensor:
@@ -189,9 +183,9 @@ def _bounded(sentences: Ragged, work: int, seed: int) -> tuple[np.ndarray, int]:
 def _keys(features: np.ndarray, classes: int) -> np.ndarray:
     """The low bits int32 [D] of the features that are there, sorted. Where these are too many, the rarest are left
     out."""
-    counts = np.zeros(2**BITS, np.int64)
+    counts = np.zeros(LOW + 1, np.int64)
     for first in range(0, len(features), COUNTED):
-        counts += np.bincount((features[first : first + COUNTED] & (2**BITS - 1)).ravel(), minlength=2**BITS)
+        counts += np.bincount((features[first : first + COUNTED] & LOW).ravel(), minlength=LOW + 1)
     least = 1
     while np.count_nonzero(counts >= least) * classes > MOST_WEIGHTS:
         least += 1

@@ -12,8 +12,8 @@ import numpy as np
 from gatework.pages import words
 from gatework.pages.picture import FAINT, OURS, Picture, picture
 from gatework.pages.picture import OTHER as LESS
+from gatework.runtime.tags import schemes
 from gatework.tasks.base import Page, Source, Task, Usage
-from gatework.tasks.tag import schemes
 from gatework.tasks.tag.examples import Batch, Examples
 from gatework.tasks.tag.model import Tagger
 from gatework.tasks.tag.options import TagExplaining

@@ -16,6 +16,7 @@ from gatework.data.finding import Finding
 from gatework.data.readers import read_objects, read_table
 from gatework.data.suggest import setting
 from gatework.errors import DataError, OptionError
+from gatework.runtime.tags.schemes import SCHEMES, Tags, from_bioes, to_bioes
 from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.base import Source
 from gatework.tasks.tag import schemes
@@ -233,8 +234,8 @@ def _with_scheme(read: Sentences, options: Reading, layout: Layout | None) -> Se
     if tags is None:
         return read if layout is None else replace(read, scheme=layout.scheme)
     scheme = options.scheme if options.scheme != "auto" else _found(read, tags, layout)
-    if scheme not in schemes.SCHEMES:
-        raise OptionError(f"scheme cannot be {scheme!r}; there are: {', '.join(schemes.SCHEMES)}")
+    if scheme not in SCHEMES:
+        raise OptionError(f"scheme cannot be {scheme!r}; there are: {', '.join(SCHEMES)}")
     told = () if scheme == "plain" else (f"tags write spans in {scheme}, and are learned in BIOES",)
     read = replace(read, scheme=scheme, notes=(*read.notes, *told))
     if options.bad_spans != "skip" or scheme == "plain":
@@ -242,12 +243,12 @@ def _with_scheme(read: Sentences, options: Reading, layout: Layout | None) -> Se
     faults = schemes.faults(tags, read.lengths, scheme, read.where)
     if not faults:
         return read
-    learned = schemes.to_bioes(tags, read.lengths, scheme)
+    learned = to_bioes(tags, read.lengths, scheme)
     notes = tuple(f"put in order: {fault.message}" for fault in faults)
-    return replace(read, tags=schemes.from_bioes(learned, read.lengths, scheme), notes=(*read.notes, *notes))
+    return replace(read, tags=from_bioes(learned, read.lengths, scheme), notes=(*read.notes, *notes))
 
 
-def _found(read: Sentences, tags: schemes.Tags, layout: Layout | None) -> str:
+def _found(read: Sentences, tags: Tags, layout: Layout | None) -> str:
     """The scheme of the tags: that of the training where they are in order in it."""
     if read.form == "fasta":
         return "plain"  # single letters are names of classes

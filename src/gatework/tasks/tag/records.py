@@ -12,6 +12,7 @@ import numpy as np
 from gatework.data.suggest import did_you_mean, setting
 from gatework.data.table import listed
 from gatework.errors import DataError
+from gatework.runtime.tags.rows import token_of
 from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.tag.sentences import Sentences
 from gatework.tasks.tag.spans import Span, tags_of
@@ -135,7 +136,7 @@ def _tell_faults(read: Read, source: str, place: Callable[[int], str], skip: boo
 
 def _add_tokens(read: Read, record: Record, fields: Fields, row: int, where: str) -> None:
     assert fields.tokens is not None
-    tokens = [_token(token, i, where) for i, token in enumerate(_list(record, fields.tokens, where), 1)]
+    tokens = [token_of(token, i, where) for i, token in enumerate(_list(record, fields.tokens, where), 1)]
     if not tokens:
         read.empty.append(row)
         return
@@ -163,13 +164,6 @@ def _list(record: Record, name: str, where: str) -> list[Any]:
         what = f"has no field {name!r}" if value is None else f"the field {name!r} is {str(value)[:40]!r}, no list"
         raise DataError(f"{where}: {what}; give a list with one entry for each token{did_you_mean(name, record)}")
     return value
-
-
-def _token(token: object, number: int, where: str) -> str:
-    text = token if isinstance(token, str) else "" if token is None else str(token)
-    if not text.strip() or "\n" in text:
-        raise DataError(f"{where}, token {number}: {text!r} is no token; correct it, or delete it and its tag")
-    return text
 
 
 def _tag(tag: object, number: int, where: str) -> str | None:

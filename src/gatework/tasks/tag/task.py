@@ -18,12 +18,14 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.exported import Exported
+from gatework.runtime.tags.stretches import stretches
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.tag import measures, reading, writing
 from gatework.tasks.tag.answers import Answers, answered, settle_shares
 from gatework.tasks.tag.baselines import LINEAR, baselines
 from gatework.tasks.tag.codecs import Codecs
-from gatework.tasks.tag.examples import Batch, Batches, Examples, stretches
+from gatework.tasks.tag.examples import Batch, Batches, Examples
 from gatework.tasks.tag.linear import Allowed, Linear, fit_sentences
 from gatework.tasks.tag.model import EMBEDDING, Tagger
 from gatework.tasks.tag.options import TagOptions, TagPredicting
@@ -400,6 +402,11 @@ class Tag(TagPages):
         said = self._said(model, source)
         form = how.format or FORMS.get(said.read.form) or ("conll" if self.codecs.scheme == "plain" else "spans")
         return writing.written(said.read, said.tags, form, said.labels, said.sure)
+
+    def exported(self, model: Tagger) -> Exported:
+        from gatework.tasks.tag.exported import exported
+
+        return exported(self, model)
 
     def untagged(self, source: Source) -> Sentences:
         """New sentences; tags that they may have are not read."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from gatework.errors import DataError, OptionError
-from gatework.tasks.tag import schemes
+from gatework.runtime.tags import schemes
+from gatework.runtime.tags.rows import Row, of_spans, of_tokens
 from gatework.tasks.tag.sentences import Sentences
 
 FORMATS = ("conll", "jsonl", "spans", "fasta")
-Row = dict[str, Any]
 
 
 def written(
@@ -64,12 +63,8 @@ def _object(
 ) -> Row:
     own = slice(int(read.offsets[i]), int(read.offsets[i + 1]))
     row: Row = {} if read.names is None else {"name": read.names[i]}
-    row |= {"tokens": read.tokens[own], "tags": list(tags[own])}
-    if labels is not None:
-        row["label"] = labels[i]
-    if confidence is not None:
-        row["confidence"] = [round(float(each), 4) for each in confidence[own]]
-    return row
+    label, sure = None if labels is None else labels[i], None if confidence is None else confidence[own]
+    return row | of_tokens(read.tokens[own], tags[own], label, sure)
 
 
 def _conll(read: Sentences, tags: Sequence[str], labels: Sequence[str] | None) -> str:
@@ -117,7 +112,7 @@ def _texts(
                 row["label"] = labels[i]
         own = slice(int(read.offsets[i]), int(read.offsets[i + 1]))
         sure = None if confidence is None else confidence[own]
-        row["spans"] += _spans(learned[own], read.scheme, text, places, sure)
+        row["spans"] += of_spans(learned[own], read.scheme, text, places, sure)
         last = places[-1][1]
     if row is not None:
         yield row
@@ -133,16 +128,3 @@ def _placed(read: Sentences, i: int) -> tuple[str, list[list[int]]]:
     sizes = np.array([len(token) for token in tokens])
     starts = np.cumsum(sizes + len(between)) - sizes - len(between)
     return between.join(tokens), np.stack([starts, starts + sizes], 1).tolist()
-
-
-def _spans(
-    tags: Sequence[str | None], scheme: str, text: str, places: list[list[int]], sure: np.ndarray | None
-) -> Iterator[Row]:
-    """The spans of a sentence; of plain tags, each token. A span is as sure as its least sure token."""
-    single = [(i, i + 1, tag) for i, tag in enumerate(tags) if tag is not None]
-    for first, past, label in single if scheme == "plain" else schemes.spans(tags):
-        start, end = places[first][0], places[past - 1][1]
-        row: Row = {"start": start, "end": end, "label": label, "text": text[start:end]}
-        if sure is not None:
-            row["confidence"] = round(float(sure[first:past].min()), 4)
-        yield row
