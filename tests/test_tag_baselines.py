@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from gatework.runtime.tags.schemes import allowed
+from gatework.runtime.tags.weights import LOW
 from gatework.runtime.texts.windows import features
 from gatework.tasks.tag import Tag, TagOptions, linear
 from gatework.tasks.tag.baselines import fit_labels, most_frequent
@@ -48,7 +49,7 @@ def test_linear_model_is_adagrad_on_a_softmax(monkeypatch: pytest.MonkeyPatch) -
     made, tags, offsets = drawn(20, seed=0, clear=0.7)
     tags[::5] = -1
     model = fit_linear(made, tags, offsets, 2)
-    different, rows = np.unique(made & (2**linear.BITS - 1), return_inverse=True)
+    different, rows = np.unique(made & LOW, return_inverse=True)
     weight = torch.zeros(len(different), 2, requires_grad=True)
     optimizer = torch.optim.Adagrad([weight], 1.0, initial_accumulator_value=linear.START, eps=0)
     for rate in (linear.RATE, linear.RATE / 2):
@@ -160,7 +161,7 @@ def test_long_trainings_are_cut_by_work(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_rare_features_are_left_out_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     made, tags, offsets = drawn(200, seed=6)
-    _, counts = np.unique(made & (2**linear.BITS - 1), return_counts=True)
+    _, counts = np.unique(made & LOW, return_counts=True)
     monkeypatch.setattr(linear, "MOST_WEIGHTS", 2 * int((counts > 1).sum()))
     model = fit_linear(made, tags, offsets, 2)
     assert len(model.weight) - 1 == (counts > 1).sum() and not model.weight[0].any()

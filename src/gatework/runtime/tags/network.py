@@ -52,7 +52,7 @@ class Network:
         return scores, labels / counts if kinds else None
 
     def _inputs(
-        self, forms: Sequence[str], words: np.ndarray, codes: list[np.ndarray], lengths: np.ndarray
+        self, forms: list[str], words: np.ndarray, codes: list[np.ndarray], lengths: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The net's inputs: numbers (T, B) of different words, and of these ids, letters (L, u) and pieces (u, P)."""
         numbers, places = np.unique(words, return_inverse=True)
