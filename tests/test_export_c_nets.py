@@ -179,11 +179,29 @@ def test_bad_calls_are_refused_and_change_nothing(tmp_path: Path) -> None:
 def test_tables_of_texts_and_numbers_are_in_the_header(tmp_path: Path) -> None:
     header, source, _ = c.write_nets(reader(), tmp_path, "net", most_steps=20).files
     text = header.read_text()
-    assert "extern const char *const net_classes[3];" in text and "#define net_temperature 0x1.4p+0f" in text
-    assert "extern const char *const net_tokenizer[3];" in text and "net_other" not in text
-    assert "a test * / of ours" in text and "extern const float net_scaler_shift[2];" in text
+    assert (
+        "extern const char *const net_model_classes[3];" in text and "#define net_model_temperature 0x1.4p+0f" in text
+    )
+    assert "extern const char *const net_model_tokenizer[3];" in text and "net_other" not in text
+    assert "a test _/ of ours" in text and "extern const float net_model_scaler_shift[2];" in text
     assert '"a \\042b\\042",\n    "\\134\\077\\303\\251",\n    "\\100"' in source.read_text()
     assert quoted('"\\') == '"\\042\\134"'
+
+
+@needs_compiler
+def test_names_from_a_stranger_s_file_stay_names(tmp_path: Path) -> None:
+    """A model's file may come from anywhere, and what it writes into a source is compiled and run."""
+    evil = '"; */ int main(void) { abort(); } /* @ \\ \n#error'
+    b = Builder()
+    x, lengths = b.input(evil, ("T", "B", 3)), b.input(f"{evil} lengths", ("B",), "int64")
+    b.output(evil, b.linear(b.pool(x, lengths, kind="max"), b.array(evil, weights(2, 3))))
+    about = {evil: evil, "x": 1}
+    hostile = Exported(evil, {evil: [evil], "deep": {evil: [1.0]}}, {evil: b.net()}, b.arrays, [], {evil: evil}, about)
+    proved(c.write_nets(hostile, tmp_path, "net"), *SANITIZED)
+    b = Builder()
+    b.output("y", b.tanh(b.input("x", ("T; abort()", "B", 3))))
+    with pytest.raises(OptionError, match=r"the axis 'T; abort\(\)'.*one capital letter"):
+        c.write_nets(model(("whole", b)), tmp_path, "net")
 
 
 def test_values_that_nobody_reads_give_their_room_back() -> None:
@@ -253,9 +271,9 @@ def test_a_trained_run_answers_from_c(tmp_path: Path) -> None:
     assert any(note.startswith("code") and note.endswith("bytes") for note in written.notes)
     out = compiling.compiled([written.files[1]], tmp_path / "waves.so", "-O1", "-shared", "-fPIC")
     library = ctypes.CDLL(str(out))
-    classes = (ctypes.c_char_p * 2).in_dll(library, "waves_classes")
+    classes = (ctypes.c_char_p * 2).in_dll(library, "waves_model_classes")
     tables = {
-        n: np.array((ctypes.c_float * 2).in_dll(library, f"waves_{n}"))
+        n: np.array((ctypes.c_float * 2).in_dll(library, f"waves_model_{n}"))
         for n in ("scaler_shift", "scaler_scale", "decision")
     }
     room = np.zeros(1 << 18, np.float32)

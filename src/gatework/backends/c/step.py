@@ -150,7 +150,9 @@ class Step:
         body = [*self._unused(), *self._arrays(), *stages, *self._copies()]
         tables = [f"const struct @tables{number} *restrict w"] if self.fields() else []
         head = f"static void @cell{number}({', '.join([*tables, *self.arguments()])})"
-        return "\n".join([f"/* One step of {self.graph.name}. */", head, "{", *(f"    {x}" for x in body), "}", ""])
+        return "\n".join(
+            [f"/* One step of {identifier(self.graph.name)}. */", head, "{", *(f"    {x}" for x in body), "}", ""]
+        )
 
     def stack_bytes(self) -> int:
         """Of the function's arrays."""

@@ -101,6 +101,8 @@ class Printer:
         self.axes = list(
             dict.fromkeys(a for i in self.given.values() for a in i.shape if isinstance(a, str) and a != "B")
         )
+        if odd := [a for a in self.axes if not ("A" <= a <= "Z" and len(a) == 1)]:
+            raise OptionError(f"the axis {odd[0]!r} of the net {name!r} has no form in C: axes are one capital letter")
         self._bind()
         for k, node in enumerate(net.nodes):
             self._node(node)
@@ -114,12 +116,12 @@ class Printer:
 
     @property
     def type(self) -> str:
-        own = "" if self.name in ("whole", "step") else f"{field_of(self.name)}_"
+        own = "" if self.name in ("whole", "step") else f"net_{field_of(self.name)}_"
         return f"@{own}{'state' if self.keeps else 'scratch'}"
 
     @property
     def function(self) -> str:
-        return {"whole": "@run", "step": "@step"}.get(self.name, f"@{field_of(self.name)}")
+        return {"whole": "@run", "step": "@step"}.get(self.name, f"@net_{field_of(self.name)}")
 
     @property
     def given(self) -> dict[str, Input]:
@@ -223,8 +225,9 @@ class Printer:
 
     def new(self, shape: Shape, node: Node, k: int = 0) -> Value:
         """Room for an output of a node."""
+        given = node.outputs[k] in self.net.outputs.values()  # to the caller, so it lies where the caller wants it
         long = most(shape, 1) > LOCAL and not self.keeps
-        if long or any(isinstance(a, str) and a != "B" for a in shape):
+        if given or long or any(isinstance(a, str) and a != "B" for a in shape):
             return self.room_for(shape, node.outputs[k])
         self.local_bytes += 4 * most(shape, 1)
         at = f"v{len(self.values)}" + (f"_{k}" if k else "")

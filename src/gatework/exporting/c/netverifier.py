@@ -118,5 +118,5 @@ class Writer:
         found = {n: (self._got(stream, n), self._name("out", k, n)) for n in case.outputs}
         found |= {n: (f"{self.own}_{stream}.{field_of(n)}", self._name("last", k, n)) for n in case.last}
         for name, (got, want) in found.items():
-            what = f'"{self.printer.name}, {case.name}{how}: {field_of(name)}"'
+            what = f'"{field_of(self.printer.name)}, {case.name}{how}: {field_of(name)}"'
             yield f"compare({what}, {got}, {want}, COUNT({want}), {float(case.allowed[name]).hex()});"

@@ -32,7 +32,8 @@ NO_FAST_MATH = """#if defined(__FAST_MATH__)
 ROOM = "Nothing is allocated, and all that changes is in *s: every stream has one of its own."
 NET_WORDS = (
     "@run reads a whole sequence of T steps, T from 1 to @MOST_STEPS; *s is room to work in, and need not be set.",
-    "@reset begins a stream, @step goes on with it by one step. Both give 0, or -1 for a length or an id out of range.",
+    "@reset begins a stream, @step goes on with it by one step. Both give 0, or -1 for a length or an id out of range;",
+    "then no state has changed. Inputs and outputs must not overlap.",
 )
 HEADER = """/* {title}
 
@@ -80,7 +81,7 @@ class Parts:
 def header(parts: Parts) -> str:
     """What a caller includes."""
     return HEADER.format(
-        title=parts.title,
+        title=comment(parts.title),
         words="\n".join(f"   {line}" for line in parts.words),
         constants="\n".join(f"#define @{name} {value}" for name, value in parts.constants.items()),
         struct="\n\n".join(parts.structs),
@@ -158,7 +159,9 @@ def of_nets(model: Exported, printers: Sequence[Printer], shared: Shared, name: 
         names = [*(f"in_{field_of(n)}" for n in p.given), *(f"out_{field_of(n)}" for n in p.net.outputs)]
         constants |= {f"SIZE_{n}": most(v.shape, 1) for n, v in zip(names, values, strict=True)}
     constants |= {f"COUNT_{path}": len(values) for path, values in listed}
-    constants |= {identifier(k): number(v) for k, v in model.settings.items() if type(v) is float and isfinite(v)}
+    constants |= {
+        f"model_{identifier(k)}": number(v) for k, v in model.settings.items() if type(v) is float and isfinite(v)
+    }
     return Parts(
         f"{name}: a network that answers {model.kind}, written by gatework.",
         [*map(comment, about), *NET_WORDS, ROOM],
@@ -194,7 +197,7 @@ def vocabularies(model: Exported) -> Iterator[tuple[str, list]]:
 
 def _list(path: str, values: list) -> str:
     kind = "char *const" if isinstance(values[0], str) else "float"
-    return f"const {kind} @{path}[{len(values)}]"
+    return f"const {kind} @model_{path}[{len(values)}]"
 
 
 def _list_text(path: str, values: list) -> str:
@@ -210,5 +213,5 @@ def quoted(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """A text that ends no comment."""
-    return "".join(c if c.isprintable() and c.isascii() and c != "@" else "_" for c in text).replace("*/", "* /")
+    """A text that neither ends a comment nor begins one, nor goes on in the next line."""
+    return "".join(c if c.isprintable() and c.isascii() and c not in "@*\\" else "_" for c in text)

@@ -72,7 +72,7 @@ class Cells:
             fields = [f"    {ctype} {name}[{count}]{_aligned(ctype, count)};" for name, ctype, count in step.fields()]
             if fields:
                 yield "\n".join(
-                    [f"/* The weights of {step.graph.name}. */", f"struct @tables{k} {{", *fields, "};", ""]
+                    [f"/* The weights of {identifier(step.graph.name)}. */", f"struct @tables{k} {{", *fields, "};", ""]
                 )
 
     def constants(self) -> Iterator[str]:
