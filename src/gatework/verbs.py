@@ -41,6 +41,7 @@ def train(
     out: str | Path | None = None,
     config: str | Path | None = None,
     start: str | Path | None = None,
+    prune: float | None = None,
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
@@ -54,9 +55,10 @@ def train(
         task: its name, as on the command line, or its class.
         config: a file of options, or a run, whose options hold where the keywords name no others.
         start: the run from whose weights the training starts: --from on the command line.
+        prune: the share of that run's units, those with the smallest weights, that are cut away first.
     """
     job = _job(task, options, config)
-    how = {"out": out, "start": start, "overwrite": overwrite, "callbacks": callbacks, "quiet": quiet}
+    how = {"out": out, "start": start, "prune": prune, "overwrite": overwrite, "callbacks": callbacks, "quiet": quiet}
     return _reported(jobs.train(job, source, valid=valid, test=test, **how))
 
 

@@ -39,6 +39,12 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Start from the weights of another run.")
     ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Cut this share of that run's units first, those with the smallest weights."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in the run folder; see gatework resume.")
@@ -56,7 +62,8 @@ def train(
     valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
     base = verbs.begun(task, source, out).options if resume else base
     chosen = task(jobs.options(task, given, settings or [], base))
-    how: dict[str, Any] = {"out": out, "resume": resume, "overwrite": overwrite, "start": start, "quiet": quiet}
+    how: dict[str, Any] = {"out": out, "resume": resume, "overwrite": overwrite, "quiet": quiet}
+    how |= {"start": start, "prune": prune}
     end(verbs.train(chosen, source, valid=valid, test=test, **how))
 
 

@@ -23,6 +23,7 @@ from gatework.errors import GateworkError, OptionError
 from gatework.tasks.base import Contender, Finding, Learner, Parts, Source, Task
 from gatework.tasks.kept import keep
 from gatework.tasks.origin import learned_from, named, origin, other_files, shown, title, training_file
+from gatework.tasks.pruning import pruned, smaller
 from gatework.tasks.transfer import started
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
@@ -124,6 +125,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     start: str | Path | None = None,
+    prune: float | None = None,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> Trained:
@@ -139,13 +141,15 @@ def train(
         resume: go on with the training in the run folder; without `out`, in the newest of runs/NAME, runs/NAME-2, ...
         overwrite: replace the run in the folder, once the data of the new one are read.
         start: a run of the same task, from whose weights the training starts: see `gatework.tasks.transfer`.
+        prune: the share of that run's units, those with the smallest weights, that are cut away first: see
+            `gatework.tasks.pruning`. hidden_size follows.
         callbacks: further watchers; see `gatework.training.callbacks`.
 
     Raises: DataError or OptionError for bad input before anything is trained; TrainingError where it cannot go on.
     """
     which = partial(_newest, task.name, source) if resume else Path if overwrite else free
     out = _folder(out, task.name, source, which)
-    asked = Asked(source, valid, test, out, resume, overwrite, start)
+    asked = Asked(source, valid, test, out, resume, overwrite, start, prune)
     asked.refuse_contradictions()
     shard = processes.join()
     with nullcontext() if shard.rank else alone(out):  # only the first process writes
@@ -163,6 +167,7 @@ class Asked:
     resume: bool
     overwrite: bool
     start: str | Path | None
+    prune: float | None = None
 
     def refuse_contradictions(self) -> None:
         if self.resume and self.overwrite:
@@ -171,6 +176,9 @@ class Asked:
             raise OptionError(
                 "a resumed training goes on from its own weights; leave the run to start from (--from) out"
             )
+
+        if self.prune is not None and self.start is None:
+            raise OptionError("prune cuts units of a run to start from: name it with start (--from)")
 
     def apart(self, part: str) -> Source | None:
         """The data of a part, where they were given apart from the source."""
@@ -186,13 +194,17 @@ def _train(task: Task, asked: Asked, callbacks: Sequence[Callback], quiet: bool,
         task.options = _as_begun(task.options, _unfinished(Run.open(out, task.name)))
     if task.options.threads:
         torch.set_num_threads(task.options.threads)
+    other = None if asked.start is None else load(asked.start, task.name)
+    cut = None if other is None or asked.prune is None else pruned(other, asked.prune)
+    if cut is not None:
+        task.options = smaller(task.options, cut)
     torch.manual_seed(task.options.seed)
     with waiting("reading the data", quiet or shard.rank > 0):
         parts = task.prepare(source, asked.valid, asked.test)
     model = task.build()
     data = {**origin(source, asked.valid, asked.test), **task.facts(parts)}  # after `build`, which may tell something
-    if asked.start is not None:
-        data["notes"] = [*data.get("notes", ()), started(task, model, load(asked.start, task.name))]
+    if other is not None:
+        data["notes"] = [*data.get("notes", ()), started(task, model, other, cut)]
     if task.options.find_rate:
         _use_found_rate(task, parts, model, Run.open(out) if resume else None)
     run = _open_run(task, data, asked, shard)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gatework.errors import OptionError
 from gatework.tasks.base import Axes, Task
+from gatework.tasks.pruning import Cut
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -37,12 +38,13 @@ class Fitted:
 
 
 @torch.no_grad()
-def started(task: Task, model: nn.Module, other: Trained) -> str:
-    """Gives a fresh model the weights of a run that fit it; says which did, and which did not.
+def started(task: Task, model: nn.Module, other: Trained, cut: Cut | None = None) -> str:
+    """Gives a fresh model the weights of a run that fit it, or what a cut left of them; says which did, and which did
+    not.
 
     Raises: OptionError where none fits.
     """
-    there, fitted = dict(other.model.named_parameters()), Fitted()
+    there, fitted = dict(other.model.named_parameters()) if cut is None else cut.weights, Fitted()
     mine, theirs = task.axes(), other.task.axes()
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
@@ -56,7 +58,8 @@ def started(task: Task, model: nn.Module, other: Trained) -> str:
             f"no weight of {other.run.path} fits the new model: {fitted.told('it').partition('; not taken: ')[2]}; "
             f"train with its options, or begin with --config {other.run.path}"
         )
-    return fitted.told(str(other.run.path))
+    told = fitted.told(str(other.run.path))
+    return told if cut is None else f"{cut.told()}; {told}"
 
 
 def _take(name: str, weight: Tensor, other: Tensor, mine: Axes | None, theirs: Axes | None, fitted: Fitted) -> None:
