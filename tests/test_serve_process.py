@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,9 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -32,39 +30,10 @@ from gatework.serve.server import bound, configured
 from gatework.serve.service import Service
 from layer_files import write_layer
 from served_models import layer
+from servers import Running, running
 
 I = 3
 STEP = [0.5, -1.0, 2.0]
-
-
-class Running:
-    """A server's process and its address."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str):
-        self.process, self.address = process, address
-        self.socket = address.replace("http", "ws") + "/v1/layer/stream"
-
-    def get(self, path: str) -> Any:
-        return httpx.get(self.address + path, timeout=30).json()
-
-    def end(self, how: int) -> int:
-        self.process.send_signal(how)
-        return self.process.wait(60)
-
-
-@contextmanager
-def running(path: Path, *options: str) -> Iterator[Running]:
-    command = [sys.executable, "-m", "gatework", "serve", str(path), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + process.communicate(timeout=30)[1]
-        yield Running(process, found[0])
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture

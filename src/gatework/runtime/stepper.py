@@ -59,11 +59,13 @@ def numbers(row: object, count: int, dtype: np.dtype) -> np.ndarray:
         raise DataError(f"a step's input is a row of {count} numbers; got {row!r:.60}")
     if found.shape != (count,):
         raise ShapeError(f"a step's input is a row of {count} numbers; got the shape {found.shape}")
-    with np.errstate(over="ignore"):  # what is too large for the type is told below
-        found = found.astype(dtype)
-    odd = np.flatnonzero(~np.isfinite(found))
-    if odd.size:
-        raise DataError(f"number {odd[0] + 1} of a step's input is no finite {dtype.name}: {np.asarray(row)[odd[0]]}")
+    if found.dtype != dtype:
+        with np.errstate(over="ignore"):  # what is too large for the type is told below
+            found = found.astype(dtype)
+    finite = np.isfinite(found)
+    if not finite.all():
+        at = int(finite.argmin())
+        raise DataError(f"number {at + 1} of a step's input is no finite {dtype.name}: {np.asarray(row)[at]}")
     return found
 
 

@@ -85,10 +85,9 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def rows_of(request: Request) -> list[Any]:
-    """The rows of a request: {"rows": [...]} or a table with a header. Raises DataError."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "text/csv":
+async def rows_of(request: Request, tables: bool) -> list[Any]:
+    """The rows of a request: {"rows": [...]}, or where there can be `tables` one with a header. Raises DataError."""
+    if tables and _kind(request) == "text/csv":
         return table(await request.body())
     body = await json_of(request)
     rows = body.get("rows")
@@ -99,13 +98,17 @@ async def rows_of(request: Request) -> list[Any]:
 
 async def json_of(request: Request) -> dict[str, Any]:
     """The object of a request. Raises DataError; Unsupported where it is not JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(request)
     if kind != "application/json":
-        raise Unsupported(f"the content type is {kind!r:.60}; it must be application/json, or text/csv for predict")
+        raise Unsupported(f"the content type is {kind!r:.60}; this address takes application/json, see /docs")
     body = parsed(await request.body())
     if not isinstance(body, dict):
         raise DataError(f"a request is an object of JSON; got {type(body).__name__}")
     return body
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Unsupported(GateworkError):

@@ -47,11 +47,11 @@ ASKED = (401, 413, 415, 422, 429, 500, 503, 504)
 
 
 def predict(service: Service) -> Extra:
-    rows = {"type": "array", "items": service.served.row, "maxItems": service.limits.rows}
+    rows = {"type": "array", "items": service.served.row, "description": f"{service.limits.rows:,} at most"}
     body = {**_object({"rows": rows}), "additionalProperties": False}
-    content = _json(body) | {
-        "text/csv": {"schema": {**TEXT, "description": "a table whose first line names the columns"}}
-    }
+    content = _json(body)
+    if service.served.tables:
+        content["text/csv"] = {"schema": {**TEXT, "description": "a table whose first line names the columns"}}
     answers = _json(_object({"answers": {"type": "array", "items": {"type": "object"}}}))
     name = service.served.name
     return _extra(f"Predictions of {name}", answers, ASKED, requestBody={"content": content, "required": True})

@@ -7,6 +7,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from gatework.errors import GateworkError
 from gatework.serve.journal import Journal
@@ -15,7 +16,7 @@ from gatework.serve.snapshot import snapshot
 from gatework.serve.streams import Answer, Streams
 
 Answers = dict[str, Answer | GateworkError]
-Future = asyncio.Future[Answer]
+Tell = Callable[[Answer | GateworkError], None]
 
 
 class Live:
@@ -31,7 +32,7 @@ class Live:
         self.streams, self.journal, self.delay = streams, journal, delay
         self.limits: Limits = streams.limits
         self.there: set[str] = set()  # streams that a connection holds
-        self.asked: defaultdict[str, deque[Future]] = defaultdict(deque)
+        self.asked: defaultdict[str, deque[Tell]] = defaultdict(deque)
         self.unwritten: list[Callable[[GateworkError | None], None]] = []  # to be told how the next write went
         self.due = self.writing = self.renewing = False
         self.ticks = self.steps = 0
@@ -63,20 +64,23 @@ class Live:
 
     def _drop(self, key: str) -> None:
         self.streams.drop(key)
-        for future in self.asked.pop(key, ()):
-            _settle(future, NotKnown(f"the stream {key!r:.80} was dropped"))
+        for tell in self.asked.pop(key, ()):
+            tell(NotKnown(f"the stream {key!r:.80} was dropped"))
 
     # ---- stepping
-    def step(self, key: str, row: object) -> Future:
+    def step(self, key: str, row: object) -> asyncio.Future[Answer]:
         """The answer to come; what is wrong with the input is raised at once."""
+        future = asyncio.get_running_loop().create_future()
+        self.ask(key, row, partial(_settle, future))
+        return future
+
+    def ask(self, key: str, row: object, tell: Tell) -> None:
+        """One step more: `tell` is called with its answer; what is wrong with the input is raised at once."""
         self.streams.push(key, row, self.streams.clock() + self.limits.seconds)
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self.asked[key].append(future)
+        self.asked[key].append(tell)
         if not self.due:
             self.due = True
-            loop.call_later(self.delay, self._tick)
-        return future
+            asyncio.get_running_loop().call_later(self.delay, self._tick)
 
     def _tick(self) -> None:
         self.due = False
@@ -96,9 +100,10 @@ class Live:
         for key, answer in answers.items():
             waiting = self.asked.get(key)
             if waiting:
-                _settle(waiting.popleft(), failure or answer)
+                tell = waiting.popleft()
                 if not waiting:
                     del self.asked[key]
+                tell(failure or answer)
 
     # ---- writing
     def _write(self) -> None:

@@ -8,24 +8,22 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gatework.errors import DataError, GateworkError
 from gatework.serve import described
-from gatework.serve.answers import answered, dumped, json_of, parsed, refusal, rows_of, said, status
+from gatework.serve.answers import answered, json_of, refusal, rows_of, said
 from gatework.serve.guard import PROTOCOL
-from gatework.serve.limits import NotKnown
 from gatework.serve.live import Live
 from gatework.serve.service import Service
+from gatework.serve.talk import Said, Talk
 
 Action = Callable[[Request], Awaitable[Response]]
 ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
-STEP_BYTES = 8  # before the numbers of an answer in bytes: which step it was
+DIRECT = "gatework.line"  # extension of our server: the line of this connection
 
 
 class Routes:
@@ -50,7 +48,7 @@ class Routes:
     # ---- rows and texts
     async def predict(self, request: Request) -> Response:
         """Answers for rows: JSON, or a table as CSV."""
-        rows = await rows_of(request)
+        rows = await rows_of(request, self.service.served.tables)
         return answered({"answers": await self.service.batches.predict(rows) if rows else []})
 
     async def generate(self, request: Request) -> Response:
@@ -94,49 +92,60 @@ class Routes:
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None)
             await socket.send_text(json.dumps({"id": key, "steps": steps}))
-            await self._serve(socket, key)
+            await self._talk(socket, key)
         except (WebSocketDisconnect, ClientDisconnect, OSError):
             pass  # the client is gone; its state stays
         finally:
             self.live.leave(key, kept)
 
-    async def _serve(self, socket: WebSocket, key: str) -> None:
-        while True:
-            message = await socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            try:
-                answer = await self._step(key, message)
-            except GateworkError as error:
-                await socket.send_text(json.dumps({"error": said(error), "status": status(error)}))
-                if isinstance(error, NotKnown):
-                    await socket.close(1008)
-                    return
-            else:
-                await socket.send(answer)
+    async def _talk(self, socket: WebSocket, key: str) -> None:
+        """Until the client goes. Our own server hands messages to the conversation itself, past this coroutine: what
+        comes here came before it could."""
+        attach = socket.scope.get("extensions", {}).get(DIRECT)
+        line = Plain(socket) if attach is None else attach
+        talk = Talk(self.live, key, line)
+        if attach is not None:
+            attach.talk = talk
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            data = message.get("bytes")
+            talk.hear(message["text"] if data is None else data)
+            if isinstance(line, Plain):
+                await talk.idle.wait()
+                await line.flush()
 
-    async def _step(self, key: str, message: Message) -> dict[str, Any]:
-        """The message that answers one: text in JSON by text, bytes by bytes."""
-        data = message.get("bytes")
-        row = parsed(message["text"]) if data is None else _numbers(data)
-        done = await self.live.step(key, row)
-        if data is not None:
-            content = done.step.to_bytes(STEP_BYTES, "little") + done.output.astype("<f4").tobytes()
-            return {"type": "websocket.send", "bytes": content}
-        text = dumped({"step": done.step, "answer": self.live.streams.stepper.answer(done.output)})
-        return {"type": "websocket.send", "text": text}
+
+class Plain:
+    """The line of a conversation under any server: what is said goes out when it is flushed."""
+
+    def __init__(self, socket: WebSocket):
+        self.socket = socket
+        self.said: list[Said] = []
+        self.over = False
+
+    def say(self, message: Said) -> None:
+        self.said.append(message)
+
+    def free(self) -> bool:
+        return True
+
+    def hold(self, held: bool) -> None:
+        """Nothing is read before the last message is answered."""
+
+    def hang_up(self) -> None:
+        self.over = True
+
+    async def flush(self) -> None:
+        for each in self.said:
+            await (self.socket.send_text(each) if isinstance(each, str) else self.socket.send_bytes(each))
+        self.said.clear()
+        if self.over:
+            await self.socket.close(1008)
 
 
 def _id(text: str) -> str:
     if not ID.fullmatch(text):
         raise DataError(f"an id has 1 to 128 letters, digits or . _ ~ : @ -; got {text!r:.60}")
     return text
-
-
-def _numbers(data: bytes) -> np.ndarray:
-    if len(data) % 4:
-        raise DataError(f"a step in bytes is float32 numbers, 4 bytes each; got {len(data)} bytes")
-    return np.frombuffer(data, "<f4")
 
 
 async def _events(first: str | None, pieces: AsyncIterator[str]) -> AsyncIterator[str]:

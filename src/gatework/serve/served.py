@@ -31,6 +31,7 @@ class Served:
     row: Schema  # of a row of `predict`, as JSON schema
     stepper: Stepper | None = None
     step: Schema = field(default_factory=dict)  # of a step's input
+    tables: bool = True  # whether a row can be a line of CSV
     generate: Callable[..., Iterator[str]] | None = None
     lacks: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
@@ -83,9 +84,11 @@ def _of_layer(name: str, runner: Runner, digest: str) -> Served:
             found.append({"outputs": runner.run(sequence(row, number, count, dtype)[:, None])[:, 0].tolist()})
         return found
 
-    step = {"type": "array", "items": {"type": "number"}, "minItems": count, "maxItems": count}
+    most = float(np.finfo(dtype).max)
+    number = {"type": "number", "minimum": -most, "maximum": most}
+    step = {"type": "array", "items": number, "minItems": count, "maxItems": count}
     row = {"type": "array", "items": step, "minItems": 1, "description": f"T steps of {count} numbers"}
-    served = Served(name, "outputs", digest, outputs, row, step=step)
+    served = Served(name, "outputs", digest, outputs, row, step=step, tables=False)
     served.lacks["generate"] = "a layer writes no text"
     try:
         served.stepper = runner.stepper

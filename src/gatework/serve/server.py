@@ -1,8 +1,7 @@
-"""The server's process: its port, its patience with clients, its signals, its end."""
+"""The server's process: its models, its port, its signals, its end."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import signal
@@ -13,11 +12,10 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gatework.errors import OptionError
 from gatework.serve.app import app
+from gatework.serve.connections import Http, Socket
 from gatework.serve.guard import LOOPBACK, Access, read_token
 from gatework.serve.limits import Limits
 from gatework.serve.served import named, opened
@@ -87,8 +85,8 @@ def bound(host: str, port: int) -> socket.socket:
 def configured(application: ASGIApp, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs: quietly, with clients that are given up when they read nothing."""
     logging.getLogger("uvicorn.error").addFilter(_of_note)
-    http = type("Http", (Patient, H11Protocol), {"unread": limits.unread})
-    ws = type("Ws", (Patient, WebSocketsSansIOProtocol), {"unread": limits.unread})
+    http = type("Http", (Http,), {"unread": limits.unread})
+    ws = type("Socket", (Socket,), {"unread": limits.unread})
     return uvicorn.Config(
         application,
         http=http,
@@ -110,29 +108,3 @@ def configured(application: ASGIApp, limits: Limits) -> uvicorn.Config:
 def _of_note(record: logging.LogRecord) -> bool:
     """Not what uvicorn says of every socket that is refused: that its handshake was not completed."""
     return "without completing handshake" not in record.getMessage()
-
-
-class Patient(asyncio.Protocol):
-    """A connection that is cut where its client leaves answers unread for too long: their memory is bounded by the
-    transport, but the place that it takes is not given back otherwise."""
-
-    unread: float
-    transport: asyncio.Transport
-    _cut: asyncio.TimerHandle | None = None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._cut = asyncio.get_running_loop().call_later(self.unread, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stop()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._stop()
-
-    def _stop(self) -> None:
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None

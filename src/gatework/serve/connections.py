@@ -1,0 +1,106 @@
+"""Connections of uvicorn: cut when their client reads nothing; sockets hand steps to streams at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+from gatework.serve.routes import DIRECT
+from gatework.serve.talk import Said, Talk
+
+
+class Patient(asyncio.Protocol):
+    """A connection that is cut where its client leaves answers unread for too long: their memory is bounded by the
+    transport, but the place that it takes is not given back otherwise."""
+
+    unread: float
+    transport: asyncio.Transport
+    _cut: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._cut = asyncio.get_running_loop().call_later(self.unread, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+
+class Http(Patient, H11Protocol):
+    """A connection for requests."""
+
+
+class Socket(Patient, WebSocketsSansIOProtocol):
+    """A websocket that is the line of a stream's conversation.
+
+    The server interface makes of each message a queue's entry, a task's turn and four coroutines, which take more time
+    than the step. So what comes goes from here to the conversation, and answers go from there to the transport.
+    """
+
+    talk: Talk | None = None
+
+    async def run_asgi(self) -> None:
+        self.scope.setdefault("extensions", {})[DIRECT] = self  # pyright: ignore[reportArgumentType] (not of the standard)
+        await super().run_asgi()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.talk is None:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self.talk.hear(bytes(data))
+            return
+        try:
+            text = bytes(data).decode()
+        except UnicodeDecodeError:
+            self.conn.fail(1007)
+            self.handle_parser_exception()
+            return
+        self.talk.hear(text)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.talk is not None:
+            self.talk.go_on()
+
+    def say(self, message: Said) -> None:
+        if self.conn.state is not State.OPEN:  # the client has said goodbye
+            return
+        if isinstance(message, str):
+            self.conn.send_text(message.encode())
+        else:
+            self.conn.send_binary(message)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def free(self) -> bool:
+        return self.writable.is_set()
+
+    def hold(self, held: bool) -> None:
+        if held:
+            self.transport.pause_reading()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def hang_up(self) -> None:
+        if self.conn.state is not State.OPEN:
+            return
+        self.conn.send_close(1008)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
