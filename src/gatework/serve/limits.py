@@ -23,6 +23,7 @@ class Limits:
     bytes: int = 2 << 30  # of the states
     age: float = 24 * 3600.0  # seconds after which a stream without a step ends
     seconds: float = 30.0  # a request may take, its time in the queue included
+    text: float = 300.0  # seconds that a text may take
     unread: float = 20.0  # seconds that a client may leave its answers unread
     rate: float = 0.0  # requests a second from one address; 0: any number
 

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gatework.errors import DataError, OptionError
+from gatework.errors import DataError, GateworkError, OptionError
 from gatework.serve.batches import Batches
 from gatework.serve.journal import Journal
-from gatework.serve.limits import Busy, Limits
+from gatework.serve.limits import Busy, Limits, TooLate
 from gatework.serve.live import Live
 from gatework.serve.served import Served
 from gatework.serve.streams import Streams
@@ -75,11 +75,13 @@ class Service:
             )
         if self.writers >= self.limits.writers:
             raise Busy(f"{self.writers} texts are being written; come later")
-        self.writers += 1
+        self.writers, until = self.writers + 1, time.monotonic() + self.limits.text
         try:
             pieces, text = await self._in_thread(self._begun, prompt, how)
             while text:
                 yield text
+                if time.monotonic() > until:
+                    raise TooLate(f"a text may take {self.limits.text:g} s; ask for a shorter one")
                 text = await self._in_thread(_some, pieces)
         finally:
             self.writers -= 1
@@ -90,7 +92,9 @@ class Service:
         try:
             pieces = iter(self.served.generate(prompt, **how))
             return pieces, _some(pieces)
-        except TypeError as error:
+        except GateworkError:
+            raise
+        except (TypeError, ValueError, OverflowError) as error:  # of numpy and Python, for settings out of bounds
             raise DataError(f"generate cannot use these options: {error}") from error
 
     async def _in_thread(self, function: Callable[..., T], *given: object) -> T:
