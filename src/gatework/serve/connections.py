@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -52,7 +53,8 @@ class Socket(Patient, WebSocketsSansIOProtocol):
     talk: Talk | None = None
 
     async def run_asgi(self) -> None:
-        self.scope.setdefault("extensions", {})[DIRECT] = self  # pyright: ignore[reportArgumentType] (not of the standard)
+        scope = cast("dict[str, Any]", self.scope)  # the extension is not of the standard
+        scope["extensions"] = {**scope.get("extensions", {}), DIRECT: self}
         await super().run_asgi()
 
     def send_receive_event_to_app(self) -> None:
