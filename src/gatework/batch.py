@@ -55,13 +55,13 @@ class Predictor:
         """For Spark's mapInPandas: a frame for each of some frames."""
         return map(self, batches)
 
-    def _chosen(self, answer: dict[str, Any]) -> dict[str, Any]:
-        missing = [name for name in self.columns if name not in answer]
+    def _chosen(self, row: dict[str, Any]) -> dict[str, Any]:
+        missing = [name for name in self.columns if name not in row]
         if missing:
-            raise DataError(f"the answers have no column {missing[0]!r}; there are {', '.join(answer)}")
-        return {name: answer[name] for name in self.columns} if self.columns else answer
+            raise DataError(f"the answers have no column {missing[0]!r}; there are {', '.join(row)}")
+        return {name: row[name] for name in self.columns} if self.columns else row
 
-    def _kept(self, row: Any) -> dict[str, Any]:
+    def _kept(self, row: object) -> dict[str, Any]:
         missing = [name for name in self.keep if not isinstance(row, Mapping) or name not in row]
         if missing:
             raise DataError(f"a row has no column {missing[0]!r} to keep: {row!r:.60}")
@@ -85,16 +85,17 @@ def _loaded(path: str):
     return load(path).predict
 
 
-def _rows(batch: Any) -> Sequence[Any]:
+def _rows(batch: Batch) -> Sequence[Any]:
     """A list of dicts, or the rows as they are."""
-    if hasattr(batch, "to_dict"):
-        return batch.to_dict("records")
+    of_frame: Any = getattr(batch, "to_dict", None)
+    if of_frame is not None:
+        return of_frame("records")
     if isinstance(batch, Mapping):
         lengths = {name: len(column) for name, column in batch.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"the columns of a batch have different lengths: {lengths}")
         return [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
-    return batch
+    return list(batch)
 
 
 def _flat(answer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

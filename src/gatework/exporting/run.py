@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import gatework
 from gatework.data.suggest import did_you_mean
@@ -81,9 +81,11 @@ def exported(run: str | os.PathLike[str] | Trained | Estimator) -> Exported:
     return replace(found, about={**about, **found.about})
 
 
-def opened(run: Any) -> Trained:
+def opened(run: str | os.PathLike[str] | Trained | Estimator) -> Trained:
     """The run of a folder, of a training or of an estimator."""
-    return load(Path(run)) if isinstance(run, str | os.PathLike) else getattr(run, "trained_", run)
+    if isinstance(run, Trained):
+        return run
+    return load(Path(run)) if isinstance(run, str | os.PathLike) else run.trained_
 
 
 def writer(to: str) -> Callable[[Exported, Path, str], Written]:

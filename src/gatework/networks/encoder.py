@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,8 @@ class Encoder(nn.Module):
     @property
     def entries(self) -> list[Layer]:
         """The layers without torch."""
-        return [entry for layer in self.layers for entry in entries(layer)]  # type: ignore[arg-type]
+        layers: Any = self.layers
+        return [entry for layer in layers for entry in entries(layer)]
 
     def in_net(self, b: Builder, x: Value, lengths: Value, mask: Value | None = None) -> tuple[Value, dict[str, Value]]:
         """The layers in a net, over whole sequences."""

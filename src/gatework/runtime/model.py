@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +35,7 @@ class Model(ABC):
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """One answer for each row. Raises DataError or ShapeError for a row that is none, with its number."""
 
-    def generate(self, prompt: str = "", **how: Any) -> Iterator[str]:
+    def generate(self, prompt: str = "", **how: object) -> Iterator[str]:
         """What the model writes after a prompt, piece by piece."""
         raise OptionError(f"a model of the kind {self.kind!r} writes no texts; predict answers for rows")
 
@@ -50,7 +50,7 @@ class Model(ABC):
     def why_no_stream(self) -> str:
         return "it reads whole rows"
 
-    def step(self, row: Any) -> Any:
+    def step(self, row: object) -> Any:
         """The answer after one more step of the model's own stream, which `reset` begins anew."""
         stepper = self.stepper
         if stepper is None:
@@ -67,8 +67,14 @@ class Model(ABC):
 class NetStepper:
     """The steps of a net that keeps states: inputs (B, I) go in under one name, one output comes out."""
 
-    def __init__(self, net: Bound, read: Any, answer: Any, output: str = "scores"):
-        self.net, self.read, self.answer, self._output = net, read, answer, output
+    def __init__(
+        self,
+        net: Bound,
+        read: Callable[[object], np.ndarray],
+        answer: Callable[[np.ndarray], Any],
+        output: str = "scores",
+    ):
+        self.net, self._read, self._answer, self._output = net, read, answer, output
         (self._input,) = set(net.net.inputs) - set(net.net.states)
         self._ids = net.net.inputs[self._input].dtype == "int64"
         self.widths = {name: state.width for name, state in net.net.states.items()}
@@ -76,7 +82,13 @@ class NetStepper:
     def start(self) -> States:
         return {name: rows[0] for name, rows in self.net.start(1).items()}
 
-    def step(self, inputs: np.ndarray, states: States) -> tuple[np.ndarray, States]:
+    def step(self, inputs: np.ndarray, states: Mapping[str, np.ndarray]) -> tuple[np.ndarray, States]:
         given = inputs[:, 0].astype(np.int64) if self._ids else inputs
         found = self.net(**{self._input: given}, **states)
         return found.pop(self._output), found
+
+    def read(self, row: object) -> np.ndarray:
+        return self._read(row)
+
+    def answer(self, output: np.ndarray) -> Any:
+        return self._answer(output)

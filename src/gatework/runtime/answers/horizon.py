@@ -26,7 +26,7 @@ BATCH = 512
 
 
 class Horizon(Model):
-    """{"series", "time", "forecast", "q0.05", ...} of each step ahead of each series.
+    """The series, the time, the point and the quantiles of each step ahead of each series.
 
     `predict()` goes on from the ends that the model keeps; `predict(rows)` from those and further rows, dicts under the
     names of the columns: `{"date": "2026-03-01", "units": 12.0, "shop": "a"}`, the target None where only what is known
@@ -56,7 +56,7 @@ class Horizon(Model):
         panel = self.later.joined(rows) if len(rows) else self.known
         panel = panel.take(np.flatnonzero(panel.lengths))
         self._refuse_unknown(panel, steps)
-        forecasts, names = self._next(panel, steps), ["forecast", *(f"q{level:g}" for level in self.quantiles)]
+        forecasts, names = self._next(panel, steps), self.exported.settings["names"]
         found = []
         for number, values in enumerate(forecasts):
             times = panel.times(number, panel.lengths[number] + np.arange(len(values)))

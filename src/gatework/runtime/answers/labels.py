@@ -80,7 +80,7 @@ class Numbers:
             raise FileFormatError("the scaler does not fit the channels")
         self.inputs = f"a list of steps, each with {len(self.channels)} numbers: {', '.join(self.channels)}"
 
-    def read(self, row: Any, number: int) -> dict[str, np.ndarray]:
+    def read(self, row: object, number: int) -> dict[str, np.ndarray]:
         values = _numbers(row["values"] if isinstance(row, Mapping) and "values" in row else row, f"row {number}")
         values = values[:, None] if values.ndim == 1 and len(self.channels) == 1 else values
         if values.ndim != 2 or values.shape[1] != len(self.channels) or not len(values):
@@ -92,7 +92,7 @@ class Numbers:
         whole = filled(values.astype(np.float32), self.shift.astype(np.float32))
         return {"own": ((whole - self.shift) / self.scale).astype(np.float32)}
 
-    def step(self, row: Any) -> np.ndarray:
+    def step(self, row: object) -> np.ndarray:
         values = _numbers(row, "the step").reshape(-1)
         if len(values) != len(self.channels) or not np.isfinite(values).all():
             raise DataError(f"a step has {len(self.channels)} finite numbers; got {row!r:.60}")
@@ -117,20 +117,20 @@ class Texts:
         self.grams = None if said["grams"] is None else Grams.restored(said["grams"], arrays)
         self.weights = None if self.grams is None else (arrays["coefficients"], arrays["intercept"])
 
-    def text(self, row: Any, number: int) -> str:
+    def text(self, row: object, number: int) -> str:
         text = row.get(self.column) if isinstance(row, Mapping) else row
         if not isinstance(text, str) and text is not None:
             raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
         return text or ""
 
-    def read(self, row: Any, number: int) -> dict[str, np.ndarray | list[np.ndarray]]:
+    def read(self, row: object, number: int) -> dict[str, np.ndarray | list[np.ndarray]]:
         text = self.text(row, number)
         if self.pieces is None:
             return {"own": cut(self.codec.ids(text), self.most)}
         words = cut(np.array(self.codec.units(text) or [self._nothing], object), self.most)
         return {"own": self.codec.numbers(words), "pieces": self._buckets(list(words), *self.pieces)}
 
-    def step(self, row: Any) -> np.ndarray:
+    def step(self, row: object) -> np.ndarray:
         ids = self.codec.ids(self.text(row, 1))
         if len(ids) != 1:
             raise DataError(f"a step is one unit of a text; {row!r:.60} has {len(ids)}")
@@ -168,7 +168,7 @@ def padded(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return found
 
 
-def _numbers(row: Any, where: str) -> np.ndarray:
+def _numbers(row: object, where: str) -> np.ndarray:
     try:
         return np.asarray(row, np.float64)
     except (TypeError, ValueError) as error:

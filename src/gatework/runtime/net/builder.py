@@ -41,9 +41,10 @@ class Builder:
         self._inputs[name] = Input(shape, dtype)
         return name
 
-    def array(self, name: str, values: Any) -> Value:
+    def array(self, name: str, values: object) -> Value:
         """An array that lies beside the net: float32, or int64 where it holds whole numbers. torch's are taken too."""
-        found = np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+        free = getattr(values, "detach", None)
+        found = np.asarray(values if free is None else free().cpu().numpy())
         self.arrays[name] = np.ascontiguousarray(found, np.int64 if found.dtype.kind in "iu" else np.float32)
         return f"@{name}"
 
@@ -62,7 +63,13 @@ class Builder:
 
     # -- operations -----------------------------------------------------------------------------------------
 
-    def add_node(self, op: str, inputs: Sequence[Value], outputs: int = 1, **settings: Any) -> tuple[Value, ...]:
+    def add_node(
+        self,
+        op: str,
+        inputs: Sequence[Value],
+        outputs: int = 1,
+        **settings: int | float | str | list[int] | list[str] | None,
+    ) -> tuple[Value, ...]:
         names = tuple(f"{len(self._nodes)}.{op}" + (f".{k}" if outputs > 1 else "") for k in range(outputs))
         self._nodes.append(Node(op, tuple(inputs), names, settings))
         return names

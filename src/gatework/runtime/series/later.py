@@ -41,7 +41,7 @@ class LaterRows:
             self._sort_in(of_series, row, number)
         return self.known.followed_by(self._panel(of_series))[0]
 
-    def _sort_in(self, of_series: dict[str, Times], row: Any, number: int) -> None:
+    def _sort_in(self, of_series: dict[str, Times], row: object, number: int) -> None:
         if not isinstance(row, Mapping):
             raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
         for target in self.targets:
@@ -62,11 +62,11 @@ class LaterRows:
     def _only(self) -> str:
         return self.known.names[0] if len(self.known) == 1 else self.targets[0]
 
-    def _when(self, value: Any, number: int) -> int:
+    def _when(self, value: object, number: int) -> int:
         """Microseconds since 1970, or the number."""
         try:
             if not self.known.dates:
-                return int(value)
+                return int(str(value))
             if isinstance(value, str):
                 value = datetime.strptime(value, self.format) if self.format else datetime.fromisoformat(value)
             if isinstance(value, datetime) and value.tzinfo is not None:
@@ -78,9 +78,9 @@ class LaterRows:
             told = f"{self.time} {value!r:.40} cannot be read: {error}"
             raise DataError(f"row {number}: {told}; write it as the training data has it") from None
 
-    def _number(self, value: Any, where: str) -> float:
+    def _number(self, value: object, where: str) -> float:
         try:
-            found = np.nan if value is None or value == "" else float(value)
+            found = np.nan if value is None or value == "" else float(str(value))
         except (TypeError, ValueError):
             raise DataError(f"{where}: {value!r:.40} is no number") from None
         if np.isinf(found):

@@ -34,6 +34,7 @@ def _settings(task: ForecastTask, model: Forecast) -> dict[str, Any]:
         "columns": {"time": options.time, "target": list(options.target), "series": options.series},
         "date_format": options.date_format,
         "quantiles": list(options.quantiles),
+        "names": ["forecast", *(f"q{level:g}" for level in options.quantiles)],
         "lowest": options.lowest,
         "highest": options.highest,
         "beside": list(combined.MEMBERS[options.combine]),
