@@ -65,6 +65,7 @@ class Predictor:
         missing = [name for name in self.keep if not isinstance(row, Mapping) or name not in row]
         if missing:
             raise DataError(f"a row has no column {missing[0]!r} to keep: {row!r:.60}")
+        assert isinstance(row, Mapping)
         return {name: row[name] for name in self.keep}
 
     def _one_each(self, found: list[dict[str, Any]], rows: Sequence[Any]) -> list[dict[str, Any]]:
