@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from gatework.errors import ShapeError
 from gatework.runtime.rows import Rows
 from gatework.runtime.saved import Layer
 from gatework.runtime.select import program
+from gatework.runtime.stepper import LayerStepper
 
 
 class Stack:
@@ -44,14 +46,14 @@ class Stack:
         return done.history[layer.graph.states[0].name], done.final
 
     def step(self, x: np.ndarray, *states: np.ndarray) -> list[np.ndarray]:
-        """One step (B, I) to (B, O), and the states after it."""
-        rows, after, given = Rows.rectangle(1, len(x)), [], list(states)
-        for layer, each in zip(self.layers, self.programs, strict=True):
-            before = {s.name: np.ascontiguousarray(given.pop(0)) for s in layer.graph.states}
-            done = each.forward(rows, {layer.data.name: np.ascontiguousarray(x)}, before, layer.weights[0])
-            x = np.array(done.history[layer.graph.states[0].name])
-            after += [np.array(done.final[s.name]) for s in layer.graph.states]
-        return [x, *after]
+        """One step (B, I) to (B, O), and the states after it; a row's bits do not hang on the others."""
+        output, after = self._stepper.step(x, dict(zip(self._stepper.widths, states, strict=True)))
+        return [output, *(after[name] for name in self._stepper.widths)]
+
+    @cached_property
+    def _stepper(self) -> LayerStepper:
+        """Steps on packed weights; its states stand in the order of `Builder.step`."""
+        return LayerStepper(self.layers, self.programs)
 
 
 class Places:
