@@ -13,6 +13,7 @@ import gatework
 from exports import bare
 from gatework import tasks
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.runtime import exported as files
 from gatework.runtime.counts import Order, Tables
 from gatework.runtime.drawing import Drawing, uniform
 from gatework.tasks import jobs
@@ -157,3 +158,11 @@ def test_counts_go_on_from_what_was_read() -> None:
 def test_tables_that_lead_nowhere_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(FileFormatError, match=told):
         tables(**changes).check()
+
+
+def test_a_damaged_file_is_refused(model: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    for change in ({"settings": {}}, {"texts": {}}, {"arrays": {}}, {"stacks": []}, {"nets": {}}):
+        files.write(files.Exported(**{**vars(model.exported), **change}), other)
+        with pytest.raises(FileFormatError, match=r"other\.safetensors"):
+            gatework.runtime.load(other)

@@ -14,6 +14,7 @@ from exports import bare, same
 from gatework import tasks
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.crf import Crf
+from gatework.runtime import exported as files
 from gatework.runtime.tags.weights import Weights
 from gatework.tasks import jobs
 from gatework.tasks.tag.linear import Linear
@@ -185,11 +186,17 @@ def test_states_of_language_models_are_not_exported(model: Any, tmp_path: Path) 
         exported(run, tmp_path)
 
 
+def test_stretches_of_no_length_are_refused(model: Any) -> None:
+    changed = {**model.exported.settings, "max_length": 0}
+    with pytest.raises(FileFormatError, match="stretches of 0"):
+        type(model)(files.Exported(**{**vars(model.exported), "settings": changed}))
+
+
 def test_moves_that_do_not_fit_are_refused(model: Any) -> None:
     for name, told in (("moves.follow", "moves between"), ("windows.weight", "weights of the shape")):
         arrays = {**model.exported.arrays, name: model.exported.arrays[name][:-1]}
         with pytest.raises(FileFormatError, match=told):
-            type(model)(model.exported.__class__(**{**vars(model.exported), "arrays": arrays}))
+            type(model)(files.Exported(**{**vars(model.exported), "arrays": arrays}))
 
 
 def test_weights_of_windows_are_the_linear_model_s() -> None:
@@ -207,3 +214,11 @@ def test_chains_of_float32_scores_are_those_of_the_network() -> None:
     counts = torch.tensor([3, 2, 1])
     assert crf.marginals(scores, counts).dtype == torch.float32
     np.testing.assert_allclose(crf.marginals(scores, counts).sum(1), 1, rtol=1e-6)
+
+
+def test_a_damaged_file_is_refused(model: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    for change in ({"settings": {}}, {"texts": {}}, {"arrays": {}}, {"stacks": []}, {"nets": {}}):
+        files.write(files.Exported(**{**vars(model.exported), **change}), other)
+        with pytest.raises(FileFormatError, match=r"other\.safetensors"):
+            gatework.runtime.load(other)

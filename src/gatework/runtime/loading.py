@@ -40,4 +40,6 @@ def load(path: str | os.PathLike[str], weights: str | None = None) -> Any:
             layers, found = [], exported.restored(said, tensors)
     if found is None:
         return Runner([layer.with_weights(weights) for layer in layers])
-    return of_kind(found.kind)(found.with_weights(weights), sha256(Path(path).read_bytes()).hexdigest())
+    model = found.with_weights(weights)
+    with saved.naming(path):
+        return of_kind(found.kind)(model, sha256(Path(path).read_bytes()).hexdigest())

@@ -27,6 +27,8 @@ class Network:
         self.words, self.letters = (codec(exported.texts[name]) for name in ("words", "letters"))
         if not isinstance(self.words, Words) or not isinstance(self.letters, Characters):
             raise FileFormatError("a tagger has a codec of words and one of characters")
+        if type(said["max_length"]) is not int or said["max_length"] < 1:
+            raise FileFormatError(f"a tagger reads sentences in stretches of {said['max_length']!r:.20} tokens")
         self.columns = {name: {value: i for i, value in enumerate(said["values"][name], 1)} for name in said["columns"]}
         self.longest, self.subwords, self.lower = said["max_length"], said["subwords"], said["lower"]
         self.sizes = len(said["tags"]), len(said["labels"])
