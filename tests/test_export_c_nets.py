@@ -94,6 +94,23 @@ def attending() -> Exported:
     return model(("whole", b))
 
 
+def spelled() -> Exported:
+    """Vectors of different words, of their letters, each word of a length of its own; a sentence of their numbers."""
+    b = Builder()
+    letters, sizes = b.input("letters", ("L", "U"), "int64"), b.input("sizes", ("U",), "int64")
+    x = b.conv(
+        b.gather(b.array("letters", weights(9, 3)), letters),
+        b.array("f", weights(4, 3, 5)),
+        b.array("fb", weights(4)),
+        sizes,
+    )
+    words = b.relu(b.concat(b.pool(x, sizes, kind="max"), b.pool(x, sizes, kind="mean")))
+    lengths = b.input("lengths", ("B",), "int64")
+    outputs, _ = b.recurrent([of("gru", 8, 5, 2)], b.gather(words, b.input("words", ("T", "B"), "int64")), lengths)
+    b.output("tags", b.linear(outputs, b.array("w", weights(3, 10))))
+    return model(("whole", b))
+
+
 def ahead() -> Exported:
     """Windows of one length, cut into segments; several steps asked at once from one state; inputs of no width."""
     b = Builder()
@@ -114,7 +131,7 @@ def ahead() -> Exported:
     return replace(model(("whole", b)), kind="horizon", settings={"shape": {"lookback": 10}})
 
 
-MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, attending, ahead)}
+MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, spelled, attending, ahead)}
 
 
 @needs_compiler
@@ -241,8 +258,20 @@ def time_joined() -> Builder:
     return b
 
 
-REFUSED = {lengths_that_are_added: "lengths in 'add'", a_computed_matrix: "a matrix that it computes",
-           names_that_c_confuses: "the same name in C", time_joined: "unknown length"}  # fmt: skip
+def several_sequences() -> Builder:
+    b = Builder()
+    x, sizes = b.input("x", ("L", "U", 3)), b.input("sizes", ("U",), "int64")
+    b.output("y", b.time_softmax(b.squeeze(b.piece(x, start=0, stop=1), axis=-1), sizes))
+    return b
+
+
+REFUSED = {
+    several_sequences: "several sequences at once",
+    lengths_that_are_added: "lengths in 'add'",
+    a_computed_matrix: "a matrix that it computes",
+    names_that_c_confuses: "the same name in C",
+    time_joined: "unknown length",
+}
 
 
 @pytest.mark.parametrize("make", REFUSED)

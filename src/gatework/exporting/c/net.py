@@ -22,7 +22,7 @@ from gatework.errors import OptionError
 from gatework.exporting.c.operations import PRINTERS
 from gatework.exporting.c.stack import Cells, function
 from gatework.exporting.c.tables import array
-from gatework.exporting.c.values import LENGTHS, Room, Value, count, most, readers
+from gatework.exporting.c.values import LENGTHS, Room, Value, count, limit, most, readers
 from gatework.runtime.exported import Exported
 from gatework.runtime.net.graph import Input, Net, Node, Shape
 
@@ -135,6 +135,7 @@ class Printer:
         scaled = {n.outputs[0]: n.inputs[0] for n in self.net.nodes if n.op == "scale" and n.settings["by"] == 0}
         read = {n.inputs[k] for n in self.net.nodes for op, k in LENGTHS.items() if n.op == op}
         found = {scaled.get(name, name) if self.shared.fixed else name for name in read} & set(self.net.inputs)
+        found = {name for name in found if self.net.inputs[name].shape == ("B",)}
         for name in found:
             for op, places in readers(self.net, name).items():
                 if places != {LENGTHS.get(op)} and not (op == "scale" and self.shared.fixed):
@@ -219,9 +220,23 @@ class Printer:
         """Counted for one step of a sequence, or for all where their number is known."""
         self.counted += most(rows, 1) * each
 
-    def check_ids(self, ids: Value, rows: int) -> None:
+    def check_ids(self, ids: Value, rows: int | str) -> None:
         self.add(f"for (size_t i = 0; i < {count(ids.shape)}; i++)")
-        self.add(f"    if ({ids.at}[i] < 0 || {ids.at}[i] >= {rows}) return -1;")
+        self.add(f"    if ({ids.at}[i] < 0 || (size_t){ids.at}[i] >= {rows}) return -1;")
+
+    def check_lengths(self, lengths: Value, steps: int | str) -> None:
+        """Of rows that are not the one of the call: each has one step at least."""
+        if lengths.at:
+            self.add(f"for (size_t i = 0; i < {count(lengths.shape)}; i++)")
+            self.add(f"    if ({lengths.at}[i] < 1 || (size_t){lengths.at}[i] > {steps}) return -1;")
+
+    def length_of(self, lengths: Value, steps: int | str) -> str:
+        """How long row r is: all steps, if it is the row of the call."""
+        return f"(size_t){lengths.at}[r]" if lengths.at else str(steps)
+
+    def one_row(self, lengths: Value) -> None:
+        if lengths.at:
+            raise OptionError(f"the net {self.name!r} runs over several sequences at once, which has no form in C")
 
     def new(self, shape: Shape, node: Node, k: int = 0) -> Value:
         """Room for an output of a node."""
@@ -246,7 +261,8 @@ class Printer:
 
     # ---- recurrent layers
     def _recurrent(self, node: Node, values: list[Value]) -> list[Value]:
-        x, _, *others = values
+        x, lengths, *others = values
+        self.one_row(lengths)
         stack, steps = node.settings["stack"], x.shape[0]
         layers, ends = self.shared.model.stacks[stack], []
         more = dict(zip(node.settings.get("others", ()), others, strict=True))
@@ -341,7 +357,7 @@ class Printer:
 
     def functions(self) -> Iterator[str]:
         *reset, head = self.heads()
-        checks = [f"if ({axis} < 1 || {axis} > @MOST_STEPS) return -1;" for axis in self.axes]
+        checks = [f"if ({axis} < 1 || {axis} > @{limit(axis)}) return -1;" for axis in self.axes]
         ends = [
             f"memcpy(out_{field_of(name)}, {v.at}, {count(v.shape)} * sizeof(float));"
             for name, v in ((n, self.value(value)) for n, value in self.net.outputs.items())

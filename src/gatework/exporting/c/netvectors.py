@@ -98,21 +98,26 @@ class Runner:
         for name, given in self.given.items():
             shape = tuple({"B": 1, "T": steps}.get(a, OTHER_AXES) if isinstance(a, str) else a for a in given.shape)
             shape = (steps, *shape) if self.net.states else shape
-            if given.dtype == "int64":
+            if self._is_length(name):  # of the row, or of rows that are words
+                found[name] = (
+                    np.full(shape, steps) if given.shape == ("B",) else draw.integers(1, 1 + OTHER_AXES, shape)
+                )
+            elif given.dtype == "int64":
                 found[name] = draw.integers(0, self._most(name, steps), shape)
             else:
                 found[name] = (scale * draw.normal(size=shape)).astype(np.float32).astype(np.float64)
-        return {n: np.full(v.shape, steps) if self._is_length(n) else v for n, v in found.items()}
+        return found
 
     def _is_length(self, name: str) -> bool:
-        return set(readers(self.net, name)) <= {*LENGTHS, "scale"}
+        return self.net.inputs[name].dtype == "int64" and set(readers(self.net, name)) <= {*LENGTHS, "scale"}
 
     def _most(self, name: str, steps: int) -> int:
         """The number below which ids stay: rows of the smallest table that they choose from."""
         found = [OTHER_AXES + 1] if 2 in readers(self.net, name).get("bag", ()) else []
         for node in self.net.nodes:
-            if node.op in ("gather", "bag") and node.inputs[1] == name and node.inputs[0].startswith("@"):
-                found.append(len(self.arrays[node.inputs[0][1:]]))
+            if node.op in ("gather", "bag") and node.inputs[1] == name:
+                table = node.inputs[0]
+                found.append(len(self.arrays[table[1:]]) if table.startswith("@") else OTHER_AXES)
         return min(found, default=1)
 
     def case(self, name: str, steps: int, inputs: Arrays, start: Arrays) -> NetCase:

@@ -23,10 +23,12 @@ Print = Callable[..., Value]
 
 
 def gather(p: Printer, node: Node, table: Value, ids: Value) -> Value:
-    rows, width = (int(n) for n in table.shape)
+    rows, width = table.length(0), int(table.shape[-1])
     y = p.new((*ids.shape, width), node)
     p.check_ids(ids, rows)
-    p.each(ids.shape, f"memcpy({y.at} + i * {width}, {table.at} + {ids.at}[i] * {width}, {width} * sizeof(float));")
+    p.each(
+        ids.shape, f"memcpy({y.at} + i * {width}, {table.at} + (size_t){ids.at}[i] * {width}, {width} * sizeof(float));"
+    )
     return y
 
 
@@ -73,15 +75,18 @@ def _begun(y: Value, out: int, bias: Value | None) -> list[str]:
 
 def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value) -> Value:
     out, into, width = (int(n) for n in weight.shape)
-    y, steps = p.new((*x.shape[:-1], out), node), x.shape[0]
-    tables = [p.panels(node.inputs[1], k) for k in range(width)]
-    taps = []
-    for k, table in enumerate(tables):
-        off = k - width // 2
-        inside = f"if (i >= {-off}) " if off < 0 else f"if (i + {off} < {steps}) " if off else ""
-        at = f"(i + {off})" if off > 0 else f"(i - {-off})" if off else "i"
-        taps.append(f"{inside}@multiply({table}, {x.at} + {at} * {into}, {y.at} + i * {out}, {into}, {out});")
-    p.each(x.shape[:-1], *_begun(y, out, bias), *taps)
+    y, steps, rows = p.new((*x.shape[:-1], out), node), x.shape[0], count(x.shape[1:-1])
+    target = f"{y.at} + (i * {rows} + r) * {out}"
+    lines = [f"memcpy({target}, {bias.at}, {out} * sizeof(float));"]
+    for k in range(width):
+        at = f"i + {k} - {width // 2}"  # read only where it is not below 0
+        source = f"{x.at} + (({at}) * {rows} + r) * {into}"
+        multiply = f"@multiply({p.panels(node.inputs[1], k)}, {source}, {target}, {into}, {out});"
+        lines.append(f"if (i + {k} >= {width // 2} && {at} < {p.length_of(lengths, steps)})")
+        lines.append(f"    {multiply}")
+    p.check_lengths(lengths, steps)
+    p.add(f"for (size_t r = 0; r < {rows}; r++)")
+    p.add(f"    for (size_t i = 0; i < {steps}; i++) {{", *(f"        {line}" for line in lines), "    }")
     p.multiply_adds(x.shape[:-1], out * into * width)
     return y
 
@@ -90,12 +95,17 @@ def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: 
 
 
 def pool(p: Printer, node: Node, x: Value, lengths: Value) -> Value:
-    y = p.new(x.shape[1:], node)
-    p.call(f"pool_{node.settings['kind']}", x.at, y.at, str(x.shape[0]), count(x.shape[1:]))
+    y, rows, width = p.new(x.shape[1:], node), count(x.shape[1:-1]), x.shape[-1]
+    p.check_lengths(lengths, x.shape[0])
+    p.add(f"for (size_t r = 0; r < {rows}; r++)")
+    ends = [f"{v.at} + r * {width}" for v in (x, y)]
+    sizes = [p.length_of(lengths, x.shape[0]), str(width), f"{rows} * {width}"]
+    p.call(f"pool_{node.settings['kind']}", *ends, *sizes, indent=1)
     return y
 
 
 def time_softmax(p: Printer, node: Node, scores: Value, lengths: Value) -> Value:
+    p.one_row(lengths)
     y = p.new(scores.shape, node)
     p.call("softmax", scores.at, y.at, str(scores.shape[0]), "1")
     return y
@@ -114,6 +124,7 @@ def time_since(p: Printer, node: Node, mask: Value) -> Value:
 
 
 def attention(p: Printer, node: Node, queries: Value, keys: Value, lengths: Value) -> Value:
+    p.one_row(lengths)
     y = p.new((*queries.shape[:2], keys.shape[0]), node)
     p.call("attention", queries.at, keys.at, y.at, *map(str, (queries.length(1), keys.length(0), queries.length(2))))
     return y

@@ -26,24 +26,24 @@ OVER_TIME: Library = {
     ),
     "pool_mean": (
         (),
-        """/* The mean of T vectors of n numbers. */
-static void @pool_mean(const float *restrict x, float *restrict y, size_t T, size_t n)
+        """/* The mean of T vectors of n numbers, each so far `apart` from the one before. */
+static void @pool_mean(const float *restrict x, float *restrict y, size_t T, size_t n, size_t apart)
 {
     for (size_t u = 0; u < n; u++) y[u] = 0.0f;
     for (size_t t = 0; t < T; t++)
-        for (size_t u = 0; u < n; u++) y[u] += x[t * n + u];
+        for (size_t u = 0; u < n; u++) y[u] += x[t * apart + u];
     for (size_t u = 0; u < n; u++) y[u] /= (float)T;
 }
 """,
     ),
     "pool_max": (
         ("maximum",),
-        """/* The largest of T vectors of n numbers, unit by unit. */
-static void @pool_max(const float *restrict x, float *restrict y, size_t T, size_t n)
+        """/* The largest of T vectors of n numbers, unit by unit, each vector so far `apart` from the one before. */
+static void @pool_max(const float *restrict x, float *restrict y, size_t T, size_t n, size_t apart)
 {
     for (size_t u = 0; u < n; u++) y[u] = x[u];
     for (size_t t = 1; t < T; t++)
-        for (size_t u = 0; u < n; u++) y[u] = @maximum(y[u], x[t * n + u]);
+        for (size_t u = 0; u < n; u++) y[u] = @maximum(y[u], x[t * apart + u]);
 }
 """,
     ),

@@ -15,7 +15,7 @@ from gatework.errors import GateworkError
 from gatework.exporting.c.net import Printer, Shared, field_of
 from gatework.exporting.c.overtime import OVER_TIME
 from gatework.exporting.c.stack import Cells, Stack
-from gatework.exporting.c.values import most
+from gatework.exporting.c.values import limit, most
 from gatework.runtime.exported import Exported
 from gatework.runtime.texts import codec
 
@@ -153,7 +153,8 @@ def of_nets(model: Exported, printers: Sequence[Printer], shared: Shared, name: 
     """Whole networks."""
     about = [f"{key}: {value}" for key, value in model.about.items() if isinstance(value, str | int | float)]
     listed = [*lists(model.settings), *vocabularies(model)]
-    constants: dict[str, int | str] = {"MOST_STEPS": shared.bound} if any(p.axes for p in printers) else {}
+    axes = dict.fromkeys(a for p in printers for a in p.axes)
+    constants: dict[str, int | str] = {limit(a): most((a,), shared.bound) for a in axes}
     for p in printers:
         values = [*(p.values[n] for n in p.given), *(p.value(n) for n in p.net.outputs.values())]
         names = [*(f"in_{field_of(n)}" for n in p.given), *(f"out_{field_of(n)}" for n in p.net.outputs)]

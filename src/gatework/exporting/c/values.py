@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gatework.runtime.net.graph import Net, Shape
 
 LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "attention": 2}  # which input says how long
+SHORT = {"L": 32, "P": 64}  # how many letters and pieces of one word a program has room for
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,16 @@ def count(axes: Sequence[int | str]) -> str:
     return " * ".join([*names, str(whole)] if whole > 1 or not names else names)
 
 
+def limit(axis: str) -> str:
+    """The constant of a program that bounds an axis: letters and pieces of words are fewer than steps."""
+    return f"MOST_{axis}" if axis in SHORT else "MOST_STEPS"
+
+
 def most(axes: Sequence[int | str], bound: int) -> int:
     """The same where each named axis is as long as the program allows."""
     total = 1
     for axis in axes:
-        total *= axis if isinstance(axis, int) else 1 if axis == "B" else bound
+        total *= axis if isinstance(axis, int) else 1 if axis == "B" else min(bound, SHORT.get(axis, bound))
     return total
 
 
