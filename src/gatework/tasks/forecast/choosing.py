@@ -26,6 +26,7 @@ from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.options import AUTO, ForecastOptions
 from gatework.tasks.forecast.parts import mean_change, training_cuts, with_truth
 from gatework.tasks.forecast.windows import (
+    MANY,
     Windows,
     in_units,
     make_batch,
@@ -179,7 +180,9 @@ class Backtest:
         [K, n]; how many windows have no value in common."""
         held = self.windows(options)[1]
         beside = combined.others(held, options.combine, options.seed)
-        found = [self.errors(combined.mean(point, beside, share), held) for share in SHARES]
+        found = [
+            self.errors(combined.mean(point, beside, combined.even(options.combine, share)), held) for share in SHARES
+        ]
         return np.array([whole for whole, _ in found]), np.array([each for _, each in found]), without_overlap(held)
 
 
@@ -209,8 +212,11 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     options = options if asked.unit else replace(options, unit=_unit(panel, options))
     if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
         return options, []
-    if len(backtest.windows(options)[0]) < FEWEST:
+    windows = len(backtest.windows(options)[0])
+    if windows < FEWEST:
         return options, ["the series are too short to choose settings by a backtest; plain ones were taken"]
+    if windows < FEW and asked.linear == AUTO:  # training on would undo the penalty
+        options = replace(options, linear="fixed")
     search = Search(backtest, asked, options)
     for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks, search.shares):
         step()
@@ -332,13 +338,14 @@ class Search:
             self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
 
     def shares(self) -> None:
-        """Which simple methods the network's forecast is combined with, and how much they say.
+        """Which simple methods the network's forecast is combined with, and how much they say. Of few series the
+        validation part says it after training: these windows flatter what was chosen on them, the more the fewer.
 
         A share is taken in the place of the usual one only where it is better by more than a standard error (the rule
         of Breiman et al. 1984, section 3.4.3): between methods about as good as each other, the mean is the best.
         """
         alone = self.options
-        if not self._free("combine") or alone.intermittent:
+        if not self._free("combine") or alone.intermittent or len(self.backtest.panel) < MANY:
             return
         if alone not in self.backtest.made:
             self._once(self.backtest.network, alone)

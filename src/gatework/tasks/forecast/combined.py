@@ -1,19 +1,21 @@
 """A mean of the model's forecasts and of simple ones, which is hard to beat by either alone.
 
-The simple ones have equal parts, and the model half of the whole unless a backtest shows better: weights found on few
-windows lose more by chance than they gain (Bates & Granger 1969; Smith & Wallis 2009).
+The simple ones have equal parts, and the model half of the whole unless there is evidence of better: weights found on
+few windows lose more by chance than they gain (Bates & Granger 1969; Smith & Wallis 2009).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gatework.errors import OptionError
 from gatework.tasks.forecast import baselines
 from gatework.tasks.forecast.classical import KEPT, classical
+from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.theta import points, theta
 from gatework.tasks.forecast.windows import Windows, filled
 
@@ -25,6 +27,8 @@ MEMBERS = {
     "both": ("Theta", "ETS"),
 }
 HALF = 0.5  # of the mean, where nothing says more
+PARTS = 8  # of the whole, in which weights are tried
+DOUBT = 1.0  # share of the error that weights must save for each unit of squared distance, found on one window
 
 
 def named(option: str) -> str:
@@ -57,23 +61,60 @@ def _ets(windows: Windows, seed: int) -> np.ndarray:
     return found.whole(len(found.rows))
 
 
-def mean(point: np.ndarray, beside: Sequence[np.ndarray], share: float = HALF) -> np.ndarray:
-    """[n, h] of point forecasts [n, h] and of others of the same steps, which have a share of it together."""
-    return (1 - share) * point + share * np.mean(beside, axis=0) if beside else point
+def even(option: str, share: float) -> np.ndarray:
+    """Weights [K] of the members, which have a share of the mean together."""
+    count = len(MEMBERS[option])
+    return np.full(count, share / max(count, 1))
 
 
-def move(point: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+def usual(options: ForecastOptions) -> np.ndarray:
+    """Their weights [K] where nothing says more."""
+    return even(options.combine, HALF if options.combine_share is None else options.combine_share)
+
+
+def told(option: str, weights: np.ndarray) -> str:
+    return ", ".join(f"{weight:.0%} {name}" for name, weight in zip(MEMBERS[option], weights, strict=True))
+
+
+def mean(point: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """[n, h] of point forecasts [n, h] and of K others of the same steps, which have the weights [K]."""
+    return (1 - weights.sum()) * point + sum(each * weight for each, weight in zip(beside, weights, strict=True))
+
+
+def move(point: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray, log: bool) -> np.ndarray:
     """By how much [n, h] the mean lies above the point forecasts, all in units of the data; of their logarithms where
     those are forecast. Quantiles move with the point forecast."""
     if not log:
-        return mean(point, beside, share) - point
-    return np.log(mean(point, [np.maximum(each, 0) for each in beside], share)) - np.log(point)
+        return mean(point, beside, weights) - point
+    return np.log(mean(point, [np.maximum(each, 0) for each in beside], weights)) - np.log(point)
 
 
-def moved(forecasts: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+def moved(forecasts: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray, log: bool) -> np.ndarray:
     """Forecasts [n, h, 1 + Q] in units of the data, the point forecast first, around the mean."""
-    by = move(forecasts[:, :, 0], beside, log, share)[:, :, None]
+    by = move(forecasts[:, :, 0], beside, weights, log)[:, :, None]
     return forecasts * np.exp(by) if log else forecasts + by
+
+
+def weighed(error: Callable[[np.ndarray], float], usual: np.ndarray, fixed: int, windows: int) -> np.ndarray:
+    """Weights [K], of sum 1: those with the least error, drawn towards the usual ones, of which the last are `fixed`.
+
+    Each unit of squared distance from the usual weights must save DOUBT / windows of their error (Diebold & Pauly 1990:
+    shrinkage towards equal weights): few windows, none of which has a value in common with another, move little.
+    """
+    first, least = len(usual) - fixed, error(usual)
+    if not least > 0 or not np.isfinite(least):
+        return usual
+    rest = 1 - usual[first:].sum()
+    tried = [np.array([*(rest * each), *usual[first:]]) for each in _simplex(first)]
+    costs = [error(each) / least + DOUBT / max(windows, 1) * ((each - usual) ** 2).sum() for each in tried]
+    best = int(np.argmin(np.where(np.isfinite(costs), costs, np.inf)))
+    return tried[best] if costs[best] < 1 else usual
+
+
+def _simplex(count: int) -> list[np.ndarray]:
+    """All weights [count] of sum 1 that are multiples of 1 / PARTS."""
+    several = itertools.product(range(PARTS + 1), repeat=count)
+    return [np.array(each) / PARTS for each in several if sum(each) == PARTS]
 
 
 def kept(option: str, lookback: int, season: int) -> int:
