@@ -177,3 +177,29 @@ def test_forecasts_that_are_held_at_a_bound_are_counted_and_logarithms_advised()
     assert hints({"forecasts": 0.8, "values": 0.79}, options, positive=False) == []
     (told,) = findings.of_hints({"sections": {"hints": [found]}})
     assert (told.level, told.setting) == ("hint", found["setting"])
+
+
+@pytest.mark.parametrize("linear", ["none", "fixed"])
+def test_a_linear_map_that_is_missing_or_does_harm_is_named(linear: str) -> None:
+    """The values go up and down by a rule of two lags, whose map ridge finds; a random map spoils the forecasts."""
+    values = np.zeros(400)
+    for step, noise in enumerate(np.random.default_rng(2).normal(size=400)):
+        values[step] = noise + 1.6 * values[step - 1] - 0.95 * values[step - 2] if step > 1 else noise
+    known = {
+        "scale": "deviation",
+        "transform": "none",
+        "base": "last",
+        "ridge": 1.0,
+        "decoding": "direct",
+        "loss": "mae",
+    }
+    small = {"hidden_size": 4, "classical": "none", "combine": "none", "lookback": 12, "horizon": 4, "season": 1}
+    task = ForecastTask(ForecastOptions(target=("y",), linear=linear, epochs=0, **known, **small))
+    parts = task.prepare(pl.DataFrame({"y": values}))
+    model = task.build().eval().requires_grad_(False)
+    assert linear == "none" or task.sections(model, parts)["hints"] == []
+    task.baselines(parts)
+    if model.linear is not None:
+        model.linear.weight.normal_(0, 3)
+    (hint,) = task.sections(model, parts)["hints"]
+    assert hint["setting"] == ("--set linear=solved" if linear == "none" else "--set linear=none")

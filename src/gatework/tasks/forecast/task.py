@@ -38,6 +38,7 @@ from gatework.tasks.forecast.windows import (
     make_windows,
     without_overlap,
 )
+from gatework.tasks.verdict import Contest
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -283,7 +284,8 @@ class ForecastTask(ForecastPages, SeriesTask):
             learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
             name = "ridge on lags" if windows.panel.covariates is None else "ridge on lags and covariates"
-            found.append(self._contender(name, values, windows, note))
+            windows.memory["ridge"] = self._contender(name, values, windows, note)
+            found.append(windows.memory["ridge"])
         for each in self._classicals(windows):
             found.append(self._contender(each.name, each.whole(len(windows)), windows, each.note, each.rows))
         return found
@@ -322,10 +324,25 @@ class ForecastTask(ForecastPages, SeriesTask):
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""
         part, windows = parts.last
         found = results.sections(part, self.forecasts(model, windows), windows, self.options)
+        found["hints"] += self._of_linear_map(model, windows)
         ahead = self._ahead(windows.panel, {each["series"] for each in found["series"]})
         if not len(ahead):
             return found | {"next": []}
         return found | {"next": results.coming(ahead, self.forecasts(model, ahead), self.options.bounds)}
+
+    def _of_linear_map(self, model: Forecast, windows: Windows) -> list[dict[str, Any]]:
+        """A hint where a map is missing that would help, or is there and does harm: by more than chance."""
+        whole, _, network = self._apart(model, windows)
+        own = self._contender("model", whole, windows, role="model")
+        if model.linear is None:
+            other, wanted = windows.memory.get("ridge"), "solved"
+            what, advice = "Ridge errs less than the network, which starts from no linear map", "start from one"
+        else:
+            other, wanted = self._contender("network", network, windows), "none"
+            what, advice = "The network errs less without the linear map that it corrects", "leave the map out"
+        if other is None or Contest.of(self, [own, other], windows, "").difference(other, own).sign < 1:
+            return []
+        return [{"what": what, "advice": advice, "setting": f"--set linear={wanted}"}]
 
     def _ahead(self, panel: Panel, names: set[str] | None = None) -> Windows:
         """A window at the end of each series, or of those with these names."""
