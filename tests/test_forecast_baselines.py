@@ -18,7 +18,7 @@ from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
 from gatework.tasks.forecast.backtest import backtest, verdict
 from gatework.tasks.forecast.classical import classical, classicals, methods
-from gatework.tasks.forecast.combined import moved
+from gatework.tasks.forecast.combined import even, moved
 from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved
@@ -416,8 +416,11 @@ def test_theta_of_what_has_no_noise_is_exact() -> None:
 def test_a_run_forecasts_the_mean_with_theta(tmp_path: Path, transform: str) -> None:
     """The same network with and without Theta: the mean of both, quantiles around it, saved and loaded; beyond the
     horizon, too."""
-    free = {"transform": transform, "limits": "none"}
+    free = {"transform": transform, "limits": "none", "combine_share": 0.5}
     alone, both = (run_of(tmp_path / c, combine=c, **free) for c in ("none", "theta"))
+    np.testing.assert_array_equal(forecast_rows(jobs.load(tmp_path / "theta")), forecast_rows(both))
+    for each in (alone, both):
+        each.model.get_buffer("share").fill_(1.0)
     with pytest.warns(UserWarning, match="trained for 4 steps"):
         found = [forecast_rows(each, horizon=steps) for steps in (4, 7) for each in (alone, both)]
     for steps, (plain, mixed) in ((4, found[:2]), (7, found[2:])):
@@ -426,11 +429,12 @@ def test_a_run_forecasts_the_mean_with_theta(tmp_path: Path, transform: str) -> 
             np.testing.assert_allclose(mixed[:, 1:] / mixed[:, :1], plain[:, 1:] / plain[:, :1], rtol=1e-5)
         else:
             np.testing.assert_allclose(mixed[:, 1:] - mixed[:, :1], plain[:, 1:] - plain[:, :1], rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(forecast_rows(jobs.load(tmp_path / "theta")), found[1])
 
 
 def test_the_mean_stands_in_every_report_and_says_whether_it_is_forecast(tmp_path: Path) -> None:
-    plain, mixed = (run_of(tmp_path / c, combine=c).run.results() for c in ("none", "simple"))
+    """Without a step of training the network has corrected nothing, and its share is no matter."""
+    half = {"combine_share": 0.5, "epochs": 0}
+    plain, mixed = (run_of(tmp_path / c, combine=c, **half).run.results() for c in ("none", "simple"))
     rows = [{each["name"]: each for each in found["contenders"]} for found in (plain, mixed)]
     beside = rows[0]["mean of model, Theta and seasonal naive"]
     assert (beside["role"], beside["note"]) == ("combination", "not what the run forecasts: combine=simple would")
@@ -439,7 +443,7 @@ def test_the_mean_stands_in_every_report_and_says_whether_it_is_forecast(tmp_pat
         rows[0]["model"]["metrics"]["mae"], rel=1e-5
     )
     assert "Theta" in rows[1]["linear map alone"]["note"], "the part without the network is combined, too"
-    assert rows[1]["model"]["note"] == "50% the network's forecast, 50% that of Theta and seasonal naive"
+    assert rows[1]["model"]["note"] == "50% the network's forecast, 25% Theta, 25% seasonal naive"
     assert {rows[1][name]["role"] for name in ("Theta", "seasonal naive")} == {"baseline"}
 
 
@@ -452,8 +456,8 @@ def test_intervals_are_adjusted_to_the_mean(tmp_path: Path) -> None:
 
 def test_forecasts_of_values_above_0_stay_above_it_whatever_theta_says() -> None:
     forecasts = np.array([[[2.0, 1.0, 4.0]]])
-    found = moved(forecasts, [np.array([[-7.0]])], log=True)
+    found = moved(forecasts, [np.array([[-7.0]])], np.array([0.5]), log=True)
     np.testing.assert_allclose(found, forecasts / 2)
     others = [np.array([[6.0]]), np.array([[1.0]])]
-    np.testing.assert_allclose(moved(forecasts, others, log=False), forecasts + 0.75)
-    np.testing.assert_allclose(moved(forecasts, others, log=False, share=0.2), forecasts + 0.3)
+    np.testing.assert_allclose(moved(forecasts, others, even("simple", 0.5), log=False), forecasts + 0.75)
+    np.testing.assert_allclose(moved(forecasts, others, np.array([0.1, 0.3]), log=False), forecasts + 0.1)

@@ -16,9 +16,10 @@ from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.choosing import PLAIN, SHARES, Backtest, sure
+from gatework.tasks.forecast.combined import weighed
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.parts import mean_change
-from gatework.tasks.forecast.windows import make_batch
+from gatework.tasks.forecast.windows import make_batch, make_windows
 
 START = datetime(2022, 1, 1)
 QUICK: dict[str, Any] = {"time": "day", "target": ("units",), "hidden_size": 6, "epochs": 1, "classical": "none"}
@@ -77,8 +78,6 @@ def test_every_choice_is_settled_and_told() -> None:
         "its lookback: ",
         "its penalty: ",
         "without it: ",
-        "simple methods beside it: ",
-        "their share of the mean: ",
     ):
         assert text in told, text
 
@@ -174,10 +173,32 @@ def test_a_network_that_sees_what_simple_methods_cannot_stands_alone() -> None:
     assert (task.options.combine, task.options.combine_share) == ("none", None)
 
 
-def test_a_wandering_series_leans_on_simple_methods() -> None:
-    task = prepared(rows(100 + np.cumsum(np.random.default_rng(8).normal(0, 1, 120))), season=1)
+def test_wandering_series_lean_on_simple_methods() -> None:
+    """Of many series the backtest says how much, of few the validation part."""
+    walks = 100 + np.cumsum(np.random.default_rng(8).normal(0, 1, (10, 120)), axis=1)
+    frame = pl.concat([rows(walk, name) for walk, name in zip(walks, "abcdefghij", strict=True)])
+    task = prepared(frame, season=1, series="shop")
+    told = "\n".join(task.notes)
+    assert "simple methods beside it: " in told and "their share of the mean: " in told
     assert task.options.combine in ("simple", "theta")
     assert task.options.combine_share in SHARES[1:]
+    alone = prepared(rows(walks[0]), season=1).options
+    assert (alone.combine, alone.combine_share) == ("simple", None)
+
+
+@pytest.mark.parametrize("middle", [[0.5, 0.5], [0.25, 0.25, 0.25, 0.25], [0.25, 0.25, 0.5]])
+def test_weights_go_as_far_from_the_usual_ones_as_windows_can_tell(middle: list[float]) -> None:
+    usual, best = np.array(middle), np.eye(len(middle))[0]
+
+    def error(weights: np.ndarray) -> float:
+        return 1 + np.abs(weights - best).sum()
+
+    ways = [np.abs(weighed(error, usual, 0, windows) - usual).sum() for windows in (0, 2, 1_000)]
+    assert ways[0] <= ways[1] <= ways[2] == np.abs(best - usual).sum() and ways[0] < ways[2]
+    np.testing.assert_array_equal(weighed(lambda weights: 1.0, usual, 0, 1_000), usual)
+    np.testing.assert_array_equal(weighed(lambda weights: np.nan, usual, 0, 1_000), usual)
+    fixed = weighed(error, usual, len(usual) - 2, 1_000)
+    np.testing.assert_allclose(fixed, [usual[:2].sum(), 0, *usual[2:]])
 
 
 # -- steps ------------------------------------------------------------------------------------------------------
@@ -259,19 +280,20 @@ def test_the_unit_of_what_never_changes_is_its_size() -> None:
 
 
 def test_validation_takes_back_corrections_that_harm() -> None:
-    """Of weights that chance has moved; one window of each series is no judge."""
+    """Of weights that chance has moved; of many series one window each is no judge, as one date may be odd for all."""
     random = np.random.default_rng(4)
-    frame = rows(50 + 10 * np.sin(2 * np.pi * np.arange(300) / 7) + random.normal(0, 0.5, 300))
-    task = ForecastTask(ForecastOptions(**QUICK | PLAIN | {"horizon": 7, "season": 7, "lookback": 14}))
+    waves = 50 + 10 * np.sin(2 * np.pi * np.arange(300) / 7) + random.normal(0, 0.5, (10, 300))
+    frame = pl.concat([rows(values, name) for values, name in zip(waves, "abcdefghij", strict=True)])
+    named = PLAIN | {"horizon": 7, "season": 7, "lookback": 14, "series": "shop", "combine": "none"}
+    task = ForecastTask(ForecastOptions(**QUICK | named))
     parts = task.prepare(frame)
     model = task.build().eval().requires_grad_(False)
-    task.settle(model, parts.valid)
-    assert model.share == 1, "corrections of nothing"
     for member in model.members:
         member.outputs.weight.normal_(0, 0.5)
-    task.settle(model, parts.valid)
+    several = make_windows(parts.valid.panel, task.shape(), [np.arange(270, 294, 7)] * 10)
+    task.settle(model, several)
     assert model.share == 0
-    whole, start, _ = task._apart(model, parts.valid)
+    whole, start, _ = task._apart(model, several)
     np.testing.assert_allclose(whole, start, rtol=1e-6)
-    task.settle(model, parts.valid.take(np.arange(1)))
+    task.settle(model, several.take(np.arange(0, 40, 4)))
     assert model.share == 1

@@ -12,7 +12,7 @@ from gatework.diagnosis import findings
 from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.holdout import APART, FEWEST, SHARE, windows_of
-from gatework.tasks.forecast.intervals import calibrated, conformal, drawn
+from gatework.tasks.forecast.intervals import calibrated, conformal, drawn, draws
 from gatework.tasks.forecast.limits import held_at, hints
 
 COLUMNS: dict[str, Any] = {"time": "t", "target": ("y",), "series": "s", "frequency": "1i", "classical": "none"}
@@ -102,8 +102,7 @@ def test_few_windows_choose_no_power_and_unknown_scales_change_nothing() -> None
 
 
 def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
-    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7. A little too
-    wide, as each window counts as one draw: those here, whose errors do not go together, tell more."""
+    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7."""
     rng, growth = np.random.default_rng(5), np.sqrt(np.arange(1, 25))
     flat = np.broadcast_to(np.array([-5.0, 0.0, 5.0]), (20, 24, 3))
     shares = []
@@ -113,7 +112,15 @@ def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
         wide = stretched(flat, factors)
         shares.append(((wide[..., 0] <= fresh) & (fresh <= wide[..., -1])).mean(axis=0))
     by_step = np.mean(shares, axis=0)
-    assert by_step.min() > 0.87 and by_step.max() < 0.98, by_step
+    assert by_step.min() > 0.86 and by_step.max() < 0.96, by_step
+
+
+def test_windows_count_as_so_many_draws_as_their_errors_go_their_own_ways() -> None:
+    rng, flat = np.random.default_rng(6), np.broadcast_to(np.array([-1.0, 0.0, 1.0]), (50, 16, 3))
+    own, level = rng.normal(size=(50, 16)), np.repeat(rng.normal(size=(50, 1)), 16, axis=1)
+    assert draws(flat, level, 50) == 50 and draws(flat, level + 0.1 * own, 50) < 60
+    assert 180 < draws(flat, own, 50) <= 200, "half of the way from 50 to 800, by factors"
+    assert draws(flat, own, 1) == draws(flat, own, 0) == draws(flat, np.full((50, 16), np.nan), 1) == 1
 
 
 @pytest.mark.parametrize("windows", [10, 20, 40])
@@ -171,3 +178,29 @@ def test_forecasts_that_are_held_at_a_bound_are_counted_and_logarithms_advised()
     assert hints({"forecasts": 0.8, "values": 0.79}, options, positive=False) == []
     (told,) = findings.of_hints({"sections": {"hints": [found]}})
     assert (told.level, told.setting) == ("hint", found["setting"])
+
+
+@pytest.mark.parametrize("linear", ["none", "fixed"])
+def test_a_linear_map_that_is_missing_or_does_harm_is_named(linear: str) -> None:
+    """The values go up and down by a rule of two lags, whose map ridge finds; a random map spoils the forecasts."""
+    values = np.zeros(400)
+    for step, noise in enumerate(np.random.default_rng(2).normal(size=400)):
+        values[step] = noise + 1.6 * values[step - 1] - 0.95 * values[step - 2] if step > 1 else noise
+    known = {
+        "scale": "deviation",
+        "transform": "none",
+        "base": "last",
+        "ridge": 1.0,
+        "decoding": "direct",
+        "loss": "mae",
+    }
+    small = {"hidden_size": 4, "classical": "none", "combine": "none", "lookback": 12, "horizon": 4, "season": 1}
+    task = ForecastTask(ForecastOptions(target=("y",), linear=linear, epochs=0, **known, **small))
+    parts = task.prepare(pl.DataFrame({"y": values}))
+    model = task.build().eval().requires_grad_(False)
+    assert linear == "none" or task.sections(model, parts)["hints"] == []
+    task.baselines(parts)
+    if model.linear is not None:
+        model.linear.weight.normal_(0, 3)
+    (hint,) = task.sections(model, parts)["hints"]
+    assert hint["setting"] == ("--set linear=solved" if linear == "none" else "--set linear=none")

@@ -40,6 +40,7 @@ class Horizon(Model):
         said = exported.settings
         self.shape = Shape(**said["shape"])
         self.quantiles = tuple(said["quantiles"])
+        self.weights = np.array(said["weights"])
         self.net = exported.bound("whole")
         self.known = panel_of(exported.texts["series.json"])
         self.later = LaterRows(self.known, said["columns"], said["date_format"])
@@ -91,7 +92,7 @@ class Horizon(Model):
         beside = self._beside(self._ends(panel, steps))
         alone = lambda known: self._forecasts(self._ends(known, trained), alone=True)  # noqa: E731
         found = further(alone, panel.ends(self.shape.lookback), steps, self.quantiles, self.shape.log, said["seed"])
-        return self._limited(means.moved(found, beside, self.shape.log, self._share) if beside else found)
+        return self._limited(means.moved(found, beside, self.weights, self.shape.log) if beside else found)
 
     def _ends(self, panel: Panel, horizon: int) -> Windows:
         cuts = [np.array([length]) for length in panel.lengths]
@@ -113,7 +114,7 @@ class Horizon(Model):
         own = restlessness(windows.seen_as(rows), self.shape.season) / given.scale
         if beside:
             point = self._in_units(outputs[:, :, :1], given.center, given.scale)[:, :, 0]
-            by = means.move(point, beside, self.shape.log, self._share) / given.scale[:, None]
+            by = means.move(point, beside, self.weights, self.shape.log) / given.scale[:, None]
             outputs += by[:, :, None]
         widths = followed(outputs[:, :, 1:], own, self.exported.settings["follow"])
         outputs[:, :, 1:] = stretched(widths, self.exported.arrays["adjustment"])
@@ -121,14 +122,9 @@ class Horizon(Model):
 
     def _beside(self, windows: Windows) -> list[np.ndarray]:
         """Forecasts [n, h] of the methods that the model is combined with."""
-        names = self.exported.settings["beside"]
+        names = self.exported.settings["beside"] if self.weights.any() else ()
         found = means.simple(windows) if names else {}
         return [found[name] for name in names]
-
-    @property
-    def _share(self) -> float:
-        share = self.exported.settings["share"]
-        return means.HALF if share is None else share
 
     def _in_units(self, outputs: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return self._limited(in_units(outputs, center, scale, self.shape))

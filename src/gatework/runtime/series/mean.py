@@ -10,8 +10,6 @@ from gatework.runtime.series import baselines
 from gatework.runtime.series.theta import theta
 from gatework.runtime.series.windows import Windows, filled
 
-HALF = 0.5  # of the mean, where nothing says more
-
 
 def simple(windows: Windows) -> dict[str, np.ndarray]:
     """Forecasts [n, h] of the members that take no time, from all that is known before each cut."""
@@ -23,20 +21,20 @@ def simple(windows: Windows) -> dict[str, np.ndarray]:
     }
 
 
-def mean(point: np.ndarray, beside: Sequence[np.ndarray], share: float = HALF) -> np.ndarray:
-    """[n, h] of point forecasts [n, h] and of others of the same steps, which have a share of it together."""
-    return (1 - share) * point + share * np.mean(beside, axis=0) if beside else point
+def mean(point: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """[n, h] of point forecasts [n, h] and of K others of the same steps, which have the weights [K]."""
+    return (1 - weights.sum()) * point + sum(each * weight for each, weight in zip(beside, weights, strict=True))
 
 
-def move(point: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+def move(point: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray, log: bool) -> np.ndarray:
     """By how much [n, h] the mean lies above the point forecasts, all in units of the data; of their logarithms where
     those are forecast. Quantiles move with the point forecast."""
     if not log:
-        return mean(point, beside, share) - point
-    return np.log(mean(point, [np.maximum(each, 0) for each in beside], share)) - np.log(point)
+        return mean(point, beside, weights) - point
+    return np.log(mean(point, [np.maximum(each, 0) for each in beside], weights)) - np.log(point)
 
 
-def moved(forecasts: np.ndarray, beside: Sequence[np.ndarray], log: bool, share: float = HALF) -> np.ndarray:
+def moved(forecasts: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray, log: bool) -> np.ndarray:
     """Forecasts [n, h, 1 + Q] in units of the data, the point forecast first, around the mean."""
-    by = move(forecasts[:, :, 0], beside, log, share)[:, :, None]
+    by = move(forecasts[:, :, 0], beside, weights, log)[:, :, None]
     return forecasts * np.exp(by) if log else forecasts + by

@@ -22,6 +22,7 @@ from gatework.pages import words
 from gatework.runtime.series import mean as means
 from gatework.runtime.series.panel import Panel
 from gatework.runtime.series.windows import (
+    MANY,
     Windows,
     in_units,
     make_windows,
@@ -179,7 +180,9 @@ class Backtest:
         [K, n]; how many windows have no value in common."""
         held = self.windows(options)[1]
         beside = combined.others(held, options.combine, options.seed)
-        found = [self.errors(means.mean(point, beside, share), held) for share in SHARES]
+        found = [
+            self.errors(means.mean(point, beside, combined.even(options.combine, share)), held) for share in SHARES
+        ]
         return np.array([whole for whole, _ in found]), np.array([each for _, each in found]), without_overlap(held)
 
 
@@ -209,8 +212,11 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     options = options if asked.unit else replace(options, unit=_unit(panel, options))
     if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
         return options, []
-    if len(backtest.windows(options)[0]) < FEWEST:
+    windows = len(backtest.windows(options)[0])
+    if windows < FEWEST:
         return options, ["the series are too short to choose settings by a backtest; plain ones were taken"]
+    if windows < FEW and asked.linear == AUTO:  # training on would undo the penalty
+        options = replace(options, linear="fixed")
     search = Search(backtest, asked, options)
     for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks, search.shares):
         step()
@@ -332,13 +338,14 @@ class Search:
             self._try("of the loss", [{"loss": "mae"}, {"loss": "mape"}], network, GAIN)
 
     def shares(self) -> None:
-        """Which simple methods the network's forecast is combined with, and how much they say.
+        """Which simple methods the network's forecast is combined with, and how much they say. Of few series the
+        validation part says it after training: these windows flatter what was chosen on them, the more the fewer.
 
         A share is taken in the place of the usual one only where it is better by more than a standard error (the rule
         of Breiman et al. 1984, section 3.4.3): between methods about as good as each other, the mean is the best.
         """
         alone = self.options
-        if not self._free("combine") or alone.intermittent:
+        if not self._free("combine") or alone.intermittent or len(self.backtest.panel) < MANY:
             return
         if alone not in self.backtest.made:
             self._once(self.backtest.network, alone)
@@ -346,7 +353,7 @@ class Search:
         ways = [{"combine": each} for each in ("simple", "theta")]
         self._try("simple methods beside it", ways, self.backtest.beside, NEAR)
         errors, each, apart = self.backtest.shares(self.backtest.made[alone], self.options)
-        share = sure(errors, each, apart, 0.0 if self.asked.future else means.HALF)
+        share = sure(errors, each, apart, 0.0 if self.asked.future else combined.HALF)
         rows = (f"{share:.0%} {error:.4g}" for share, error in zip(SHARES, errors, strict=True))
         self.told.append(f"their share of the mean: {', '.join(rows)}; taken: {share:.0%}")
         self.options = replace(self.options, **({"combine_share": share} if share else {"combine": "none"}))

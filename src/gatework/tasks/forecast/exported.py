@@ -38,7 +38,7 @@ def _settings(task: ForecastTask, model: Forecast) -> dict[str, Any]:
         "lowest": options.lowest,
         "highest": options.highest,
         "beside": list(combined.MEMBERS[options.combine]),
-        "share": options.combine_share,
+        "weights": model.beside.tolist(),
         "follow": float(model.follow),
         "segment": options.segment if options.decoding == "segments" else 1,
         "seed": options.seed,

@@ -13,7 +13,7 @@ from gatework.runtime.series.windows import Windows
 from gatework.tasks.forecast.windows import Batch, make_batch
 
 ENOUGH = 200  # validation windows from which on intervals are adjusted for each step ahead on its own
-FEW = 20  # windows below which intervals are widened, never narrowed: chance could have made them look wide
+FEW = 20  # draws below which intervals are widened, never narrowed: chance could have made them look wide
 DOUBT = 0.25  # variance of the logarithm of a factor that was found on one window
 SURE = 50  # windows from which on they may tell how far widths follow each window's own restlessness
 POWERS = (0.0, 0.5, 1.0)  # how far: not at all, half, in proportion
@@ -87,14 +87,15 @@ def conformal(
     Conformal prediction with scores weighted by the width that the model gives (Lei et al. 2018, section 5.2; Romano,
     Patterson & Candes 2019, section 3): a window with wide quantiles gets a wider change than one with narrow ones.
     Scaled quantiles [n, h, Q] and truth [n, h] of windows not trained on -> [h, Q]; `apart` of them (all, unless it is
-    said) have no value in common, and count as that many draws. Many windows give each step ahead a factor of its own.
-    Of few, all steps share one, shaped by `course`; and what could be chance is drawn towards 1: see `drawn`.
+    said) have no value in common. Many windows give each step ahead a factor of its own. Of few, all steps share one,
+    shaped by `course`; they count as so many `draws`, and what could be chance is drawn towards 1: see `drawn`.
     """
     n, horizon, count = quantiles.shape
-    n = n if apart is None else apart
+    windows = n if apart is None else apart
+    each, n = windows >= ENOUGH, windows if windows >= ENOUGH else draws(quantiles, truth, windows)
     result = np.ones((horizon, count), np.float32)
-    shape = drawn(course(quantiles, truth), n / 2) if n < ENOUGH else np.ones(horizon)
-    groups = [[step] for step in range(horizon)] if n >= ENOUGH else [list(range(horizon))]
+    shape = np.ones(horizon) if each else drawn(course(quantiles, truth), windows / 2)
+    groups = [[step] for step in range(horizon)] if each else [list(range(horizon))]
     for steps in groups:
         for low in range(count // 2):
             high = count - 1 - low
@@ -104,6 +105,23 @@ def conformal(
             factor = max(factor, 1.0) if n < FEW else factor
             result[np.ix_(steps, [low, high])] = drawn(np.array([factor]), n) * shape[steps, None]
     return result
+
+
+def draws(quantiles: np.ndarray, truth: np.ndarray, apart: int) -> int:
+    """How many errors of their own there are in windows of h steps, `apart` of which have no value in common.
+
+    That number, where the errors of a window are large or small together; h times as many, where each step goes its own
+    way. Between them stands the design effect (Kish 1965, section 5.4): the variance of a window's sum beside the sum
+    of variances, which is h or 1. As few windows tell it badly, its root is taken: half of the way.
+    """
+    middle, half = centers(quantiles[:, :, 0], quantiles[:, :, -1])
+    sizes = np.abs(truth - middle) / (half + FLOOR)
+    horizon, known = sizes.shape[1], ~np.isnan(sizes)
+    if apart < 2 or not known.any():
+        return max(apart, 1)
+    sizes = np.where(known, sizes - sizes[known].mean(), 0.0)
+    together = (sizes.sum(axis=1) ** 2).sum() / max((sizes**2).sum(), FLOOR) * apart / (apart - 1)
+    return round(apart * np.sqrt(horizon / np.clip(together, 1, horizon)))
 
 
 def drawn(factors: np.ndarray, windows: float) -> np.ndarray:
@@ -120,7 +138,9 @@ def course(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """[h] with mean logarithm 0: how the errors grow along the steps, beside the widest pair of quantiles.
 
     A mean over the windows and over the steps from t / sqrt(2) to t sqrt(2), as errors change more between the steps 1
-    and 2 than between 21 and 22. A few errors out of all proportion have no more say than the largest of the others.
+    and 2 than between 21 and 22; taken beside a power of the step, without which the last one, that has neighbours on
+    one side alone, would be too small. A few errors out of all proportion have no more say than the largest of the
+    others.
     """
     middle, half = centers(quantiles[:, :, 0], quantiles[:, :, -1])
     sizes = np.abs(truth - middle) / (half + FLOOR)
@@ -130,16 +150,23 @@ def course(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
     sizes = np.where(known, np.minimum(sizes, np.quantile(sizes[known], HIGHEST)), 0.0)
     steps = np.arange(1, sizes.shape[1] + 1)
     near = np.abs(np.log2(steps[:, None] / steps)) <= 0.5
-    size = (near @ sizes.sum(axis=0) + FLOOR) / np.maximum(near @ known.sum(axis=0), 1)
+    total, count = sizes.sum(axis=0), known.sum(axis=0)
+    rising = steps ** _slope(np.log(steps), np.log((total + FLOOR) / np.maximum(count, 1)))
+    size = (near @ (total / rising) + FLOOR) / np.maximum(near @ count, 1) * rising
     return np.exp(np.log(size) - np.log(size).mean())
 
 
-def _rank(scores: np.ndarray, share: float, windows: int) -> float:
-    """The score that share (n + 1) / n of all do not exceed, n the windows without a common value: the errors of one
-    window go together, so that only these count as draws. The largest where they are too few, 1 where there are none.
-    """
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Of the straight line through points [n] by least squares; 0 for a single one."""
+    x = x - x.mean()
+    return float((x * y).sum() / max((x * x).sum(), FLOOR))
+
+
+def _rank(scores: np.ndarray, share: float, count: int) -> float:
+    """The score that share (n + 1) / n of all do not exceed, n the number of `draws`; the largest where they are too
+    few, 1 where there are none."""
     if not len(scores):
         return 1.0
-    windows = max(windows, 1)
-    place = min(int(np.ceil(len(scores) * share * (windows + 1) / windows)), len(scores)) - 1
+    count = max(count, 1)
+    place = min(int(np.ceil(len(scores) * share * (count + 1) / count)), len(scores)) - 1
     return float(np.partition(scores, place)[place])

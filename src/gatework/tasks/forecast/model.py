@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.runtime.series.windows import Shape
+from gatework.tasks.forecast.combined import usual
 from gatework.tasks.forecast.decoding import DECODERS
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch
@@ -18,11 +19,12 @@ class Forecast(nn.Module):
 
     forward(batch) gives [B, h, 1 + Q] in units of the window's scale: the point forecast, then the quantiles; the mean
     over the members of an ensemble. `spread` [h, 1 + Q] is where outputs start from, beside that forecast; `share` is
-    how much of the point's correction is left, by which the quantiles move too; `adjustment` [h, Q] and `follow` (a
-    power) make intervals honest; see `intervals`.
+    how much of the point's correction is left, by which the quantiles move too; `beside` [K] are the weights of the
+    methods that it is combined with; `adjustment` [h, Q] and `follow` (a power) make intervals honest; see `intervals`.
     """
 
     adjustment: Tensor
+    beside: Tensor
     follow: Tensor
     share: Tensor
     spread: Tensor
@@ -47,6 +49,7 @@ class Forecast(nn.Module):
         self.register_buffer("adjustment", torch.ones(shape.horizon, outputs - 1))
         self.register_buffer("follow", torch.zeros(()))
         self.register_buffer("share", torch.ones(()))
+        self.register_buffer("beside", torch.tensor(usual(options).tolist()))
         self.register_buffer("spread", torch.zeros(shape.horizon, outputs))
 
     def forward(self, batch: Batch) -> Tensor:

@@ -272,8 +272,8 @@ class ForecastOptions(NumericOptions):
     )
     combine_share: float | None = option(
         None,
-        "the share that those have in the mean; none: half, unless the same backtest shows more surely than by chance "
-        "that less or more is better",
+        "the share that those have in the mean; none: half, unless the same backtest (of many series) or the "
+        "validation part (of few) shows more surely than by chance that less or more is better",
         panel="model",
         low=0,
         high=0.95,

@@ -19,7 +19,7 @@ from gatework.runtime.series import mean as means
 from gatework.runtime.series.further import beyond, further
 from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.runtime.series.panel import Panel, shown_times
-from gatework.runtime.series.windows import Windows, blocks, in_units, make_windows, without_overlap
+from gatework.runtime.series.windows import MANY, Windows, blocks, in_units, make_windows, without_overlap
 from gatework.tasks.base import Contender, Evaluated, Parts, Round, Shard, Source, Step
 from gatework.tasks.forecast import combined, folds, measures, results
 from gatework.tasks.forecast.choosing import chosen
@@ -33,6 +33,7 @@ from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
 from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batches, make_batch
+from gatework.tasks.verdict import Contest
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -41,7 +42,6 @@ EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
 SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
-SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the network's corrections; of equals the largest
 MOST_COMBINED = 100  # of these where exponential smoothing must forecast them, too
 MOST_SEEN = 500  # training windows that are measured beside validation
 
@@ -104,7 +104,12 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def _raw(self, model: Forecast, windows: Windows) -> Raw:
         """What the run forecasts, in units of each window's scale: what the model says, or its mean with others."""
-        return self._combined(self._alone(model, windows), windows)
+        raw, beside = self._alone(model, windows), self._others(model, windows)
+        if not beside:
+            return raw
+        point = self._in_units(raw.outputs[:, :, :1], raw.center, raw.scale)[:, :, 0]
+        by = means.move(point, beside, model.beside.numpy(), self.shape().log) / raw.scale[:, None]
+        return raw._replace(outputs=raw.outputs + by[:, :, None])
 
     def _alone(self, model: Forecast, windows: Windows) -> Raw:
         """What the model says, in units of each window's scale."""
@@ -121,23 +126,11 @@ class ForecastTask(ForecastPages, SeriesTask):
             found.append((outputs, batch.truth.numpy(), batch.center, batch.scale, own))
         return Raw(*(np.concatenate(each) for each in zip(*found, strict=True)), loss=loss)
 
-    def _combined(self, raw: Raw, windows: Windows) -> Raw:
-        """Around the mean with other methods, where the run forecasts that."""
-        if self.options.combine == "none":
-            return raw
-        point = self._in_units(raw.outputs[:, :, :1], raw.center, raw.scale)[:, :, 0]
-        by = means.move(point, self._others(windows), self.shape().log, self._share_beside) / raw.scale[:, None]
-        return raw._replace(outputs=raw.outputs + by[:, :, None])
-
-    def _others(self, windows: Windows) -> list[np.ndarray]:
-        """Forecasts [n, h] of the methods that the model is combined with."""
+    def _others(self, model: Forecast, windows: Windows) -> list[np.ndarray]:
+        """Forecasts [n, h] of the methods that the model is combined with; none where these have no say."""
+        if not model.beside.any():
+            return []
         return combined.others(windows, self.options.combine, self.options.seed)
-
-    @property
-    def _share_beside(self) -> float:
-        """Of these in the mean."""
-        share = self.options.combine_share
-        return means.HALF if share is None else share
 
     def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data."""
@@ -151,24 +144,37 @@ class ForecastTask(ForecastPages, SeriesTask):
         return self.options.limited(in_units(outputs, center, scale, self.shape()))
 
     def settle(self, model: Forecast, examples: Windows) -> None:
-        """The share of the network's corrections, and the adjustment of the intervals."""
-        model.share.fill_(1.0)
-        model.share.fill_(self._share(model, examples))
+        """How much the network's corrections and other methods say, and the adjustment of the intervals."""
+        self._weigh(model, examples)
         if self.options.conformal and self.options.quantiles:
             raw, apart = self._raw(model, examples), without_overlap(examples)
             power, factors = calibrated(raw.outputs[:, :, 1:], raw.truth, raw.own, self.options.quantiles, apart)
             model.follow.fill_(power)
             model.adjustment.copy_(torch.from_numpy(factors))
 
-    def _share(self, model: Forecast, examples: Windows) -> float:
-        """How much of what the network adds to its start is best for these windows; all of it, where no series has
-        several: one date may be odd for all."""
-        if np.bincount(examples.owners, minlength=1).max() < SEVERAL:
-            return 1.0
-        whole, start, _, center, scale = self._points(model, examples)
-        mixed = [(start + share * (whole - start))[:, :, None] for share in SHARES]
-        errors = [self._error(self._in_units(each, center, scale)[:, :, 0], examples) for each in mixed]
-        return SHARES[int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))]
+    def _weigh(self, model: Forecast, examples: Windows) -> None:
+        """Weights of the model, of what its network corrects, and of the methods beside it, in their mean.
+
+        The windows had no say in the settings, which those of the backtest had. Of many series the backtest has settled
+        the methods; and where none has several windows all corrections stay, as one date may be odd for all.
+        """
+        options, few = self.options, len(examples.panel) < MANY
+        usual = combined.usual(options)
+        model.share.fill_(1.0)
+        model.beside.copy_(torch.from_numpy(usual))
+        if not few and np.bincount(examples.owners, minlength=1).max() < SEVERAL:
+            return
+        whole, start, _ = self._apart(model, examples)
+        made = np.stack([whole, start, *combined.others(examples, options.combine, options.seed)])
+
+        def error(weights: np.ndarray) -> float:
+            return self._error(options.limited(np.tensordot(weights, made, 1)), examples)
+
+        fixed = 0 if few and options.combine_share is None else len(usual)
+        own = (1 - usual.sum()) / 2
+        weights = combined.weighed(error, np.array([own, own, *usual]), fixed, without_overlap(examples))
+        model.share.fill_(weights[0] / weights[:2].sum() if weights[0] else 0.0)
+        model.beside.copy_(torch.from_numpy(weights[2:]))
 
     def _error(self, forecasts: np.ndarray, windows: Windows) -> float:
         sums = measures.sums(forecasts, windows.truth(), windows.scales, windows.naive2, self._squares(windows))
@@ -193,17 +199,20 @@ class ForecastTask(ForecastPages, SeriesTask):
     def contenders(self, model: Forecast, examples: Windows) -> list[Contender]:
         """The model; the forecast that the network corrects; where that has a linear map, the network without it."""
         alone, simple, network = self._apart(model, examples)
-        beside, named, share = self._others(examples), combined.named(self.options.combine), self._share_beside
-        note = f"{1 - share:.0%} the network's forecast, {share:.0%} that of {named}" if beside else ""
-        made = self._contender("model", means.mean(alone, beside, share), examples, note, role="model")
+        beside, weights = self._others(model, examples), model.beside.numpy()
+        named = combined.named(self.options.combine)
+        note = f"{1 - weights.sum():.0%} the network's forecast, {combined.told(self.options.combine, weights)}"
+        values = means.mean(alone, beside, weights) if beside else alone
+        made = self._contender("model", values, examples, note if beside else "", role="model")
         found = [replace(made, metrics=self.measure(model, examples))]
         if beside:
             found.append(self._contender(f"model without {named}", alone, examples, role="combination"))
         kind = "season" if self.options.base == "season" else "last value"
         name = f"repeated {kind} alone" if model.linear is None else "linear map alone"
         note = f"its mean with {named}: the model without its network" if beside else ""
-        found.append(self._contender(name, means.mean(simple, beside, share), examples, note, role="simple"))
-        if not beside:
+        values = means.mean(simple, beside, weights) if beside else simple
+        found.append(self._contender(name, values, examples, note, role="simple"))
+        if self.options.combine == "none":
             found.append(self._mixture(alone, examples))
         if model.linear is not None:
             note = "its corrections of the naive forecast, without the linear map that they were learned with"
@@ -213,7 +222,8 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def _mixture(self, alone: np.ndarray, windows: Windows) -> Contender:
         """The mean of the model and of simple methods, where the run does not forecast it."""
-        values = means.mean(alone, combined.others(windows, "simple", self.options.seed))
+        beside = combined.others(windows, "simple", self.options.seed)
+        values = means.mean(alone, beside, combined.even("simple", combined.HALF))
         note = "not what the run forecasts: combine=simple would"
         name = f"mean of model, {combined.named('simple')}"
         return self._contender(name, values, windows, note, role="combination")
@@ -269,7 +279,8 @@ class ForecastTask(ForecastPages, SeriesTask):
             learned = up_to(parts.train, parts.valid) if both else parts.train
             values, note = ridge(learned, windows, options.seed, squared)
             name = "ridge on lags" if windows.panel.covariates is None else "ridge on lags and covariates"
-            found.append(self._contender(name, values, windows, note))
+            windows.memory["ridge"] = self._contender(name, values, windows, note)
+            found.append(windows.memory["ridge"])
         for each in self._classicals(windows):
             found.append(self._contender(each.name, each.whole(len(windows)), windows, each.note, each.rows))
         return found
@@ -308,10 +319,25 @@ class ForecastTask(ForecastPages, SeriesTask):
         """`results.sections` of the last part, and `next`: the steps after the end of the data for the same series."""
         part, windows = parts.last
         found = results.sections(part, self.forecasts(model, windows), windows, self.options)
+        found["hints"] += self._of_linear_map(model, windows)
         ahead = self._ahead(windows.panel, {each["series"] for each in found["series"]})
         if not len(ahead):
             return found | {"next": []}
         return found | {"next": results.coming(ahead, self.forecasts(model, ahead), self.options.bounds)}
+
+    def _of_linear_map(self, model: Forecast, windows: Windows) -> list[dict[str, Any]]:
+        """A hint where a map is missing that would help, or is there and does harm: by more than chance."""
+        whole, _, network = self._apart(model, windows)
+        own = self._contender("model", whole, windows, role="model")
+        if model.linear is None:
+            other, wanted = windows.memory.get("ridge"), "solved"
+            what, advice = "Ridge errs less than the network, which starts from no linear map", "start from one"
+        else:
+            other, wanted = self._contender("network", network, windows), "none"
+            what, advice = "The network errs less without the linear map that it corrects", "leave the map out"
+        if other is None or Contest.of(self, [own, other], windows, "").difference(other, own).sign < 1:
+            return []
+        return [{"what": what, "advice": advice, "setting": f"--set linear={wanted}"}]
 
     def _ahead(self, panel: Panel, names: set[str] | None = None) -> Windows:
         """A window at the end of each series, or of those with these names."""
@@ -375,7 +401,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         if steps <= trained:
             return self.forecasts(model, ends(panel, trained))[:, :steps]
         warnings.warn(beyond(trained, steps, bool(options.quantiles)), stacklevel=4)
-        beside, log = self._others(ends(panel, steps)), self.shape().log
+        beside, log = self._others(model, ends(panel, steps)), self.shape().log
         panel = panel.ends(self.shape().lookback)
         found = further(forecast, panel, steps, options.quantiles, log, options.seed)
-        return options.limited(means.moved(found, beside, log, self._share_beside) if beside else found)
+        return options.limited(means.moved(found, beside, model.beside.numpy(), log) if beside else found)
