@@ -16,7 +16,7 @@ from gatework.cli import app
 from gatework.commands.arriving import arriving
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.errors import DataError, FileFormatError, OptionError
-from gatework.networks.hypotheses import Hypothesis
+from gatework.runtime.search import Hypothesis
 from gatework.tasks import jobs
 from gatework.tasks.translate import Translate, TranslateOptions
 from gatework.tasks.translate.codecs import Codecs, tokenizers
@@ -320,7 +320,7 @@ def test_forbidden_words_are_not_written_in_other_units() -> None:
 def test_an_unknown_unit_is_copied_from_where_attention_looked() -> None:
     pairs = [(word, word) for word in ("ab cd", "cd ab", "ab ab", "cd cd")] * 10
     codecs = small_task(pairs, source_tokenizer="words", target_tokenizer="words")[0].codecs
-    attention = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
+    attention = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
     found = Hypothesis([UNKNOWN, UNKNOWN, NOTHING], [0.0] * 3, 0.0, 0.0, True, attention)
     units = [*codecs.source_units("Ulm Rom"), ""]
     assert units == ["Ulm", " Rom", ""]

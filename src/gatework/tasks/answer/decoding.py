@@ -11,10 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.codecs import NOTHING, UNKNOWN
-from gatework.networks.choices import Beam
-from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import at_least, forbid
-from gatework.networks.search import search
+from gatework.runtime.search import Beam, Hypothesis, search
+from gatework.runtime.search.rules import at_least, forbid
 from gatework.tasks.answer.codecs import Codecs
 from gatework.tasks.answer.examples import UNCOUNTED, Batch, Examples, in_turn, make_batch
 from gatework.tasks.answer.model import Answering
@@ -79,7 +77,7 @@ def answers(model: Answering, codecs: Codecs, examples: Examples, beam: int = 1,
         batch = make_batch(examples, rows)
         readings = model.read(batch)
         state = model.decoder.begin(None, readings.start)
-        last = torch.full((len(rows), 1), NOTHING)
+        last = np.full((len(rows), 1), NOTHING)
         choice = Beam(beam, NOTHING)
         best = search(model.decoder, state, last, choice, rules=rules, limit=2 * codecs.longest + 2, count=count)
         for place, row in enumerate(rows.tolist()):

@@ -10,17 +10,15 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gatework.data.codecs import NOTHING, UNKNOWN, Words
 from gatework.errors import OptionError
-from gatework.networks.choices import Beam, Choice, Drawn
-from gatework.networks.constraints import Constrained
-from gatework.networks.constraints import Words as Needed
 from gatework.networks.forced import forced
-from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import Edges, Rule, at_least, ended, forbid, never
-from gatework.networks.search import search
+from gatework.runtime.drawing import uniform
+from gatework.runtime.search import Beam, Choice, Drawn, Hypothesis, Rule, search
+from gatework.runtime.search.constraints import Constrained
+from gatework.runtime.search.constraints import Words as Needed
+from gatework.runtime.search.rules import Edges, at_least, ended, forbid, never
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
 from gatework.tasks.translate.model import EncoderDecoder
@@ -69,14 +67,14 @@ class Decoding:
         best = search(
             decoder,
             decoder.begin(*self.model.read(batch)),
-            torch.full((len(batch.rows), 1), NOTHING),
+            np.full((len(batch.rows), 1), NOTHING),
             choice,
             rules=self.rules,
-            limit=self._limits(batch.lengths),
+            limit=self._limits(batch.lengths.numpy()),
             count=choice.places if how.must_not else how.n_best,
             alpha=how.length_penalty,
             beta=how.coverage_penalty,
-            lengths=batch.lengths,
+            lengths=batch.lengths.numpy(),
             patience=1.0,
         )
         return [[each for each in own if self._allowed(each)][: how.n_best] for own in best]
@@ -118,15 +116,16 @@ class Decoding:
         """Which units go on the word before them, and which one may go on; what is no character by itself does."""
         units = [self.codecs.text([id]) for id in range(len(self.codecs.target))]
         inside = [[re.match(r"[\w\ufffd]", end) is not None for end in (unit[:1], unit[-1:])] for unit in units]
-        opens, closes = torch.tensor(inside).unbind(1)
+        opens, closes = np.array(inside).T
         alone = isinstance(self.codecs.target, Words) and self.codecs.target.spaces
         return Edges(opens & (not alone), closes)
 
-    def _limits(self, lengths: Tensor) -> Tensor:
+    def _limits(self, lengths: np.ndarray) -> np.ndarray:
         """Most symbols (B,) that are written for sources of these lengths, the end among them."""
         if self.how.max_length is not None:
-            return torch.full_like(lengths, self.how.max_length + 1)
-        return ((lengths * (LONGER * self.codecs.ratio)).long() + MORE).clamp(min=self.how.min_length + 1)
+            return np.full_like(lengths, self.how.max_length + 1)
+        usual = (lengths.astype(np.float32) * np.float32(LONGER * self.codecs.ratio)).astype(np.int64) + MORE
+        return np.maximum(usual, self.how.min_length + 1)
 
     def _allowed(self, hypothesis: Hypothesis) -> bool:
         """Whether no forbidden word was written, in whatever units."""
@@ -144,9 +143,9 @@ def best_texts(model: EncoderDecoder, codecs: Codecs, examples: Examples, how: T
     return [codecs.text(own[0].ids) if own else "" for own in best]
 
 
-def seeded(text: str, seed: int) -> torch.Generator:
+def seeded(text: str, seed: int) -> Iterator[float]:
     """What a text's draws come from: the same wherever it stands, as lines of a stream come in groups of any size."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {text}".encode("utf-8", "surrogatepass")))
+    return uniform(zlib.crc32(f"{seed} {text}".encode("utf-8", "surrogatepass")))
 
 
 def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:

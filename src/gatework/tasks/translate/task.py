@@ -19,7 +19,7 @@ from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.attention import coverage_loss
 from gatework.networks.decoder import axes
-from gatework.networks.hypotheses import length_penalty
+from gatework.runtime.search.hypotheses import length_penalty
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing

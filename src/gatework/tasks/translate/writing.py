@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatework.networks.hypotheses import Hypothesis
+from gatework.runtime.search import Hypothesis
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.decoding import copied
 from gatework.tasks.translate.options import TranslatePredicting
