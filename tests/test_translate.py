@@ -16,11 +16,12 @@ from gatework.cli import app
 from gatework.commands.arriving import arriving
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.errors import DataError, FileFormatError, OptionError
+from gatework.runtime.answers.asked import Asked, How, copied
 from gatework.runtime.search import Hypothesis
 from gatework.tasks import jobs
 from gatework.tasks.translate import Translate, TranslateOptions
 from gatework.tasks.translate.codecs import Codecs, tokenizers
-from gatework.tasks.translate.decoding import Decoding, copied
+from gatework.tasks.translate.decoding import Decoding
 from gatework.tasks.translate.examples import Batches, alike, make_batch
 from gatework.tasks.translate.loss import AT_ONCE, smoothed
 from gatework.tasks.translate.options import TranslatePredicting
@@ -312,8 +313,8 @@ def test_forbidden_words_are_not_written_in_other_units() -> None:
     task, parts = small_task(pairs, epochs=1, source_tokenizer="bpe", target_tokenizer="bpe")
     torch.manual_seed(0)
     model = task.build().eval()
-    how = TranslatePredicting(must_not=("man", "the"), beam=8, n_best=8)
-    for found in Decoding(model, task.codecs, how)(parts.valid):
+    how = How(must_not=("man", "the"), beam=8, n_best=8)
+    for found in Decoding(model, Asked(task.codecs, how))(parts.valid):
         assert not any({"man", "the"} & set(task.codecs.text(each.ids).split()) for each in found)
 
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from gatework.networks.attention import AttentionLayer, Memory
 from gatework.networks.encoder import Encoder
+from gatework.networks.heads import Symbols
 from gatework.networks.states import States, chosen
+from gatework.runtime.net.builder import Builder, Value
+from gatework.runtime.saved import Layer
 
 
 class Places(NamedTuple):
@@ -87,6 +90,18 @@ class Decoder(nn.Module):
             hidden, weights = self.attention(hidden, state.memory)
         seen = None if weights is None else weights.numpy()
         return self.head(hidden).log_softmax(2).numpy(), seen, state._replace(states=states)
+
+    def in_net(
+        self, b: Builder, layers: list[Layer], last: Value, memory: tuple[Value, Value, Value] | None = None
+    ) -> tuple[Value, Value | None]:
+        """A step in a net: log probabilities and attention after symbols `last` (B * P,), of a memory's keys and values
+        (S, B, ...), ready for it, and lengths (B,). `layers` are `encoder.entries`."""
+        assert isinstance(self.embedding, nn.Embedding) and isinstance(self.head, Symbols)
+        hidden = b.step(layers, b.gather(b.array("decoder.units", self.embedding.weight), last))
+        weights = None
+        if self.attention is not None and memory is not None:
+            hidden, weights = self.attention.in_net(b, b.grouped(hidden, memory[0]), *memory)
+        return b.log_softmax(self.head.in_net(b, hidden)), weights
 
 
 def axes(units: Sequence[str]) -> dict[str, tuple[Sequence[str] | None, ...]]:
