@@ -80,7 +80,8 @@ class How:
                 raise OptionError(f"there is no option {name!r:.40}: there are {', '.join(known)}")
             if not _fits(value, known[name]):
                 raise OptionError(f"{name}={value!r:.40} is no value like {known[name]!r}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+        whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**whole)
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS.items():

@@ -58,4 +58,4 @@ def told(
         for rank, each in enumerate(some, 1):
             row = {"question_number": number, "rank": rank} if n_best > 1 else {}
             row |= {"question": question, "answer": each.text, "probability": round(each.probability, 4)}
-            yield row | ({"looks": np.round(each.looked, 4).tolist()} if looks else {})
+            yield row | ({"looks": np.round(each.looked.astype(np.float64), 4).tolist()} if looks else {})
