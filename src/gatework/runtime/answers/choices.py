@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, OptionError
-from gatework.runtime.answers.given import whole_text
+from gatework.runtime.answers.given import count, whole_text
 from gatework.runtime.answers.stories import Answer, cut, told, written
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
@@ -16,6 +16,7 @@ from gatework.runtime.search.steps import Stand, Steps
 from gatework.runtime.texts import codec
 
 AT_ONCE = 64  # questions that are answered together
+MOST_WORDS = 1_000  # of an answer that is written
 Asked = tuple[list[str], str]  # a story and a question
 
 
@@ -32,7 +33,8 @@ class Choices(Model):
         super().__init__(exported, hash)
         said = exported.settings
         self.story, self.question = said["fields"]["story"], said["fields"]["question"]
-        self.memory, self.longest = said["memory"], said["longest"]
+        self.memory = count(said, "memory", len(exported.arrays["places"]) // 2)
+        self.longest = count(said, "longest", MOST_WORDS)
         self.words, self.answers = codec(exported.texts["words"]), codec(exported.texts["answers"])
         self.inputs = f'{{"{self.story}": a text or a list of sentences, "{self.question}": a text}}'
         self.readings, self.decoder = exported.bound("readings"), Steps(exported.bound("step"))
@@ -40,8 +42,8 @@ class Choices(Model):
     def predict(
         self, rows: Sequence[Any], *, beam: int = 1, n_best: int = 1, looks: bool = False
     ) -> list[dict[str, Any]]:
-        if not 1 <= n_best <= beam:
-            raise OptionError(f"n_best={n_best} lies between 1 and beam={beam}; add beam={max(n_best, 1)}")
+        if not all(type(each) is int for each in (beam, n_best)) or not 1 <= n_best <= beam:
+            raise OptionError(f"n_best={n_best!r:.20} must be a whole number from 1 to beam={beam!r:.20}")
         read = [self._read(row, number) for number, row in enumerate(rows, 1)]
         order = sorted(range(len(read)), key=lambda i: len(read[i][0]))
         found: list[list[Answer]] = [[] for _ in read]

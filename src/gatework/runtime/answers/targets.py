@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gatework.errors import FileFormatError
 from gatework.runtime.answers.asked import Asked, How
-from gatework.runtime.answers.given import whole_text
+from gatework.runtime.answers.given import count, whole_text
 from gatework.runtime.answers.sides import Sides
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
@@ -17,6 +18,7 @@ from gatework.runtime.search.steps import Stand, Steps
 from gatework.runtime.texts import NOTHING, codec
 
 AT_ONCE = 128  # texts that are searched for together
+LOWER, MOST_RATIO, MOST = ("none", "source", "both"), 1_000, 1 << 31  # what settings can be
 NAMES = ("source", "src", "input", "question")  # of a row's text, where the run named no column
 
 
@@ -33,8 +35,10 @@ class Targets(Model):
         said, texts = exported.settings, exported.texts
         source = codec(texts["source"])
         target = codec(texts["target"]) if "target" in texts else source
-        self.sides = Sides(source, target, said["lower"], said["max_length"], said["ratio"])
-        self.column: str | None = said["column"]
+        lower, ratio, self.column = said["lower"], float(said["ratio"]), said["column"]
+        if lower not in LOWER or not 0 < ratio <= MOST_RATIO or not isinstance(self.column, str | None):
+            raise FileFormatError(f"the settings of texts are no run's: {lower!r:.20}, {ratio}, {self.column!r:.20}")
+        self.sides = Sides(source, target, lower, count(said, "max_length", MOST), ratio)
         self.inputs = f'a text, or {{"{self.column or NAMES[0]}": a text}}'
         self.encoder, self.begin = exported.bound("encoder"), exported.bound("begin")
         self.decoder = Steps(exported.bound("step"))

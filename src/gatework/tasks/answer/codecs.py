@@ -14,11 +14,10 @@ from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import FileFormatError
+from gatework.runtime.answers.choices import MOST_WORDS
 from gatework.tasks.answer.examples import Examples
 from gatework.tasks.answer.options import AnswerOptions
 from gatework.tasks.answer.stories import Stories
-
-MOST_WORDS = 1_000  # of an answer that is written
 
 
 class Kept(TypedDict):

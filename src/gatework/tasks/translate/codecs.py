@@ -14,13 +14,13 @@ from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
 from gatework.runtime.answers.sides import Sides
+from gatework.runtime.answers.targets import MOST_RATIO
 from gatework.tasks.translate.examples import Examples
 from gatework.tasks.translate.measures import KINDS, SINGLE, kind_of
 from gatework.tasks.translate.options import TranslateOptions
 from gatework.tasks.translate.pairs import Pairs
 
 COMMON = 0.99  # share of pairs whose lengths are usual
-MOST_RATIO = 1_000
 LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
 
 
