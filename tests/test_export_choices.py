@@ -12,6 +12,7 @@ import gatework
 from exports import bare, same
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime import exported
+from gatework.runtime.texts import NOTHING
 
 QUESTIONS = [
     {"story": ["Mary went home.", "Bo left."], "question": "Where is Mary?", "answer": "home"},
@@ -40,7 +41,8 @@ def trained(out: Path, **options):
     run = gatework.Answerer(out=str(out), **{"hidden_size": 6, "epochs": 0, **options}).fit(QUESTIONS * 4).trained_
     torch.manual_seed(1)
     for parameter in run.model.parameters():
-        parameter.data += torch.randn_like(parameter) * 0.3
+        parameter.data += torch.randn_like(parameter) * 0.5
+    run.model.decoder.head.output.bias.data[NOTHING] += 2  # answers come to an end
     return run
 
 
