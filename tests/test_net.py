@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from gatework.layers.saving import entries
 from gatework.networks.attention import AttentionLayer
 from gatework.runtime.net import Bound, Builder
 from gatework.runtime.net.graph import decode
+from gatework.runtime.net.stack import Stack
 
 LENGTHS = np.array([5, 2, 0, 7])
 
@@ -99,6 +102,27 @@ def test_steps_of_a_net_are_the_whole() -> None:
         outputs.append(states.pop("y"))
     with torch.no_grad():
         np.testing.assert_allclose(np.stack(outputs), layer(torch.from_numpy(x))[0], rtol=1e-5, atol=1e-6)
+
+
+def test_threads_that_step_side_by_side_do_not_meet() -> None:
+    """A stack packs its weights once for each thread; copies hold layers alone."""
+    torch.manual_seed(0)
+    stack = Stack([layer.with_weights("int8") for layer in entries(LSTM(5, 40, num_layers=2))])
+    draw = np.random.default_rng(0)
+    streams = [draw.standard_normal((200, 1, 5)).astype(np.float32) for _ in range(4)]
+
+    def walk(own: np.ndarray, stack: Stack = stack) -> np.ndarray:
+        states, found = [np.zeros((1, 40), np.float32)] * 4, []
+        for x in own:
+            output, *states = stack.step(x, *states)
+            found.append(output)
+        return np.stack(found)
+
+    want = [walk(own) for own in streams]
+    with ThreadPoolExecutor(4) as pool:
+        for got, expected in zip(pool.map(walk, streams), want, strict=True):
+            assert np.array_equal(got, expected)
+    assert np.array_equal(walk(streams[0], pickle.loads(pickle.dumps(stack))), want[0])
 
 
 def net_of(**changes: object) -> dict:
