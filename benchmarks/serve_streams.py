@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import re
@@ -181,9 +182,17 @@ def measured(path: Path, state: list[str], asked: argparse.Namespace) -> dict[st
         server.wait(60)
 
 
+def without_pauses() -> None:
+    """Collections of garbage in this process would make the server look late."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
 async def loaded(load: Load, seconds: float, pid: int) -> tuple[float, float]:
     """The processor's time of the server and of the load, after a warm-up."""
     await load.connect()
+    without_pauses()
     await load.run(3)  # warm-up
     load.ending, load.skipped, load.before = False, 0, sum(client.sent for client in load.clients)
     load.late.clear()

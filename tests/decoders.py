@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from gatework.networks.attention import AttentionLayer, Memory
-from gatework.networks.choices import Choice
 from gatework.networks.decoder import Decoder
 from gatework.networks.embedding import Embedding
 from gatework.networks.encoder import Encoder
 from gatework.networks.heads import Symbols
-from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.search import search
 from gatework.networks.states import States, repeated
-from gatework.networks.written import Taken, Written
+from gatework.runtime.search import Choice, Hypothesis, search
+from gatework.runtime.search.written import Taken, Written
 from gatework.training.regularisation import RecurrentOptions
 
 V, H, S, LIMIT, END, START = 4, 5, 3, 4, 0, 1
@@ -48,7 +46,7 @@ def one_row(memory: Memory, states: States, row: int) -> tuple[Memory, States]:
 
 
 def found_by(decoder: Decoder, memory: Memory, start: States, choice: Choice, **how) -> list[list[Hypothesis]]:
-    last = torch.full((len(memory.values), 1), START)
+    last = np.full((len(memory.values), 1), START)
     return search(decoder, decoder.begin(memory, start), last, choice, **{"limit": LIMIT, **how})
 
 
@@ -70,11 +68,11 @@ def listed(decoder: Decoder, memory: Memory, start: States) -> dict[tuple[int, .
     return {ids: float(log_p[torch.arange(len(ids)), row, list(ids)].sum()) for row, ids in enumerate(every)}
 
 
-def written_by(ids: Tensor) -> Written:
+def written_by(ids: np.ndarray) -> Written:
     """What places have written that each went on by itself: ids (B, K, t)."""
     rows, places, steps = ids.shape
-    written = Written(torch.full((rows,), 100))
+    written = Written(np.full(rows, 100))
     for step in range(steps):
-        parent = torch.arange(places).expand(rows, -1) if step else torch.zeros(rows, places, dtype=torch.long)
-        written.taken.append(Taken(parent, ids[:, :, step], torch.zeros(rows, places)))
+        parent = np.tile(np.arange(places), (rows, 1)) if step else np.zeros((rows, places), np.int64)
+        written.taken.append(Taken(parent, ids[:, :, step], np.zeros((rows, places))))
     return written

@@ -14,16 +14,17 @@ CODE = """
 import json, sys
 for name in {blocked!r}: sys.modules[name] = None
 import gatework
-path, rows = json.loads(sys.stdin.read())
+path, rows, how = json.loads(sys.stdin.read())
 model = gatework.runtime.load(path)
-print(json.dumps(model.predict(rows)))
+print(json.dumps(model.predict(rows, **how)))
 """
 
 
-def bare(path: Path, rows: list[Any], allowed: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """The answers of an exported file, without the packages that trained it. Rows go there and back as JSON."""
+def bare(path: Path, rows: list[Any], allowed: tuple[str, ...] = (), **how: Any) -> list[dict[str, Any]]:
+    """The answers of an exported file, asked `how`, without the packages that trained it. Rows go there and back as
+    JSON."""
     code = CODE.format(blocked=[name for name in BLOCKED if name not in allowed])
-    given = json.dumps([str(path), rows])
+    given = json.dumps([str(path), rows, how])
     done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, timeout=120)
     assert not done.returncode, done.stderr
     return json.loads(done.stdout)

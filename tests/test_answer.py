@@ -20,6 +20,7 @@ from gatework import cli, report
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.explanation import opened, subject_of
+from gatework.runtime.answers.stories import spoken
 from gatework.tasks import jobs
 from gatework.tasks.answer import Answer, Answerer, AnswerOptions, measures, reading, sections
 from gatework.tasks.answer.baselines import by_question, most_frequent, regression
@@ -93,7 +94,7 @@ def test_what_is_written_is_what_is_read_a_step_later(run: jobs.Trained) -> None
     for column, true in enumerate(examples.stories.answers or []):
         targets = batch.targets[:, column]
         length = int((targets == NOTHING).nonzero()[0, 0])
-        assert task.codecs.text(targets[:length].tolist()) == true
+        assert spoken(task.codecs.answers, targets[:length].tolist()) == true
         assert (targets[length + 1 :] == UNCOUNTED).all()
         assert torch.equal(batch.read[1 : length + 1, column], targets[:length])
 

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from gatework.errors import DataError, OptionError
+from gatework.runtime.answers.stories import cut
 from gatework.tasks.answer import Answer, AnswerOptions, reading
 from gatework.tasks.answer.options import AnswerPredicting
-from gatework.tasks.answer.records import cut
 
 OPTIONS = AnswerOptions()
 STORY = "1 Mary went home.\n2 Bo left.\n3 Where is Mary?\thome\t1\n4 Mary ran.\n5 Who ran? \tMary\t4\n"

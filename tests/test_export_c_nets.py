@@ -85,11 +85,12 @@ def attending() -> Exported:
     b = Builder()
     x, lengths = b.input("x", ("T", "B", 6)), b.input("lengths", ("B",), "int64")
     queries = b.expand(b.array("queries", weights(3, 6)), axis=0)
-    shares = b.attention(queries, x, lengths)
+    shares = b.add(b.attention(queries, x, lengths), b.softmax_inside(b.attention(queries, x, lengths), lengths))
     seen = b.attended(shares, x)
     turned = b.transpose(seen, axes=[2, 0, 1])  # (6, 1, 3)
     wide = b.mul(b.maximum(turned, b.array("floor", weights(1, 1, 3))), b.piece(turned, start=1, stop=2, axis=0))
     b.output("y", b.softmax(wide, axis=0))
+    b.output("grouped", b.grouped(b.squeeze(seen, axis=0), x))
     b.output("same", b.transpose(b.squeeze(b.piece(turned, start=-2, stop=6, axis=0), axis=1), axes=[0, 1]))
     return model(("whole", b))
 

@@ -214,6 +214,8 @@ OPERATIONS: dict[str, tuple[str, list[np.ndarray], dict[str, Any]]] = {
     "transpose": ("transpose", [data(3, 4, 2)], {"axes": [2, 0, 1]}),
     "squeeze": ("squeeze", [data(3, 1)], {"axis": 1}),
     "expand": ("expand", [data(3)], {"axis": -1}),
+    "grouped": ("grouped", [data(6, 4), data(7, 3, 4)], {}),
+    "softmax_inside": ("softmax_inside", [data(3, 2, 7) * 50, np.array([5, 0, 7])], {}),
     "attention": ("attention", [data(3, 2, 4), data(7, 3, 4), LENGTHS], {}),
     "attended": ("attended", [data(3, 2, 7), data(7, 3, 4)], {}),
 }

@@ -87,6 +87,21 @@ def test_texts_are_cut_and_answered_as_the_run_does(both: tuple[Any, Path]) -> N
     same([row for row in found if row["text"]], run.predict(TEXTS, format="spans"), absolute=2e-4)
 
 
+def test_the_net_answers_alike_in_onnx(both: tuple[Any, Path], tmp_path: Path) -> None:
+    run, file = both
+    runtime = pytest.importorskip("onnxruntime")
+    network = gatework.runtime.load(file).network
+    words, lengths = np.array([[0, 2], [1, 0], [2, 1]]), np.array([3, 2])
+    given = network._inputs(["See", "film", "Übergang"], words, [np.ones_like(words)] * len(network.columns), lengths)
+    session = runtime.InferenceSession(gatework.export(run, tmp_path / "model.onnx", to="onnx").files[0])
+    names = [each.name for each in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {k: v.astype(np.int64) for k, v in given.items()}), strict=True))
+    wanted, there = network.net(**given), np.arange(3)[:, None] < lengths
+    np.testing.assert_allclose(found["tags"][there], wanted["tags"][there], rtol=1e-5, atol=1e-5)
+    if "labels" in wanted:
+        np.testing.assert_allclose(found["labels"], wanted["labels"], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("scheme", "pattern"),
     [("IOB1", "I-{0} I-{0} O I-{1}"), ("BIOES", "B-{0} E-{0} O S-{1}"), ("BMEWO", "B-{0} E-{0} O W-{1}")],

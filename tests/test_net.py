@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import torch
 from gatework import LSTM, Recurrent
 from gatework.errors import FileFormatError, ShapeError
 from gatework.layers.saving import entries
+from gatework.networks.attention import AttentionLayer
 from gatework.runtime.net import Bound, Builder
 from gatework.runtime.net.graph import decode
+from gatework.runtime.net.stack import Stack
 
 LENGTHS = np.array([5, 2, 0, 7])
 
@@ -100,6 +104,27 @@ def test_steps_of_a_net_are_the_whole() -> None:
         np.testing.assert_allclose(np.stack(outputs), layer(torch.from_numpy(x))[0], rtol=1e-5, atol=1e-6)
 
 
+def test_threads_that_step_side_by_side_do_not_meet() -> None:
+    """A stack packs its weights once for each thread; copies hold layers alone."""
+    torch.manual_seed(0)
+    stack = Stack([layer.with_weights("int8") for layer in entries(LSTM(5, 40, num_layers=2))])
+    draw = np.random.default_rng(0)
+    streams = [draw.standard_normal((200, 1, 5)).astype(np.float32) for _ in range(4)]
+
+    def walk(own: np.ndarray, stack: Stack = stack) -> np.ndarray:
+        states, found = [np.zeros((1, 40), np.float32)] * 4, []
+        for x in own:
+            output, *states = stack.step(x, *states)
+            found.append(output)
+        return np.stack(found)
+
+    want = [walk(own) for own in streams]
+    with ThreadPoolExecutor(4) as pool:
+        for got, expected in zip(pool.map(walk, streams), want, strict=True):
+            assert np.array_equal(got, expected)
+    assert np.array_equal(walk(streams[0], pickle.loads(pickle.dumps(stack))), want[0])
+
+
 def net_of(**changes: object) -> dict:
     b = Builder()
     b.output("y", b.tanh(b.input("x", ("B", 3))))
@@ -139,3 +164,39 @@ def test_a_net_cannot_ask_for_any_amount_of_memory() -> None:
 def test_shapes_that_do_not_fit_are_told() -> None:
     with pytest.raises(ShapeError, match="linear of"):
         one("linear", data(2, 3), data(4, 5))
+
+
+# -- attention ------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_a_memory_are_a_softmax_of_what_is_there() -> None:
+    """A memory of length 0 gives zeros, and no warning."""
+    scores, lengths = data(4, 3, 7) * 50, np.array([5, 2, 0, 7])
+    found = one("softmax_inside", scores, lengths)
+    for row, length in enumerate(lengths):
+        wanted = torch.from_numpy(scores[row, :, :length]).softmax(1)
+        np.testing.assert_allclose(found[row, :, :length], wanted, rtol=1e-5, atol=1e-7)
+        assert not found[row, :, length:].any()
+
+
+def test_rows_are_grouped_by_the_second_axis_of_another() -> None:
+    x = data(6, 2)
+    np.testing.assert_array_equal(one("grouped", x, data(5, 3, 4)), x.reshape(3, 2, 2))
+
+
+@pytest.mark.parametrize("score", ["dot", "general", "additive"])
+def test_attention_in_a_net_is_the_layers(score: str) -> None:
+    torch.manual_seed(0)
+    layer, b = AttentionLayer(4, 4, score).eval(), Builder()
+    values, lengths = b.input("values", ("S", "B", 4)), b.input("lengths", ("B",), "int64")
+    found = layer.in_net(b, b.input("states", ("B", "P", 4)), *layer.memory_in_net(b, values), lengths)
+    for name, value in zip(("looked", "weights"), found, strict=True):
+        b.output(name, value)
+    states, memory = data(3, 2, 4), data(5, 3, 4, seed=1)
+    counts = np.array([5, 0, 2])
+    got = Bound(b.net(), b.arrays, b.stacks)(states=states, values=memory, lengths=counts)
+    with torch.no_grad():
+        told = layer.memory(torch.from_numpy(memory).transpose(0, 1), torch.from_numpy(counts))
+        looked, weights = layer(torch.from_numpy(states), told)
+    np.testing.assert_allclose(got["looked"], looked, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got["weights"], weights, rtol=1e-5, atol=1e-6)

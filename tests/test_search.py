@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from decoders import (
     DECODERS,
@@ -25,12 +25,12 @@ from decoders import (
 )
 from gatework.errors import OptionError, ShapeError
 from gatework.networks.attention import Memory
-from gatework.networks.choices import Beam, Drawn
 from gatework.networks.decoder import Decoder, Places
-from gatework.networks.hypotheses import length_penalty
-from gatework.networks.rules import at_least, beginning, forbid, no_repeats
-from gatework.networks.search import search, unroll
 from gatework.networks.states import States
+from gatework.runtime.drawing import uniform
+from gatework.runtime.search import Beam, Drawn, search, unroll
+from gatework.runtime.search.hypotheses import length_penalty
+from gatework.runtime.search.rules import at_least, beginning, forbid, no_repeats
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
@@ -130,7 +130,7 @@ def test_what_a_beam_says_of_its_hypotheses_is_what_the_whole_sequence_says() ->
                 log_p = logits.log_softmax(2)[torch.arange(len(each.ids)), 0, each.ids]
                 np.testing.assert_allclose(each.token_log_p, log_p, atol=1e-4)
                 assert each.attention is not None and looked is not None
-                torch.testing.assert_close(each.attention, looked[0], atol=1e-4, rtol=1e-4)
+                np.testing.assert_allclose(each.attention, looked[0], atol=1e-4, rtol=1e-4)
 
 
 def test_draws_follow_the_decoder() -> None:
@@ -138,11 +138,11 @@ def test_draws_follow_the_decoder() -> None:
     places = 40_000
     decoder = decoder_of(3)
     memory, start = rows_of(decoder, 1)
-    drawn = Drawn(generator=torch.Generator().manual_seed(1), places=places, end=END)
-    moments = unroll(decoder, decoder.begin(memory, start), torch.full((1, 1), START), drawn, (), LIMIT)
+    drawn = Drawn(numbers=uniform(1), places=places, end=END)
+    moments = unroll(decoder, decoder.begin(memory, start), np.full((1, 1), START), drawn, (), LIMIT)
     found: list[tuple[int, ...]] = []
     for written, taken, _ in moments:
-        complete = taken.total.isfinite() & (taken.ended | (written.left[:, None] == 1))
+        complete = np.isfinite(taken.total) & (taken.ended | (written.left[:, None] == 1))
         before = written.ids[0, taken.parent[complete]].tolist()
         found += [(*ids, last) for ids, last in zip(before, taken.next[complete].tolist(), strict=True)]
     assert len(found) == places
@@ -150,13 +150,13 @@ def test_draws_follow_the_decoder() -> None:
         assert found.count(ids) / places == pytest.approx(np.exp(log_p), abs=0.012)
 
 
-LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.25, 0.15]))
+LOG_P = np.log([0.1, 0.5, 0.25, 0.15])
 
 
 def shares(**how) -> np.ndarray:
-    chosen = Drawn(generator=torch.Generator().manual_seed(0), places=20_000, **how)
-    drawn = chosen.drawn(LOGITS.numpy()[None], chosen.numbers(torch.zeros(1)).numpy())
-    return np.bincount(drawn.flatten(), minlength=4) / 20_000
+    numbers = np.fromiter(islice(uniform(0), 20_000), float)
+    drawn = Drawn(places=20_000, **how).drawn(LOG_P[None], numbers[None])
+    return np.bincount(drawn.ravel(), minlength=4) / 20_000
 
 
 def test_temperature_top_k_and_top_p_change_the_distribution_as_they_say() -> None:
@@ -190,7 +190,7 @@ def test_rules_hold_in_everything_that_is_found() -> None:
     for seed in DECODERS[:15]:
         decoder = decoder_of(seed)
         memory, start = rows_of(decoder, 2, seed)
-        given = torch.tensor([[2, 3], [3, 2]])
+        given = np.array([[2, 3], [3, 2]])
         rules = {
             "forbid": forbid([3]),
             "at_least": at_least(4, END),
@@ -212,14 +212,14 @@ def test_rules_hold_in_everything_that_is_found() -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 9])
 def test_no_repeats_is_its_definition(steps: int) -> None:
-    generator = torch.Generator().manual_seed(0)
+    generator = np.random.default_rng(0)
     for length in (1, 2, 3):
-        written = written_by(torch.randint(2, (3, 5, steps), generator=generator))
-        scores = no_repeats(length)(torch.zeros(3, 5, 2), written)
+        written = written_by(generator.integers(2, size=(3, 5, steps)))
+        scores = no_repeats(length)(np.zeros((3, 5, 2)), written)
         for b, k, v in itertools.product(range(3), range(5 if steps else 1), range(2)):
             ids = [*written.ids[b, k].tolist(), v]
             parts = [tuple(ids[at : at + length]) for at in range(len(ids) - length + 1)]
-            assert bool(scores[b, k, v] == -torch.inf) == (bool(parts) and parts[-1] in parts[:-1])
+            assert (scores[b, k, v] == -np.inf) == (bool(parts) and parts[-1] in parts[:-1])
 
 
 # -- steps --------------------------------------------------------------------------------------------------------
@@ -232,16 +232,16 @@ def test_steps_come_one_by_one_and_end_where_all_places_end() -> None:
         def __init__(self) -> None:
             self.read: list[int] = []
 
-        def step(self, state: Places, last: Tensor) -> tuple[Tensor, None, Places]:
-            self.read.append(int(last))
-            scores = torch.full((1, 1, V), -9.0)
+        def step(self, state: Places, last: np.ndarray) -> tuple[np.ndarray, None, Places]:
+            self.read.append(last.item())
+            scores = np.full((1, 1, V), -9.0)
             scores[0, 0, [2, 3, END][len(self.read) - 1]] = 9.0
             return scores, None, state
 
     fixed = Fixed()
-    moments = unroll(fixed, Places({}, None), torch.tensor([[START]]), Drawn(temperature=0, end=END))
-    assert (int(next(moments).candidates.next), fixed.read) == (2, [START]), "nothing is read ahead"
-    assert [int(moment.candidates.next) for moment in moments] == [3, END]
+    moments = unroll(fixed, Places({}, None), np.array([[START]]), Drawn(temperature=0, end=END))
+    assert (next(moments).candidates.next.item(), fixed.read) == (2, [START]), "nothing is read ahead"
+    assert [moment.candidates.next.item() for moment in moments] == [3, END]
     assert fixed.read == [START, 2, 3]
 
 
@@ -250,4 +250,4 @@ def test_each_row_reads_one_symbol_first(shape: tuple[int, ...]) -> None:
     decoder, beam = decoder_of(0), Beam(2, END)
     memory, start = rows_of(decoder, 2)
     with pytest.raises(ShapeError, match=r"\(rows, 1\)"):
-        search(decoder, decoder.begin(memory, start), torch.full(shape, START), beam)
+        search(decoder, decoder.begin(memory, start), np.full(shape, START), beam)

@@ -9,18 +9,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from decoders import DECODERS, END, LIMIT, START, V, decoder_of, found_by, listed, one_row, rows_of, written_by
 from gatework.errors import OptionError
 from gatework.networks.attention import coverage_loss
-from gatework.networks.choices import Beam, Drawn, largest
-from gatework.networks.constraints import Constrained, Words
 from gatework.networks.decoder import Decoder, Places
 from gatework.networks.forced import forced
-from gatework.networks.hypotheses import length_penalty
-from gatework.networks.rules import Edges, never
-from gatework.networks.search import few
+from gatework.runtime.drawing import uniform
+from gatework.runtime.search import Beam, Drawn
+from gatework.runtime.search.choices import largest
+from gatework.runtime.search.constraints import Constrained, Words
+from gatework.runtime.search.hypotheses import length_penalty
+from gatework.runtime.search.rules import Edges, never
+from gatework.runtime.search.walk import few
 
 WIDE = 4 * V * 3 ** (LIMIT - 1)
 ASKED = (
@@ -99,11 +100,11 @@ def test_where_the_limit_leaves_no_room_nothing_is_found() -> None:
 
 
 def test_what_is_held_is_its_definition() -> None:
-    generator = torch.Generator().manual_seed(0)
+    generator = np.random.default_rng(0)
     for steps in (0, 1, 2, 5, 8):
-        ids = torch.randint(2, (3, 4, steps), generator=generator)
+        ids = generator.integers(2, size=(3, 4, steps))
         sequences = [[[0, 0], [0, 1, 0]], [[1]], [[1, 1, 0, 1], [0], [1, 0]]]
-        words, rows = Words([one_way(own) for own in sequences]), torch.arange(3)
+        words, rows = Words([one_way(own) for own in sequences]), np.arange(3)
         held = words.held(ids, rows)
         progress, following = words.progress(held, rows), words.following(held, rows)
         for row, place in itertools.product(range(3), range(4)):
@@ -127,7 +128,7 @@ def whole(ids: tuple[int, ...], way: list[int], edges: Edges) -> list[int]:
     ]
 
 
-EDGES = Edges(torch.tensor([False, True, False, True]), torch.tensor([False, True, True, False]))
+EDGES = Edges(np.array([False, True, False, True]), np.array([False, True, True, False]))
 
 
 @pytest.mark.parametrize("asked", [[[[1], [2]]], [[[2, 1], [3, 3]], [[1], [2, 3]]], [[[3, 1], [2, 3]], [[2, 2], [1]]]])
@@ -165,12 +166,12 @@ def test_what_must_not_occur_does_not_and_nothing_else_is_lost(banned: list[list
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 7])
 def test_never_forbids_the_last_symbol_after_the_others(steps: int) -> None:
-    written = written_by(torch.randint(2, (3, 5, steps), generator=torch.Generator().manual_seed(1)))
+    written = written_by(np.random.default_rng(1).integers(2, size=(3, 5, steps)))
     banned = [[0, 1], [1, 1, 0], [1, 0, 0, 1], [0, 1]]
-    scores = never(banned)(torch.zeros(*written.ids.shape[:2], 2), written)
+    scores = never(banned)(np.zeros((*written.ids.shape[:2], 2)), written)
     for b, k, v in itertools.product(range(3), range(scores.shape[1]), range(2)):
         ids = [*written.ids[b, k].tolist(), v]
-        assert bool(scores[b, k, v] == -torch.inf) == any(ids[-len(each) :] == each for each in banned)
+        assert (scores[b, k, v] == -np.inf) == any(ids[-len(each) :] == each for each in banned)
 
 
 def test_what_must_not_occur_may_go_on_a_word() -> None:
@@ -205,7 +206,8 @@ def test_coverage_ranks_by_what_was_looked_at(beta: float) -> None:
             assert looked is not None
             covered = sum(math.log(min(float(looked[0, :, s].sum()), 1)) for s in range(2))
             values[ids] = score / length_penalty(len(ids), 0.5) + beta * covered
-        how = {"alpha": 0.5, "lengths": memory.lengths}
+        assert memory.lengths is not None
+        how = {"alpha": 0.5, "lengths": memory.lengths.numpy()}
         (found,) = found_by(decoder, memory, start, Beam(WIDE, END), count=4, beta=beta, **how)
         (plain,) = found_by(decoder, memory, start, Beam(WIDE, END), count=4, **how)
         assert [tuple(each.ids) for each in found] == sorted(values, key=values.__getitem__, reverse=True)[:4]
@@ -220,11 +222,12 @@ def test_coverage_in_a_narrow_beam_follows_its_places() -> None:
     for seed in DECODERS[:20]:
         decoder = decoder_of(seed)
         memory, start = rows_of(decoder, 5, seed)
-        how = {"alpha": 0.5, "beta": 0.7, "lengths": memory.lengths, "limit": 9, "count": 3}
+        assert memory.lengths is not None
+        how = {"alpha": 0.5, "beta": 0.7, "lengths": memory.lengths.numpy(), "limit": 9, "count": 3}
         for row, found in enumerate(found_by(decoder, memory, start, Beam(3, END), **how)):
             for each in found:
                 assert each.attention is not None
-                covered = each.attention.sum(0).clamp(max=1)[: row % 3 + 1].log().sum()
+                covered = np.log(each.attention.sum(0).clip(max=1)[: row % 3 + 1]).sum()
                 wanted = each.score / length_penalty(len(each.ids), 0.5) + 0.7 * float(covered)
                 assert each.normalised == pytest.approx(wanted, abs=1e-4)
 
@@ -256,7 +259,7 @@ def test_given_sequences_have_the_scores_of_the_search(attended: bool) -> None:
             np.testing.assert_allclose(found.log_p[row, :length], each.token_log_p, atol=1e-4)
             assert not found.log_p[row, length:].any()
             assert found.attention is not None and each.attention is not None
-            torch.testing.assert_close(found.attention[row, :length], each.attention, atol=1e-4, rtol=1e-4)
+            np.testing.assert_allclose(found.attention[row, :length], each.attention, atol=1e-4, rtol=1e-4)
 
 
 # -- many rows ------------------------------------------------------------------------------------------------------
@@ -268,7 +271,7 @@ def test_each_row_has_its_limit() -> None:
         memory, start = rows_of(decoder, 5, seed)
         limits = [0, 1, 9, 3, 2]
         how = {"count": 3, "alpha": 0.7}
-        together = found_by(decoder, memory, start, Beam(3, END), limit=torch.tensor(limits), **how)
+        together = found_by(decoder, memory, start, Beam(3, END), limit=np.array(limits), **how)
         assert together[0] == []
         for row, found in enumerate(together):
             (alone,) = found_by(decoder, *one_row(memory, start, row), Beam(3, END), limit=limits[row], **how)
@@ -280,7 +283,7 @@ def test_what_a_row_draws_does_not_hang_on_others() -> None:
     memory, start = rows_of(decoder, 6)
 
     def drawn(rows: list[int]) -> Drawn:
-        return Drawn(generator=[torch.Generator().manual_seed(row) for row in rows], places=3, end=END)
+        return Drawn(numbers=[uniform(row) for row in rows], places=3, end=END)
 
     together = found_by(decoder, memory, start, drawn([*range(6)]), limit=7, count=3)
     for row, found in enumerate(together):
@@ -316,8 +319,8 @@ class Counted(Decoder):
         self.eval()
         self.places, self.rows = 0, []
 
-    def step(self, state: Places, last: Tensor) -> tuple[Tensor, Tensor | None, Places]:
-        self.places += last.numel()
+    def step(self, state: Places, last: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, Places]:
+        self.places += last.size
         self.rows.append(len(last))
         return super().step(state, last)
 
@@ -325,7 +328,7 @@ class Counted(Decoder):
 def test_rows_that_have_ended_leave() -> None:
     decoder = Counted(decoder_of(1))
     memory, start = rows_of(decoder, 40)
-    limits = torch.arange(1, 41)
+    limits = np.arange(1, 41)
     found_by(decoder, memory, start, Beam(2, END), limit=limits, count=2)
     assert len(set(decoder.rows)) > 3, "they become fewer"
     assert set(decoder.rows) <= {40, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1}
@@ -340,12 +343,13 @@ def test_few_is_the_next_of_its_numbers() -> None:
 
 @pytest.mark.parametrize("symbols", [5, 64, 97, 640, 1003])
 def test_largest_is_topk(symbols: int) -> None:
-    generator = torch.Generator().manual_seed(symbols)
+    generator = np.random.default_rng(symbols)
     for places, count in ((1, 2), (3, 6), (5, 40)):
-        scores = torch.randn(4, places, symbols, generator=generator)
-        alive = torch.randn(4, places, generator=generator)
-        alive[0, 1:] = -torch.inf
+        scores = generator.normal(size=(4, places, symbols))
+        alive = generator.normal(size=(4, places))
+        alive[0, 1:] = -np.inf
         at = largest(alive, scores, count)
-        wanted = (alive.unsqueeze(2) + scores).flatten(1).topk(min(count, places * symbols), dim=1)
-        real = wanted.values.isfinite()
-        assert torch.equal(at[real], wanted.indices[real])
+        totals = torch.from_numpy(alive[:, :, None] + scores).flatten(1)
+        wanted = totals.topk(min(count, places * symbols), dim=1)
+        real = wanted.values.isfinite().numpy()
+        np.testing.assert_array_equal(at[real], wanted.indices.numpy()[real])

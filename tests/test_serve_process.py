@@ -25,6 +25,7 @@ from websockets.sync.client import connect as connected
 
 from gatework import runtime
 from gatework.serve.app import app
+from gatework.serve.connections import Turnover
 from gatework.serve.limits import Limits
 from gatework.serve.server import bound, configured
 from gatework.serve.service import Service
@@ -178,7 +179,7 @@ def test_a_client_that_never_reads_is_cut(tmp_path: Path) -> None:
     path, limits = write_layer(tmp_path / "layer.safetensors", inputs=I, hidden=300), Limits(unread=0.5)
     service = Service(layer(path), limits)
     with bound("127.0.0.1", 0) as port:
-        server = uvicorn.Server(configured(app({"layer": service}, limits), limits))
+        server = uvicorn.Server(configured(app({"layer": service}, limits), limits, Turnover()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [port]})
         thread.start()
         try:
@@ -191,6 +192,23 @@ def test_a_client_that_never_reads_is_cut(tmp_path: Path) -> None:
         finally:
             server.should_exit = True
             thread.join(60)
+
+
+def test_small_answers_do_not_wait_for_more() -> None:
+    with bound("127.0.0.1", 0) as port:
+        assert port.proto == socket.IPPROTO_TCP, "else asyncio leaves Nagle's algorithm on"
+
+
+def test_garbage_is_collected_when_connections_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("gatework.serve.connections.gc.collect", lambda: calls.append(turnover.lost))
+    turnover = Turnover()
+    for _ in range(2500):
+        turnover.one_lost(100)
+    assert calls == [1000, 1000]
+    for _ in range(4600):
+        turnover.one_lost(10_000)
+    assert calls == [1000, 1000, 5000]
 
 
 @pytest.mark.parametrize(

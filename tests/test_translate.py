@@ -16,11 +16,12 @@ from gatework.cli import app
 from gatework.commands.arriving import arriving
 from gatework.data.codecs import NOTHING, UNKNOWN
 from gatework.errors import DataError, FileFormatError, OptionError
-from gatework.networks.hypotheses import Hypothesis
+from gatework.runtime.answers.asked import Asked, How, copied
+from gatework.runtime.search import Hypothesis
 from gatework.tasks import jobs
 from gatework.tasks.translate import Translate, TranslateOptions
 from gatework.tasks.translate.codecs import Codecs, tokenizers
-from gatework.tasks.translate.decoding import Decoding, copied
+from gatework.tasks.translate.decoding import Decoding
 from gatework.tasks.translate.examples import Batches, alike, make_batch
 from gatework.tasks.translate.loss import AT_ONCE, smoothed
 from gatework.tasks.translate.options import TranslatePredicting
@@ -312,15 +313,15 @@ def test_forbidden_words_are_not_written_in_other_units() -> None:
     task, parts = small_task(pairs, epochs=1, source_tokenizer="bpe", target_tokenizer="bpe")
     torch.manual_seed(0)
     model = task.build().eval()
-    how = TranslatePredicting(must_not=("man", "the"), beam=8, n_best=8)
-    for found in Decoding(model, task.codecs, how)(parts.valid):
+    how = How(must_not=("man", "the"), beam=8, n_best=8)
+    for found in Decoding(model, Asked(task.codecs, how))(parts.valid):
         assert not any({"man", "the"} & set(task.codecs.text(each.ids).split()) for each in found)
 
 
 def test_an_unknown_unit_is_copied_from_where_attention_looked() -> None:
     pairs = [(word, word) for word in ("ab cd", "cd ab", "ab ab", "cd cd")] * 10
     codecs = small_task(pairs, source_tokenizer="words", target_tokenizer="words")[0].codecs
-    attention = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
+    attention = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
     found = Hypothesis([UNKNOWN, UNKNOWN, NOTHING], [0.0] * 3, 0.0, 0.0, True, attention)
     units = [*codecs.source_units("Ulm Rom"), ""]
     assert units == ["Ulm", " Rom", ""]

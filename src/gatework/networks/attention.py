@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.errors import OptionError
+from gatework.networks.heads import linear_in_net
+from gatework.runtime.net.builder import Builder, Value
 
 SCORES = ("dot", "general", "additive")
 
@@ -80,6 +82,21 @@ class Attention(nn.Module):
             return memory._replace(ready=True)
         return memory._replace(keys=memory.keys @ self.query.weight, ready=True)
 
+    def keys_in_net(self, b: Builder, values: Value, name: str = "attention") -> Value:
+        """Keys (S, B, A) of values (S, B, M) in a net, ready for many queries: see `ready`."""
+        if self.key is not None:
+            return linear_in_net(self.key, b, f"{name}.key", values)
+        return values if self.query is None else b.linear(values, b.array(f"{name}.query", self.query.weight.t()))
+
+    def in_net(self, b: Builder, queries: Value, keys: Value, lengths: Value, name: str = "attention") -> Value:
+        """Weights (B, P, S) of queries (B, P, H) in a net, on the keys of `keys_in_net`."""
+        if self.query is None or self.vector is None:
+            return b.attention(queries, keys, lengths)
+        asked = b.expand(linear_in_net(self.query, b, f"{name}.query", queries), axis=2)
+        hidden = b.tanh(b.add(asked, b.expand(b.transpose(keys, axes=[1, 0, 2]), axis=1)))
+        scores = b.squeeze(linear_in_net(self.vector, b, f"{name}.vector", hidden), axis=-1)
+        return b.softmax_inside(scores, lengths)
+
     def _scores(self, queries: Tensor, memory: Memory) -> Tensor:
         asked = queries if self.query is None or (memory.ready and self.vector is None) else self.query(queries)
         if self.vector is None:
@@ -116,6 +133,18 @@ class AttentionLayer(nn.Module):
             return torch.tanh(self.joined(torch.cat([states, context], 2))), weights
         own = functional.linear(states, self.joined.weight[:, : self.joined.out_features], self.joined.bias)
         return torch.tanh(own + context), weights
+
+    def memory_in_net(self, b: Builder, values: Value) -> tuple[Value, Value]:
+        """Keys and values of a memory (S, B, M) in a net, ready for many states: see `ready`."""
+        of_context = self.joined.weight[:, self.joined.out_features :]
+        return self.attention.keys_in_net(b, values), b.linear(values, b.array("attention.context", of_context))
+
+    def in_net(self, b: Builder, states: Value, keys: Value, values: Value, lengths: Value) -> tuple[Value, Value]:
+        """States (B, P, H) after a look, and weights (B, P, S), in a net."""
+        weights = self.attention.in_net(b, states, keys, lengths)
+        of_state = b.array("attention.state", self.joined.weight[:, : self.joined.out_features])
+        own = b.linear(states, of_state, b.array("attention.bias", self.joined.bias))
+        return b.tanh(b.add(own, b.attended(weights, values))), weights
 
 
 def coverage_loss(weights: Tensor) -> Tensor:

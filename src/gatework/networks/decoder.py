@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gatework.networks.attention import AttentionLayer, Memory
 from gatework.networks.encoder import Encoder
+from gatework.networks.heads import Symbols
 from gatework.networks.states import States, chosen
+from gatework.runtime.net.builder import Builder, Value
+from gatework.runtime.saved import Layer
 
 
 class Places(NamedTuple):
@@ -20,14 +24,16 @@ class Places(NamedTuple):
     memory: Memory | None
     places: int = 1
 
-    def select(self, parents: Tensor, rows: Tensor | None = None) -> Places:
+    def select(self, parents: np.ndarray, rows: np.ndarray | None = None) -> Places:
         """Each place goes on from the place `parents` (B', K) of its row; only these `rows` (B',) stay, if given. As
         long as their number stays, layers and their packed weights do, too."""
         if rows is None and self.places == parents.shape[1] == 1:
             return self
-        own = torch.arange(len(parents)) if rows is None else rows
-        states = chosen(self.states, (own[:, None] * self.places + parents).flatten())
-        memory = self.memory if rows is None or self.memory is None else self.memory.select(rows)
+        own = np.arange(len(parents)) if rows is None else rows
+        states = chosen(self.states, torch.from_numpy((own[:, None] * self.places + parents).ravel()))
+        memory = self.memory
+        if memory is not None and rows is not None:
+            memory = memory.select(torch.from_numpy(rows))
         return Places(states, memory, parents.shape[1])
 
 
@@ -73,14 +79,29 @@ class Decoder(nn.Module):
         ready = memory if self.attention is None or memory is None else self.attention.ready(memory)
         return Places(dict(start), ready)
 
-    def step(self, state: Places, last: Tensor) -> tuple[Tensor, Tensor | None, Places]:
-        """Reads one more input `last` (B, P) of every place: outputs (B, P, V), attention (B, P, S), state."""
-        hidden, states = self.encoder(self.embedding(last.flatten(0, 1).unsqueeze(0)), state.states)
+    @torch.no_grad()
+    def step(self, state: Places, last: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, Places]:
+        """Reads one more symbol `last` (B, P) of every place: log probabilities (B, P, V) of the next one, attention
+        (B, P, S), state. A search is numpy's, and what it reads is made into arrays here."""
+        hidden, states = self.encoder(self.embedding(torch.from_numpy(last.reshape(1, -1))), state.states)
         assert isinstance(hidden, Tensor)
-        hidden, weights = hidden.view(*last.shape[:2], -1), None
+        hidden, weights = hidden.view(*last.shape, -1), None
         if self.attention is not None and state.memory is not None:
             hidden, weights = self.attention(hidden, state.memory)
-        return self.head(hidden), weights, state._replace(states=states)
+        seen = None if weights is None else weights.numpy()
+        return self.head(hidden).log_softmax(2).numpy(), seen, state._replace(states=states)
+
+    def in_net(
+        self, b: Builder, layers: list[Layer], last: Value, memory: tuple[Value, Value, Value] | None = None
+    ) -> tuple[Value, Value | None]:
+        """A step in a net: log probabilities and attention after symbols `last` (B * P,), of a memory's keys and values
+        (S, B, ...), ready for it, and lengths (B,). `layers` are `encoder.entries`."""
+        assert isinstance(self.embedding, nn.Embedding) and isinstance(self.head, Symbols)
+        hidden = b.step(layers, b.gather(b.array("decoder.units", self.embedding.weight), last))
+        weights = None
+        if self.attention is not None and memory is not None:
+            hidden, weights = self.attention.in_net(b, b.grouped(hidden, memory[0]), *memory)
+        return b.log_softmax(self.head.in_net(b, hidden)), weights
 
 
 def axes(units: Sequence[str]) -> dict[str, tuple[Sequence[str] | None, ...]]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from gatework.compiler.params import size
+from gatework.runtime.net.builder import Builder, Value
+from gatework.runtime.saved import Layer
 
 States = dict[str, Tensor]
 
@@ -36,6 +41,18 @@ def begun(stack: nn.Module, outputs: Tensor) -> States:
         parts = zip(layer.graph.states, layer.state_widths, strict=True)
         others = [outputs.new_full((*shape, width), state.start) for state, width in parts][1:]
         found |= named(number, (outputs.expand(layer.num_layers, *outputs.shape).contiguous(), *others))
+    return found
+
+
+def begun_in_net(b: Builder, layers: list[Layer], outputs: Value) -> list[Value]:
+    """The states of `begun` in a net, layer by layer, of outputs (B, H)."""
+    nothing = b.scale(b.piece(outputs, start=0, stop=1), by=0.0)  # (B, 1)
+    found = []
+    for layer in layers:
+        found.append(outputs)
+        for state in layer.graph.states[1:]:
+            width = size(layer.sizes, state.width)
+            found.append(b.add(nothing, b.array(f"start.{width}.{state.start}", np.full(width, state.start))))
     return found
 
 

@@ -33,13 +33,12 @@ def load(path: str | os.PathLike[str], weights: str | None = None) -> Any:
     if weights is not None:
         check_kind(weights, "float32")
     said, tensors = saved.contents(path, exported.VERSION, saved.VERSION)
-    with saved.naming(path):
-        if said["version"] == saved.VERSION:
-            layers, found = saved.restored(said, tensors), None
-        else:
-            layers, found = [], exported.restored(said, tensors)
-    if found is None:
+    if said["version"] == saved.VERSION:
+        with saved.naming(path):
+            layers = saved.restored(said, tensors)
         return Runner([layer.with_weights(weights) for layer in layers])
-    model = found.with_weights(weights)
     with saved.naming(path):
-        return of_kind(found.kind)(model, sha256(Path(path).read_bytes()).hexdigest())
+        found = exported.restored(said, tensors)
+    found = found.with_weights(weights)
+    with saved.naming(path):
+        return of_kind(found.kind)(found, sha256(Path(path).read_bytes()).hexdigest())

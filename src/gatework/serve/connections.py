@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
 from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,12 +14,39 @@ from websockets.protocol import State
 from gatework.serve.routes import DIRECT
 from gatework.serve.talk import Said, Talk
 
+NEVER, HOUR = 1_000_000, 3600.0
+
+
+class Turnover:
+    """Collects garbage when enough connections have gone, in place of Python's own full collections.
+
+    Those look at every object of every connection, which takes a second for ten thousand, and come when many new ones
+    did. Only what is left of connections that ended lives long enough to need them.
+    """
+
+    def __init__(self) -> None:
+        self.lost, self.most, self.since = 0, 0, time.monotonic()
+        self.over = False  # the server ends, and its connections with it
+
+    def begin(self) -> None:
+        young, middle, _ = gc.get_threshold()
+        gc.set_threshold(max(young, 5_000), middle, NEVER)
+
+    def one_lost(self, live: int) -> None:
+        self.lost, self.most = self.lost + 1, max(self.most, live)
+        much = self.lost >= max(1000, self.most // 2) or time.monotonic() - self.since > HOUR
+        if much and not self.over:
+            gc.collect()
+            self.lost, self.most, self.since = 0, live, time.monotonic()
+
 
 class Patient(asyncio.Protocol):
     """A connection that is cut where its client leaves answers unread for too long: their memory is bounded by the
     transport, but the place that it takes is not given back otherwise."""
 
     unread: float
+    turnover: Turnover
+    connections: set[Any]  # of the server, this one included
     transport: asyncio.Transport
     _cut: asyncio.TimerHandle | None = None
 
@@ -32,6 +61,7 @@ class Patient(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop()
+        self.turnover.one_lost(len(self.connections))
 
     def _stop(self) -> None:
         if self._cut is not None:

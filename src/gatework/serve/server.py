@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from gatework.errors import OptionError
 from gatework.serve.app import app
-from gatework.serve.connections import Http, Socket
+from gatework.serve.connections import Http, Socket, Turnover
 from gatework.serve.guard import LOOPBACK, Access, read_token
 from gatework.serve.limits import Limits
 from gatework.serve.served import named, opened
@@ -58,18 +58,32 @@ def serve(models: Sequence[str], settings: Settings, ready: Callable[[str], None
     served = [opened(name, path) for name, path in paths.items()]
     port = bound(settings.host, settings.port)
     services = {each.name: Service(each, settings.limits, settings.delay, settings.state) for each in served}
-    server = uvicorn.Server(configured(app(services, settings.limits, access), settings.limits))
+    turnover = Turnover()
+    server = Server(configured(app(services, settings.limits, access), settings.limits, turnover))
+    server.turnover = turnover
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     ready(f"http://{host}:{port.getsockname()[1]}")
     for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has stopped
         signal.signal(each, lambda *_: None)
+    turnover.begin()
     server.run(sockets=[port])
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which tells when it ends."""
+
+    turnover: Turnover
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.turnover.over = True
+        await super().shutdown(sockets)
 
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket at this address. Raises OptionError where somebody else has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family)
+    # With the protocol named, asyncio sends small packets at once (TCP_NODELAY); else each answer waits 40 ms.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
@@ -82,11 +96,11 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
-def configured(application: ASGIApp, limits: Limits) -> uvicorn.Config:
+def configured(application: ASGIApp, limits: Limits, turnover: Turnover) -> uvicorn.Config:
     """How uvicorn runs: quietly, with clients that are given up when they read nothing."""
     logging.getLogger("uvicorn.error").addFilter(_of_note)
-    http = type("Http", (Http,), {"unread": limits.unread})
-    ws = type("Socket", (Socket,), {"unread": limits.unread})
+    shared = {"unread": limits.unread, "turnover": turnover}
+    http, ws = type("Http", (Http,), shared), type("Socket", (Socket,), shared)
     return uvicorn.Config(
         application,
         http=http,

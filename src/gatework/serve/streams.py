@@ -226,7 +226,7 @@ class Streams:
             if count == 1:
                 return np.zeros(1, bool)
             return np.concatenate([self._step(places[b : b + 1], inputs[b : b + 1]) for b in range(count)])
-        good: np.ndarray = ~np.isnan(outputs[:count]).any(axis=1)  # infinite are the logarithms of what cannot be
+        good = np.logical_not(np.isnan(outputs[:count]).any(axis=1))  # infinite are the logarithms of what cannot be
         for values in states.values():
             good &= np.isfinite(values[:count]).all(axis=1)
         if good.any():

@@ -123,6 +123,14 @@ def time_since(p: Printer, node: Node, mask: Value) -> Value:
     return y
 
 
+def grouped(p: Printer, node: Node, x: Value, like: Value) -> Value:
+    return p.alias(x, ("B", x.length(0), *x.shape[1:]), node)
+
+
+def softmax_inside(p: Printer, node: Node, scores: Value, lengths: Value) -> Value:
+    return shares("softmax")(p, node, scores)
+
+
 def attention(p: Printer, node: Node, queries: Value, keys: Value, lengths: Value) -> Value:
     p.one_row(lengths)
     y = p.new((*queries.shape[:2], keys.shape[0]), node)
@@ -291,8 +299,8 @@ def expand(p: Printer, node: Node, x: Value) -> Value:
 
 
 ALL: Iterable[Print] = (
-    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, attention, attended),
-    *(scale, concat, piece, pad, repeat, reshape, transpose, squeeze, expand),
+    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, grouped, softmax_inside, attention),
+    *(attended, scale, concat, piece, pad, repeat, reshape, transpose, squeeze, expand),
 )
 PRINTERS: dict[str, Print] = {
     **{each.__name__: each for each in ALL},

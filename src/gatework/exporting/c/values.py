@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from gatework.runtime.net.graph import Net, Shape
 
-LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "attention": 2}  # which input says how long
+# Which input of an operation says how long the others are.
+LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "softmax_inside": 1, "attention": 2}
 SHORT = {"L": 32, "P": 64}  # how many letters and pieces of one word a program has room for
 
 

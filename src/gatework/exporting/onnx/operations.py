@@ -141,10 +141,19 @@ def expand(w: Writer, x: str, axis: int) -> str:
 # --- attention --------------------------------------------------------------------------------------------------------
 
 
+def grouped(w: Writer, x: str, like: str) -> str:
+    shape = w.join([w.length(like, 1), w.integers([-1]), w.length(x, -1)], 0)
+    return w.op("Reshape", x, shape)
+
+
+def softmax_inside(w: Writer, scores: str, lengths: str) -> str:
+    inside = expand(w, w.transpose(there(w, lengths, w.length(scores, -1)), [1, 0]), axis=1)
+    weights = w.op("Softmax", w.op("Where", inside, scores, w.scalar(LEAST)), axis=-1)
+    return w.op("Where", inside, weights, w.scalar(0.0))
+
+
 def attention(w: Writer, queries: str, keys: str, lengths: str) -> str:
-    scores = w.op("MatMul", queries, w.transpose(keys, [1, 2, 0]))
-    inside = w.transpose(there(w, lengths, w.length(keys, 0)), [1, 0])
-    return w.op("Softmax", w.op("Where", expand(w, inside, axis=1), scores, w.scalar(LEAST)), axis=-1)
+    return softmax_inside(w, w.op("MatMul", queries, w.transpose(keys, [1, 2, 0])), lengths)
 
 
 def attended(w: Writer, weights: str, values: str) -> str:
@@ -163,6 +172,7 @@ SAME = {
 }
 _ALL = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, scale, relu, softmax, log_softmax, concat),
-    *(piece, pad, reshape, repeat, transpose, squeeze, expand, attention, attended),
+    *(piece, pad, reshape, repeat, transpose, squeeze, expand, grouped, softmax_inside, attention),
+    attended,
 )
 OPERATIONS: dict[str, Callable[..., str]] = {each.__name__: each for each in _ALL}

@@ -7,7 +7,14 @@ from importlib import import_module
 from gatework.errors import FileFormatError
 from gatework.runtime.model import Model
 
-KINDS = {"horizon": "Horizon", "labels": "Labels", "symbols": "Symbols", "tags": "Tags"}
+KINDS = {
+    "choices": "Choices",
+    "horizon": "Horizon",
+    "labels": "Labels",
+    "symbols": "Symbols",
+    "tags": "Tags",
+    "targets": "Targets",
+}
 
 
 def of_kind(kind: str) -> type[Model]:

@@ -45,7 +45,10 @@ class Builder:
         """An array that lies beside the net: float32, or int64 where it holds whole numbers. torch's are taken too."""
         free = getattr(values, "detach", None)
         found = np.asarray(values if free is None else free().cpu().numpy())
-        self.arrays[name] = np.ascontiguousarray(found, np.int64 if found.dtype.kind in "iu" else np.float32)
+        found = np.ascontiguousarray(found, np.int64 if found.dtype.kind in "iu" else np.float32)
+        same = [known for known, each in self.arrays.items() if _is_one(each, found)]  # weights that are tied
+        name = same[0] if same else name
+        self.arrays[name] = found
         return f"@{name}"
 
     def output(self, name: str, value: Value) -> None:
@@ -98,9 +101,12 @@ class Builder:
         outputs, *found = self.add_node("recurrent", given, 1 + len(last), **settings)
         return outputs, dict(zip(last, found, strict=True))
 
-    def step(
-        self, layers: list[Layer], x: Value, starts: Mapping[str, str] | None = None, prefix: str = "state"
-    ) -> Value:
+    def cell(self, layers: list[Layer], x: Value, states: Sequence[Value]) -> tuple[Value, list[Value]]:
+        """One step (B, I) of a stack that reads one way, from states (B, w), layer by layer, to those after it."""
+        output, *after = self.add_node("step", [x, *states], 1 + len(states), stack=self.stack(layers))
+        return output, after
+
+    def step(self, layers: list[Layer], x: Value, prefix: str = "state") -> Value:
         """One step (B, I) of a stack that reads one way; its states become states of the net, "prefix.layer.name"."""
         names, widths = [], []
         for k, layer in enumerate(layers):
@@ -109,7 +115,7 @@ class Builder:
                 learned = layer.starts[0].get(s.name)
                 start = s.start if learned is None else self.array(f"{prefix}.start.{k}.{s.name}", learned)[1:]
                 widths.append((size(layer.sizes, s.width), start))
-        output, *after = self.add_node("step", [x, *names], 1 + len(names), stack=self.stack(layers))
+        output, after = self.cell(layers, x, names)
         for name, value, (width, start) in zip(names, after, widths, strict=True):
             self._states[name] = State(width, value, start)
         return output
@@ -117,3 +123,9 @@ class Builder:
 
 def _states(layer: Layer) -> Sequence[Any]:
     return layer.graph.states
+
+
+def _is_one(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are the same memory."""
+    where = array.__array_interface__["data"] == other.__array_interface__["data"]
+    return where and array.shape == other.shape and array.dtype == other.dtype

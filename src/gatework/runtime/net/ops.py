@@ -195,23 +195,31 @@ def expand(x: Array, *, axis: int) -> Array:
 # -- attention ------------------------------------------------------------------------------------------------
 
 
+def grouped(x: Array, like: Array) -> Array:
+    """Rows (B * P, C) as (B, P, C), where B is the second axis of `like` (S, B, ...)."""
+    return x.reshape(like.shape[1], -1, x.shape[-1])
+
+
+def softmax_inside(scores: Array, lengths: Array) -> Array:
+    """Softmax of scores (B, U, S), of which only the first `lengths` (B,) count; the others, and all of 0, become 0."""
+    there = inside(lengths, scores.shape[-1]).T[:, None]
+    return softmax(np.where(there, scores, np.finfo(scores.dtype).min)) * there
+
+
 def attention(queries: Array, keys: Array, lengths: Array) -> Array:
     """Softmax weights (B, U, S) of queries (B, U, A) on keys (S, B, A), of which only the first `lengths` count."""
-    scores = np.einsum("bua,sba->bus", queries, keys)
-    there = inside(lengths, len(keys)).T[:, None]
-    weights = np.where(there, np.exp(scores - np.where(there, scores, -np.inf).max(-1, keepdims=True)), 0)
-    return (weights / weights.sum(-1, keepdims=True)).astype(scores.dtype)
+    return softmax_inside(queries @ keys.transpose(1, 2, 0), lengths)
 
 
 def attended(weights: Array, values: Array) -> Array:
     """The values (S, B, M) by weights (B, U, S): (B, U, M)."""
-    return np.einsum("bus,sbm->bum", weights, values)
+    return weights @ values.transpose(1, 0, 2)
 
 
 ALL = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, add, sub, mul, div, maximum, scale),
     *(tanh, sigmoid, relu, exp, softmax, log_softmax, concat, piece, pad, reshape, repeat, transpose, squeeze),
-    *(expand, attention, attended),
+    *(expand, grouped, softmax_inside, attention, attended),
 )
 OPS: dict[str, Callable[..., Array]] = {each.__name__: each for each in ALL}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +21,11 @@ class Stack:
     def __init__(self, layers: list[Layer]):
         self.layers = layers
         self.programs = [program(each.graph, each.sizes, each.dtype) for each in layers]
+        self._own = threading.local()  # a stepper belongs to one thread at a time
+
+    def __reduce__(self) -> tuple[type[Stack], tuple[list[Layer]]]:
+        """For pickle and copy: the layers, without machine code."""
+        return Stack, (self.layers,)
 
     def whole(self, x: np.ndarray, lengths: np.ndarray, others: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Outputs (T, B, O), 0 beyond the ends; then the states after these, layer by layer, both directions each."""
@@ -46,14 +51,13 @@ class Stack:
         return done.history[layer.graph.states[0].name], done.final
 
     def step(self, x: np.ndarray, *states: np.ndarray) -> list[np.ndarray]:
-        """One step (B, I) to (B, O), and the states after it; a row's bits do not hang on the others."""
-        output, after = self._stepper.step(x, dict(zip(self._stepper.widths, states, strict=True)))
-        return [output, *(after[name] for name in self._stepper.widths)]
-
-    @cached_property
-    def _stepper(self) -> LayerStepper:
-        """Steps on packed weights; its states stand in the order of `Builder.step`."""
-        return LayerStepper(self.layers, self.programs)
+        """One step (B, I) to (B, O), and the states after it; a row's bits do not hang on the others. Each thread packs
+        the weights once for itself."""
+        if not hasattr(self._own, "stepper"):
+            self._own.stepper = LayerStepper(self.layers, self.programs)
+        stepper: LayerStepper = self._own.stepper
+        output, after = stepper.step(x, dict(zip(stepper.widths, states, strict=True)))
+        return [output, *(after[name] for name in stepper.widths)]
 
 
 class Places:

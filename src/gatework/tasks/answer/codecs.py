@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 import numpy as np
 
-from gatework.data.codecs import NOTHING, from_json
+from gatework.data.codecs import from_json
 from gatework.data.codecs.words import Words
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import FileFormatError
+from gatework.runtime.answers.choices import MOST_WORDS
 from gatework.tasks.answer.examples import Examples
 from gatework.tasks.answer.options import AnswerOptions
 from gatework.tasks.answer.stories import Stories
-
-MOST_WORDS = 1_000  # of an answer that is written
 
 
 class Kept(TypedDict):
@@ -66,11 +64,6 @@ class Codecs:
             answers = self.answers.encode(stories.answers)
         first = np.maximum(stories.first, stories.past - self.options.memory)
         return Examples(stories, self.words.encode(different.tolist()), numbers[:told], first, numbers[told:], answers)
-
-    def text(self, ids: Sequence[int]) -> str:
-        """The answer that words are, without its end. Between words that no answer has side by side stands a space."""
-        units = [self.answers.text([each]) for each in ids if each != NOTHING]
-        return re.sub(r"(?<=\w)\0(?=\w)", " ", "\0".join(units)).replace("\0", "").strip()
 
     @property
     def sizes(self) -> tuple[int, int]:

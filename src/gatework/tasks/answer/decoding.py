@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.codecs import NOTHING, UNKNOWN
-from gatework.networks.choices import Beam
-from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import at_least, forbid
-from gatework.networks.search import search
+from gatework.runtime.answers.stories import Answer, written
 from gatework.tasks.answer.codecs import Codecs
 from gatework.tasks.answer.examples import UNCOUNTED, Batch, Examples, in_turn, make_batch
 from gatework.tasks.answer.model import Answering
@@ -27,17 +23,6 @@ class Forced(NamedTuple):
     nats: np.ndarray
     words: np.ndarray
     right: np.ndarray
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is written to one question, its words without the end, and its probability; what each reading `looked` at,
-    weights [hops, S]."""
-
-    text: str
-    ids: list[int]
-    probability: float
-    looked: np.ndarray
 
 
 @torch.no_grad()
@@ -64,7 +49,7 @@ def word_nats(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def allowed(logits: Tensor) -> Tensor:
-    """Logits (T, B, V) of what may be written: the rules of `answers`."""
+    """Logits (T, B, V) of what may be written: the rules of `written`."""
     logits = logits.index_fill(2, torch.tensor([UNKNOWN]), -torch.inf)
     logits[0, :, NOTHING] = -torch.inf
     return logits
@@ -74,23 +59,15 @@ def allowed(logits: Tensor) -> Tensor:
 def answers(model: Answering, codecs: Codecs, examples: Examples, beam: int = 1, count: int = 1) -> list[list[Answer]]:
     """The answers to each question, the best first, at most `count` of them."""
     found: list[list[Answer]] = [[] for _ in range(len(examples))]
-    rules = [forbid([UNKNOWN]), at_least(1, NOTHING)]
     for rows in in_turn(examples):
         batch = make_batch(examples, rows)
         readings = model.read(batch)
         state = model.decoder.begin(None, readings.start)
-        last = torch.full((len(rows), 1), NOTHING)
-        choice = Beam(beam, NOTHING)
-        best = search(model.decoder, state, last, choice, rules=rules, limit=2 * codecs.longest + 2, count=count)
+        best = written(model.decoder, state, len(rows), codecs.longest, beam, count)
         for place, row in enumerate(rows.tolist()):
             looked = readings.looked[place, :, : int(batch.lengths[place])].numpy()
-            found[row] = [_answer(each, codecs, looked) for each in best[place]]
+            found[row] = [Answer.of(each, codecs.answers, looked) for each in best[place]]
     return found
-
-
-def _answer(written: Hypothesis, codecs: Codecs, looked: np.ndarray) -> Answer:
-    ids = written.ids[:-1] if written.ended else written.ids
-    return Answer(codecs.text(ids), ids, float(np.exp(written.score)), looked)
 
 
 @torch.no_grad()

@@ -12,11 +12,11 @@ from torch import Tensor
 from gatework.data.codecs import UNKNOWN
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError
+from gatework.runtime.answers.stories import cut
 from gatework.tasks.answer import reading
 from gatework.tasks.answer.decoding import answers
 from gatework.tasks.answer.examples import make_batch, written
 from gatework.tasks.answer.options import AnswerExplaining
-from gatework.tasks.answer.records import cut
 from gatework.tasks.origin import training_file
 from gatework.tasks.subject import Looked, Subject, Wording, must_be_written, must_name_one
 

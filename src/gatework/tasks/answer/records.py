@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +13,12 @@ import numpy as np
 from gatework.data.given import is_absent
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError
+from gatework.runtime.answers.stories import cut
 from gatework.tasks.answer.options import Reading
 from gatework.tasks.answer.stories import Stories
 from gatework.training.options import known_names
 
 Record = Mapping[str, Any]
-SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"'”’)])\s+")  # where a text is cut into sentences
 AN_OBJECT = '{"story": ["Mary went home."], "question": "Where is Mary?", "answer": "home"}'
 
 
@@ -97,11 +96,6 @@ def _story(value: object, where: str) -> list[str]:
     if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(each, str) for each in value):
         raise DataError(f"{where}: the story is {str(value)!r:.60}; give a text, or a list of sentences")
     return [sentence.strip() for sentence in value if sentence.strip()]
-
-
-def cut(text: str) -> list[str]:
-    """The sentences of a text: `cut("Mary left. Where is she?")` is ["Mary left.", "Where is she?"]."""
-    return [part.strip() for line in text.splitlines() for part in SENTENCE.split(line) if part.strip()]
 
 
 def _question(record: Record, name: str, where: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from gatework.runtime.answers.stories import Answer
 from gatework.tasks.answer import measures
 from gatework.tasks.answer.codecs import Codecs
-from gatework.tasks.answer.decoding import Answer, answers, forced, looks
+from gatework.tasks.answer.decoding import answers, forced, looks
 from gatework.tasks.answer.examples import Examples
 from gatework.tasks.answer.model import Answering
 

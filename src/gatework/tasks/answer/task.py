@@ -17,6 +17,8 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError
 from gatework.networks.decoder import axes
+from gatework.runtime.answers.stories import told
+from gatework.runtime.exported import Exported
 from gatework.tasks.answer import measures, reading
 from gatework.tasks.answer.baselines import baselines
 from gatework.tasks.answer.codecs import Codecs
@@ -219,6 +221,11 @@ class Answer(AnswerPages):
             **by_level(self.found),
         }
 
+    def exported(self, model: Answering) -> Exported:
+        from gatework.tasks.answer.exported import exported
+
+        return exported(self, model)
+
     def predict(
         self, model: Answering, source: Source, beam: int = 1, n_best: int = 1, looks: bool = False
     ) -> list[dict[str, Any]]:
@@ -232,13 +239,7 @@ class Answer(AnswerPages):
         if unread := never_read(examples):
             warnings.warn(unread, stacklevel=3)
         found = answers(model, self.codecs, examples, beam, n_best)
-        rows = []
-        for number, (question, some) in enumerate(zip(read.questions, found, strict=True), 1):
-            for rank, each in enumerate(some, 1):
-                row = {"question_number": number, "rank": rank} if n_best > 1 else {}
-                row |= {"question": question, "answer": each.text, "probability": round(each.probability, 4)}
-                rows.append(row | ({"looks": np.round(each.looked, 4).tolist()} if looks else {}))
-        return rows
+        return list(told(read.questions, found, n_best, looks))
 
 
 def learned(read: Stories) -> Stories:

@@ -92,7 +92,7 @@ class NextUnit(Subject):
         return scores[:, self.allowed]
 
     def _expected(self, ids: np.ndarray) -> np.ndarray:
-        return self.model.expected(torch.from_numpy(np.ascontiguousarray(ids)))[self.allowed].numpy()
+        return self.model.expected(torch.from_numpy(np.ascontiguousarray(ids)))[self.allowed]
 
     def whole(self) -> np.ndarray:
         return self._expected(self.ids)

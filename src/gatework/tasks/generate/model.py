@@ -14,7 +14,9 @@ from gatework.networks.embedding import Embedding
 from gatework.networks.encoder import Encoder
 from gatework.networks.heads import Symbols
 from gatework.networks.states import States
-from gatework.tasks.generate.counts import MOST_SHARE, Counts, mixed
+from gatework.runtime.counts import mixed
+from gatework.runtime.net.ops import log_softmax
+from gatework.tasks.generate.counts import MOST_SHARE, Counts
 from gatework.tasks.generate.options import GenerateOptions
 
 SHARE = 0.25  # of the counts, before it is chosen
@@ -26,8 +28,8 @@ class Reading(NamedTuple):
     network: Places
     contexts: np.ndarray  # (K, n); see `gatework.runtime.counts.Tables`
 
-    def select(self, parents: Tensor, rows: Tensor | None = None) -> Reading:
-        return Reading(self.network.select(parents, rows), self.contexts[parents[0].numpy()])
+    def select(self, parents: np.ndarray, rows: np.ndarray | None = None) -> Reading:
+        return Reading(self.network.select(parents, rows), self.contexts[parents[0]])
 
 
 class LanguageModel(nn.Module):
@@ -57,24 +59,23 @@ class LanguageModel(nn.Module):
         logits, _, after = self.decoder(units, None, states)
         return logits, after
 
-    def begin(self, ids: Tensor) -> tuple[Reading, Tensor]:
+    def begin(self, ids: Tensor) -> tuple[Reading, np.ndarray]:
         """What has read a text (N,) but for its last unit, and that unit (1, 1), which a step reads next."""
         states = self(ids[:-1, None], {})[1] if len(ids) > 1 else {}
         contexts = np.zeros((1, 0)) if self.counts is None else self.counts.tables.place(ids[:-1].numpy())
-        return Reading(self.decoder.begin(None, states), contexts), ids[-1:, None]
+        return Reading(self.decoder.begin(None, states), contexts), ids[-1:, None].numpy()
 
-    def step(self, state: Reading, last: Tensor) -> tuple[Tensor, None, Reading]:
-        """Log probabilities (1, K, V) of the units after `last` (1, K)."""
-        logits, _, network = self.decoder.step(state.network, last)
-        scores = logits.double().log_softmax(2)
+    def step(self, state: Reading, last: np.ndarray) -> tuple[np.ndarray, None, Reading]:
+        """Log probabilities (1, K, V) of the units after `last` (1, K), in doubles."""
+        log_p, _, network = self.decoder.step(state.network, last)
+        scores = log_softmax(log_p.astype(np.float64))  # once more: what adds up to 1 in floats does not in doubles
         if self.counts is None:
             return scores, None, Reading(network, state.contexts)
         tables = self.counts.tables
-        contexts = tables.moved(state.contexts, last.flatten().numpy())
-        counted = torch.from_numpy(tables.next(contexts)).view_as(scores)
-        return -mixed(-scores, -counted.log(), float(self.share)), None, Reading(network, contexts)
+        contexts = tables.moved(state.contexts, last.ravel())
+        counted = -np.log(tables.next(contexts)).reshape(scores.shape)
+        return -mixed(-scores, counted, float(self.share)), None, Reading(network, contexts)
 
-    @torch.no_grad()
-    def expected(self, ids: Tensor) -> Tensor:
+    def expected(self, ids: Tensor) -> np.ndarray:
         """Log probabilities (V,) of the unit after a text (N,)."""
         return self.step(*self.begin(ids))[0][0, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -14,14 +13,14 @@ from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Word
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
-from gatework.runtime.texts import UNREADABLE
+from gatework.runtime.answers.sides import Sides
+from gatework.runtime.answers.targets import MOST_RATIO
 from gatework.tasks.translate.examples import Examples
 from gatework.tasks.translate.measures import KINDS, SINGLE, kind_of
 from gatework.tasks.translate.options import TranslateOptions
 from gatework.tasks.translate.pairs import Pairs
 
 COMMON = 0.99  # share of pairs whose lengths are usual
-MOST_RATIO = 1_000
 LONGEST_SPELLING = 40  # characters of what is a word; more without a space is a text of letters
 
 
@@ -33,7 +32,7 @@ class Kept(TypedDict):
 
 
 @dataclass
-class Codecs:
+class Codecs(Sides):
     """`fit(pairs)` learns from training pairs and gives Examples, as `encode(pairs)` does of others.
 
     `kind` is what targets are (see `measures.KINDS`); `ratio` how many of their units a unit of the source, its end
@@ -46,9 +45,12 @@ class Codecs:
     kind: str = "text"
     ratio: float = 1.0
 
+    def __post_init__(self) -> None:
+        self.lower, self.most = self.options.lower, self.options.max_length
+
     def fit(self, pairs: Pairs) -> Examples:
         """Learns both vocabularies; the options name both tokenizers."""
-        sources, targets = self._sources(pairs.sources), self.written(pairs.targets or [])
+        sources, targets = self.lowered(pairs.sources), self.written(pairs.targets or [])
         if not any(map(str.strip, sources)) or not any(map(str.strip, targets)):
             raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
         self.source = self.target = _codec(self.options.source_tokenizer, self.options)
@@ -60,41 +62,14 @@ class Codecs:
         self.ratio = min(float(np.quantile(examples.written / examples.sources.lengths, COMMON)), MOST_RATIO)
         return examples
 
-    def _sources(self, texts: list[str]) -> list[str]:
-        return texts if self.options.lower == "none" else [text.lower() for text in texts]
-
-    def written(self, texts: Sequence[str]) -> list[str]:
-        """Targets as they are learned and written: in lower case where the options say so."""
-        return [text.lower() for text in texts] if self.options.lower == "both" else list(texts)
-
     def encode(self, pairs: Pairs) -> Examples:
         """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
-        most = self.options.max_length
-        read = _units(self.source, self._sources(pairs.sources)).truncate(most)
+        most = self.most
+        read = _units(self.source, self.lowered(pairs.sources)).truncate(most)
         sources = Ragged.from_lengths(np.insert(read.values, read.offsets[1:], NOTHING), read.lengths + 1)
         if pairs.targets is None:
             return Examples(pairs, sources, None)
         return Examples(pairs, sources, _units(self.target, self.written(pairs.targets)).truncate(most))
-
-    def spellings(self, word: str) -> list[list[int]]:
-        """The target ids of a word at the start of a text, and where they differ those within one, which are last."""
-        within = word if isinstance(self.target, Characters) else f" {word}"
-        units = _units(self.target, self.written([word, within]))
-        first, last = units[0].tolist(), units[1].tolist()
-        return [last] if first == last else [first, last]
-
-    def text(self, ids: Sequence[int], copies: Sequence[str] = ()) -> str:
-        """The text of target ids, in which the end says nothing; with a copied source unit for each unknown one."""
-        said, rest = self.target.text(i for i in ids if i != NOTHING), iter(copies)
-        return re.sub(UNREADABLE, lambda unknown: next(rest, ""), said) if copies else said
-
-    def source_units(self, text: str) -> list[str]:
-        """The units of a source as the network reads them, without the end."""
-        return self.source.located(*self._sources([text]))[0][: self.options.max_length]
-
-    def target_units(self, ids: Sequence[int]) -> list[str]:
-        """Each target unit as a text of its own; "" for the end."""
-        return ["" if i == NOTHING else self.target.text([i]).strip() or self.target.vocabulary[i] for i in ids]
 
     # -- into the run folder and back ---------------------------------------------------------------------------
 

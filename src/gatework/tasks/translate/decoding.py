@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from gatework.data.codecs import NOTHING, UNKNOWN, Words
-from gatework.errors import OptionError
-from gatework.networks.choices import Beam, Choice, Drawn
-from gatework.networks.constraints import Constrained
-from gatework.networks.constraints import Words as Needed
+from gatework.data.codecs import NOTHING
 from gatework.networks.forced import forced
-from gatework.networks.hypotheses import Hypothesis
-from gatework.networks.rules import Edges, Rule, at_least, ended, forbid, never
-from gatework.networks.search import search
+from gatework.runtime.answers.asked import Asked, How, Row
+from gatework.runtime.search import Hypothesis
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.examples import Batch, Examples, alike, make_batch
 from gatework.tasks.translate.model import EncoderDecoder
-from gatework.tasks.translate.options import TranslatePredicting
 
 AT_ONCE = 128  # texts that are searched for together
 AHEAD = 1024  # texts that are sorted by length together
 SCORED, UNITS = 200, 4_000  # pairs, and their target units, that are scored together
-LONGER, MORE = 1.5, 10  # a translation may be so many times, and so many units, longer than is usual
-PREDICTING, GREEDY = TranslatePredicting(), TranslatePredicting(beam=1)
+PREDICTING, GREEDY = How(), How(beam=1)
 
 
 @dataclass(frozen=True)
 class Decoding:
     """A model that translates in a certain way.
 
-        decoding = Decoding(model, codecs, TranslatePredicting(n_best=3))
-        for found in decoding(examples):                    # of each text, in order
-            print(found[0].ids)                             # the best
-
-    Raises: OptionError for a word that must occur and that the vocabulary cannot write.
+    decoding = Decoding(model, Asked(codecs, How(n_best=3)))
+    for found in decoding(examples):                    # of each text, in order
+        print(found[0].ids)                             # the best
     """
 
     model: EncoderDecoder
-    codecs: Codecs
-    how: TranslatePredicting = PREDICTING
+    asked: Asked
 
     def __call__(self, examples: Examples) -> Iterator[list[Hypothesis]]:
         """The translations of each text, at most `n_best`, the best first: they come in the order of the texts."""
         for start in range(0, len(examples), AHEAD):
             yield from self._together(examples, np.arange(start, min(start + AHEAD, len(examples))))
+
+    def rows(self, examples: Examples) -> Iterator[Row]:
+        """What is told of each text: see `Asked.row`."""
+        return (self.asked.row(*each) for each in zip(examples.pairs.sources, self(examples), strict=True))
 
     def _together(self, examples: Examples, rows: np.ndarray) -> list[list[Hypothesis]]:
         order = rows[np.argsort(examples.sources.lengths[rows], kind="stable")]
@@ -64,98 +54,13 @@ class Decoding:
 
     @torch.no_grad()
     def _searched(self, batch: Batch, texts: Sequence[str]) -> list[list[Hypothesis]]:
-        decoder, how = self.model.decoder, self.how
-        choice = self._choice(texts)
-        best = search(
-            decoder,
-            decoder.begin(*self.model.read(batch)),
-            torch.full((len(batch.rows), 1), NOTHING),
-            choice,
-            rules=self.rules,
-            limit=self._limits(batch.lengths),
-            count=choice.places if how.must_not else how.n_best,
-            alpha=how.length_penalty,
-            beta=how.coverage_penalty,
-            lengths=batch.lengths,
-            patience=1.0,
-        )
-        return [[each for each in own if self._allowed(each)][: how.n_best] for own in best]
-
-    def _choice(self, texts: Sequence[str]) -> Choice:
-        how = self.how
-        if how.sample:
-            own = [seeded(text, how.seed) for text in texts]
-            return Drawn(how.temperature, how.top_k, how.top_p, own, how.n_best, NOTHING)
-        places = max(how.beam, how.n_best)
-        if how.must:
-            return Constrained(places, NOTHING, Needed([self.needed] * len(texts), self.edges))
-        return Beam(places, NOTHING)
-
-    @cached_property
-    def rules(self) -> list[Rule]:
-        found: list[Rule] = [] if self.how.copy_unknown else [forbid([UNKNOWN])]
-        if self.how.min_length:
-            found.append(at_least(self.how.min_length, NOTHING))
-        if self.how.max_length is not None:
-            found.append(ended(NOTHING))
-        if self.how.must_not:
-            ways = [ids for word in self.how.must_not for ids in self.codecs.spellings(word)]
-            found.append(never(ways, self.edges))
-        return found
-
-    @cached_property
-    def needed(self) -> list[list[list[int]]]:
-        """The ways to write each word that must occur."""
-        found = []
-        for word in self.how.must:
-            found.append([ids for ids in self.codecs.spellings(word) if ids and UNKNOWN not in ids])
-            if not found[-1]:
-                raise OptionError(f"must={word!r}: the model has no units to write it with; choose another word")
-        return found
-
-    @cached_property
-    def edges(self) -> Edges:
-        """Which units go on the word before them, and which one may go on; what is no character by itself does."""
-        units = [self.codecs.text([id]) for id in range(len(self.codecs.target))]
-        inside = [[re.match(r"[\w\ufffd]", end) is not None for end in (unit[:1], unit[-1:])] for unit in units]
-        opens, closes = torch.tensor(inside).unbind(1)
-        alone = isinstance(self.codecs.target, Words) and self.codecs.target.spaces
-        return Edges(opens & (not alone), closes)
-
-    def _limits(self, lengths: Tensor) -> Tensor:
-        """Most symbols (B,) that are written for sources of these lengths, the end among them."""
-        if self.how.max_length is not None:
-            return torch.full_like(lengths, self.how.max_length + 1)
-        return ((lengths * (LONGER * self.codecs.ratio)).long() + MORE).clamp(min=self.how.min_length + 1)
-
-    def _allowed(self, hypothesis: Hypothesis) -> bool:
-        """Whether no forbidden word was written, in whatever units."""
-        if not self.how.must_not:
-            return True
-        said = self.codecs.text(hypothesis.ids)
-        return not any(
-            re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in self.codecs.written(self.how.must_not)
-        )
+        decoder = self.model.decoder
+        return self.asked.search(decoder, decoder.begin(*self.model.read(batch)), texts, batch.lengths.numpy())
 
 
-def best_texts(model: EncoderDecoder, codecs: Codecs, examples: Examples, how: TranslatePredicting) -> list[str]:
+def best_texts(model: EncoderDecoder, codecs: Codecs, examples: Examples, how: How) -> list[str]:
     """The best translation of each text."""
-    best = Decoding(model, codecs, replace(how, n_best=1))(examples)
-    return [codecs.text(own[0].ids) if own else "" for own in best]
-
-
-def seeded(text: str, seed: int) -> torch.Generator:
-    """What a text's draws come from: the same wherever it stands, as lines of a stream come in groups of any size."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {text}".encode("utf-8", "surrogatepass")))
-
-
-def copied(hypothesis: Hypothesis, units: Sequence[str]) -> list[str]:
-    """For each unknown unit of a hypothesis the source unit, of these, that it looked at most; "" for the end."""
-    if hypothesis.attention is None:
-        return []
-    looked: list[int] = hypothesis.attention.argmax(1).tolist()
-    at = [place for place, id in zip(looked, hypothesis.ids, strict=True) if id == UNKNOWN]
-    return [units[place] if place < len(units) else "" for place in at]
+    return [codecs.text(own[0].ids) if own else "" for own in Decoding(model, Asked(codecs, how))(examples)]
 
 
 def log_p(model: EncoderDecoder, examples: Examples) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from gatework.data.codecs import NOTHING
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError
+from gatework.runtime.answers.asked import Asked
 from gatework.tasks.origin import training_file
 from gatework.tasks.subject import Looked, Subject, Through, Wording, contrast_to_others, must_be_written, must_name_one
 from gatework.tasks.translate import reading
@@ -80,7 +81,7 @@ class Unit(Subject):
         if target is not None and self.read.targets is not None:
             must_be_written(target)
             return self.read.targets[0].tolist()
-        (found,) = Decoding(self.model, self.codecs, PREDICTING)(self.read)
+        (found,) = Decoding(self.model, Asked(self.codecs, PREDICTING))(self.read)
         return [unit for unit in (found[0].ids if found else []) if unit != NOTHING]
 
     @torch.no_grad()

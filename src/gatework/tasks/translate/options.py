@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gatework.errors import OptionError
 from gatework.networks.attention import SCORES
+from gatework.runtime.answers.asked import How
 from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
@@ -71,23 +71,14 @@ class TranslatePredicting(Options):
 
     def validate(self) -> None:
         super().validate()
-        if self.sample and self.must:
-            raise OptionError("must needs a beam; leave out must or sample")
-        if both := sorted({*self.must} & {*self.must_not}):
-            raise OptionError(f"{both[0]!r} must occur and must not; name it in one of must and must_not")
-        if not self.sample:
-            self._refuse(("temperature", "top_k", "top_p"), "says how to draw; add sample=True")
-        else:
-            self._refuse(("beam",), "is of a search for the likeliest, and sample=True draws; leave one of them out")
+        how = self.how
         if self.score:
-            self._refuse(OF_SEARCH, "is of a search, and score=True translates nothing; leave one of them out")
-        if self.max_length is not None and self.max_length < self.min_length:
-            raise OptionError(f"max_length {self.max_length} is below min_length {self.min_length}")
+            how.refuse(OF_SEARCH, "is of a search, and score=True translates nothing; leave one of them out")
 
-    def _refuse(self, names: Sequence[str], why: str) -> None:
-        for name in names:
-            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                raise OptionError(f"{name}={getattr(self, name)!r} {why}")
+    @property
+    def how(self) -> How:
+        """The options of the search, checked."""
+        return How(**{each.name: getattr(self, each.name) for each in fields(How)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatework.tasks.translate import measures, tables, writing
+from gatework.runtime.answers.asked import Asked
+from gatework.tasks.translate import measures, tables
 from gatework.tasks.translate.baselines import Baseline, cut
 from gatework.tasks.translate.codecs import Codecs
 from gatework.tasks.translate.decoding import PREDICTING, Decoding
@@ -73,7 +74,7 @@ def sections(
 
 def _told(examples: Examples, simpler: Sequence[Baseline], model: EncoderDecoder, codecs: Codecs, lower: bool) -> Told:
     """Translations of the examples, and those of the baseline that is best at them."""
-    found = list(Decoding(model, codecs, PREDICTING)(examples))
+    found = list(Decoding(model, Asked(codecs, PREDICTING))(examples))
     said = [codecs.text(own[0].ids) if own else "" for own in found]
     true, metric = examples.pairs.targets or [], measures.WATCHED[codecs.kind]
     counted = {each.name: measures.sums(each.translations, true, codecs.kind, lower=lower) for each in simpler}
@@ -141,7 +142,7 @@ def _few(examples: Examples, model: EncoderDecoder, codecs: Codecs) -> list[dict
     usual = np.median(lengths[lengths <= FITTING]) if (lengths <= FITTING).any() else FITTING
     rows = np.sort(np.argsort(np.abs(lengths - usual), kind="stable")[:FEW])
     how, mine = replace(PREDICTING, n_best=SEVERAL, attention=True), examples.take(rows)
-    found = writing.rows(mine.pairs.sources, Decoding(model, codecs, how)(mine), codecs, how)
+    found = Decoding(model, Asked(codecs, how)).rows(mine)
     places = zip(rows.tolist(), mine.pairs.targets or [], strict=True)
     return [
         {"where": examples.pairs.where(row), "reference": target} | told

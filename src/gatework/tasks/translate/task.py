@@ -19,7 +19,9 @@ from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.attention import coverage_loss
 from gatework.networks.decoder import axes
-from gatework.networks.hypotheses import length_penalty
+from gatework.runtime.answers.asked import Asked
+from gatework.runtime.exported import Exported
+from gatework.runtime.search.hypotheses import length_penalty
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.translate import measures, reading, writing
@@ -324,7 +326,12 @@ class Translate(TranslatePages):
         if how.score:
             penalties = [length_penalty(int(count), how.length_penalty) for count in examples.written]
             return writing.scored(pairs, log_p(model, examples), penalties)
-        return writing.rows(pairs.sources, Decoding(model, self.codecs, how)(examples), self.codecs, how)
+        return Decoding(model, Asked(self.codecs, how.how)).rows(examples)
+
+    def exported(self, model: EncoderDecoder) -> Exported:
+        from gatework.tasks.translate.exported import exported
+
+        return exported(self, model)
 
 
 def _units(part: Examples) -> dict[str, int]:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gatework.errors import OptionError
-from gatework.networks.choices import Beam, Candidates, candidates_at, largest
-from gatework.networks.rules import Edges
-from gatework.networks.written import Written
+from gatework.runtime.search.choices import Beam, Candidates, candidates_at, largest
+from gatework.runtime.search.rules import Edges
+from gatework.runtime.search.written import Written, picked
 
+Array = np.ndarray
 Ids = Sequence[int]
 
 
@@ -25,8 +25,8 @@ class Held(NamedTuple):
     """Whether what was written holds each word, (B, P, n), and how many of the first symbols of each way to write it
     stand at the end, (B, P, n, A)."""
 
-    there: Tensor
-    begun: Tensor
+    there: Array
+    begun: Array
 
 
 class Words:
@@ -46,47 +46,46 @@ class Words:
         self.edges = edges
         ways = [own for each in words for own in each]
         shape = (len(words), longest(words), longest(ways), longest(way for own in ways for way in own))
-        self.symbols = torch.full(shape, -1)  # (R, n, A, L)
+        self.symbols = np.full(shape, -1)  # (R, n, A, L)
         for row, each in enumerate(words):
             for number, own in enumerate(each):
                 for way, symbols in enumerate(own):
-                    self.symbols[row, number, way, : len(symbols)] = torch.tensor(list(symbols))
+                    self.symbols[row, number, way, : len(symbols)] = symbols
         self.lengths = (self.symbols >= 0).sum(3)  # (R, n, A); 0: there is none
 
-    def held(self, ids: Tensor, rows: Tensor) -> Held:
+    def held(self, ids: Array, rows: Array) -> Held:
         """What ids (B, P, t) of these rows hold."""
         lengths, symbols = self.lengths[rows][:, None], self.symbols[rows]
-        begun = torch.zeros(lengths.expand(-1, ids.shape[1], -1, -1).shape, dtype=torch.long)
-        there = torch.zeros_like(begun, dtype=torch.bool)
+        begun = np.zeros((*ids.shape[:2], *lengths.shape[2:]), np.int64)
+        there = np.zeros(begun.shape, bool)
         starts, stops = self._edges(ids)
-        ends = starts[:, :, None, None].expand(*begun.shape, -1)  # where the first symbols of each way end
+        ends = np.broadcast_to(starts[:, :, None, None], (*begun.shape, ids.shape[2]))  # of each way's first symbols
         for number in range(symbols.shape[3] if ids.shape[2] else 0):
             if number:
-                ends = torch.cat([torch.zeros_like(ends[..., :1]), ends[..., :-1]], 4)
+                ends = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], 4)
             ends = ends & (ids[:, :, None, None] == symbols[:, None, :, :, number, None])
             there = there | ((ends & stops[:, :, None, None]).any(4) & (lengths == number + 1))
-            begun = torch.where(ends[..., -1], number + 1, begun)
+            begun = np.where(ends[..., -1], number + 1, begun)
         return Held(there.any(3) | (lengths == 0).all(3), begun)
 
-    def _edges(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def _edges(self, ids: Array) -> tuple[Array, Array]:
         """Where in ids (B, P, t) a word can begin, and where one can end."""
-        yes = torch.ones(ids.shape, dtype=torch.bool)
+        yes = np.ones(ids.shape, bool)
         if self.edges is None or not ids.shape[2]:
             return yes, yes
         joined = self.edges.closes[ids[..., :-1]] & self.edges.opens[ids[..., 1:]]
-        return torch.cat([yes[..., :1], ~joined], 2), torch.cat([~joined, yes[..., :1]], 2)
+        return np.concatenate([yes[..., :1], ~joined], 2), np.concatenate([~joined, yes[..., :1]], 2)
 
-    def progress(self, held: Held, rows: Tensor) -> Tensor:
+    def progress(self, held: Held, rows: Array) -> Array:
         """(B, P): how many symbols of the words are written."""
-        return torch.where(held.there, self.lengths[rows][:, None].amax(3), held.begun.amax(3)).sum(2)
+        return np.where(held.there, self.lengths[rows][:, None].max(3), held.begun.max(3)).sum(2)
 
-    def following(self, held: Held, rows: Tensor) -> Tensor:
+    def following(self, held: Held, rows: Array) -> Array:
         """(B, P, n * A): the symbol that continues each way to write a word; -1 where the word is there."""
         lengths, symbols = self.lengths[rows][:, None], self.symbols[rows][:, None]
-        complete = held.begun == lengths
-        begun = held.begun.masked_fill(complete, 0).unsqueeze(4)
-        found = symbols.expand(-1, begun.shape[1], -1, -1, -1).gather(4, begun).squeeze(4)
-        return found.masked_fill(held.there.unsqueeze(3), -1).flatten(2)
+        begun = np.where(held.begun == lengths, 0, held.begun)
+        found = np.take_along_axis(symbols, begun[..., None], 4)[..., 0]
+        return np.where(held.there[..., None], -1, found).reshape(*begun.shape[:2], -1)
 
 
 def longest(several: Iterable[Sequence[object]]) -> int:
@@ -106,48 +105,43 @@ class Constrained:
     end: int
     words: Words
 
-    def __call__(self, alive: Tensor, scores: Tensor, written: Written) -> Candidates:
+    def __call__(self, alive: Array, scores: Array, written: Written) -> Candidates:
         words, rows = self.words, written.rows
         if not self.words.lengths[rows].any():
             return Beam(self.places, self.end)(alive, scores, written)
         held = words.held(written.ids, rows)
-        scores = scores.clone()
-        scores[:, :, self.end].masked_fill_(~held.there.all(2), -torch.inf)
+        scores[~held.there.all(2), self.end] = -np.inf
         at, repeated = self._pool(alive, scores, words.following(held, rows))
         found = candidates_at(alive, scores, at, self.end)
-        ids = written.ids.gather(1, found.parent.unsqueeze(2).expand(-1, -1, written.steps))
-        held = words.held(torch.cat([ids, found.next.unsqueeze(2)], 2), rows)
+        ids = np.concatenate([picked(written.ids, found.parent), found.next[:, :, None]], 2)
+        held = words.held(ids, rows)
         late = (written.left == 1)[:, None] & ~held.there.all(2)
-        total = found.total.masked_fill(repeated | late, -torch.inf)
+        total = np.where(repeated | late, -np.inf, found.total)
         order = shared(total, words.progress(held, rows))
-        ended = found.ended | ~total.isfinite()
-        return Candidates(*(each.gather(1, order) for each in found._replace(total=total, ended=ended)))
+        ended = found.ended | ~np.isfinite(total)
+        return Candidates(*(picked(each, order) for each in found._replace(total=total, ended=ended)))
 
-    def _pool(self, alive: Tensor, scores: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
+    def _pool(self, alive: Array, scores: Array, following: Array) -> tuple[Array, Array]:
         """Where in (B, P * V) the candidates lie, and which of them are there twice or say nothing."""
-        first = torch.arange(scores.shape[1])[:, None] * scores.shape[2]
-        at = torch.cat(
-            [
-                largest(alive, scores, 2 * self.places),
-                (first + following.clamp(min=0)).flatten(1),
-                (first + scores.argmax(2, keepdim=True)).flatten(1),
-                (first + self.end).flatten().expand(len(scores), -1),
-            ],
-            1,
-        )
-        none = torch.zeros_like(at, dtype=torch.bool)
-        start = at.shape[1] - following[0].numel() - 2 * scores.shape[1]
-        none[:, start : start + following[0].numel()] = (following < 0).flatten(1)
-        same = (at.unsqueeze(2) == at.unsqueeze(1)) & ~none.unsqueeze(1)
-        return at, none | same.tril(-1).any(2)
+        rows, places, symbols = scores.shape
+        first = np.arange(places)[:, None] * symbols
+        beam = largest(alive, scores, 2 * self.places)
+        continuing = (first + np.maximum(following, 0)).reshape(rows, -1)
+        likeliest = (first + scores.argmax(2)[:, :, None]).reshape(rows, -1)
+        ends = np.broadcast_to((first + self.end).reshape(-1), (rows, places))
+        at = np.concatenate([beam, continuing, likeliest, ends], 1)
+        none = np.zeros(at.shape, bool)
+        none[:, beam.shape[1] : beam.shape[1] + continuing.shape[1]] = (following < 0).reshape(rows, -1)
+        same = (at[:, :, None] == at[:, None]) & ~none[:, None]
+        return at, none | np.tril(same, -1).any(2)
 
 
-def shared(total: Tensor, progress: Tensor) -> Tensor:
+def shared(total: Array, progress: Array) -> Array:
     """The order (B, C) of candidates: the best of each progress, the furthest first, then the second best of each, and
     so on; last what is impossible."""
-    order = total.argsort(dim=1, descending=True, stable=True)
-    sorted = progress.gather(1, order)
-    rank = (sorted.unsqueeze(2) == sorted.unsqueeze(1)).tril(-1).sum(2)
+    order = np.argsort(-total, axis=1, kind="stable")
+    sorted = picked(progress, order)
+    rank = np.tril(sorted[:, :, None] == sorted[:, None], -1).sum(2)
     key = rank * (int(progress.max()) + 1) - sorted
-    key = key.masked_fill(~total.gather(1, order).isfinite(), torch.iinfo(torch.long).max)
-    return order.gather(1, key.argsort(dim=1, stable=True))
+    key = np.where(np.isfinite(picked(total, order)), key, np.iinfo(np.int64).max)
+    return picked(order, np.argsort(key, axis=1, kind="stable"))

@@ -2,12 +2,12 @@
 
     beam = Beam(5, end=2)
     state = decoder.begin(memory, start)                    # start: states that an encoder ended with, or {}
-    last = torch.full((B, 1), first)                        # the symbol that is read before any is written
+    last = np.full((B, 1), first)                           # the symbol that is read before any is written
     best = search(decoder, state, last, beam, limit=80, count=3, alpha=0.6)
     best[0][0].ids                                          # of row 0, the likeliest; ends with symbol 2
 
 `Walk` is the only loop over steps. A *choice* (choices.py) is a strategy: it takes candidates, K of which go on. A
-*rule* (rules.py) is a pure function on scores. Letters: B rows, K places of each, P places before a step (1 before the
+*rule* (rules.py) is a function on scores. Letters: B rows, K places of each, P places before a step (1 before the
 first, as all would be alike, else K), C candidates, V symbols, t symbols written, S steps of a memory.
 """
 
@@ -16,20 +16,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gatework.errors import ShapeError
-from gatework.networks.choices import Candidates, Choice, going_on
-from gatework.networks.hypotheses import Best, Hypothesis, Ranking
-from gatework.networks.rules import Rule
-from gatework.networks.written import Taken, Written
+from gatework.runtime.search.choices import Candidates, Choice, going_on
+from gatework.runtime.search.hypotheses import Best, Hypothesis, Ranking
+from gatework.runtime.search.rules import Rule
+from gatework.runtime.search.written import Taken, Written
+
+Array = np.ndarray
 
 
 class State(Protocol):
     """What a decoder keeps between steps."""
 
-    def select(self, parents: Tensor, rows: Tensor | None = None) -> Self:
+    def select(self, parents: Array, rows: Array | None = None) -> Self:
         """Each place goes on from the place `parents` (B', K) of its row; only these `rows` (B',) stay, if given."""
         ...
 
@@ -40,8 +41,8 @@ S = TypeVar("S", bound=State)
 class Steps(Protocol[S]):
     """A decoder, as the loop sees it; see `gatework.networks.decoder.Decoder`."""
 
-    def step(self, state: S, last: Tensor) -> tuple[Tensor, Tensor | None, S]:
-        """Outputs (B, P, V), whose log_softmax is the distribution of the next symbol; attention (B, P, S); state."""
+    def step(self, state: S, last: Array) -> tuple[Array, Array | None, S]:
+        """Log probabilities (B, P, V) of the next symbol, which the loop may write into; attention (B, P, S); state."""
         ...
 
 
@@ -50,7 +51,7 @@ class Moment(NamedTuple):
 
     written: Written
     candidates: Candidates
-    attention: Tensor | None
+    attention: Array | None
 
 
 class Walk(Generic[S]):
@@ -67,53 +68,52 @@ class Walk(Generic[S]):
         self,
         decoder: Steps[S],
         state: S,
-        last: Tensor,
+        last: Array,
         choice: Choice,
         rules: Sequence[Rule] = (),
-        limit: int | Tensor = 100,
+        limit: int | Array = 100,
     ):
-        if last.dim() != 2 or last.shape[1] != 1:
-            raise ShapeError(f"last has the shape {tuple(last.shape)}; give (rows, 1): what each row reads first")
+        if last.ndim != 2 or last.shape[1] != 1:
+            raise ShapeError(f"last has the shape {last.shape}; give (rows, 1): what each row reads first")
         self.decoder, self.state, self.last, self.choice, self.rules = decoder, state, last, choice, rules
-        self.written = Written(torch.as_tensor(limit).expand(len(last)))
-        self.alive = torch.zeros(last.shape).masked_fill(self.written.left[:, None] < 1, -torch.inf)
-        self._parents: Tensor | None = None  # the state is reordered before the next step, if there is one
-        self._rows: Tensor | None = None
+        self.written = Written(np.broadcast_to(limit, len(last)))
+        self.alive = np.where(self.written.left[:, None] < 1, -np.inf, np.zeros(last.shape, np.float32))
+        self._parents: Array | None = None  # the state is reordered before the next step, if there is one
+        self._rows: Array | None = None
 
     def step(self) -> Moment:
         if self._parents is not None:
             self.state = self.state.select(self._parents, self._rows)
             self._parents = self._rows = None
-        outputs, attention, self.state = self.decoder.step(self.state, self.last)
-        scores = outputs.log_softmax(2)
+        scores, attention, self.state = self.decoder.step(self.state, self.last)
         for rule in self.rules:
             scores = rule(scores, self.written)
-        return Moment(self.written, self.choice(self.alive.to(scores), scores, self.written), attention)
+        alive = self.alive.astype(scores.dtype, copy=False)
+        return Moment(self.written, self.choice(alive, scores, self.written), attention)
 
-    def take(self, candidates: Candidates) -> Tensor:
+    def take(self, candidates: Candidates) -> Array:
         """The first K candidates that do not end go on, from the places that are returned (B, K)."""
         taken = going_on(candidates, self.choice.places)
         self.written.taken.append(Taken(taken.parent, taken.next, taken.log_p))
-        self.alive = taken.total.masked_fill(taken.ended | (self.written.left < 1)[:, None], -torch.inf)
+        self.alive = np.where(taken.ended | (self.written.left < 1)[:, None], -np.inf, taken.total)
         self._parents, self.last = taken.parent, taken.next
         return taken.parent
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Array) -> None:
         """Only these rows stay."""
         self.written.select(rows)
         self.alive, self.last = self.alive[rows], self.last[rows]
-        parents = torch.zeros(len(self.last), 1, dtype=torch.long) if self._parents is None else self._parents[rows]
+        parents = np.zeros((len(self.last), 1), np.int64) if self._parents is None else self._parents[rows]
         self._parents, self._rows = parents, rows
 
     @property
-    def open(self) -> Tensor:
+    def open(self) -> Array:
         """Rows (B,) of which a place can go on."""
-        return self.alive.isfinite().any(1)
+        return np.isfinite(self.alive.max(1))
 
 
-@torch.no_grad()
 def unroll(
-    decoder: Steps[S], state: S, last: Tensor, choice: Choice, rules: Sequence[Rule] = (), limit: int | Tensor = 100
+    decoder: Steps[S], state: S, last: Array, choice: Choice, rules: Sequence[Rule] = (), limit: int | Array = 100
 ) -> Iterator[Moment]:
     """The moments of a search, as they come: at most `limit`, fewer where every place has ended. See `Walk`.
 
@@ -127,19 +127,18 @@ def unroll(
         walk.take(moment.candidates)
 
 
-@torch.no_grad()
 def search(
     decoder: Steps[S],
     state: S,
-    last: Tensor,
+    last: Array,
     choice: Choice,
     *,
     rules: Sequence[Rule] = (),
-    limit: int | Tensor = 100,
+    limit: int | Array = 100,
     count: int = 1,
     alpha: float = 0.0,
     beta: float = 0.0,
-    lengths: Tensor | None = None,
+    lengths: Array | None = None,
     patience: float = float("inf"),
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each row, at most `count`, the best first; fewer where fewer were found.
@@ -158,7 +157,7 @@ def search(
     results: list[list[Hypothesis]] = [[] for _ in last]
     while len(walk.written.rows):
         open = walk.open & ~best.full(walk.alive, patience * choice.places)
-        walk.alive.masked_fill_(~open[:, None], -torch.inf)
+        walk.alive[~open] = -np.inf
         leaving, staying = parted(open)
         if len(leaving):
             for row, found in zip(walk.written.rows[leaving].tolist(), best.hypotheses(leaving), strict=True):
@@ -172,10 +171,10 @@ def search(
     return results
 
 
-def parted(open: Tensor) -> tuple[Tensor, Tensor]:
+def parted(open: Array) -> tuple[Array, Array]:
     """The rows that leave, and those that stay: some that have ended are among these, so that the number of rows takes
     few values. A layer's packed weights and streams are made for a number of rows."""
-    order = (~open).to(torch.uint8).argsort(stable=True)
+    order = np.argsort(~open, kind="stable")
     stay = min(few(int(open.sum())), len(open))
     return order[stay:], order[:stay]
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-import torch
-from torch import Tensor
+import numpy as np
+
+Array = np.ndarray
+
+
+def picked(values: Array, index: Array) -> Array:
+    """Of each row those that the index names: (B, P, ...) by (B, K) to (B, K, ...)."""
+    return values[np.arange(len(index))[:, None], index]
 
 
 class Taken(NamedTuple):
     """What K places of B rows took at a step, (B, K) each: from which place, which symbol, its log probability."""
 
-    parent: Tensor
-    next: Tensor
-    log_p: Tensor
+    parent: Array
+    next: Array
+    log_p: Array
 
-    def select(self, rows: Tensor) -> Self:
-        return type(self)(*(each.index_select(0, rows) for each in self))
+    def select(self, rows: Array) -> Self:
+        return type(self)(*(each[rows] for each in self))
 
 
 class Written:
@@ -27,28 +33,27 @@ class Written:
     of a single place (B, 1, 0) before the first step.
     """
 
-    def __init__(self, limits: Tensor):
-        self.rows, self.limits = torch.arange(len(limits)), limits
+    def __init__(self, limits: Array):
+        self.rows, self.limits = np.arange(len(limits)), limits
         self.taken: list[Taken] = []
-        self._ids, self._read = torch.zeros(len(limits), 1, 0, dtype=torch.long), 0
+        self._ids, self._read = np.zeros((len(limits), 1, 0), np.int64), 0
 
     @property
     def steps(self) -> int:
         return len(self.taken)
 
     @property
-    def left(self) -> Tensor:
+    def left(self) -> Array:
         return self.limits - self.steps
 
     @property
-    def ids(self) -> Tensor:
+    def ids(self) -> Array:
         for taken in self.taken[self._read :]:
-            before = self._ids.gather(1, taken.parent.unsqueeze(2).expand(-1, -1, self._ids.shape[2]))
-            self._ids = torch.cat([before, taken.next.unsqueeze(2)], 2)
+            self._ids = np.concatenate([picked(self._ids, taken.parent), taken.next[:, :, None]], 2)
         self._read = len(self.taken)
         return self._ids
 
-    def select(self, rows: Tensor) -> None:
+    def select(self, rows: Array) -> None:
         """Only these rows stay."""
         self.rows, self.limits = self.rows[rows], self.limits[rows]
         self.taken = [each.select(rows) for each in self.taken]
