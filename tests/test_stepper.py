@@ -78,12 +78,19 @@ def test_no_rows_are_no_error(tmp_path: Path) -> None:
         ("abc", DataError, "row of 3 numbers"),
         ([1, float("nan"), 2], DataError, "number 2 of a step's input is no finite float32: nan"),
         ([1e39, 0, 0], DataError, r"number 1 .* 1e\+39"),
-        ([10**400, 0, 0], DataError, "row of 3 numbers"),
+        ([10**400, 0, 0], DataError, "larger than any float"),
+        ([0, -(10**40), 0], DataError, "number 2 .* no finite float32"),
+        ([3.402823466385289e38, 0, 0], DataError, "number 1 .* no finite float32"),
     ],
 )
 def test_a_bad_input_is_told(row: object, error: type[Exception], text: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=text):
         runtime.load(saved("lstm", tmp_path)).stepper.read(row)
+
+
+def test_whole_numbers_of_any_size_that_fit_are_numbers(tmp_path: Path) -> None:
+    read = runtime.load(saved("lstm", tmp_path)).stepper.read
+    assert read([10**30, -5, 2**63]).tolist() == np.float32([1e30, -5, 2.0**63]).tolist()
 
 
 def test_both_directions_make_no_single_steps(tmp_path: Path) -> None:

@@ -51,21 +51,27 @@ def numbers(row: object, count: int, dtype: np.dtype) -> np.ndarray:
     >>> numbers([1, 2.5], 2, np.dtype("float32"))
     array([1. , 2.5], dtype=float32)
     """
-    try:
-        found = np.asarray(row)
-    except ValueError as error:  # rows of unequal length
-        raise ShapeError(f"a step's input is a row of {count} numbers; got nested rows of unequal length") from error
-    if found.dtype.kind not in REAL or found.dtype == bool:
-        raise DataError(f"a step's input is a row of {count} numbers; got {row!r:.60}")
+    found = _array(row, count)
     if found.shape != (count,):
         raise ShapeError(f"a step's input is a row of {count} numbers; got the shape {found.shape}")
-    if found.dtype != dtype:
-        with np.errstate(over="ignore"):  # what is too large for the type is told below
-            found = found.astype(dtype)
-    finite = np.isfinite(found)
-    if not finite.all():
-        at = int(finite.argmin())
-        raise DataError(f"number {at + 1} of a step's input is no finite {dtype.name}: {np.asarray(row)[at]}")
+    fits = np.abs(found) <= np.finfo(dtype).max  # NaN does not
+    if not fits.all():
+        at = int(fits.argmin())
+        raise DataError(f"number {at + 1} of a step's input is no finite {dtype.name}: {found[at]}")
+    return found.astype(dtype)
+
+
+def _array(row: object, count: int) -> np.ndarray:
+    try:
+        found = np.asarray(row)
+        if found.dtype == object and all(type(each) is int for each in found.flat):
+            found = found.astype(np.float64)  # whole numbers that are too large for numpy's
+    except ValueError as error:  # rows of unequal length
+        raise ShapeError(f"a step's input is a row of {count} numbers; got nested rows of unequal length") from error
+    except OverflowError as error:
+        raise DataError(f"a step's input is a row of {count} numbers; one of them is larger than any float") from error
+    if found.dtype.kind not in REAL or found.dtype == bool:
+        raise DataError(f"a step's input is a row of {count} numbers; got {row!r:.60}")
     return found
 
 
