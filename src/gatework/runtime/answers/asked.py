@@ -72,7 +72,7 @@ class How:
     attention: bool = False
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> How:
+    def of(cls, given: dict[str, object]) -> How:
         """Options by name, as a caller or JSON gives them."""
         known = {each.name: each.default for each in fields(cls)}
         for name, value in given.items():

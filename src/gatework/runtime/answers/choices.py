@@ -53,7 +53,7 @@ class Choices(Model):
                 found[i] = own
         return list(told([question for _, question in read], found, n_best, looks))
 
-    def _read(self, row: Any, number: int) -> Asked:
+    def _read(self, row: object, number: int) -> Asked:
         if not isinstance(row, Mapping):
             raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
         story, question = row.get(self.story), whole_text(row.get(self.question), number, self.inputs).strip()

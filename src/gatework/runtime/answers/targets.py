@@ -43,7 +43,7 @@ class Targets(Model):
         self.encoder, self.begin = exported.bound("encoder"), exported.bound("begin")
         self.decoder = Steps(exported.bound("step"))
 
-    def predict(self, rows: Sequence[Any], **how: Any) -> list[dict[str, Any]]:
+    def predict(self, rows: Sequence[Any], **how: object) -> list[dict[str, Any]]:
         asked = Asked(self.sides, How.of(how))
         texts = [self._text(row, number) for number, row in enumerate(rows, 1)]
         read = [self.sides.read(text) for text in texts]
@@ -55,7 +55,7 @@ class Targets(Model):
             found |= dict(zip(some, best, strict=True))
         return [asked.row(text, found[i]) for i, text in enumerate(texts)]
 
-    def _text(self, row: Any, number: int) -> str:
+    def _text(self, row: object, number: int) -> str:
         if isinstance(row, Mapping):
             names = [name for name in ((self.column,) if self.column else NAMES) if name in row]
             row = row[names[0]] if names else row
