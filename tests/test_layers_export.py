@@ -43,7 +43,7 @@ class Wrapped(nn.Module):
         layer = self.layer
         x = torch.randn(batch, steps, 3) if layer.batch_first else torch.randn(steps, batch, 3)
         lengths = torch.randint(1, steps + 1, (batch,))
-        starts = [torch.randn(layer.num_layers * layer.directions, batch, 5) for _ in range(2)]
+        starts = [torch.randn(layer.num_layers * layer.directions, batch, layer.hidden_size) for _ in range(2)]
         return x, lengths, *starts
 
 
@@ -104,6 +104,21 @@ def test_the_exporter_over_torch_export_takes_peepholes_and_learned_starts() -> 
     compared(gatework.LSTM(3, 5, peephole=True, learn_initial_state=True), dynamo=True, states=False)
 
 
+SCANNED = {
+    "heads": lambda: gatework.Recurrent("slstm", 3, 4, 2, bidirectional=True, sizes={"heads": 2}),
+    "learned": lambda: gatework.LSTM(3, 4, layer_norm=True, zoneout=0.1, learn_initial_state=True),
+    "projected": lambda: gatework.LSTM(3, 4, proj_size=2, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("name", SCANNED)
+def test_cells_without_an_operator_are_scans_over_torch_export(name: str, lengths: bool) -> None:
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    compared(SCANNED[name]().eval(), dynamo=True, lengths=lengths, states=False)
+
+
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_a_layer_alone_over_one_sequence(dynamo: bool) -> None:
     """The layer itself is the model, whose arguments the exporter lists."""
@@ -159,18 +174,18 @@ def test_what_onnx_cannot_say_is_refused() -> None:
     odd = replace(gatework.cells.get("lstm").graph, name="gru")
     masked, zoned = gatework.LSTM(3, 5, recurrent_dropout=0.5).train(), gatework.GRU(3, 5, zoneout=0.1).eval()
     refused = {
-        "no operator for slstm.*gatework.save": gatework.Recurrent("slstm", 3, 5),
-        "no operator for lstm_projected": gatework.LSTM(3, 5, proj_size=2),
-        "has no layer_norm": gatework.LSTM(3, 5, layer_norm=True),
-        "has no recurrent_dropout": masked,
-        "has no zoneout": zoned,
-        "no operator for gru of your own": gatework.Recurrent(odd, 3, 5),
+        "cannot hold the cell slstm.*dynamo=True.*gatework export": gatework.Recurrent("slstm", 3, 5),
+        "cannot hold the cell lstm_projected": gatework.LSTM(3, 5, proj_size=2),
+        "cannot hold the cell lstm of this layer": gatework.LSTM(3, 5, layer_norm=True),
+        "a layer with recurrent_dropout cannot": masked,
+        "cannot hold the cell gru of this layer": zoned,
+        "cannot hold the cell gru of this": gatework.Recurrent(odd, 3, 5),
     }
     training = torch.onnx.TrainingMode.PRESERVE
     for words, layer in refused.items():
         with pytest.raises(LayerError, match=words):
             torch.onnx.export(layer, (x,), io.BytesIO(), dynamo=False, training=training)
-    with pytest.raises(LayerError, match="has no return_all"):
+    with pytest.raises(LayerError, match="a layer with return_all cannot"):
         torch.onnx.export(zoned.__class__(3, 5), (x,), io.BytesIO(), kwargs={"return_all": True}, dynamo=False)
     with pytest.raises(LayerError, match="padded input and lengths="):
         model = Tagger(gatework.Recurrent("lstm_peephole", 3, 5, batch_first=True))
@@ -180,7 +195,7 @@ def test_what_onnx_cannot_say_is_refused() -> None:
 @pytest.mark.parametrize(
     ("model", "given", "words"),
     [
-        (gatework.Recurrent("slstm", 3, 5), (torch.randn(2, 4, 3),), "no operator for slstm"),
+        (gatework.Recurrent("slstm", 3, 5, zoneout=0.1), (torch.randn(2, 4, 3),), "a layer with zoneout cannot"),
         (Tagger(gatework.LSTM(3, 5)), (torch.randn(2, 4, 3), torch.tensor([3, 4])), "padded input and lengths="),
     ],
 )

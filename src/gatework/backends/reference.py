@@ -110,7 +110,17 @@ def run_backward(
     return sums.gradients(carried)
 
 
-class Job:
+class Numbers:
+    """What the values of a step are made with: sizes, weights, and the library of their arrays."""
+
+    def __init__(self, sizes: Mapping[str, int], weights: Arrays, lib: Lib):
+        self.sizes, self.weights, self.lib = sizes, weights, lib
+
+    def zeros(self, rows: int, width: str) -> Any:
+        return self.lib.zeros((rows, size(self.sizes, width)))
+
+
+class Job(Numbers):
     """One call's arrays, checked, with what the loops need of them."""
 
     def __init__(
@@ -122,7 +132,7 @@ class Job:
         weights: Arrays,
         lengths: Iterable[int] | None,
     ):
-        self.graph, self.sizes, self.weights, self.inputs = graph, sizes, weights, inputs
+        self.graph, self.inputs = graph, inputs
         first = next((inputs[i.name] for i in graph.inputs if i.per == "step" and i.name in inputs), None)
         if first is None or getattr(first, "ndim", 0) != 3:
             given = {k: getattr(v, "shape", v) for k, v in inputs.items()}
@@ -130,7 +140,7 @@ class Job:
                 f"{graph.name} needs an input of shape (T, B, width) for one of its steps; given are {given}"
             )
         self.steps, self.rows = int(first.shape[0]), int(first.shape[1])
-        self.lib: Lib = lib_of(first, *weights.values(), *start.values())
+        super().__init__(sizes, weights, lib_of(first, *weights.values(), *start.values()))
         self.check()
         self.lengths = self.counted([self.steps] * self.rows if lengths is None else lengths)
         self.start = {s.name: self.start_of(s.name, s.width, s.start, start) for s in graph.states}
@@ -174,9 +184,6 @@ class Job:
             )
         return given
 
-    def zeros(self, rows: int, width: str) -> Any:
-        return self.lib.zeros((rows, size(self.sizes, width)))
-
     def order(self, reverse: bool) -> list[int]:
         return list(range(self.steps))[:: -1 if reverse else 1]
 
@@ -212,7 +219,7 @@ class Job:
         return found
 
 
-def evaluate(nodes: tuple[Node, ...], leaves: Mapping[tuple[str, str], Any], job: Job) -> list[Any]:
+def evaluate(nodes: tuple[Node, ...], leaves: Mapping[tuple[str, str], Any], job: Numbers) -> list[Any]:
     """The values of all nodes of one step: (B, w), or (1, w) where all rows share it."""
     values: list[Any] = []
     for node in nodes:
@@ -230,7 +237,7 @@ def evaluate(nodes: tuple[Node, ...], leaves: Mapping[tuple[str, str], Any], job
     return values
 
 
-def dot(node: Node, operands: list[Any], job: Job) -> Any:
+def dot(node: Node, operands: list[Any], job: Numbers) -> Any:
     """sum_j W_j operand_j + bias, with block-diagonal matrices where they have three dimensions."""
     total = job.weights[f"{node.attr.bias}.bias"][None, :] if node.attr.bias else 0.0
     for weight, operand in zip(node.attr.weights, operands, strict=True):
@@ -243,9 +250,9 @@ def product(matrix: Any, operand: Any) -> Any:
     """(B, in) times (in, out), or times (heads, in / heads, out / heads) block by block."""
     if matrix.ndim == 2:
         return operand @ matrix
-    rows, (heads, wide, out) = operand.shape[0], matrix.shape
-    blocks = operand.reshape(rows, heads, wide).swapaxes(0, 1) @ matrix
-    return blocks.swapaxes(0, 1).reshape(rows, heads * out)
+    heads, wide, out = matrix.shape
+    blocks = operand.reshape(-1, heads, wide).swapaxes(0, 1) @ matrix
+    return blocks.swapaxes(0, 1).reshape(-1, heads * out)
 
 
 OPS: dict[str, Callable[..., Any]] = {

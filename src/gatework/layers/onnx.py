@@ -1,4 +1,5 @@
-"""The layers in torch.onnx.export: for each layer of a stack one node LSTM, GRU or RNN, with both directions in it.
+"""The layers in torch.onnx.export: for each layer of a stack one node LSTM, GRU or RNN, with both directions in it, or
+for other cells a Scan for each direction (scans.py).
 
 The weights stay parameters of the model: the graph cuts and orders them, which runtimes do once, as they load it.
 Beyond a sequence's end outputs are zero, and states are those of its last step, as ours; no length may be 0, which
@@ -19,9 +20,10 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework import cells
 from gatework.backends import layouts
 from gatework.backends.onnx.operators import OPERATORS, Operator, operator_of
-from gatework.layers.batches import Sequences, TracedEntry
-from gatework.layers.call import Asked, Call, cast, check_input, tracing
+from gatework.layers.batches import Sequences
+from gatework.layers.call import Asked, cast, check_input, tracing
 from gatework.layers.errors import LayerError
+from gatework.layers.scans import PaddedCall, PaddedEntry, Scans
 
 if TYPE_CHECKING:
     from gatework.layers.recurrent import Recurrent
@@ -34,30 +36,37 @@ def run(layer: Recurrent, input: Sequences, asked: Asked) -> Any:
     """The call of a layer, recorded as ONNX's nodes; refuses what they cannot say."""
     with warnings.catch_warnings():  # our checks look at shapes, which an example's are as good for as any
         warnings.simplefilter("ignore", TracerWarning)
-        check(layer, asked)
+        operator = operator_for(layer, asked)
         if isinstance(input, PackedSequence):
             return _packed(layer, input, asked)
         check_input(layer, input)
         entry = PaddedEntry(input, layer.batch_first, asked.lengths)
-        call = Nodes(layer, entry, asked)
+        call = (Nodes if operator else Scans)(layer, entry, asked)
         data = call.run(entry.flat(input, layer.input_size, "input"))
         return entry.leave(cast(data, call.given)), call.last_states()
 
 
-def check(layer: Recurrent, asked: Asked) -> None:
-    """Refuse what has no node."""
-    masks = ("recurrent_dropout", "weight_drop") if layer.training else ()
-    odd = [name for name in (*masks, "zoneout", "layer_norm") if getattr(layer, name)]
+def operator_for(layer: Recurrent, asked: Asked) -> Operator | None:
+    """ONNX's operator for a layer, or None where its step is a Scan. Refuses what neither says."""
+    masks = ("recurrent_dropout", "weight_drop", "zoneout") if layer.training else ()
+    odd = [name for name in masks if getattr(layer, name)]
     odd += ["reset"] * (asked.reset is not None) + ["return_all"] * bool(asked.return_all)
     if odd:
-        raise LayerError(f"ONNX's {layer.graph.name} has no {odd[0]}; {_ADVICE}")
-    known = cells.get(layer.graph.name).graph if layer.graph.name in OPERATORS else None
-    if known is None or operator_of(layer.graph, known) is None:
-        cell, whose = layer.graph.name, " of your own" if known else ""
-        raise LayerError(f"ONNX has no operator for {cell}{whose}, only for our {', '.join(OPERATORS)}; {_ADVICE}")
+        raise LayerError(f"a layer with {odd[0]} cannot be exported to ONNX; {_ADVICE}")
+    graph = layer.graph_in_evaluation()
+    found = operator_of(graph, cells.get(graph.name).graph) if graph.name in OPERATORS else None
+    if found is None and tracing():
+        raise LayerError(
+            f"torch.onnx.export(..., dynamo=False) cannot hold the cell {graph.name} of this layer: a trace keeps "
+            f"operators, of which ONNX has those of {', '.join(OPERATORS)}, and no loop over a step; {_ADVICE}"
+        )
+    return found
 
 
-_ADVICE = "export it in evaluation with a cell that ONNX has, or write it with gatework.save, which runs without torch"
+_ADVICE = (
+    "export it in evaluation with dynamo=True, or without torch's exporter: a run by gatework export RUN --to onnx, a "
+    "layer by gatework.exporting.onnx.write_layers(layer, path)"
+)
 
 
 def _packed(layer: Any, packed: PackedSequence, asked: Asked) -> Any:
@@ -70,19 +79,8 @@ def _packed(layer: Any, packed: PackedSequence, asked: Asked) -> Any:
     return layer.through_torch(packed, asked.states)
 
 
-class PaddedEntry(TracedEntry):
-    """Sequences stay (T, B, w), with lengths or without."""
-
-    def rows_of(self, values: Tensor, width: int) -> Tensor:
-        if not self.batched:
-            return values.unsqueeze(1)
-        return values.transpose(0, 1) if self.batch_first else values
-
-
-class Nodes(Call):
+class Nodes(PaddedCall):
     """A call whose layers are nodes."""
-
-    entry: PaddedEntry
 
     def layer_over(self, depth: int, data: Tensor) -> Tensor:
         """(T, B, w) to (T, B, directions * H)."""
@@ -116,10 +114,6 @@ class Nodes(Call):
         if self.layer.learn_initial_state:
             return [torch.stack([self.fresh(name, k) for k in of_layer]) for name in self.names]
         return [None] * len(self.names)
-
-    def last_state(self, final: list[Tensor]) -> Tensor:
-        state = cast(torch.cat(final) if len(final) > 1 else final[0], self.given)
-        return state if self.entry.batched else state.squeeze(1)
 
 
 def _nodes(name: str, attributes: Attributes, inputs: list[Tensor | None], states: int) -> Sequence[Tensor]:

@@ -2,7 +2,7 @@
 
 Values are those of the reference interpreter: (B, w), or without rows where all of them share a value. Matrices come
 turned, (in, out) or (heads, in / heads, out / heads), so that a product is `MatMul(operand, matrix)`. Where operators
-go is the business of `Ops`: our writer makes protobuf of them, torch's exporter has a graph of its own.
+go is the business of `Ops`, the writer of a file.
 """
 
 from __future__ import annotations
