@@ -43,7 +43,7 @@ FEW_STEPS = 500  # of training, in which a network cannot learn the width of qua
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
 SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
 MOST_COMBINED = 100  # of these where exponential smoothing must forecast them, too
-MOST_SEEN = 500  # training windows that are measured beside validation
+MOST_SEEN = 500  # training windows that are measured beside validation, and windows that weigh forecasts
 
 
 class ForecastTask(ForecastPages, SeriesTask):
@@ -162,13 +162,16 @@ class ForecastTask(ForecastPages, SeriesTask):
         usual = combined.usual(options)
         model.share.fill_(1.0)
         model.beside.copy_(torch.from_numpy(usual))
-        if not few and np.bincount(examples.owners, minlength=1).max() < SEVERAL:
+        if not len(examples) or (not few and np.bincount(examples.owners).max() < SEVERAL):
             return
-        whole, start, _ = self._apart(model, examples)
-        made = np.stack([whole, start, *combined.others(examples, options.combine, options.seed)])
+        rows = np.unique(np.linspace(0, len(examples) - 1, MOST_SEEN).astype(np.int64))
+        some = examples.memory.setdefault("some", examples.take(rows))
+        whole, start, _ = self._apart(model, some)
+        others = combined.others(examples, options.combine, options.seed)
+        made = np.stack([whole, start, *(each[rows] for each in others)])
 
         def error(weights: np.ndarray) -> float:
-            return self._error(options.limited(np.tensordot(weights, made, 1)), examples)
+            return self._error(options.limited(np.tensordot(weights, made, 1)), some)
 
         fixed = 0 if few and options.combine_share is None else len(usual)
         own = (1 - usual.sum()) / 2
