@@ -117,3 +117,10 @@ def test_settings_that_no_run_has_are_refused(run, tmp_path: Path, changed: dict
     exported.write(replace(found, settings={**found.settings, **changed}), tmp_path / "model.safetensors")
     with pytest.raises(FileFormatError, match=r"model\.safetensors"):
         gatework.runtime.load(tmp_path / "model.safetensors")
+
+
+def test_the_nets_become_onnx_and_say_why_not_c(run, tmp_path: Path) -> None:
+    session = pytest.importorskip("onnxruntime").InferenceSession
+    assert all(session(str(file)) for file in gatework.export(run, tmp_path / "stories.onnx", to="onnx").files)
+    with pytest.raises(OptionError, match="looks at a memory"):
+        gatework.export(run, tmp_path / "c", to="c")

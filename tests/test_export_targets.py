@@ -173,3 +173,22 @@ def test_a_table_that_is_the_output_too_is_stored_once(run, file: Path) -> None:
 def test_a_translator_takes_no_single_steps(file: Path) -> None:
     with pytest.raises(OptionError, match="no single steps"):
         gatework.runtime.load(file).step("zwei")
+
+
+def test_the_nets_become_onnx_and_say_why_not_c(run, tmp_path: Path) -> None:
+    """Places of two rows share the memory of their row."""
+    session = pytest.importorskip("onnxruntime").InferenceSession
+    files = gatework.export(run, tmp_path / "numbers.onnx", to="onnx").files
+    step = next(file for file in files if "step" in file.name)
+    net, generator = run.task.exported(run.model).bound("step"), np.random.default_rng(0)
+    sizes = {"N": 6, "B": 6, "S": 4}
+    given = {"last": generator.integers(1, 6, 6), "lengths": np.array([4, 2])}
+    for name, each in net.net.inputs.items():
+        shape = [2 if name in ("keys", "values") and axis == "B" else sizes.get(axis, axis) for axis in each.shape]
+        given.setdefault(name, generator.standard_normal(shape).astype(np.float32))
+    ready = session(str(step))
+    found = dict(zip([each.name for each in ready.get_outputs()], ready.run(None, given), strict=True))
+    for name in ("log_p", "attention"):
+        np.testing.assert_allclose(found[name], net(**given)[name], rtol=1e-4, atol=1e-5)
+    with pytest.raises(OptionError, match="looks at a memory"):
+        gatework.export(run, tmp_path / "c", to="c")

@@ -62,6 +62,7 @@ class Attention(nn.Module):
         self.query = None if score == "dot" else nn.Linear(queries, width, bias=False)
         self.key = nn.Linear(values, width) if score == "additive" else None
         self.vector = nn.Linear(width, 1, bias=False) if score == "additive" else None
+        self.keys = values if score == "dot" else queries  # how wide keys are that are ready
 
     def memory(self, values: Tensor, lengths: Tensor | None = None) -> Memory:
         """Values (B, S, M) with their keys, mapped once for all queries."""

@@ -103,6 +103,8 @@ class Printer:
         )
         if odd := [a for a in self.axes if not ("A" <= a <= "Z" and len(a) == 1)]:
             raise OptionError(f"the axis {odd[0]!r} of the net {name!r} has no form in C: axes are one capital letter")
+        if {"N", "S"} & {*self.axes}:  # places of a search, steps of a memory
+            raise OptionError(f"the net {name!r} looks at a memory beside its own rows, which has no form in C")
         self._bind()
         for k, node in enumerate(net.nodes):
             self._node(node)

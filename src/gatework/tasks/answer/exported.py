@@ -21,7 +21,7 @@ def exported(task: Answer, model: Answering) -> Exported:
     b, layers = Builder(), model.decoder.encoder.entries
     readings = Readings(b, model)
     last = Builder(beside=b)
-    log_p, _ = model.decoder.in_net(last, layers, last.input("last", ("N",), "int64"))
+    log_p, _ = model.decoder.in_net(last, layers, last.input("last", ("B",), "int64"))
     last.output("log_p", log_p)
     step = last.net()
     nets = {"readings": readings.net(layers, list(step.states)), "step": step}

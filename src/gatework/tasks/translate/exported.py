@@ -50,7 +50,10 @@ def _begin(b: Builder, layers: list[Layer], width: int) -> Net:
 def _step(b: Builder, layers: list[Layer], model: EncoderDecoder) -> Net:
     """N = B * P places of B sources."""
     last = b.input("last", ("N",), "int64")
-    keys, values = b.input("keys", ("S", "B", "A")), b.input("values", ("S", "B", "M"))
+    attention = model.decoder.attention
+    assert attention is not None
+    keys = b.input("keys", ("S", "B", attention.attention.keys))
+    values = b.input("values", ("S", "B", attention.joined.out_features))
     log_p, weights = model.decoder.in_net(b, layers, last, (keys, values, b.input("lengths", ("B",), "int64")))
     b.output("log_p", log_p)
     if weights is not None:
