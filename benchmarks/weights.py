@@ -1,0 +1,83 @@
+"""What recurrent weights in bfloat16 and int8 cost: the test figures of three trained runs, with each kind of weights.
+
+    python benchmarks/weights.py sst2 shakespeare m4_hourly --data ../shared/data
+
+Settings are those of benchmarks/classify.py, shakespeare.py (one minute) and forecast.py; one seed each. The results go
+to benchmarks/results/weights.json with machine, versions and commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import classify
+import forecast
+import shakespeare
+import torch
+
+from gatework.exporting.costs import quantised
+from gatework.tasks import jobs
+from gatework.tasks.base import Source, Task
+from gatework.tasks.classify import Classify, ClassifyOptions
+from gatework.tasks.forecast import ForecastOptions, ForecastTask
+from gatework.tasks.generate import Generate, GenerateOptions
+from gatework.training.environment import environment
+
+RESULTS = Path(__file__).parent / "results"
+Run = tuple[Callable[[], Task], tuple[Source, Source | None, Source | None]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=sorted(RUNS))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("GATEWORK_DATA", "../shared/data")))
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the JSON")
+    given = parser.parse_args()
+    found = {name: measured(*RUNS[name](given.data)) for name in given.names}
+    for name, row in found.items():
+        print(name, ", ".join(f"{key} {value:.5g}" for key, value in row.items() if isinstance(value, float)))
+    target = given.out / "weights.json"
+    target.write_text(json.dumps({"benchmark": "weights", "runs": found, **environment()}, indent=2) + "\n")
+
+
+@torch.no_grad()
+def measured(make: Callable[[], Task], data: tuple[Source, Source | None, Source | None]) -> dict[str, Any]:
+    """The watched metric on the test part by kind of weights, and how much of it each costs."""
+    train, valid, test = data
+    with torch.enable_grad(), tempfile.TemporaryDirectory() as folder:
+        trained = jobs.train(make(), train, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
+    examples = make().prepare(train, valid, test).last[1] if test is None else trained.task.examples(test)
+    metric = trained.task.metric.name
+    kinds = {"float32": trained.model} | {kind: quantised(trained.model, kind) for kind in ("bf16", "int8")}
+    values = {kind: trained.task.measure(model, examples)[metric] for kind, model in kinds.items()}
+    lost = {f"{kind} lost": abs(values[kind] - values["float32"]) / values["float32"] for kind in ("bf16", "int8")}
+    return {"metric": metric, **values, **lost}
+
+
+def sst2(data: Path) -> Run:
+    options = ClassifyOptions(**classify.SETTINGS["sst2"], seed=1)
+    train, valid, test = (data / "sentence_cls" / f"stsa.binary.{part}" for part in ("train", "dev", "test"))
+    return lambda: Classify(options), (train, valid, test)
+
+
+def tiny(data: Path) -> Run:
+    options = GenerateOptions(**{**shakespeare.SHARED, **shakespeare.SETTINGS[1]}, seed=1)
+    return lambda: Generate(options), (data / "tinyshakespeare" / "input.txt", None, None)
+
+
+def m4_hourly(data: Path) -> Run:
+    options = ForecastOptions.of({**forecast.COLUMNS, **forecast.SETTINGS["m4_hourly"], "seed": 1})
+    train, test = forecast.m4_frames(data, "m4_hourly")
+    return lambda: ForecastTask(options), (train, None, test)
+
+
+RUNS: dict[str, Callable[[Path], Run]] = {"sst2": sst2, "shakespeare": tiny, "m4_hourly": m4_hourly}
+
+if __name__ == "__main__":
+    main()
