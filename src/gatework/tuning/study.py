@@ -1,4 +1,4 @@
-"""The study: Optuna's, in a folder or a database, bound to one task, data, options and space.
+"""The study of a search: one of Optuna's, bound to one task, data, options and space.
 
 A trial that was running when its process died is lost and does not count; everything else survives kill -9.
 """
