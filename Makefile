@@ -6,11 +6,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format docs bench figures tables clean
+.PHONY: help setup demo test test-engines lint format docs bench figures tables clean
 
 help:
 	@echo "make demo     trains on embedded data and says where the reports are"
 	@echo "make test     the whole test suite"
+	@echo "make test-engines   predicting on Ray, Spark and Dask, tuning over PostgreSQL (ENGINES=\"ray dask\" for some)"
 	@echo "make lint     ruff and pyright"
 	@echo "make docs     renews docs/commands, stubs and the file tables of ARCHITECTURE.md"
 	@echo "make bench    the kernels against their peers on this machine"
@@ -32,6 +33,25 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal
+
+# The engines stand in an environment of their own, on top of what .venv holds.
+ENGINES ?= ray dask spark postgres
+NEEDS_ray := 'ray[data]>=2.44'
+NEEDS_dask := 'dask[dataframe]>=2025.2' 'distributed>=2025.2'
+NEEDS_spark := 'pyspark>=4.0'
+NEEDS_postgres := 'psycopg2-binary>=2.9'
+BASE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+.venv-engines/bin/python: | $(READY)
+	$(BIN)/python -m venv --without-pip .venv-engines
+	echo "import site; site.addsitedir('$$($(BIN)/python -c $(BASE))')" > "$$($@ -c $(BASE))/base.pth"
+
+.venv-engines/%: constraints.txt | .venv-engines/bin/python
+	$(BIN)/python -m pip --python .venv-engines/bin/python install $(NEEDS_$*) -c constraints.txt
+	@touch $@
+
+test-engines: $(ENGINES:%=.venv-engines/%)
+	.venv-engines/bin/python -m pytest $(ENGINES:%=tests/engines/test_%.py) -W default
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -56,4 +76,4 @@ tables: $(READY)
 	$(BIN)/python benchmarks/figures.py tables tune
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-engines build dist .pytest_cache .ruff_cache

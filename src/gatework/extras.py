@@ -9,6 +9,7 @@ _BIOLOGY = ("Bio",)
 _TRANSLATE = ("sacrebleu", "rapidfuzz")
 _BENCH = ("onnxruntime",)
 _EXPORT = ("onnx",)
+_POSTGRES = ("psycopg2",)
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 _TRAIN = (
     "torch",
@@ -38,6 +39,7 @@ for _extra, _packages in {
     "biology": _BIOLOGY,
     "translate": _TRANSLATE,
     "serve": _SERVE,
+    "postgres": _POSTGRES,
 }.items():
     EXTRAS |= dict.fromkeys(_packages, _extra)
 

@@ -39,6 +39,10 @@ def tune(
         int, typer.Option(help="Number of folds to cross-validate each trial with; 0: one validation part.")
     ] = 0,
     seeds: Annotated[int, typer.Option(help="Trainings of each finalist, with fresh seeds.")] = 3,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A database that machines share: postgresql://USER@HOST/NAME."),
+    ] = None,
     space: Annotated[Path | None, typer.Option(help="A TOML file with the options to search.")] = None,
     searched: Annotated[
         list[str] | None,
@@ -84,6 +88,7 @@ def tune(
         pruner=pruner,
         folds=folds,
         seeds=seeds,
+        storage=storage,
         quiet=quiet,
     )
     typer.echo(f"{tuned.verdict}\npage: {out / entry.PAGE}" if tuned.rows else tuned.verdict)

@@ -20,7 +20,7 @@ from gatework.tasks.base import Round, Source, Task
 from gatework.tasks.origin import files_of, fingerprint, named, shown
 from gatework.training import locks
 from gatework.training.environment import contained
-from gatework.training.files import write_bytes, write_json
+from gatework.training.files import read_json, write_bytes, write_json
 from gatework.training.options import TrainingOptions, known_names
 from gatework.training.run import CONFIG, RESULTS, Run
 from gatework.tuning import finals, page, search, words
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
     import polars as pl
 
-BEST, PAGE, NUMBERS, TRAINED = "best", "tune.html", "tune.json", "trained"
+BEST, PAGE, NUMBERS, TRAINED = "best", "tune.html", "tune.json", "trained.json"
 TRIALS = 20  # where neither trials nor minutes are given
 
 
@@ -82,6 +82,7 @@ def tune(
     pruner: str = "median",
     folds: int = 0,
     seeds: int = 3,
+    storage: str | None = None,
     quiet: bool = True,
 ) -> Tuned:
     """Searches for good settings, and leaves a run trained with the best ones and a page about the search.
@@ -106,8 +107,12 @@ def tune(
         pruner: "median", "hyperband" (Li et al. 2018) or "none": how trials that lag behind are ended.
         folds: cross-validation in each trial; 0 takes the one validation part.
         seeds: trainings of each finalist at the end.
+        storage: postgresql://USER@HOST/NAME: the study is kept there, under the name of the folder, in place of the
+            journal, and the same call on other machines takes part in it; sqlite:///FILE for one machine. A password
+            stands in the URL, in ~/.pgpass or in PGPASSWORD, and is written nowhere.
 
-    Raises: DataError and OptionError for bad input, a bad space, or a folder with another study.
+    Raises: DataError and OptionError for bad input, a bad space, or a folder with another study; TrainingError where
+        the database fails.
     """
     kind = tasks.get(task) if isinstance(task, str) else task
     _check(trials, minutes, workers, sampler, pruner, seeds)
@@ -135,12 +140,13 @@ def tune(
         "folds": len(rounds),
     }
     plan = Search(
-        Path(out), kind, base, searched, ready.task.metric, data, rounds, about, budget, sampler, pruner, quiet
+        Path(out), kind, base, searched, ready.task.metric, data, rounds, about, budget, sampler, pruner, quiet, storage
     )
-    study = plan.open()
-    studies.begin(study, plan.folder, searched, ready.task.options, sampler, base.seed)
-    interrupted = _searched(plan, probe if not folds else None, workers)
-    return _finished(plan, study, workers, seeds, interrupted)
+    with plan.place.guarded():
+        study = plan.open()
+        studies.begin(study, plan.place, searched, ready.task.options, sampler, base.seed)
+        interrupted = _searched(plan, probe if not folds else None, workers)
+        return _finished(plan, study, workers, seeds, interrupted)
 
 
 def _check(trials: int | None, minutes: float | None, workers: int, sampler: str, pruner: str, seeds: int) -> None:
@@ -223,8 +229,8 @@ def _finished(plan: Search, study: optuna.Study, workers: int, seeds: int, inter
 def _wait_for_others(plan: Search, study: optuna.Study) -> None:
     """Other commands may still be in their last trials."""
     while True:
-        with locks.FileLock(plan.folder / "study.lock"):
-            studies.forget_dead(study, plan.folder)
+        with plan.place.turn():
+            plan.place.forget_dead(study)
         if all(trial.state.name != "RUNNING" for trial in study.get_trials(deepcopy=False)):
             return
         time.sleep(0.2)
@@ -232,10 +238,10 @@ def _wait_for_others(plan: Search, study: optuna.Study) -> None:
 
 def _run(plan: Search, study: optuna.Study) -> Run | None:
     """The run folder of the winner: trained, taken up where it was left, or found finished; None when interrupted."""
-    winner, folder = finals.winner(study, plan.metric), plan.folder / BEST
-    if folder.exists() and study.user_attrs.get(TRAINED) != winner.number:
+    winner, folder, noted = finals.winner(study, plan.metric), plan.folder / BEST, plan.folder / TRAINED
+    if folder.exists() and not (noted.exists() and read_json(noted, "the trial of best/") == winner.number):
         shutil.rmtree(folder)  # of settings that were the best until the search went on
-    study.set_user_attr(TRAINED, winner.number)
+    write_json(noted, winner.number)
     if not (folder / RESULTS).exists():
         if not plan.quiet:
             search.speak(f"training the run in {folder} with the settings of trial {winner.number}")

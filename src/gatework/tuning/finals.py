@@ -115,16 +115,23 @@ def key(number: int, seed: int) -> str:
 
 def train_all(search: Search, pairs: Sequence[tuple[int, int]]) -> bool:
     """Trains (trial, seed) pairs, each noted in the study when it is done; whether it was interrupted."""
-    study = search.open()
+    with search.place.guarded():
+        return _train_all(search, search.open(), pairs)
+
+
+def _train_all(search: Search, study: optuna.Study, pairs: Sequence[tuple[int, int]]) -> bool:
     trials = study.get_trials(deepcopy=False)
     evaluator = Evaluator(search.task, [search.data])
     with Interrupts() as interrupts:
         for number, seed in sorted(pairs):
+            if key(number, seed) in study.user_attrs:  # another machine was faster
+                continue
             try:
                 measured = measure(evaluator, options_of(search, trials[number]), seed)
             except KeyboardInterrupt:
                 return True
-            study.set_user_attr(key(number, seed), measured)
+            with search.place.turn():
+                study.set_user_attr(key(number, seed), measured)
             if interrupts.wanted or orphaned():
                 return True
     return False

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from gatework.training.options import TrainingOptions
 from gatework.training.trainer import INTERRUPTED, Trainer
 from gatework.tuning import study as studies
 from gatework.tuning.evaluate import Evaluator, mean_and_spread
+from gatework.tuning.places import Place, place_of
 from gatework.tuning.space import Space
 from gatework.tuning.study import Budget
 
@@ -50,9 +52,14 @@ class Search:
     sampler: str
     pruner: str
     quiet: bool = False
+    storage: str | None = field(default=None, repr=False)  # may hold a password
+
+    @cached_property
+    def place(self) -> Place:
+        return place_of(self.folder, self.storage)
 
     def open(self) -> optuna.Study:
-        return studies.open_study(self.folder, self.about, self.metric.higher)
+        return studies.open_study(self.folder, self.place, self.about, self.metric.higher)
 
 
 class Watch(Callback):
@@ -90,21 +97,25 @@ def orphaned() -> bool:
 
 def work(search: Search, evaluator: Evaluator | None = None, say: Callable[[str], None] | None = None) -> bool:
     """Runs trials until the budget is used up; whether it was interrupted."""
-    study = search.open()
-    evaluator = evaluator or Evaluator(search.task, search.rounds)
     say = say or (speak if not search.quiet else _silent)
+    with search.place.guarded():
+        return _work(search, search.open(), evaluator or Evaluator(search.task, search.rounds), say)
+
+
+def _work(search: Search, study: optuna.Study, evaluator: Evaluator, say: Callable[[str], None]) -> bool:
     deadline = time.monotonic() + left(study, search.budget)
     with locks.present(search.folder) as worker, Interrupts() as interrupts:
         while not interrupts.wanted and not orphaned():
             if time.monotonic() >= deadline and has_defaults(study):
                 return False
             trial = studies.next_trial(
-                study, search.folder, search.budget, search.sampler, search.pruner, search.options.seed, worker
+                study, search.place, search.budget, search.sampler, search.pruner, search.options.seed, worker
             )
             if trial is None:
                 return False
             try:
-                attempt(search, study, trial, evaluator, deadline)
+                with search.place.running(study, trial):
+                    attempt(search, study, trial, evaluator, deadline)
             except KeyboardInterrupt:
                 return True
             say(line(study, trial.number, search))
@@ -127,6 +138,7 @@ def has_defaults(study: optuna.Study) -> bool:
 def attempt(search: Search, study: optuna.Study, trial: Trial, evaluator: Evaluator, deadline: float) -> None:
     """One trial. What fails is noted and the search goes on; the defaults must succeed."""
     from optuna import TrialPruned
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
 
     first = studies.DEFAULTS in trial.user_attrs
@@ -139,6 +151,8 @@ def attempt(search: Search, study: optuna.Study, trial: Trial, evaluator: Evalua
     except TrialPruned:
         trial.set_user_attr(studies.SECONDS, round(time.perf_counter() - began, 2))
         study.tell(trial, state=TrialState.PRUNED)
+    except UpdateFinishedTrialError:  # our heartbeat had stopped, and others took the trial for lost
+        pass
     except Exception as error:  # a setting may be too large for the memory, or make the loss infinite
         if not first:
             trial.set_user_attr(studies.ERROR, f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The study in a folder: an Optuna study in a journal file, bound to one task, data, options and space.
+"""The study of a search: one of Optuna's, bound to one task, data, options and space.
 
 A trial that was running when its process died is lost and does not count; everything else survives kill -9.
 """
@@ -8,16 +8,14 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatework.errors import FileFormatError, OptionError
-from gatework.training import locks
-from gatework.training.locks import FileLock
+from gatework.errors import OptionError
 from gatework.training.run import CONFIG
+from gatework.tuning.places import Place, quiet
 from gatework.tuning.space import Choices, Range, Space, as_drawn
 
 if TYPE_CHECKING:
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
 
     from gatework.training.options import Options
 
-JOURNAL, NAME, ABOUT = "journal.jsonl", "gatework", "about"
-DEFAULTS, WORKER, ERROR, SPREAD, SECONDS = "defaults", "worker", "error", "spread", "seconds"
+ABOUT, DEFAULTS, ERROR, SPREAD, SECONDS = "about", "defaults", "error", "spread", "seconds"
 SAMPLERS, PRUNERS = ("tpe", "random", "grid"), ("median", "hyperband", "none")
 GRID_POINTS, MOST_GRID = 3, 5_000
 STARTUP = 8  # trials drawn at random before TPE, and finished before the median prunes
@@ -41,66 +38,44 @@ class Budget:
     seconds: float | None = None
 
 
-def open_study(folder: Path, about: Mapping[str, Any], higher: bool) -> optuna.Study:
-    """The study in a folder, made if there is none; one of another task, data, options or space is an OptionError."""
+def open_study(folder: Path, place: Place, about: Mapping[str, Any], higher: bool) -> optuna.Study:
+    """The study of a place, made if there is none; one of another task, data, options or space is an OptionError."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if (folder / CONFIG).exists():
         raise OptionError(f"{folder} holds a run, not a study; choose another folder (--out)")
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "study.lock"):
-        storage = _storage(folder / JOURNAL)
-        if not storage.get_all_studies():
-            study = optuna.create_study(
-                storage=storage, study_name=NAME, direction="maximize" if higher else "minimize"
-            )
-            study.set_user_attr(ABOUT, json.loads(json.dumps(about)))
-            return study
-        study = optuna.load_study(study_name=NAME, storage=storage)
-        _must_match(folder, study.user_attrs.get(ABOUT, {}), json.loads(json.dumps(about)))
+    about = json.loads(json.dumps(about))
+    with place.turn():
+        study = optuna.create_study(
+            storage=place.storage(),
+            study_name=place.name,
+            direction="maximize" if higher else "minimize",
+            load_if_exists=True,
+        )
+        if ABOUT not in study.user_attrs:
+            study.set_user_attr(ABOUT, about)
+        _must_match(place.shown, study.user_attrs[ABOUT], about)
         return study
 
 
-def _storage(path: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    lock = FileLock(path.with_suffix(".lock"))
-    with lock:
-        _mend(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna calls its journal experimental
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # pyright: ignore[reportArgumentType]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(
-            f"{path} is damaged ({error}); restore it from a copy, or choose another folder"
-        ) from error
-
-
-def _mend(path: Path) -> None:
-    """Cuts off a last line that was not written to its end."""
-    if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
-        path.write_bytes(data[: data.rfind(b"\n") + 1])
-
-
-def _must_match(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def _must_match(where: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     if there.get("task") != here["task"]:
-        raise OptionError(f"{folder} holds a study of {there.get('task')!r}, not of {here['task']!r}; {ANOTHER}")
+        raise OptionError(f"{where} holds a study of {there.get('task')!r}, not of {here['task']!r}; {ANOTHER}")
     if there["data"] != here["data"]:
-        raise OptionError(f"the data changed since the study in {folder} was begun; {ANOTHER}")
+        raise OptionError(f"the data changed since the study in {where} was begun; {ANOTHER}")
     for what in ("space", "options"):
         old, new = there[what], here[what]
         for name in sorted(old.keys() | new.keys()):
             if old.get(name, ABSENT) != new.get(name, ABSENT):
                 raise OptionError(
-                    f"the study in {folder} has another {'search space' if what == 'space' else 'set of options'}: "
+                    f"the study in {where} has another {'search space' if what == 'space' else 'set of options'}: "
                     f"{name} is {old.get(name, ABSENT)} there and {new.get(name, ABSENT)} here; {ANOTHER}"
                 )
     for name in ("metric", "folds"):
         if there[name] != here[name]:
-            raise OptionError(f"the study in {folder} has {name}={there[name]}, not {here[name]}; {ANOTHER}")
+            raise OptionError(f"the study in {where} has {name}={there[name]}, not {here[name]}; {ANOTHER}")
 
 
 ANOTHER, ABSENT = "choose another folder (--out)", "not set"
@@ -109,10 +84,10 @@ ANOTHER, ABSENT = "choose another folder (--out)", "not set"
 # -- trials -------------------------------------------------------------------------------------------------
 
 
-def begin(study: optuna.Study, folder: Path, space: Space, defaults: Options, sampler: str, seed: int) -> None:
+def begin(study: optuna.Study, place: Place, space: Space, defaults: Options, sampler: str, seed: int) -> None:
     """Puts the defaults first in the queue, and with the grid all its points behind them; once per study."""
-    with FileLock(folder / "study.lock"):
-        forget_dead(study, folder)
+    with place.turn():
+        place.forget_dead(study)
         trials = study.get_trials(deepcopy=False)
         if not any(DEFAULTS in trial.user_attrs and not lost(trial) for trial in trials):
             inside = {name: as_drawn(v) for name in space if space[name].holds(v := getattr(defaults, name))}
@@ -135,21 +110,11 @@ def grid(space: Space, seed: int) -> list[dict[str, Any]]:
     return points
 
 
-def forget_dead(study: optuna.Study, folder: Path) -> None:
-    """Closes the trials whose process is gone; they do not count."""
-    import optuna
-
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        if not locks.alive(folder, trial.user_attrs.get(WORKER)):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
-    locks.sweep(folder)
-
-
 def next_trial(
-    study: optuna.Study, folder: Path, budget: Budget, sampler: str, pruner: str, seed: int, worker: str
+    study: optuna.Study, place: Place, budget: Budget, sampler: str, pruner: str, seed: int, worker: str
 ) -> Trial | None:
     """The next trial for a worker, or None where the search is over."""
-    with FileLock(folder / "study.lock"):
+    with place.turn():
         trials = study.get_trials(deepcopy=False)
         begun = [trial for trial in trials if finished(trial) or trial.state.name == "RUNNING"]
         waiting = [trial for trial in trials if trial.state.name == "WAITING"]
@@ -159,8 +124,9 @@ def next_trial(
         if sampler == "grid" and not waiting:
             return None
         study.sampler, study.pruner = make_sampler(sampler, seed * 100_003 + len(trials)), make_pruner(pruner, budget)
-        trial = study.ask()
-        trial.set_user_attr(WORKER, worker)
+        with quiet():  # of Optuna's own loop, where it would send heartbeats
+            trial = study.ask()
+        place.began(study, trial, worker)
         return trial
 
 
@@ -170,8 +136,7 @@ def make_sampler(name: str, seed: int) -> Any:
 
     if name != "tpe":
         return RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental, says Optuna
+    with quiet():
         return TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True, constant_liar=True)
 
 
