@@ -11,6 +11,7 @@ import pytest
 
 from gatework import report
 from gatework.data.panel import read_panel
+from gatework.runtime.series.mean import moved
 from gatework.runtime.series.panel import Panel
 from gatework.runtime.series.theta import theta
 from gatework.runtime.series.windows import Shape, Windows, make_windows
@@ -18,7 +19,7 @@ from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask, measures
 from gatework.tasks.forecast.backtest import backtest, verdict
 from gatework.tasks.forecast.classical import classical, classicals, methods
-from gatework.tasks.forecast.combined import even, moved
+from gatework.tasks.forecast.combined import even
 from gatework.tasks.forecast.demand import demand, intermittent
 from gatework.tasks.forecast.parts import with_truth
 from gatework.tasks.forecast.regression import Map, solved

@@ -13,13 +13,14 @@ import pytest
 
 import gatework
 from gatework.errors import DataError, OptionError
+from gatework.runtime.series.windows import make_windows
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.choosing import PLAIN, SHARES, Backtest, sure
 from gatework.tasks.forecast.combined import weighed
 from gatework.tasks.forecast.linear import solved
 from gatework.tasks.forecast.parts import mean_change
-from gatework.tasks.forecast.windows import make_batch, make_windows
+from gatework.tasks.forecast.windows import make_batch
 
 START = datetime(2022, 1, 1)
 QUICK: dict[str, Any] = {"time": "day", "target": ("units",), "hidden_size": 6, "epochs": 1, "classical": "none"}
