@@ -146,6 +146,7 @@ def test_torch_has_not_every_cell(tmp_path: Path) -> None:
         ("abc", "row 2 is not made of numbers"),
         (None, "row 2"),
         ({"values": [["a", "b"]]}, "row 2 is not made of numbers"),
+        ([[10**400, 0.0]], "row 2 is not made of numbers"),
     ],
 )
 def test_bad_rows_are_named(file: Path, row: object, told: str) -> None:
@@ -181,6 +182,8 @@ def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
         {"kind": "spells"},
         {"settings": {**model.settings, "decision": [0.0]}},
         {"settings": {}},
+        {"settings": {**model.settings, "scaler": [1]}},
+        {"settings": [1]},
         {"arrays": {}},
         {"stacks": []},
         {"nets": {}},

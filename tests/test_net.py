@@ -143,6 +143,7 @@ def net_of(**changes: object) -> dict:
         (net_of(inputs={"x": [["B", -3], "float32"]}), "width"),
         (net_of(inputs={"x": [["B", 3], "object"]}), "types"),
         (net_of(states={"x": [3]}), "damaged"),
+        (net_of(states={"x": [(1 << 24) + 1, "0.tanh", 0.0]}), "wider than"),
         ({}, "described by"),
     ],
 )
@@ -159,6 +160,22 @@ def test_a_net_cannot_ask_for_any_amount_of_memory() -> None:
     b.output("y", x)
     with pytest.raises(FileFormatError, match="more than"):
         Bound(b.net(), {}, [])(x=data(1_000, 3))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        ["recurrent", ["x"], ["y"], {"stack": 0}],
+        ["recurrent", ["x", "x"], ["y"], {"stack": 0, "others": 1}],
+        ["step", [], ["y"], {"stack": 0}],
+        ["tanh", ["x"], ["y", "z"], {}],
+    ],
+)
+def test_nodes_that_cannot_run_are_named(node: list) -> None:
+    stacks = [entries(LSTM(3, 4))]
+    net = decode(net_of(nodes=[node], outputs={"y": "y"}))
+    with pytest.raises(ShapeError, match=f"{node[0]} of"):
+        Bound(net, {}, stacks)(x=data(2, 3))
 
 
 def test_shapes_that_do_not_fit_are_told() -> None:

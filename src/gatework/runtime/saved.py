@@ -128,7 +128,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)}: {error}") from error
-    except (GateworkError, KeyError, TypeError, ValueError) as error:
+    except (GateworkError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise FileFormatError(f"{os.fspath(path)} does not hold what its cells need: {error}") from error
 
 

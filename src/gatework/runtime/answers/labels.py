@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, FileFormatError
+from gatework.runtime.answers.given import whole_text
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model, NetStepper, Stepper
 from gatework.runtime.numbers import filled
@@ -119,9 +120,7 @@ class Texts:
 
     def text(self, row: object, number: int) -> str:
         text = row.get(self.column) if isinstance(row, Mapping) else row
-        if not isinstance(text, str) and text is not None:
-            raise DataError(f"row {number} is {row!r:.60}; it must be {self.inputs}")
-        return text or ""
+        return "" if text is None else whole_text(text, number, self.inputs)
 
     def read(self, row: object, number: int) -> dict[str, np.ndarray | list[np.ndarray]]:
         text = self.text(row, number)
@@ -171,5 +170,5 @@ def padded(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 def _numbers(row: object, where: str) -> np.ndarray:
     try:
         return np.asarray(row, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} is not made of numbers: {error}") from None

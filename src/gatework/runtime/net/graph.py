@@ -14,6 +14,7 @@ from gatework.errors import FileFormatError
 from gatework.runtime.net.ops import OPS, settings_of
 
 MOST_NODES, MOST_NAME = 2_000, 200
+MOST_STATES = 1 << 24  # numbers in all states of a stream
 DTYPES = ("float32", "int64")
 Shape = tuple[int | str, ...]
 
@@ -52,6 +53,8 @@ class Net:
     states: dict[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if sum(state.width for state in self.states.values()) > MOST_STATES:
+            raise FileFormatError(f"the states of the net are wider than {MOST_STATES:,} numbers together")
         known = set(self.inputs)
         for node in self.nodes:
             _check(node, known)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gatework.errors import FileFormatError, ShapeError
+from gatework.errors import FileFormatError, GateworkError, ShapeError
 from gatework.runtime.net.graph import Net, Node
 from gatework.runtime.net.ops import OPS
 from gatework.runtime.net.stack import Stack
@@ -49,12 +49,19 @@ class Bound:
             if values[name].ndim != len(wanted.shape):
                 raise ShapeError(f"the input {name!r} has the shape {values[name].shape}; it must be {wanted.shape}")
         for node in self.net.nodes:
-            inputs = [values[name] for name in node.inputs]
-            values.update(zip(node.outputs, self._outputs(node, inputs), strict=True))
+            values.update(self._outputs(node, [values[name] for name in node.inputs]))
         ends = self.net.outputs | {name: state.after for name, state in self.net.states.items()}
         return {name: values[value] for name, value in ends.items()}
 
-    def _outputs(self, node: Node, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    def _outputs(self, node: Node, inputs: list[np.ndarray]) -> Arrays:
+        try:
+            return dict(zip(node.outputs, self._made(node, inputs), strict=True))
+        except GateworkError:
+            raise
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+            raise ShapeError(f"{node.op} of {[i.shape for i in inputs]}: {error}") from error
+
+    def _made(self, node: Node, inputs: list[np.ndarray]) -> list[np.ndarray]:
         if node.op == "recurrent":
             x, lengths, *others = inputs
             return self.stacks[node.settings["stack"]].whole(
@@ -62,9 +69,4 @@ class Bound:
             )
         if node.op == "step":
             return self.stacks[node.settings["stack"]].step(*inputs)
-        try:
-            return [OPS[node.op](*inputs, **node.settings)]
-        except (IndexError, ValueError, TypeError) as error:
-            if isinstance(error, FileFormatError):
-                raise
-            raise ShapeError(f"{node.op} of {[i.shape for i in inputs]}: {error}") from error
+        return [OPS[node.op](*inputs, **node.settings)]
