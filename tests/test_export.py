@@ -175,6 +175,18 @@ def test_smaller_weights_say_what_they_cost(tmp_path: Path, weights: str) -> Non
     assert "was not measured: the data of the run" in gatework.export(run, plain, weights=weights).notes[-1]
 
 
+@pytest.mark.parametrize("rows", ["abc", {"text": ["a"]}, None, 5])
+def test_a_lone_row_is_no_list(file: Path, rows: object) -> None:
+    with pytest.raises(DataError, match="predict takes a list of rows, each a list of steps"):
+        gatework.runtime.load(file).predict(rows)
+
+
+def test_an_export_takes_no_place_of_a_run(run, tmp_path: Path) -> None:
+    for place, told in (("", "is no name"), (run.run.path, "is a run")):
+        with pytest.raises(OptionError, match=told):
+            gatework.export(run, place, to="torch")
+
+
 def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
     model = exported.restored(*saved.contents(file, 2, 1))
     other = tmp_path / "other.safetensors"

@@ -63,6 +63,8 @@ def export(
         raise OptionError(f"no form {to!r}: there are {', '.join(FORMS)}{did_you_mean(to, list(FORMS))}")
     if weights not in WEIGHTS:
         raise OptionError(f"weights are {', '.join(WEIGHTS)}; got {weights!r}{did_you_mean(weights, list(WEIGHTS))}")
+    if out is not None and (not os.fspath(out) or (Path(out) / "config.json").is_file()):
+        raise OptionError(f"out={os.fspath(out)!r} is {'no name' if not os.fspath(out) else 'a run'}; name a new place")
     trained = opened(run)
     found = exported(trained)
     target = EXPORTS / f"{found.about['run']}{FORMS[to].ending}" if out is None else Path(out)

@@ -35,6 +35,11 @@ FIXED: dict[str, Callable[[dict[str, Any]], int]] = {"horizon": lambda settings:
 
 def write(model: Exported, out: Path, weights: str) -> Written:
     """The form "c": NAME.h, NAME.c and NAME_test.c in the folder `out`, of which NAME is the last part."""
+    if several := sorted(set(model.nets) - {"whole", "step"}):
+        raise OptionError(
+            f"the form c writes a network that reads rows by itself; here several hand numbers to each other "
+            f"({', '.join(several)}): use --to gatework or onnx"
+        )
     report = write_nets(model, out, program_name(out), weights)
     if compiling.compiler() is not None:
         report = prove(report)

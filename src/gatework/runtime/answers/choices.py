@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, OptionError
-from gatework.runtime.answers.given import count, whole_text
+from gatework.runtime.answers.given import count, rows_of, whole_text
 from gatework.runtime.answers.stories import Answer, cut, told, written
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
@@ -44,6 +44,7 @@ class Choices(Model):
     ) -> list[dict[str, Any]]:
         if not all(type(each) is int for each in (beam, n_best)) or not 1 <= n_best <= beam:
             raise OptionError(f"n_best={n_best!r:.20} must be a whole number from 1 to beam={beam!r:.20}")
+        rows = rows_of(rows, self.inputs)
         read = [self._read(row, number) for number, row in enumerate(rows, 1)]
         order = sorted(range(len(read)), key=lambda i: len(read[i][0]))
         found: list[list[Answer]] = [[] for _ in read]

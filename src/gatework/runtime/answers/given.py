@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatework.errors import DataError, FileFormatError
+
+
+def rows_of(rows: object, wanted: str) -> Sequence[Any]:
+    """Rows as a list; a lone row in its place is refused."""
+    if isinstance(rows, str | bytes | Mapping) or not hasattr(rows, "__len__") or not hasattr(rows, "__getitem__"):
+        raise DataError(f"predict takes a list of rows, each {wanted}; got {rows!r:.60}")
+    found: Any = rows
+    return found
 
 
 def whole_text(value: object, number: int, wanted: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, OptionError
+from gatework.runtime.answers.given import count, rows_of
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
 from gatework.runtime.series import mean as means
@@ -22,7 +23,7 @@ from gatework.runtime.series.later import LaterRows
 from gatework.runtime.series.panel import Panel, shown_times
 from gatework.runtime.series.windows import Shape, Windows, in_units, make_windows, read
 
-BATCH = 512
+BATCH, MOST_STEPS = 512, 1_000_000
 
 
 class Horizon(Model):
@@ -38,6 +39,8 @@ class Horizon(Model):
     def __init__(self, exported: Exported, hash: str = ""):
         super().__init__(exported, hash)
         said = exported.settings
+        for name in ("lookback", "horizon", "season"):
+            count(said["shape"], name, MOST_STEPS)
         self.shape = Shape(**said["shape"])
         self.quantiles = tuple(said["quantiles"])
         self.weights = np.array(said["weights"])
@@ -54,7 +57,7 @@ class Horizon(Model):
         steps = self.shape.horizon if horizon is None else horizon
         if type(steps) is not int or steps < 1:
             raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
-        panel = self.later.joined(rows) if len(rows) else self.known
+        panel = self.later.joined(rows_of(rows, self.inputs)) if len(rows) else self.known
         panel = panel.take(np.flatnonzero(panel.lengths))
         self._refuse_unknown(panel, steps)
         forecasts, names = self._next(panel, steps), self.exported.settings["names"]

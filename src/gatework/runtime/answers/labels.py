@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, FileFormatError
-from gatework.runtime.answers.given import whole_text
+from gatework.runtime.answers.given import rows_of, whole_text
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model, NetStepper, Stepper
 from gatework.runtime.numbers import filled
@@ -33,6 +33,7 @@ class Labels(Model):
             raise FileFormatError(f"the model has {len(self.classes)} labels and {len(self.decision)} decisions")
 
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        rows = rows_of(rows, self.inputs)
         if not len(rows):
             return []
         read = [self.reader.read(row, number) for number, row in enumerate(rows, 1)]
@@ -119,6 +120,8 @@ class Texts:
         self.weights = None if self.grams is None else (arrays["coefficients"], arrays["intercept"])
 
     def text(self, row: object, number: int) -> str:
+        if isinstance(row, Mapping) and self.column not in row:
+            raise DataError(f"row {number} has no {self.column!r}; it must be {self.inputs}; got {row!r:.60}")
         text = row.get(self.column) if isinstance(row, Mapping) else row
         return "" if text is None else whole_text(text, number, self.inputs)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, OptionError
+from gatework.runtime.answers.given import count, rows_of
 from gatework.runtime.counts import Order, Tables, mixed
 from gatework.runtime.drawing import Drawing, uniform
 from gatework.runtime.exported import Exported
@@ -21,6 +22,7 @@ from gatework.runtime.texts.prompts import prompt_ids, unseen_note, written
 
 LIKELIEST = 20  # units that the answer to a step names
 LENGTH, TEMPERATURE = 300, 0.8
+MOST = 100_000  # units of a text
 CONTEXTS = "contexts"
 
 
@@ -39,7 +41,7 @@ class Symbols(Model):
     def __init__(self, exported: Exported, hash: str = ""):
         super().__init__(exported, hash)
         said = exported.settings
-        self.backwards, self.length = bool(said["backwards"]), int(said["length"])
+        self.backwards, self.length = bool(said["backwards"]), count(said, "length", MOST)
         self.codec = codec(exported.texts["tokenizer"])
         tables = _tables(exported, len(self.codec))
         self._steps = UnitStepper(exported.bound("step"), self.codec, tables, float(said["share"]))
@@ -49,6 +51,7 @@ class Symbols(Model):
         return self._steps
 
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        rows = rows_of(rows, self.inputs)
         prompts, how = [_prompt(row, number) for number, row in enumerate(rows, 1)], Drawing(TEMPERATURE)
         return [{"prompt": each, "text": "".join(self._written(each, self.length, how, 1))} for each in prompts]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatework.errors import FileFormatError, OptionError
+from gatework.runtime.answers.given import rows_of
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
 from gatework.runtime.net.ops import log_softmax, softmax
@@ -60,6 +61,7 @@ class Tags(Model):
         """One answer for each row. A `format` is asked of all rows, as of the run's `predict`: "jsonl" answers for each
         sentence of a text apart, "spans" for whole texts; what has no token then has no answer.
         """
+        rows = rows_of(rows, self.inputs)
         if format not in (None, *FORMATS):
             raise OptionError(f"format cannot be {format!r}; there are: {', '.join(FORMATS)}")
         read = [sentence for number, row in enumerate(rows, 1) for sentence in self.reader.read(row, number)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatework.errors import FileFormatError
 from gatework.runtime.answers.asked import Asked, How
-from gatework.runtime.answers.given import count, whole_text
+from gatework.runtime.answers.given import count, rows_of, whole_text
 from gatework.runtime.answers.sides import Sides
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
@@ -44,6 +44,7 @@ class Targets(Model):
         self.decoder = Steps(exported.bound("step"))
 
     def predict(self, rows: Sequence[Any], **how: object) -> list[dict[str, Any]]:
+        rows = rows_of(rows, self.inputs)
         asked = Asked(self.sides, How.of(how))
         texts = [self._text(row, number) for number, row in enumerate(rows, 1)]
         read = [self.sides.read(text) for text in texts]
