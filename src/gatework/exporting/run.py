@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from gatework.tasks.estimator import Estimator
 
 EXPORTS = Path("exports")
-WEIGHTS = ("float32", "bf16", "int8")
+SMALLER = {"float32": "", "bf16": "-bf16", "int8": "-int8"}  # what the names of such files end in
+WEIGHTS = tuple(SMALLER)
 
 
 class Form(NamedTuple):
@@ -67,7 +68,7 @@ def export(
         raise OptionError(f"out={os.fspath(out)!r} is {'no name' if not os.fspath(out) else 'a run'}; name a new place")
     trained = opened(run)
     found = exported(trained)
-    target = EXPORTS / f"{found.about['run']}{FORMS[to].ending}" if out is None else Path(out)
+    target = EXPORTS / f"{found.about['run']}{SMALLER[weights]}{FORMS[to].ending}" if out is None else Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     written = writer(to)(found, target, weights)
     if weights != "float32":

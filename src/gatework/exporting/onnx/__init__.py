@@ -22,6 +22,7 @@ def write(model: Exported, out: Path, weights: str) -> Written:
     """Write the net of whole rows to `out`, and its others beside it, with the net's name before the ending."""
     if weights != "float32":
         raise OptionError(f"the form onnx has weights in float32, not {weights}; the forms gatework and c have these")
+    out = out if out.suffix else out.with_suffix(".onnx")
     made = Written([])
     for name in model.nets:
         path = out if name == "whole" else out.with_suffix(f".{name}{out.suffix}")
