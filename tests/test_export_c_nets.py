@@ -299,6 +299,8 @@ def test_a_trained_run_answers_from_c(tmp_path: Path) -> None:
     written = gatework.export(trained, tmp_path / "waves-c", to="c")
     assert [f.name for f in written.files] == ["waves.h", "waves.c", "waves_test.c"]
     assert any(note.startswith("code") and note.endswith("bytes") for note in written.notes)
+    assert written.notes[-1].endswith(f"{written.files[1]} {written.files[2]} -lm -o check && ./check")
+    assert "_reset" not in written.files[0].read_text()
     out = compiling.compiled([written.files[1]], tmp_path / "waves.so", "-O1", "-shared", "-fPIC")
     library = ctypes.CDLL(str(out))
     classes = (ctypes.c_char_p * 2).in_dll(library, "waves_model_classes")
@@ -313,3 +315,27 @@ def test_a_trained_run_answers_from_c(tmp_path: Path) -> None:
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (room, x, scores)]
         assert library.waves_run(*pointers[:2], ctypes.c_size_t(len(x)), pointers[2]) == 0
         assert classes[int((scores + tables["decision"]).argmax())].decode() == wanted["label"]
+
+
+@needs_compiler
+def test_the_program_of_the_docs_calls_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "export-c.md").read_text().partition("## A whole run\n")[2]
+    monkeypatch.chdir(tmp_path)
+    exec(page.partition("```python\n")[2].partition("```")[0], {"gatework": gatework})
+    Path("answer.c").write_text(page.partition("```c\n")[2].partition("```")[0])
+    flags = (*compiling.STRICT, "-Iwaves-c")
+    out = compiling.compiled([Path("answer.c"), Path("waves-c/waves.c")], tmp_path / "answer", *flags)
+    x = 0.1 * (np.arange(20)[:, None] % [3, 4])
+    gatework.export("runs/waves", "waves.safetensors")
+    wanted = gatework.runtime.load("waves.safetensors").predict([x])[0]["label"]
+    assert compiling.called([str(out)]).strip() == wanted
+    assert "waves_reset begins a stream" in Path("waves-c/waves.h").read_text()
+
+
+def test_notes_tell_what_is_left_out_and_what_is_large(tmp_path: Path) -> None:
+    whole = reader()
+    assert not c.write_nets(whole, tmp_path, "small").notes
+    arrays = {**whole.arrays, "table": weights(60_000, 5), "grams.weight": weights(3, 2)}
+    left, large = c.write_nets(replace(whole, arrays=arrays), tmp_path, "net").notes
+    assert "not in the program: grams" in left and "differ from those of gatework predict" in left
+    assert large.startswith("large tables: table 1,200,000 bytes;") and "subwords=0" in large

@@ -8,7 +8,8 @@ print("\\n".join(report.lines()))
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gatework.runtime.saved import Layer
 __all__ = ["Report", "prove", "write", "write_stack"]
 
 MOST_STEPS = 256
+LARGE = 1_000_000  # bytes of tables, of which a person is told
 # Kinds of models that read sequences of one length alone, which a program then knows as a number.
 FIXED: dict[str, Callable[[dict[str, Any]], int]] = {"horizon": lambda settings: settings["shape"]["lookback"]}
 
@@ -43,9 +45,14 @@ def write(model: Exported, out: Path, weights: str) -> Written:
     report = write_nets(model, out, program_name(out), weights)
     if compiling.compiler() is not None:
         report = prove(report)
-    return Written(
-        list(report.files), [*(f"{path}: {path.stat().st_size:,} bytes" for path in report.files), *report.lines()]
-    )
+    sizes = [f"{path}: {path.stat().st_size:,} bytes" for path in report.files]
+    return Written(list(report.files), [*sizes, *report.lines(), f"compile and check: {check(report)}"])
+
+
+def check(report: Report) -> str:
+    """The command that compiles a written program with its proof, and runs both."""
+    sources = " ".join(shlex.quote(str(path)) for path in report.files[1:])
+    return f"cc {' '.join(compiling.FAST)} -std=c99 {sources} -lm -o check && ./check"
 
 
 def program_name(out: Path) -> str:
@@ -78,14 +85,14 @@ def write_nets(
     inside = max((step.stack_bytes() for step in cells.steps), default=0)
     return Report(
         files=_written(Path(folder), name, texts),
-        weights=cells.table_bytes() + shared.bytes,
+        weights=cells.table_bytes() + sum(shared.sizes.values()),
         state=sum(p.struct_bytes() for p in printers if p.keeps),
         scratch=sum(p.struct_bytes() for p in printers if not p.keeps),
         stack=inside + max(p.local_bytes for p in printers),
         multiply_adds=max(p.counted for p in printers),
         error=None if weights == "float32" else max(losses),
         per="an answer" if shared.fixed else "a step",
-        notes=tuple(left_out(model)),
+        notes=(*left_out(model), *large(shared.sizes)),
     )
 
 
@@ -94,7 +101,21 @@ def left_out(model: Exported) -> Iterator[str]:
     read = {name for net in model.nets.values() for name in net.arrays}
     others = sorted({name.partition(".")[0] for name in model.arrays.keys() - read})
     if others:
-        yield f"not in the program: {', '.join(others)}, which the run mixes with what the network says"
+        yield (
+            f"not in the program: {', '.join(others)}, which the run mixes with what the network says; its answers "
+            "differ from those of gatework predict"
+        )
+
+
+def large(sizes: Mapping[str, int]) -> Iterator[str]:
+    """Where tables make a program large: which, and what makes them small."""
+    found = {name: size for name, size in sizes.items() if size >= LARGE / 10}
+    if sum(sizes.values()) > LARGE:
+        told = ", ".join(f"{name} {size:,} bytes" for name, size in sorted(found.items(), key=lambda x: -x[1]))
+        yield (
+            f"large tables: {told}; a training with a smaller vocabulary (--set vocabulary=N) and without hashed parts "
+            "of words (--set subwords=0) makes them small, for tasks that have these options"
+        )
 
 
 def net_texts(model: Exported, name: str, weights: str, most_steps: int) -> dict[str, str]:

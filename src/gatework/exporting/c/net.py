@@ -42,7 +42,7 @@ class Shared:
     numbers: dict[tuple[int, int, int], int] = field(default_factory=dict)
     needs: set[str] = field(default_factory=set)
     heights: set[int] = field(default_factory=set)
-    bytes: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)  # bytes of the arrays beside recurrent layers, by their names
     fixed: int | None = None  # the length of sequences, where the model reads one alone
 
     def array(self, name: str) -> str:
@@ -60,7 +60,7 @@ class Shared:
             self.tables[key] = f"@table{len(self.tables)}"
             ctype = "int32_t" if values.dtype.kind in "iu" else "float"
             self.texts.append(f"/* {field_of(key[0])} */\n{array(self.tables[key], values, ctype)}\n")
-            self.bytes += 4 * values.size
+            self.sizes[key[0]] = self.sizes.get(key[0], 0) + 4 * values.size
         return self.tables[key]
 
     def cell(self, stack: int, k: int, d: int) -> str:
@@ -124,6 +124,10 @@ class Printer:
     @property
     def function(self) -> str:
         return {"whole": "@run", "step": "@step"}.get(self.name, f"@net_{field_of(self.name)}")
+
+    @property
+    def reset(self) -> str:
+        return f"{self.type.removesuffix('state')}reset"
 
     @property
     def given(self) -> dict[str, Input]:
@@ -354,7 +358,7 @@ class Printer:
         inputs = [f"const {v.ctype} *{v.at}" for v in (self.values[n] for n in self.given)]
         outputs = [f"float *out_{field_of(name)}" for name in self.net.outputs]
         parameters = ", ".join([f"{self.type} *s", *inputs, *(f"size_t {a}" for a in self.axes), *outputs])
-        reset = [f"void {self.type[: -len('state')]}reset({self.type} *s)"] if self.keeps else []
+        reset = [f"void {self.reset}({self.type} *s)"] if self.keeps else []
         return [*reset, f"int {self.function}({parameters})"]
 
     def functions(self) -> Iterator[str]:

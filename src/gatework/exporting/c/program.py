@@ -30,11 +30,6 @@ NO_FAST_MATH = """#if defined(__FAST_MATH__)
 #endif
 """
 ROOM = "Nothing is allocated, and all that changes is in *s: every stream has one of its own."
-NET_WORDS = (
-    "@run reads a whole sequence of T steps, T from 1 to @MOST_STEPS; *s is room to work in, and need not be set.",
-    "@reset begins a stream, @step goes on with it by one step. Both give 0, or -1 for a length or an id out of range;",
-    "then no state has changed. Inputs and outputs must not overlap.",
-)
 HEADER = """/* {title}
 
 {words} */
@@ -165,7 +160,7 @@ def of_nets(model: Exported, printers: Sequence[Printer], shared: Shared, name: 
     }
     return Parts(
         f"{name}: a network that answers {model.kind}, written by gatework.",
-        [*map(comment, about), *NET_WORDS, ROOM],
+        [*map(comment, about), *net_words(printers), ROOM],
         constants,
         [p.struct() for p in printers],
         [*(f"{head};" for p in printers for head in p.heads()), *(f"extern {_list(*each)};" for each in listed)],
@@ -174,6 +169,19 @@ def of_nets(model: Exported, printers: Sequence[Printer], shared: Shared, name: 
         shared.needs,
         shared.heights,
     )
+
+
+def net_words(printers: Sequence[Printer]) -> Iterator[str]:
+    """How the functions of nets are called: of those alone that the program has."""
+    for p in printers:
+        if p.keeps:
+            yield f"{p.reset} begins a stream, {p.function} goes on with it by one step."
+        else:
+            axes = "".join(f", {axis} from 1 to @{limit(axis)}" for axis in p.axes)
+            yield f"{p.function} reads a whole sequence{axes}; *s is room to work in, and need not be set."
+    gives = " and ".join(p.function for p in printers) + (" give" if len(printers) > 1 else " gives")
+    yield f"{gives} 0, or -1 for a length or an id out of range;"
+    yield "then no state has changed. Inputs and outputs must not overlap."
 
 
 def lists(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[str, list]]:
