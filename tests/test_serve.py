@@ -271,6 +271,30 @@ def test_an_id_that_is_taken_or_none_is_refused(path: Path) -> None:
             assert socket.receive_json()["id"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [("/v1/moods/stream", "moods has no stream: it reads whole texts"), ("/v1/other/stream", "no model 'other'")],
+)
+def test_a_socket_without_a_stream_is_told_why(address: str, text: str) -> None:
+    with client(served_moods(Moods())) as there, there.websocket_connect(address) as socket:
+        told = socket.receive_json()
+        assert text in told["error"] and told["status"] == 404
+        closed = socket.receive()
+    assert (closed["code"], closed["reason"]) == (1008, told["error"])
+
+
+def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("review,sentiment\n")
+    (tmp_path / "reviews.onnx").write_bytes(b"onnx")
+    (tmp_path / "reviews-c").mkdir()
+    (tmp_path / "reviews-c" / "reviews.c").write_text("")
+    with pytest.raises(FileFormatError, match="is no export, saved layer or run"):
+        opened("rows", tmp_path / "rows.csv")
+    for name, kind in (("reviews.onnx", "ONNX"), ("reviews-c", "C")):
+        with pytest.raises(OptionError, match=f"{name} is an export for {kind}, .*--to gatework"):
+            opened("reviews", tmp_path / name)
+
+
 def test_a_stream_that_is_dropped_tells_its_connection(path: Path) -> None:
     with client(layer(path)) as there, there.websocket_connect("/v1/layer/stream?id=a") as socket:
         socket.receive_json()

@@ -48,4 +48,4 @@ def serve(
         delay=delay_ms / 1000,
         limits=limits,
     )
-    serve(models, settings, lambda address: typer.echo(f"serving at {address} (Ctrl-C ends)"))
+    serve(models, settings, typer.echo)

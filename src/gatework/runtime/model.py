@@ -24,7 +24,13 @@ class Model(ABC):
     """
 
     kind: ClassVar[str]
+    together: ClassVar[bool] = False  # whether the rows of a call are one question, with any number of answers
     inputs: str = ""  # what a row is, in words
+
+    @property
+    def example(self) -> object:
+        """A row that `predict` takes, as JSON has it."""
+        return "a fine film"
 
     def __init__(self, exported: Exported, hash: str = ""):
         self.exported, self.hash = exported, hash

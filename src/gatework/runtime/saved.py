@@ -155,7 +155,8 @@ def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, An
         header = int.from_bytes(file.read(8), "little")
     if header > HEADER_BYTES:
         raise FileFormatError(
-            f"{name}: its header claims {header:,} bytes; a saved layer's has at most {HEADER_BYTES:,}"
+            f"{name} is no export, saved layer or run: as safetensors its header would have more than "
+            f"{HEADER_BYTES:,} bytes"
         )
     try:
         metadata, tensors = read_tensors(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,17 +15,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 import gatework
 from gatework.serve import described
 from gatework.serve.answers import answered, refusal, refused, status
-from gatework.serve.guard import Access, Guard
+from gatework.serve.guard import PROTOCOL, Access, Guard
 from gatework.serve.limits import Limits
 from gatework.serve.metrics import Metrics
 from gatework.serve.routes import Routes
 from gatework.serve.service import Service
 
 log = logging.getLogger("gatework.serve")
+REASON_BYTES = 123  # of the reason with which a websocket closes (RFC 6455, 5.5)
 
 
 def app(services: Mapping[str, Service], limits: Limits, access: Access | None = None) -> ASGIApp:
@@ -53,6 +56,7 @@ def app(services: Mapping[str, Service], limits: Limits, access: Access | None =
     _add_common(made, services, metrics)
     for service in services.values():
         Routes(service).add(made)
+    _add_no_streams(made, services)
     _add_errors(made, services)
     if access.origins:
         made.add_middleware(
@@ -86,6 +90,19 @@ def _add_common(made: FastAPI, services: Mapping[str, Service], metrics: Metrics
         made.add_api_route(path, action, response_class=Response, **extra)
     for path, name in (("/", "try.html"), ("/docs", "docs.html")):
         made.add_route(path, _page(name), include_in_schema=False)
+
+
+def _add_no_streams(made: FastAPI, services: Mapping[str, Service]) -> None:
+    """Sockets at addresses without streams are told why: a refused handshake shows most clients its status alone."""
+
+    async def told(socket: WebSocket) -> None:
+        protocols = socket.scope.get("subprotocols", ())
+        why = _lacking(socket.url.path, services)
+        await socket.accept(PROTOCOL if PROTOCOL in protocols else None)
+        await socket.send_text(json.dumps({"error": why, "status": 404}))
+        await socket.close(1008, why.encode()[:REASON_BYTES].decode(errors="ignore"))
+
+    made.add_api_websocket_route("/{path:path}", told)
 
 
 def _page(name: str) -> Any:

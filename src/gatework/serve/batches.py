@@ -31,6 +31,7 @@ class Batches:
     """
 
     def __init__(self, predict: Predict, worker: Executor, limits: Limits | None = None, delay: float = 0.002):
+        self.together = False  # whether a request is one question: it is a batch of its own, with any number of answers
         self.model, self.worker, self.limits, self.delay = predict, worker, limits or Limits(), delay
         self.queue: deque[Asked] = deque()
         self.waiting = 0
@@ -69,13 +70,17 @@ class Batches:
     def _together(self) -> list[Asked]:
         """The next requests, up to a batch of rows; those that nobody waits for any more are left out."""
         found, rows = [], 0
-        while self.queue and (not found or rows + len(self.queue[0].rows) <= self.limits.batch):
+        while self.queue and (not found or (not self.together and self._fits(rows))):
             asked = self.queue.popleft()
             self.waiting -= len(asked.rows)
             if not asked.answers.done():
                 found.append(asked)
                 rows += len(asked.rows)
         return found
+
+    def _fits(self, rows: int) -> bool:
+        """Whether the next request goes into a batch that has so many rows."""
+        return rows + len(self.queue[0].rows) <= self.limits.batch
 
     async def _answer(self, group: list[Asked]) -> None:
         if not group:
@@ -84,7 +89,7 @@ class Batches:
         self.batches, self.rows = self.batches + 1, self.rows + len(rows)
         try:
             answers = await asyncio.get_running_loop().run_in_executor(self.worker, self.model, rows)
-            if len(answers) != len(rows):
+            if not self.together and len(answers) != len(rows):
                 raise RuntimeError(f"the model gave {len(answers)} answers to {len(rows)} rows")
         except Exception as error:
             await self._failed(group, error)

@@ -54,7 +54,9 @@ def predict(service: Service) -> Extra:
         content["text/csv"] = {"schema": {**TEXT, "description": "a table whose first line names the columns"}}
     answers = _json(_object({"answers": {"type": "array", "items": {"type": "object"}}}))
     name = service.served.name
-    return _extra(f"Predictions of {name}", answers, ASKED, requestBody={"content": content, "required": True})
+    found = _extra(f"Predictions of {name}", answers, ASKED, requestBody={"content": content, "required": True})
+    lacks = [f"There is no {what}: {why}." for what, why in service.served.lacks.items()]
+    return found | {"description": " ".join(["Answers for rows: JSON, or a table as CSV.", *lacks])}
 
 
 def generate(service: Service) -> Extra:

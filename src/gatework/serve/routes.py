@@ -49,7 +49,8 @@ class Routes:
     async def predict(self, request: Request) -> Response:
         """Answers for rows: JSON, or a table as CSV."""
         rows = await rows_of(request, self.service.served.tables)
-        return answered({"answers": await self.service.batches.predict(rows) if rows else []})
+        asked = rows or self.service.served.together  # what goes on from the ends of known series needs no rows
+        return answered({"answers": await self.service.batches.predict(rows) if asked else []})
 
     async def generate(self, request: Request) -> Response:
         """Text after a prompt, as server-sent events: data: {"text": ...} while it is written, then event: end."""

@@ -17,6 +17,7 @@ from gatework.runtime.runner import Runner
 from gatework.runtime.stepper import Stepper, numbers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
+FOREIGN = {".c": "C", ".h": "C", ".onnx": "ONNX", ".py": "torch"}
 Schema = dict[str, Any]
 
 
@@ -31,6 +32,7 @@ class Served:
     row: Schema  # of a row of `predict`, as JSON schema
     stepper: Stepper | None = None
     step: Schema = field(default_factory=dict)  # of a step's input
+    together: bool = False  # whether the rows of a request are one question, with any number of answers
     tables: bool = True  # whether a row can be a line of CSV
     generate: Callable[..., Iterator[str]] | None = None
     lacks: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ def _parted(text: str) -> tuple[str, Path]:
 
 def opened(name: str, path: Path) -> Served:
     """The model in a file or run folder. Raises OptionError, FileFormatError, or what the run says."""
+    _refuse_foreign(path)
     if path.is_dir():
         return _of_run(name, path)
     from gatework.runtime import load
@@ -71,6 +74,18 @@ def opened(name: str, path: Path) -> Served:
     model = load(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return _of_layer(name, model, digest) if isinstance(model, Runner) else _of_model(name, model)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Other forms of export hold the networks alone, for programs without gatework."""
+    if (path / "config.json").is_file():
+        return
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    for kind in (FOREIGN[each.suffix] for each in files if each.suffix in FOREIGN):
+        raise OptionError(
+            f"{path} is an export for {kind}, which runs without gatework; serve the run's folder, or the file that "
+            "gatework export RUN --to gatework writes"
+        )
 
 
 def _of_layer(name: str, runner: Runner, digest: str) -> Served:
@@ -88,6 +103,7 @@ def _of_layer(name: str, runner: Runner, digest: str) -> Served:
     number = {"type": "number", "minimum": -most, "maximum": most}
     step = {"type": "array", "items": number, "minItems": count, "maxItems": count}
     row = {"type": "array", "items": step, "minItems": 1, "description": f"T steps of {count} numbers"}
+    row["examples"] = [[[0.5] * count] * 2]
     served = Served(name, "outputs", digest, outputs, row, step=step, tables=False)
     served.lacks["generate"] = "a layer writes no text"
     try:
@@ -112,8 +128,9 @@ def sequence(row: object, number: int, count: int, dtype: np.dtype) -> np.ndarra
 
 def _of_model(name: str, model: Model) -> Served:
     """An exported model."""
-    row = {"description": model.inputs}
+    row = {"description": model.inputs, "examples": [model.example]}
     served = Served(name, model.kind, model.hash, model.predict, row, model.stepper, about=dict(model.about))
+    served.together = model.together
     if served.stepper is None:
         served.lacks["stream"] = model.why_no_stream
     if type(model).generate is Model.generate:

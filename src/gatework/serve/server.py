@@ -6,7 +6,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,10 +49,10 @@ class Settings:
         return Access(token, tuple(self.origins), local)
 
 
-def serve(models: Sequence[str], settings: Settings, ready: Callable[[str], None] = print) -> None:
-    """Serve models until a signal ends it; `ready` is told the address.
+def serve(models: Sequence[str], settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Serve models until a signal ends it; `say` is told where and what, and at the end where the states are.
 
-    serve(["reviews.safetensors", "pump=layers/pump.safetensors"], Settings(port=8000))
+    serve(["exports/reviews.safetensors", "pumps=pump.safetensors"], Settings(port=8000))
     """
     access, paths = settings.access(), named(models)
     served = [opened(name, path) for name, path in paths.items()]
@@ -62,11 +62,19 @@ def serve(models: Sequence[str], settings: Settings, ready: Callable[[str], None
     server = Server(configured(app(services, settings.limits, access), settings.limits, turnover))
     server.turnover = turnover
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    ready(f"http://{host}:{port.getsockname()[1]}")
+    for line in _begun(f"http://{host}:{port.getsockname()[1]}", services):
+        say(line)
     for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has stopped
         signal.signal(each, lambda *_: None)
     turnover.begin()
     server.run(sockets=[port])
+    say("stopped" if settings.state is None else f"stopped; states are in {settings.state}")
+
+
+def _begun(address: str, services: Mapping[str, Service]) -> list[str]:
+    """What is said at the start: the address, each model and what it can do, the pages."""
+    models = [f"  {name}: {', '.join(service.can())}" for name, service in services.items()]
+    return [f"serving at {address} (Ctrl-C ends)", *models, f"page: {address}/, reference: {address}/docs"]
 
 
 class Server(uvicorn.Server):

@@ -35,6 +35,7 @@ class Service:
         self.served, self.limits = served, limits
         self.worker = ThreadPoolExecutor(1, f"gatework {served.name}")
         self.batches = Batches(served.predict, self.worker, limits, delay)
+        self.batches.together = served.together
         self.live: Live | None = None
         self.writers = 0
         self.sweeper: asyncio.Task[None] | None = None
@@ -45,10 +46,15 @@ class Service:
                 journal.recover(streams)
             self.live = Live(streams, journal, delay)
 
+    def can(self) -> list[str]:
+        """What can be asked of the model."""
+        more = {"stream": self.live, "generate": self.served.generate}
+        return ["predict", *(what for what, there in more.items() if there is not None)]
+
     def about(self) -> dict[str, Any]:
         """What a client is told of the model."""
         served = self.served
-        can = {"predict": True, "stream": self.live is not None, "generate": served.generate is not None}
+        can = {what: what in self.can() for what in ("predict", "stream", "generate")}
         return {
             "name": served.name,
             "kind": served.kind,

@@ -39,6 +39,10 @@ class Choices(Model):
         self.inputs = f'{{"{self.story}": a text or a list of sentences, "{self.question}": a text}}'
         self.readings, self.decoder = exported.bound("readings"), Steps(exported.bound("step"))
 
+    @property
+    def example(self) -> object:
+        return {self.story: "Mary went home.", self.question: "Where is Mary?"}
+
     def predict(
         self, rows: Sequence[Any], *, beam: int = 1, n_best: int = 1, looks: bool = False
     ) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from gatework.runtime.series.covariates import Channel, Covariates
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.further import beyond, further
 from gatework.runtime.series.intervals import followed, restlessness, stretched
-from gatework.runtime.series.later import LaterRows
+from gatework.runtime.series.later import IDENTITY, ROWS, LaterRows
 from gatework.runtime.series.panel import Panel, shown_times
 from gatework.runtime.series.windows import Shape, Windows, in_units, make_windows, read
 
@@ -34,7 +34,7 @@ class Horizon(Model):
     ahead is told. `horizon=` asks for another number of steps.
     """
 
-    kind = "horizon"
+    kind, together = "horizon", True
 
     def __init__(self, exported: Exported, hash: str = ""):
         super().__init__(exported, hash)
@@ -48,6 +48,17 @@ class Horizon(Model):
         self.known = panel_of(exported.texts["series.json"])
         self.later = LaterRows(self.known, said["columns"], said["date_format"])
         self.inputs = self.later.inputs
+
+    @property
+    def example(self) -> object:
+        """The next row of the first series."""
+        panel, later = self.known, self.later
+        times = panel.times(0, panel.lengths[0] + np.arange(1))
+        (time,) = shown_times(times, panel.dates, not panel.frequency.whole_days, None)
+        named = {} if later.time == ROWS else {later.time: time}
+        others = {each.column: each.label or 0.0 for each in later.channels if each.column != IDENTITY}
+        series = {later.series: panel.names[0]} if later.series else {}
+        return others | named | dict.fromkeys(later.targets, 1.0) | series
 
     @property
     def why_no_stream(self) -> str:

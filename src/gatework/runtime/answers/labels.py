@@ -32,6 +32,10 @@ class Labels(Model):
         if len(self.decision) != len(self.classes) or not self.classes:
             raise FileFormatError(f"the model has {len(self.classes)} labels and {len(self.decision)} decisions")
 
+    @property
+    def example(self) -> object:
+        return self.reader.example
+
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         rows = rows_of(rows, self.inputs)
         if not len(rows):
@@ -74,6 +78,10 @@ class Labels(Model):
 class Numbers:
     """Sequences (T, C) of numbers, missing values filled, channels scaled."""
 
+    @property
+    def example(self) -> object:
+        return [[0.5] * len(self.channels)] * 2
+
     def __init__(self, said: Mapping[str, Any]):
         self.channels: list[str] = said["channels"]
         self.fills = said["missing"] == "interpolate"
@@ -106,6 +114,8 @@ class Numbers:
 
 class Texts:
     """Texts as ids of units, words with the buckets of their pieces; and the scores of the n-gram model."""
+
+    example = "a fine film"
 
     def __init__(self, exported: Exported):
         from gatework.runtime.texts import NOTHING, SPECIAL, Grams, character_buckets, codec
