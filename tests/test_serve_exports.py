@@ -86,6 +86,27 @@ def test_a_models_answer_has_the_same_bits_whoever_else_is_there(name: str, fold
         assert isinstance(one, Answer) and isinstance(other, Answer) and (one.output == other.output).all()
 
 
+def test_rows_of_a_forecast_are_one_question(tmp_path: Path) -> None:
+    """Requests are not joined, have any number of answers, and need no rows where the model keeps the series' ends."""
+    series = np.sin(np.arange(120) / 4)
+    options = {"target": "value", "horizon": 3, "lookback": 12, "hidden_size": 4, "epochs": 1}
+    gatework.Forecaster(out=str(tmp_path / "run"), **options).fit({"value": series})
+    gatework.export(tmp_path / "run", tmp_path / "waves.safetensors")
+    model = gatework.runtime.load(tmp_path / "waves.safetensors")
+    with client(opened("waves", tmp_path / "waves.safetensors")) as there:
+        (about,) = there.get("/v1").json()["models"]
+        (row,) = about["row"]["examples"]
+        for rows in ([], [row], [row] * 4):
+            assert post(there, "/v1/waves/predict", {"rows": rows})["answers"] == model.predict(rows)
+
+
+def test_the_example_of_a_row_is_answered(folder: Path) -> None:
+    for name in ("reviews", "waves", "book"):
+        with client(opened(name, folder / f"{name}.safetensors")) as there:
+            rows = there.get("/v1").json()["models"][0]["row"]["examples"]
+            assert there.post(f"/v1/{name}/predict", json={"rows": rows}).status_code == 200
+
+
 def test_texts_are_the_models(folder: Path) -> None:
     expected = "".join(gatework.runtime.load(folder / "book.safetensors").generate("the film", length=30, seed=5))
     with client(opened("book", folder / "book.safetensors")) as there:

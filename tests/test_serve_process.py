@@ -54,6 +54,11 @@ def test_a_signal_ends_it_in_order(how: int, path: Path, tmp_path: Path) -> None
             with pytest.raises(ConnectionClosed):
                 stream.recv(timeout=30)
         assert server.process.stderr is not None and server.process.stderr.read() == ""
+        assert server.process.stdout is not None
+        assert server.process.stdout.read() == (
+            f"  layer: predict, stream\npage: {server.address}/, reference: {server.address}/docs\n"
+            f"stopped; states are in {state}\n"
+        )
     with running(path, "--state", state) as server:
         assert server.get("/v1/layer/streams/a")["steps"] == 1
 

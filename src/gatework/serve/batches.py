@@ -22,6 +22,11 @@ class Asked(NamedTuple):
     answers: asyncio.Future[Answers]
     deadline: float
 
+    @property
+    def weight(self) -> int:
+        """Among what waits a request without rows, too, is something."""
+        return max(1, len(self.rows))
+
 
 class Batches:
     """Predictions for many callers.
@@ -44,13 +49,13 @@ class Batches:
         if len(rows) > self.limits.rows:
             self.refused["rows"] += 1
             raise TooLarge(f"{len(rows):,} rows in one request; {self.limits.rows:,} is the most")
-        if self.waiting + len(rows) > max(self.limits.waiting, len(rows)):
+        if self.waiting and self.waiting + max(1, len(rows)) > self.limits.waiting:
             self.refused["waiting"] += 1
             raise Busy(f"{self.waiting:,} rows wait for their predictions; come later")
         loop = asyncio.get_running_loop()
         asked = Asked(rows, loop.create_future(), loop.time() + self.limits.seconds)
         self.queue.append(asked)
-        self.waiting += len(rows)
+        self.waiting += asked.weight
         if self.task is None:
             self.task = loop.create_task(self._work())
         try:
@@ -72,7 +77,7 @@ class Batches:
         found, rows = [], 0
         while self.queue and (not found or (not self.together and self._fits(rows))):
             asked = self.queue.popleft()
-            self.waiting -= len(asked.rows)
+            self.waiting -= asked.weight
             if not asked.answers.done():
                 found.append(asked)
                 rows += len(asked.rows)
@@ -96,7 +101,7 @@ class Batches:
             return
         at = 0
         for asked in group:
-            _settle(asked, answers[at : at + len(asked.rows)])
+            _settle(asked, answers if self.together else answers[at : at + len(asked.rows)])
             at += len(asked.rows)
 
     async def _failed(self, group: list[Asked], error: Exception) -> None:

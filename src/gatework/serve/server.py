@@ -68,7 +68,8 @@ def serve(models: Sequence[str], settings: Settings, say: Callable[[str], None] 
         signal.signal(each, lambda *_: None)
     turnover.begin()
     server.run(sockets=[port])
-    say("stopped" if settings.state is None else f"stopped; states are in {settings.state}")
+    kept = settings.state is not None and any(each.live for each in services.values())
+    say(f"stopped; states are in {settings.state}" if kept else "stopped")
 
 
 def _begun(address: str, services: Mapping[str, Service]) -> list[str]:
