@@ -129,6 +129,7 @@ CASES = [
         "forecast",
         lambda: series(gaps=True),
         {"conformal": False, **FORECAST, "epochs": 3, "refit_epochs": 2, "keep": "last", "patience": 0},
+        settles=True,
     ),
     Small("generate", book, {"sequence_length": 8}, settles=True),
     Small("tag", tagged, {"test_share": 0.2, "embedding_size": 4, "characters": 4, "label": "mood"}, settles=True),

@@ -184,7 +184,7 @@ def test_the_other_suites_run(name: str) -> None:
 def test_steps_with_narrow_weights_stand_beside_float32() -> None:
     rows = list(measure_suite("step", Settings(shapes=(Shape(1, 1, 8, 128),), threads=(1,), **QUICK)))
     assert [row.what for row in rows] == ["step", "step bf16", "step int8"]
-    assert rows[0].bytes > 1.9 * rows[1].bytes > 3.6 * rows[2].bytes
+    assert rows[0].bytes > 1.9 * rows[1].bytes and rows[1].bytes > 1.8 * rows[2].bytes
     for row, kind in zip(rows[1:], ("bf16", "int8"), strict=True):
         assert set(row.ratios()) == {"float32"}
         assert f"{kind} weights" in row.report["kernel"]

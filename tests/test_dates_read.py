@@ -20,7 +20,7 @@ from gatework.data.panel import inspect_panel
 from gatework.data.timeparts import ROWS
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency, calendar
-from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.panel import Panel, shown_times
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "width": 2, "windows": 100, "classical": "none", "threads": 1}
@@ -395,7 +395,7 @@ def test_times_of_a_zone_are_rounded_on_its_clocks(to: str, first: str) -> None:
     when = [f"{day:%Y-%m-%dT%H:%M}+02:00" for day in days]
     panel = read(table_of(when=when), time="when", target=("y",), round=to)
     times = panel.times(0, np.array([0]))
-    assert zones.shown_times(times, True, to == "1h", panel.clock) == [first]
+    assert shown_times(times, True, to == "1h", panel.clock) == [first]
 
 
 @pytest.mark.parametrize("wrong", ["5x", "3", "1b"])

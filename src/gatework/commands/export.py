@@ -24,7 +24,10 @@ def export(
     ] = None,
     weights: Annotated[str, typer.Option(help="Numbers of recurrent weights: float32, bf16 or int8.")] = "float32",
 ) -> None:
-    """Write a trained run as a file that needs no run: for gatework.runtime, ONNX Runtime, a C compiler, or torch."""
+    """Write a trained run as a file for use elsewhere.
+
+    For gatework.runtime with numpy alone, for ONNX Runtime, for a C compiler, or as a script of plain torch.
+    """
     from gatework.exporting import export as write
 
     with spoken_warnings():

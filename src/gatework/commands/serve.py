@@ -29,7 +29,9 @@ def serve(
     rate: Annotated[float, typer.Option(min=0, help="Requests a second from one address; 0: any number.")] = 0.0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30.0,
 ) -> None:
-    """Serve models over HTTP: predictions in batches, streams that keep their states, texts.
+    """Serve models over HTTP.
+
+    Predictions in batches, streams that keep their states, texts.
 
     http://127.0.0.1:8000 is a page to try them, /docs says what can be asked. Ctrl-C finishes what is begun.
     """

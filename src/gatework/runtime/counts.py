@@ -100,8 +100,12 @@ class Tables:
         return likely
 
 
-def mixed(network: np.ndarray, counted: np.ndarray, share: float) -> np.ndarray:
-    """Nats under (1 - share) * network + share * counted, from the nats under each."""
+def check_share(share: float) -> None:
     if not 0 <= share < 1:
         raise FileFormatError(f"the share of the counts is {share:g}, not 0 or more and below 1")
+
+
+def mixed(network: np.ndarray, counted: np.ndarray, share: float) -> np.ndarray:
+    """Nats under (1 - share) * network + share * counted, from the nats under each."""
+    check_share(share)
     return -np.logaddexp(math.log1p(-share) - network, math.log(share) - counted) if share else network

@@ -304,9 +304,7 @@ class ForecastOptions(NumericOptions):
     batch_size: int | None = option(
         None, "windows per step (B); none: 128, or 32 where there are few windows", panel="training", low=1
     )
-    epochs: int | None = option(
-        None, "passes over the windows; none: 10, or up to 60 where there are few windows", panel="training", low=0
-    )
+    epochs: int | None = option(None, "passes over the windows; none: 10, up to 60 of few", panel="training", low=0)
 
     def validate(self) -> None:
         super().validate()

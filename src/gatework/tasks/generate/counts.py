@@ -107,7 +107,8 @@ class Counts(nn.Module):
 
 def mixed(network: Tensor, counted: Tensor, share: float) -> Tensor:
     """Nats under the mixture, from the nats under each."""
-    return torch.from_numpy(counts.mixed(network.numpy(), counted.numpy(), share))
+    counts.check_share(share)
+    return -torch.logaddexp(math.log1p(-share) - network, math.log(share) - counted) if share else network
 
 
 def best_share(network: Tensor, counted: Tensor) -> float:
