@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gatework import report, tasks
-from gatework.errors import OptionError
+from gatework.errors import OptionError, TrainingError
 from gatework.tasks import jobs
 from gatework.tasks.base import Round, Source, Task
 from gatework.tasks.origin import files_of, fingerprint, named, shown
@@ -145,7 +145,7 @@ def tune(
     with plan.place.guarded():
         study = plan.open()
         studies.begin(study, plan.place, searched, ready.task.options, sampler, base.seed)
-        interrupted = _searched(plan, probe if not folds else None, workers)
+        interrupted = _searched(plan, study, probe if not folds else None, workers)
         return _finished(plan, study, workers, seeds, interrupted)
 
 
@@ -203,8 +203,20 @@ def _name(source: Source) -> str:
 # -- the course of a search ---------------------------------------------------------------------------------
 
 
-def _searched(plan: Search, evaluator: Evaluator | None, workers: int) -> bool:
-    """The trials; whether they were interrupted."""
+def _searched(plan: Search, study: optuna.Study, evaluator: Evaluator | None, workers: int) -> bool:
+    """The trials; whether they were interrupted. Where all of them were lost with another command, there are others."""
+    if _worked(plan, evaluator, workers):
+        return True
+    if finals.complete(study):
+        return False
+    try:
+        _wait_for_others(plan, study)
+    except KeyboardInterrupt:
+        return True
+    return not finals.complete(study) and _worked(plan, evaluator, workers)
+
+
+def _worked(plan: Search, evaluator: Evaluator | None, workers: int) -> bool:
     if workers == 1:
         return search.work(plan, evaluator)
     return search.together(search.work, [(plan,)] * workers)
@@ -238,6 +250,8 @@ def _wait_for_others(plan: Search, study: optuna.Study) -> None:
 
 def _run(plan: Search, study: optuna.Study) -> Run | None:
     """The run folder of the winner: trained, taken up where it was left, or found finished; None when interrupted."""
+    if not finals.complete(study):
+        raise TrainingError("no trial of this search came to an end; the same command goes on with it")
     winner, folder, noted = finals.winner(study, plan.metric), plan.folder / BEST, plan.folder / TRAINED
     if folder.exists() and not (noted.exists() and read_json(noted, "the trial of best/") == winner.number):
         shutil.rmtree(folder)  # of settings that were the best until the search went on

@@ -63,8 +63,8 @@ def ours(case: Case) -> Callable[[], object]:
 
 def stepping(case: Case, weights: Weights, meaning: Weights) -> Callable[[], object]:
     """Steps with these weights, which agree with a forward pass of what they mean."""
-    stream, x = Stream(case.program, weights, case.shape.B), case.inputs["x"]
     want = case.program.forward(case.rows, case.inputs, {}, meaning).history[case.output_name]
+    stream, x = Stream(case.program, weights, case.shape.B), case.inputs["x"]
     agree("the stream", want, stream.step(x), 1)
     return lambda: stream.step(x)
 
