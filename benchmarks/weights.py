@@ -52,7 +52,7 @@ def measured(make: Callable[[], Task], data: tuple[Source, Source | None, Source
     train, valid, test = data
     with torch.enable_grad(), tempfile.TemporaryDirectory() as folder:
         trained = jobs.train(make(), train, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
-    examples = make().prepare(train, valid, test).last[1] if test is None else trained.task.examples(test)
+    examples = type(trained.task)(trained.task.options).prepare(train, valid, test).last[1]
     metric = trained.task.metric.name
     kinds = {"float32": trained.model} | {kind: quantised(trained.model, kind) for kind in ("bf16", "int8")}
     values = {kind: trained.task.measure(model, examples)[metric] for kind, model in kinds.items()}
