@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--memory", action="store_true", help="keep the streams in memory alone")
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--json", type=Path, help="add the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = layer(Path(folder) / "layer.safetensors")

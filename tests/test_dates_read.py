@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 import gatework
 from gatework.data import zones
 from gatework.data.panel import inspect_panel
-from gatework.data.timeparts import ROWS
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency, calendar
-from gatework.runtime.series.panel import Panel, shown_times
+from gatework.runtime.series.panel import ROWS, Panel, shown_times
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "width": 2, "windows": 100, "classical": "none", "threads": 1}

@@ -102,7 +102,8 @@ def test_few_windows_choose_no_power_and_unknown_scales_change_nothing() -> None
 
 
 def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
-    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7."""
+    """Errors grow by the root of the step, the model says that they stay; without `course`: 1.0 and 0.7.
+    By step, intervals of 90% shall cover 85 to 95%: here 86.7 to 94.2."""
     rng, growth = np.random.default_rng(5), np.sqrt(np.arange(1, 25))
     flat = np.broadcast_to(np.array([-5.0, 0.0, 5.0]), (20, 24, 3))
     shares = []
@@ -112,7 +113,7 @@ def test_intervals_of_few_windows_are_right_at_every_step_on_average() -> None:
         wide = stretched(flat, factors)
         shares.append(((wide[..., 0] <= fresh) & (fresh <= wide[..., -1])).mean(axis=0))
     by_step = np.mean(shares, axis=0)
-    assert by_step.min() > 0.86 and by_step.max() < 0.96, by_step
+    assert by_step.min() > 0.86 and by_step.max() < 0.95, by_step
 
 
 def test_windows_count_as_so_many_draws_as_their_errors_go_their_own_ways() -> None:

@@ -1,4 +1,4 @@
-"""The server against strangers: schemathesis on its own OpenAPI, hypothesis on the socket. `benchmarks/serve.py fuzz`
+"""The server against strangers: schemathesis on its own OpenAPI, hypothesis on the socket. `benchmarks/serve_fuzz.py`
 does the same ten thousand times."""
 
 from __future__ import annotations

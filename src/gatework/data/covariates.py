@@ -13,9 +13,8 @@ from gatework.data.grid import Rows
 from gatework.data.numerals import read_numbers
 from gatework.data.table import Table, listed
 from gatework.errors import DataError
-from gatework.runtime.series.covariates import Channel, Covariates, apply
+from gatework.runtime.series.covariates import IDENTITY, Channel, Covariates, apply
 
-IDENTITY = "(series)"  # the column of channels that say which series it is
 MOST_SERIES = 100  # that are told apart by a channel each
 MOST_LABELS = 50  # a category is a channel for each of its values; more would drown the series itself
 LARGEST = 1e100  # the squares of larger numbers leave the range of numbers

@@ -20,12 +20,12 @@ from gatework.data.numerals import read_numbers, thousands_or_not
 from gatework.data.readers import Reading, read_table
 from gatework.data.roles import filled_rows, find_columns, unindexed, whole_names, with_targets
 from gatework.data.table import Table, listed
-from gatework.data.timeparts import ROWS, parts_of, read_parts, read_rows, rounded
+from gatework.data.timeparts import parts_of, read_parts, read_rows, rounded
 from gatework.errors import DataError
 from gatework.runtime.series.covariates import Channel, Covariates
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.monthdays import MonthDay
-from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.panel import ROWS, Panel
 
 UNNAMED = "(no name)"  # the series of rows whose cell of the series column is empty
 

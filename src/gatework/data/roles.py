@@ -13,8 +13,9 @@ from gatework.data.dates import reads_as_times
 from gatework.data.finding import Finding
 from gatework.data.numerals import read_numbers
 from gatework.data.table import Table, listed
-from gatework.data.timeparts import ROWS, parts_of
+from gatework.data.timeparts import parts_of
 from gatework.errors import DataError, OptionError
+from gatework.runtime.series.panel import ROWS
 
 
 def unindexed(source: Any, time: str | None = None) -> Any:

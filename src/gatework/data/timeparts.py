@@ -15,7 +15,6 @@ from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
 from gatework.runtime.series.frequency import DAY, UNITS, Frequency
 
-ROWS = "(rows)"  # the time of a table that has none: each row is a step
 KINDS = {
     "year": r"year|yr|jahr|ann[eé]e|a[nñ]o",
     "month": r"month|mon|mth|monat|mois|mes",

@@ -45,7 +45,7 @@ class Decoder(nn.Module):
         logits, weights, states = decoder(targets, memory)      # (T, B) -> (T, B, V), (B, T, S)
 
     As attention comes after the recurrence (Luong et al. 2015, without input feeding), a whole sequence runs in the
-    fused kernels, and no step is written in Python. `embedding` maps what is read, ids or frames, to (T, B, I). Without
+    fused kernels, and no step is written in Python. `embedding` maps what is read, ids (T, B), to (T, B, I). Without
     `attention` it is a language model.
     """
 

@@ -71,16 +71,15 @@ class Model(ABC):
 
 
 class NetStepper:
-    """The steps of a net that keeps states: inputs (B, I) go in under one name, one output comes out."""
+    """The steps of a net that keeps states: inputs (B, I) go in under one name, the scores come out."""
 
     def __init__(
         self,
         net: Bound,
         read: Callable[[object], np.ndarray],
         answer: Callable[[np.ndarray], Any],
-        output: str = "scores",
     ):
-        self.net, self._read, self._answer, self._output = net, read, answer, output
+        self.net, self._read, self._answer = net, read, answer
         (self._input,) = set(net.net.inputs) - set(net.net.states)
         self._ids = net.net.inputs[self._input].dtype == "int64"
         self.widths = {name: state.width for name, state in net.net.states.items()}
@@ -91,7 +90,7 @@ class NetStepper:
     def step(self, inputs: np.ndarray, states: Mapping[str, np.ndarray]) -> tuple[np.ndarray, States]:
         given = inputs[:, 0].astype(np.int64) if self._ids else inputs
         found = self.net(**{self._input: given}, **states)
-        return found.pop(self._output), found
+        return found.pop("scores"), found
 
     def read(self, row: object) -> np.ndarray:
         return self._read(row)

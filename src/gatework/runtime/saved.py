@@ -30,10 +30,7 @@ from gatework.runtime.tensors import to_bytes
 
 VERSION = 1
 HEADER_BYTES, LAYERS, UNITS = 4 << 20, 64, 1 << 20
-LOADS_RUNS = (
-    "gatework.TextClassifier.load(FOLDER), or the estimator of another job, loads a run, and "
-    "gatework.save(estimator.trained_.model..., PATH) writes its recurrent layers for this: see docs/serving.md"
-)
+LOADS_RUNS = "gatework export FOLDER (gatework.export) writes the run as a file for this: see docs/deploy.md"
 
 
 @dataclass(frozen=True)
@@ -162,16 +159,17 @@ def contents(path: str | os.PathLike[str], *versions: int) -> tuple[dict[str, An
         metadata, tensors = read_tensors(path)
         text = metadata.get("gatework")
         if text is None:
-            raise FileFormatError(f"{name} was not written by gatework.save: {_foreign(metadata)}")
+            raise FileFormatError(f"{name} was not written by gatework.save or gatework.export: {_foreign(metadata)}")
         said = json.loads(text)
     except (SafetensorError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"{name} is damaged or not a saved layer: {error}") from error
+        raise FileFormatError(f"{name} is damaged, or no saved layer or export: {error}") from error
     if not isinstance(said, dict) or said.get("version") not in versions:
         version = said.get("version") if isinstance(said, dict) else None
         raise FileFormatError(
-            f"{name} has the version {version!r}; this gatework reads version {versions[-1]}: update gatework"
+            f"{name} has the version {version!r}; what is read here has {' or '.join(map(str, sorted(versions)))}: "
+            "gatework.runtime.load reads layers (1) and exports (2); for a higher one update gatework"
         )
     return said, tensors
 

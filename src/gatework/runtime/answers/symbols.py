@@ -122,8 +122,7 @@ class UnitStepper(NetStepper):
         return super().start() | ({} if self.tables is None else {CONTEXTS: self.tables.start(1)[0].astype(np.float32)})
 
     def step(self, inputs: np.ndarray, states: States) -> tuple[np.ndarray, States]:
-        own = {name: each for name, each in states.items() if name != CONTEXTS}
-        logits, after = super().step(inputs, own)
+        logits, after = super().step(inputs, states)
         scores = log_softmax(logits.astype(np.float64))
         if self.tables is None:
             return scores, after

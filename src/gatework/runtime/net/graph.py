@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gatework.errors import FileFormatError
-from gatework.runtime.net.ops import OPS, settings_of
+from gatework.runtime.net.ops import settings_of
 
 MOST_NODES, MOST_NAME = 2_000, 200
 MOST_STATES = 1 << 24  # numbers in all states of a stream
@@ -140,4 +140,4 @@ def _check(node: Node, known: set[str]) -> None:
         raise FileFormatError(f"a node {node.op!r} names its stack")
 
 
-__all__ = ["OPS", "Input", "Net", "Node", "State", "decode"]
+__all__ = ["Input", "Net", "Node", "State", "decode"]

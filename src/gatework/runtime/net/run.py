@@ -27,6 +27,7 @@ class Bound:
         if missing:
             raise FileFormatError(f"the array {missing[0]!r:.60} is missing")
         self.net, self.arrays = net, arrays
+        self._held = {f"@{name}": arrays[name] for name in net.arrays}
         used = {node.settings["stack"] for node in net.nodes if node.op in ("recurrent", "step")}
         if odd := [number for number in used if not 0 <= number < len(stacks)]:
             raise FileFormatError(f"there is no stack {odd[0]} beside the net")
@@ -41,7 +42,7 @@ class Bound:
         return found
 
     def __call__(self, **given: np.ndarray) -> Arrays:
-        values = {f"@{name}": array for name, array in self.arrays.items()}
+        values = dict(self._held)
         for name, wanted in self.net.inputs.items():
             if name not in given:
                 raise ShapeError(f"the net needs its input {name!r} of shape {wanted.shape}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+IDENTITY = "(series)"  # the column of channels that say which series it is
+
 
 @dataclass(frozen=True)
 class Channel:

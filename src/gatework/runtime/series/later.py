@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError
-from gatework.runtime.series.covariates import Channel
-from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.covariates import IDENTITY, Channel
+from gatework.runtime.series.panel import ROWS, Panel
 
-ROWS = "(rows)"  # the time of tables that have none: rows follow one another
-IDENTITY = "(series)"  # the column of channels that say which series it is
 Times = dict[int, dict[str, Any]]  # rows of one series by their times
 
 

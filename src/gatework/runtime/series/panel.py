@@ -13,6 +13,8 @@ from gatework.errors import DataError
 from gatework.runtime.series.covariates import Covariates
 from gatework.runtime.series.frequency import Frequency
 
+ROWS = "(rows)"  # the time of a table that has none: each row is a step
+
 
 class Clock(Protocol):
     """What times go by: see `gatework.data.zones`."""

@@ -62,7 +62,7 @@ class Windows:
 
     @property
     def channels(self) -> tuple[int, int, int]:
-        """How many channels `Batch.inputs` and `Batch.future` have, and how many at the end of both are static."""
+        """How many channels `Read.inputs` and `Read.future` have, and how many at the end of both are static."""
         static = self.static.shape[1]
         known = 2 + self.calendar.shape[1] + static
         return known + self.seen.shape[1], known, static
@@ -179,7 +179,7 @@ def make_windows(
     windows = Windows(panel, shape, values, marks, seen, static, offsets, owners, where, unscaled)
     if not scales:
         return windows
-    measured = np.array([seasonal_scale(windows.history(row), shape.season) for row in range(len(owners))])
+    measured = windows.with_scales().scales
     if known is not None and len(owners):
         measured = np.where(np.isfinite(known[owners]), known[owners], measured)
     return replace(windows, scales=measured.reshape(len(owners)))
@@ -252,8 +252,8 @@ def read(windows: Windows, rows: np.ndarray, change: Callable[[np.ndarray], np.n
     base = seasonal_naive(scaled, shape.horizon, shape.season if shape.base == "season" else 1)
     marks = _marks(windows, rows, places)
     seen = windows.seen[places[:, : shape.lookback]]
-    lags = _season_before(filled(scaled), shape)
     window = filled(scaled)
+    lags = _season_before(window, shape)
     if shape.difference:
         scaled = np.diff(window, axis=1, prepend=np.nan) + 0 * scaled
         window = np.nan_to_num(scaled)
@@ -276,7 +276,7 @@ def logarithms(values: np.ndarray) -> np.ndarray:
 
 
 def _ahead(windows: Windows, places: np.ndarray) -> np.ndarray:
-    """[n, h, 2K]: see `Batch`."""
+    """[n, h, 2K]: see `Read`."""
     lookback, own = windows.shape.lookback, windows.ahead
     values = windows.calendar[places][:, :, windows.calendar.shape[1] - own :]
     mean = values[:, :lookback].mean(axis=1, keepdims=True)

@@ -10,11 +10,10 @@ from gatework.errors import FileFormatError
 from gatework.runtime.exported import Exported
 from gatework.runtime.tags.stretches import Stretches, stretches
 from gatework.runtime.texts import Characters, Words, codec
-from gatework.runtime.texts.grams import character_buckets
+from gatework.runtime.texts.grams import PIECES, character_buckets
 from gatework.runtime.texts.windows import different
 
 AT_ONCE = 8_000  # tokens that are read together
-PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 LETTERS, FRONT = 40, 30  # characters of a word that are read, and how many of them from its start
 
 

@@ -17,6 +17,7 @@ from gatework.errors import FileFormatError
 from gatework.runtime.texts.points import points, readable
 from gatework.runtime.texts.words import Words
 
+PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 PRIME = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(29)
 LONGEST = 32  # n-gram that a file may ask for

@@ -18,12 +18,12 @@ from gatework.data.ngrams import character_grams
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
+from gatework.runtime.texts.grams import PIECES
 from gatework.tasks.classify.examples import WordTable
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows, width
 
 CODECS: dict[str, type[Codec]] = {"labels": Labels, "tokenizer": TextCodec, "scaler": Scaler}
-PIECES = (3, 5)  # shortest and longest character n-gram of a word's vector
 
 
 class Inputs(TypedDict):

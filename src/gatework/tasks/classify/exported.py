@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from gatework.networks.heads import linear_in_net
 from gatework.runtime.exported import Exported
 from gatework.runtime.net import Builder, Net
-from gatework.tasks.classify.codecs import PIECES, Codecs
+from gatework.runtime.texts.grams import PIECES
+from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.model import Classifier
 
 if TYPE_CHECKING:

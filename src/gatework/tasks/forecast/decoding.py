@@ -124,7 +124,7 @@ class Segments(nn.Module):
         asked = linear_in_net(self.future, b, f"{name}.asked", cut)
         asked = b.reshape(b.add(asked, b.array(f"{name}.position", self.position)), shape=[-1, hidden])
         repeated = [b.repeat(states[each], count=self.count) for each in states]
-        result, *_ = b.add_node("step", [asked, *repeated], 1 + len(states), stack=len(b.stacks) - 1)
+        result, _ = b.cell(b.stacks[-1], asked, repeated)
         found = linear_in_net(self.outputs, b, f"{name}.outputs", result)
         width = self.outputs.out_features // self.length
         return b.piece(b.reshape(found, shape=[-1, self.count * self.length, width]), start=0, stop=horizon, axis=1)

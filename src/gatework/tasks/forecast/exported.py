@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def exported(task: ForecastTask, model: Forecast) -> Exported:
     options, b = task.options, Builder()
     if options.combine in ("ets", "both"):
-        raise OptionError("combine=ets asks statsforecast for each forecast: train with combine=simple, theta or none")
+        raise OptionError(
+            f"combine={options.combine} asks statsforecast for each forecast: train with combine=simple, theta or none"
+        )
     if task.last.clock is not None:
         raise OptionError("times with a zone have no export yet: give times without offsets, as their clocks show them")
     whole = _net(b, model, task)

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gatework.data.covariates import IDENTITY
 from gatework.data.table import listed
-from gatework.data.timeparts import ROWS
 from gatework.errors import DataError
-from gatework.runtime.series.covariates import Channel, Covariates
-from gatework.runtime.series.panel import Clock, Panel, shown_time
+from gatework.runtime.series.covariates import IDENTITY, Channel, Covariates
+from gatework.runtime.series.panel import ROWS, Clock, Panel, shown_time
 from gatework.tasks.base import Source
 
 MOST_LINES = 5  # of series that an error lists

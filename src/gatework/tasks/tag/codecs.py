@@ -18,8 +18,9 @@ from gatework.data.stored import stored
 from gatework.data.suggest import setting
 from gatework.errors import DataError, FileFormatError
 from gatework.runtime.tags import schemes
-from gatework.runtime.tags.network import FRONT, LETTERS, PIECES
+from gatework.runtime.tags.network import FRONT, LETTERS
 from gatework.runtime.texts import SPECIAL, tokens, windows
+from gatework.runtime.texts.grams import PIECES
 from gatework.tasks.generate.options import GenerateOptions
 from gatework.tasks.tag.examples import Examples, WordTable
 from gatework.tasks.tag.layout import Layout

@@ -12,6 +12,7 @@ import numpy as np
 from gatework.data.suggest import did_you_mean, setting
 from gatework.data.table import listed
 from gatework.errors import DataError
+from gatework.runtime.tags.reading import UNSPECIFIED
 from gatework.runtime.tags.rows import token_of
 from gatework.runtime.texts import tokens as cutting
 from gatework.tasks.tag.sentences import Sentences
@@ -25,7 +26,6 @@ BEGINS, STOPS, CALLED = (
     ("end", "end_offset", "stop"),
     ("label", "tag", "type", "entity"),
 )
-UNSPECIFIED = "_"  # CoNLL-U's sign for a value that is not there
 Record = Mapping[str, Any]
 
 
