@@ -48,7 +48,7 @@ def main() -> None:
 
 @torch.no_grad()
 def measured(make: Callable[[], Task], data: tuple[Source, Source | None, Source | None]) -> dict[str, Any]:
-    """The watched metric on the test part by kind of weights, and how much of it each costs."""
+    """The watched metric on the test part by kind of weights, and what share of it each moves."""
     train, valid, test = data
     with torch.enable_grad(), tempfile.TemporaryDirectory() as folder:
         trained = jobs.train(make(), train, valid=valid, test=test, out=Path(folder) / "run", quiet=True)
@@ -56,8 +56,8 @@ def measured(make: Callable[[], Task], data: tuple[Source, Source | None, Source
     metric = trained.task.metric.name
     kinds = {"float32": trained.model} | {kind: quantised(trained.model, kind) for kind in ("bf16", "int8")}
     values = {kind: trained.task.measure(model, examples)[metric] for kind, model in kinds.items()}
-    lost = {f"{kind} lost": abs(values[kind] - values["float32"]) / values["float32"] for kind in ("bf16", "int8")}
-    return {"metric": metric, **values, **lost}
+    moved = {f"{kind} moved": values[kind] / values["float32"] - 1 for kind in ("bf16", "int8")}
+    return {"metric": metric, **values, **moved}
 
 
 def sst2(data: Path) -> Run:

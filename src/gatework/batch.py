@@ -83,7 +83,10 @@ def _loaded(path: str):
         return load(path).predict
     from gatework.runtime import load
 
-    return load(path).predict
+    model = load(path)
+    if not hasattr(model, "predict"):
+        raise DataError(f"{path} is a saved layer, which answers no rows; gatework export RUN writes a file that does")
+    return model.predict
 
 
 def _rows(batch: Batch) -> Sequence[Any]:

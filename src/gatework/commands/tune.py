@@ -9,6 +9,21 @@ import typer
 
 from gatework.commands import jobs
 
+Out = Annotated[Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME-OF-FILE-tuned")]
+Trials = Annotated[
+    int | None, typer.Option(help="Trials in all.", show_default="20 without --minutes; grid: all points")
+]
+Minutes = Annotated[float | None, typer.Option(help="Minutes of searching in all; the final trainings come on top.")]
+Folds = Annotated[int, typer.Option(help="Number of folds to cross-validate each trial with; 0: one validation part.")]
+Storage = Annotated[
+    str | None, typer.Option(metavar="URL", help="A database that machines share: postgresql://USER@HOST/NAME.")
+]
+Searched = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--search", metavar="NAME=VALUES", help='Search an option too: "hidden_size=32..256 log", "cell=lstm,gru".'
+    ),
+]
 HELP = "Search for good settings, and train with the best of them."
 
 
@@ -21,35 +36,19 @@ def tune(
     given: dict[str, Any],
     *,
     file: jobs.Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME-OF-FILE-tuned")
-    ] = None,
+    out: Out = None,
     valid: jobs.Valid = None,
     test: jobs.Test = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials in all.", show_default="20 without --minutes; grid: all points")
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Minutes of searching in all; the final trainings come on top.")
-    ] = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
     workers: Annotated[int, typer.Option(help="Processes, each with one thread.")] = 1,
     sampler: Annotated[str, typer.Option(help="How settings are drawn: tpe, random, grid.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="How lagging trials are ended: median, hyperband, none.")] = "median",
-    folds: Annotated[
-        int, typer.Option(help="Number of folds to cross-validate each trial with; 0: one validation part.")
-    ] = 0,
+    folds: Folds = 0,
     seeds: Annotated[int, typer.Option(help="Trainings of each finalist, with fresh seeds.")] = 3,
-    storage: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="A database that machines share: postgresql://USER@HOST/NAME."),
-    ] = None,
+    storage: Storage = None,
     space: Annotated[Path | None, typer.Option(help="A TOML file with the options to search.")] = None,
-    searched: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--search", metavar="NAME=VALUES", help='Search an option too: "hidden_size=32..256 log", "cell=lstm,gru".'
-        ),
-    ] = None,
+    searched: Searched = None,
     only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
     show_space: Annotated[bool, typer.Option("--show-space", help="Print the default space as TOML.")] = False,
     settings: jobs.Settings = None,
@@ -60,6 +59,7 @@ def tune(
     Options that are set hold in every trial. The first trial has the defaults.
     """
     from gatework.tasks.origin import title
+    from gatework.training.options import setting_name
     from gatework.tuning import entry
     from gatework.tuning import space as spaces
 
@@ -70,27 +70,12 @@ def tune(
     valid, test = jobs.part(task, given, valid, "valid"), jobs.part(task, given, test, "test")
     out = out or Path("runs") / f"{title(source) or task.name}-tuned"
     chosen = jobs.options(task, given, settings or [], {})
-    named = {*given, *(text.partition("=")[0].strip().replace("-", "_") for text in settings or [])}
-    tuned = entry.tune(
-        task,
-        source,
-        out=out,
-        valid=valid,
-        test=test,
-        options={name: getattr(chosen, name) for name in named},
-        space=space,
-        edits=spaces.settings(searched or []),
-        only=only,
-        trials=trials,
-        minutes=minutes,
-        workers=workers,
-        sampler=sampler,
-        pruner=pruner,
-        folds=folds,
-        seeds=seeds,
-        storage=storage,
-        quiet=quiet,
-    )
+    named = {*given, *map(setting_name, settings or [])}
+    held = {name: getattr(chosen, name) for name in named}
+    how = {"trials": trials, "minutes": minutes, "workers": workers, "sampler": sampler, "pruner": pruner}
+    how |= {"folds": folds, "seeds": seeds, "storage": storage, "space": space, "only": only, "quiet": quiet}
+    edits = spaces.settings(searched or [])
+    tuned = entry.tune(task, source, out=out, valid=valid, test=test, options=held, edits=edits, **how)
     typer.echo(f"{tuned.verdict}\npage: {out / entry.PAGE}" if tuned.rows else tuned.verdict)
     if tuned.interrupted:
         typer.echo("interrupted; the same command goes on with the search", err=True)

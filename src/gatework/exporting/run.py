@@ -15,28 +15,29 @@ from gatework.errors import OptionError
 from gatework.exporting.costs import told
 from gatework.exporting.written import Written
 from gatework.runtime.exported import Exported
+from gatework.runtime.quantised import KINDS
 from gatework.tasks.jobs import Trained, load
 
 if TYPE_CHECKING:
     from gatework.tasks.estimator import Estimator
 
 EXPORTS = Path("exports")
-SMALLER = {"float32": "", "bf16": "-bf16", "int8": "-int8"}  # what the names of such files end in
-WEIGHTS = tuple(SMALLER)
+WEIGHTS = ("float32", *KINDS)
 
 
 class Form(NamedTuple):
-    """A form of a file: the module that writes it, and how its files end."""
+    """A form of a file: the module that writes it, how its files end, and whether it takes smaller weights."""
 
     module: str
     ending: str
+    smaller: bool = False
 
 
 FORMS = {
-    "gatework": Form("file", ".safetensors"),
+    "gatework": Form("file", ".safetensors", smaller=True),
     "onnx": Form("onnx", ".onnx"),
     "torch": Form("torch_source", "-torch"),
-    "c": Form("c", "-c"),
+    "c": Form("c", "-c", smaller=True),
 }
 
 
@@ -64,13 +65,20 @@ def export(
         raise OptionError(f"no form {to!r}: there are {', '.join(FORMS)}{did_you_mean(to, list(FORMS))}")
     if weights not in WEIGHTS:
         raise OptionError(f"weights are {', '.join(WEIGHTS)}; got {weights!r}{did_you_mean(weights, list(WEIGHTS))}")
+    if weights != "float32" and not FORMS[to].smaller:
+        able = " and ".join(name for name, form in FORMS.items() if form.smaller)
+        raise OptionError(f"the form {to} has weights in float32, not {weights}; the forms {able} have these")
     if out is not None and (not os.fspath(out) or (Path(out) / "config.json").is_file()):
         raise OptionError(f"out={os.fspath(out)!r} is {'no name' if not os.fspath(out) else 'a run'}; name a new place")
     trained = opened(run)
     found = exported(trained)
-    target = EXPORTS / f"{found.about['run']}{SMALLER[weights]}{FORMS[to].ending}" if out is None else Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = writer(to)(found, target, weights)
+    kind = "" if weights == "float32" else f"-{weights}"
+    target = EXPORTS / f"{found.about['run']}{kind}{FORMS[to].ending}" if out is None else Path(out)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = writer(to)(found, target, weights)
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror}") from error
     if weights != "float32":
         written.notes.append(told(trained, weights))
     return written

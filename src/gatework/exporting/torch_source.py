@@ -28,8 +28,6 @@ Weights = dict[str, np.ndarray]
 
 def write(model: Exported, out: Path, weights: str) -> Written:
     """model.py, weights.safetensors and settings.json in the folder `out`."""
-    if weights != "float32":
-        raise OptionError(f"weights={weights!r} is for the form gatework; torch's layers hold float32: leave it out")
     tensors = {_attribute(name): np.ascontiguousarray(array) for name, array in model.arrays.items()}
     layers = []
     for number, stack in enumerate(model.stacks):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from gatework.serve.service import Service
 
 Extra = dict[str, Any]
+ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")  # of a stream
 TEXT, NUMBER, COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
 ERROR = {"type": "object", "properties": {"error": TEXT}, "required": ["error"]}
 MEANINGS = {
@@ -74,7 +76,7 @@ def _kind(parameter: inspect.Parameter) -> Extra:
 
 
 def _of_stream(service: Service, summary: str, content: Extra, code: int = 200) -> Extra:
-    said = {"name": "id", "in": "path", "required": True, "schema": {**TEXT, "pattern": r"^[A-Za-z0-9._~:@-]{1,128}$"}}
+    said = {"name": "id", "in": "path", "required": True, "schema": {**TEXT, "pattern": f"^{ID.pattern}$"}}
     codes = (401, 404, 422, 429, 503)
     return _extra(f"{summary} of {service.served.name}", content, codes, code, parameters=[said])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -36,11 +36,12 @@ class Metrics(Collector):
         for (address, code), count in self.requests.items():
             requests.add_metric([address, str(code)], count)
         yield requests
+        counts = {name: service.counts() for name, service in self.services.items()}
         for what, text, kind in _KINDS:
             family = kind(f"gatework_{what}", text, labels=["model"])
-            for name, service in self.services.items():
-                for value in _values(service, what):
-                    family.add_metric([name], value)
+            for name in counts:
+                if what in counts[name]:
+                    family.add_metric([name], counts[name][what])
             yield family
         refused = CounterMetricFamily("gatework_refused", "What was refused, by limit.", labels=["model", "limit"])
         for name, service in self.services.items():
@@ -61,9 +62,3 @@ _KINDS = (
     ("batches", "Batches of rows.", CounterMetricFamily),
     ("writers", "Texts that are being generated.", GaugeMetricFamily),
 )
-
-
-def _values(service: Service, what: str) -> Iterable[float]:
-    """The value of a metric; none where the model has no such thing."""
-    counts = service.counts()
-    return [counts[what]] if what in counts else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -22,7 +21,6 @@ from gatework.serve.service import Service
 from gatework.serve.talk import Said, Talk
 
 Action = Callable[[Request], Awaitable[Response]]
-ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 DIRECT = "gatework.line"  # extension of our server: the line of this connection
 
 
@@ -144,7 +142,7 @@ class Plain:
 
 
 def _id(text: str) -> str:
-    if not ID.fullmatch(text):
+    if not described.ID.fullmatch(text):
         raise DataError(f"an id has 1 to 128 letters, digits or . _ ~ : @ -; got {text!r:.60}")
     return text
 

@@ -36,7 +36,6 @@ class Served:
     tables: bool = True  # whether a row can be a line of CSV
     generate: Callable[..., Iterator[str]] | None = None
     lacks: dict[str, str] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 def named(texts: Sequence[str]) -> dict[str, Path]:
@@ -129,7 +128,7 @@ def sequence(row: object, number: int, count: int, dtype: np.dtype) -> np.ndarra
 def _of_model(name: str, model: Model) -> Served:
     """An exported model."""
     row = {"description": model.inputs, "examples": [model.example]}
-    served = Served(name, model.kind, model.hash, model.predict, row, model.stepper, about=dict(model.about))
+    served = Served(name, model.kind, model.hash, model.predict, row, model.stepper)
     served.together = model.together
     if served.stepper is None:
         served.lacks["stream"] = model.why_no_stream

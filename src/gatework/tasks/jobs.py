@@ -34,7 +34,7 @@ from gatework.training.finder import find_rate
 from gatework.training.folders import RUNS, free, numbered
 from gatework.training.learner import Shard
 from gatework.training.locks import alone
-from gatework.training.options import Options, TrainingOptions
+from gatework.training.options import Options, TrainingOptions, setting_name
 from gatework.training.run import Run
 from gatework.training.state import shapes
 from gatework.training.trainer import INTERRUPTED, Trainer, parameter_count
@@ -276,7 +276,7 @@ def _reading(options: TrainingOptions, settings: Sequence[str]) -> TrainingOptio
     """The options, with others of how a file is read; the rest belongs to the training that is over."""
     there = options.with_role("reading")
     for text in settings:
-        name = text.partition("=")[0].strip().replace("-", "_")
+        name = setting_name(text)
         if name not in there:
             raise OptionError(
                 f"{name!r} says nothing of how a file is read; of a trained run there are: {', '.join(there)}"

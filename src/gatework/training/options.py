@@ -248,9 +248,13 @@ def _kind(hint: Any) -> tuple[type, bool, bool]:
     return hint, False, False
 
 
+def setting_name(text: str) -> str:
+    """The option that a text "KEY=VALUE" sets."""
+    return text.partition("=")[0].strip().replace("-", "_")
+
+
 def _setting(cls: type[Options], text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    key = key.strip().replace("-", "_")
+    key, (_, equals, value) = setting_name(text), text.partition("=")
     if not equals:
         raise OptionError(f"a setting is written key=value, not {text!r}")
     known(cls, key)

@@ -1,4 +1,4 @@
-"""Cells as C99: `Step(graph, sizes)` prints the function of one step, and says which tables of weights it reads.
+"""Cells as C99: `Step(graph, sizes, storage)` prints the function of a step, and says which tables of weights it reads.
 
-A `@` in any text stands for the prefix of all names of a program; `export.c` puts it in.
+A `@` in any text stands for the prefix of all names of a program; `exporting.c` puts it in.
 """

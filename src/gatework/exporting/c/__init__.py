@@ -80,8 +80,10 @@ def write_nets(
     cases = [netvectors.cases(held, p.name, most_steps, shared.fixed) for p in printers]
     texts = assembled(shared, printers, name)
     texts[f"{name}_test.c"] = netverifier.program(list(zip(printers, cases, strict=True)), name)
-    own = netvectors.held(replace(model, stacks=[ready(stack, "float32") for stack in model.stacks]))
-    losses = [netvectors.lost(own, p.name, made) for p, made in zip(printers, cases, strict=True)]
+    error = None
+    if weights != "float32":
+        own = netvectors.held(replace(model, stacks=[ready(stack, "float32") for stack in model.stacks]))
+        error = max(netvectors.lost(own, p.name, made) for p, made in zip(printers, cases, strict=True))
     inside = max((step.stack_bytes() for step in cells.steps), default=0)
     return Report(
         files=_written(Path(folder), name, texts),
@@ -90,7 +92,7 @@ def write_nets(
         scratch=sum(p.struct_bytes() for p in printers if not p.keeps),
         stack=inside + max(p.local_bytes for p in printers),
         multiply_adds=max(p.counted for p in printers),
-        error=None if weights == "float32" else max(losses),
+        error=error,
         per="an answer" if shared.fixed else "a step",
         notes=(*left_out(model), *large(shared.sizes)),
     )

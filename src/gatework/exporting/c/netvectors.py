@@ -103,7 +103,7 @@ class Runner:
                     np.full(shape, steps) if given.shape == ("B",) else draw.integers(1, 1 + OTHER_AXES, shape)
                 )
             elif given.dtype == "int64":
-                found[name] = draw.integers(0, self._most(name, steps), shape)
+                found[name] = draw.integers(0, self._most(name), shape)
             else:
                 found[name] = (scale * draw.normal(size=shape)).astype(np.float32).astype(np.float64)
         return found
@@ -111,7 +111,7 @@ class Runner:
     def _is_length(self, name: str) -> bool:
         return self.net.inputs[name].dtype == "int64" and set(readers(self.net, name)) <= {*LENGTHS, "scale"}
 
-    def _most(self, name: str, steps: int) -> int:
+    def _most(self, name: str) -> int:
         """The number below which ids stay: rows of the smallest table that they choose from."""
         found = [OTHER_AXES + 1] if 2 in readers(self.net, name).get("bag", ()) else []
         for node in self.net.nodes:

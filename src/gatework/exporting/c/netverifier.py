@@ -102,7 +102,7 @@ class Writer:
         yield from self._compared(k, "a", how)
 
     def _begun(self, k: int, stream: str) -> Iterator[str]:
-        yield f"{self.printer.type[: -len('state')]}reset(&{self.own}_{stream});"
+        yield f"{self.printer.reset}(&{self.own}_{stream});"
         for name in self.cases[k].start:
             field = f"{self.own}_{stream}.{field_of(name)}"
             yield f"memcpy({field}, {self._name('start', k, name)}, sizeof {field});"

@@ -128,6 +128,7 @@ def grouped(p: Printer, node: Node, x: Value, like: Value) -> Value:
 
 
 def softmax_inside(p: Printer, node: Node, scores: Value, lengths: Value) -> Value:
+    p.one_row(lengths)
     return shares("softmax")(p, node, scores)
 
 

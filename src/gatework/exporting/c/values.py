@@ -23,11 +23,6 @@ class Value:
     shape: Shape
     ctype: str = "float"
 
-    @property
-    def axes(self) -> tuple[int | str, ...]:
-        """Without those of length 1, which change no place."""
-        return tuple(a for a in self.shape if a not in ("B", 1))
-
     def length(self, axis: int) -> int | str:
         """Of one axis of the net's shape."""
         found = self.shape[axis]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatework.errors import OptionError
 from gatework.exporting.onnx.layers import stack_model, write_layers
 from gatework.exporting.onnx.nets import net_model
 from gatework.exporting.onnx.read import from_onnx
@@ -20,8 +19,6 @@ __all__ = ["from_onnx", "net_model", "stack_model", "write", "write_layers", "wr
 
 def write(model: Exported, out: Path, weights: str) -> Written:
     """Write the net of whole rows to `out`, and its others beside it, with the net's name before the ending."""
-    if weights != "float32":
-        raise OptionError(f"the form onnx has weights in float32, not {weights}; the forms gatework and c have these")
     out = out if out.suffix else out.with_suffix(".onnx")
     made = Written([])
     for name in model.nets:

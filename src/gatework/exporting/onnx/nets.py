@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from gatework.backends.onnx.step import SAME
 from gatework.compiler.params import size
 from gatework.exporting.onnx.layers import described
-from gatework.exporting.onnx.operations import OPERATIONS, SAME
+from gatework.exporting.onnx.operations import OPERATIONS
 from gatework.exporting.onnx.recurrent import Call, stack, step
 from gatework.exporting.onnx.writer import Writer
 from gatework.runtime.exported import Exported

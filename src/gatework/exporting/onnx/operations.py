@@ -160,16 +160,6 @@ def attended(w: Writer, weights: str, values: str) -> str:
     return w.op("MatMul", weights, w.transpose(values, [1, 0, 2]))
 
 
-SAME = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "div": "Div",
-    "maximum": "Max",
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "exp": "Exp",
-}
 _ALL = (
     *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, scale, relu, softmax, log_softmax, concat),
     *(piece, pad, reshape, repeat, transpose, squeeze, expand, grouped, softmax_inside, attention),
