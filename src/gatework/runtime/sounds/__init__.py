@@ -1,0 +1,1 @@
+"""Recordings without torch: what a model hears of samples, whole or as they come."""
