@@ -67,7 +67,7 @@ def test_every_sample_is_in_a_frame() -> None:
     quiet = np.zeros(1001, np.float32)
     loud = quiet.copy()
     loud[-1] = 1.0
-    np.testing.assert_allclose(mel.features(quiet), np.full((11, 24), np.log(FLOOR)), rtol=1e-6)
+    np.testing.assert_allclose(mel.features(quiet), np.full((12, 24), np.log(FLOOR)), rtol=1e-6)
     assert (mel.features(loud)[-1] > mel.features(quiet)[-1]).all()
 
 

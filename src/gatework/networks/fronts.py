@@ -3,8 +3,8 @@
     front = SoundFront(40, 128)                                  # 40 bands of sound -> 128 features
     outputs, lengths = front(torch.zeros(8, 250, 40), lengths)       # (B, T, F) -> (T / 3, B, C)
 
-Both are the same: an axis of steps, which is kept in order and shortened, and one across it (bands, or height), which is
-folded into the features. What lies beyond a row's length changes nothing before it.
+Both are the same: an axis of steps, which is kept in order and shortened, and one across it (bands, or height), which
+is folded into the features. What lies beyond a row's length changes nothing before it.
 """
 
 from __future__ import annotations
