@@ -20,7 +20,7 @@ from gatework.backends import reference
 from gatework.compiler import wrappers
 from gatework.compiler.ir import Graph
 from gatework.errors import OptionError
-from gatework.exporting.onnx import net_model, stack_model, write, write_layers
+from gatework.exporting.onnx import net_model, stack_model, write_layers
 from gatework.layers.saving import entries
 from gatework.runtime.exported import Exported
 from gatework.runtime.net import Bound, Builder
@@ -222,10 +222,11 @@ OPERATIONS: dict[str, tuple[str, list[np.ndarray], dict[str, Any]]] = {
 
 
 def test_every_operation_is_tested() -> None:
+    from gatework.backends.onnx.step import SAME
     from gatework.exporting.onnx import operations
     from gatework.runtime.net.ops import OPS
 
-    assert {op for op, *_ in OPERATIONS.values()} == set(OPS) == set(operations.OPERATIONS) | set(operations.SAME)
+    assert {op for op, *_ in OPERATIONS.values()} == set(OPS) == set(operations.OPERATIONS) | set(SAME) & set(OPS)
 
 
 def compared(b: Builder, given: dict[str, np.ndarray], after: bool = False) -> onnxruntime.InferenceSession:
@@ -285,4 +286,4 @@ def test_the_step_of_a_net(cell: str) -> None:
 
 def test_weights_in_other_types_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="float32, not int8"):
-        write(Exported("labels", {}), tmp_path / "m.onnx", "int8")
+        gatework.export(tmp_path, tmp_path / "m.onnx", to="onnx", weights="int8")

@@ -212,7 +212,7 @@ def test_what_is_no_saved_layer_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="a folder of a trained run; gatework export FOLDER"):
         runtime.load(tmp_path)
     files.write_tensors(tmp_path / "best.safetensors", {"weight": torch.zeros(2)}, {"epoch": 1})
-    with pytest.raises(FileFormatError, match=r"the weights of a trained run; gatework export FOLDER .*docs/deploy\.md"):
+    with pytest.raises(FileFormatError, match=r"weights of a trained run; gatework export FOLDER .*docs/deploy\.md"):
         runtime.load(tmp_path / "best.safetensors")
 
 
