@@ -4,9 +4,10 @@
     model = TextClassifier(epochs=5).fit(texts, labels)
     model.predict(["a stirring , funny film"])                # array(['positive'])
 
-Which file to open: options.py (every choice), reading.py (sources), encoding.py (tokenizer, scaler, labels), wide.py
-(the n-gram model beside the network), model.py (the network), loss.py, measures.py, baselines.py, task.py (how they
-make a job), estimator.py (scikit-learn's shape).
+Which file to open: options.py (every choice), reading.py (sources), settling.py (options that follow from data),
+dividing.py (parts), codecs.py (tokenizer, scaler, labels), wide.py (the n-gram model beside the network), model.py (the
+network), loss.py, judging.py (what a model says of examples), measures.py, baselines.py, sections.py (what a report
+shows), task.py (how they make a job), estimator.py (scikit-learn's shape).
 """
 
 from __future__ import annotations

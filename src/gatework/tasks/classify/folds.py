@@ -16,6 +16,7 @@ from gatework.data.splits import folds
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Round, Source
 from gatework.tasks.classify import reading
+from gatework.tasks.classify.dividing import held_out
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows
 
@@ -28,7 +29,7 @@ def rounds(task: Classify, source: Source, count: int, hold_out: bool) -> list[R
     options = task.options
     rows = reading.read(source, options)
     if hold_out and options.test_share:
-        rows, _ = task.held_out(rows, options.test_share)
+        rows, _ = held_out(rows, options.test_share, options)
     if len(rows) < 2 * count:
         raise OptionError(f"{rows.source}: {len(rows)} rows are too few for {count} folds")
     pairs = _by_time(rows, str(options.time), count) if options.split == "time" else _by_label(rows, options, count)

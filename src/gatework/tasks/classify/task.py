@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,31 +14,26 @@ from torch import Tensor
 from gatework.data import seen
 from gatework.data.augment import Augmentation
 from gatework.data.batching import pieces
-from gatework.data.checks import check_absent, check_overlap
 from gatework.data.codecs import NOTHING, Labels
-from gatework.data.codecs.labels import class_names
-from gatework.data.finding import Finding, by_level, refuse
-from gatework.data.splits import split_by_time, split_rows
+from gatework.data.finding import Finding, refuse
 from gatework.data.vectors import read_vectors
-from gatework.errors import DataError, GateworkError, OptionError
+from gatework.errors import GateworkError
 from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.codecs import Codecs
-from gatework.tasks.classify.examples import Batch, Batches, Examples, make_batch
-from gatework.tasks.classify.loss import class_weights, cross_entropy, tuned_decision
-from gatework.tasks.classify.mixture import best_share, helpful_temperature
+from gatework.tasks.classify.dividing import check_parts, divided, division_notes
+from gatework.tasks.classify.examples import Batch, Batches, Examples
+from gatework.tasks.classify.judging import contenders, judged, logits_of, settle
+from gatework.tasks.classify.loss import class_weights, cross_entropy
 from gatework.tasks.classify.model import Classifier
 from gatework.tasks.classify.options import ClassifyOptions, ClassifyPredicting
 from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
+from gatework.tasks.classify.sections import facts, sections
+from gatework.tasks.classify.settling import settled
 from gatework.training.learner import NETWORK_LOSS
-
-STEPS_OF_FEW = 2_500  # steps that few sequences, or few short rows of letters, are trained for, as epochs of them
-EVALUATION_BATCH = 256
-ROLES = {"model": "model", "simple": "n-grams alone", "network": "network alone"}
-PARTS = {"valid": "validation", "test": "test"}
 
 
 class Classify(ClassifyPages):
@@ -70,11 +64,11 @@ class Classify(ClassifyPages):
         """Reads and refuses, splits, fits tokenizer or scaler and the n-gram model on the training part, encodes."""
         rows = reading.read(source, self.options)
         found = reading.check_rows(rows, self.options)
-        self.options = replace(self.options, **self._settled(rows, source))
+        self.options = replace(self.options, **settled(rows, source, self.options))
         refuse(found)
-        train, others = self._parts(rows, valid, test)
+        train, others = divided(rows, valid, test, self.options)
         given = {name for name, other in (("valid", valid), ("test", test)) if other is not None}
-        refuse(found := found + self._check_parts(train, others, given))
+        refuse(found := found + check_parts(train, others, given, self.options))
         self.found = [*(Finding("note", note) for note in rows.notes), *found]
         kind = "texts" if rows.texts is not None else "sequences"
         self.codecs = Codecs(self.options, kind, Labels(rows.label_type).fit(train.labels))
@@ -86,99 +80,11 @@ class Classify(ClassifyPages):
         self._begins = True
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
-    def _settled(self, rows: Rows, source: Source) -> dict[str, Any]:
-        """Values for the options that were left to be worked out."""
-        texts = rows.texts is not None
-        settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
-        settled["word_dropout"] = self._word_dropout(texts)
-        settled["tokenizer"] = reading.tokenizer(rows, self.options)
-        settled["ngrams"] = reading.ngrams(rows, self.options)
-        settled["channels"] = self.options.channels or (None if texts else "last")
-        if texts and rows.table is not None:
-            settled |= {"text": rows.text_column, "label": rows.label_column}
-            settled |= {name: rows.table.format[name] for name in ("format", "header") if name in rows.table.format}
-        if self.options.test_share is None:
-            settled["test_share"] = 0.1 if isinstance(source, str | Path) else 0.0
-        if self.options.epochs is None:
-            steps = max(len(rows) // self.options.batch_size, 1)
-            most = 200 if not texts else 60 if reading.are_short_letters(rows, self.options) else 10
-            settled["epochs"] = min(max(STEPS_OF_FEW // steps, 10), most)
-        return settled
-
-    def _word_dropout(self, texts: bool) -> float:
-        """Its value, after a look whether the options that change training data fit the data."""
-        if texts and Augmentation.of(self.options):
-            raise OptionError(
-                "jitter, rescale and window_warp change numbers, but the rows are texts; take word_dropout, or leave "
-                "them out"
-            )
-        if not texts and self.options.word_dropout:
-            raise OptionError("word_dropout works on texts, but the rows are numeric sequences; take jitter")
-        words = [name for name in ("stop", "stem", "spaces", "vectors") if getattr(self.options, name)]
-        if not texts and words:
-            raise OptionError(f"{' and '.join(words)} works on texts, but the rows are numeric sequences; leave it out")
-        return 0.1 if texts and self.options.word_dropout is None else self.options.word_dropout or 0.0
-
-    def _parts(self, rows: Rows, valid: Source | None, test: Source | None) -> tuple[Rows, dict[str, Rows]]:
-        """The training rows, and "valid" and "test" from their own sources or held out."""
-        others: dict[str, Rows] = {}
-        train = rows
-        if self.options.refit and valid is not None:
-            raise OptionError("refit learns the rows held out of the training file; leave valid= out, or refit")
-        if test is not None:
-            others["test"] = reading.read(test, self.options).like(rows)
-        elif self.options.test_share:
-            train, others["test"] = self.held_out(train, self.options.test_share)
-        if valid is not None:
-            others["valid"] = reading.read(valid, self.options).like(rows)
-        else:
-            left = 1 - (self.options.test_share or 0) if test is None else 1
-            kept, others["valid"] = self.held_out(train, min(self.options.valid_share / left, 0.9))
-            train = train if self.options.refit else kept
-        return train, others
-
-    def held_out(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
-        """The rows without a share of them, and that share: by chance, by time or by group, as the options say."""
-        options, among = self.options, ""
-        if options.split == "time":
-            if rows.table is None:
-                raise DataError(f"{rows.source}: split=time needs a table with the column {options.time!r}")
-            kept, held = split_by_time(rows.table.times(str(options.time)), share)
-        else:
-            groups = rows.groups(options.group if options.split == "group" else None)
-            labels = rows.labels.to_list()
-            kept, held = split_rows(len(rows), share, labels=labels, groups=groups, seed=options.seed)
-            kinds = len(np.unique(groups))
-            what = "groups, each kept whole," if options.split == "group" else "distinct inputs, repeats kept together,"
-            among = f" of {kinds} {what}" if kinds < len(rows) else ""
-        if not len(held) or not len(kept):
-            raise DataError(
-                f"{rows.source}: {len(rows)} rows{among} are too few to hold out {share:.0%} of them; add rows, or "
-                "give files for the other parts (valid=, test=)"
-            )
-        return reading.take(rows, kept), reading.take(rows, held)
-
-    def _check_parts(self, train: Rows, others: dict[str, Rows], given: set[str]) -> list[Finding]:
-        """Faults of the parts; the rows of those that were not given apart are checked with the others already."""
-        known = class_names(train.labels)
-        found = []
-        if len(known) < 2:
-            found.append(
-                Finding("error", f"{train.source}: the training part has the one label {known[0]!r}; split otherwise")
-            )
-        for name, rows in others.items():
-            found += reading.check_rows(rows, self.options, known) if name in given else []
-            found += check_absent(rows.labels, known, PARTS[name])
-            learned = name == "valid" and self.options.refit
-            if train.texts is not None and rows.texts is not None and not learned:
-                found += check_overlap(train.texts, rows.texts, rows.where, name)
-        return found
-
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""
         try:
             rows = reading.read(source, self.options)
-            self.options = replace(self.options, **self._settled(rows, source))
+            self.options = replace(self.options, **settled(rows, source, self.options))
             notes = [
                 Finding("note", f"{rows.source}: {len(rows):,} rows"),
                 *(Finding("note", note) for note in rows.notes),
@@ -193,19 +99,11 @@ class Classify(ClassifyPages):
             return []
         found: list[Finding] = []
         try:
-            train, others = self._parts(rows, None, None)
-            found += self._split_notes(rows, train, others)
+            train, others = divided(rows, None, None, self.options)
+            found += division_notes(rows, train, others)
             return found + (self._word_notes(train) if train.texts is not None else [])
         except GateworkError as error:
             return [*found, Finding("error", str(error))]
-
-    def _split_notes(self, rows: Rows, train: Rows, others: dict[str, Rows]) -> list[Finding]:
-        sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
-        counts = rows.labels.drop_nulls().value_counts(sort=True)
-        shown = ", ".join(f"{label!r} {count:,}" for label, count in counts.head(12).rows())
-        known = class_names(train.labels)
-        absent = [each for name, part in others.items() for each in check_absent(part.labels, known, PARTS[name])]
-        return [Finding("note", f"would split into {sizes}"), Finding("note", f"labels: {shown}"), *absent]
 
     def _word_notes(self, train: Rows) -> list[Finding]:
         """The vocabulary of training texts, texts that lose all words, and words with vectors; or what refuses them."""
@@ -343,76 +241,25 @@ class Classify(ClassifyPages):
 
     def logits(self, model: Classifier, examples: Examples) -> np.ndarray:
         """[n, K], in the order of the examples."""
-        return self._logits(model, examples)[0]
-
-    def _logits(self, model: Classifier, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-        """[n, K] of the model and of its network alone, in the order of the examples."""
-        whole, alone = np.zeros((2, len(examples), len(self.codecs.classes)), np.float32)
-        order = np.argsort(examples.inputs.lengths, kind="stable")
-        for start in range(0, len(order), EVALUATION_BATCH):
-            batch, rows = make_batch(examples, order[start : start + EVALUATION_BATCH])
-            logits = model.network(batch)
-            whole[rows], alone[rows] = model.mixed(logits, batch).numpy(), logits.numpy()
-        return whole, alone
-
-    def _judged(self, model: Classifier, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [n, K] and predicted classes [n]."""
-        return measures.softmax(logits), (logits + model.decision.numpy()).argmax(axis=1)
+        return logits_of(model, examples)[0]
 
     def settle(self, model: Classifier, examples: Examples) -> None:
-        """The n-grams' share, unless it was given; then of the model and each of its parts the temperature and, with
-        `tune_threshold`, the decision."""
-        network, grams, labels = self._logits(model, examples)[1], examples.offsets, examples.labels
-        if grams is not None and self.options.ngram_share is None:
-            rows = None if self._weights is None else self._weights.numpy()[labels]
-            model.share.fill_(best_share(network, grams, labels, rows))
-        share = float(model.share)
-        parts = [network] if grams is None else [(1 - share) * network + share * grams, grams, network]
-        for kept, logits in zip(model.temperatures, parts, strict=False):
-            kept.fill_(helpful_temperature(logits, labels))
-        if not self.options.tune_threshold:
-            return
-        for _, logits, decision in self._parts_of(model, examples):
-            decision.copy_(torch.from_numpy(tuned_decision(logits, examples.labels)))
-
-    def _parts_of(self, model: Classifier, examples: Examples) -> Iterator[tuple[str, np.ndarray, Tensor]]:
-        """Role, logits [n, K] and decision [K] of the model and, where it has two parts, of each alone."""
-        whole, network = self._logits(model, examples)
-        yield "model", whole, model.decision
-        if examples.offsets is not None:
-            _, *temperatures = model.temperatures.tolist()
-            yield "simple", examples.offsets / temperatures[0], model.decision_apart[0]
-            yield "network", network / temperatures[1], model.decision_apart[1]
+        settle(model, examples, self._weights)
 
     def measure(self, model: Classifier, examples: Examples) -> dict[str, float]:
-        return measures.measures(*self._judged(model, self.logits(model, examples)), examples.labels)
+        return measures.measures(*judged(model, self.logits(model, examples)), examples.labels)
 
     def watched(self, model: Classifier, examples: Examples) -> dict[str, float]:
         """`network_loss` is the loss of training with dropout off, where "loss" is another."""
-        logits, alone = self._logits(model, examples)
-        found = measures.measures(*self._judged(model, logits), examples.labels)
+        logits, alone = logits_of(model, examples)
+        found = measures.measures(*judged(model, logits), examples.labels)
         if self._wide or self._weights is not None or self.options.label_smoothing or self.options.focal:
             loss = self._loss(torch.from_numpy(alone), torch.from_numpy(examples.labels.astype(np.int64)))
             found[NETWORK_LOSS] = float(loss)
         return found
 
     def contenders(self, model: Classifier, examples: Examples) -> list[Contender]:
-        """The model, its n-gram model alone, its network alone."""
-        found, labels = [], examples.labels
-        for role, logits, decision in self._parts_of(model, examples):
-            predicted = (logits + decision.numpy()).argmax(axis=1)
-            told = measures.measures(measures.softmax(logits), predicted, labels)
-            counted = measures.sums(predicted, labels, len(self.codecs.classes))
-            note = self._settled_note(model) if role == "model" else ""
-            found.append(Contender(ROLES[role], told, note, role=role, sums=counted))
-        return found
-
-    def _settled_note(self, model: Classifier) -> str:
-        """What validation rows decided, for the tables of results."""
-        share, heat = float(model.share), float(model.temperatures[0])
-        chosen = " (chosen)" if self.options.ngram_share is None and not self.options.refit else ""
-        mixed = f"{share:.0%} n-grams, {1 - share:.0%} network{chosen}" if self._wide is not None else ""
-        return ", ".join(part for part in (mixed, f"temperature {heat:.2f}" if heat != 1 else "") if part)
+        return contenders(model, examples)
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
@@ -421,36 +268,10 @@ class Classify(ClassifyPages):
         return baselines(parts, len(self.codecs.classes), self.options, self.metric.name)
 
     def sections(self, model: Classifier, parts: Parts) -> dict[str, Any]:
-        """classes (per-class table), hints, confusion, most_confused, calibration, worst (most confident errors)."""
-        part, examples = parts.last
-        probabilities, predicted = self._judged(model, self.logits(model, examples))
-        names = self.codecs.classes
-        matrix = measures.confusion(predicted, examples.labels, len(names))
-        table = measures.class_table(predicted, examples.labels, names)
-        weighed = self.options.class_weights != "none" or self.options.focal > 0 or self.options.tune_threshold
-        return {
-            "part": part,
-            "classes": table,
-            "hints": measures.missed_hint(table, weighed),
-            "confusion": {"labels": names, "matrix": matrix.tolist()},
-            "most_confused": measures.most_confused(matrix, names),
-            "calibration": measures.calibration(probabilities, predicted, examples.labels),
-            "worst": measures.worst(examples, probabilities, predicted, names),
-        }
+        return sections(model, parts, self.codecs.classes)
 
     def facts(self, parts: Parts) -> dict[str, Any]:
-        lengths = parts.train.inputs.lengths
-        tokenizer = self.codecs.tokenizer
-        return {
-            "kind": self.codecs.kind,
-            "rows": {name: len(part) for name, part in vars(parts).items() if part is not None},
-            "labels": dict(zip(self.codecs.classes, np.bincount(parts.train.labels).tolist(), strict=True)),
-            "length": {"mean": round(float(lengths.mean()), 1), "max": int(lengths.max())},
-            "vocabulary": None if tokenizer is None else len(tokenizer),
-            "channels": list(self.codecs.channels),
-            "ngrams": sum(self.codecs.grams),
-            **by_level(self.found),
-        }
+        return facts(parts, self.codecs, self.found)
 
     def predict(self, model: Classifier, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
         """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence that has one.
@@ -491,8 +312,8 @@ class Classify(ClassifyPages):
         with torch.no_grad():
             parts = [rows] if rows.texts is None else [reading.take(rows, piece) for piece in pieces(rows.texts)]
             encoded = map(self._encoded, parts)
-            judged = [(each.cut, *self._judged(model, self.logits(model, each))) for each in encoded]
-        cut, found, answers = zip(*judged, strict=True)
+            answered = [(each.cut, *judged(model, self.logits(model, each))) for each in encoded]
+        cut, found, answers = zip(*answered, strict=True)
         self._tell(rows, sum(cut))
         return np.concatenate(found), np.concatenate(answers)
 
