@@ -100,6 +100,22 @@ class Tables:
         return likely
 
 
+def tables_of(ids: np.ndarray, orders: int, size: int) -> Tables:
+    """The tables of a text (N,) of units below `size`.
+
+    tables_of(np.array([0, 1, 0, 1]), 2, size=2)
+    """
+    counted: list[Order] = []
+    context, contexts = np.zeros(len(ids), np.int64), 1
+    for k in range(orders):
+        pairs, found, hits = np.unique(context[k:] * size + ids[k:], return_inverse=True, return_counts=True)
+        totals = np.bincount(pairs // size, hits, contexts).astype(np.int64)
+        counted.append(Order(pairs, hits, totals, np.bincount(pairs // size, minlength=contexts)))
+        context, contexts = np.zeros(len(ids), np.int64), 1 + len(pairs)  # also pairs at the end, that nothing followed
+        context[k + 1 :] = found[:-1] + 1
+    return Tables(size, counted)
+
+
 def check_share(share: float) -> None:
     if not 0 <= share < 1:
         raise FileFormatError(f"the share of the counts is {share:g}, not 0 or more and below 1")

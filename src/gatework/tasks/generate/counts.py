@@ -51,16 +51,9 @@ class Counts(nn.Module):
     def of(cls, ids: np.ndarray, orders: int, size: int) -> Counts:
         """The tables of a text (N,)."""
         made = cls(orders, size)
-        ids, context = ids[-MOST_UNITS:], np.zeros(len(ids[-MOST_UNITS:]), np.int64)
-        for k in range(orders):
-            pairs, found, hits = np.unique(context[k:] * size + ids[k:], return_inverse=True, return_counts=True)
-            contexts = made.contexts(k)
-            totals = np.bincount(pairs // size, hits, contexts)
-            kinds = np.bincount(pairs // size, minlength=contexts)
-            for (field, (kind, _)), values in zip(FIELDS.items(), (pairs, hits, totals, kinds), strict=True):
+        for k, order in enumerate(counts.tables_of(ids[-MOST_UNITS:], orders, size).orders):
+            for (field, (kind, _)), values in zip(FIELDS.items(), order, strict=True):
                 setattr(made, f"{field}{k}", torch.from_numpy(values).to(kind))
-            context = np.zeros(len(ids), np.int64)
-            context[k + 1 :] = found[:-1] + 1
         return made
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
