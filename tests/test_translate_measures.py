@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gatework.errors import MissingExtraError, ShapeError
+from gatework.tasks import bleu
 from gatework.tasks.translate import counting, measures
 
 METRICS = ("bleu", "chrf", "ter")
@@ -93,7 +94,7 @@ def test_corpora_hold_what_is_hard() -> None:
     counts = [measures.sums(*each, "text").sum(0) for each in corpora]
     assert any(not all(map(str.split, said)) for said, _ in corpora)
     assert any(not all(map(str.split, true)) for _, true in corpora)
-    right, total = (np.array([each[part] for each in counts]) for part in (measures.RIGHT, measures.SAID))
+    right, total = (np.array([each[part] for each in counts]) for part in (bleu.RIGHT, bleu.SAID))
     assert ((right[:, 0] == 0) & (total[:, 0] > 0)).any()
     assert ((right[:, 1] > 0) & (right[:, 2] == 0) & (total[:, 3] > 0)).any()
     assert ((total[:, 0] > 0) & (total[:, 3] == 0)).any()
@@ -102,8 +103,8 @@ def test_corpora_hold_what_is_hard() -> None:
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "chrF weighs recall as precision": lambda patch: patch.setattr(measures, "BETA", 1),
-    "BLEU reads true lengths as said ones": lambda patch: patch.setattr(measures, "LENGTHS", slice(1, None, -1)),
-    "BLEU takes matches for n-grams": lambda patch: patch.setattr(measures, "SAID", measures.RIGHT),
+    "BLEU reads true lengths as said ones": lambda patch: patch.setattr(bleu, "LENGTHS", slice(1, None, -1)),
+    "BLEU takes matches for n-grams": lambda patch: patch.setattr(bleu, "SAID", bleu.RIGHT),
     "chrF reads matches of another order": lambda patch: patch.setattr(measures, "CHRF_RIGHT", slice(9, 27, 3)),
     "TER makes no moves": lambda patch: patch.setattr(
         counting, "edits", lambda said, true: int(counting.distances([said], [true])[0])
@@ -126,7 +127,7 @@ def test_smoothing_and_missing_orders_are_found(monkeypatch: pytest.MonkeyPatch)
 
     def plain(sums: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            found = np.exp(np.log(sums[..., measures.RIGHT] / sums[..., measures.SAID]).mean(-1))
+            found = np.exp(np.log(sums[..., bleu.RIGHT] / sums[..., bleu.SAID]).mean(-1))
         return np.where(np.isfinite(found), 100 * found, 0)
 
     monkeypatch.setattr(measures, "SCORES", {**measures.SCORES, "bleu": plain})

@@ -64,7 +64,10 @@ def steps_curve(found: Explanation) -> str:
 
 
 def attention(looked: Looked, found: Explanation) -> Picture:
-    """Where attention looked, a row for each look."""
+    """Where attention looked, a row for each look, or a picture."""
+    if looked.scene is not None:
+        caption = f"The picture as it is read, and what of it each {looked.what} looked at: the rest is dark"
+        return drawing.overlaid("looked", caption, looked.rows, looked.scene, looked.weights)
     caption = f"How much each {looked.what} (row) looked at each {found.words.unit} (column): white is 0, blue is 1"
     return drawing.attention("looked", caption, looked.rows, found.steps, looked.weights)
 

@@ -129,3 +129,10 @@ def time_since(mask: Tensor, first: float = 0.0) -> Tensor:
 def reads_gaps(cell: str) -> bool:
     """Whether a cell reads which inputs are missing, and for how long."""
     return any(each.name == "gap" for each in cells.get(cell).graph.inputs)
+
+
+def padded(values: Tensor, counts: Tensor) -> Tensor:
+    """Packed values (N, M) as (B, S, M), 0 beyond the end of a row. At step s the first counts[s] rows are there."""
+    rows, steps = int(counts[0]), len(counts)
+    at = torch.cat([torch.arange(int(count)) * steps + step for step, count in enumerate(counts)])
+    return values.new_zeros(rows * steps, values.shape[1]).index_copy(0, at, values).view(rows, steps, -1)

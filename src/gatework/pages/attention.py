@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LONGEST = 22  # characters of a label
 CELL = 0.24  # inches of a row and of a column
 WIDEST = 7.6  # inches of a picture
+ACROSS, PANEL = 6, 1.25  # panels beside each other, and inches of each
+DARKEST = 0.85  # of what no look fell on
 
 
 def attention(
@@ -46,3 +48,32 @@ def short(label: str) -> str:
     """A label in one line, cut where it is long."""
     line = " ".join(label.split()) or repr(label)[1:-1]
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def overlaid(name: str, caption: str, rows: Sequence[str], scene: np.ndarray, weights: np.ndarray) -> Picture:
+    """A picture (H, W, C), and for each look the same with what it looked at: weights (R, h * w) of its places, row
+    after row. What was not looked at is dark."""
+    side = round(weights.shape[1] ** 0.5)
+    columns = min(len(rows) + 1, ACROSS)
+    lines = -(-(len(rows) + 1) // columns)
+
+    def paint(panels: Any) -> None:
+        flat = np.atleast_1d(panels).ravel()
+        for panel in flat:
+            panel.axis("off")
+        shown = scene if scene.shape[2] == 3 else np.repeat(scene, 3, 2)
+        flat[0].imshow(shown)
+        for panel, label, own in zip(flat[1:], rows, weights, strict=False):
+            panel.imshow(shown)
+            dark = 1 - own.reshape(side, side) / max(own.max(), 1e-9)
+            height, width = shown.shape[:2]
+            panel.imshow(
+                np.zeros_like(dark),
+                cmap="gray",
+                alpha=DARKEST * dark,
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+                interpolation="bilinear",
+            )
+            panel.set_title(short(label), fontsize=8)
+
+    return picture(name, caption, paint, (PANEL * columns, (PANEL + 0.2) * lines), rows=lines, columns=columns)

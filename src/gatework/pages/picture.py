@@ -34,16 +34,21 @@ class Picture:
 
 
 def picture(
-    name: str, caption: str, paint: Callable[[Any], None], size: tuple[float, float] = SIZE, rows: int = 1
+    name: str,
+    caption: str,
+    paint: Callable[[Any], None],
+    size: tuple[float, float] = SIZE,
+    rows: int = 1,
+    columns: int = 1,
 ) -> Picture:
-    """Draws on fresh axes (several, one above the other, where `rows` > 1), without touching the caller's settings."""
+    """Draws on fresh axes (several, where `rows` or `columns` is > 1), without touching the caller's settings."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # scripts that the font lacks
         figure = Figure(figsize=size, layout="constrained")
-        paint(figure.subplots(rows))
+        paint(figure.subplots(rows, columns))
         return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
 
 

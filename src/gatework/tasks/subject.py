@@ -70,11 +70,13 @@ class Wording:
 
 
 class Looked(NamedTuple):
-    """Attention: weights (R, T) of R rows, each a look, on the T steps; `what` a row is: "written word", "reading"."""
+    """Attention: weights (R, T) of R rows, each a look, on the T steps; `what` a row is: "written word", "reading".
+    Where steps are the places of a picture, row after row, `scene` (H, W, C) is that picture."""
 
     what: str
     rows: Sequence[str]
     weights: np.ndarray
+    scene: np.ndarray | None = None
 
 
 class Subject(ABC):

@@ -9,7 +9,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from gatework.data.codecs import NOTHING, BytePairs, Characters, TextCodec, Words, from_json
+from gatework.data.codecs import NOTHING, BytePairs, TextCodec, from_json
+from gatework.data.codecs.whole import units_of, whole
 from gatework.data.ragged import Ragged
 from gatework.data.stored import stored
 from gatework.errors import DataError, FileFormatError
@@ -53,23 +54,27 @@ class Codecs(Sides):
         sources, targets = self.lowered(pairs.sources), self.written(pairs.targets or [])
         if not any(map(str.strip, sources)) or not any(map(str.strip, targets)):
             raise DataError(f"{pairs.source}: there is nothing but empty texts on one side")
-        self.source = self.target = _codec(self.options.source_tokenizer, self.options)
+        self.source = self.target = self._codec(self.options.source_tokenizer)
         self.source.fit([*sources, *targets] if self.options.joint else sources)
         if not self.options.joint:
-            self.target = _codec(self.options.target_tokenizer, self.options).fit(targets)
+            self.target = self._codec(self.options.target_tokenizer).fit(targets)
         examples = self.encode(pairs)
         self.kind = kind_of(pairs.targets or [], self.options.target_tokenizer)
         self.ratio = min(float(np.quantile(examples.written / examples.sources.lengths, COMMON)), MOST_RATIO)
         return examples
 
+    def _codec(self, tokenizer: str | None) -> TextCodec:
+        """A codec that is still to learn."""
+        return whole(tokenizer, size=self.options.vocabulary, rare=self.options.min_count)
+
     def encode(self, pairs: Pairs) -> Examples:
         """Ids of both sides; a source ends with NOTHING, a target has its own units alone."""
         most = self.most
-        read = _units(self.source, self.lowered(pairs.sources)).truncate(most)
+        read = units_of(self.source, self.lowered(pairs.sources)).truncate(most)
         sources = Ragged.from_lengths(np.insert(read.values, read.offsets[1:], NOTHING), read.lengths + 1)
         if pairs.targets is None:
             return Examples(pairs, sources, None)
-        return Examples(pairs, sources, _units(self.target, self.written(pairs.targets)).truncate(most))
+        return Examples(pairs, sources, units_of(self.target, self.written(pairs.targets)).truncate(most))
 
     # -- into the run folder and back ---------------------------------------------------------------------------
 
@@ -96,25 +101,6 @@ def _read(assets: Mapping[str, str], name: str) -> TextCodec:
     if not isinstance(codec, TextCodec):
         raise FileFormatError(f"{name} holds a codec of kind {codec.kind!r}, not one of texts")
     return codec
-
-
-def _codec(tokenizer: str | None, options: TranslateOptions) -> TextCodec:
-    """A codec that is still to learn. Words keep their white space, so that they make a text again."""
-    size, rare = options.vocabulary, options.min_count
-    if tokenizer == "characters":
-        return Characters(min_count=rare, max_size=size)
-    if tokenizer == "words":
-        return Words(lower=False, markup=True, lossless=True, min_count=rare, max_size=size)
-    if tokenizer == "spaces":
-        return Words(lower=False, markup=True, spaces=True, min_count=rare, max_size=size)
-    return BytePairs(max_size=size)
-
-
-def _units(codec: TextCodec, texts: Sequence[str]) -> Ragged:
-    """Ids of texts; of an empty text none at all."""
-    ids = codec.encode(texts)
-    real = ids.values != NOTHING
-    return Ragged.from_lengths(ids.values[real], np.bincount(ids.owners[real], minlength=len(ids)))
 
 
 def tokenizers(pairs: Pairs) -> tuple[str, str]:

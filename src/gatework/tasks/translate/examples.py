@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.data.codecs import NOTHING
 from gatework.data.ragged import Ragged
+from gatework.networks.taught import taught
 from gatework.tasks.translate.pairs import Pairs
 from gatework.training.learner import Shard
 
@@ -42,9 +42,8 @@ class Examples:
 
 class Batch(NamedTuple):
     """B pairs, that with the longest source first: `sources` [N] packed ids with the `counts` [S] of each step and the
-    `lengths` [B]; `read` (T, B) begins with NOTHING, and `places` [M] are those of its T * B steps after which a symbol
-    is written, these `written` [M], NOTHING at each end, `steps` [B] of each pair. `rows` [B] say which example each
-    pair is."""
+    `lengths` [B]; then what is read and written of the targets, see `Taught`; `rows` [B] say which example each pair
+    is."""
 
     sources: Tensor
     counts: Tensor
@@ -63,20 +62,12 @@ def make_batch(examples: Examples, rows: np.ndarray) -> Batch:
     rows = rows[order]
     packed = examples.sources.pack(rows)
     nothing = Ragged.from_lengths(np.zeros(0, np.int64), np.zeros(len(rows), np.int64))
-    targets = nothing if examples.targets is None else examples.targets.take(rows)
-    sizes = targets.lengths
-    steps = int(sizes.max(initial=0)) + 1
-    inside = np.arange(steps)[:, None] <= sizes
-    padded = np.full((len(rows), steps + 1), NOTHING, np.int64)
-    padded[:, 1:][np.arange(steps) < sizes[:, None]] = targets.values
+    targets = taught(nothing if examples.targets is None else examples.targets.take(rows))
     return Batch(
-        sources=torch.from_numpy(packed.values.astype(np.int64)),
-        counts=torch.from_numpy(packed.counts.astype(np.int64)),
-        lengths=torch.from_numpy(lengths[order]),
-        read=torch.from_numpy(np.ascontiguousarray(padded[:, :-1].T)),
-        places=torch.from_numpy(np.flatnonzero(inside)),
-        written=torch.from_numpy(padded[:, 1:].T[inside]),
-        steps=torch.from_numpy(sizes + 1),
+        torch.from_numpy(packed.values.astype(np.int64)),
+        torch.from_numpy(packed.counts.astype(np.int64)),
+        torch.from_numpy(lengths[order]),
+        *targets,
         rows=rows,
     )
 

@@ -18,6 +18,7 @@ import polars as pl
 from gatework.errors import ShapeError
 from gatework.extras import explained
 from gatework.tasks.base import Metric, ratio
+from gatework.tasks.bleu import bleu
 
 __all__ = ["KINDS", "WATCHED", "kind_of", "measures", "metrics", "needed", "score", "signature", "sums", "tidy"]
 
@@ -34,8 +35,8 @@ WATCHED = {
 SINGLE = 0.9  # share of lines without a space from which on they are single words
 FEW_SYMBOLS = 1_000  # different ones; more of them are words
 
-# Columns of the sums. Of texts: what BLEU, chrF and TER count, whole lines that are right, lines.
-LENGTHS, RIGHT, SAID = slice(0, 2), slice(2, 6), slice(6, 10)  # BLEU: said and true words; n-grams of 1 to 4 words
+# Columns of the sums. Of texts: the ten of `gatework.tasks.bleu`, what chrF and TER count, whole lines that are right,
+# lines.
 CHRF_SAID, CHRF_TRUE, CHRF_RIGHT = (slice(10 + i, 28, 3) for i in range(3))  # n-grams of 1 to 6 characters
 TER_EDITS, TER_WORDS = 28, 29
 # Of spellings: edits, true symbols, whole lines that are right, lines. The last two are the same in both.
@@ -136,18 +137,6 @@ def _counts(said: Sequence[str], true: Sequence[str], kind: str) -> np.ndarray:
 # -- metrics of sums ----------------------------------------------------------------------------------------
 
 
-def bleu(sums: np.ndarray) -> np.ndarray:
-    """Papineni et al. 2002, smoothed as sacrebleu does ("exp"): of the orders of n-grams without a match, the first
-    counts as half a match, the next as a quarter, ... (Chen & Cherry 2014, method 3)."""
-    right, total = sums[..., RIGHT], sums[..., SAID]
-    some = right.any(-1) & total.all(-1)
-    said, true = np.where(some, np.moveaxis(sums[..., LENGTHS], -1, 0), 1)
-    counted = np.where(right == 0, 0.5 ** np.cumsum(right == 0, -1), right)
-    precision = np.exp(np.log(counted / np.maximum(total, 1)).mean(-1))
-    short = np.exp(np.minimum(1 - true / said, 0))
-    return _of_lines(sums, np.where(some, 100 * short * precision, 0))
-
-
 def chrf(sums: np.ndarray) -> np.ndarray:
     """Popović 2015: F of mean precision and mean recall over n-grams of 1 to 6 characters that both sides have."""
     said, true, right = (sums[..., each] for each in (CHRF_SAID, CHRF_TRUE, CHRF_RIGHT))
@@ -169,7 +158,7 @@ def _of_lines(sums: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "bleu": bleu,
+    "bleu": lambda sums: _of_lines(sums, bleu(sums)),
     "chrf": chrf,
     "ter": ter,
     "exact": lambda sums: ratio(sums[..., EXACT], sums[..., LINES]),

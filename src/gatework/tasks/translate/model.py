@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
@@ -13,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.networks.attention import AttentionLayer, Memory
 from gatework.networks.decoder import Decoder
 from gatework.networks.embedding import Embedding
-from gatework.networks.encoder import Encoder
+from gatework.networks.encoder import Encoder, padded
 from gatework.networks.heads import Symbols
 from gatework.networks.states import States
 from gatework.tasks.translate.examples import Batch
@@ -96,10 +95,3 @@ class EncoderDecoder(nn.Module):
         looked = looked * functional.dropout(looked.new_ones(1, *looked.shape[1:]), self.dropout, self.training)
         hidden = self.head.bridged(looked.flatten(0, 1)[batch.places])
         return Outputs(hidden, self.head.output.weight, self.head.output.bias), weights
-
-
-def padded(values: Tensor, counts: Tensor) -> Tensor:
-    """Packed values (N, M) as (B, S, M), 0 beyond the end of a row. At step s the first counts[s] rows are there."""
-    rows, steps = int(counts[0]), len(counts)
-    at = torch.cat([torch.arange(int(count)) * steps + step for step, count in enumerate(counts)])
-    return values.new_zeros(rows * steps, values.shape[1]).index_copy(0, at, values).view(rows, steps, -1)
