@@ -9,6 +9,8 @@ _BIOLOGY = ("Bio",)
 _TRANSLATE = ("sacrebleu", "rapidfuzz")
 _BENCH = ("onnxruntime",)
 _EXPORT = ("onnx",)
+_SPEECH = ("soundfile", "jiwer")
+_PICTURES = ("PIL", "av")
 _POSTGRES = ("psycopg2",)
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 _TRAIN = (
@@ -38,6 +40,8 @@ for _extra, _packages in {
     "export": _EXPORT,
     "biology": _BIOLOGY,
     "translate": _TRANSLATE,
+    "speech": _SPEECH,
+    "pictures": _PICTURES,
     "serve": _SERVE,
     "postgres": _POSTGRES,
 }.items():

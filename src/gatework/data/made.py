@@ -1,0 +1,186 @@
+"""Sounds and pictures made here, with their exact truth: Morse code to hear, digits in lines to read, digits that move.
+
+For demos, examples and tests without a download. Each has a function that makes them in memory and one that writes them
+as files beside a table: `write_morse("folder", 200)` gives folder/clips.csv and folder/0000.wav, ...
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gatework.data.media.written import put
+
+SIGNS = (
+    *(".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--"),
+    *("-.", "---", ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--.."),
+)
+MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz", SIGNS, strict=True))
+RATE = 8_000
+LETTERS = (2, 5)  # of a string
+PER_LINE = (3, 6)  # digits of a line
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}  # (down, right) at each step
+SIZE, FRAMES = 24, 10  # points of a film's side, frames of a film
+
+
+class Clip(NamedTuple):
+    samples: np.ndarray  # float32 (n,)
+    text: str
+
+
+class Line(NamedTuple):
+    picture: np.ndarray  # uint8 (H, W), dark on light
+    text: str
+
+
+class Film(NamedTuple):
+    frames: np.ndarray  # uint8 (T, H, W), light on dark
+    caption: str
+
+
+def morse(count: int, seed: int = 0) -> list[Clip]:
+    """Strings of 2 to 5 letters as tones of Morse code, 8,000 samples a second, of different speed, pitch and noise.
+
+    Example: `morse(1)[0]` is a Clip of samples float32 (n,), from 0.5 to 4 seconds of them, and a text like "kqe".
+
+    A dash is three dots long, the gap within a letter one, between letters three (ITU-R M.1677).
+    """
+    random = np.random.default_rng(seed)
+    return [_clip(random) for _ in range(count)]
+
+
+def _clip(random: np.random.Generator) -> Clip:
+    text = "".join(random.choice(list(MORSE), random.integers(*LETTERS, endpoint=True)))
+    dot = int(RATE * random.uniform(0.03, 0.05))
+    key = np.concatenate([np.zeros(3 * dot), *(_keyed(MORSE[letter], dot) for letter in text)])
+    edge = np.hanning(dot // 4)  # a key that opens at once would click
+    tone = np.sin(2 * np.pi * random.uniform(400, 900) / RATE * np.arange(len(key)) + random.uniform(0, 2 * np.pi))
+    loud = random.uniform(0.1, 0.8)
+    noise = random.normal(0, loud * random.uniform(0.01, 0.3), len(key))
+    samples = loud * tone * np.convolve(key, edge / edge.sum(), "same") + noise
+    return Clip(np.clip(samples, -1, 1).astype(np.float32), text)
+
+
+def _keyed(signs: str, dot: int) -> np.ndarray:
+    """1 where the key is down; a letter's gap follows it."""
+    parts = [np.repeat([1.0, 0.0], [dot if sign == "." else 3 * dot, dot]) for sign in signs]
+    return np.concatenate([*parts, np.zeros(2 * dot)])
+
+
+def digit_lines(count: int, seed: int = 0) -> list[Line]:
+    """Lines of 3 to 6 handwritten digits of scikit-learn, joined with gaps and overlaps, moved up and down, noisy.
+
+    Example: `digit_lines(1)[0]` is a Line of a picture uint8 (32, W) and a text like "3071".
+    """
+    random = np.random.default_rng(seed)
+    images, labels = _digits(2)
+    return [_line(random, images, labels) for _ in range(count)]
+
+
+def _line(random: np.random.Generator, images: np.ndarray, labels: np.ndarray) -> Line:
+    chosen = random.integers(0, len(images), random.integers(*PER_LINE, endpoint=True))
+    ground = np.zeros((32, 20 * len(chosen) + 8))
+    right = 4
+    for image in images[chosen]:
+        top = int(random.integers(2, 14))
+        inked = image[:, image.any(axis=0)]
+        place = ground[top : top + len(image), right : right + inked.shape[1]]
+        np.maximum(place, inked, out=place)
+        right += inked.shape[1] + int(random.integers(-1, 5))
+    ground = ground[:, : right + 4]
+    noisy = 255 - 200 * ground + random.normal(0, 12, ground.shape)
+    return Line(np.clip(noisy, 0, 255).astype(np.uint8), "".join(map(str, labels[chosen])))
+
+
+def moving_digits(count: int, seed: int = 0, digits: int = 2) -> list[Film]:
+    """Films of handwritten digits of scikit-learn that move, each its own way: "three left, seven up".
+
+    Example: `moving_digits(1)[0]` is a Film of frames uint8 (10, 24, 24) and a caption; the digits' names are in
+    ascending order. Paths are centred in the film, so that no single frame tells the direction.
+    """
+    random = np.random.default_rng(seed)
+    images, labels = _digits(1)
+    return [_film(random, images, labels, digits) for _ in range(count)]
+
+
+def _film(random: np.random.Generator, images: np.ndarray, labels: np.ndarray, digits: int) -> Film:
+    numbers = np.sort(random.choice(10, digits, replace=False))
+    frames = np.zeros((FRAMES, SIZE, SIZE))
+    names = []
+    for number in numbers:
+        image = images[random.choice(np.flatnonzero(labels == number))]
+        way = str(random.choice(list(WAYS)))
+        names.append(f"{NUMBERS[number]} {way}")
+        _move(frames, image, np.array(WAYS[way]), random.integers(-5, 6, 2))
+    return Film((255 * frames).round().astype(np.uint8), ", ".join(names))
+
+
+def _move(frames: np.ndarray, image: np.ndarray, way: np.ndarray, offset: np.ndarray) -> None:
+    """Draws a digit into each frame; in the middle of the film it is `offset` from the middle of the picture."""
+    middle = (SIZE - len(image)) // 2 + offset * (way == 0)
+    for number, frame in enumerate(frames):
+        top, left = middle + way * (number - FRAMES // 2)
+        ys, xs = np.arange(top, top + len(image)), np.arange(left, left + len(image))
+        within = np.ix_(ys[(ys >= 0) & (ys < SIZE)], xs[(xs >= 0) & (xs < SIZE)])
+        inked = image[np.ix_((ys >= 0) & (ys < SIZE), (xs >= 0) & (xs < SIZE))]
+        frame[within] = np.maximum(frame[within], inked)
+
+
+def _digits(times: int) -> tuple[np.ndarray, np.ndarray]:
+    """The digits (n, 8 * times, 8 * times) from 0 to 1, and which they are; see `embedded.digits` for their source."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    grey = np.asarray(images).reshape(-1, 8, 8) / 16
+    return grey.repeat(times, axis=1).repeat(times, axis=2), np.asarray(labels)
+
+
+# -- as files ---------------------------------------------------------------------------------------------------
+
+
+def write_morse(folder: str | Path, count: int, seed: int = 0) -> Path:
+    """Writes clips as wav files and `clips.csv` (file, text); gives the table's path."""
+    from gatework.data.media.sounds import encoded
+
+    files = ((encoded(clip.samples, RATE), clip.text) for clip in morse(count, seed))
+    return _write(Path(folder), "clips.csv", ("file", "text"), ".wav", files)
+
+
+def write_digit_lines(folder: str | Path, count: int, seed: int = 0) -> Path:
+    """Writes lines as PNG files and `lines.csv` (file, text); gives the table's path."""
+    files = ((_png([line.picture]), line.text) for line in digit_lines(count, seed))
+    return _write(Path(folder), "lines.csv", ("file", "text"), ".png", files)
+
+
+def write_moving_digits(folder: str | Path, count: int, seed: int = 0, digits: int = 2) -> Path:
+    """Writes films as GIF files and `films.csv` (file, caption); gives the table's path."""
+    files = ((_png(list(film.frames), "GIF"), film.caption) for film in moving_digits(count, seed, digits))
+    return _write(Path(folder), "films.csv", ("file", "caption"), ".gif", files)
+
+
+def _write(folder: Path, table: str, names: tuple[str, str], end: str, files: Iterable[tuple[bytes, str]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [names]
+    for number, (data, text) in enumerate(files):
+        rows.append((f"{number:04}{end}", text))
+        put(folder / rows[-1][0], data)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    put(folder / table, text.getvalue().encode())
+    return folder / table
+
+
+def _png(frames: list[np.ndarray], form: str = "PNG") -> bytes:
+    from gatework.data.media.pictures import image_of
+
+    first, *others = map(image_of, frames)
+    buffer = io.BytesIO()
+    more = {"save_all": True, "append_images": others, "duration": 100} if others else {}
+    first.save(buffer, form, **more)
+    return buffer.getvalue()

@@ -1,0 +1,163 @@
+"""Films: gif, mp4, webm, folders of frames and arrays -> frames (T, H, W, C) of bytes; faults in words, by file.
+
+`load` is what a store decodes with. PyAV (FFmpeg) reads mp4, webm and their like, Pillow what moves among pictures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gatework.data.files import in_memory
+from gatework.data.media import pictures
+from gatework.data.media.items import ARRAY, Item, Tell, called, file_of, must_be_there, untold
+from gatework.data.media.kinds import MEDIA, looks_like
+from gatework.data.media.vectors import mapped
+from gatework.errors import DataError, OptionError
+from gatework.extras import explained
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from PIL.Image import Image
+
+PICTURES = MEDIA["picture"].suffixes
+ADVICE = "give mp4, webm, gif or a folder of frames"
+MOVING = (".gif", ".webp", ".apng", ".png")  # films that Pillow reads
+
+
+def load(
+    item: Item,
+    size: tuple[int, int] | None = None,
+    mode: str = "colour",
+    frames: int = 16,
+    tell: Tell = untold,
+) -> np.ndarray:
+    """Frames uint8 (T, H, W, C) of a film, evenly taken where it has more than `frames`.
+
+    Example: `load(Path("a.gif"), (32, 32), "grey", 20).shape` is (20, 32, 32, 1) of a film of 20 frames or more.
+
+    A film is a gif, webp, mp4, webm, mov, avi or mkv, a folder of pictures in the order of their names (2 before 10),
+    or an array (T, H, W[, C]), also as .npy. Sizes and modes are those of pictures.
+
+    Raises: DataError for what holds no frames, or frames of several sizes where no size is given.
+    """
+    if frames < 1:
+        raise OptionError(f"frames cannot be {frames}: a film is read as at least one")
+    if isinstance(item, tuple):
+        raise DataError("a film is a file, a folder or an array (T, H, W, C), not a pair")
+    name = called(item)
+    with in_memory(name):
+        taken = [pictures.fitted(image, size, mode, name) for image in _images(item, frames, tell)]
+    if not taken:
+        raise DataError(f"{name}: has no frames; give a film of at least one")
+    if len({frame.shape for frame in taken}) > 1:
+        raise DataError(f"{name}: its frames have several sizes; give a size")
+    return np.stack(taken)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of `count` frames at even distances, the first and the last among them."""
+    return list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
+
+
+def _images(item: Path | np.ndarray, frames: int, tell: Tell) -> Iterable[Image]:
+    if isinstance(item, np.ndarray):
+        return _of_array(item, frames, ARRAY)
+    must_be_there(item)
+    if item.is_dir():
+        return _of_folder(item, frames)
+    file_of(item)
+    if item.suffix.lower() == ".npy":
+        return _of_array(mapped(item), frames, str(item))
+    return _moving(item, frames) if item.suffix.lower() in MOVING else _streamed(item, frames, tell)
+
+
+def _of_array(array: np.ndarray, frames: int, name: str) -> Iterator[Image]:
+    if array.ndim not in (3, 4):
+        raise DataError(f"{name}: a film is an array (T, H, W) or (T, H, W, C), not one of shape {array.shape}")
+    for frame in pictures.as_bytes(np.asarray(array[evenly(len(array), frames)])):  # one scale for the whole film
+        yield pictures.image_of(frame)
+
+
+def _of_folder(folder: Path, frames: int) -> Iterator[Image]:
+    paths = frames_of(folder)
+    for place in evenly(len(paths), frames):
+        with pictures.opened(file_of(paths[place])) as image:
+            yield pictures.upright(image)
+
+
+def frames_of(folder: Path) -> list[Path]:
+    """The pictures of a folder in the order of their names, numbers by their value."""
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
+    return sorted(paths, key=lambda path: _parts(path.name))
+
+
+def _parts(name: str) -> list[tuple[int, int, str]]:
+    """A name cut where digits begin and end, so that "2.png" comes before "10.png"."""
+    parts = [part for part in re.split(r"([0-9]+)", name) if part]
+    return [(0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _moving(path: Path, frames: int) -> Iterator[Image]:
+    with pictures.opened(path) as image:
+        for place in evenly(getattr(image, "n_frames", 1), frames):
+            image.seek(place)
+            yield image.copy()
+
+
+# -- streams of FFmpeg ------------------------------------------------------------------------------------------
+
+# What FFmpeg may take a file for: never a playlist, which names other files.
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf,h264,hevc,ivf"
+
+
+def _streamed(path: Path, frames: int, tell: Tell) -> Iterator[Image]:
+    """The frames wanted, by their place: a first pass counts the packets, a second one decodes."""
+    try:
+        from av.error import FFmpegError
+    except ImportError as error:
+        raise explained(error) from error
+    taken = 0
+    try:
+        wanted = evenly(_packets(path), frames)
+        for image in _decoded(path, set(wanted)):
+            taken += 1
+            yield image
+    except (FFmpegError, OSError, ValueError, MemoryError) as error:
+        if not taken:
+            said = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+            raise DataError(f"{path}: not a film that can be read ({said}){looks_like(path)}; {ADVICE}") from None
+        tell(f"{path}: cut short or damaged after {taken} of {len(wanted)} frames; those are used")
+
+
+def _packets(path: Path) -> int:
+    with _container(path) as container:
+        return sum(1 for packet in container.demux(_stream(container, path)) if packet.size)
+
+
+def _decoded(path: Path, wanted: set[int]) -> Iterator[Image]:
+    with _container(path) as container:
+        for number, frame in enumerate(container.decode(_stream(container, path))):
+            if number in wanted:
+                pictures.must_be_small(frame.width, frame.height, str(path))
+                image = frame.to_image()
+                yield image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def _container(path: Path) -> InputContainer:
+    import av
+
+    return av.open(str(path.resolve()), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+
+
+def _stream(container: InputContainer, path: Path) -> VideoStream:
+    if not container.streams.video:
+        raise DataError(f"{path}: has no pictures in it (a sound alone?); {ADVICE}")
+    stream = container.streams.video[0]
+    pictures.must_be_small(stream.codec_context.width, stream.codec_context.height, str(path))
+    return stream

@@ -1,0 +1,59 @@
+"""What a listing lists: a file, an array, or an array of samples with its rate; and how readers say what they mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from gatework.errors import DataError
+
+Item = Path | np.ndarray | tuple[np.ndarray, int]
+ARRAY = "an array"  # what messages call an item without a file
+
+
+class Tell(Protocol):
+    """Hears a sentence that begins with the name of the item: what was mended (a "note") or is doubtful."""
+
+    def __call__(self, message: str, level: str = "warning", /) -> None: ...
+
+
+def untold(message: str, level: str = "warning", /) -> None:
+    """Hears nothing: for those who ask a reader directly."""
+
+
+def called(item: Item) -> str:
+    """What messages about an item begin with."""
+    return str(item) if isinstance(item, Path) else ARRAY
+
+
+def must_be_there(path: Path) -> None:
+    """Raises a DataError where there is neither file nor folder. Of thousands of files no nearest names are sought."""
+    try:
+        missing = "" if path.exists() else "no such file"
+    except (OSError, ValueError) as error:
+        missing = f"not the name of a file ({error})"
+    if missing:
+        raise DataError(f"{path}: {missing}" + ("" if path.parent.is_dir() else f" (nor a folder {path.parent})"))
+
+
+def file_of(path: str | Path) -> Path:
+    """A path that is a file with something in it.
+
+    Raises: DataError where it is missing, a folder, a device, unreadable or empty.
+    """
+    path = Path(path)
+    must_be_there(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device; write it to a file first")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if empty:
+        raise DataError(f"{path} is empty (0 bytes); record or fetch it again")
+    return path

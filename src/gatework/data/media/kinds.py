@@ -1,0 +1,84 @@
+"""The kinds of media: which files belong to one, what its columns are called, and what else a file may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from gatework.errors import OptionError
+
+Kind = Literal["sound", "picture", "film", "vectors"]
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One kind: the ends of its files' names, and names of columns that hold such files or arrays."""
+
+    suffixes: tuple[str, ...]
+    columns: tuple[str, ...]
+    plural: str
+
+
+FILES = ("file", "file_name", "filename", "path", "filepath", "file_path", "name", "id")
+MEDIA: dict[Kind, Medium] = {
+    "sound": Medium(
+        (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".sph", ".caf"),
+        ("audio", "sound", "wav", "recording", "clip", "speech", "wav_filename", "audio_path", "audio_file", *FILES),
+        "sounds",
+    ),
+    "picture": Medium(
+        (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm", ".pbm"),
+        ("image", "picture", "img", "photo", "image_path", "image_file", *FILES),
+        "pictures",
+    ),
+    "film": Medium(
+        (".mp4", ".webm", ".gif", ".mov", ".avi", ".mkv", ".m4v", ".mpg", ".mpeg", ".webp", ".apng", ".npy"),
+        ("video", "film", "movie", "clip", "frames", "video_path", "video_file", *FILES),
+        "films",
+    ),
+    "vectors": Medium((".npy",), ("features", "vectors", "image", "video", "audio", *FILES), "arrays of vectors"),
+}
+
+# What the first bytes of a file say that it is, for the message of a reader that cannot read it.
+STARTS = {
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive or an Office file",
+    b"\x1f\x8b": "a compressed file (gzip)",
+    b"\x1aE\xdf\xa3": "a film (WebM, Matroska)",
+    b"fLaC": "a sound (FLAC)",
+    b"OggS": "a sound (Ogg)",
+    b"ID3": "a sound (MP3)",
+    b"\x93NUMPY": "an array (.npy)",
+    b"<svg": "a drawing (SVG)",
+    b"<?xml": "XML, perhaps a drawing (SVG)",
+    b"<!DOC": "a web page",
+    b"<html": "a web page",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
+}
+
+
+def must_be_kind(kind: str) -> None:
+    if kind not in get_args(Kind):
+        raise OptionError(f"kind cannot be {kind!r}; there are: {', '.join(get_args(Kind))}")
+
+
+def looks_like(path: Path) -> str:
+    """What a file is by its first bytes: ": it is a picture (PNG)"; "" where they say nothing."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError:
+        return ""
+    inner = {b"WAVE": "a sound (WAV)", b"WEBP": "a picture (WebP)", b"AVI ": "a film (AVI)"}.get(start[8:12])
+    if start[:4] == b"RIFF" and inner:
+        return f": it is {inner}"
+    if start[4:8] == b"ftyp":
+        return ": it is an MP4 file (a film, or a sound as AAC)"
+    what = next((what for mark, what in STARTS.items() if start.startswith(mark)), "")
+    if not what and start and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
+        what = f"text, beginning {start[:20].decode().strip()!r}"
+    return f": it is {what}" if what else ""
