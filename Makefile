@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-engines lint format docs bench figures tables clean
+.PHONY: help setup demo test test-engines lint format docs site notebooks bench figures tables clean
 
 help:
 	@echo "make demo     trains on embedded data and says where the reports are"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-engines   predicting on Ray, Spark and Dask, tuning over PostgreSQL (ENGINES=\"ray dask\" for some)"
 	@echo "make lint     ruff and pyright"
 	@echo "make docs     renews docs/commands, stubs and the file tables of ARCHITECTURE.md"
+	@echo "make site     the documentation as a site: open build/site/index.html"
+	@echo "make notebooks  the four tutorials as executed notebooks, in build/notebooks"
 	@echo "make bench    the kernels against their peers on this machine"
 	@echo "make figures  the figures of the jobs but the taggers, measured again: an hour on two cores"
 	@echo "make tables   the long tables of docs/, measured again: hours"
@@ -64,6 +66,14 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/renew.py
+
+site: $(READY)
+	$(BIN)/python docs/build.py
+
+# What runs notebooks is asked for here alone: nothing else needs it.
+notebooks: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[docs]' -c constraints.txt
+	$(BIN)/python docs/notebooks.py
 
 bench: $(READY)
 	$(BIN)/gatework bench all --json benchmarks/results/all.json
