@@ -51,10 +51,11 @@ def from_json(text: str) -> np.ndarray:
         raise FileFormatError(f"seen.json: its texts are no list of numbers ({error})") from None
 
 
-def overlap(texts: pl.Series, known: np.ndarray) -> str:
-    """How many of some texts were learned, in a sentence; "" where none was."""
+def overlap(texts: pl.Series, known: np.ndarray, what: str = "text") -> str:
+    """How many of some texts (or of what else texts stand for, such as digests) were learned, in a sentence; "" where
+    none was."""
     count = int(np.isin(numbers(texts), known).sum())
     if not count:
         return ""
-    share = f"{count:,} of {len(texts):,} rows ({count / len(texts):.0%}) hold a text that the model learned from"
+    share = f"{count:,} of {len(texts):,} rows ({count / len(texts):.0%}) hold a {what} that the model learned from"
     return f"{share}: the figures flatter; leave these rows out"

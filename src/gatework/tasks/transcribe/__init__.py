@@ -1,0 +1,19 @@
+"""Transcribe: recordings, or pictures of lines, into text.
+
+    from gatework.tasks.jobs import train
+    train(Transcribe(TranscribeOptions(text="words")), "clips.csv", out="runs/digits").predict("call.wav")
+
+Which file to open: options.py (every choice), hearing.py (files as frames), clips.py (what was read), reading.py
+(sources and their faults), units.py (texts as ids), examples.py (batches), augment.py (changed copies), model.py (the
+network), ctc.py (its loss), decoding.py (from a trained model to texts), measures.py, task.py (how they make a job),
+streams.py (recordings as they come).
+"""
+
+from __future__ import annotations
+
+from gatework.tasks.transcribe.options import TranscribeOptions
+from gatework.tasks.transcribe.task import Transcribe
+
+TASK = Transcribe
+
+__all__ = ["TASK", "Transcribe", "TranscribeOptions"]

@@ -1,0 +1,105 @@
+"""Sources -> clips: tables and folders of recordings or pictures, files, arrays; and the faults of their texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gatework.data.finding import Finding
+from gatework.data.media import sounds
+from gatework.data.media.kinds import MEDIA
+from gatework.data.media.listing import Listing, read, text_column
+from gatework.data.media.store import Store
+from gatework.data.readers import Reading
+from gatework.errors import DataError
+from gatework.tasks.base import Source
+from gatework.tasks.transcribe.clips import Clips
+from gatework.tasks.transcribe.hearing import Hearing, Kind
+from gatework.tasks.transcribe.options import TranscribeOptions
+
+USUAL = 16_000  # samples a second where no recording says its rate
+
+
+def listed(source: Source, options: TranscribeOptions, kind: Kind | None = None) -> tuple[Listing, Kind]:
+    """The items of a source and whether they are sounds or pictures: as the options say, or as their files look."""
+    if isinstance(source, Listing):
+        return source, "picture" if source.kind == "picture" else "sound"
+    how: Reading = {
+        "format": options.format,
+        "encoding": options.encoding,
+        "delimiter": options.delimiter,
+        "header": options.header,
+        "bad_rows": options.bad_rows,
+        "quote": options.quote,
+    }
+    kind = kind or ("picture" if options.image else "sound" if options.audio else _kind(source, how))
+    return read(source, options.image if kind == "picture" else options.audio, kind=kind, **how), kind
+
+
+def _kind(source: Source, how: Reading) -> Kind:
+    """What a source holds, where nobody says it: sounds, unless only pictures can be found in it."""
+    sizes = _dimensions(source)
+    if sizes:
+        return "picture" if sizes > 1 else "sound"
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in MEDIA["picture"].suffixes:
+        return "picture"
+    try:
+        read(source, kind="sound", **how)
+    except DataError:
+        try:
+            read(source, kind="picture", **how)
+        except DataError:
+            return "sound"
+        return "picture"
+    return "sound"
+
+
+def _dimensions(source: Source) -> int:
+    """Axes of the first array of arrays in memory; 0 of anything else."""
+    items = source[0] if isinstance(source, tuple) and len(source) == 2 else source
+    first = items[0] if isinstance(items, list | np.ndarray) and len(items) else None
+    return first.ndim if isinstance(first, np.ndarray) else 0
+
+
+def first_hearing(listing: Listing, kind: Kind, options: TranscribeOptions) -> Hearing:
+    """How items are read, before a scale is learned."""
+    if kind == "picture":
+        return Hearing(options, kind)
+    return Hearing(options, kind, options.rate or sounds.usual_rate(listing.items) or USUAL)
+
+
+def clips(listing: Listing, hearing: Hearing, options: TranscribeOptions, *, texted: bool = True) -> Clips:
+    """The items decoded; without `texted` no texts are read.
+
+    Raises: DataError that names every broken file, or a text that is missing.
+    """
+    texts = None
+    if texted:
+        listing, name = text_column(listing, options.text)
+        texts = listing.strings(name, "text")
+        _must_be_there(texts, listing, name)
+    store = Store.of(listing, hearing.decode, bad_files=options.bad_files)
+    some = listing.take(store.rows)
+    speakers = [each or "" for each in some.strings(options.speaker, "speaker")] if options.speaker else []
+    kept = None if texts is None else [texts[row] or "" for row in store.rows.tolist()]
+    findings = tuple(store.findings)
+    return Clips(store, kept, some.names, some.where, speakers, some.notes, listing.source, findings)
+
+
+def _must_be_there(texts: list[str | None], listing: Listing, name: str) -> None:
+    missing = [row for row, text in enumerate(texts) if text is None]
+    if missing:
+        more = f" ({len(missing):,} such rows)" if len(missing) > 1 else ""
+        raise DataError(
+            f"{listing.where(missing[0])}, column {name!r}: no text{more}; give what is said, or delete the row"
+        )
+
+
+def check(found: Clips) -> list[Finding]:
+    """What is odd about clips that could be read."""
+    empty = [row for row, text in enumerate(found.texts or []) if not text.strip()]
+    if not empty:
+        return []
+    message = f"{found.where(empty[0])}: an empty text says that nothing is to be heard ({len(empty):,} such rows)"
+    return [Finding("warning", message, empty[0])]

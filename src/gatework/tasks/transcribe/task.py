@@ -1,0 +1,275 @@
+"""The job "transcribe": how its pieces meet the training loop. See `gatework.tasks.base.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from torch import Tensor
+
+from gatework.data import seen
+from gatework.data.finding import Finding, by_level, refuse
+from gatework.data.splits import folds, split_rows
+from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.exported import Exported
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.origin import files_of
+from gatework.tasks.transcribe import ctc, decoding, measures, reading
+from gatework.tasks.transcribe.augment import Augmentation
+from gatework.tasks.transcribe.clips import Clips
+from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
+from gatework.tasks.transcribe.hearing import Hearing
+from gatework.tasks.transcribe.model import Listener
+from gatework.tasks.transcribe.options import SOUND, TranscribeOptions, TranscribePredicting
+from gatework.tasks.transcribe.units import Units
+
+STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
+STEPS_OF_EPOCH, SMALLEST, LARGEST = 50, 8, 32  # steps that an epoch has at least, as clips of a step between these
+
+
+class Transcribe(Task[Examples, Batch, Listener]):
+    """Sound -> text: what is said in recordings; or what stands on pictures of lines."""
+
+    name = "transcribe"
+    Options = TranscribeOptions
+    Predicting = TranscribePredicting
+    metric = Metric("word_error", higher=False)
+    counted = "clips"
+    answers = "file, text, confidence"
+    reads_lines = False
+    options: TranscribeOptions
+    hearing: Hearing
+    units: Units
+
+    def __init__(self, options: TranscribeOptions):
+        super().__init__(options)
+        self.found: list[Finding] = []
+        self.seen = np.zeros(0, np.uint32)  # numbers of the recordings that were learned
+
+    # -- data -----------------------------------------------------------------------------------------------
+
+    def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
+        """Reads and refuses, splits, learns units and scale of the training part, encodes."""
+        whole = self._opened(source)
+        refuse(reading.check(whole))
+        train, others = self._parts(whole, valid, test, bool(files_of(source)))
+        self.units = Units.of(train.texts or [], self.options.units)
+        mean, scale = self.hearing.fitted(train.store)
+        self.options = replace(self.options, units=self.units.kind, rate=self.hearing.rate or None)
+        self.hearing = replace(self.hearing, options=self.options, mean=mean, scale=scale)
+        self.metric = measures.WATCHED[self.units.kind]
+        self.seen = seen.learned(_series(train.store.digests))
+        self.found = [*(Finding("note", note) for note in whole.notes), *whole.findings, self._chosen()]
+        self.found += reading.check(whole)
+        examples = self._learnable(self._encoded(train))
+        encoded = {name: self._encoded(part) for name, part in others.items()}
+        self._settle_steps(examples)
+        return Parts(examples, encoded["valid"], encoded.get("test"))
+
+    def _opened(self, source: Source) -> Clips:
+        """The clips of a source, decoded as it asks for; from now on everything is."""
+        listing, kind = reading.listed(source, self.options)
+        self.hearing = reading.first_hearing(listing, kind, self.options)
+        return reading.clips(listing, self.hearing, self.options)
+
+    def _parts(
+        self, whole: Clips, valid: Source | None, test: Source | None, of_file: bool
+    ) -> tuple[Clips, dict[str, Clips]]:
+        """The training clips, and "valid" and "test" from their own sources, or held out."""
+        given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
+        others = {name: self._clips(other) for name, other in given.items()}
+        share = self.options.test_share
+        share = (0.1 if of_file else 0.0) if share is None else share
+        self.options = replace(self.options, test_share=share)
+        train = whole
+        if share and "test" not in others:
+            train, others["test"] = self._held_out(train, share)
+        if "valid" not in others:
+            left = 1 - share if test is None else 1
+            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
+        return train, others
+
+    def _clips(self, source: Source, texted: bool = True) -> Clips:
+        """The clips of another source, heard as those of the training."""
+        listing, _ = reading.listed(source, self.options, self.hearing.kind)
+        return reading.clips(listing, self.hearing, self.options, texted=texted)
+
+    def _held_out(self, clips: Clips, share: float) -> tuple[Clips, Clips]:
+        """The clips without a share of them, and that share, drawn by chance; equal recordings stay together."""
+        kept, held = split_rows(len(clips), share, groups=clips.store.digests, seed=self.options.seed)
+        if not len(kept) or not len(held):
+            different = len(set(clips.store.digests))
+            raise DataError(
+                f"{clips.source}: {different:,} different file(s) are too few to hold out {share:.0%} of them; add "
+                "some, or give files for the other parts (valid=, test=)"
+            )
+        return clips.take(kept), clips.take(held)
+
+    def _encoded(self, clips: Clips) -> Examples:
+        """Clips with the ids of their texts; units that were never learned are told."""
+        if clips.texts is None:
+            return Examples(clips, None)
+        targets, unknown = self.units.encode(clips.texts)
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            what = f"{clips.source}: {len(unknown):,} {self.units.kind} were never learned ({shown})"
+            self.found.append(Finding("warning", f"{what}: they count as errors"))
+        return Examples(clips, targets)
+
+    def _learnable(self, examples: Examples) -> Examples:
+        """The examples whose texts their frames have room for; the others are refused, or left out and told."""
+        assert examples.targets is not None
+        needed, there = ctc.needed(examples.targets), ctc.steps(examples.clips.lengths, self._stride)
+        short = np.flatnonzero(needed > there)
+        if not len(short):
+            return examples
+        first, where = int(short[0]), examples.clips.where(int(short[0]))
+        more = f" ({len(short):,} such files)" if len(short) > 1 else ""
+        message = (
+            f"{where}: its {there[first]} steps cannot say the {needed[first]} that the text needs{more}: correct the "
+            "text, take a smaller stride or hop_ms, or leave such files out with bad_files=skip"
+        )
+        if self.options.bad_files == "refuse":
+            raise DataError(message)
+        self.found.append(Finding("warning", f"left out: {message}"))
+        return examples.take(np.flatnonzero(needed <= there))
+
+    @property
+    def _stride(self) -> int:
+        """Frames, or columns of points, of each step."""
+        return self.options.stride if self.hearing.kind == "sound" else 2
+
+    def _chosen(self) -> Finding:
+        """What is recognised, and how files are read."""
+        hearing, count = self.hearing, len(self.units) - 1
+        read = (
+            f"{SOUND} at {hearing.rate:,} samples a second"
+            if hearing.kind == "sound"
+            else f"pictures, {self.options.height} points high"
+        )
+        return Finding("note", f"{read}; {count} {self.units.kind} are recognised")
+
+    def _settle_steps(self, examples: Examples) -> None:
+        """How many clips a step learns from, and how many epochs there are."""
+        if self.options.batch_size is None:
+            fitting = min(max(len(examples) // STEPS_OF_EPOCH, SMALLEST), LARGEST)
+            self.options = replace(self.options, batch_size=fitting)
+        if self.options.epochs is None:
+            steps = len(self.batches(examples, 0, Shard()))
+            self.options = replace(self.options, epochs=min(max(-(-STEPS // steps), FEWEST), MOST))
+
+    def check(self, source: Source) -> list[Finding]:
+        """Every fault of the data at once, without training; what cannot be read is one error."""
+        try:
+            whole = self._opened(source)
+            train, others = self._parts(whole, None, None, True)
+            self.units = Units.of(train.texts or [], self.options.units)
+            self._learnable(self._encoded(train))
+            sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
+            notes = [Finding("note", note) for note in (f"{whole.source}: {len(whole):,} clips", *whole.notes)]
+            split = Finding("note", f"would split into {sizes}")
+            return [*notes, *whole.findings, *reading.check(whole), *self.found, split, self._chosen()]
+        except GateworkError as error:
+            return [Finding("error", str(error))]
+
+    def examples(self, source: Source) -> Examples:
+        """Clips of another source, with their texts."""
+        return self._encoded(self._clips(source))
+
+    def assets(self) -> dict[str, str]:
+        return {
+            "hearing.json": self.hearing.to_json(),
+            "units.json": self.units.to_json(),
+            "seen.json": seen.to_json(self.seen),
+        }
+
+    def restore(self, assets: Mapping[str, str]) -> None:
+        self.hearing = Hearing.from_json(self.options, assets["hearing.json"])
+        self.units = Units.from_json(assets["units.json"])
+        self.seen = seen.from_json(assets["seen.json"])
+        self.metric = measures.WATCHED[self.units.kind]
+
+    def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
+        """Rounds of a cross-validation over clips; equal recordings stay together."""
+        listing, _ = reading.listed(source, self.options, self.hearing.kind)
+        clips = reading.clips(listing, self.hearing, self.options)
+        rows = np.arange(len(clips))
+        if hold_out and self.options.test_share:
+            rows, _ = split_rows(
+                len(clips), self.options.test_share, groups=clips.store.digests, seed=self.options.seed
+            )
+        digests = [clips.store.digests[row] for row in rows.tolist()]
+        parts = folds(len(rows), count, groups=digests, seed=self.options.seed)
+        some = listing.take(clips.store.rows[rows])
+        return [Round(some.take(kept), None, some.take(held), {"test_share": 0.0}) for kept, held in parts]
+
+    # -- model and training ---------------------------------------------------------------------------------
+
+    def axes(self) -> Mapping[str, Axes]:
+        return {"head.output.weight": (self.units.symbols, None), "head.output.bias": (self.units.symbols,)}
+
+    def build(self) -> Listener:
+        return Listener(self.options, len(self.units), self.hearing.kind == "picture")
+
+    def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
+        options = self.options
+        random = np.random.default_rng([options.seed, epoch])
+        short_first = epoch < options.curriculum * (options.epochs or 0)
+        size, most = (options.batch_size or LARGEST) * shard.world, options.batch_frames * shard.world
+        groups = drawn(examples.clips.lengths, size, most, random, short_first)
+        return Batches(examples, self.hearing, Augmentation.of(options, self.hearing.kind), groups, shard)
+
+    def loss(self, model: Listener, batch: Batch, carry: dict[str, Tensor]) -> Step:
+        nats = ctc.negative_log_p(*model(batch.frames, batch.lengths), batch)
+        count = max(int(batch.target_lengths.sum()), 1)
+        return Step(nats.sum() / count, count)
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def measure(self, model: Listener, examples: Examples) -> dict[str, float]:
+        """loss (nats of a unit), word_error and character_error (edits a true word, a true character), exact (share of
+        whole texts)."""
+        return self.contenders(model, examples)[0].metrics
+
+    def contenders(self, model: Listener, examples: Examples) -> list[Contender]:
+        """The model, which is its network."""
+        assert examples.targets is not None and examples.clips.texts is not None
+        said, nats = [], 0.0
+        for row, steps in enumerate(decoding.log_p(model, examples, self.hearing)):
+            said.append(self.units.text(decoding.greedy(steps)[0]))
+            nats += ctc.nats(steps, examples.targets[row])
+        counts = measures.sums(said, examples.clips.texts)
+        loss = nats / max(len(examples.targets.values), 1)
+        return [Contender("model", {"loss": loss} | measures.metrics(counts.sum(0)), role="model", sums=counts)]
+
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
+        return measures.score(sums, metric)
+
+    def caution(self, examples: Examples) -> str:
+        """How many of the recordings were learned."""
+        return seen.overlap(_series(examples.clips.store.digests), self.seen, self.hearing.kind)
+
+    def facts(self, parts: Parts) -> dict[str, Any]:
+        sizes = {name: len(part) for name, part in vars(parts).items() if part is not None}
+        return {"kind": self.hearing.kind, "clips": sizes, "units": self.units.kind, **by_level(self.found)}
+
+    # -- answers --------------------------------------------------------------------------------------------
+
+    def predict(self, model: Listener, source: Source, **how: object) -> list[dict[str, Any]]:
+        """{"file", "text", "confidence"} of each clip."""
+        examples = self._encoded(self._clips(source, texted=False))
+        paths = map(decoding.greedy, decoding.log_p(model, examples, self.hearing))
+        return [
+            {"file": name, "text": self.units.text(ids), "confidence": float(np.exp(log_p))}
+            for name, (ids, log_p) in zip(examples.clips.names, paths, strict=True)
+        ]
+
+    def exported(self, model: Listener) -> Exported:
+        raise OptionError("runs of 'transcribe' have no export yet: a stream reads them in Python (Recogniser)")
+
+
+def _series(digests: list[str]) -> pl.Series:
+    return pl.Series(digests, dtype=pl.String)
