@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from gatework.runtime.ctc import Greedy, Path
 from gatework.tasks.transcribe.examples import Examples, alike, make_batch
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener, heard
+from gatework.tasks.transcribe.units import Units
 
 AT_ONCE, FRAMES = 64, 60_000  # clips, and frames, that go through the network together
 AHEAD = 1_024  # clips that are sorted by length together
@@ -26,8 +29,13 @@ def log_p(model: Listener, examples: Examples, hearing: Hearing) -> Iterator[np.
         yield from (found[row] for row in rows.tolist())
 
 
-def greedy(steps: np.ndarray) -> tuple[np.ndarray, float]:
-    """What the likeliest symbol of each step (T, V) reads as, and the log probability of that path."""
-    best = steps.argmax(1)
-    begins = (best > 0) & np.append(True, best[1:] != best[:-1])[: len(best)]
-    return best[begins], float(steps.max(1).sum())
+def path(steps: np.ndarray) -> Path:
+    """What steps (T, V) read as."""
+    search = Greedy(steps.shape[1])
+    search.next(steps)
+    return search.result()
+
+
+def row(path: Path, units: Units) -> dict[str, Any]:
+    """{"text", "confidence"}: what was found, and its probability."""
+    return {"text": units.text(path.ids.tolist()), "confidence": float(np.exp(path.log_p))}

@@ -17,6 +17,13 @@ SOUND, PICTURE = "sounds", "pictures of lines"
 class TranscribePredicting(Options):
     """What `predict` can be told beside its source."""
 
+    stream: bool = option(
+        False, "read sound from standard input as it comes: PCM of 16 bits, or wav; partial results come at once",
+        panel="answers",
+    )  # fmt: skip
+    rate: int | None = option(
+        None, "samples a second of bare PCM; none: those of the model", panel="answers", low=1_000, high=768_000
+    )
     timestamps: bool = option(
         False, "when each word begins and ends, in seconds (of pictures: points)", panel="answers"
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.origin import files_of
-from gatework.tasks.transcribe import ctc, decoding, measures, reading
+from gatework.tasks.transcribe import ctc, decoding, measures, reading, streams
 from gatework.tasks.transcribe.augment import Augmentation
 from gatework.tasks.transcribe.clips import Clips
 from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
@@ -25,6 +26,7 @@ from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
 from gatework.tasks.transcribe.options import SOUND, TranscribeOptions, TranscribePredicting
 from gatework.tasks.transcribe.units import Units
+from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 50, 8, 32  # steps that an epoch has at least, as clips of a step between these
@@ -239,7 +241,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         assert examples.targets is not None and examples.clips.texts is not None
         said, nats = [], 0.0
         for row, steps in enumerate(decoding.log_p(model, examples, self.hearing)):
-            said.append(self.units.text(decoding.greedy(steps)[0]))
+            said.append(self.units.text(decoding.path(steps).ids.tolist()))
             nats += ctc.nats(steps, examples.targets[row])
         counts = measures.sums(said, examples.clips.texts)
         loss = nats / max(len(examples.targets.values), 1)
@@ -260,12 +262,28 @@ class Transcribe(Task[Examples, Batch, Listener]):
 
     def predict(self, model: Listener, source: Source, **how: object) -> list[dict[str, Any]]:
         """{"file", "text", "confidence"} of each clip."""
+        asked = TranscribePredicting.of(how)
+        if asked.stream:
+            return [streams.heard(*self._piped(model, asked))]
+        if source is None:
+            raise OptionError("name a recording, or a table of them; with stream=True (--stream) sound comes by a pipe")
         examples = self._encoded(self._clips(source, texted=False))
-        paths = map(decoding.greedy, decoding.log_p(model, examples, self.hearing))
+        paths = map(decoding.path, decoding.log_p(model, examples, self.hearing))
         return [
-            {"file": name, "text": self.units.text(ids), "confidence": float(np.exp(log_p))}
-            for name, (ids, log_p) in zip(examples.clips.names, paths, strict=True)
+            {"file": name} | decoding.row(path, self.units)
+            for name, path in zip(examples.clips.names, paths, strict=True)
         ]
+
+    def written(self, model: Listener, source: Source, how: Options) -> Iterator[str] | None:
+        """With `stream` lines as the sound comes, seconds, "partial" or "final", and the text, with tabs between."""
+        assert isinstance(how, TranscribePredicting)
+        return streams.lines(*self._piped(model, how)) if how.stream else None
+
+    def _piped(self, model: Listener, how: TranscribePredicting) -> tuple[streams.Recogniser, Iterator[np.ndarray]]:
+        """What reads a stream, and the samples that come through the pipe."""
+        streams.must_stream(model, self.hearing)
+        rate, chunks = streams.opened(sys.stdin.buffer, how.rate, self.hearing.rate)
+        return streams.Recogniser(model, self.hearing, self.units, rate), chunks
 
     def exported(self, model: Listener) -> Exported:
         raise OptionError("runs of 'transcribe' have no export yet: a stream reads them in Python (Recogniser)")

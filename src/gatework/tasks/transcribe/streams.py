@@ -1,0 +1,289 @@
+"""Recordings as they come: samples in chunks of any size, a partial result at any time, the same end as of the whole.
+
+Samples, frames, the front's steps and the search each hold what they still need, and the network takes one step at a
+time: no chunk size changes a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from gatework.data.media import sounds
+from gatework.errors import DataError, OptionError
+from gatework.runtime.ctc import Greedy, Path
+from gatework.runtime.sounds.mel import Frames
+from gatework.tasks.transcribe.decoding import row
+from gatework.tasks.transcribe.hearing import Hearing
+from gatework.tasks.transcribe.model import Listener
+from gatework.tasks.transcribe.units import Units
+
+CHUNK = 1 << 12  # bytes that are read at once from a pipe
+REACH = 10  # samples of the lower rate on either side that decide a resampled one: scipy's filter
+PCM = (1, 0xFFFE)  # forms of wav files that hold whole numbers
+FIELDS = ((0, 2), (2, 4), (4, 8), (14, 16))  # of the format: form, channels, rate, bits
+
+
+class Search(Protocol):
+    """What reads log probabilities: see `gatework.runtime.ctc.Search`."""
+
+    def next(self, log_p: np.ndarray) -> None: ...
+    def partial(self) -> np.ndarray: ...
+    def result(self) -> Path: ...
+
+
+class Stream:
+    """Samples -> log probabilities: `feed(samples)` and `finish()` hand each step to a search.
+
+        stream = Stream(model, hearing, Greedy(11))
+        stream.feed(samples[:700]), stream.feed(samples[700:]), stream.finish()
+
+    Args:
+        model: one that reads forward alone.
+        hearing: how samples become frames.
+        search: hears each step (1, V).
+
+    Raises: OptionError for a model that needs whole recordings.
+    """
+
+    def __init__(self, model: Listener, hearing: Hearing, search: Search):
+        must_stream(model, hearing)
+        self.model, self.hearing, self.search = model, hearing, search
+        self._frames, self._held, self._states = Frames(hearing.mel), model.front.begin(), {}
+        self._waiting = np.zeros((0, hearing.mel.mels), np.float32)
+        self.samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """How much has been heard."""
+        return self.samples / self.hearing.rate
+
+    def feed(self, samples: np.ndarray) -> None:
+        """The next samples (n,), from -1 to 1, at the model's rate."""
+        frames = self._frames.feed(samples)
+        self.samples += len(samples)
+        self._hear(frames)
+
+    def finish(self) -> None:
+        """The end: what is held back is heard. Nothing can be fed afterwards."""
+        self._hear(self._frames.finish())
+        with torch.no_grad():
+            _, self._held = self.model.front.step(self._scaled(self._waiting), self._held)
+            self._further(self.model.front.finish(self._held))
+
+    def _hear(self, frames: np.ndarray) -> None:
+        """Frames (t, F), in pieces that make one step each."""
+        waiting, stride = np.concatenate([self._waiting, frames]), self.model.front.stride
+        whole = len(waiting) // stride * stride
+        self._waiting = waiting[whole:]
+        with torch.no_grad():
+            for start in range(0, whole, stride):
+                piece = self._scaled(waiting[start : start + stride])
+                features, self._held = self.model.front.step(piece, self._held)
+                self._further(features)
+
+    def _scaled(self, frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(self.hearing.scaled(frames))[None]
+
+    def _further(self, features: torch.Tensor) -> None:
+        log_p, self._states = self.model.further(features, self._states)
+        if len(log_p):
+            self.search.next(log_p[:, 0].numpy())
+
+
+def must_stream(model: Listener, hearing: Hearing) -> None:
+    """Refuses a model that cannot read a recording as it comes."""
+    if hearing.kind != "sound":
+        raise OptionError("pictures are read whole; a stream is of sound")
+    if not model.front.causal:
+        raise OptionError(
+            "this model reads recordings from both ends, so it needs the whole: for streams train one with "
+            "bidirectional=False (--no-bidirectional)"
+        )
+
+
+def delay(hearing: Hearing, stride: int) -> float:
+    """Seconds by which a step comes later than the first of its samples, at most: its frames and the last window."""
+    return ((stride - 1) * hearing.options.hop_ms + hearing.options.window_ms) / 1000
+
+
+class Recogniser:
+    """A recording as it comes, of any rate: text so far at any time, and at the end.
+
+        recogniser = Recogniser(model, hearing, units)
+        recogniser.feed(samples)
+        recogniser.partial()                                          # "seven two": changes nothing
+        recogniser.finish()                                           # {"text": "seven two nine", "confidence": 0.98}
+
+    Args:
+        model, hearing, units: of a trained task: `trained.model`, `trained.task.hearing`, `trained.task.units`.
+        rate: of the samples; None: that of the model.
+        search: how steps are read; None: the likeliest symbol of each.
+
+    Raises: OptionError for a model that needs whole recordings.
+    """
+
+    def __init__(
+        self, model: Listener, hearing: Hearing, units: Units, rate: int | None = None, search: Search | None = None
+    ):
+        self.units, self.search = units, search or Greedy(len(units))
+        self.stream = Stream(model, hearing, self.search)
+        self.rate = rate or hearing.rate
+        self._resampler = Resampler(self.rate, hearing.rate)
+        self.delay = delay(hearing, model.front.stride)
+
+    def feed(self, samples: np.ndarray) -> None:
+        """The next samples (n,), from -1 to 1."""
+        self.stream.feed(self._resampler.feed(samples))
+
+    def partial(self) -> str:
+        """The text so far."""
+        return self.units.text(self.search.partial().tolist())
+
+    def finish(self) -> dict[str, Any]:
+        """The text of the whole; nothing can be fed afterwards."""
+        self.stream.feed(self._resampler.finish())
+        self.stream.finish()
+        return row(self.search.result(), self.units)
+
+
+def heard(recogniser: Recogniser, chunks: Iterable[np.ndarray]) -> dict[str, Any]:
+    """What is said in chunks of samples, at their end."""
+    for samples in chunks:
+        recogniser.feed(samples)
+    return {"seconds": recogniser.stream.seconds} | recogniser.finish()
+
+
+def lines(recogniser: Recogniser, chunks: Iterable[np.ndarray]) -> Iterator[str]:
+    """The same with every partial text as soon as it is another: "1.24\tpartial\tseven two"."""
+    told = ""
+    for samples in chunks:
+        recogniser.feed(samples)
+        if (text := recogniser.partial()) != told:
+            told = text
+            yield f"{recogniser.stream.seconds:.2f}\tpartial\t{text}\n"
+    found = recogniser.finish()
+    yield f"{recogniser.stream.seconds:.2f}\tfinal\t{found['text']}\n"
+
+
+# -- samples of another rate ----------------------------------------------------------------------------------
+
+
+class Resampler:
+    """Samples at another rate, as they come: what `sounds.resampled` makes of the whole, up to rounding.
+
+    resampler = Resampler(44_100, 8_000)
+    resampler.feed(samples), resampler.finish()
+    """
+
+    def __init__(self, rate: int, to: int):
+        self.rate, self.to = rate, to
+        self._ratio = Fraction(to, rate).limit_denominator(1_000)
+        up, down = self._ratio.as_integer_ratio()
+        # What lies REACH samples of the lower rate away decides nothing. Pieces start where an output falls on an
+        # input, or their outputs would lie between those of the whole; before and behind a recording is silence.
+        self._margin = -(-(REACH * max(up, down) // up + 1) // down) * down
+        self._held = np.zeros(self._margin, np.float32)
+        self._fed = self._given = 0
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """The samples (t,) that are certain by now."""
+        if self.rate == self.to:
+            return samples
+        self._fed += len(samples)
+        made = self._made(samples)
+        self._given += len(made)
+        return made
+
+    def finish(self) -> np.ndarray:
+        """The rest."""
+        if self.rate == self.to:
+            return np.zeros(0, np.float32)
+        wanted = -(-self._fed * self._ratio.numerator // self._ratio.denominator)
+        return self._made(np.zeros(self._margin + self._ratio.denominator, np.float32))[: wanted - self._given]
+
+    def _made(self, samples: np.ndarray) -> np.ndarray:
+        margin, (up, down) = self._margin, self._ratio.as_integer_ratio()
+        held = np.concatenate([self._held, samples.astype(np.float32)])
+        whole = max(len(held) - 2 * margin, 0) // down * down
+        self._held = held[whole:]
+        if not whole:
+            return np.zeros(0, np.float32)
+        made = sounds.resampled(held[: whole + 2 * margin], self.rate, self.to)
+        return made[margin * up // down : (margin + whole) * up // down]
+
+
+# -- pipes ------------------------------------------------------------------------------------------------------
+
+
+class Header(NamedTuple):
+    """What the start of a wav file says of its samples, which are of 16 bits."""
+
+    rate: int
+    channels: int
+
+
+def opened(pipe: BinaryIO, rate: int | None, usual: int) -> tuple[int, Iterator[np.ndarray]]:
+    """The rate, and samples as they arrive: of a wav file of 16 bits, or of bare PCM (s16le, one channel) at `rate`, or
+    at the `usual` one.
+
+    Raises: DataError for a wav file of another form, where nothing comes, or where the file has another rate.
+    """
+    start = _exactly(pipe, 12)
+    if not start:
+        raise DataError("nothing came through the pipe: send PCM of 16 bits, or a wav file")
+    if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+        header = Header(rate or usual, 1)
+        return header.rate, _samples(pipe, start, header.channels)
+    header = _header(pipe)
+    if rate not in (None, header.rate):
+        raise DataError(f"the wav file that came has {header.rate:,} samples a second, not {rate:,}: leave rate out")
+    return header.rate, _samples(pipe, _some(pipe), header.channels)
+
+
+def _samples(pipe: BinaryIO, come: bytes, channels: int) -> Iterator[np.ndarray]:
+    """Samples (t,) of 16 bits from -1 to 1, channels mixed down; half a sample waits for its rest."""
+    rest = b""
+    while come:
+        rest += come
+        whole = len(rest) // (2 * channels) * 2 * channels
+        numbers = np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
+        yield (numbers.astype(np.float32) / 32_768).mean(1)
+        rest, come = rest[whole:], _some(pipe)
+
+
+def _header(pipe: BinaryIO) -> Header:
+    """Reads a wav file up to its first sample."""
+    header = None
+    while len(chunk := _exactly(pipe, 8)) == 8:
+        name, size = chunk[:4], int.from_bytes(chunk[4:], "little")
+        if name == b"data":
+            break
+        body = _exactly(pipe, size + size % 2)
+        if name == b"fmt ":
+            form, channels, rate, bits = (int.from_bytes(body[a:b], "little") for a, b in FIELDS)
+            if form not in PCM or bits != 16 or not channels:
+                raise DataError(
+                    f"a stream is read of 16-bit PCM, not of form {form} with {bits} bits; convert it first"
+                )
+            header = Header(rate, channels)
+    if header is None:
+        raise DataError("the wav file that came through the pipe does not say what its samples are")
+    return header
+
+
+def _exactly(pipe: BinaryIO, count: int) -> bytes:
+    found = b""
+    while len(found) < count and (more := pipe.read(count - len(found))):
+        found += more
+    return found
+
+
+def _some(pipe: BinaryIO) -> bytes:
+    """What is there by now, at least a byte; b"" at the end."""
+    read = getattr(pipe, "read1", pipe.read)
+    return read(CHUNK)
