@@ -116,6 +116,36 @@ def translated(spelled: bool = False) -> list[tuple[str, str]]:
     return [(" ".join(row), " ".join(word[::-1].upper() for word in row[::-1])) for row in rows]
 
 
+def said() -> list[dict[str, Any]]:
+    """Recordings of one to three tones, each with the word for its pitch, over some noise."""
+    draw = np.random.default_rng(8)
+    pitches = {"low": 300, "mid": 900, "high": 2_500}
+    time = np.arange(800) / 8_000
+    found = []
+    for _ in range(60):
+        words = [str(word) for word in draw.choice(list(pitches), draw.integers(1, 4))]
+        tones = [np.append(0.3 * np.sin(2 * np.pi * pitches[word] * time), np.zeros(400)) for word in words]
+        samples = np.concatenate(tones) + 0.003 * draw.standard_normal(1_200 * len(words))
+        found.append(
+            {"audio": samples.astype(np.float32), "rate": 8_000, "text": " ".join(words), "who": "ab"[len(words) % 2]}
+        )
+    return found
+
+
+def lined() -> list[dict[str, Any]]:
+    """Pictures of lines of two letters: a bar high up, and one low down."""
+    draw = np.random.default_rng(9)
+    found = []
+    for _ in range(60):
+        text = "".join(draw.choice(["a", "b"], draw.integers(1, 5)))
+        picture = draw.integers(0, 20, (16, 4 + 8 * len(text)))
+        for place, letter in enumerate(text):
+            top = 2 if letter == "a" else 10
+            picture[top : top + 4, 4 + 8 * place : 9 + 8 * place] = 220
+        found.append({"image": picture.astype(np.uint8), "text": text})
+    return found
+
+
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
@@ -140,5 +170,8 @@ CASES = [
     Small("answer", asked, {"test_share": 0.2, "sentences": "recurrent", "hops": 1, "layers": 2}),
     Small("translate", translated, {"test_share": 0.2, "source_tokenizer": "words", "target_tokenizer": "words"}),
     Small("translate", lambda: translated(spelled=True), {"test_share": 0.2, "joint": True, "layers": 2}),
+    Small("transcribe", said, {"test_share": 0.2, "speaker": "who", "front_size": 8}),
+    Small("transcribe", said, {"test_share": 0.2, "bidirectional": False, "front_size": 8, "layers": 1}),
+    Small("transcribe", lined, {"test_share": 0.2, "units": "characters", "front_size": 8, "height": 16}),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from gatework.data.finding import Finding
 from gatework.data.media import sounds
+from gatework.data.media.items import Item
 from gatework.data.media.kinds import MEDIA
 from gatework.data.media.listing import Listing, read, text_column
 from gatework.data.media.store import Store
@@ -19,6 +18,7 @@ from gatework.tasks.transcribe.hearing import Hearing, Kind
 from gatework.tasks.transcribe.options import TranscribeOptions
 
 USUAL = 16_000  # samples a second where no recording says its rate
+CHANNELS = 8  # most of a recording; an array with more rows and columns is a picture
 
 
 def listed(source: Source, options: TranscribeOptions, kind: Kind | None = None) -> tuple[Listing, Kind]:
@@ -38,28 +38,23 @@ def listed(source: Source, options: TranscribeOptions, kind: Kind | None = None)
 
 
 def _kind(source: Source, how: Reading) -> Kind:
-    """What a source holds, where nobody says it: sounds, unless only pictures can be found in it."""
-    sizes = _dimensions(source)
-    if sizes:
-        return "picture" if sizes > 1 else "sound"
-    if isinstance(source, str | Path) and Path(source).suffix.lower() in MEDIA["picture"].suffixes:
-        return "picture"
+    """What a source holds, where nobody says it: sounds, unless what is found in it are pictures."""
     try:
-        read(source, kind="sound", **how)
+        listing = read(source, kind="sound", **how)
     except DataError:
         try:
             read(source, kind="picture", **how)
         except DataError:
-            return "sound"
+            return "sound"  # whose message is to be told
         return "picture"
-    return "sound"
+    return "picture" if len(listing) and _is_picture(listing.items[0]) else "sound"
 
 
-def _dimensions(source: Source) -> int:
-    """Axes of the first array of arrays in memory; 0 of anything else."""
-    items = source[0] if isinstance(source, tuple) and len(source) == 2 else source
-    first = items[0] if isinstance(items, list | np.ndarray) and len(items) else None
-    return first.ndim if isinstance(first, np.ndarray) else 0
+def _is_picture(item: Item) -> bool:
+    if isinstance(item, Path):
+        return item.suffix.lower() in MEDIA["picture"].suffixes
+    array = item[0] if isinstance(item, tuple) else item
+    return array.ndim > 1 and min(array.shape[:2]) > CHANNELS
 
 
 def first_hearing(listing: Listing, kind: Kind, options: TranscribeOptions) -> Hearing:
@@ -81,7 +76,8 @@ def clips(listing: Listing, hearing: Hearing, options: TranscribeOptions, *, tex
         _must_be_there(texts, listing, name)
     store = Store.of(listing, hearing.decode, bad_files=options.bad_files)
     some = listing.take(store.rows)
-    speakers = [each or "" for each in some.strings(options.speaker, "speaker")] if options.speaker else []
+    told = texted and options.speaker
+    speakers = [each or "" for each in some.strings(told, "speaker")] if told else []
     kept = None if texts is None else [texts[row] or "" for row in store.rows.tolist()]
     findings = tuple(store.findings)
     return Clips(store, kept, some.names, some.where, speakers, some.notes, listing.source, findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -179,7 +180,12 @@ class Transcribe(Task[Examples, Batch, Listener]):
 
     def examples(self, source: Source) -> Examples:
         """Clips of another source, with their texts."""
-        return self._encoded(self._clips(source))
+        known = len(self.found)
+        examples = self._encoded(self._clips(source))
+        for finding in self.found[known:]:
+            warnings.warn(finding.message, stacklevel=3)
+        del self.found[known:]
+        return examples
 
     def assets(self) -> dict[str, str]:
         return {
