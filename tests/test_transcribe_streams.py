@@ -208,4 +208,4 @@ def test_the_command_tells_partial_results_and_the_text(run: Trained) -> None:
 def test_a_broken_pipe_of_sound_is_an_error_in_words(run: Trained, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gatework", "predict", str(run.run.path), "-", "--stream"]
     done = subprocess.run(command, input=b"", capture_output=True, timeout=120, check=False)
-    assert done.returncode == 1 and b"nothing came through the pipe" in done.stderr and b"Traceback" not in done.stderr
+    assert done.returncode == 2 and b"nothing came through the pipe" in done.stderr and b"Traceback" not in done.stderr

@@ -28,6 +28,11 @@ class TranscribePredicting(Options):
         False, "when each word begins and ends, in seconds (of pictures: points)", panel="answers"
     )
 
+    def validate(self) -> None:
+        super().validate()
+        if self.rate is not None and not self.stream:
+            raise OptionError(f"rate={self.rate} is of a stream, as files say theirs; add stream=True, or leave it out")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TranscribeOptions(RecurrentOptions):
