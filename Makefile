@@ -5,11 +5,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+INSTALL = $(BIN)/python -m pip install -c constraints.txt
+
+# Where a wheel of torch without CUDA is: a tenth of the size, and on a processor it is as fast. TORCH_INDEX= for the usual one.
+TORCH_INDEX ?= $(if $(filter Darwin,$(shell uname -s)),,https://download.pytorch.org/whl/cpu)
+TORCH = .venv/.torch
 
 .PHONY: help setup demo test test-engines lint format docs site notebooks bench figures tables clean
 
 help:
-	@echo "make demo     trains on embedded data and says where the reports are"
+	@echo "make demo     installs what that needs, trains on embedded data and says where the reports are"
 	@echo "make test     the whole test suite"
 	@echo "make test-engines   predicting on Ray, Spark and Dask, tuning over PostgreSQL (ENGINES=\"ray dask\" for some)"
 	@echo "make lint     ruff and pyright"
@@ -26,11 +31,24 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "gatework needs Python 3.11 or newer on the path (or: make PYTHON=/path/to/python)"; exit 1; }
 	"$(PYTHON)" -m venv .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $@ install pip; }
 
-$(READY): pyproject.toml constraints.txt | $(BIN)/python
+# What torch itself needs comes later, from the usual index; and torch too where its own cannot be reached.
+$(TORCH): | $(BIN)/python
+	@test -z "$(TORCH_INDEX)" || $(INSTALL) --no-compile --no-deps --retries 1 --timeout 20 --index-url "$(TORCH_INDEX)" torch \
+		|| echo "torch comes from the usual index, which on Linux brings CUDA, too: 4 GB more"
+	@touch $@
+
+$(READY): pyproject.toml constraints.txt | $(TORCH)
 	$(BIN)/python -m pip install -e '.[train,keras,dev]' -c constraints.txt
 	@touch $@
 
-demo: $(READY)
+# Without what a demo has no use for: byte code of all modules, and the programs that test torch (130 MB).
+.venv/.demo: pyproject.toml constraints.txt | $(TORCH)
+	@test -e $(READY) || $(INSTALL) --no-compile -e '.[demo]'
+	@test -e $(READY) || find .venv \( -name __pycache__ -o -path '*/torch/test' -o -path '*/torch/bin/*[tT]est*' \
+		-o -path '*/torch/bin/protoc*' \) -prune -exec rm -rf {} +
+	@touch $@
+
+demo: .venv/.demo
 	$(BIN)/gatework demo
 
 test: $(READY)

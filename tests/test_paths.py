@@ -35,6 +35,18 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def made(odd: Path, *words: str) -> list[str]:
+    """What make asks of Python, line by line; the name of Python holds a space."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, odd)
+    python = odd / "my python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    subprocess.run(["make", *words, f"PYTHON={python}"], check=True, env=environment, capture_output=True)
+    return (odd / "asked").read_text().splitlines()
+
+
 def typed(line: str) -> str:
     """What a command prints when it is typed at a shell, with the package under test."""
     words = "-c", "import sys; from gatework.cli import main; sys.argv = sys.argv[1:]; main()", *shlex.split(line)
@@ -52,17 +64,16 @@ def test_the_package_under_test_is_of_this_checkout(odd: Path) -> None:
 
 def test_make_sets_itself_up(odd: Path) -> None:
     """Where the name of the folder, and that of Python, hold spaces and quotes."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, odd)
-    python = odd / "my python"
-    python.write_text(PYTHON)
-    python.chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    subprocess.run(["make", "test", "JOBS=3", f"PYTHON={python}"], check=True, env=environment, capture_output=True)
-    venv, pip, tests = (odd / "asked").read_text().splitlines()
+    venv, torch, pip, tests = made(odd, "test", "JOBS=3", "TORCH_INDEX=there")
     assert venv == "-m venv .venv"
+    assert torch.endswith("--index-url there torch")
     assert pip.startswith("-m pip install -e .[train,keras,dev]")
     assert tests.startswith("-m pytest -n 3 ")
+
+
+def test_make_demo_installs_what_the_demo_needs(odd: Path) -> None:
+    _, pip = made(odd, ".venv/.demo", "TORCH_INDEX=")
+    assert pip.endswith("--no-compile -e .[demo]")
 
 
 def test_what_the_commands_say_can_be_typed(odd: Path) -> None:

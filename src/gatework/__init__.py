@@ -10,13 +10,11 @@ The names below are loaded when they are first used: `import gatework` loads nei
 from __future__ import annotations
 
 import builtins
-import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gatework import errors
-from gatework.extras import explained
+from gatework.extras import explained, installed
 
 if TYPE_CHECKING:
     from gatework import cells, keras, layers, runtime
@@ -152,11 +150,7 @@ _PUBLIC = tuple(__all__)
 
 def _starred(name: str) -> bool:
     needed = _NEEDS.get(_HOME.get(name, f"gatework.{name}"), ())
-    return name != "keras" and not hasattr(builtins, name) and all(map(_installed, needed))
-
-
-def _installed(package: str) -> bool:
-    return sys.modules[package] is not None if package in sys.modules else find_spec(package) is not None
+    return name != "keras" and not hasattr(builtins, name) and all(map(installed, needed))
 
 
 # `from gatework import *` fetches every name of `__all__` at once; Python knows no lazy way. So when the program runs,

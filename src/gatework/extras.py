@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+
 from gatework.errors import MissingExtraError
 
 _KERAS = ("keras", "h5py")
@@ -13,6 +17,7 @@ _SPEECH = ("soundfile", "jiwer")
 _PICTURES = ("PIL", "av")
 _POSTGRES = ("psycopg2",)
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
+DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz")  # of the extra `demo`
 _TRAIN = (
     "torch",
     "polars",
@@ -59,3 +64,18 @@ def explained(error: ImportError) -> ImportError:
     package = (error.name or "").partition(".")[0]
     missing = isinstance(error, ModuleNotFoundError) and package in EXTRAS
     return MissingExtraError(package, EXTRAS[package]) if missing else error
+
+
+def installed(package: str) -> bool:
+    """Whether a package is there, without importing it."""
+    return sys.modules[package] is not None if package in sys.modules else find_spec(package) is not None
+
+
+def require(packages: Iterable[str], extra: str) -> None:
+    """A MissingExtraError where one of the packages is not installed: before anything is written.
+
+    require(("torch", "polars"), "demo")
+    """
+    for package in packages:
+        if not installed(package):
+            raise MissingExtraError(package, extra)

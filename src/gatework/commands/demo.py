@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gatework.commands.jobs import INTERRUPTED
+from gatework.extras import DEMO, require
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -57,6 +58,7 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the results.")] = False,
 ) -> None:
     """Train each job on built-in data; a report for each."""
+    require(DEMO, "demo")
     from gatework.training.folders import free
 
     chosen = wanted(job)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from gatework.commands import complete
 from gatework.commands.flags import Grouped, flag_of, further, with_options
 from gatework.errors import OptionError
+from gatework.extras import explained
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Source, Task
@@ -56,9 +58,33 @@ def per_task(action: Callable[..., None]) -> type[TyperGroup]:
         def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
             from gatework import tasks
 
-            return _command(tasks.get(cmd_name), action)
+            try:
+                return _command(tasks.get(cmd_name), action)
+            except ImportError as error:
+                said = str(lacking := explained(error))
+                self.epilog = said[:1].upper() + said[1:]
+                return Lacking(cmd_name, lacking)
 
     return Tasks
+
+
+class Lacking(TyperCommand):
+    """The command of a task whose libraries are not installed: it is listed, and says what to type."""
+
+    def __init__(self, task: str, error: ImportError):
+        from gatework import tasks
+
+        super().__init__(task, short_help=first_sentence(tasks.files("__init__").get(task)))
+        self.error = error
+
+    def make_context(self, *arguments: object, **named: object) -> NoReturn:
+        raise self.error
+
+
+def first_sentence(path: Path | None) -> str:
+    """Of the docstring of a module, which is not run."""
+    text = path and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return (text or "").partition("\n")[0]
 
 
 def _command(task: type[Task], action: Callable[..., None]) -> Any:

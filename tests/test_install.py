@@ -1,0 +1,99 @@
+"""What each way to install brings, and what is said where something is missing: nothing else can be imported here."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from children import child
+from gatework import extras, tasks
+from sources import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WITHOUT = """
+import sys
+finders = sys.meta_path[:]
+class Rest:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] not in {missing!r}:
+            return next((spec for each in finders if (spec := each.find_spec(name, path, target))), None)
+sys.meta_path[:] = [Rest]
+sys.argv = ["gatework", *{arguments!r}]
+from gatework.cli import main
+main()
+"""
+IMPORTED = {"scikit-learn": "sklearn", "psycopg2-binary": "psycopg2", "prometheus-client": "prometheus_client"}
+IMPORTED |= {"biopython": "Bio"}
+
+
+def names(extra: str) -> dict[str, str]:
+    """Module -> requirement of an extra."""
+    pairs = [(re.split(r"[\[<>=]", each)[0], each) for each in PROJECT["optional-dependencies"][extra]]
+    return {IMPORTED.get(name, name): requirement for name, requirement in pairs}
+
+
+def run(*arguments: str, missing: set[str]) -> tuple[int, str]:
+    """Exit code and all that is said by a command where these packages are not installed."""
+    code = WITHOUT.format(missing=missing, arguments=arguments)
+    with child("-c", code, OMP_NUM_THREADS="1", NO_COLOR="1", COLUMNS="100") as process:
+        printed, said = process.communicate(timeout=200)
+    return process.returncode, printed + said
+
+
+@pytest.mark.parametrize("extra", sorted(set(PROJECT["optional-dependencies"]) - {"dev", "demo"}))
+def test_every_package_of_an_extra_is_known_by_it(extra: str) -> None:
+    """So that an error names an extra that brings the package."""
+    for module in names(extra):
+        assert module in names(extras.EXTRAS[module]), f"{module} of {extra}: extras.py says {extras.EXTRAS[module]}"
+
+
+def test_the_demo_has_an_extra_of_its_own() -> None:
+    demo, others = names("demo"), names("train") | names("translate")
+    assert demo.items() <= others.items()
+    assert tuple(demo) == extras.DEMO
+
+
+def test_the_demo_runs_with_its_extra_alone(tmp_path: Path) -> None:
+    missing = set(extras.EXTRAS) - set(extras.DEMO)
+    line = f"demo --quiet --out {tmp_path}/demo --job sentences --job dates --time-limit 0.2"
+    code, said = run(*line.split(), missing=missing)
+    assert code == 0, said
+    assert sorted(path.parent.name for path in tmp_path.glob("demo/*/report.html")) == ["dates", "sentences"]
+
+
+def test_the_demo_refuses_before_it_writes(tmp_path: Path) -> None:
+    for gone in ("torch", "rapidfuzz"):
+        code, said = run("demo", "--out", str(tmp_path / "demo"), missing={gone})
+        assert code == 1
+        assert said == f"error: this needs {gone}, which is not installed; run: pip install 'gatework[demo]'\n"
+    assert not any(tmp_path.iterdir())
+
+
+def test_help_lists_the_jobs_without_their_libraries(tmp_path: Path) -> None:
+    code, said = run("train", "--help", missing=set(extras.EXTRAS))
+    assert code == 0, said
+    for task in tasks.names():
+        assert re.search(rf"^  {task} +[A-Z]\w+", said, re.MULTILINE), said
+    assert re.search(r"This needs \w+, which is not installed; run: pip install 'gatework\[train\]'", said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["train classify x.csv", "train classify --help", "check tag x", "runs", "compare a b", "evaluate x", "predict x",
+     "explain x", "diagnose x", "tune forecast x", "validate classify x", "export x", "serve x", "init classify x",
+     "resume x"],
+)  # fmt: skip
+def test_a_bare_install_says_what_to_type(line: str, tmp_path: Path) -> None:
+    code, said = run(*line.split(), missing=set(extras.EXTRAS))
+    assert code == 1
+    pattern = r"error: this needs \w+, which is not installed; run: pip install 'gatework\[\w+\]'\n"
+    assert re.fullmatch(pattern, said), said
+
+
+def test_the_metadata_tell_who_and_what() -> None:
+    assert PROJECT["authors"] and PROJECT["license"] == "Apache-2.0" and len(PROJECT["keywords"]) > 5
+    kinds = {each.partition(" :: ")[0] for each in PROJECT["classifiers"]}
+    assert {"Development Status", "Intended Audience", "Operating System", "Programming Language", "Topic"} <= kinds
