@@ -26,7 +26,7 @@ from gatework.cli import main
 main()
 """
 IMPORTED = {"scikit-learn": "sklearn", "psycopg2-binary": "psycopg2", "prometheus-client": "prometheus_client"}
-IMPORTED |= {"biopython": "Bio"}
+IMPORTED |= {"biopython": "Bio", "pillow": "PIL"}
 
 
 def names(extra: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def run(*arguments: str, missing: set[str]) -> tuple[int, str]:
     return process.returncode, printed + said
 
 
-@pytest.mark.parametrize("extra", sorted(set(PROJECT["optional-dependencies"]) - {"dev", "demo"}))
+@pytest.mark.parametrize("extra", sorted(set(PROJECT["optional-dependencies"]) - {"dev", "demo", "docs"}))
 def test_every_package_of_an_extra_is_known_by_it(extra: str) -> None:
     """So that an error names an extra that brings the package."""
     for module in names(extra):
