@@ -1,0 +1,57 @@
+"""What training makes small: frames that are wrong, ends that are missed, looks far from the diagonal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatework.tasks.speak.examples import Batch
+from gatework.tasks.speak.model import Outputs
+
+WIDTH = 0.2  # of the diagonal, in shares of text and sound
+
+
+class Losses(NamedTuple):
+    """Sums over a batch: `frames`, of the mean over F of absolute and squared error, rough and finished; `ends`, nats;
+    `looks`, shares of attention off the diagonal. `counts` (2,) are the frames and the steps that they are of."""
+
+    frames: Tensor
+    ends: Tensor
+    looks: Tensor
+    counts: Tensor
+
+    def total(self, guided: float) -> Tensor:
+        """Mean of a frame and mean of a step, added up."""
+        frames, steps = self.counts
+        return self.frames / frames + (self.ends + guided * self.looks) / steps
+
+
+def losses(outputs: Outputs, batch: Batch, stop_weight: float) -> Losses:
+    """Sums over what was recorded; padding counts nowhere."""
+    step = torch.arange(outputs.ends.shape[1])
+    inside = (step < batch.steps[:, None]).to(outputs.ends.dtype)
+    reduction = batch.frames.shape[1] // len(step)
+    frames = inside.repeat_interleave(reduction, 1)
+    errors = (each - batch.frames for each in (outputs.rough, outputs.frames))
+    wrong = sum((error.abs() + error.square()).mean(2) for error in errors)
+    last = (step == batch.steps[:, None] - 1).to(outputs.ends.dtype)
+    weight = outputs.ends.new_tensor(stop_weight)
+    ends = functional.binary_cross_entropy_with_logits(outputs.ends, last, reduction="none", pos_weight=weight)
+    looks = (outputs.weights * off_diagonal(batch.steps, batch.lengths)).sum(2)
+    counts = torch.stack([frames.sum(), inside.sum()])
+    return Losses((wrong * frames).sum(), (ends * inside).sum(), (looks * inside).sum(), counts)
+
+
+def off_diagonal(steps: Tensor, lengths: Tensor) -> Tensor:
+    """(B, T, S): 0 where a step of `steps` [B] looks at its own share of a text of `lengths` [B] units, towards 1 where
+    it looks elsewhere (Tachibana, Uenoyama & Aihara 2018, section 4.1).
+
+    >>> off_diagonal(torch.tensor([2]), torch.tensor([2])).round(decimals=2).tolist()
+    [[[0.0, 0.96], [0.96, 0.0]]]
+    """
+    spoken = torch.arange(int(steps.max()))[None, :, None] / steps[:, None, None]
+    read = torch.arange(int(lengths.max()))[None, None] / lengths[:, None, None]
+    return 1 - torch.exp(-((spoken - read) ** 2) / (2 * WIDTH**2))
