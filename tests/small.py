@@ -146,10 +146,23 @@ def lined() -> list[dict[str, Any]]:
     return found
 
 
+def spoken() -> list[dict[str, Any]]:
+    """Sounds of two voices, one high and one low: a tone for each letter."""
+    draw, rate, found = np.random.default_rng(8), 2000, []
+    for number in range(40):
+        text = "".join(draw.choice(list("abc"), draw.integers(1, 4)))
+        steps = np.arange(rate // 20) / rate
+        tones = [np.sin(2 * np.pi * steps * (200 + 100 * "abc".index(each)) * (1 + number % 2)) for each in text]
+        sound = 0.5 * np.concatenate(tones) + draw.normal(0, 0.01, len(text) * len(steps))
+        found.append({"audio": sound.astype(np.float32), "rate": rate, "text": text, "speaker": "hl"[number % 2]})
+    return found
+
+
 FORECAST = {
     "time": "t", "target": ("y",), "series": "s", "frequency": "1i", "horizon": 5, "season": 4, "lookback": 10,
     "windows": 200, "classical": "none", "valid_windows": 1, "test_windows": 1,
 }  # fmt: skip
+VOICE = {"mels": 8, "embedding_size": 4, "speaker_size": 3, "encoder_size": 4, "asking_size": 5, "bottleneck": 6}
 CASES = [
     Small("classify", reviews, {"tune_threshold": True, "test_share": 0.2, "embedding_size": 4}, settles=True),
     Small("classify", reviews, {"ngrams": "none", "test_share": 0.2, "class_weights": "balanced"}),
@@ -173,5 +186,7 @@ CASES = [
     Small("transcribe", said, {"test_share": 0.2, "speaker": "who", "front_size": 8}),
     Small("transcribe", said, {"test_share": 0.2, "bidirectional": False, "front_size": 8, "layers": 1}),
     Small("transcribe", lined, {"test_share": 0.2, "units": "characters", "front_size": 8, "height": 16}),
+    Small("speak", spoken, {"test_share": 0.2, **VOICE, "finish": 4}),
+    Small("speak", spoken, {"test_share": 0.2, **VOICE, "layers": 2, "reduction": 1, "finish": 0, "cell": "gru"}),
     Small("generate", book, {"tokenizer": "words", "sequence_length": 8, "ngram_length": 0, "dynamic": True}),
 ]

@@ -98,7 +98,7 @@ def test_a_page_stands_alone(which: str, request: pytest.FixtureRequest) -> None
     assert all(str(attributes["src"]).startswith("data:image/") for tag, attributes in parsed.tags if tag == "img")
     assert not [attributes for _, attributes in parsed.tags if any(key.startswith("on") for key in attributes)]
     policies = [a["content"] for tag, a in parsed.tags if tag == "meta" and "http-equiv" in a]
-    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"]
     assert "{{" not in re.sub(r"\{\{ 7\*7 \}\}", "", parsed.text)
 
 

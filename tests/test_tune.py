@@ -42,6 +42,7 @@ KINDS = [
     ("tag", None),
     ("answer", None),
     ("translate", None),
+    ("speak", None),
 ]
 
 

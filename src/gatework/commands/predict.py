@@ -55,14 +55,15 @@ def predict(
     if out is not None and out.resolve() in [each.resolve() for each in files_of(source)]:
         raise OptionError(f"--out {out} is a file to read; name another, so that nothing is lost")
     lines = trained.task.reads_lines and source is None
-    if source is None and not lines:
-        typer.echo(trained.task.origin(), err=True)
+    if source is None and not lines and (begins := trained.task.origin()):
+        typer.echo(begins, err=True)
     if lines:
         source = arriving(sys.stdin)
         source = source if trained.task.streams else [line for group in source for line in group]
     with spoken_warnings():
-        found = pieces(trained, source, how, as_json)
-        if out is None:
+        rows = None if out is None or lines else trained.saved(source, out, how)
+        found = pieces(trained, source, how, as_json) if rows is None else iter([table(rows, as_json)])
+        if out is None or rows is not None:
             for piece in found:
                 sys.stdout.write(piece)
                 sys.stdout.flush()

@@ -296,6 +296,11 @@ class Task(ABC, Generic[Examples, Batch, Model]):
         table say them best. `how` is of `Predicting`."""
         return None
 
+    def saved(self, model: Model, source: Source, out: Path, how: Options) -> list[dict[str, Any]] | None:
+        """Writes answers that are no text, such as sounds, to the file or folder `out`, and gives their rows; None:
+        answers are text, see `written`. `how` is of `Predicting`."""
+        return None
+
     def evaluated(self, trained: Trained, source: Source | None, how: Options) -> Evaluated:
         """Another evaluation than the usual one: what `gatework evaluate` does where options of `Evaluating` are given.
 

@@ -107,6 +107,11 @@ class Trained:
         """The answers as a file in the task's own form, for tasks that have one: columns, spans; whole or in pieces."""
         return self.task.written(self.model, source, self.task.Predicting() if how is None else how)
 
+    @torch.no_grad()
+    def saved(self, source: Source, out: Path, how: Options) -> list[dict[str, Any]] | None:
+        """Writes answers that are no text to `out`, for tasks that have such, and gives their rows; None of others."""
+        return self.task.saved(self.model, source, out, how)
+
     def _measured(self, examples: object) -> dict[str, float]:
         return self.task.measure(self.model, examples) | self.task.final_measures(self.model, examples)
 

@@ -91,8 +91,12 @@ class Codecs:
             row = int(np.argmin(found))
             if not named[row]:
                 voices = ", ".join(known[:12])
-                raise DataError(f"{utterances.where(row)} names no speaker; give one of {voices} (--speaker {known[0]})")
-            raise DataError(f"{utterances.where(row)}: no speaker {named[row]!r} was heard{known_names(named[row], known)}")
+                raise DataError(
+                    f"{utterances.where(row)} names no speaker; give one of {voices} (--speaker {known[0]})"
+                )
+            raise DataError(
+                f"{utterances.where(row)}: no speaker {named[row]!r} was heard{known_names(named[row], known)}"
+            )
         return found
 
     def unread(self, utterances: Utterances) -> list[tuple[int, list[str]]]:
@@ -110,7 +114,11 @@ class Codecs:
 
     def assets(self) -> dict[str, str]:
         kept = Kept(mean=self.scale.mean.tolist(), deviation=self.scale.deviation.tolist(), slowest=self.slowest)
-        return {"text.json": self.text.to_json(), "speakers.json": self.speakers.to_json(), "voice.json": json.dumps(kept)}
+        return {
+            "text.json": self.text.to_json(),
+            "speakers.json": self.speakers.to_json(),
+            "voice.json": json.dumps(kept),
+        }
 
     @classmethod
     def restored(cls, options: SpeakOptions, assets: Mapping[str, str]) -> Codecs:

@@ -67,4 +67,7 @@ def spoken(X: Source, y: Sequence[str]) -> list[dict[str, Any]]:
     sounds = list(X)
     if len(sounds) != len(y):
         raise DataError(f"{len(sounds)} recordings, but {len(y)} texts; give each recording one")
-    return [{"audio": str(sound) if hasattr(sound, "__fspath__") else sound, "text": text} for sound, text in zip(sounds, y, strict=True)]
+    return [
+        {"audio": str(sound) if hasattr(sound, "__fspath__") else sound, "text": text}
+        for sound, text in zip(sounds, y, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""The network: an encoder that reads the text both ways, and two recurrent stacks that make frames of what they look at.
+"""The network: an encoder that reads the text both ways, and two recurrent stacks that make frames of what they see.
 
 What is said at a step hangs on where the network looks, and where it looks on what was said before. So the first stack
 reads the last frame and asks; the second reads the state that asked and what was seen, and makes r frames. No state

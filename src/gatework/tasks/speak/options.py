@@ -21,7 +21,10 @@ class SpeakPredicting(Options):
     speaker: str | None = option(None, "whose voice says texts that name none", panel="answers")
     threshold: float = option(0.5, "probability of the end from which a text ends", panel="answers", low=0.01, high=1)
     max_seconds: float | None = option(
-        None, "longest sound of a text; none: by its length, and the slowest recording learned", panel="answers", low=0.1
+        None,
+        "longest sound of a text; none: by its length, and the slowest recording learned",
+        panel="answers",
+        low=0.1,
     )
     rounds: int = option(ROUNDS, "of the search for phases (Griffin & Lim 1984)", panel="answers", low=0, high=10_000)
 
@@ -38,7 +41,11 @@ class SpeakOptions(RecurrentOptions):
         None, "column of who says it; none: one voice", panel="data", basic=True, completes="column", role="reading"
     )
     format: str | None = option(
-        None, "how FILE lies; none: by its name", panel="data", choices=("csv", "tsv", "jsonl", "parquet"), role="reading"
+        None,
+        "how FILE lies; none: by its name",
+        panel="data",
+        choices=("csv", "tsv", "jsonl", "parquet"),
+        role="reading",
     )
     encoding: str | None = option(None, "encoding of text files, if not UTF-8", panel="data", role="reading")
     delimiter: str | None = option(None, "what stands between the fields of a table", panel="data", role="reading")
@@ -63,7 +70,10 @@ class SpeakOptions(RecurrentOptions):
     hop_ms: float = option(10.0, "from one frame to the next", panel="sound", low=1, high=500)
 
     units: str | None = option(
-        None, "what a text is cut into; none: symbols where few stand between spaces (phones)", panel="text", choices=UNITS
+        None,
+        "what a text is cut into; none: symbols where few stand between spaces (phones)",
+        panel="text",
+        choices=UNITS,
     )
     lower: bool = option(True, "read capital letters as small ones", panel="text")
 
@@ -100,7 +110,11 @@ class SpeakOptions(RecurrentOptions):
     )
     batch_size: int = option(32, "recordings per step (B)", panel="training", low=1, role="late")
     batch_frames: int = option(
-        12_000, "most frames per step: batches of long recordings hold fewer of them", panel="training", low=1, role="late"
+        12_000,
+        "most frames per step: batches of long recordings hold fewer of them",
+        panel="training",
+        low=1,
+        role="late",
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     valid_recordings: int = option(

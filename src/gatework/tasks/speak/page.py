@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 SECTIONS = frozenset({"part", "recordings", "few", "speakers", "texts", "seconds", "unended", "hints"})
 METRICS = (
-    "The distance (mel cepstral distortion) is in decibels between the spectra of what is said anew and of the recording, "
-    "smoothed and without their level, after both were warped onto each other in time. Two takes of one word by one person "
-    "differ, too: the mean template says how near one can come by copying. It does not say whether one understands "
-    "the voice: listen, or let a transcriber that never heard it listen."
+    "The distance (mel cepstral distortion) is in decibels between the spectra of what is said anew and of the "
+    "recording, smoothed and without their level, after both were warped onto each other in time. Two takes of one "
+    "word by one person differ, too: the mean template says how near one comes by copying. It does not say whether one "
+    "understands the voice: listen, or let a transcriber listen that never heard it."
 )
 END = "(end)"
 
@@ -69,8 +69,8 @@ class SpeakPages(Task[Examples, Batch, Voice]):
 
     def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
         raise OptionError(
-            "runs of 'speak' cannot be explained unit by unit: a frame is many numbers, none of which is an answer that "
-            "units could speak for; the report shows where each frame looked in the text"
+            "runs of 'speak' cannot be explained unit by unit: a frame is many numbers, none of which is an answer "
+            "that units could speak for; the report shows where each frame looked in the text"
         )
 
     def exported(self, model: Voice):

@@ -148,8 +148,8 @@ def _text_of(table: Table, given: str | None) -> str:
     found = [*called(table.columns, TEXTS), *(table.columns if len(table.columns) == 1 else ())]
     if not found:
         raise DataError(
-            f"{table.source} has no column {given or 'text'!r}: it has {listed(table.columns)}; name the one that is to "
-            f"be said: {setting('text', 'COLUMN')}"
+            f"{table.source} has no column {given or 'text'!r}: it has {listed(table.columns)}; name the one that "
+            f"is to be said: {setting('text', 'COLUMN')}"
         )
     return found[0]
 

@@ -106,7 +106,9 @@ def _value(sums: np.ndarray, metric: str) -> float | None:
 def _seconds(examples: Examples, told: Told, saying: Saying) -> dict[str, float]:
     """Mean length of what was said and of what was recorded."""
     hop = saying.codecs.options.hop_ms / 1000
-    said, true = (float(np.mean(lengths)) * hop for lengths in ([len(each.frames) for each in told.said], examples.lengths))
+    said, true = (
+        float(np.mean(lengths)) * hop for lengths in ([len(each.frames) for each in told.said], examples.lengths)
+    )
     return {"said": round(said, 3), "true": round(true, 3)}
 
 
@@ -127,7 +129,9 @@ def _few(examples: Examples, told: Told, saying: Saying) -> list[dict[str, Any]]
                 "speaker": utterances.speakers[row],
                 "distance": _value(told.model[[row]], "mcd"),
                 "said": wav(inverse.samples(said.frames), codecs.mel.rate),
-                "recorded": _recording(utterances.listing.items[row], codecs.mel.rate, lambda true=true: inverse.samples(true)),
+                "recorded": _recording(
+                    utterances.listing.items[row], codecs.mel.rate, lambda true=true: inverse.samples(true)
+                ),
                 "said_levels": levels(said.frames),
                 "recorded_levels": levels(true),
                 "looks": np.round(said.looks, 3).tolist(),

@@ -28,7 +28,9 @@ def soundings(saying: Saying, examples: Examples, rounds: int) -> Iterator[Sound
     """The sound of each text, in order."""
     codecs, pairs = saying.codecs, examples.utterances.pairs
     inverse = Inverse(codecs.mel, rounds)
-    for (text, _), speaker, said in zip(pairs, codecs.speakers.decode(examples.speakers), saying(examples), strict=True):
+    for (text, _), speaker, said in zip(
+        pairs, codecs.speakers.decode(examples.speakers), saying(examples), strict=True
+    ):
         samples = softened(inverse.samples(said.frames))
         yield Sounding(samples, told(text, speaker or "", said, len(samples) / codecs.mel.rate))
 

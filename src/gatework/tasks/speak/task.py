@@ -44,7 +44,9 @@ class Speak(SpeakPages):
     Predicting = SpeakPredicting
     metric = measures.DISTANCE
     counted = "recordings"
-    answers = "text, speaker, seconds, whether it stopped by itself; with --out the sound: a wav file, or a folder of them"
+    answers = (
+        "text, speaker, seconds, whether it stopped by itself; with --out the sound: a wav file, or a folder of them"
+    )
     reads_lines = False
     options: SpeakOptions
     codecs: Codecs
@@ -204,7 +206,11 @@ class Speak(SpeakPages):
 
     def watched(self, model: Voice, examples: Examples) -> dict[str, float]:
         """The same, where no more than `valid_recordings` are said anew."""
-        few = examples if len(examples) <= self.options.valid_recordings else self.some(examples, self.options.valid_recordings)
+        few = (
+            examples
+            if len(examples) <= self.options.valid_recordings
+            else self.some(examples, self.options.valid_recordings)
+        )
         return self._loss(model, examples) | self._metrics(self._sums(Saying(model, self.codecs)(few), few))
 
     def contenders(self, model: Voice, examples: Examples) -> list[Contender]:
