@@ -7,6 +7,7 @@ from gatework.tasks.classify.estimator import SequenceClassifier as SequenceClas
 from gatework.tasks.classify.estimator import TextClassifier as TextClassifier
 from gatework.tasks.forecast.estimator import Forecaster as Forecaster
 from gatework.tasks.generate.estimator import TextGenerator as TextGenerator
+from gatework.tasks.speak.estimator import Speaker as Speaker
 from gatework.tasks.tag.estimator import SequenceTagger as SequenceTagger
 from gatework.tasks.translate.estimator import Looked as Looked
 from gatework.tasks.translate.estimator import Translator as Translator
