@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def spoken(name: str, row: Mapping[str, Any]) -> Picture:
     """The spectrogram of what was said above that of the recording, and where each step looked."""
     units = [*row["units"], END][-len(row["looks"][0]) :]
 
-    def paint(panels: Any) -> None:
+    def paint(panels: Sequence[Axes]) -> None:
         for panel, levels, title in zip(panels, (row["said_levels"], row["recorded_levels"]), TITLES, strict=False):
             panel.imshow(np.array(levels).T, origin="lower", aspect="auto", cmap="Blues", vmin=0, vmax=255)
             panel.set(title=title, ylabel="band")
