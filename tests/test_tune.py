@@ -41,6 +41,7 @@ KINDS = [
     ("generate", None),
     ("tag", None),
     ("answer", None),
+    ("transcribe", None),
     ("translate", None),
     ("speak", None),
 ]

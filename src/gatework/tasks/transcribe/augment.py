@@ -38,9 +38,12 @@ class Augmentation:
             changes = [(options.shift, moved), (options.noise, speckled)]
             return cls(tuple(partial(change, amount=amount) for amount, change in changes if amount))
         amounts = [
-            (options.speed, faster), (options.pitch, pitched), (options.loudness, louder),
-            (options.colouring, coloured), (options.noise, noisy),
-        ]  # fmt: skip
+            (options.speed, faster),
+            (options.pitch, pitched),
+            (options.loudness, louder),
+            (options.colouring, coloured),
+            (options.noise, noisy),
+        ]
         return cls(tuple(partial(change, amount=amount) for amount, change in amounts if amount), options.specaugment)
 
     def changed(self, frames: Frames, random: np.random.Generator) -> Frames:

@@ -57,7 +57,7 @@ class Hearing:
 
     def scaled(self, frames: np.ndarray) -> np.ndarray:
         """float32, as the network reads them."""
-        return (frames.astype(np.float32) - np.float32(self.mean)) / np.float32(self.scale)
+        return (frames.astype(np.float32) - np.array(self.mean, np.float32)) / np.float32(self.scale)
 
     def fitted(self, store: Iterable[np.ndarray]) -> tuple[tuple[float, ...], float]:
         """Mean and scale of some stored arrays. Of pictures the mean is the middle value, which is the background."""

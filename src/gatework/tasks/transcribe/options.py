@@ -18,9 +18,10 @@ class TranscribePredicting(Options):
     """What `predict` can be told beside its source."""
 
     stream: bool = option(
-        False, "read sound from standard input as it comes: PCM of 16 bits, or wav; partial results come at once",
+        False,
+        "read sound from standard input as it comes: PCM of 16 bits, or wav; partial results come at once",
         panel="answers",
-    )  # fmt: skip
+    )
     rate: int | None = option(
         None, "samples a second of bare PCM; none: those of the model", panel="answers", low=1_000, high=768_000
     )
@@ -39,17 +40,29 @@ class TranscribeOptions(RecurrentOptions):
     """Options of `train transcribe`. Those that are None are worked out from the data and written to the config."""
 
     audio: str | None = option(
-        None, "column of the recordings; none: by its name and content", panel="data", basic=True,
-        completes="column", role="reading",
-    )  # fmt: skip
-    image: str | None = option(
-        None, "column of pictures of lines, in place of recordings", panel="data", basic=True, completes="column",
+        None,
+        "column of the recordings; none: by its name and content",
+        panel="data",
+        basic=True,
+        completes="column",
         role="reading",
-    )  # fmt: skip
+    )
+    image: str | None = option(
+        None,
+        "column of pictures of lines, in place of recordings",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
+    )
     text: str | None = option(
-        None, "column of what is said or written there; none: by its name", panel="data", basic=True,
-        completes="column", role="reading",
-    )  # fmt: skip
+        None,
+        "column of what is said or written there; none: by its name",
+        panel="data",
+        basic=True,
+        completes="column",
+        role="reading",
+    )
     speaker: str | None = option(
         None, "column of who speaks or writes: results are told by it", panel="data", completes="column", role="reading"
     )
@@ -60,9 +73,12 @@ class TranscribeOptions(RecurrentOptions):
     quote: str | None = option(None, 'what stands around fields; none: "', panel="data", role="reading")
     bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
     bad_files: str = option(
-        "refuse", "files that cannot be read, or are too short for their text", panel="data",
-        choices=("refuse", "skip"), role="reading",
-    )  # fmt: skip
+        "refuse",
+        "files that cannot be read, or are too short for their text",
+        panel="data",
+        choices=("refuse", "skip"),
+        role="reading",
+    )
     valid_share: float = option(
         0.1, "share held out for choosing the best weights", panel="data", low=0.001, high=0.9, role="question"
     )
@@ -75,9 +91,12 @@ class TranscribeOptions(RecurrentOptions):
         role="question",
     )
     units: str | None = option(
-        None, "what is recognised; none: words where few different ones come often, else characters", panel="data",
-        choices=UNITS, role="question",
-    )  # fmt: skip
+        None,
+        "what is recognised; none: words where few different ones come often, else characters",
+        panel="data",
+        choices=UNITS,
+        role="question",
+    )
 
     rate: int | None = option(
         None, "samples a second; none: the most frequent of the recordings, at most 16,000", panel="sound", low=1_000
@@ -97,42 +116,78 @@ class TranscribeOptions(RecurrentOptions):
     )
 
     dropout: float = option(
-        0.3, "dropout of inputs and outputs of each layer, one mask a recording", panel="regularisation", low=0,
-        high=0.99, role="late",
-    )  # fmt: skip
+        0.3,
+        "dropout of inputs and outputs of each layer, one mask a recording",
+        panel="regularisation",
+        low=0,
+        high=0.99,
+        role="late",
+    )
     specaugment: float = option(
-        1.0, "how much is masked of bands and time (Park et al. 2019), in the usual amount", panel="regularisation",
-        low=0, high=4, role="late",
-    )  # fmt: skip
+        1.0,
+        "how much is masked of bands and time (Park et al. 2019), in the usual amount",
+        panel="regularisation",
+        low=0,
+        high=4,
+        role="late",
+    )
     speed: float = option(
-        0.15, "largest change of speed, as the logarithm of a factor", panel="regularisation", low=0, high=1,
+        0.15,
+        "largest change of speed, as the logarithm of a factor",
+        panel="regularisation",
+        low=0,
+        high=1,
         role="late",
-    )  # fmt: skip
+    )
     pitch: float = option(
-        0.12, "largest stretch of the bands, as of other throats, as the logarithm of a factor",
-        panel="regularisation", low=0, high=1, role="late",
-    )  # fmt: skip
+        0.12,
+        "largest stretch of the bands, as of other throats, as the logarithm of a factor",
+        panel="regularisation",
+        low=0,
+        high=1,
+        role="late",
+    )
     loudness: float = option(
-        2.0, "largest change of loudness, as the logarithm of power", panel="regularisation", low=0, high=10,
+        2.0,
+        "largest change of loudness, as the logarithm of power",
+        panel="regularisation",
+        low=0,
+        high=10,
         role="late",
-    )  # fmt: skip
+    )
     colouring: float = option(
-        0.5, "deviation of what microphones and rooms add to bands, as the logarithm of power",
-        panel="regularisation", low=0, high=5, role="late",
-    )  # fmt: skip
-    noise: float = option(
-        0.7, "share of recordings that are heard in noise; deviation of points of pictures, tenfold",
-        panel="regularisation", low=0, high=1, role="late",
-    )  # fmt: skip
-    shift: float = option(
-        0.1, "largest shift and stretch of a picture, in heights", panel="regularisation", low=0, high=0.5,
+        0.5,
+        "deviation of what microphones and rooms add to bands, as the logarithm of power",
+        panel="regularisation",
+        low=0,
+        high=5,
         role="late",
-    )  # fmt: skip
+    )
+    noise: float = option(
+        0.7,
+        "share of recordings that are heard in noise; deviation of points of pictures, tenfold",
+        panel="regularisation",
+        low=0,
+        high=1,
+        role="late",
+    )
+    shift: float = option(
+        0.1,
+        "largest shift and stretch of a picture, in heights",
+        panel="regularisation",
+        low=0,
+        high=0.5,
+        role="late",
+    )
 
     curriculum: float = option(
-        0.1, "share of the epochs that go from the shortest to the longest", panel="training", low=0, high=1,
+        0.1,
+        "share of the epochs that go from the shortest to the longest",
+        panel="training",
+        low=0,
+        high=1,
         role="late",
-    )  # fmt: skip
+    )
     epochs: int | None = option(
         None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
     )

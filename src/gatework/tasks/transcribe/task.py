@@ -231,7 +231,8 @@ class Transcribe(Task[Examples, Batch, Listener]):
         return Batches(examples, self.hearing, Augmentation.of(options, self.hearing.kind), groups, shard)
 
     def loss(self, model: Listener, batch: Batch, carry: dict[str, Tensor]) -> Step:
-        nats = ctc.negative_log_p(*model(batch.frames, batch.lengths), batch)
+        log_p, lengths = model(batch.frames, batch.lengths)
+        nats = ctc.negative_log_p(log_p, lengths, batch)
         count = max(int(batch.target_lengths.sum()), 1)
         return Step(nats.sum() / count, count)
 
