@@ -15,6 +15,7 @@ from gatework.training import optimizer as optimizers
 from gatework.training import schedule
 from gatework.training.average import Average
 from gatework.training.callbacks import Callback
+from gatework.training.console import summary
 from gatework.training.finder import find_rate
 from gatework.training.interrupts import Interrupts
 from gatework.training.learner import Metric
@@ -82,6 +83,28 @@ def test_early_stopping_restores_the_best_weights() -> None:
     assert trainer.progress.best_epoch == 3
     assert torch.equal(trainer.model.linear.weight, learner.seen[2])  # pyright: ignore
     assert not torch.equal(learner.seen[2], learner.seen[4])
+
+
+class Silent(Line):
+    """Says nothing for five epochs, then something, and then nothing better."""
+
+    metric = Metric("score", higher=False, idle=1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.validations = 0
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        self.validations += 1
+        return {"score": 1.0 if self.validations <= 5 else 0.5, "loss": 0.0}
+
+
+def test_early_stopping_waits_while_a_model_says_nothing() -> None:
+    trainer = trained(learner=Silent(), epochs=20, patience=2)
+    assert trainer.stopped == "no gain in 2 epochs"
+    assert len(trainer.progress.history) == 8
+    first, last = trainer.progress.history[0], trainer.progress.history[-1]
+    assert "says nothing yet" in summary(trainer, first) and "says nothing" not in summary(trainer, last)
 
 
 def test_penalties_are_the_gradients_of_their_definitions() -> None:

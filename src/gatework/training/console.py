@@ -39,10 +39,12 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
     Where a model is more than its network: `epoch 3/20  network: train loss 1.602  valid 1.721  model: valid loss 1.554
     ...`.
     """
-    watched = trainer.learner.metric.name
-    names = dict.fromkeys(["loss", watched])
+    metric = trainer.learner.metric
+    names = dict.fromkeys(["loss", metric.name])
     measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
     best = "  best" if trainer.progress.best_epoch == row["epoch"] else ""
+    if metric.idle is not None and row.get(f"valid_{metric.name}") == metric.idle:
+        best = "  says nothing yet: early stopping waits"
     epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
     losses = f"train loss {row['train_loss']:.4g}  "
     if (alone := row.get(f"valid_{NETWORK_LOSS}")) is not None:

@@ -52,10 +52,15 @@ def cut_short(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 @dataclass(frozen=True)
 class Metric:
-    """What validation watches: a key of the task's metrics, and which way is better."""
+    """What validation watches: a key of the task's metrics, and which way is better.
+
+    `idle` is the value of a model that says nothing yet, where a training can stay there for hundreds of steps before
+    it learns at once: patience does not count such validations.
+    """
 
     name: str
     higher: bool
+    idle: float | None = None
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than`; NaN never does, and anything finite beats None."""

@@ -221,8 +221,9 @@ class Trainer:
     def _judge(self, value: float) -> None:
         progress = self.progress
         improved = self.learner.metric.better(value, progress.best)
-        progress.waited = 0 if improved else progress.waited + 1
-        self.plateau.validated(improved)
+        patient = improved or value == self.learner.metric.idle
+        progress.waited = 0 if patient else progress.waited + 1
+        self.plateau.validated(patient)
         if improved or value == progress.best:  # of equals the latest: its rate is lower
             progress.best, progress.best_epoch = value, progress.epoch + 1
             with self._averaged():

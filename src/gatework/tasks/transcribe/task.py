@@ -63,7 +63,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         mean, scale = self.hearing.fitted(train.store)
         self.options = replace(self.options, units=self.units.kind, rate=self.hearing.rate or None)
         self.hearing = replace(self.hearing, options=self.options, mean=mean, scale=scale)
-        self.metric = measures.WATCHED[self.units.kind]
+        self.metric = watched(self.units)
         self.seen = seen.learned(_series(train.store.digests))
         self.found = [*(Finding("note", note) for note in whole.notes), *whole.findings, self._chosen()]
         self.found += reading.check(whole)
@@ -146,14 +146,15 @@ class Transcribe(Task[Examples, Batch, Listener]):
         return self.options.stride if self.hearing.kind == "sound" else 2
 
     def _chosen(self) -> Finding:
-        """What is recognised, and how files are read."""
-        hearing, count = self.hearing, len(self.units) - 1
-        read = (
-            f"{SOUND} at {hearing.rate:,} samples a second"
-            if hearing.kind == "sound"
-            else f"pictures, {self.options.height} points high"
-        )
-        return Finding("note", f"{read}; {count} {self.units.kind} are recognised")
+        """What is recognised, how files are read, and how late a stream is."""
+        hearing, options = self.hearing, self.options
+        read = f"pictures, {options.height} points high"
+        if hearing.kind == "sound":
+            late = (
+                "" if options.bidirectional else f", as they come {streams.delay(hearing, options.stride):.3f} s late"
+            )
+            read = f"{SOUND} at {hearing.rate:,} samples a second{late}"
+        return Finding("note", f"{read}; {len(self.units) - 1} {self.units.kind} are recognised")
 
     def _settle_steps(self, examples: Examples) -> None:
         """How many clips a step learns from, and how many epochs there are."""
@@ -198,7 +199,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         self.hearing = Hearing.from_json(self.options, assets["hearing.json"])
         self.units = Units.from_json(assets["units.json"])
         self.seen = seen.from_json(assets["seen.json"])
-        self.metric = measures.WATCHED[self.units.kind]
+        self.metric = watched(self.units)
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         """Rounds of a cross-validation over clips; equal recordings stay together."""
@@ -294,6 +295,11 @@ class Transcribe(Task[Examples, Batch, Listener]):
 
     def exported(self, model: Listener) -> Exported:
         raise OptionError("runs of 'transcribe' have no export yet: a stream reads them in Python (Recogniser)")
+
+
+def watched(units: Units) -> Metric:
+    """The error by units. It is 1 as long as nothing but blanks is said, where CTC stays for hundreds of steps."""
+    return replace(measures.WATCHED[units.kind], idle=1.0)
 
 
 def _series(digests: list[str]) -> pl.Series:
