@@ -37,7 +37,8 @@ class Faults:
 
     def at(self, row: int, message: str) -> str:
         """The message with the row's place where the name of its item stood."""
-        return self.listing.where(row) + message.removeprefix(called(self.listing.items[row]))
+        name, where = called(self.listing.items[row]), self.listing.where(row)
+        return where + message.removeprefix(name) if message.startswith(name) else f"{where}: {message}"
 
     def findings(self) -> list[Finding]:
         """A finding for each broken file; of notes and warnings one for each kind, with the number of such files."""

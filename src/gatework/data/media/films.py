@@ -15,7 +15,7 @@ import numpy as np
 from gatework.data.files import in_memory
 from gatework.data.media import pictures
 from gatework.data.media.items import ARRAY, Item, Tell, called, file_of, must_be_there, untold
-from gatework.data.media.kinds import MEDIA, looks_like
+from gatework.data.media.kinds import MEDIA, sniffed, unreadable
 from gatework.data.media.vectors import mapped
 from gatework.errors import DataError, OptionError
 from gatework.extras import explained
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PICTURES = MEDIA["picture"].suffixes
 ADVICE = "give mp4, webm, gif or a folder of frames"
-MOVING = (".gif", ".webp", ".apng", ".png")  # films that Pillow reads
 
 
 def load(
@@ -71,16 +70,16 @@ def _images(item: Path | np.ndarray, frames: int, tell: Tell) -> Iterable[Image]
     must_be_there(item)
     if item.is_dir():
         return _of_folder(item, frames)
-    file_of(item)
-    if item.suffix.lower() == ".npy":
+    what = sniffed(file_of(item))  # by what it holds: names lie
+    if what.startswith("an array"):
         return _of_array(mapped(item), frames, str(item))
-    return _moving(item, frames) if item.suffix.lower() in MOVING else _streamed(item, frames, tell)
+    return _moving(item, frames) if what.startswith("a picture") else _streamed(item, frames, tell)
 
 
 def _of_array(array: np.ndarray, frames: int, name: str) -> Iterator[Image]:
     if array.ndim not in (3, 4):
         raise DataError(f"{name}: a film is an array (T, H, W) or (T, H, W, C), not one of shape {array.shape}")
-    for frame in pictures.as_bytes(np.asarray(array[evenly(len(array), frames)])):  # one scale for the whole film
+    for frame in pictures.as_bytes(np.asarray(array[evenly(len(array), frames)]), name):  # one scale for the whole film
         yield pictures.image_of(frame)
 
 
@@ -88,6 +87,7 @@ def _of_folder(folder: Path, frames: int) -> Iterator[Image]:
     paths = frames_of(folder)
     for place in evenly(len(paths), frames):
         with pictures.opened(file_of(paths[place])) as image:
+            image.load()  # here, where its faults are told
             yield pictures.upright(image)
 
 
@@ -112,6 +112,7 @@ def _moving(path: Path, frames: int) -> Iterator[Image]:
 
 # -- streams of FFmpeg ------------------------------------------------------------------------------------------
 
+COMPLETE = 0.9  # part of its length after which a film's frames may end
 # What FFmpeg may take a file for: never a playlist, which names other files.
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf,h264,hevc,ivf"
 
@@ -124,20 +125,31 @@ def _streamed(path: Path, frames: int, tell: Tell) -> Iterator[Image]:
         raise explained(error) from error
     taken = 0
     try:
-        wanted = evenly(_packets(path), frames)
+        wanted = evenly(_packets(path, tell), frames)
         for image in _decoded(path, set(wanted)):
             taken += 1
             yield image
-    except (FFmpegError, OSError, ValueError, MemoryError) as error:
+    except DataError:
+        raise
+    except (FFmpegError, OSError, ValueError):
         if not taken:
-            said = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-            raise DataError(f"{path}: not a film that can be read ({said}){looks_like(path)}; {ADVICE}") from None
+            cut = "was it cut short?" if "film" in sniffed(path) else ""
+            raise unreadable(path, "film", ADVICE, cut) from None
         tell(f"{path}: cut short or damaged after {taken} of {len(wanted)} frames; those are used")
 
 
-def _packets(path: Path) -> int:
+def _packets(path: Path, tell: Tell) -> int:
+    """How many frames a film holds, counted without decoding them; one that ends before its header says is told."""
+    count, end = 0, 0.0
     with _container(path) as container:
-        return sum(1 for packet in container.demux(_stream(container, path)) if packet.size)
+        for packet in container.demux(_stream(container, path)):
+            if packet.size:
+                count += 1
+                end = max(end, float((packet.pts or 0) * (packet.time_base or 0)))
+        said = (container.duration or 0) / 1e6  # microseconds
+    if count > 1 and end * count / (count - 1) < COMPLETE * said:
+        tell(f"{path}: cut short, the header says {said:.1f} s and its frames end after {end:.1f} s; those are used")
+    return count
 
 
 def _decoded(path: Path, wanted: set[int]) -> Iterator[Image]:

@@ -33,7 +33,7 @@ def must_be_there(path: Path) -> None:
     try:
         missing = "" if path.exists() else "no such file"
     except (OSError, ValueError) as error:
-        missing = f"not the name of a file ({error})"
+        path, missing = Path(str(path)[:60] + "…"), f"not the name of a file ({getattr(error, 'strerror', error)})"
     if missing:
         raise DataError(f"{path}: {missing}" + ("" if path.parent.is_dir() else f" (nor a folder {path.parent})"))
 

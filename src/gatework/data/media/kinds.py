@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from gatework.errors import OptionError
+from gatework.errors import DataError, OptionError
 
 Kind = Literal["sound", "picture", "film", "vectors"]
 
@@ -41,6 +41,16 @@ MEDIA: dict[Kind, Medium] = {
 }
 
 # What the first bytes of a file say that it is, for the message of a reader that cannot read it.
+NUMPY = b"\x93NUMPY"
+BRANDS = {  # of files that begin like an MP4
+    b"avif": "a picture (AVIF)",
+    b"avis": "a picture (AVIF)",
+    b"heic": "a picture (HEIC)",
+    b"mif1": "a picture (HEIC)",
+    b"M4A ": "a sound (AAC)",
+    b"M4B ": "a sound (AAC)",
+}
+RIFF = {b"WAVE": "a sound (WAV)", b"WEBP": "a picture (WebP)", b"AVI ": "a film (AVI)"}
 STARTS = {
     b"\x89PNG": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -51,8 +61,13 @@ STARTS = {
     b"\x1aE\xdf\xa3": "a film (WebM, Matroska)",
     b"fLaC": "a sound (FLAC)",
     b"OggS": "a sound (Ogg)",
+    b"FORM": "a sound (AIFF)",
     b"ID3": "a sound (MP3)",
-    b"\x93NUMPY": "an array (.npy)",
+    b"\xff\xfb": "a sound (MP3)",
+    b"BM": "a picture (BMP)",
+    b"II*\0": "a picture (TIFF)",
+    b"MM\0*": "a picture (TIFF)",
+    NUMPY: "an array (.npy)",
     b"<svg": "a drawing (SVG)",
     b"<?xml": "XML, perhaps a drawing (SVG)",
     b"<!DOC": "a web page",
@@ -66,19 +81,28 @@ def must_be_kind(kind: str) -> None:
         raise OptionError(f"kind cannot be {kind!r}; there are: {', '.join(get_args(Kind))}")
 
 
-def looks_like(path: Path) -> str:
-    """What a file is by its first bytes: ": it is a picture (PNG)"; "" where they say nothing."""
+def sniffed(path: Path) -> str:
+    """What a file is by its first bytes: "a picture (PNG)"; "" where they say nothing."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
     except OSError:
         return ""
-    inner = {b"WAVE": "a sound (WAV)", b"WEBP": "a picture (WebP)", b"AVI ": "a film (AVI)"}.get(start[8:12])
-    if start[:4] == b"RIFF" and inner:
-        return f": it is {inner}"
+    if start[:4] == b"RIFF":
+        return RIFF.get(start[8:12], "")
     if start[4:8] == b"ftyp":
-        return ": it is an MP4 file (a film, or a sound as AAC)"
+        return BRANDS.get(start[8:12], "a film (MP4)")
     what = next((what for mark, what in STARTS.items() if start.startswith(mark)), "")
     if not what and start and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
-        what = f"text, beginning {start[:20].decode().strip()!r}"
-    return f": it is {what}" if what else ""
+        return f"text, beginning {start[:20].decode().strip()!r}"
+    return what
+
+
+def unreadable(path: Path, noun: str, advice: str, why: str = "") -> DataError:
+    """The error for a file that is none of its kind, or one that is damaged: "not a sound that can be read: it is a
+    picture (PNG)", "a sound (WAV) that cannot be read"."""
+    what = sniffed(path)
+    reason = f" ({why})" if why else ""
+    if what.startswith(f"a {noun}"):
+        return DataError(f"{path}: {what} that cannot be read{reason}: fetch or save it again, or {advice}")
+    return DataError(f"{path}: not a {noun} that can be read{reason}{f': it is {what}' if what else ''}; {advice}")

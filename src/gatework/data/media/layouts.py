@@ -65,8 +65,8 @@ def plain(folder: Path, kind: Kind, encoding: str | None = None) -> Rows:
     if any(texts):
         columns["text"] = [read_text(text, encoding).strip() if text else None for text in texts]
         notes.append("texts are the files beside them (column text)")
-    inner = [path.parent.relative_to(folder).as_posix() for path in found]
-    if any(name != "." for name in inner) and found != [folder]:
+    inner = [path.parent.relative_to(folder).as_posix() if path != folder else "." for path in found]
+    if any(name != "." for name in inner):
         columns["folder"] = ["" if name == "." else name for name in inner]
         notes.append("column folder is where they lie")
     return Rows.of_files(found, str(folder), columns, tuple(notes))
@@ -189,7 +189,7 @@ def _flickr(path: Path) -> Rows | None:
 def _captions(path: Path, pairs: list[tuple[str, str]], places: list[str], layout: str) -> Rows:
     if not pairs:
         raise DataError(f"{path}: holds no captions; fetch it again")
-    files, notes = located([name for name, _ in pairs], path.parent, ())
+    files, notes = located([name for name, _ in pairs], path.parent, (), above=True)
     columns = {"image": [name for name, _ in pairs], "caption": [caption for _, caption in pairs]}
     where = lambda row: f"{path}, {places[row]} ({pairs[row][0]})"  # noqa: E731
     told = f"{layout}: {len(pairs):,} of {len(set(files)):,} pictures"

@@ -19,7 +19,7 @@ from gatework.data.files import must_exist
 from gatework.data.given import is_absent
 from gatework.data.media import layouts, memory
 from gatework.data.media.items import Item
-from gatework.data.media.kinds import MEDIA, Kind, looks_like, must_be_kind
+from gatework.data.media.kinds import MEDIA, Kind, must_be_kind
 from gatework.data.media.places import located
 from gatework.data.media.rows import Rows
 from gatework.data.readers import SUFFIXES, Reading, read_table
@@ -104,7 +104,7 @@ def read(source: object, column: str | None = None, *, kind: Kind = "sound", **r
     must_exist(path)
     if path.is_dir():
         return _folder(path, kind, column, reading)
-    if _is_item(path, kind):
+    if _is_item(path):
         return _files(Rows.of_files([path], str(path)), kind)
     captioned = layouts.captioned(path)
     return _listing(captioned or _rows(read_table(path, **reading)), kind, column, path.parent)
@@ -142,17 +142,10 @@ def _text(value: object) -> str:
 # -- files and folders ------------------------------------------------------------------------------------------
 
 
-def _is_item(path: Path, kind: Kind) -> bool:
+def _is_item(path: Path) -> bool:
     """Whether a file is itself what is to be read: by its name, or as it is no table and no text."""
     end = path.suffix.lower()
-    if end in MEDIA[kind].suffixes or end in ANY:
-        return True
-    told = looks_like(path)
-    return (
-        path.suffix.lower() not in SUFFIXES
-        and path.suffix.lower() not in (".xlsx", ".gz")
-        and ("sound" in told or "picture" in told or "film" in told or "MP4" in told or not _is_text(path))
-    )
+    return end in ANY or (end not in (*SUFFIXES, ".xlsx", ".xls", ".gz", ".db") and not _is_text(path))
 
 
 def _is_text(path: Path) -> bool:
@@ -244,10 +237,12 @@ def _holds_items(values: list, kind: Kind, base: Path) -> bool:
         return True
     texts = [str(value) for value in some if isinstance(value, str | Path)]
     suffixes = MEDIA[kind].suffixes
-    fitting = sum(text.lower().endswith(suffixes) for text in texts)
-    if len(texts) == len(some) and fitting * 2 >= len(texts):
+    if len(texts) < len(some):
+        return False
+    if 2 * sum(text.lower().endswith(suffixes) for text in texts) >= len(texts):
         return True
-    return len(texts) == len(some) and any(_is(path, kind) for path in located(texts[:5], base, suffixes)[0])
+    unknown = [text for text in texts[:5] if not text.lower().endswith(ANY)]
+    return any(_is(path, kind) for path in located(unknown, base, suffixes)[0])
 
 
 def _is(path: Path, kind: Kind) -> bool:

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +14,8 @@ import numpy as np
 
 from gatework.data.files import in_memory
 from gatework.data.media.items import ARRAY, Item, Tell, file_of, untold
-from gatework.data.media.kinds import looks_like
+from gatework.data.media.kinds import unreadable
+from gatework.data.media.quiet import load_plugins, quiet
 from gatework.errors import DataError, OptionError
 from gatework.extras import explained
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "ICO", "AVIF", "JPEG2000", "TGA")
+ADVICE = "give png, jpg, gif, webp, bmp or tiff"
 POINTS = 50_000_000  # of a picture; what says that it has more is refused before it is unpacked
 LONGEST = 200  # times its height that a picture of a line may be wide
 CHANNELS = {"grey": 1, "colour": 3}
@@ -57,7 +56,7 @@ def read(path: str | Path, size: Size = None, mode: str = "colour", tell: Tell =
     path = file_of(path)
     with in_memory(str(path)), opened(path) as image:
         if getattr(image, "n_frames", 1) > 1:
-            tell(f"{path}: moves; of its {getattr(image, 'n_frames', 1)} frames the first is taken")
+            tell(f"{path}: moves; of its {getattr(image, 'n_frames', 1)} frames the first is taken", "note")
         return fitted(upright(image), size, mode, str(path))
 
 
@@ -68,17 +67,17 @@ def fitted(image: Image, size: Size, mode: str, name: str) -> np.ndarray:
         raise DataError(f"{name}: {width} by {height} points; a picture has at least one")
     if size is not None and size[1] is None and width > LONGEST * height:
         raise DataError(f"{name}: {width:,} by {height:,} points, wider than any line: at most {LONGEST} times as wide")
-    plain = flat(image).convert("L" if mode == "grey" else "RGB")
+    plain = flat(image, name).convert("L" if mode == "grey" else "RGB")
     array = np.asarray(plain if size is None else _resized(plain, *size))
     return array[:, :, None] if array.ndim == 2 else array
 
 
-def flat(image: Image) -> Image:
+def flat(image: Image, name: str = ARRAY) -> Image:
     """The picture in mode L or RGB: laid on white where it can be seen through, deep ones brought to 8 bits."""
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(as_bytes(np.asarray(image)))
+        return Image.fromarray(as_bytes(np.asarray(image), name))
     if image.mode in ("RGBA", "LA", "La", "RGBa", "PA") or image.has_transparency_data:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
@@ -102,33 +101,21 @@ def opened(path: Path) -> Iterator[Image]:
         from PIL import Image
     except ImportError as error:
         raise explained(error) from error
-    _load_plugins()
+    load_plugins()
     with quiet():
         try:
             with Image.open(path, formats=FORMATS) as image:
                 must_be_small(*image.size, str(path))
                 yield image
-        except DataError:
-            raise
-        except MemoryError:
+        except (DataError, MemoryError):
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise DataError(f"{path}: {_too_large()}") from None
         except Image.UnidentifiedImageError:
-            advice = "; give png, jpg, gif, webp, bmp or tiff"
-            raise DataError(f"{path}: not a picture that can be read{looks_like(path)}{advice}") from None
+            raise unreadable(path, "picture", ADVICE) from None
         except Exception as error:  # decoders of strangers' bytes raise whatever they please
-            said = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+            said = str(error).partition("\n")[0][:100] or type(error).__name__
             raise DataError(f"{path}: not a whole picture ({said}); fetch or save it again") from None
-
-
-@cache
-def _load_plugins() -> None:
-    """Pillow's own loading of its formats is not made for several threads at once."""
-    from PIL import Image
-
-    with _lock:
-        Image.init()
 
 
 def must_be_small(width: int, height: int, name: str) -> None:
@@ -179,48 +166,22 @@ def image_of(array: np.ndarray) -> Image:
     except ImportError as error:
         raise explained(error) from error
     if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise DataError(f"a picture is an array (H, W) or (H, W, 1, 3 or 4), not one of shape {array.shape}")
+        raise DataError(f"{ARRAY}: a picture is (H, W) or (H, W, 1, 3 or 4), not {array.shape}")
     must_be_small(array.shape[1], array.shape[0], ARRAY)
     return Image.fromarray(as_bytes(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
-def as_bytes(array: np.ndarray) -> np.ndarray:
+def as_bytes(array: np.ndarray, name: str = ARRAY) -> np.ndarray:
     """Values of a picture or film as bytes: floats up to 1 and numbers of 16 bits by their width, else as they are."""
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if array.dtype.kind not in "iufb" or not np.isfinite(array).all():
-        raise DataError(f"a picture holds finite numbers, not {array.dtype} with NaN or infinity")
+        raise DataError(f"{name}: a picture holds finite numbers, not {array.dtype} with NaN or infinity")
     values = array.astype(np.float64)
     most = values.max(initial=0)
     whole = array.dtype.kind in "iu"
     if values.min(initial=0) < 0 or most > 65_535:
-        raise DataError(f"a picture's values go from {values.min():g} to {most:g}; give 0 to 1, 0 to 255 or 0 to 65535")
+        span = f"{values.min():g} to {most:g}"
+        raise DataError(f"{name}: its values go from {span}; give 0 to 1, 0 to 255 or 0 to 65535")
     scale = 255 / 65_535 if most > 255 or array.dtype.name.startswith("uint16") else 1 if whole or most > 1 else 255
     return (values * (255 if array.dtype == bool else scale)).round().astype(np.uint8)
-
-
-# -- warnings ---------------------------------------------------------------------------------------------------
-
-_within = 0
-_lock = threading.Lock()
-_caught = warnings.catch_warnings()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Pillow's warnings of damaged notes and the like, in whatever thread: the first to enter sets the filter,
-    the last to leave takes it back. (Python's own `catch_warnings` is not made for several threads.)"""
-    global _within, _caught
-    with _lock:
-        _within += 1
-        if _within == 1:
-            _caught = warnings.catch_warnings()
-            _caught.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        yield
-    finally:
-        with _lock:
-            _within -= 1
-            if not _within:
-                _caught.__exit__(None, None, None)

@@ -7,9 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,16 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from gatework.data.finding import Finding
+from gatework.data.media.decoding import Decode, decoded, distinct
 from gatework.data.media.faults import Faults
-from gatework.data.media.items import Item, Tell
 from gatework.data.media.listing import Listing
-from gatework.data.media.pictures import quiet
 from gatework.errors import DataError, OptionError
 
-Decode = Callable[[Item, Tell], np.ndarray]
 Progress = Callable[[int, int], None]  # (items done, of how many), now and then
 BAD_FILES = ("refuse", "skip")
-AHEAD = 4  # items for each worker that may be decoded before they are written
 
 
 @dataclass(frozen=True)
@@ -70,13 +65,13 @@ class Store:
             raise OptionError(f"bad_files cannot be {bad_files!r}; there are: {', '.join(BAD_FILES)}")
         if not len(listing):
             raise DataError(f"{listing.source} lists nothing to read; give at least one {listing.kind}")
-        distinct, which = _distinct(listing.items)
+        rows, which = distinct(listing.items)
         faults, writer = Faults(listing), _Writer()
-        with quiet(), closing(_decoded(listing.items, distinct, decode, faults, workers)) as decoded:
-            for done, (row, array) in enumerate(decoded, 1):
+        with closing(decoded(listing, rows, decode, faults, workers)) as arrays:
+            for done, (row, array) in enumerate(arrays, 1):
                 writer.skip() if array is None else writer.add(array, listing.where(row))
                 if progress:
-                    progress(done, len(distinct))
+                    progress(done, len(rows))
         if bad_files == "refuse":
             faults.refuse()
         return _store(writer, which, faults)
@@ -175,44 +170,3 @@ class _Writer:
     def values(self) -> np.ndarray:
         dtype = self.dtype or np.dtype(np.float32)
         return np.memmap(self.path, dtype, "r") if self.size else np.zeros(0, dtype)
-
-
-def _distinct(items: list[Item]) -> tuple[list[int], np.ndarray]:
-    """The rows of items that are not files named before, and for each row its place among these."""
-    places: dict[object, int] = {}
-    rows: list[int] = []
-    which = np.zeros(len(items), np.int64)
-    for row, item in enumerate(items):
-        key = item if isinstance(item, Path) else id(item)
-        if key not in places:
-            places[key] = len(rows)
-            rows.append(row)
-        which[row] = places[key]
-    return rows, which
-
-
-def _decoded(
-    items: list[Item], rows: list[int], decode: Decode, faults: Faults, workers: int
-) -> Generator[tuple[int, np.ndarray | None]]:
-    """(row, its array) in order; None for one that is broken. Decoding runs ahead by a few items, never by all."""
-
-    def one(row: int) -> np.ndarray | None:
-        try:
-            return np.asarray(decode(items[row], faults.tell(row)))
-        except DataError as error:
-            faults.broken(row, error)
-            return None
-
-    waiting: deque[tuple[int, Future]] = deque()
-    pool = ThreadPoolExecutor(max(workers, 1), "gatework-media")
-    try:
-        for row in rows:
-            waiting.append((row, pool.submit(one, row)))
-            if len(waiting) >= AHEAD * max(workers, 1):
-                done, future = waiting.popleft()
-                yield done, future.result()
-        while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

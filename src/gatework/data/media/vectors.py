@@ -8,7 +8,7 @@ import numpy as np
 
 from gatework.data.files import in_memory
 from gatework.data.media.items import Item, Tell, called, file_of, untold
-from gatework.data.media.kinds import looks_like
+from gatework.data.media.kinds import sniffed
 from gatework.errors import DataError
 
 
@@ -29,22 +29,22 @@ def load(item: Item, tell: Tell = untold) -> np.ndarray:
         values = np.asarray(array, np.float32).reshape(-1, array.shape[-1])
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        raise DataError(f"{name}: {len(bad):,} values are no numbers (first: vector {bad[0][0]}, number {bad[0][1]})")
+        first = f"vector {bad[0][0] + 1}, number {bad[0][1] + 1}"
+        raise DataError(f"{name}: {len(bad):,} values are no numbers (first: {first}); compute them again")
     return values
 
 
 def mapped(path: Path) -> np.ndarray:
     """The array of a .npy file, left on disk; never one of Python's objects, which could run code."""
+    what = sniffed(path)
+    if not what.startswith("an array"):
+        is_what = f": it is {what}" if what else ""
+        raise DataError(f"{path}: not a .npy file{is_what}; save an array of numbers with numpy.save")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a stranger's header is read as Python text, which raises whatever it pleases
-        said = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise DataError(
-            f"{path}: not a whole .npy file ({said}){looks_like(path)}; save it anew with numpy.save"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise DataError(f"{path}: holds several arrays (.npz); save each with numpy.save")
+        said = str(error).partition("\n")[0][:100] or type(error).__name__
+        raise DataError(f"{path}: not a whole .npy file ({said}); save it anew with numpy.save") from None
     if array.dtype.kind not in "iufb":
         raise DataError(f"{path}: holds {array.dtype}, not numbers; save an array of numbers with numpy.save")
     return array
