@@ -14,8 +14,8 @@ def by_loop(asked: np.ndarray, known: np.ndarray) -> float:
     best[0, 0] = 0.0
     for i, one in enumerate(asked):
         for j, other in enumerate(known):
-            ways = best[i, j], best[i + 1, j], best[i, j + 1]
-            best[i + 1, j + 1] = np.linalg.norm(one - other) + min(ways)
+            apart = np.linalg.norm(one - other)
+            best[i + 1, j + 1] = min(best[i, j] + 2 * apart, best[i + 1, j] + apart, best[i, j + 1] + apart)
     return best[-1, -1] / (len(asked) + len(known))
 
 

@@ -10,10 +10,10 @@ from gatework.errors import ShapeError
 
 
 def distances(asked: np.ndarray, known: Sequence[np.ndarray]) -> np.ndarray:
-    """The distances [n] of frames to n others: the least sum of Euclidean distances along a path that goes on in one or
-    both at each step (Sakoe & Chiba 1978, without a window), divided by the frames of both.
+    """The distances [n] of frames to n others: the least mean of Euclidean distances along a path that goes on in one
+    or both at each step; a step in both counts twice (Sakoe & Chiba 1978, the symmetric form, without a window).
 
-        distances(np.array([[0.0], [1.0]]), [np.array([[0.0], [0.0], [1.0]]), np.array([[1.0]])])     # [0, 1 / 3]
+        distances(np.array([[0.0], [1.0]]), [np.array([[0.0], [0.0], [1.0]]), np.array([[1.0]])])     # [0, 2 / 3]
 
     Args:
         asked: (T, F).
@@ -35,8 +35,8 @@ def distances(asked: np.ndarray, known: Sequence[np.ndarray]) -> np.ndarray:
     for diagonal in range(steps + longest - 1):
         rows = np.arange(max(0, diagonal - longest + 1), min(diagonal + 1, steps))
         now = np.full_like(before, np.inf)
-        best = np.minimum(np.minimum(last[rows], last[rows + 1]), before[rows])
-        now[rows + 1] = best + apart[rows, diagonal - rows]
+        here = apart[rows, diagonal - rows]
+        now[rows + 1] = here + np.minimum(np.minimum(last[rows], last[rows + 1]), before[rows] + here)
         before, last = last, now
         done = lengths == diagonal - steps + 2
         ends[done] = now[steps, done]
