@@ -21,6 +21,7 @@ from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, So
 from gatework.tasks.origin import files_of
 from gatework.tasks.transcribe import ctc, decoding, measures, reading, streams
 from gatework.tasks.transcribe.augment import Augmentation
+from gatework.tasks.transcribe.baselines import Baseline, baselines
 from gatework.tasks.transcribe.clips import Clips
 from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
 from gatework.tasks.transcribe.hearing import Hearing
@@ -51,6 +52,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         super().__init__(options)
         self.found: list[Finding] = []
         self.seen = np.zeros(0, np.uint32)  # numbers of the recordings that were learned
+        self._simpler: tuple[Examples, list[Baseline]] | None = None
 
     # -- data -----------------------------------------------------------------------------------------------
 
@@ -254,6 +256,23 @@ class Transcribe(Task[Examples, Batch, Listener]):
         counts = measures.sums(said, examples.clips.texts)
         loss = nats / max(len(examples.targets.values), 1)
         return [Contender("model", {"loss": loss} | measures.metrics(counts.sum(0)), role="model", sums=counts)]
+
+    def baselines(self, parts: Parts) -> list[Contender]:
+        """The most frequent text, and the nearest of what training heard or saw."""
+        return [
+            Contender(each.name, measures.metrics(counts.sum(0)), each.note, sums=counts)
+            for each in self.simpler(parts)
+            for counts in [measures.sums(each.said, parts.last[1].clips.texts or [])]
+        ]
+
+    def simpler(self, parts: Parts) -> list[Baseline]:
+        """What the baselines say of the last part, for the results and for the pages; none without a training part."""
+        last = parts.last[1]
+        if parts.train is None:
+            return []
+        if self._simpler is None or self._simpler[0] is not last:
+            self._simpler = last, list(baselines(parts.train, last, self.hearing, self.units))
+        return self._simpler[1]
 
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
