@@ -20,6 +20,7 @@ from gatework.errors import DataError, OptionError
 from gatework.runtime.ctc import Greedy
 from gatework.tasks.jobs import Trained, train
 from gatework.tasks.transcribe import Transcribe, TranscribeOptions, decoding, streams
+from gatework.tasks.transcribe.search import Searching
 from small import said
 
 SIZES = {"hidden_size": 12, "front_size": 12, "layers": 2}
@@ -75,16 +76,16 @@ def test_it_is_so_for_other_cells_and_strides(cell: str, stride: int) -> None:
 def test_a_partial_text_changes_nothing_and_grows_to_the_whole() -> None:
     task, model = ready()
     sound, texts = samples(6_000), []
-    recogniser = streams.Recogniser(model, task.hearing, task.units)
+    recogniser = streams.Recogniser(model, task.hearing, Searching(task.units))
     for start in range(0, len(sound), 500):
         recogniser.feed(sound[start : start + 500])
         texts.append(recogniser.partial())
         assert recogniser.partial() == texts[-1]
-    silent = streams.Recogniser(model, task.hearing, task.units)
+    silent = streams.Recogniser(model, task.hearing, Searching(task.units))
     silent.feed(sound)
-    found = recogniser.finish()
+    found, searching = recogniser.finish(), Searching(task.units)
     assert found == silent.finish()
-    assert found["text"] == decoding.row(decoding.path(whole(task, model, sound)), task.units)["text"]
+    assert found["text"] == searching.row(searching.read(whole(task, model, sound)))["text"]
     assert all(found["text"].startswith(text) for text in texts) and recogniser.stream.seconds == 0.75
     assert recogniser.delay == pytest.approx(0.045)
 
@@ -117,10 +118,10 @@ def test_a_resampled_stream_is_the_resampled_whole(rates: tuple[int, int], count
 def test_a_recording_of_another_rate_reads_as_its_resampled_samples() -> None:
     task, model = ready()
     sound = samples(8_000)
-    fast = streams.Recogniser(model, task.hearing, task.units, rate=16_000)
+    fast = streams.Recogniser(model, task.hearing, Searching(task.units), rate=16_000)
     for start in range(0, len(sound), 700):
         fast.feed(sound[start : start + 700])
-    slow = streams.Recogniser(model, task.hearing, task.units)
+    slow = streams.Recogniser(model, task.hearing, Searching(task.units))
     slow.feed(sounds.resampled(sound, 16_000, 8_000))
     assert fast.finish()["text"] == slow.finish()["text"]
 
@@ -129,7 +130,7 @@ def test_models_that_need_the_whole_are_refused() -> None:
     task = Transcribe(TranscribeOptions(**SIZES))
     task.prepare(said())
     with pytest.raises(OptionError, match="--no-bidirectional"):
-        streams.Recogniser(task.build(), task.hearing, task.units)
+        streams.Recogniser(task.build(), task.hearing, Searching(task.units))
     with pytest.raises(OptionError, match="is of a stream"):
         task.predict(task.build(), [said()[0]["audio"]], rate=8_000)
     with pytest.raises(OptionError, match="--stream"):

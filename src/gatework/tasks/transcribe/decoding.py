@@ -1,17 +1,14 @@
-"""From a trained model to texts: clips of like length go through the network together, and come out in order."""
+"""What a trained model hears: clips of like length go through the network together, and come out in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from gatework.runtime.ctc import Greedy, Path
 from gatework.tasks.transcribe.examples import Examples, alike, make_batch
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener, heard
-from gatework.tasks.transcribe.units import Units
 
 AT_ONCE, FRAMES = 64, 60_000  # clips, and frames, that go through the network together
 AHEAD = 1_024  # clips that are sorted by length together
@@ -27,15 +24,3 @@ def log_p(model: Listener, examples: Examples, hearing: Hearing) -> Iterator[np.
             steps = (each.numpy() for each in heard(model, batch.frames, batch.lengths))
             found |= dict(zip(batch.rows.tolist(), steps, strict=True))
         yield from (found[row] for row in rows.tolist())
-
-
-def path(steps: np.ndarray) -> Path:
-    """What steps (T, V) read as."""
-    search = Greedy(steps.shape[1])
-    search.next(steps)
-    return search.result()
-
-
-def row(path: Path, units: Units) -> dict[str, Any]:
-    """{"text", "confidence"}: what was found, and its probability."""
-    return {"text": units.text(path.ids.tolist()), "confidence": float(np.exp(path.log_p))}

@@ -10,6 +10,7 @@ from gatework.training.regularisation import RecurrentOptions
 
 FORMATS = ("csv", "tsv", "jsonl")
 UNITS = ("words", "characters")
+WIDTH = 16  # texts that a search follows where nobody says how many
 SOUND, PICTURE = "sounds", "pictures of lines"
 
 
@@ -28,6 +29,34 @@ class TranscribePredicting(Options):
     timestamps: bool = option(
         False, "when each word begins and ends, in seconds (of pictures: points)", panel="answers"
     )
+    beam: int | None = option(
+        None, "texts that a search follows; none: 1, the likeliest unit of each step, or 16 where it weighs texts",
+        panel="answers", low=1, high=1_000,
+    )  # fmt: skip
+    n_best: int = option(1, "texts told of each recording, with their scores", panel="answers", low=1, high=100)
+    lm_weight: float = option(
+        0.0, "weight of how likely a text is beside the training texts (counted units)", panel="answers", low=0, high=10
+    )
+    unit_bonus: float = option(
+        0.0, "added to the score for each unit: what is counted likes short texts", panel="answers", low=-10, high=10
+    )
+    word_list: str | None = option(None, "file of the only words that are written, one a line", panel="answers")
+
+    def validate(self) -> None:
+        super().validate()
+        if self.beam == 1 and self.weighs:
+            raise OptionError(f"beam=1 follows one text; {self.weighs[0]} needs several: give beam=16, or leave it out")
+
+    @property
+    def weighs(self) -> list[str]:
+        """The options that only a beam can follow."""
+        names = ("n_best", "lm_weight", "unit_bonus", "word_list")
+        return [name for name in names if getattr(self, name) != getattr(TranscribePredicting, name)]
+
+    @property
+    def places(self) -> int:
+        """Texts that the search follows."""
+        return max(self.beam or (WIDTH if self.weighs else 1), self.n_best)
 
     def validate(self) -> None:
         super().validate()

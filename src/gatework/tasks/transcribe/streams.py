@@ -8,32 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 
 from gatework.data.media import sounds
 from gatework.errors import DataError, OptionError
-from gatework.runtime.ctc import Greedy, Path
+from gatework.runtime.ctc import Search
 from gatework.runtime.sounds.mel import Frames
-from gatework.tasks.transcribe.decoding import row
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
-from gatework.tasks.transcribe.units import Units
+from gatework.tasks.transcribe.search import Searching
 
 CHUNK = 1 << 12  # bytes that are read at once from a pipe
 REACH = 10  # samples of the lower rate on either side that decide a resampled one: scipy's filter
 PCM = (1, 0xFFFE)  # forms of wav files that hold whole numbers
 FIELDS = ((0, 2), (2, 4), (4, 8), (14, 16))  # of the format: form, channels, rate, bits
-
-
-class Search(Protocol):
-    """What reads log probabilities: see `gatework.runtime.ctc.Search`."""
-
-    def next(self, log_p: np.ndarray) -> None: ...
-    def partial(self) -> np.ndarray: ...
-    def result(self) -> Path: ...
 
 
 class Stream:
@@ -114,23 +105,21 @@ def delay(hearing: Hearing, stride: int) -> float:
 class Recogniser:
     """A recording as it comes, of any rate: text so far at any time, and at the end.
 
-        recogniser = Recogniser(model, hearing, units)
+        recogniser = Recogniser(model, hearing, Searching(units))
         recogniser.feed(samples)
         recogniser.partial()                                          # "seven two": changes nothing
         recogniser.finish()                                           # {"text": "seven two nine", "confidence": 0.98}
 
     Args:
-        model, hearing, units: of a trained task: `trained.model`, `trained.task.hearing`, `trained.task.units`.
+        model, hearing: of a trained task: `trained.model`, `trained.task.hearing`.
+        searching: how steps become texts: `trained.task.searching(how)`.
         rate: of the samples; None: that of the model.
-        search: how steps are read; None: the likeliest symbol of each.
 
     Raises: OptionError for a model that needs whole recordings.
     """
 
-    def __init__(
-        self, model: Listener, hearing: Hearing, units: Units, rate: int | None = None, search: Search | None = None
-    ):
-        self.units, self.search = units, search or Greedy(len(units))
+    def __init__(self, model: Listener, hearing: Hearing, searching: Searching, rate: int | None = None):
+        self.searching, self.search = searching, searching.new()
         self.stream = Stream(model, hearing, self.search)
         self.rate = rate or hearing.rate
         self._resampler = Resampler(self.rate, hearing.rate)
@@ -142,13 +131,13 @@ class Recogniser:
 
     def partial(self) -> str:
         """The text so far."""
-        return self.units.text(self.search.partial().tolist())
+        return self.searching.units.text(self.search.partial().tolist())
 
     def finish(self) -> dict[str, Any]:
         """The text of the whole; nothing can be fed afterwards."""
         self.stream.feed(self._resampler.finish())
         self.stream.finish()
-        return row(self.search.result(), self.units)
+        return self.searching.row(self.search)
 
 
 def heard(recogniser: Recogniser, chunks: Iterable[np.ndarray]) -> dict[str, Any]:

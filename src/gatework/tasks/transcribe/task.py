@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 from gatework.data import seen
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.splits import folds, split_rows
+from gatework.data.stored import stored
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step, Task
@@ -27,6 +29,7 @@ from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
 from gatework.tasks.transcribe.options import SOUND, TranscribeOptions, TranscribePredicting
+from gatework.tasks.transcribe.search import Searching, kept
 from gatework.tasks.transcribe.units import Units
 from gatework.training.options import Options
 
@@ -47,6 +50,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
     options: TranscribeOptions
     hearing: Hearing
     units: Units
+    texts: dict[str, int]  # those of the training part, and how often each was there
 
     def __init__(self, options: TranscribeOptions):
         super().__init__(options)
@@ -61,7 +65,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         whole = self._opened(source)
         refuse(reading.check(whole))
         train, others = self._parts(whole, valid, test, bool(files_of(source)))
-        self.units = Units.of(train.texts or [], self.options.units)
+        self.units, self.texts = Units.of(train.texts or [], self.options.units), kept(train.texts or [])
         mean, scale = self.hearing.fitted(train.store)
         self.options = replace(self.options, units=self.units.kind, rate=self.hearing.rate or None)
         self.hearing = replace(self.hearing, options=self.options, mean=mean, scale=scale)
@@ -194,12 +198,14 @@ class Transcribe(Task[Examples, Batch, Listener]):
         return {
             "hearing.json": self.hearing.to_json(),
             "units.json": self.units.to_json(),
+            "texts.json": json.dumps(self.texts, ensure_ascii=False),
             "seen.json": seen.to_json(self.seen),
         }
 
     def restore(self, assets: Mapping[str, str]) -> None:
         self.hearing = Hearing.from_json(self.options, assets["hearing.json"])
         self.units = Units.from_json(assets["units.json"])
+        self.texts = stored(assets["texts.json"], dict[str, int], "texts.json")
         self.seen = seen.from_json(assets["seen.json"])
         self.metric = watched(self.units)
 
@@ -249,9 +255,9 @@ class Transcribe(Task[Examples, Batch, Listener]):
     def contenders(self, model: Listener, examples: Examples) -> list[Contender]:
         """The model, which is its network."""
         assert examples.targets is not None and examples.clips.texts is not None
-        said, nats = [], 0.0
+        searching, said, nats = self.searching(), [], 0.0
         for row, steps in enumerate(decoding.log_p(model, examples, self.hearing)):
-            said.append(self.units.text(decoding.path(steps).ids.tolist()))
+            said.append(self.units.text(searching.read(steps).partial().tolist()))
             nats += ctc.nats(steps, examples.targets[row])
         counts = measures.sums(said, examples.clips.texts)
         loss = nats / max(len(examples.targets.values), 1)
@@ -288,18 +294,24 @@ class Transcribe(Task[Examples, Batch, Listener]):
     # -- answers --------------------------------------------------------------------------------------------
 
     def predict(self, model: Listener, source: Source, **how: object) -> list[dict[str, Any]]:
-        """{"file", "text", "confidence"} of each clip."""
+        """{"file", "text", "confidence"} of each clip; with "words" and "n_best" where they are asked for."""
         asked = TranscribePredicting.of(how)
         if asked.stream:
             return [streams.heard(*self._piped(model, asked))]
         if source is None:
             raise OptionError("name a recording, or a table of them; with stream=True (--stream) sound comes by a pipe")
         examples = self._encoded(self._clips(source, texted=False))
-        paths = map(decoding.path, decoding.log_p(model, examples, self.hearing))
+        searching = self.searching(asked)
+        steps = decoding.log_p(model, examples, self.hearing)
         return [
-            {"file": name} | decoding.row(path, self.units)
-            for name, path in zip(examples.clips.names, paths, strict=True)
+            {"file": name} | searching.row(searching.read(log_p))
+            for name, log_p in zip(examples.clips.names, steps, strict=True)
         ]
+
+    def searching(self, how: TranscribePredicting | None = None) -> Searching:
+        """How steps become texts, as the options of predicting say."""
+        hop = self.options.hop_ms / 1000 if self.hearing.kind == "sound" else 1.0
+        return Searching(self.units, how or TranscribePredicting(), self.texts, hop * self._stride)
 
     def written(self, model: Listener, source: Source, how: Options) -> Iterator[str] | None:
         """With `stream` lines as the sound comes, seconds, "partial" or "final", and the text, with tabs between."""
@@ -310,7 +322,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
         """What reads a stream, and the samples that come through the pipe."""
         streams.must_stream(model, self.hearing)
         rate, chunks = streams.opened(sys.stdin.buffer, how.rate, self.hearing.rate)
-        return streams.Recogniser(model, self.hearing, self.units, rate), chunks
+        return streams.Recogniser(model, self.hearing, self.searching(how), rate), chunks
 
     def exported(self, model: Listener) -> Exported:
         raise OptionError("runs of 'transcribe' have no export yet: a stream reads them in Python (Recogniser)")
