@@ -61,7 +61,7 @@ def _most_frequent(texts: Sequence[str], count: int) -> Baseline:
 # -- recordings ---------------------------------------------------------------------------------------------
 
 
-def _nearest_recording(known: list[Frames], texts: Sequence[str], asked: list[Frames]) -> Baseline:
+def _nearest_recording(known: list[Frames], texts: list[str], asked: list[Frames]) -> Baseline:
     rows = spread(texts, _affordable(known, asked))
     some = f" of {len(rows):,} training recordings" if len(rows) < len(known) else " of all training recordings"
     found = nearest([known[row] for row in rows], asked)
@@ -163,7 +163,7 @@ def _cut_at_pauses(
 # -- pictures -----------------------------------------------------------------------------------------------
 
 
-def _nearest_picture(train: Examples, texts: Sequence[str], asked: Examples) -> Baseline:
+def _nearest_picture(train: Examples, texts: list[str], asked: Examples) -> Baseline:
     known, unknown = (np.stack([_small(each) for each in part.clips.store]) for part in (train, asked))
     apart = np.square(known).sum(1) - 2 * unknown @ known.T  # the squares of those asked change no order
     said = [texts[row] for row in apart.argmin(1).tolist()]

@@ -46,6 +46,8 @@ class TranscribePredicting(Options):
         super().validate()
         if self.beam == 1 and self.weighs:
             raise OptionError(f"beam=1 follows one text; {self.weighs[0]} needs several: give beam=16, or leave it out")
+        if self.rate is not None and not self.stream:
+            raise OptionError(f"rate={self.rate} is of a stream, as files say theirs; add stream=True, or leave it out")
 
     @property
     def weighs(self) -> list[str]:
@@ -57,11 +59,6 @@ class TranscribePredicting(Options):
     def places(self) -> int:
         """Texts that the search follows."""
         return max(self.beam or (WIDTH if self.weighs else 1), self.n_best)
-
-    def validate(self) -> None:
-        super().validate()
-        if self.rate is not None and not self.stream:
-            raise OptionError(f"rate={self.rate} is of a stream, as files say theirs; add stream=True, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
