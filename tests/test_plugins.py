@@ -177,7 +177,7 @@ import warnings
 from gatework import cells, tasks
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
-    names = ["answer", "classify", "forecast", "generate", "speak", "tag", "transcribe", "translate"]
+    names = ["answer", "caption", "classify", "forecast", "generate", "speak", "tag", "transcribe", "translate"]
     assert sorted(tasks.working()) == names
     assert "lstm" in cells.names()
 print(*(each.message for each in seen), sep="\\n")

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gatework.errors import OptionError
 from gatework.training.files import hash_files, sha256
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from gatework.tasks.base import Source
     from gatework.training.run import Run
 
+MANY = 1_000  # numbers of an array, of which a checksum stands for them
 MEMORY = "memory"  # in place of a file's name: the rows were in memory
 
 
@@ -40,6 +43,8 @@ def fingerprint(source: Source) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.size > MANY and value.dtype != object:
+        return [str(value.dtype), list(value.shape), sha256(np.ascontiguousarray(value).tobytes())]
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 

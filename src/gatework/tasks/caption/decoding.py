@@ -1,0 +1,88 @@
+"""From a trained model to captions: pictures go through the search together, and come out in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatework.data.codecs import NOTHING
+from gatework.networks.forced import forced
+from gatework.runtime.answers.asked import Asked, How
+from gatework.runtime.search import Hypothesis
+from gatework.tasks.caption.codecs import Captions
+from gatework.tasks.caption.examples import Batch, Examples, make_batch
+from gatework.tasks.caption.model import Describer
+
+AT_ONCE = 64  # pictures that are read and searched for together
+PREDICTING, GREEDY = How(), How(beam=1)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A model that describes in a certain way.
+
+    decoding = Decoding(model, captions, How(n_best=3))
+    for found in decoding(examples):                    # of each row, in order
+        print(found[0].ids)                             # the best
+    """
+
+    model: Describer
+    captions: Captions
+    how: How = PREDICTING
+
+    def __call__(self, examples: Examples) -> Iterator[list[Hypothesis]]:
+        """The captions of each row, at most `n_best`, the best first."""
+        asked = Asked(self.captions, self.how)
+        for start in range(0, len(examples), AT_ONCE):
+            batch = make_batch(examples, np.arange(start, min(start + AT_ONCE, len(examples))))
+            found = self._searched(asked, batch, [examples.listing.names[row] for row in batch.rows.tolist()])
+            order = np.argsort(batch.rows)
+            yield from (found[place] for place in order.tolist())
+
+    @torch.no_grad()
+    def _searched(self, asked: Asked, batch: Batch, names: list[str]) -> list[list[Hypothesis]]:
+        decoder = self.model.decoder
+        state = decoder.begin(*self.model.read(batch))
+        return asked.search(decoder, state, names, np.full(len(names), self.captions.longest))
+
+    def text(self, hypothesis: Hypothesis) -> str:
+        return self.captions.text(hypothesis.ids)
+
+    def rows(self, examples: Examples) -> Iterator[Row]:
+        """What is told of each row: {"file", "caption", "score", "log_p"}, with "n_best" a list of the same where
+        several are asked for; the score is log_p divided by the length's penalty, by which captions are ranked. With
+        `attention` also "units" [t] and "attention" [t][S]; the end is the unit ""."""
+        for name, found in zip(examples.listing.names, self(examples), strict=True):
+            several = [self._told(each) for each in found]
+            best = several[0] if several else {"caption": "", "score": None, "log_p": None}
+            yield {"file": name, **best, **({"n_best": several} if self.how.n_best > 1 else {})}
+
+    def _told(self, found: Hypothesis) -> Row:
+        row: Row = {"caption": self.text(found), "score": round(found.normalised, 4), "log_p": round(found.score, 4)}
+        if self.how.attention and found.attention is not None:
+            row["units"] = self.captions.target_units(found.ids)
+            row["attention"] = [[round(weight, 4) for weight in each] for each in found.attention.tolist()]
+        return row
+
+
+def best_captions(model: Describer, captions: Captions, examples: Examples, how: How) -> list[str]:
+    """The best caption of each row."""
+    return [captions.text(own[0].ids) if own else "" for own in Decoding(model, captions, how)(examples)]
+
+
+def log_p(model: Describer, examples: Examples) -> np.ndarray:
+    """[n]: the log probability of each caption, its end among it."""
+    found = np.zeros(len(examples))
+    for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // AT_ONCE)):
+        batch = make_batch(examples, rows)
+        first = torch.full((len(rows), 1), NOTHING)
+        with torch.no_grad():
+            state = model.decoder.begin(*model.read(batch))
+            ids = torch.cat([batch.read[1:].t(), first], 1)
+            found[batch.rows] = forced(model.decoder, state, first, ids, batch.steps).log_p.sum(1).numpy()
+    return found
