@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatework.tasks.answer.estimator import Answerer as Answerer
+from gatework.tasks.caption.estimator import Captioner as Captioner
 from gatework.tasks.classify.estimator import SequenceClassifier as SequenceClassifier
 from gatework.tasks.classify.estimator import TextClassifier as TextClassifier
 from gatework.tasks.forecast.estimator import Forecaster as Forecaster
