@@ -57,8 +57,8 @@ def overlaid(name: str, caption: str, rows: Sequence[str], scene: np.ndarray, we
     columns = min(len(rows) + 1, ACROSS)
     lines = -(-(len(rows) + 1) // columns)
 
-    def paint(panels: Any) -> None:
-        flat = np.atleast_1d(panels).ravel()
+    def paint(panels: object) -> None:
+        flat = np.atleast_1d(np.asarray(panels, object)).ravel()
         for panel in flat:
             panel.axis("off")
         shown = scene if scene.shape[2] == 3 else np.repeat(scene, 3, 2)
