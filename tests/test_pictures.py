@@ -80,7 +80,9 @@ def test_pictures_are_moved_within_the_share_and_keep_their_edges() -> None:
 
 
 def shifted(picture: np.ndarray, down: int, right: int) -> np.ndarray:
-    rows, columns = (np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(picture.shape, (down, right)))
+    rows, columns = (
+        np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(picture.shape, (down, right), strict=False)
+    )
     return picture[rows][:, columns]
 
 
@@ -99,3 +101,10 @@ def test_pictures_reach_the_convolutions_channels_last() -> None:
     model.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     model(pictures())
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_answer_does_not_hang_on_the_pictures_beside() -> None:
+    model, seen = made().eval(), pictures()
+    together = model(seen)
+    for number in range(len(seen)):
+        assert torch.allclose(model(seen[number : number + 1])[0], together[number], atol=1e-5)

@@ -28,6 +28,8 @@ class PictureMap(nn.Module):
         widths: channels after the first convolution and after each block; each of them halves height and width.
         half: training multiplies in bfloat16; gradients and weights stay float32, and so do answers.
 
+    What is between the convolutions is normalised over the pictures of a batch (Ioffe & Szegedy 2015), and once trained
+    by the running mean and deviation: of layers that normalise each picture alone, none learned what moves in a film.
     The pictures' bytes are scaled by `mean` and `deviation` of each channel, see `scale_by`. They lie channels last,
     as the convolutions of a processor read them without a copy.
     """

@@ -221,7 +221,7 @@ class Task(ABC, Generic[Examples, Batch, Model]):
         (words, None)}`. A training that starts from another run takes such weights over by the names of the units."""
         return {}
 
-    # -- training: none of these changes the task; the model gets gradients, no more ----------------------------
+    # -- training: none of these changes the task; the model gets gradients (and running statistics), no more -----
 
     def learns_validation(self, epoch: int) -> bool:
         """Whether an epoch learns the validation part too, which from then on settles nothing."""
