@@ -172,7 +172,7 @@ def stream(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any]
     factor, heard = [], 0.0
     for path in sorted(folder.glob("test_*.wav"))[:50]:
         samples = sounds.load(path, hear_data.RATE)
-        recogniser = streams.Recogniser(run.model, run.task.hearing, run.task.units)
+        recogniser = streams.Recogniser.of(run)
         began = time.process_time()
         for start in range(0, len(samples), CHUNK):
             recogniser.feed(samples[start : start + CHUNK])
@@ -194,7 +194,7 @@ def delays(run: Any, data: Path) -> list[float]:
     draw, found = np.random.default_rng(3), []
     for _ in range(40):
         chosen = [every[place] for place in draw.integers(0, len(every), 4)]
-        recogniser = streams.Recogniser(run.model, run.task.hearing, run.task.units)
+        recogniser = streams.Recogniser.of(run)
         parts, ends, end = [], [], 0
         for take in chosen:
             sound = sounds.load(take.path, hear_data.RATE)

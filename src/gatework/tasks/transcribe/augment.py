@@ -17,7 +17,7 @@ from gatework.tasks.transcribe.options import TranscribeOptions
 
 BANDS, WIDEST = 2, 0.2  # masks of bands, and the share of all that one takes at most
 EVERY, LONGEST = 50, 8  # frames for each mask of time, and frames that one takes at most
-LOUD, QUIET = 3.0, 12.0  # nats that noise lies below the loud parts of a recording
+LOUD, QUIET = 4.0, 14.0  # nats that noise lies below the loud parts of a recording
 CURVES = 3  # cosines over the bands that make a microphone
 
 Frames = np.ndarray
@@ -87,8 +87,8 @@ def noisy(frames: Frames, random: np.random.Generator, amount: float) -> Frames:
         return frames
     level = np.quantile(frames, 0.95) - random.uniform(LOUD, QUIET)
     tilt = np.linspace(0, random.normal(), frames.shape[1])
-    power = random.gamma(3.0, 1 / 3, frames.shape)
-    return np.logaddexp(frames, level + tilt + np.log(power)).astype(np.float32)
+    power = -np.log1p(-random.random((2, *frames.shape), np.float32)).sum(0) / 2  # of noise in two bins of a spectrum
+    return np.log(np.exp(frames) + np.exp(level + tilt).astype(np.float32) * power)
 
 
 def masked(frames: Frames, random: np.random.Generator, amount: float) -> Frames:

@@ -190,7 +190,7 @@ class TranscribeOptions(RecurrentOptions):
         role="late",
     )
     noise: float = option(
-        0.7,
+        0.5,
         "share of recordings that are heard in noise; deviation of points of pictures, tenfold",
         panel="regularisation",
         low=0,
@@ -215,7 +215,7 @@ class TranscribeOptions(RecurrentOptions):
         role="late",
     )
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 2,000 steps, from 10 to 200", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_size: int | None = option(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,11 @@ from gatework.runtime.ctc import Search
 from gatework.runtime.sounds.mel import Frames
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
+from gatework.tasks.transcribe.options import TranscribePredicting
 from gatework.tasks.transcribe.search import Searching
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
 
 CHUNK = 1 << 12  # bytes that are read at once from a pipe
 REACH = 10  # samples of the lower rate on either side that decide a resampled one: scipy's filter
@@ -105,7 +109,7 @@ def delay(hearing: Hearing, stride: int) -> float:
 class Recogniser:
     """A recording as it comes, of any rate: text so far at any time, and at the end.
 
-        recogniser = Recogniser(model, hearing, Searching(units))
+        recogniser = Recogniser.of(load("runs/digits"))
         recogniser.feed(samples)
         recogniser.partial()                                          # "seven two": changes nothing
         recogniser.finish()                                           # {"text": "seven two nine", "confidence": 0.98}
@@ -124,6 +128,14 @@ class Recogniser:
         self.rate = rate or hearing.rate
         self._resampler = Resampler(self.rate, hearing.rate)
         self.delay = delay(hearing, model.front.stride)
+
+    @classmethod
+    def of(cls, trained: Trained, rate: int | None = None, how: TranscribePredicting | None = None) -> Recogniser:
+        """The recogniser of a run of `train transcribe`, searching as `how` says."""
+        task: Any = trained.task
+        if not isinstance(trained.model, Listener):
+            raise OptionError(f"{trained.run.path} is a run of {task.name!r}; a stream needs one of 'transcribe'")
+        return cls(trained.model, task.hearing, task.searching(how), rate)
 
     def feed(self, samples: np.ndarray) -> None:
         """The next samples (n,), from -1 to 1."""
