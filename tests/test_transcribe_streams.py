@@ -202,6 +202,9 @@ def test_the_command_tells_partial_results_and_the_text(run: Trained) -> None:
         *partial, last = [line.split("\t") for line in found.splitlines()]
         assert last[1:] == ["final", clip["text"]]
         assert partial and all(kind == "partial" and clip["text"].startswith(text) for _, kind, text in partial)
+    recogniser = streams.Recogniser.of(run)
+    recogniser.feed(clip["audio"])
+    assert recogniser.finish()["text"] == clip["text"]
     answer = subprocess.run([*command, "--json"], input=bare, capture_output=True, timeout=120, check=True).stdout
     assert f'"text": "{clip["text"]}"'.encode() in answer
 

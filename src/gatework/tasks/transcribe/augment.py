@@ -85,10 +85,10 @@ def noisy(frames: Frames, random: np.random.Generator, amount: float) -> Frames:
     """Noise of some tilt in a share of recordings; the power of each of its points varies as that of real noise."""
     if random.random() >= amount:
         return frames
-    level = np.quantile(frames, 0.95) - random.uniform(LOUD, QUIET)
-    tilt = np.linspace(0, random.normal(), frames.shape[1])
+    loud = np.float32(np.quantile(frames, 0.95))
+    level = np.linspace(0, random.normal(), frames.shape[1]) - random.uniform(LOUD, QUIET)
     power = -np.log1p(-random.random((2, *frames.shape), np.float32)).sum(0) / 2  # of noise in two bins of a spectrum
-    return np.log(np.exp(frames) + np.exp(level + tilt).astype(np.float32) * power)
+    return np.log(np.exp(frames - loud) + np.exp(level).astype(np.float32) * power) + loud
 
 
 def masked(frames: Frames, random: np.random.Generator, amount: float) -> Frames:
