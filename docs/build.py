@@ -28,16 +28,18 @@ BUILD = ROOT / "build"
 PAGES = BUILD / "pages"
 
 JOBS = "Jobs"  # takes the page of every task, and pages that no other part names
+TUTORIALS = ("analyst", "text", "layer", "cell")
 ORDER = {
-    "Start": ["index.md", "start-analyst.md", "start-text.md", "start-layer.md", "start-cell.md", "readme.md"],
+    "Start": ["index.md", *(f"start-{name}.md" for name in TUTORIALS), "readme.md"],
     JOBS: ["jobs.md", "regularisation.md"],
-    "Cells": ["cells.md", "lstm-forms.md"],
+    "Cells": ["cells-language.md", "cells.md", "lstm-forms.md"],
     "Layers": ["memory.md"],
     "Deploy": ["deploy.md", "serve.md", "serving.md", "export-c.md", "cluster.md"],
-    "How it works": ["architecture.md"],
+    "How it works": ["how.md", "gradients.md", "architecture.md"],
     "Compare": ["compare.md"],
     "Reference": [],
     "Help": ["faq.md", "glossary.md", "changelog.md", "contributing.md"],
+    "中文": ["zh/index.md", *(f"zh/start-{name}.md" for name in TUTORIALS), "readme.zh.md"],
 }
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 MATH = re.compile(r"^```math\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -43,13 +43,6 @@ def leaves(part: object) -> Iterator[str]:
             yield from leaves(each)
 
 
-def test_every_job_has_a_page() -> None:
-    """classify, generate and forecast share jobs.md."""
-    text = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
-    without = [n for n in tasks.names() if not (ROOT / "docs" / f"{n}.md").exists() and f"## {n.title()}" not in text]
-    assert not without
-
-
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
     wanted = re.compile(
         r"<(?:script|img|iframe)[^>]*src=\"https?:|<link[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*https?:"
