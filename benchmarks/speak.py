@@ -35,7 +35,7 @@ from gatework.tasks.transcribe import Transcribe, TranscribeOptions
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
-COLUMNS = {"audio": "file", "text": "words", "speaker": "speaker"}
+COLUMNS: dict[str, Any] = {"audio": "file", "text": "words", "speaker": "speaker"}
 PAIRS = [(word, who) for word in hear_data.NAMES for who in hear_data.SPEAKERS]
 QUIET = 9.0  # nepers below the loudest band of a recording that a listener cannot tell from silence
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatework.errors import ShapeError
-from gatework.runtime.sounds.warping import distances
+from gatework.runtime.sounds.warping import distances, path
 
 
 def by_loop(asked: np.ndarray, known: np.ndarray) -> float:
@@ -44,3 +44,16 @@ def test_nothing_known_and_what_is_no_recording() -> None:
     for known in ([np.zeros((0, 3))], [np.zeros((4, 2))], [np.zeros(4)]):
         with pytest.raises(ShapeError, match="at least one frame"):
             distances(asked, known)
+
+
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 5), (7, 3), (12, 12)])
+def test_a_path_has_the_sum_of_a_loop_and_goes_on_in_one_or_both(lengths: tuple[int, int]) -> None:
+    one, other = drawn(5, *lengths)
+    found = path(one, other)
+    steps = np.diff(found.places, axis=0)
+    assert found.places[0].tolist() == [0, 0]
+    assert found.places[-1].tolist() == [lengths[0] - 1, lengths[1] - 1]
+    assert ((steps >= 0) & (steps <= 1)).all() and steps.any(axis=1).all()
+    own = sum(np.linalg.norm(one[i] - other[j]) for i, j in found.places)
+    assert found.total == pytest.approx(own, rel=1e-4)
+    assert found.total == pytest.approx(by_loop(one, other) * sum(lengths), rel=1e-4)

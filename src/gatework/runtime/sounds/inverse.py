@@ -21,7 +21,7 @@ from gatework.runtime.sounds.mel import FLOOR, Mel
 ROUNDS, MOMENTUM = 60, 0.99
 UPDATES = 50  # of the spectrum from bands; fifty more change it by less than a decibel
 EDGE = 0.1  # share of the usual weight below which samples at both ends fade, as too few frames speak of them
-TINY = 1e-12
+TINY = 1e-15
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Inverse:
         return self.sounding(np.sqrt(self.power(features))).astype(np.float32)
 
     def power(self, features: np.ndarray) -> np.ndarray:
-        """Power (T, bins) >= 0 with these energies in its bands: least squares by multiplications, which keep it
-        positive and never make the fit worse (Lee & Seung 2001, theorem 1)."""
+        """Power (T, bins) >= 0 with these energies in its bands, quiet ones as well as loud: the least Kullback-Leibler
+        divergence by multiplications, none of which makes the fit worse (Lee & Seung 2001, theorem 2)."""
         bands = self.mel.filters.astype(np.float64)
         energy = np.maximum(np.exp(np.asarray(features, np.float64)) - FLOOR, 0)
-        wanted = energy @ bands
-        found = wanted / np.maximum(bands.sum(0), TINY) / np.maximum(bands.sum(1).mean(), TINY)
+        weight = np.maximum(bands.sum(0), TINY)
+        found = energy / bands.sum(1) @ bands / weight
         for _ in range(UPDATES):
-            found = found * wanted / (found @ bands.T @ bands + TINY)
+            found = found * (energy / np.maximum(found @ bands.T, TINY) @ bands) / weight
         return found
 
     def sounding(self, magnitudes: np.ndarray) -> np.ndarray:

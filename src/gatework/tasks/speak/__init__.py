@@ -2,7 +2,7 @@
 
     from gatework import Speaker
     model = Speaker(epochs=60).fit("clips.csv")                  # its columns: file, text, speaker
-    model.predict(["seven two"], speaker="george")               # [samples (n,)], model.rate of them a second
+    model.predict(["seven two"], speaker="george")               # [samples (n,)], model.rate_ of them a second
 
 Which file to open: options.py (every choice), reading.py (sources and their faults), codecs.py (texts, speakers and
 sounds as numbers), examples.py (batches), model.py (the network), loss.py, saying.py (frame after frame until it

@@ -6,8 +6,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from gatework.runtime.sounds.warping import path
 from gatework.tasks.speak.examples import Examples
-from gatework.tasks.speak.measures import cepstra, warped
+from gatework.tasks.speak.measures import cepstra
 
 NAME, NOTE = "mean template", "the mean recording of the same text by the same speaker"
 MOST = 50  # recordings of a text by a speaker that make a template
@@ -45,7 +46,7 @@ def mean(takes: list[np.ndarray]) -> np.ndarray:
     middle = sorted(takes, key=len)[len(takes) // 2]
     total, count, own = np.zeros(middle.shape), np.zeros(len(middle)), cepstra(middle)
     for take in takes:
-        ours, theirs = warped(own, cepstra(take)).path.T
+        ours, theirs = path(own, cepstra(take)).places.T
         np.add.at(total, ours, take[theirs])
         np.add.at(count, ours, 1)
     return (total / count[:, None]).astype(np.float32)

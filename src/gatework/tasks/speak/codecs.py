@@ -105,6 +105,14 @@ class Codecs:
         cut = [[unit for unit in self.text.units(text) if unit not in vocabulary] for text in utterances.texts]
         return [(row, list(dict.fromkeys(units))) for row, units in enumerate(cut) if units]
 
+    def parted(self, utterances: Utterances) -> tuple[Utterances, np.ndarray]:
+        """What is said at once, and the row [m] of each: where no space between words was learned, every word."""
+        if self.options.units != "characters" or " " in self.text.vocabulary:
+            return utterances, np.arange(len(utterances))
+        words = [text.split() or [""] for text in utterances.texts]
+        owners = np.repeat(np.arange(len(words)), [len(each) for each in words])
+        return replace(utterances.take(owners), texts=[word for each in words for word in each]), owners
+
     def most_steps(self, units: int, seconds: float | None = None) -> int:
         """How many steps a text of so many units may take: by the slowest recording, or by what was asked for."""
         frames = SLOW * self.slowest * units if seconds is None else seconds * 1000 / self.options.hop_ms

@@ -18,7 +18,7 @@ class Speaker(Estimator):
     """Says texts, in the voices of those who were recorded.
 
         model = Speaker(epochs=60).fit([(samples, 8000), ...], ["seven", ...])   # or fit("clips.csv")
-        (said,) = model.predict(["seven two"])                      # samples float32 (n,), model.rate of them a second
+        (said,) = model.predict(["seven two"])                      # samples float32 (n,), model.rate_ of them a second
         model.predict(["seven"], speaker="george")                  # whose voice: where there are several
 
     The parameters are the options of the job (`gatework train speak --help`). X of `fit` is a path, a frame, a list of
@@ -37,7 +37,7 @@ class Speaker(Estimator):
         return self._fit(X if y is None else spoken(X, y))
 
     def predict(self, X: Source, **how: object) -> list[np.ndarray]:
-        """The sound of each of n texts: samples float32 (n,) from -1 to 1, `rate` of them a second. `how` are the
+        """The sound of each of n texts: samples float32 (n,) from -1 to 1, `rate_` of them a second. `how` are the
         options of `gatework predict`: speaker, threshold, max_seconds, rounds."""
         trained = self._fitted()
         found = self._task().soundings(cast("Any", trained.model), X, SpeakPredicting.of(how))
@@ -49,12 +49,12 @@ class Speaker(Estimator):
         return -self._fitted().evaluate(X if y is None else spoken(X, y))["mcd"]
 
     @property
-    def rate(self) -> int:
+    def rate_(self) -> int:
         """Samples a second of what `predict` gives."""
         return self._task().codecs.mel.rate
 
     @property
-    def speakers(self) -> list[str]:
+    def speakers_(self) -> list[str]:
         """The voices there are; one without a name where none was named."""
         return self._task().codecs.speakers.classes
 

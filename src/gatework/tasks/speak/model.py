@@ -85,6 +85,8 @@ class Voice(nn.Module):
         before = batch.frames[:, self.reduction - 1 :: self.reduction]
         before = functional.pad(before, (0, 0, 1, 0))[:, :-1].transpose(0, 1)
         rough, ends, weights, _ = self._made(read, before, {}, {})
+        inside = torch.arange(ends.shape[1]) < batch.steps[:, None]
+        rough = rough * inside.repeat_interleave(self.reduction, 1).unsqueeze(2)  # the finish sees no padding
         return Outputs(rough, self.finished(rough), ends, weights)
 
     def read(self, units: Tensor, lengths: Tensor, speakers: Tensor) -> Read:

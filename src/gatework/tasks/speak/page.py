@@ -63,7 +63,7 @@ class SpeakPages(Task[Examples, Batch, Voice]):
             "import gatework",
             f"model = gatework.Speaker.load({run!r})",
             f'(samples,) = model.predict(["a text"]{named})',
-            "model.rate",
+            "model.rate_",
         ]
         return Usage(commands, python)
 

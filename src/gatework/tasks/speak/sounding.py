@@ -11,9 +11,10 @@ import numpy as np
 from gatework.data.media import sounds
 from gatework.errors import OptionError
 from gatework.runtime.sounds.inverse import Inverse
-from gatework.tasks.speak.examples import Examples
+from gatework.tasks.speak.reading import Utterances
 from gatework.tasks.speak.saying import Said, Saying
 
+PAUSE_MS, HUSH = 80.0, 0.05  # between words that are said one by one; the share of frames that is quieter than it
 LOUDEST = 0.99  # of full scale: what is louder is made softer as a whole
 
 
@@ -24,15 +25,26 @@ class Sounding(NamedTuple):
     row: dict[str, Any]
 
 
-def soundings(saying: Saying, examples: Examples, rounds: int) -> Iterator[Sounding]:
+def soundings(saying: Saying, asked: Utterances, rounds: int) -> Iterator[Sounding]:
     """The sound of each text, in order."""
-    codecs, pairs = saying.codecs, examples.utterances.pairs
-    inverse = Inverse(codecs.mel, rounds)
-    for (text, _), speaker, said in zip(
-        pairs, codecs.speakers.decode(examples.speakers), saying(examples), strict=True
-    ):
-        samples = softened(inverse.samples(said.frames))
-        yield Sounding(samples, told(text, speaker or "", said, len(samples) / codecs.mel.rate))
+    codecs, (words, owners) = saying.codecs, saying.codecs.parted(asked)
+    inverse, said = Inverse(codecs.mel, rounds), saying(codecs.encode(words))
+    speakers = codecs.speakers.decode(codecs.voices(asked))
+    for row, (text, speaker) in enumerate(zip(asked.texts, speakers, strict=True)):
+        whole = joined([said[place] for place in np.flatnonzero(owners == row)], codecs.options.hop_ms)
+        samples = softened(inverse.samples(whole.frames))
+        yield Sounding(samples, told(text, speaker or "", whole, len(samples) / codecs.mel.rate))
+
+
+def joined(words: Sequence[Said], hop_ms: float) -> Said:
+    """Words that were said one by one, with pauses between that are as quiet as their quietest moments."""
+    if len(words) == 1:
+        return words[0]
+    frames = [each.frames for each in words]
+    quiet = np.quantile(np.concatenate(frames), HUSH, axis=0).astype(np.float32)
+    pause = np.tile(quiet, (round(PAUSE_MS / hop_ms), 1))
+    pieces = [frames[0], *(piece for each in frames[1:] for piece in (pause, each))]
+    return Said(np.concatenate(pieces), all(each.stopped for each in words), words[0].looks)
 
 
 def told(text: str, speaker: str, said: Said, seconds: float) -> dict[str, Any]:

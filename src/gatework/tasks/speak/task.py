@@ -286,9 +286,11 @@ class Speak(SpeakPages):
             asked = "name one" if source is None else "name only one of them"
             raise OptionError(f"what is said is --text TEXT, or a file of texts; {asked}")
         utterances = reading.asked([how.text] if source is None else source, self.options, how.speaker)
-        self._warn_unread(utterances)
-        saying = Saying(model, self.codecs, how.threshold, how.max_seconds)
-        return sounding.soundings(saying, self.codecs.encode(utterances), how.rounds)
+        words, _ = self.codecs.parted(utterances)
+        self._warn_unread(words)
+        if len(words) > len(utterances):
+            warnings.warn("single words were learned, so that each word of a text is said for itself", stacklevel=2)
+        return sounding.soundings(Saying(model, self.codecs, how.threshold, how.max_seconds), utterances, how.rounds)
 
     def saved(self, model: Voice, source: Source, out: Path, how: Options) -> list[dict[str, Any]]:
         assert isinstance(how, SpeakPredicting)
