@@ -19,7 +19,7 @@ from gatework.data.media import sounds
 from gatework.errors import DataError, OptionError
 from gatework.runtime.ctc import Greedy
 from gatework.tasks.jobs import Trained, train
-from gatework.tasks.transcribe import Transcribe, TranscribeOptions, decoding, streams
+from gatework.tasks.transcribe import Transcribe, TranscribeOptions, decoding, pipes, streams
 from gatework.tasks.transcribe.search import Searching
 from small import said
 
@@ -108,7 +108,7 @@ def test_a_step_hangs_on_no_sample_after_its_delay() -> None:
     st.lists(st.integers(0, 1_500), max_size=6),
 )
 def test_a_resampled_stream_is_the_resampled_whole(rates: tuple[int, int], count: int, sizes: list[int]) -> None:
-    sound, resampler, found, start = samples(count), streams.Resampler(*rates), [], 0
+    sound, resampler, found, start = samples(count), pipes.Resampler(*rates), [], 0
     for size in [*sizes, count]:
         found.append(resampler.feed(sound[start : start + size]))
         start += size
@@ -169,7 +169,7 @@ def test_wav_and_bare_samples_come_in_drops_of_any_size(size: int) -> None:
     sound = np.clip(samples(500), -0.9, 0.9)
     bare = (sound * 32_767).round().astype("<i2").tobytes()
     for data in (bare, sounds.encoded(sound, 8_000), stereo(sound)):
-        rate, chunks = streams.opened(Drops(data, size), None, 8_000)
+        rate, chunks = pipes.opened(Drops(data, size), None, 8_000)
         np.testing.assert_allclose(np.concatenate(list(chunks)), sound, atol=1e-4)
         assert rate == 8_000
 
@@ -183,7 +183,7 @@ def test_what_is_no_stream_is_told() -> None:
         (bytes(wav[:12]), None, "does not say"),
     ):
         with pytest.raises(DataError, match=message):
-            streams.opened(io.BytesIO(data), rate, 8_000)
+            pipes.opened(io.BytesIO(data), rate, 8_000)
 
 
 @pytest.fixture(scope="module")

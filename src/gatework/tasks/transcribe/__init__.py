@@ -5,8 +5,8 @@
 
 Which file to open: options.py (every choice), hearing.py (files as frames), clips.py (what was read), reading.py
 (sources and their faults), units.py (texts as ids), examples.py (batches), augment.py (changed copies), model.py (the
-network), ctc.py (its loss), decoding.py (from a trained model to texts), measures.py, task.py (how they make a job),
-streams.py (recordings as they come).
+network), ctc.py (its loss), decoding.py (what a trained model hears), search.py (how that becomes text), measures.py,
+baselines.py, task.py (how they make a job), streams.py and pipes.py (recordings as they come).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step, Task
 from gatework.tasks.origin import files_of
-from gatework.tasks.transcribe import ctc, decoding, measures, reading, streams
+from gatework.tasks.transcribe import ctc, decoding, measures, pipes, reading, streams
 from gatework.tasks.transcribe.augment import Augmentation
 from gatework.tasks.transcribe.baselines import Baseline, baselines
 from gatework.tasks.transcribe.clips import Clips
@@ -321,7 +321,7 @@ class Transcribe(Task[Examples, Batch, Listener]):
     def _piped(self, model: Listener, how: TranscribePredicting) -> tuple[streams.Recogniser, Iterator[np.ndarray]]:
         """What reads a stream, and the samples that come through the pipe."""
         streams.must_stream(model, self.hearing)
-        rate, chunks = streams.opened(sys.stdin.buffer, how.rate, self.hearing.rate)
+        rate, chunks = pipes.opened(sys.stdin.buffer, how.rate, self.hearing.rate)
         return streams.Recogniser(model, self.hearing, self.searching(how), rate), chunks
 
     def exported(self, model: Listener) -> Exported:
