@@ -32,6 +32,7 @@ RUNNING = [
     ROOT / "docs" / "tag.md",
     ROOT / "docs" / "answer.md",
     ROOT / "docs" / "translate.md",
+    ROOT / "docs" / "media.md",
     ROOT / "docs" / "export-c.md",
 ]
 

@@ -54,6 +54,7 @@ def test_every_broken_file_is_named(clips) -> None:
     assert str(refused.value).splitlines() == [
         f"{clips}, line 5 (empty.wav) is empty (0 bytes); record or fetch it again",
         f"{clips}, line 6 (gone.wav): no such file",
+        "to leave broken files out pass bad_files='skip' (in a command: --set bad_files=skip)",
     ]
 
 

@@ -8,9 +8,13 @@ from typing import NamedTuple
 from gatework.data.finding import Finding
 from gatework.data.media.items import Tell, called
 from gatework.data.media.listing import Listing
+from gatework.data.suggest import setting
 from gatework.errors import DataError
 
 NAMED = 50  # broken files of which the reason is said too; the others are named
+
+
+SKIP = f"to leave broken files out pass {setting('bad_files', 'skip')}"
 
 
 class Fault(NamedTuple):
@@ -56,7 +60,9 @@ class Faults:
         if errors:
             lines = [error.message for error in errors[:NAMED]]
             rest = [self.listing.where(error.row or 0) for error in errors[NAMED:]]
-            raise DataError("\n".join([*lines, f"and {len(rest)} more: {', '.join(rest)}"] if rest else lines))
+            lines += [f"and {len(rest)} more: {', '.join(rest)}"] if rest else []
+            lines += [SKIP] if len(errors) < len(self.listing) else []
+            raise DataError("\n".join(lines))
 
     def _kind(self, fault: Fault) -> str:
         """What is said, up to the first number, bracket or comma."""
