@@ -5,6 +5,7 @@
     python benchmarks/figures.py trec sst2                      # some of them
     python benchmarks/figures.py tag                            # the taggers: over an hour
     python benchmarks/figures.py answer                         # questions about stories
+    python benchmarks/figures.py hear                           # spoken digits, lines of digits: over an hour
     python benchmarks/figures.py translate                      # German to English, letters to phones: over an hour
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
     python benchmarks/figures.py --list                         # the commands
@@ -79,6 +80,7 @@ LONG = {
     "segrnn": [f"{HERE / 'forecast.py'} segrnn"],
     "tag": [f"{HERE / 'tag.py'} conll2000 ewt ncbi snips wnut17", f"{HERE / 'tag.py'} protein_ss3 splice --seeds 1"],
     "answer": [f"{HERE / 'answer.py'} babi --seeds 1"],
+    "hear": [f"{HERE / 'hear.py'} digits strings yesno lines context stream profile", f"{HERE / 'hear.py'} speakers"],
     "translate": [f"{HERE / 'translate.py'} multi30k cmudict multi30k_short beam speed"],
     "tune": [f"{HERE / 'tune.py'} {name} --minutes 20 --workers 1" for name in ("trec", "etth1")],
 }
