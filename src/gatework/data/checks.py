@@ -92,14 +92,19 @@ def check_texts(texts: pl.Series, column: str, where: Where, labels: pl.Series |
         "holds characters lost in a conversion (like 'Ã©')",
         "read the original with its encoding",
     )
-    return found + _check_twins(texts, column, where, labels)
+    return found + check_twins(texts, column, where, labels)
 
 
-def _check_twins(texts: pl.Series, column: str, where: Where, labels: pl.Series | None) -> list[Finding]:
+def check_twins(
+    texts: pl.Series, column: str, where: Where, labels: pl.Series | None = None, what: str = "text"
+) -> list[Finding]:
+    """Rows that are the same as an earlier one, and those of them with another label; `what` a row is called."""
     twin = _rows(~texts.is_first_distinct())
     if not len(twin):
         return []
-    text = f"{len(twin)} rows repeat an earlier text exactly; splits keep them together (first: {where(int(twin[0]))})"
+    text = (
+        f"{len(twin)} rows repeat an earlier {what} exactly; splits keep them together (first: {where(int(twin[0]))})"
+    )
     found = [Finding("note", text, int(twin[0]), column)]
     if labels is None:
         return found
@@ -107,17 +112,17 @@ def _check_twins(texts: pl.Series, column: str, where: Where, labels: pl.Series 
     split = frame.group_by("text").agg(pl.col("label").n_unique(), pl.col("row").last()).filter(pl.col("label") > 1)
     if split.height:
         row = int(split["row"].to_numpy().min())
-        text = f"{where(row)}, column {column!r}: the same text stands elsewhere with another label"
-        found.append(Finding("warning", f"{text} ({split.height} such texts); decide for one", row, column))
+        text = f"{where(row)}, column {column!r}: the same {what} stands elsewhere with another label"
+        found.append(Finding("warning", f"{text} ({split.height} such {what}s); decide for one", row, column))
     return found
 
 
-def check_overlap(train: pl.Series, other: pl.Series, where: Where, name: str) -> list[Finding]:
+def check_overlap(train: pl.Series, other: pl.Series, where: Where, name: str, what: str = "text") -> list[Finding]:
     """Rows of another part (`name`: "test") that also stand in the training part."""
     seen = _rows(other.is_in(train.unique().implode()))
     if not len(seen):
         return []
-    text = f"{where(int(seen[0]))}: this text is also in the training data ({len(seen)} of {len(other)} {name} rows)"
+    text = f"{where(int(seen[0]))}: this {what} is also in the training data ({len(seen)} of {len(other)} {name} rows)"
     return [Finding("warning", f"{text}; the {name} score will flatter: remove them from one of the two", int(seen[0]))]
 
 

@@ -53,7 +53,7 @@ def infer_columns(table: Table, text: str | None = None, label: str | None = Non
     if text is not None:
         _refuse_absent(table, text)
     if label is not None:
-        table.column(label, "label", next(iter(_called(table, LABEL_NAMES, {text})), ""))
+        _refuse_label(table, label, text)
     asked = text, label
     text = text or _text(table, {label})
     label = label or _label(table, text)
@@ -61,6 +61,16 @@ def infer_columns(table: Table, text: str | None = None, label: str | None = Non
     doubts = [] if asked[0] else _doubts(table, "text", text, _texts(table, text, label))
     doubts += [] if asked[1] else _doubts(table, "label", label, _labels(table, text, label))
     return text, label, table.doubt(*doubts)
+
+
+def infer_label(table: Table, beside: str, label: str | None = None) -> tuple[str, Table]:
+    """Name of the label column beside a column of files, and the table with a note of it; see `infer_columns`."""
+    if label is not None:
+        _refuse_label(table, label, beside)
+        return label, table
+    label = _label(table, beside)
+    doubts = _doubts(table, "label", label, _labels(table, beside, label))
+    return label, table.note(f"label is column {label!r}").doubt(*doubts)
 
 
 def infer_text(table: Table, text: str | None = None) -> str:
@@ -80,6 +90,10 @@ def called(columns: Iterable[str], names: tuple[str, ...]) -> list[str]:
 
 def _called(table: Table, names: tuple[str, ...], taken: set[str | None]) -> list[str]:
     return called([name for name in table.columns if name not in taken], names)
+
+
+def _refuse_label(table: Table, name: str, beside: str | None) -> None:
+    table.column(name, "label", next(iter(_called(table, LABEL_NAMES, {beside})), ""))
 
 
 def _refuse_absent(table: Table, name: str) -> None:

@@ -15,6 +15,7 @@ from gatework.data.splits import split_rows
 from gatework.tasks.base import Contender, Parts
 from gatework.tasks.classify.examples import Examples
 from gatework.tasks.classify.measures import hard_measures, measures, score, sums
+from gatework.tasks.classify.media_baselines import media_baselines
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import width
 
@@ -31,6 +32,8 @@ def baselines(parts: Parts, classes: int, options: ClassifyOptions, metric: str)
     classes up as the model does."""
     train, test = parts.train, parts.last[1]
     majority = majority_baseline(train, test, classes)
+    if train.media is not None:
+        return [majority, *media_baselines(parts, classes, options, metric)]
     if train.texts is None:
         return [majority, nearest_baseline(train, test, classes)]
     return [majority, linear_baseline(parts, classes, options, metric)]

@@ -64,6 +64,8 @@ class Codecs:
     def fit(self, rows: Rows) -> Encoded:
         """Learns from training rows and gives their inputs."""
         self.letters = width(rows.texts) if self.options.ngrams == "places" else 0
+        if rows.media is not None:
+            return Encoded(rows.media.frames)
         if rows.sequences is not None:
             self.channels = rows.sequences.channels
             self.scaler = Scaler(self.options.scale).fit(_finite(rows.sequences.values.values))
@@ -84,7 +86,10 @@ class Codecs:
         return self.options.subwords > 0 and isinstance(self.tokenizer, Words)
 
     def inputs(self, rows: Rows) -> Encoded:
-        """Rows encoded with what `fit` learned; texts in pieces, so that memory holds the words of some at a time."""
+        """Rows encoded with what `fit` learned; texts in pieces, so that memory holds the words of some at a time.
+        Frames of sounds and pictures stay as they were decoded, on disk: the network scales them."""
+        if rows.media is not None:
+            return Encoded(rows.media.frames)
         if self.tokenizer is not None:
             texts = _texts(rows)
             return joined([self._of_texts(texts[piece]) for piece in pieces(texts)])
@@ -149,8 +154,12 @@ class Codecs:
         channels, grams = tuple(inputs["channels"]), tuple(inputs["grams"])
         letters = inputs["letters"]
         fitted = cls(options, inputs["kind"], channels=channels, grams=grams, letters=letters, **codecs)
-        reads = fitted.scaler if fitted.kind == "sequences" else fitted.tokenizer
-        if reads is None or not fitted.classes or (fitted.scaler and len(fitted.scaler.shift) != len(channels)):
+        needed = {"texts": fitted.tokenizer, "sequences": fitted.scaler}
+        if (
+            needed.get(fitted.kind, fitted) is None
+            or not fitted.classes
+            or (fitted.scaler and len(fitted.scaler.shift) != len(channels))
+        ):
             raise FileFormatError(f"the assets of a classifier of {fitted.kind!r:.20} do not fit each other")
         if len(grams) > 2 or min(grams, default=1) < 1:
             raise FileFormatError(f"inputs.json: there are at most two sorts of n-grams, not {grams!r:.60}")

@@ -72,8 +72,9 @@ def check_parts(train: Rows, others: dict[str, Rows], given: set[str], options: 
         found += reading.check_rows(rows, options, known) if name in given else []
         found += check_absent(rows.labels, known, PARTS[name])
         learned = name == "valid" and options.refit
-        if train.texts is not None and rows.texts is not None and not learned:
-            found += check_overlap(train.texts, rows.texts, rows.where, name)
+        if train.keys is not None and rows.keys is not None and not learned:
+            what = "text" if rows.media is None else "file"
+            found += check_overlap(train.keys, rows.keys, rows.where, name, what)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`TextClassifier` and `SequenceClassifier`: the job in the shape of scikit-learn."""
+"""The job in the shape of scikit-learn: an estimator of each kind of rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from gatework.data import readers
 from gatework.data.arrays import refuse_kinds
 from gatework.data.columns import infer_text
 from gatework.data.given import array_of, flat, given_texts
+from gatework.data.media import listing
 from gatework.errors import DataError
 from gatework.tasks.base import Source
+from gatework.tasks.classify.media import MEDIA
 from gatework.tasks.classify.task import Classify
 from gatework.tasks.estimator import Estimator
 
@@ -121,3 +123,57 @@ class SequenceClassifier(_Classifier):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.get_params()["missing"] == "interpolate"
         return tags
+
+
+class _MediaClassifier(_Classifier):
+    """What is read from files or arrays: see `data.media`."""
+
+    def _inputs(self, X: Source) -> Any:
+        """The items alone: of a frame or a mapping those of its one column of files or arrays."""
+        listed = listing.read(rows_of(X), kind=MEDIA[self._kind])
+        return listed.items
+
+
+class SoundClassifier(_MediaClassifier):
+    """Classifies recordings.
+
+        clips = [np.sin(np.arange(4_000 + 200 * n) * (0.2 + n % 2)) for n in range(40)]           # samples, -1 to 1
+        model = SoundClassifier(rate=8_000).fit(clips, ["low", "high"] * 20)
+        model.predict(["call.wav"])                              # (1,)
+
+    X is a list of n arrays of samples [T], of pairs (array, its rate), or of paths; or a table or folder of files that
+    holds the labels too: `fit("clips.csv")`.
+    """
+
+    _kind = "sounds"
+    _values = "audio"
+
+
+class PictureClassifier(_MediaClassifier):
+    """Classifies pictures.
+
+        pictures = np.random.default_rng(0).integers(0, 255, (40, 16, 16)) // (1 + np.arange(40) % 2)[:, None, None]
+        model = PictureClassifier().fit(pictures, ["bright", "dark"] * 20)
+        model.predict(["a.png"])                                 # (1,)
+
+    X is an array [n, H, W] or [n, H, W, C], or a list of arrays or paths; or a table or folder of files that holds the
+    labels too: `fit("pictures.csv")`.
+    """
+
+    _kind = "pictures"
+    _values = "image"
+
+
+class FilmClassifier(_MediaClassifier):
+    """Classifies films.
+
+        square = np.pad(np.full((4, 4), 255), (0, 12))
+        films = [[np.roll(square, step, axis=n % 2) for step in range(8)] for n in range(40)]     # (T, H, W)
+        model = FilmClassifier().fit(np.array(films), ["down", "right"] * 20)
+
+    X is a list of n arrays [T, H, W] or [T, H, W, C], or of paths (gif, mp4, folders of frames); or a table or folder
+    of files that holds the labels too: `fit("films.csv")`.
+    """
+
+    _kind = "films"
+    _values = "video"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from gatework.data.augment import Augmentation
 from gatework.data.batching import batch_rows
 from gatework.data.ragged import Ragged
 from gatework.networks.embedding import Spelled
+from gatework.tasks.classify.media import Media
 from gatework.training.learner import Shard
 from gatework.training.state import random_generator
 
@@ -30,8 +31,8 @@ class WordTable(NamedTuple):
 @dataclass(frozen=True)
 class Examples:
     """n texts or sequences: `inputs` int32 ids [N] (rows of `words`, where there is such a table) or float32 channels
-    [N, C]; `labels` [n], -1 where there is none; `offsets` [n, K], logits of the n-gram model; `texts` as read,
-    `cut` of them longer than what is in `inputs`."""
+    [N, C], or frames of `media`; `labels` [n], -1 where there is none; `offsets` [n, K], logits of the n-gram model;
+    `texts` as read, `cut` of them longer than what is in `inputs`."""
 
     inputs: Ragged
     labels: np.ndarray
@@ -40,6 +41,7 @@ class Examples:
     offsets: np.ndarray | None = None
     words: WordTable | None = None
     cut: int = 0
+    media: Media | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,10 +52,10 @@ class Examples:
     def take(self, rows: np.ndarray) -> Examples:
         """Some of the rows, without their texts."""
         offsets = None if self.offsets is None else self.offsets[rows]
+        media = None if self.media is None else self.media.take(rows)
         where = self.where
-        return Examples(
-            self.inputs.take(rows), self.labels[rows], lambda row: where(int(rows[row])), None, offsets, self.words
-        )
+        place = lambda row: where(int(rows[row]))  # noqa: E731
+        return Examples(self.inputs.take(rows), self.labels[rows], place, None, offsets, self.words, media=media)
 
     def describe(self, row: int, limit: int = 300) -> str:
         """The text, shortened, or the place of a sequence."""
@@ -109,6 +111,13 @@ def _batch_words(values: np.ndarray, table: WordTable | None) -> tuple[np.ndarra
     return values, Spelled(*map(torch.from_numpy, parts))
 
 
+class Changes(Protocol):
+    """What training sees in place of the very sequences; False where these are as they are."""
+
+    def __bool__(self) -> bool: ...
+    def sequences(self, sequences: Ragged, random: np.random.Generator) -> Ragged: ...
+
+
 class Batches(Sequence):
     """The batches of an epoch, made when asked for; one process' share of each. Sequences may be changed copies."""
 
@@ -119,7 +128,7 @@ class Batches(Sequence):
         seed: int,
         epoch: int,
         shard: Shard,
-        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+        augmentation: Changes = Augmentation(),  # noqa: B008 (frozen)
     ):
         self.examples, self.augmentation = examples, augmentation
         whole = batch_rows(examples.inputs.lengths, size * shard.world, seed=seed, epoch=epoch)

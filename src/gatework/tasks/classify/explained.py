@@ -1,4 +1,5 @@
-"""What is explained of a classifier: a text, with the n-gram model beside the network, or a numeric sequence."""
+"""What is explained of a classifier: a text, with the n-gram model beside the network, or a numeric sequence; sounds,
+pictures and films are in explained_media.py."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
 from gatework.tasks.classify.codecs import Encoded
 from gatework.tasks.classify.examples import Examples, make_batch
-from gatework.tasks.classify.options import ClassifyExplaining
+from gatework.tasks.classify.options import MEDIA, ClassifyExplaining
 from gatework.tasks.classify.shares import NGrams
 from gatework.tasks.classify.units import Units, units_of
 from gatework.tasks.origin import training_file
@@ -36,7 +37,10 @@ def subject(trained: Trained, given: ClassifyExplaining, source: Source | None) 
     """The text or the row that is named; an OptionError where none is, or both are."""
     kind = cast("Classify", trained.task).codecs.kind
     if given.text is not None and kind != "texts":
-        raise OptionError(f"the run classifies numeric sequences, not texts; give a row of a file: {A_ROW}")
+        what = "numeric sequences" if kind == "sequences" else kind
+        raise OptionError(f"the run classifies {what}, not texts; give a row of a file: {A_ROW}")
+    if kind in MEDIA and source is not None:
+        return text_row(trained, source, given.row, given.target)
     if (given.text is None) == (given.row is None):
         either = f"either a text or a row of a file: --text TEXT or {A_ROW}; in Python text=... or "
         alone = f"a row of a file: {A_ROW}; in Python "
@@ -215,13 +219,20 @@ class Sequence(Classified):
         return self.judged(self._outputs(lengths))
 
 
-def text_row(trained: Any, source: Any, row: int, target: str | None) -> Classified:
-    """The row of a file or frame, counted from 1, as a subject."""
+def text_row(trained: Any, source: Any, row: int | None, target: str | None) -> Classified:
+    """The row of a file or frame, counted from 1, as a subject; None: the only one."""
     rows = reading.read(source, trained.task.options, labelled=False)
+    if row is None and len(rows) > 1:
+        raise OptionError(f"{rows.source} has {len(rows):,} rows; say which is to be explained: --row 3, row=3")
+    row = 1 if row is None else row
     if not 1 <= row <= len(rows):
         raise DataError(f"{rows.source} has the rows 1 to {len(rows):,}; there is no row {row}")
     if rows.sequences is not None:
         return Sequence(trained, rows, row - 1, target)
+    if rows.media is not None:
+        from gatework.tasks.classify.explained_media import Frames
+
+        return Frames(trained, rows, row - 1, target)
     assert rows.texts is not None
     text = rows.texts[row - 1] or ""
     where = rows.where(row - 1)

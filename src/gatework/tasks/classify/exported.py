@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gatework.errors import OptionError
 from gatework.networks.heads import linear_in_net
 from gatework.runtime.exported import Exported
 from gatework.runtime.net import Builder, Net
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def exported(task: Classify, model: Classifier) -> Exported:
-    """Nets "whole" and, where the model reads one way and pools what can be kept, "step"."""
+    """Nets "whole" and, where the model reads one way and pools what can be kept, "step".
+
+    Raises: OptionError where the model reads sounds, pictures or films.
+    """
+    if model.reader is not None:
+        what = f"runs of 'classify' on {task.codecs.kind} have no export yet"
+        raise OptionError(f"{what}: their convolutions are no operations of an export; use gatework predict")
     b = Builder()
     nets = {"whole": _whole(b, model)}
     settings = _settings(task.codecs, model)

@@ -60,7 +60,9 @@ def _by_time(rows: Rows, column: str, count: int) -> list[tuple[np.ndarray, np.n
     return [(np.sort(order[:start]), np.sort(order[start:end])) for start, end in itertools.pairwise(edges)]
 
 
-def _plain(rows: Rows) -> dict[str, Any]:
+def _plain(rows: Rows) -> Rows | dict[str, Any]:
+    if rows.media is not None:
+        return rows  # which keeps what was decoded
     if rows.texts is not None:
         return {"text": rows.texts.to_list(), "label": rows.labels.to_list()}
     assert rows.sequences is not None

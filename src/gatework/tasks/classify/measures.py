@@ -12,6 +12,7 @@ from gatework.tasks.classify.examples import Examples
 
 BINS = 10
 BLOCKS = 1_000  # groups of rows whose sums are kept
+SHOWN = 8  # errors of which a page holds the sound or the picture
 MISSED, FEWEST = 0.1, 5  # a recall below which a class counts as missed, where it has so many rows
 
 
@@ -128,7 +129,7 @@ def calibration(probabilities: np.ndarray, predicted: np.ndarray, labels: np.nda
 def worst(
     examples: Examples, probabilities: np.ndarray, predicted: np.ndarray, names: list[str], count: int = 20
 ) -> list[dict[str, Any]]:
-    """The most confident errors."""
+    """The most confident errors; of media the first can be heard or seen."""
     confidence = probabilities[np.arange(len(predicted)), predicted]
     wrong = np.flatnonzero((predicted != examples.labels) & (examples.labels >= 0))
     return [
@@ -138,8 +139,9 @@ def worst(
             "label": names[examples.labels[i]],
             "predicted": names[predicted[i]],
             "confidence": float(confidence[i]),
+            **(examples.media.shown(int(i)) if examples.media is not None and number < SHOWN else {}),
         }
-        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+        for number, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:count])
     ]
 
 

@@ -10,6 +10,7 @@ from gatework.networks.embedding import Embedding
 from gatework.networks.encoder import Encoder
 from gatework.networks.pooling import Pooling
 from gatework.tasks.classify.examples import Batch
+from gatework.tasks.classify.fronts import reader
 from gatework.tasks.classify.mixture import USUAL
 from gatework.tasks.classify.options import ClassifyOptions
 
@@ -24,6 +25,8 @@ class Classifier(nn.Module):
         channels: C of numeric sequences.
         pieces: whether batches bring words with their character n-grams (Bojanowski et al. 2017).
         wide: the n-gram model whose weights travel with these; its logits are in the batch.
+
+    Sounds, pictures and films go through convolutions first: see `fronts`.
     """
 
     decision: Tensor
@@ -42,7 +45,8 @@ class Classifier(nn.Module):
     ):
         super().__init__()
         self.options = options
-        width = channels if vocabulary is None else options.embedding_size
+        self.reader = reader(options)
+        width = self.reader.features if self.reader else channels if vocabulary is None else options.embedding_size
         self.embedding = None
         if vocabulary is not None:
             hashed, dropped = options.subwords if pieces else 0, options.word_dropout or 0.0
@@ -69,10 +73,19 @@ class Classifier(nn.Module):
 
     def network(self, batch: Batch) -> Tensor:
         """The network's logits alone: what is trained."""
-        values = batch.values
-        if self.embedding is not None:
-            values = self.dropout(self.embedding(values, batch.words))
-        outputs, states = self.recurrent(PackedSequence(values, batch.counts))
+        return self.answered(self.entered(batch))
+
+    def entered(self, batch: Batch) -> Batch:
+        """The batch with the vectors that the recurrent layers read as its values."""
+        if self.reader is not None:
+            return self.reader(batch)
+        if self.embedding is None:
+            return batch
+        return batch._replace(values=self.dropout(self.embedding(batch.values, batch.words)))
+
+    def answered(self, batch: Batch) -> Tensor:
+        """The network's logits of vectors."""
+        outputs, states = self.recurrent(PackedSequence(batch.values, batch.counts))
         ends = states["0.0"][-self.directions :]
         return self.output(self.dropout(self.pool(outputs.data, ends, batch.rows, batch.lengths)))
 

@@ -8,7 +8,9 @@ from gatework.errors import OptionError
 from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import NumericOptions
 
-KINDS = ("auto", "texts", "sequences")
+MEDIA = ("sounds", "pictures", "films")
+KINDS = ("auto", "texts", "sequences", *MEDIA)
+FILES = {"sounds": "audio", "pictures": "image", "films": "video"}  # the options that name a column of files
 POOLINGS = ("last", "mean", "max", "attention")
 
 
@@ -34,12 +36,21 @@ class ClassifyPredicting(Options):
 class ClassifyOptions(NumericOptions):
     """Options of `train classify`. Those that are None are worked out from the data and written to the run's config."""
 
-    kind: str = option("auto", "texts, or numeric sequences", panel="data", choices=KINDS, role="question")
+    kind: str = option("auto", "what the rows are; auto: by their look", panel="data", choices=KINDS, role="question")
     text: str | None = option(
         None, "name of the column that holds the text", panel="data", basic=True, completes="column", role="reading"
     )
     label: str | None = option(
         None, "name of the column that holds the label", panel="data", basic=True, completes="column", role="reading"
+    )
+    audio: str | None = option(
+        None, "column of files of sounds", panel="data", basic=True, completes="column", role="reading"
+    )
+    image: str | None = option(
+        None, "column of files of pictures", panel="data", basic=True, completes="column", role="reading"
+    )
+    video: str | None = option(
+        None, "column of films: gif, mp4, folders of frames", panel="data", completes="column", role="reading"
     )
     labels: str | None = option(
         None, "table with the labels of a FASTA file's records: columns name and label", panel="data", role="reading"
@@ -68,6 +79,13 @@ class ClassifyOptions(NumericOptions):
     header: bool | None = option(None, "whether the first row names the columns", panel="data", role="reading")
     quote: str | None = option(None, 'what stands around fields; none: "', panel="data", role="reading")
     bad_rows: str = option("refuse", "broken rows", panel="data", choices=("refuse", "skip", "join"), role="reading")
+    bad_files: str = option(
+        "refuse",
+        "sounds, pictures and films that cannot be read",
+        panel="data",
+        choices=("refuse", "skip"),
+        role="reading",
+    )
     bad_labels: str = option(
         "refuse",
         "rows without a label, in measuring also those with one that was never learned",
@@ -159,7 +177,22 @@ class ClassifyOptions(NumericOptions):
         "standard", "scaling of channels", panel="model", choices=("standard", "range", "robust", "none")
     )
 
+    rate: int | None = option(
+        None,
+        "samples a second of sounds; none: the most frequent of the recordings, at most 16,000",
+        panel="sound",
+        low=1_000,
+    )
+    mels: int = option(40, "bands of the spectrum (F)", panel="sound", low=4, high=512)
+    stride: int = option(3, "frames of a recording for each step", panel="sound", low=1, high=16)
+    size: int | None = option(
+        None, "points of a picture's side; none: that of most, at most 64", panel="picture", low=8, high=1_024
+    )
+    colour: bool | None = option(None, "read colours; none: where some pictures have any", panel="picture")
+    frames: int = option(16, "most frames of a film, evenly taken", panel="picture", low=1, high=10_000)
+
     embedding_size: int = option(128, "length of a word's vector (I)", panel="model", low=1)
+    front_size: int = option(128, "features that convolutions over a sound give (C)", panel="model", low=1, role="late")
     hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1)
     bidirectional: bool = option(True, "read from both ends", panel="model", role="late")
     pooling: str = option("max", "how steps become one vector", panel="model", choices=POOLINGS, role="late")
@@ -170,6 +203,50 @@ class ClassifyOptions(NumericOptions):
         panel="regularisation",
         low=0,
         high=0.99,
+        role="late",
+    )
+
+    specaugment: float = option(
+        1.0,
+        "how much is masked of a sound's bands and time (Park et al. 2019), in the usual amount",
+        panel="regularisation",
+        low=0,
+        high=4,
+        role="late",
+    )
+    speed: float = option(
+        0.1,
+        "largest change of a sound's speed, as the logarithm of a factor",
+        panel="regularisation",
+        low=0,
+        high=1,
+        role="late",
+    )
+    pitch: float = option(
+        0.1,
+        "largest stretch of a sound's bands, as of other throats, as the logarithm of a factor",
+        panel="regularisation",
+        low=0,
+        high=1,
+        role="late",
+    )
+    loudness: float = option(
+        2.0,
+        "largest change of a sound's loudness, as the logarithm of power",
+        panel="regularisation",
+        low=0,
+        high=10,
+        role="late",
+    )
+    noise: float = option(
+        0.3, "share of sounds that are heard in noise", panel="regularisation", low=0, high=1, role="late"
+    )
+    shift: float = option(
+        0.08,
+        "largest shift of a picture or film, as a share of its side",
+        panel="regularisation",
+        low=0,
+        high=0.5,
         role="late",
     )
 
@@ -189,6 +266,7 @@ class ClassifyOptions(NumericOptions):
 
     def validate(self) -> None:
         super().validate()
+        self._must_be_one_kind()
         if self.split == "group" and self.group is None:
             raise OptionError("split=group needs the column that holds the group; add group=COLUMN")
         if self.split == "time" and self.time is None:
@@ -203,3 +281,11 @@ class ClassifyOptions(NumericOptions):
             raise OptionError("stop, stem, spaces and vectors work on words; leave them out or take tokenizer=words")
         if self.freeze_vectors and self.vectors is None:
             raise OptionError("freeze_vectors needs vectors=FILE")
+
+    def _must_be_one_kind(self) -> None:
+        """Refuses columns of several kinds, and a column of another kind than the one that is asked for."""
+        named = {kind: column for kind, column in FILES.items() if getattr(self, column) is not None}
+        if len(named) > 1 or (named and self.kind not in ("auto", *named)):
+            told = " and ".join(f"{column}={getattr(self, column)}" for column in named.values())
+            other = "" if len(named) > 1 else f" with kind={self.kind}"
+            raise OptionError(f"{told}{other}: rows are of one kind; name one column")

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 MOST_NAMES = 30  # classes whose names fit beside a picture of the matrix
 MOST_CELLS = 25  # classes of a matrix that is written out
 SECTIONS = frozenset({"part", "classes", "confusion", "most_confused", "calibration", "worst"})
+USED = {  # the estimator of each kind but texts, and what it is given
+    "sequences": ("SequenceClassifier", "arrays)    # each (steps, channels)"),
+    "sounds": ("SoundClassifier", '["new.wav"])'),
+    "pictures": ("PictureClassifier", '["new.png"])'),
+    "films": ("FilmClassifier", '["new.gif"])'),
+}
 WELL, FAIRLY = 0.03, 0.1  # calibration errors below which a model is called so
 
 words.know(
@@ -53,11 +59,8 @@ class ClassifyPages(Task[Examples, Batch, Classifier]):
     @classmethod
     def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
         quoted = shlex.quote(run)
-        if options.get("kind") == "sequences":
-            name, given, commands = "SequenceClassifier", "arrays)    # each (steps, channels)", []
-        else:
-            name, given = "TextClassifier", '["a new text"])'
-            commands = [f'echo "a new text" | gatework predict {quoted}']
+        name, given = USED.get(str(options.get("kind")), ("TextClassifier", '["a new text"])'))
+        commands = [f'echo "a new text" | gatework predict {quoted}'] if name == "TextClassifier" else []
         python = ["import gatework", f"model = gatework.{name}.load({run!r})", f"model.predict({given}"]
         return Usage([f"gatework predict {quoted} {new}", *commands], python)
 

@@ -1,4 +1,4 @@
-"""Sources -> labelled texts or sequences, as they are before anything is learned from them."""
+"""Sources -> labelled texts, sequences or frames of media, as they are before anything is learned from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data import checks, fasta, readers
-from gatework.data.columns import LABEL_NAMES, TEXT_NAMES, called, infer_columns, infer_text
+from gatework.data.columns import LABEL_NAMES, TEXT_NAMES, called, infer_columns, infer_label, infer_text
 from gatework.data.finding import Finding
 from gatework.data.given import aligned, given_texts
 from gatework.data.sequences import ID_NAMES, Sequences, check_sequences, numeric, read_sequences
@@ -20,7 +20,10 @@ from gatework.data.suggest import setting
 from gatework.data.table import Table
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source
-from gatework.tasks.classify.options import ClassifyOptions
+from gatework.tasks.classify import media
+from gatework.tasks.classify.media import MEDIA, Media
+from gatework.tasks.classify.options import FILES, ClassifyOptions
+from gatework.training.files import sha256
 
 NAMES = ("name", "id", "record", "accession")  # columns that name records
 LETTERS = 20  # letters that a word hardly has
@@ -31,7 +34,7 @@ MOST_LETTERS = 10_000_000  # of all texts, where n-grams are told apart by their
 
 @dataclass(frozen=True)
 class Rows:
-    """What was read: `texts` or `sequences`, and the labels as strings (null where there is none).
+    """What was read: `texts`, `sequences` or `media`, and the labels as strings (null where there is none).
 
     `notes` say how, `doubts` what may have been read wrongly.
     """
@@ -47,9 +50,26 @@ class Rows:
     label_type: str = "str"
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    media: Media | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def kind(self) -> str:
+        if self.media is not None:
+            return self.media.kind
+        return "sequences" if self.texts is None else "texts"
+
+    @property
+    def keys(self) -> pl.Series | None:
+        """What tells whether two rows are the same: texts, or digests of files; None of numeric sequences."""
+        return self.texts if self.media is None else self.media.digests
+
+    def fingerprint(self) -> str:
+        """A digest of the rows, where they are themselves a source: a round of a cross-validation."""
+        assert self.keys is not None
+        return sha256("\n".join([*self.keys.to_list(), *map(str, self.labels.to_list())]).encode())
 
     def like(self, train: Rows) -> Rows:
         """The same rows with labels under the names of those that are learned."""
@@ -59,8 +79,8 @@ class Rows:
         """Number of the group of each row: equal texts or sequences, or equal values of a column, share one."""
         if column is not None and self.table is not None:
             values = self.table.strings(column)
-        elif self.texts is not None:
-            values = self.texts
+        elif self.keys is not None:
+            values = self.keys
         else:
             assert self.sequences is not None
             values = pl.Series([row.tobytes() for row in map(self.sequences.values.__getitem__, range(len(self)))])
@@ -73,8 +93,13 @@ def read(source: Source, options: ClassifyOptions, labelled: bool = True, known:
     Labels that write one of those `known` otherwise ("1.0" for "1") get its name. With `bad_labels="skip"`, rows
     without a label (or one that is not `known`) are left out, and a note says so.
     """
+    if isinstance(source, Rows):
+        return source
     kind = kind_of(source, options)
-    rows = _read_texts(source, options, labelled) if kind == "texts" else _read_sequences(source, options, labelled)
+    if kind in MEDIA:
+        rows = _read_media(source, kind, options, labelled)
+    else:
+        rows = (_read_texts if kind == "texts" else _read_sequences)(source, options, labelled)
     labels = rows.labels.replace(dict.fromkeys(options.no_label)) if options.no_label else rows.labels
     rows = replace(rows, labels=labels if known is None else aligned(labels, known))
     if options.tokenizer is None and tokenizer(rows, options) == "characters":
@@ -103,9 +128,12 @@ def _with_labels(rows: Rows, known: Sequence[str] | None) -> Rows:
 
 
 def kind_of(source: Source, options: ClassifyOptions) -> str:
-    """ "texts" or "sequences": as the options say, else by the look of the source."""
+    """One of KINDS: as the options say, else by the look of the source."""
     if options.kind != "auto":
         return options.kind
+    named = [kind for kind, column in FILES.items() if getattr(options, column) is not None]
+    if named or (look := media.kind_of(source)):
+        return named[0] if named else look
     if isinstance(source, str | Path):
         if Path(source).name.removesuffix(".gz").endswith(".ts"):
             return "sequences"
@@ -151,11 +179,9 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         text, label, table = infer_columns(table, options.text, named)
     else:
         text, label = infer_text(table, options.text), options.label or "label"
-    has = label in table.columns and label != text
-    labels = table.strings(label).str.strip_chars() if has else _no_labels(len(table))
-    kind = table.kind(label) if has else "str"
+    labels, kind = _labels(table, label, text)
     return Rows(
-        labels.alias("label"),
+        labels,
         table.source,
         table.where,
         table.strings(text),
@@ -166,6 +192,34 @@ def _read_texts(source: Source, options: ClassifyOptions, labelled: bool) -> Row
         kind,
         table.notes,
         table.doubts,
+    )
+
+
+def _labels(table: Table, label: str, beside: str) -> tuple[pl.Series, str]:
+    """The labels of a table's column as text, and what they were; nulls where it has no such column beside another."""
+    if label not in table.columns or label == beside:
+        return _no_labels(len(table)), "str"
+    return table.strings(label).str.strip_chars().alias("label"), table.kind(label)
+
+
+def _read_media(source: Source, kind: str, options: ClassifyOptions, labelled: bool) -> Rows:
+    found = media.read(source, kind, options, **reading(options))
+    table, files = media.table_of(found, written=isinstance(source, str | Path))
+    label = options.label or "label"
+    if labelled:
+        label, table = infer_label(table, files, options.label)
+    labels, label_type = _labels(table, label, files)
+    return Rows(
+        labels,
+        table.source,
+        found.listing.where,
+        table=table,
+        text_column=files,
+        label_column=label,
+        label_type=label_type,
+        notes=(*table.notes, *media.findings(found, "note")),
+        doubts=(*table.doubts, *media.findings(found, "warning")),
+        media=found,
     )
 
 
@@ -286,6 +340,8 @@ def check_inputs(rows: Rows, options: ClassifyOptions, labels: pl.Series | None 
     """Faults of the texts or sequences themselves."""
     if rows.sequences is not None:
         return check_sequences(rows.sequences, options.missing)
+    if rows.media is not None:
+        return checks.check_twins(rows.media.digests, rows.text_column, rows.where, labels, "file")
     assert rows.texts is not None
     return checks.check_texts(rows.texts, rows.text_column, rows.where, labels)
 
@@ -322,4 +378,6 @@ def take(rows: Rows, chosen: np.ndarray) -> Rows:
         sequences = replace(whole, values=whole.values.take(chosen), labels=whole.labels[chosen], where=where, ids=ids)
     table = None if rows.table is None else rows.table.take(chosen)
     place = lambda row: rows.where(int(chosen[row]))  # noqa: E731
-    return replace(rows, labels=rows.labels[chosen], texts=texts, sequences=sequences, table=table, where=place)
+    some = None if rows.media is None else rows.media.take(chosen)
+    kept = {"texts": texts, "sequences": sequences, "media": some, "table": table}
+    return replace(rows, labels=rows.labels[chosen], where=place, **kept)

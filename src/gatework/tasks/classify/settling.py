@@ -18,11 +18,13 @@ STEPS_OF_FEW = 2_500  # steps that few sequences, or few short rows of letters, 
 def settled(rows: Rows, source: Source, options: ClassifyOptions) -> dict[str, Any]:
     """The options that follow from rows and their source."""
     texts = rows.texts is not None
-    settled: dict[str, Any] = {"kind": "texts" if texts else "sequences"}
+    settled: dict[str, Any] = {"kind": rows.kind}
     settled["word_dropout"] = _word_dropout(texts, options)
     settled["tokenizer"] = reading.tokenizer(rows, options)
     settled["ngrams"] = reading.ngrams(rows, options)
-    settled["channels"] = options.channels or (None if texts else "last")
+    settled["channels"] = options.channels or ("last" if rows.sequences is not None else None)
+    if rows.media is not None:
+        settled |= {"label": rows.label_column, **rows.media.how}
     if texts and rows.table is not None:
         settled |= {"text": rows.text_column, "label": rows.label_column}
         settled |= {name: rows.table.format[name] for name in ("format", "header") if name in rows.table.format}

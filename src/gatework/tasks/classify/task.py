@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from gatework.data import seen
-from gatework.data.augment import Augmentation
 from gatework.data.batching import pieces
 from gatework.data.codecs import NOTHING, Labels
 from gatework.data.finding import Finding, refuse
@@ -21,6 +20,7 @@ from gatework.errors import GateworkError
 from gatework.runtime.exported import Exported
 from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.classify import folds, measures, reading, wide
+from gatework.tasks.classify.augment import augmentation
 from gatework.tasks.classify.baselines import baselines
 from gatework.tasks.classify.codecs import Codecs
 from gatework.tasks.classify.dividing import check_parts, divided, division_notes
@@ -34,6 +34,8 @@ from gatework.tasks.classify.reading import Rows
 from gatework.tasks.classify.sections import facts, sections
 from gatework.tasks.classify.settling import settled
 from gatework.training.learner import NETWORK_LOSS
+
+SCALED = 1_000  # sounds, pictures or films that the scale of frames is taken of
 
 
 class Classify(ClassifyPages):
@@ -55,6 +57,7 @@ class Classify(ClassifyPages):
         self.seen = np.zeros(0, np.uint32)  # numbers of the texts that were learned
         self.bag: Any = None
         self._wide: wide.Wide | None = None
+        self._frames: np.ndarray | None = None  # some of those that are learned: the network takes their scale
         self._begins = False  # whether `build` is for a training, not for saved weights
         self._weights: Tensor | None = None
 
@@ -70,8 +73,7 @@ class Classify(ClassifyPages):
         given = {name for name, other in (("valid", valid), ("test", test)) if other is not None}
         refuse(found := found + check_parts(train, others, given, self.options))
         self.found = [*(Finding("note", note) for note in rows.notes), *found]
-        kind = "texts" if rows.texts is not None else "sequences"
-        self.codecs = Codecs(self.options, kind, Labels(rows.label_type).fit(train.labels))
+        self.codecs = Codecs(self.options, rows.kind, Labels(rows.label_type).fit(train.labels))
         examples = self._fit(train)
         encoded = {name: self._encoded(part) for name, part in others.items()}
         parts = [examples, *encoded.values()]
@@ -130,9 +132,11 @@ class Classify(ClassifyPages):
         classes = len(self.codecs.classes)
         if self.options.class_weights == "balanced":
             self._weights = class_weights(labels, classes)
-        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut)
-        if rows.texts is not None:
-            self.seen = seen.learned(rows.texts)
+        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut, media=rows.media)
+        if rows.keys is not None:
+            self.seen = seen.learned(rows.keys)
+        if rows.media is not None:
+            self._frames = rows.media.frames.some(SCALED).values
         self.bag = wide.make_bag(self.options, len(inputs.values)) if rows.texts is not None else None
         if self.bag is None:
             return examples
@@ -145,7 +149,7 @@ class Classify(ClassifyPages):
     def _encoded(self, rows: Rows) -> Examples:
         inputs, words, cut = self.codecs.inputs(rows)
         labels = self.codecs.labels.encode(rows.labels)
-        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut)
+        examples = Examples(inputs, labels, rows.where, rows.texts, words=words, cut=cut, media=rows.media)
         if self._wide is None or examples.texts is None:
             return examples
         return examples.with_offsets(self._wide.logits(self.bag, examples.texts.fill_null("")).astype(np.float32))
@@ -159,11 +163,15 @@ class Classify(ClassifyPages):
         return examples
 
     def _tell(self, rows: Rows, cut: int) -> None:
-        for told in filter(None, (self.codecs.told_cut(cut, len(rows)), self.codecs.told_letters(rows.texts))):
+        doubts = rows.doubts if rows.media is not None else ()
+        others = self.codecs.told_cut(cut, len(rows)), self.codecs.told_letters(rows.texts)
+        for told in filter(None, (*doubts, *others)):
             warnings.warn(told, stacklevel=4)
 
     def caution(self, examples: Examples) -> str:
-        """How many of the texts were learned."""
+        """How many of the texts or files were learned."""
+        if examples.media is not None:
+            return seen.overlap(examples.media.digests, self.seen, "file")
         return "" if examples.texts is None else seen.overlap(examples.texts, self.seen)
 
     def assets(self) -> dict[str, str]:
@@ -211,6 +219,8 @@ class Classify(ClassifyPages):
         if self._wide is not None and self._wide.is_empty:
             self._wide.to_empty(device=torch.get_default_device())
         model = Classifier(self.options, len(self.codecs.classes), size, channels, self._wide, pieces)
+        if model.reader is not None and self._frames is not None:
+            model.reader.scale_by(self._frames)
         if self.options.vectors and self._begins:
             self._use_vectors(model)
         return model
@@ -228,7 +238,8 @@ class Classify(ClassifyPages):
         return read_vectors(self.options.vectors, self.codecs.tokenizer.vocabulary, self.options.embedding_size)
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
-        changes = Augmentation.of(self.options)
+        fill = 0.0 if self._frames is None else self._frames.mean(0)
+        changes = augmentation(self.options, fill)
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard, changes)
 
     def loss(self, model: Classifier, batch: Batch, carry: dict[str, Tensor]) -> Step:
@@ -274,7 +285,8 @@ class Classify(ClassifyPages):
         return facts(parts, self.codecs, self.found)
 
     def predict(self, model: Classifier, source: Source, keep: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence that has one.
+        """{"label", "confidence", "probabilities"} of each row, after the "id" of a sequence or the "file" of a sound,
+        picture or film that has one.
 
         Labels in the source are not read. `keep` names columns of a table that come back before each answer ("all":
         every one); one called as an answer's column is, comes back as NAME_given.
@@ -283,7 +295,9 @@ class Classify(ClassifyPages):
         reading.warn_of_empty(rows)
         probabilities, predicted = self.probabilities(model, rows)
         names, ids = self.codecs.classes, rows.sequences.ids if rows.sequences is not None else None
-        heads = [{}] * len(rows) if ids is None else [{"id": each} for each in ids]
+        heads: list[dict[str, Any]] = [{}] * len(rows) if ids is None else [{"id": each} for each in ids]
+        if rows.media is not None:
+            heads = rows.media.named()
         if keep:
             heads = reading.kept(rows, keep, ("label", "confidence", "probabilities"))
         return [
