@@ -59,6 +59,33 @@ def waves(count: int = 60) -> dict[str, Any]:
     return rows
 
 
+def tones(count: int = 40) -> dict[str, Any]:
+    """Recordings of different lengths: the label says whether their tone rises or falls."""
+    draw = np.random.default_rng(8)
+    found: dict[str, Any] = {"audio": [], "label": []}
+    for number in range(count):
+        speed = np.linspace(0.2, 1.2, int(draw.integers(800, 1_600)))[:: 1 if number % 2 else -1]
+        tone = np.sin(np.cumsum(speed)) * draw.uniform(0.1, 0.5)
+        found["audio"].append((tone + draw.normal(0, 0.01, len(tone))).astype(np.float32))
+        found["label"].append("rises" if number % 2 else "falls")
+    return found
+
+
+def squares(count: int = 40, frames: int = 0) -> dict[str, Any]:
+    """Pictures of a square: the label says whether it is above or below; or films: whether it goes up or down."""
+    draw = np.random.default_rng(9)
+    found: dict[str, Any] = {"video" if frames else "image": [], "label": []}
+    for number in range(count):
+        down = np.arange(max(frames, 1)) + (0 if frames else 8 * (number % 2))
+        shown = draw.integers(0, 60, (len(down), 12, 12)).astype(np.uint8)
+        for frame, top in zip(shown, down[:: -1 if frames and number % 2 else 1], strict=True):
+            left = int(draw.integers(0, 9))
+            frame[top : top + 3, left : left + 3] = 255
+        found["video" if frames else "image"].append(shown if frames else shown[0])
+        found["label"].append("ab"[number % 2])
+    return found
+
+
 def series(length: int = 60, gaps: bool = False) -> dict[str, Any]:
     """Three series of level, season and noise; with gaps, some values are missing."""
     draw = np.random.default_rng(7)
@@ -168,6 +195,9 @@ CASES = [
     Small("classify", reviews, {"tune_threshold": True, "test_share": 0.2, "embedding_size": 4}, settles=True),
     Small("classify", reviews, {"ngrams": "none", "test_share": 0.2, "class_weights": "balanced"}),
     Small("classify", waves, {"kind": "sequences", "test_share": 0.2, "jitter": 0.1}),
+    Small("classify", tones, {"kind": "sounds", "rate": 8_000, "mels": 8, "front_size": 6, "test_share": 0.2}),
+    Small("classify", squares, {"kind": "pictures", "test_share": 0.2}),
+    Small("classify", lambda: squares(frames=8), {"kind": "films", "front_size": 6, "test_share": 0.2}),
     Small("forecast", series, {"decoding": "direct", **FORECAST}, settles=True),
     Small(
         "forecast",

@@ -65,7 +65,7 @@ def shifted(frames: Frames, random: np.random.Generator, amount: float) -> Frame
     an edge is that edge again."""
     places = []
     for side in frames.shape[1:3]:
-        most = int(amount * side)
+        most = round(amount * side)
         places.append((np.arange(side) + random.integers(-most, most + 1)).clip(0, side - 1))
     return frames[:, places[0][:, None], places[1]]
 

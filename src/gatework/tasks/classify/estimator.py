@@ -168,7 +168,8 @@ class FilmClassifier(_MediaClassifier):
     """Classifies films.
 
         square = np.pad(np.full((4, 4), 255), (0, 12))
-        films = [[np.roll(square, step, axis=n % 2) for step in range(8)] for n in range(40)]     # (T, H, W)
+        ways = [(n % 2, 1 - n % 2) for n in range(40)]           # the axis that it moves along, and the other
+        films = [[np.roll(square, (step, n // 2), way) for step in range(8)] for n, way in enumerate(ways)]
         model = FilmClassifier().fit(np.array(films), ["down", "right"] * 20)
 
     X is a list of n arrays [T, H, W] or [T, H, W, C], or of paths (gif, mp4, folders of frames); or a table or folder

@@ -12,6 +12,13 @@ from gatework.tasks.classify import reading
 from gatework.tasks.classify.options import ClassifyOptions
 from gatework.tasks.classify.reading import Rows
 
+CHANGES = {  # what training data of each kind are changed by
+    "texts": "word_dropout",
+    "sequences": "jitter",
+    "sounds": "speed, loudness or noise",
+    "pictures": "shift",
+    "films": "shift",
+}
 STEPS_OF_FEW = 2_500  # steps that few sequences, or few short rows of letters, are trained for, as epochs of them
 
 
@@ -19,7 +26,7 @@ def settled(rows: Rows, source: Source, options: ClassifyOptions) -> dict[str, A
     """The options that follow from rows and their source."""
     texts = rows.texts is not None
     settled: dict[str, Any] = {"kind": rows.kind}
-    settled["word_dropout"] = _word_dropout(texts, options)
+    settled["word_dropout"] = _word_dropout(rows.kind, options)
     settled["tokenizer"] = reading.tokenizer(rows, options)
     settled["ngrams"] = reading.ngrams(rows, options)
     settled["channels"] = options.channels or ("last" if rows.sequences is not None else None)
@@ -41,16 +48,17 @@ def _epochs(rows: Rows, options: ClassifyOptions) -> int:
     return min(max(STEPS_OF_FEW // steps, 10), most)
 
 
-def _word_dropout(texts: bool, options: ClassifyOptions) -> float:
+def _word_dropout(kind: str, options: ClassifyOptions) -> float:
     """Its value, after a look whether the options that change training data fit the data."""
-    if texts and Augmentation.of(options):
+    texts, rows = kind == "texts", f"the rows are {'numeric ' if kind == 'sequences' else ''}{kind}"
+    if kind != "sequences" and Augmentation.of(options):
         raise OptionError(
-            "jitter, rescale and window_warp change numbers, but the rows are texts; take word_dropout, or leave "
+            f"jitter, rescale and window_warp change numeric sequences, but {rows}; take {CHANGES[kind]}, or leave "
             "them out"
         )
     if not texts and options.word_dropout:
-        raise OptionError("word_dropout works on texts, but the rows are numeric sequences; take jitter")
+        raise OptionError(f"word_dropout works on texts, but {rows}; take {CHANGES[kind]}")
     words = [name for name in ("stop", "stem", "spaces", "vectors") if getattr(options, name)]
     if not texts and words:
-        raise OptionError(f"{' and '.join(words)} works on texts, but the rows are numeric sequences; leave it out")
+        raise OptionError(f"{' and '.join(words)} works on texts, but {rows}; leave it out")
     return 0.1 if texts and options.word_dropout is None else options.word_dropout or 0.0
