@@ -21,6 +21,7 @@ from gatework import cli, explain
 from gatework.data.media import changes, sounds
 from gatework.data.media.store import Store
 from gatework.data.media.stored import Stored
+from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, reading
@@ -94,8 +95,6 @@ def test_packed_values_are_torchs() -> None:
 
 
 def examples(frames: list[np.ndarray]) -> Examples:
-    from gatework.data.ragged import Ragged
-
     return Examples(Ragged.of(frames), np.zeros(len(frames), np.int64), str)
 
 
@@ -305,7 +304,7 @@ def test_simple_methods_see_few_numbers_of_each_row(kind: str, size: int) -> Non
         "pictures": [draw.integers(0, 255, (1, 20, 20, 1)) for _ in range(3)],
         "films": [draw.integers(0, 255, (length, 20, 20, 1)) for length in (1, 2, 9)],
     }[kind]
-    found = numbers(frames, kind)
+    found = numbers(Ragged.of(frames), kind)
     assert found.shape == (3, size) and np.isfinite(found).all()
     if kind == "sounds":
         np.testing.assert_allclose(found[2, :8], frames[2][:8].mean(0), rtol=1e-5)

@@ -3,12 +3,10 @@ pictures and films are in explained_media.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
@@ -16,14 +14,14 @@ from gatework.data.finding import refuse
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
 from gatework.tasks.classify import reading
-from gatework.tasks.classify.codecs import Encoded
-from gatework.tasks.classify.examples import Examples, make_batch
+from gatework.tasks.classify.classified import Classified, named
+from gatework.tasks.classify.examples import Examples
+from gatework.tasks.classify.explained_media import Frames
 from gatework.tasks.classify.options import MEDIA, ClassifyExplaining
 from gatework.tasks.classify.shares import NGrams
 from gatework.tasks.classify.units import Units, units_of
 from gatework.tasks.origin import training_file
-from gatework.tasks.subject import Subject, Through, Wording, contrast_to_others, given_to, must_be_written
-from gatework.training.options import known_names
+from gatework.tasks.subject import Wording, given_to, must_be_written
 
 if TYPE_CHECKING:
     from gatework.tasks.base import Source
@@ -55,49 +53,6 @@ def shortened(text: str, most: int = 90) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
-
-
-class Classified(Subject):
-    """What texts and sequences share."""
-
-    def __init__(self, trained: Any, target: str | None):
-        self.trained, self.model, self.classifier = trained, trained.model, trained.task
-        self.names: list[str] = self.classifier.codecs.classes
-        self.exact, self.linear = {}, {}
-        self.wanted = target
-
-    def settle(self, encoded: Encoded) -> None:
-        """The encoded row, the outputs, and which of them is explained."""
-        self.row = Examples(encoded.inputs, np.array([-1]), lambda row: self.source, words=encoded.words)
-        self.batch = make_batch(self.row, np.zeros(1, np.int64))[0]
-        self.outputs = self.whole()
-        chosen = int((self.outputs + self.model.decision.numpy()).argmax())
-        self.answer = self.names[chosen]
-        if self.wanted is not None and self.wanted not in self.names:
-            raise DataError(f"the run has no label {self.wanted!r}{known_names(self.wanted, self.names)}")
-        self.target = chosen if self.wanted is None else self.names.index(self.wanted)
-        self.contrast = contrast_to_others(len(self.names), self.target)
-        self.spoken = self.names[self.target]
-        self.against = f"the logit of {self.spoken!r} above the mean of the other labels"
-        if len(self.names) == 2:
-            self.against = f"the log-odds of {self.spoken!r} against {self.names[1 - self.target]!r}"
-
-    def network(self, entries: Tensor) -> Tensor:
-        batch = make_batch(self.row, np.zeros(len(entries), np.int64))[0]
-        with Through(self.model.recurrent, entries):
-            return self.model(batch._replace(offsets=self._nothing(entries))).double()
-
-    def _nothing(self, entries: Tensor) -> Tensor | None:
-        """Logits of an n-gram model that says nothing; None where the run has none."""
-        return None
-
-    def shown(self, outputs: np.ndarray) -> np.ndarray:
-        return softmax(outputs, axis=1)[:, self.target]
-
-    def judged(self, outputs: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Shown numbers and answers of outputs (S, K)."""
-        best = (outputs + self.model.decision.numpy()).argmax(axis=1)
-        return self.shown(outputs), [self.names[k] for k in best]
 
 
 class Text(Classified):
@@ -230,8 +185,6 @@ def text_row(trained: Any, source: Any, row: int | None, target: str | None) -> 
     if rows.sequences is not None:
         return Sequence(trained, rows, row - 1, target)
     if rows.media is not None:
-        from gatework.tasks.classify.explained_media import Frames
-
         return Frames(trained, rows, row - 1, target)
     assert rows.texts is not None
     text = rows.texts[row - 1] or ""
@@ -239,8 +192,3 @@ def text_row(trained: Any, source: Any, row: int | None, target: str | None) -> 
     if not text.strip():
         raise DataError(f"{where} is empty; choose a row with a text")
     return Text(trained, text, named(rows, row - 1), target)
-
-
-def named(rows: reading.Rows, row: int) -> str:
-    """Where a row stands, for titles: by the file's name, not its path."""
-    return Path(rows.source).name + rows.where(row).removeprefix(rows.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,9 +11,12 @@ from torch.nn import functional
 
 from gatework.runtime.sounds.mel import Mel
 from gatework.tasks.classify import reading
-from gatework.tasks.classify.explained import Classified, named
+from gatework.tasks.classify.classified import Classified, named
 from gatework.tasks.classify.fronts import packed
 from gatework.tasks.subject import Wording
+
+if TYPE_CHECKING:
+    from gatework.tasks.jobs import Trained
 
 DECIBELS = 10 / np.log(10)  # of a nat of power
 UNITS = {"sounds": "step", "pictures": "place", "films": "frame"}
@@ -23,7 +26,7 @@ SHOWN = {"sounds": "loudness (dB)", "pictures": "brightness", "films": "change"}
 class Frames(Classified):
     """A sound, a picture or a film; each step is a vector that the convolutions give the recurrent layers."""
 
-    def __init__(self, trained: Any, rows: reading.Rows, row: int, target: str | None = None):
+    def __init__(self, trained: Trained, rows: reading.Rows, row: int, target: str | None = None):
         super().__init__(trained, target)
         assert rows.media is not None
         self.source, self.kind = named(rows, row), rows.media.kind

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from gatework.data.media.kinds import Kind
 from gatework.data.media.listing import Listing
 from gatework.data.media.store import Decode, Store
 from gatework.data.media.stored import Stored
+from gatework.data.readers import Reading
 from gatework.data.table import Table
 from gatework.errors import DataError
 from gatework.runtime.sounds.mel import Mel
@@ -85,7 +86,7 @@ def kind_of(source: Source) -> str | None:
     return None
 
 
-def read(source: Source, kind: str, options: ClassifyOptions, **reading: Any) -> Media:
+def read(source: Source, kind: str, options: ClassifyOptions, **reading: Unpack[Reading]) -> Media:
     """Every item of a source, decoded.
 
     Raises: DataError that names each broken file, unless `bad_files` is "skip".

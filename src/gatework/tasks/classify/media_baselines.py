@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from gatework.data.ragged import Ragged
 from gatework.data.splits import split_rows
 from gatework.runtime.sounds.warping import distances
 from gatework.tasks.base import Contender, Parts
 from gatework.tasks.classify.examples import Examples
 from gatework.tasks.classify.measures import hard_measures, score, sums
 from gatework.tasks.classify.options import ClassifyOptions
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    Model = SVC | LogisticRegression
 
 STRETCHES = 5  # of a sound, of each of which the mean is taken
 SIDES = {"pictures": 16, "films": 8}  # points of a side that simple methods see
@@ -49,7 +56,7 @@ def media_baselines(parts: Parts, classes: int, options: ClassifyOptions, metric
 Answers = tuple[str, np.ndarray, str]  # a method's name, the class of each row, and what to note ("": what it sees)
 
 
-def numbers(frames: Any, kind: str) -> np.ndarray:
+def numbers(frames: Ragged, kind: str) -> np.ndarray:
     """[n, D] of n sounds, pictures or films, whatever their lengths."""
     of = _of_sound if kind == "sounds" else _of_frames
     return np.stack([of(frames[row], kind) for row in range(len(frames))])
@@ -84,27 +91,27 @@ def _linear(
     tried = []
     for name, model in _methods(options, len(known)).items():
         fitted = _fit(model, known[rows], labels[rows])
-        judged = sums(fitted.predict(judges), truth, classes).sum(axis=0)
+        judged = sums(np.asarray(fitted.predict(judges)), truth, classes).sum(axis=0)
         tried.append((float(score(judged, metric)), name, fitted))
     _, name, fitted = max(tried, key=lambda each: each[0])
     if options.refit:
         _fit(fitted, known, labels)
     best = f"; best of {len(tried)} on validation rows" if len(tried) > 1 else ""
-    return name, fitted.predict(asked), f"{SEEN[options.kind]}{best}"
+    return name, np.asarray(fitted.predict(asked)), f"{SEEN[options.kind]}{best}"
 
 
-def _methods(options: ClassifyOptions, rows: int) -> dict[str, Any]:
+def _methods(options: ClassifyOptions, rows: int) -> dict[str, Model]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
     weight: Any = "balanced" if options.class_weights == "balanced" else None
-    found: dict[str, Any] = {"logistic regression": LogisticRegression(C=0.1, max_iter=200, class_weight=weight)}
+    found: dict[str, Model] = {"logistic regression": LogisticRegression(C=0.1, max_iter=200, class_weight=weight)}
     if rows <= MOST_ROWS:
         found["SVM"] = SVC(C=10.0, class_weight=weight)
     return found
 
 
-def _fit(model: Any, features: np.ndarray, labels: np.ndarray) -> Any:
+def _fit(model: Model, features: np.ndarray, labels: np.ndarray) -> Model:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
