@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING
 
 from gatework.tasks.answer.estimator import Answerer as Answerer
 from gatework.tasks.caption.estimator import Captioner as Captioner
+from gatework.tasks.classify.estimator import FilmClassifier as FilmClassifier
+from gatework.tasks.classify.estimator import PictureClassifier as PictureClassifier
 from gatework.tasks.classify.estimator import SequenceClassifier as SequenceClassifier
+from gatework.tasks.classify.estimator import SoundClassifier as SoundClassifier
 from gatework.tasks.classify.estimator import TextClassifier as TextClassifier
 from gatework.tasks.forecast.estimator import Forecaster as Forecaster
 from gatework.tasks.generate.estimator import TextGenerator as TextGenerator
