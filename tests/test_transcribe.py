@@ -235,3 +235,14 @@ def test_equal_recordings_stay_in_one_part() -> None:
     parts = transcribe(test_share=0.2).prepare(rows)
     digests = [set(part.clips.store.digests) for part in (parts.train, parts.valid, parts.test) if part]
     assert len(digests) == 3 and not any(one & other for one, other in itertools.combinations(digests, 2))
+
+
+def test_rounds_test_each_clip_once_and_are_the_same_data_again() -> None:
+    task = transcribe()
+    task.prepare(said())
+    rounds, again = (task.rounds(said(), 3, hold_out=False) for _ in range(2))
+    tested = [part.clips for part in (task.examples(each.test) for each in rounds)]
+    digests = [digest for part in tested for digest in part.store.digests]
+    assert len(digests) == 60 == len(set(digests))
+    assert [each.source.fingerprint() for each in rounds] == [each.source.fingerprint() for each in again]
+    assert len({each.source.fingerprint() for each in rounds}) == 3

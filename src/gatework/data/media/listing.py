@@ -7,6 +7,8 @@ listing.items[0], listing.columns[text][0], listing.where(0)
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,6 +63,14 @@ class Listing:
         items, names = [self.items[row] for row in rows], [self.names[row] for row in rows]
         where = self.where
         return replace(self, items=items, columns=columns, names=names, where=lambda row: where(rows[row]))
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of what is listed: files by their names, arrays by their numbers, and what stands beside them."""
+        digest = hashlib.sha256(json.dumps(self.columns, default=str).encode())
+        for item in self.items:
+            array = item[0] if isinstance(item, tuple) else item
+            digest.update(str(array).encode() if isinstance(array, Path) else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def note(self, *notes: str) -> Listing:
         return replace(self, notes=(*self.notes, *notes))
