@@ -188,6 +188,7 @@ def test_what_is_no_vectors(tmp_path) -> None:
     huge = b"\x93NUMPY\x01\x00v\x00" + head.encode() + bytes(80)
     cases = [
         (np.array([[1.0, np.nan]]), r"1 values are no numbers \(first: vector 1, number 2\)"),
+        (np.array([[1.0, 1e300]]), "1 values are no numbers"),
         (np.zeros((2, 2, 2, 2)), r"not one of shape \(2, 2, 2, 2\)"),
         (np.zeros((0, 3)), r"not one of shape \(0, 3\)"),
         (np.zeros(2, complex), "holds complex128, not numbers"),

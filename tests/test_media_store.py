@@ -58,6 +58,24 @@ def test_every_broken_file_is_named(clips) -> None:
     ]
 
 
+def test_a_wrong_column_of_files_is_told_as_such(clips) -> None:
+    with pytest.raises(
+        DataError, match=r"line 2 \(a\): no such file\n(.*\n)*none of them can be read: is the column of"
+    ):
+        Store.of(read(clips, "text"), loaded)
+
+
+def test_thousands_of_broken_files_are_all_named(tmp_path) -> None:
+    table = tmp_path / "t.csv"
+    sounds.write(tmp_path / "x.wav", tone(), 8000)
+    table.write_text("file,text\nx.wav,a\n" + "".join(f"{number}.wav,a\n" for number in range(2000)))
+    with pytest.raises(DataError) as refused:
+        Store.of(read(table), loaded)
+    said = str(refused.value)
+    assert len(said.splitlines()) == 52 and "and 1950 more: " in said
+    assert all(f"({number}.wav)" in said for number in range(2000))
+
+
 def test_broken_files_can_be_left_out(clips) -> None:
     listing = read(clips)
     store = Store.of(listing, loaded, bad_files="skip")

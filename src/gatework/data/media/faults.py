@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from gatework.data.finding import Finding
@@ -12,9 +13,8 @@ from gatework.data.suggest import setting
 from gatework.errors import DataError
 
 NAMED = 50  # broken files of which the reason is said too; the others are named
-
-
 SKIP = f"to leave broken files out pass {setting('bad_files', 'skip')}"
+NONE = "none of them can be read: is the column of files the right one, and do they lie where the table says?"
 
 
 class Fault(NamedTuple):
@@ -61,8 +61,12 @@ class Faults:
             lines = [error.message for error in errors[:NAMED]]
             rest = [self.listing.where(error.row or 0) for error in errors[NAMED:]]
             lines += [f"and {len(rest)} more: {', '.join(rest)}"] if rest else []
-            lines += [SKIP] if len(errors) < len(self.listing) else []
+            lines += [SKIP if len(errors) < self._files() else NONE] if self._files() > 1 else []
             raise DataError("\n".join(lines))
+
+    def _files(self) -> int:
+        """How many different items there are."""
+        return len({item if isinstance(item, Path) else id(item) for item in self.listing.items})
 
     def _kind(self, fault: Fault) -> str:
         """What is said, up to the first number, bracket or comma."""

@@ -40,6 +40,8 @@ MEDIA: dict[Kind, Medium] = {
     "vectors": Medium((".npy",), ("features", "vectors", "image", "video", "audio", *FILES), "arrays of vectors"),
 }
 
+ANY = tuple(suffix for each in MEDIA.values() for suffix in each.suffixes)
+
 # What the first bytes of a file say that it is, for the message of a reader that cannot read it.
 NUMPY = b"\x93NUMPY"
 BRANDS = {  # of files that begin like an MP4

@@ -20,8 +20,9 @@ from gatework.data.columns import called
 from gatework.data.files import must_exist
 from gatework.data.given import is_absent
 from gatework.data.media import layouts, memory
+from gatework.data.media.columns import column_of, must_be_named, rates
 from gatework.data.media.items import Item
-from gatework.data.media.kinds import MEDIA, Kind, must_be_kind
+from gatework.data.media.kinds import ANY, MEDIA, Kind, must_be_kind
 from gatework.data.media.places import located
 from gatework.data.media.rows import Rows
 from gatework.data.readers import SUFFIXES, Reading, read_table
@@ -33,9 +34,6 @@ TEXTS = (
     *("text", "words", "transcript", "transcription", "sentence", "normalized_text", "normalised_text", "utterance"),
     *("caption", "captions", "description", "title", "label"),
 )
-RATES = ("rate", "sampling_rate", "sample_rate", "samplerate", "sr")
-ANY = tuple(suffix for each in MEDIA.values() for suffix in each.suffixes)
-ROLE = {"sound": "audio", "picture": "image", "film": "video", "vectors": "vectors"}  # the options that name the column
 
 
 @dataclass(frozen=True)
@@ -195,16 +193,15 @@ def _listing(rows: Rows, kind: Kind, column: str | None, base: Path) -> Listing:
     """A listing of rows one of whose columns names files below `base`, or holds arrays."""
     if rows.files:
         return _files(rows, kind)
-    column = column or rows.column
-    name, notes = (_given(rows, kind, column), ()) if column is not None else _found(rows, kind, base)
+    name, notes = column_of(rows, kind, column, base)
     values = rows.columns[name]
     written = [value if isinstance(value, str) else str(value) if isinstance(value, Path) else "" for value in values]
-    _must_all_be_there(values, rows, name)
+    must_be_named(values, rows, name)
     paths, told = located(written, base, MEDIA[kind].suffixes)
-    rates = _rates(rows, name)
+    of_rate = rates(rows, name)
     items = [
         path if text else memory.item(value, rate, rows.where(row), kind)
-        for row, (value, text, path, rate) in enumerate(zip(values, written, paths, rates, strict=True))
+        for row, (value, text, path, rate) in enumerate(zip(values, written, paths, of_rate, strict=True))
     ]
     where = _placed(rows.where, written)
     columns = {key: values for key, values in rows.columns.items() if key != name or any(written)}
@@ -213,68 +210,3 @@ def _listing(rows: Rows, kind: Kind, column: str | None, base: Path) -> Listing:
 
 def _placed(where: Callable[[int], str], written: list[str]) -> Callable[[int], str]:
     return lambda row: f"{where(row)} ({written[row]})" if written[row] else where(row)
-
-
-def _given(rows: Rows, kind: Kind, column: str) -> str:
-    if column not in rows.columns:
-        near = did_you_mean(column, rows.columns)
-        how = near or f"; name the one that is meant: {setting(ROLE[kind], COLUMN)}"
-        raise DataError(f"{rows.source} has no column {column!r}: it has {listed(list(rows.columns))}{how}")
-    return column
-
-
-def _found(rows: Rows, kind: Kind, base: Path) -> tuple[str, tuple[str, ...]]:
-    """The column of files or arrays: of those that hold such the one with the most usual name, else the first."""
-    fitting = {name: values for name, values in rows.columns.items() if _holds_items(values, kind, base)}
-    if not fitting:
-        what = f"no column names files of {MEDIA[kind].plural} ({', '.join(MEDIA[kind].suffixes[:4])}, ...)"
-        how = setting(ROLE[kind], COLUMN)
-        raise DataError(
-            f"{rows.source}: {what}; it has {listed(list(rows.columns))}: name the one that is meant: {how}"
-        )
-    name = next(iter(called(fitting, MEDIA[kind].columns)), next(iter(fitting)))
-    others = [other for other in fitting if other != name]
-    would = f" ({listed(others)} would fit too)" if others else ""
-    return name, (f"{ROLE[kind]} is column {name!r}{would}",)
-
-
-def _holds_items(values: list, kind: Kind, base: Path) -> bool:
-    """Whether a column's first values are arrays, or the names of files of the kind."""
-    some = [value for value in values[:200] if not _missing(value)][:50]
-    if not some:
-        return False
-    if all(memory.is_array(value) for value in some):
-        return True
-    texts = [str(value) for value in some if isinstance(value, str | Path)]
-    suffixes = MEDIA[kind].suffixes
-    if len(texts) < len(some):
-        return False
-    if 2 * sum(text.lower().endswith(suffixes) for text in texts) >= len(texts):
-        return True
-    unknown = [text for text in texts[:5] if not text.lower().endswith(ANY)]
-    return any(_is(path, kind) for path in located(unknown, base, suffixes)[0])
-
-
-def _is(path: Path, kind: Kind) -> bool:
-    return path.is_file() or (kind == "film" and path.is_dir())
-
-
-def _must_all_be_there(values: list, rows: Rows, name: str) -> None:
-    lacking = [row for row, value in enumerate(values) if _missing(value)]
-    if lacking:
-        more = f" ({len(lacking)} such rows)" if len(lacking) > 1 else ""
-        raise DataError(f"{rows.where(lacking[0])}, column {name!r}: names no file{more}; name it or delete the row")
-    address = next((row for row, value in enumerate(values) if isinstance(value, str) and "://" in value), None)
-    if address is not None:
-        said = f"{values[address]!r:.60} is an address"
-        raise DataError(f"{rows.where(address)}, column {name!r}: {said}; fetch the files first, and name them")
-
-
-def _missing(value: object) -> bool:
-    return is_absent(value) or (isinstance(value, str) and not value.strip())
-
-
-def _rates(rows: Rows, column: str) -> list[object]:
-    """What the table says of each recording's rate."""
-    name = next(iter(called([name for name in rows.columns if name != column], RATES)), None)
-    return rows.columns[name] if name else [None] * len(rows)

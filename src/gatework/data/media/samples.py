@@ -73,6 +73,7 @@ def scaled(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
         raise DataError(f"{name}: samples are numbers (n,) or (n, channels), not {array.dtype} {array.shape}")
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+            return array.astype(np.float32)
     half = 2.0 ** (8 * array.dtype.itemsize - 1)
     return ((array.astype(np.float64) - (half if array.dtype.kind == "u" else 0)) / half).astype(np.float32)

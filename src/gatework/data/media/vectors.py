@@ -26,7 +26,8 @@ def load(item: Item, tell: Tell = untold) -> np.ndarray:
         array = mapped(file_of(item)) if isinstance(item, Path) else item
         if array.ndim not in (1, 2, 3) or 0 in array.shape:
             raise DataError(f"{name}: vectors are an array (S, M) or (h, w, M), not one of shape {array.shape}")
-        values = np.asarray(array, np.float32).reshape(-1, array.shape[-1])
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+            values = np.asarray(array, np.float32).reshape(-1, array.shape[-1])
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         first = f"vector {bad[0][0] + 1}, number {bad[0][1] + 1}"
