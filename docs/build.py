@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import reference
 from latex2mathml.converter import convert
@@ -33,7 +34,7 @@ ORDER = {
     "Start": ["index.md", *(f"start-{name}.md" for name in TUTORIALS), "readme.md"],
     JOBS: ["jobs.md", "regularisation.md"],
     "Cells": ["cells-language.md", "cells.md", "lstm-forms.md"],
-    "Layers": ["memory.md"],
+    "Layers": ["layers.md", "memory.md"],
     "Deploy": ["deploy.md", "serve.md", "serving.md", "export-c.md", "cluster.md"],
     "How it works": ["how.md", "gradients.md", "architecture.md"],
     "Compare": ["compare.md"],
@@ -41,6 +42,7 @@ ORDER = {
     "Help": ["faq.md", "glossary.md", "changelog.md", "contributing.md"],
     "中文": ["zh/index.md", *(f"zh/start-{name}.md" for name in TUTORIALS), "readme.zh.md"],
 }
+TITLES = {"readme.md": "Overview", "readme.zh.md": "概览"}  # where a page's own heading says too little
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 MATH = re.compile(r"^```math\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -84,7 +86,7 @@ def link(found: re.Match[str], path: Path, places: dict[Path, str]) -> str:
     return found[0] if DOCS in file.parents and file.is_file() else text
 
 
-def navigation(places: list[str]) -> list[dict[str, list[str]]]:
+def navigation(places: list[str]) -> list[dict[str, list[Any]]]:
     """The pages in their order. What ORDER does not name: folders go where they belong, the rest is a job."""
     named = {name for names in ORDER.values() for name in names}
     of_tasks = [f"{name}.md" for name in tasks.names() if f"{name}.md" in places]
@@ -93,7 +95,12 @@ def navigation(places: list[str]) -> list[dict[str, list[str]]]:
         JOBS: [*of_tasks, *others, {"Examples": inside(places, "examples")}, {"Commands": inside(places, "commands")}],
         "Reference": inside(places, "reference"),
     }
-    return [{part: [n for n in names if n in places] + below.get(part, [])} for part, names in ORDER.items()]
+    known = {part: [titled(n) for n in names if n in places] for part, names in ORDER.items()}
+    return [{part: pages + below.get(part, [])} for part, pages in known.items()]
+
+
+def titled(place: str) -> str | dict[str, str]:
+    return {TITLES[place]: place} if place in TITLES else place
 
 
 def inside(places: list[str], folder: str) -> list[str]:

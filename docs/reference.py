@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from collections.abc import Iterator
 from textwrap import dedent
@@ -20,6 +21,7 @@ from gatework import tasks
 LANGUAGE = (*gatework._HOMES["gatework.compiler.lang"], "verify", "reference")
 PARTS = {
     "layers": ("Layers for PyTorch", ("LSTM", "GRU", "RNN", "Recurrent", "LSTMCell", "GRUCell", "RNNCell", "layers")),
+    "keras": ("Layers for Keras", ("keras",)),
     "cells": ("The language of cells", ("cell", *(n for n in LANGUAGE if n != "cell"), "cells")),
     "jobs": ("Jobs", tuple(tasks.estimators())),
     "verbs": ("Commands in Python", ("train", "resume", "check", "evaluate", "predict", "runs", "compare")),
@@ -29,6 +31,7 @@ PARTS = {
 }
 OF_LAYERS = ("forward", "step", "describe", "weights", "layer_sizes", "reset_parameters")  # the rest serves the house
 WIDE = 100
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is first imported
 ENTRY = re.compile(r"(\S+(?:, \S+)*)(?:\s{2,}|:\s+)(\S.*)")
 
 
@@ -50,10 +53,11 @@ def section(name: str, value: Any, level: int = 2) -> str:
 def below(value: Any) -> Iterator[tuple[str, Any]]:
     """What a module calls public and the package does not; the methods of a class, but not those of a public base."""
     if isinstance(value, ModuleType):
-        yield from ((n, getattr(value, n)) for n in getattr(value, "__all__", ()) if n not in dir(gatework))
+        own = ((name, getattr(value, name)) for name in getattr(value, "__all__", ()))
+        yield from ((name, member) for name, member in own if getattr(gatework, name, None) is not member)
     elif inspect.isclass(value):
         elsewhere = {n for base in value.__mro__[1:] if base.__name__ in dir(gatework) for n in vars(base)}
-        for name, member in inspect.getmembers(value, callable):
+        for name, member in inspect.getmembers(value, inspect.isroutine):
             ours = (getattr(member, "__module__", None) or "").startswith("gatework")
             wanted = name in OF_LAYERS if hasattr(value, "forward") else not name.startswith("_")
             if ours and wanted and (name in vars(value) or name not in elsewhere):

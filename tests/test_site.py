@@ -64,7 +64,7 @@ def test_equations_need_no_script(site: Path) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     shown = {name for _, names in reference.PARTS.values() for name in names}
-    assert set(gatework._PUBLIC) | set(tasks.estimators()) == shown | {"keras"}
+    assert set(gatework._PUBLIC) | set(tasks.estimators()) == shown
 
 
 def test_a_docstring_becomes_paragraphs_code_and_tables() -> None:

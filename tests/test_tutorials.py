@@ -16,7 +16,7 @@ import pytest
 
 from sources import ROOT
 
-EXPLAINED = ("cells-language", "how", "gradients")
+EXPLAINED = ("cells-language", "layers", "how", "gradients")
 PAGES = [*notebooks.tutorials(), *(ROOT / "docs" / f"{name}.md" for name in EXPLAINED)]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
