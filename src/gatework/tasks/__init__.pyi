@@ -13,6 +13,8 @@ from gatework.tasks.forecast.estimator import Forecaster as Forecaster
 from gatework.tasks.generate.estimator import TextGenerator as TextGenerator
 from gatework.tasks.speak.estimator import Speaker as Speaker
 from gatework.tasks.tag.estimator import SequenceTagger as SequenceTagger
+from gatework.tasks.transcribe.estimator import Transcriber as Transcriber
+from gatework.tasks.transcribe.estimator import Word as Word
 from gatework.tasks.translate.estimator import Looked as Looked
 from gatework.tasks.translate.estimator import Translator as Translator
 

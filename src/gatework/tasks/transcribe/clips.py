@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gatework.data.finding import Finding
+from gatework.data.media.items import Item
+from gatework.data.media.kinds import Kind
 from gatework.data.media.store import Store
 
 
 @dataclass(frozen=True)
 class Clips:
-    """n recordings (or pictures of lines) as frames in a store, with `texts` [n] (None where none were read) and
-    `speakers` [n] ("" where unknown). `names` are their files; `where(row)`: "clips.csv, row 3 (a.wav)"."""
+    """n recordings (`kind` "sound") or pictures of lines ("picture") as frames in a store, with `texts` [n] (None where
+    none were read) and `speakers` [n] ("" where unknown). `items` are their files or arrays, `names` those of files;
+    `where(row)`: "clips.csv, row 3 (a.wav)"."""
 
+    kind: Kind
     store: Store
+    items: list[Item]
     texts: list[str] | None
     names: list[str]
     where: Callable[[int], str]
@@ -42,6 +47,7 @@ class Clips:
             self,
             store=self.store.take(rows),
             texts=None if self.texts is None else pick(self.texts),
+            items=pick(self.items),
             names=pick(self.names),
             speakers=pick(self.speakers) if self.speakers else [],
             where=lambda row: where(int(rows[row])),

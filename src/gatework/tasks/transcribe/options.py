@@ -15,6 +15,20 @@ SOUND, PICTURE = "sounds", "pictures of lines"
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranscribeExplaining(Options):
+    """What names the recording or picture whose text is explained, and a unit of that."""
+
+    row: int = option(
+        1, "the recording of the file, counted from 1; a file that is one needs none", panel="what to explain", low=1
+    )
+    word: str | None = option(
+        None,
+        "the unit of its text, or its number from 1; none: the one the model was least sure of",
+        panel="what to explain",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TranscribePredicting(Options):
     """What `predict` can be told beside its source."""
 

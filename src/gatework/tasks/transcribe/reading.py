@@ -80,7 +80,9 @@ def clips(listing: Listing, hearing: Hearing, options: TranscribeOptions, *, tex
     speakers = [each or "" for each in some.strings(told, "speaker")] if told else []
     kept = None if texts is None else [texts[row] or "" for row in store.rows.tolist()]
     findings = tuple(store.findings)
-    return Clips(store, kept, some.names, some.where, speakers, some.notes, listing.source, findings)
+    return Clips(
+        hearing.kind, store, some.items, kept, some.names, some.where, speakers, some.notes, listing.source, findings
+    )
 
 
 def _must_be_there(texts: list[str | None], listing: Listing, name: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from gatework.data.splits import folds, split_rows
 from gatework.data.stored import stored
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
-from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step, Task
+from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, Source, Step
 from gatework.tasks.origin import files_of
 from gatework.tasks.transcribe import ctc, decoding, measures, pipes, reading, streams
 from gatework.tasks.transcribe.augment import Augmentation
@@ -29,7 +30,9 @@ from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
 from gatework.tasks.transcribe.options import SOUND, TranscribeOptions, TranscribePredicting
+from gatework.tasks.transcribe.page import TranscribePages
 from gatework.tasks.transcribe.search import Searching, kept
+from gatework.tasks.transcribe.sections import sections
 from gatework.tasks.transcribe.units import Units
 from gatework.training.options import Options
 
@@ -37,7 +40,7 @@ STEPS, FEWEST, MOST = 2_000, 10, 200  # steps of a training, as epochs between t
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 50, 8, 32  # steps that an epoch has at least, as clips of a step between these
 
 
-class Transcribe(Task[Examples, Batch, Listener]):
+class Transcribe(TranscribePages):
     """Sound -> text: what is said in recordings; or what stands on pictures of lines."""
 
     name = "transcribe"
@@ -283,6 +286,10 @@ class Transcribe(Task[Examples, Batch, Listener]):
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray:
         return measures.score(sums, metric)
 
+    def sections(self, model: Listener, parts: Parts) -> dict[str, Any]:
+        hear = partial(decoding.log_p, model, hearing=self.hearing)
+        return sections(*parts.last, hear, self.simpler(parts), self.searching(), self.metric.name)
+
     def caution(self, examples: Examples) -> str:
         """How many of the recordings were learned."""
         return seen.overlap(_series(examples.clips.store.digests), self.seen, self.hearing.kind)
@@ -300,13 +307,17 @@ class Transcribe(Task[Examples, Batch, Listener]):
             return [streams.heard(*self._piped(model, asked))]
         if source is None:
             raise OptionError("name a recording, or a table of them; with stream=True (--stream) sound comes by a pipe")
-        examples = self._encoded(self._clips(source, texted=False))
+        examples = self.unread(source)
         searching = self.searching(asked)
         steps = decoding.log_p(model, examples, self.hearing)
         return [
             {"file": name} | searching.row(searching.read(log_p))
             for name, log_p in zip(examples.clips.names, steps, strict=True)
         ]
+
+    def unread(self, source: Source) -> Examples:
+        """Clips of a source whose texts, if it has any, are not looked at."""
+        return self._encoded(self._clips(source, texted=False))
 
     def searching(self, how: TranscribePredicting | None = None) -> Searching:
         """How steps become texts, as the options of predicting say."""
