@@ -1,4 +1,4 @@
-"""Which way does it move? No single frame of these films tells: a network of pictures sees where, a recurrent one how."""
+"""Which way does a digit move? No frame of these films tells: convolutions see where it is, an LSTM how it goes."""
 
 from __future__ import annotations
 
