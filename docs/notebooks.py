@@ -54,10 +54,11 @@ def executed(made: dict[str, Any]) -> str:
     """With the output of each cell; a cell that fails ends the program."""
     import nbformat
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
-    found = nbformat.from_dict(made)
+    found, sockets = nbformat.from_dict(made), Config(KernelManager={"transport": "ipc"})  # files, and no ports
     with TemporaryDirectory() as folder:
-        NotebookClient(found, timeout=600, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(found, timeout=600, resources={"metadata": {"path": folder}}, config=sockets).execute()
     return nbformat.writes(found)
 
 
