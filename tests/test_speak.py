@@ -23,7 +23,7 @@ from gatework.tasks.base import Parts
 from gatework.tasks.speak import Speak, SpeakOptions, measures, sounding
 from gatework.tasks.speak.baselines import mean
 from gatework.tasks.speak.codecs import Codecs
-from gatework.tasks.speak.examples import Batch, Examples, make_batch
+from gatework.tasks.speak.examples import AFTER, Batch, Examples, make_batch
 from gatework.tasks.speak.loss import Losses, losses, off_diagonal
 from gatework.tasks.speak.model import Outputs, Voice
 from gatework.tasks.speak.saying import Saying
@@ -83,7 +83,7 @@ def loudest(samples: np.ndarray) -> float:
 
 
 def test_the_diagonal_is_that_of_a_loop() -> None:
-    found = off_diagonal(torch.tensor([3, 2]), torch.tensor([4, 2]))
+    found = off_diagonal(torch.tensor([3, 2]), torch.tensor([4, 2]), 3)
     assert found.shape == (2, 3, 4)
     for row, (steps, units) in enumerate(((3, 4), (2, 2))):
         for step in range(steps):
@@ -113,32 +113,27 @@ def test_losses_of_a_batch_are_those_of_its_rows() -> None:
 
 def test_losses_are_those_of_a_loop_and_padding_counts_nowhere() -> None:
     draw = torch.Generator().manual_seed(1)
-    steps, lengths, reduction = torch.tensor([3, 2]), torch.tensor([2, 3]), 2
-    frames = torch.randn(2, 6, 4, generator=draw)
-    rough, finished = (torch.randn(2, 6, 4, generator=draw) for _ in range(2))
-    ends, weights = torch.randn(2, 3, generator=draw), torch.rand(2, 3, 3, generator=draw)
+    steps, lengths, whole = torch.tensor([3, 1]), torch.tensor([2, 3]), 3 + AFTER
+    frames, rough, finished = (torch.randn(2, 2 * whole, 4, generator=draw) for _ in range(3))
+    ends, weights = torch.randn(2, whole, generator=draw), torch.rand(2, whole, 3, generator=draw)
     batch = Batch(torch.zeros(3, 2, dtype=torch.int64), lengths, torch.zeros(2), frames, steps, np.arange(2))
     found = losses(Outputs(rough, finished, ends, weights), batch, 5.0)
     wrong = nats = looks = 0.0
-    far = off_diagonal(steps, lengths)
+    far = off_diagonal(steps, lengths, whole)
     for row, count in enumerate(steps.tolist()):
-        for frame in range(count * reduction):
-            for each in (rough, finished):
-                apart = each[row, frame] - frames[row, frame]
-                wrong += float((apart.abs() + apart**2).mean())
-        for step in range(count):
-            last = step == count - 1
-            nats -= (
-                5 * float(functional.logsigmoid(ends[row, step]))
-                if last
-                else float(functional.logsigmoid(-ends[row, step]))
-            )
-            looks += float((weights[row, step] * far[row, step]).sum())
+        for each in (rough, finished):
+            apart = each[row, : 2 * count] - frames[row, : 2 * count]
+            wrong += float((apart.abs() + apart**2).mean(1).sum())
+        for step in range(count + AFTER):
+            over = step >= count - 1
+            nats -= float(functional.logsigmoid(ends[row, step] if over else -ends[row, step])) * (5 if over else 1)
+        looks += float((weights[row, :count] * far[row, :count]).sum())
     assert [float(found.frames), float(found.ends), float(found.looks)] == pytest.approx([wrong, nats, looks], rel=1e-5)
-    assert found.counts.tolist() == [10, 5]
+    assert found.counts.tolist() == [8, 4 + 2 * AFTER, 4]
+    assert float(found.total(2.0)) == pytest.approx(wrong / 8 + nats / (4 + 2 * AFTER) + 2 * looks / 4, rel=1e-5)
     for each in (rough, finished, frames):
-        each[1, 4:] = 9.0
-    ends[1, 2], weights[1, 2] = 3.0, 2.0
+        each[1, 2:] = 9.0
+    ends[1, 1 + AFTER :], weights[1, 1:] = 3.0, 2.0
     again = losses(Outputs(rough, finished, ends, weights), batch, 5.0)
     torch.testing.assert_close(torch.stack(again[:3]), torch.stack(found[:3]))
 

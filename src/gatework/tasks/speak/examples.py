@@ -15,6 +15,7 @@ from gatework.data.ragged import Ragged
 from gatework.tasks.speak.reading import Utterances
 from gatework.training.learner import Shard
 
+AFTER = 4  # steps behind an end that learn that it is over, so that an end that was missed once is seen later
 POOL = 20  # batches that are sorted by length together
 
 
@@ -71,7 +72,8 @@ class Examples:
 
 class Batch(NamedTuple):
     """B texts: `units` (S, B) padded, their `lengths` [B] and `speakers` [B]; `frames` (B, T r, F) scaled, the last one
-    of each repeated to its last step, 0 beyond; `steps` [B] of each and `rows` [B], which example it is."""
+    of each repeated until AFTER steps behind its last step, 0 beyond; `steps` [B] of each and `rows` [B], which example
+    it is."""
 
     units: Tensor
     lengths: Tensor
@@ -95,10 +97,10 @@ def make_batch(examples: Examples, rows: np.ndarray, reduction: int) -> Batch:
 
 
 def _padded(examples: Examples, rows: np.ndarray, reduction: int) -> Tensor:
-    steps = -(-examples.lengths[rows] // reduction)
-    found = torch.zeros(len(rows), int(steps.max(initial=0)) * reduction, len(examples.scale.mean))
+    counts = (-(-examples.lengths[rows] // reduction) + AFTER) * reduction
+    found = torch.zeros(len(rows), int(counts.max()), len(examples.scale.mean))
     if examples.frames is not None:
-        for place, (row, count) in enumerate(zip(rows.tolist(), (steps * reduction).tolist(), strict=True)):
+        for place, (row, count) in enumerate(zip(rows.tolist(), counts.tolist(), strict=True)):
             frames = torch.from_numpy(examples.scale.scaled(examples.frames[row]))
             found[place, : len(frames)] = frames
             found[place, len(frames) : count] = frames[-1]

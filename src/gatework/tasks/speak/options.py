@@ -92,7 +92,9 @@ class SpeakOptions(RecurrentOptions):
     guided: float = option(
         1.0, "weight of looking far from the diagonal (Tachibana et al. 2018)", panel="loss", low=0, role="late"
     )
-    stop_weight: float = option(5.0, "how much an end counts beside a step before it", panel="loss", low=0, role="late")
+    stop_weight: float = option(
+        1.0, "how much a step that is over counts beside one before it", panel="loss", low=0, role="late"
+    )
     dropout: float = option(
         0.1, "dropout of vectors and states, one mask a text", panel="regularisation", low=0, high=0.99, role="late"
     )

@@ -64,7 +64,7 @@ def hints(unended: int, count: int) -> list[dict[str, str]]:
         {
             "what": f"{unended:,} of {count:,} texts did not come to an end by themselves",
             "advice": "train longer, or let an end count more",
-            "setting": "stop_weight=20",
+            "setting": "stop_weight=3",
         }
     ]
 
