@@ -33,6 +33,7 @@ RUNNING = [
     ROOT / "docs" / "answer.md",
     ROOT / "docs" / "translate.md",
     ROOT / "docs" / "media.md",
+    ROOT / "docs" / "speak.md",
     ROOT / "docs" / "export-c.md",
 ]
 

@@ -51,7 +51,7 @@ def test_every_package_of_an_extra_is_known_by_it(extra: str) -> None:
 
 
 def test_the_demo_has_an_extra_of_its_own() -> None:
-    demo, others = names("demo"), names("train") | names("translate")
+    demo, others = names("demo"), names("train") | names("translate") | names("speech")
     assert demo.items() <= others.items()
     assert tuple(demo) == extras.DEMO
 

@@ -416,6 +416,16 @@ def test_assets_of_strangers_are_refused(trained: jobs.Trained, name: str, text:
         Codecs.restored(cast("SpeakOptions", trained.task.options), assets)
 
 
+def test_rounds_test_each_recording_once_and_are_the_same_data_again() -> None:
+    task, _, _ = prepared()
+    rounds, again = (task.rounds(recordings(), 3, hold_out=False) for _ in range(2))
+    digests = [digest for each in rounds for digest in cast("Any", task.examples(each.test).frames).digests]
+    assert len(digests) == 48 == len(set(digests))
+    assert [each.source.fingerprint() for each in rounds] == [each.source.fingerprint() for each in again]
+    assert len({each.source.fingerprint() for each in rounds}) == 3
+    assert len(task.rounds(recordings(), 3, hold_out=True)[0].source) < len(rounds[0].source)
+
+
 # -- the estimator --------------------------------------------------------------------------------------------
 
 

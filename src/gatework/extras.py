@@ -17,7 +17,8 @@ _SPEECH = ("soundfile", "jiwer")
 _PICTURES = ("PIL", "av")
 _POSTGRES = ("psycopg2",)
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
-DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz")  # of the extra `demo`
+# Of the extra `demo`.
+DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz", "soundfile")
 _TRAIN = (
     "torch",
     "polars",

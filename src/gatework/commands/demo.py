@@ -185,6 +185,12 @@ def write_numbers(path: Path) -> None:
     path.write_text(lines(("number", "words"), *numbers()), encoding="utf-8")
 
 
+def write_tunes(path: Path) -> None:
+    from gatework.data.made import write_tunes
+
+    write_tunes(path.parent, 400)
+
+
 def lines(*pairs: tuple[str, str]) -> str:
     """Pairs as lines, with a tab between."""
     return "".join(f"{first}\t{second}\n" for first, second in pairs)
@@ -206,6 +212,16 @@ SUNSPOTS = {
 # Of pairs: a network that is as small as exact rules allow.
 SMALL = {"source_tokenizer": "characters", "embedding_size": 32, "encoder_size": 32, "hidden_size": 64, "dropout": 0.1}
 
+TUNES = {
+    "mels": 40,
+    "hidden_size": 64,
+    "encoder_size": 24,
+    "asking_size": 48,
+    "speaker": "player",
+    "finish": 0,
+    "reduction": 3,
+    "schedule_by": "time",
+}
 DEMOS = (
     Demo(
         "classify",
@@ -260,6 +276,14 @@ DEMOS = (
         "numbers.tsv",
         write_numbers,
         {**SMALL, "target_tokenizer": "spaces", "epochs": 12},
+    ),
+    Demo(
+        "speak",
+        "Play a tune from the names of its notes (400 tunes of two players, made by a rule)",
+        "tunes.csv",
+        write_tunes,
+        TUNES,
+        30,
     ),
     Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 30),
 )

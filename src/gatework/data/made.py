@@ -1,4 +1,4 @@
-"""Sounds and pictures made here, with their exact truth: Morse code to hear, digits in lines to read, digits that move.
+"""Sounds and pictures made here, with their truth: Morse code to hear, tunes to play, digits to read, digits that move.
 
 For demos, examples and tests without a download. Each has a function that makes them in memory and one that writes them
 as files beside a table: `write_morse("folder", 200)` gives folder/clips.csv and folder/0000.wav, ...
@@ -25,6 +25,9 @@ RATE = 8_000
 LETTERS = (2, 5)  # of a string
 PER_LINE = (3, 6)  # digits of a line
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+NOTES = {"c": 523, "d": 587, "e": 659, "g": 784, "a": 880}  # hertz
+PLAYERS = {"flute": (1.0, 0.0), "reed": (0.6, 0.4)}  # how loud a tone and its double are
+TUNE_RATE = 4_000
 WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}  # (down, right) at each step
 SIZE, FRAMES = 24, 10  # points of a film's side, frames of a film
 
@@ -32,6 +35,12 @@ SIZE, FRAMES = 24, 10  # points of a film's side, frames of a film
 class Clip(NamedTuple):
     samples: np.ndarray  # float32 (n,)
     text: str
+
+
+class Tune(NamedTuple):
+    samples: np.ndarray  # float32 (n,), 4,000 a second
+    text: str
+    player: str
 
 
 class Line(NamedTuple):
@@ -71,6 +80,28 @@ def _keyed(signs: str, dot: int) -> np.ndarray:
     """1 where the key is down; a letter's gap follows it."""
     parts = [np.repeat([1.0, 0.0], [dot if sign == "." else 3 * dot, dot]) for sign in signs]
     return np.concatenate([*parts, np.zeros(2 * dot)])
+
+
+def tunes(count: int, seed: int = 0) -> list[Tune]:
+    """Tunes of 1 to 3 notes, an eighth of a second each, by two players of different sound: what a voice can learn.
+
+    Example: `tunes(1)[0]` is a Tune of samples float32 (n,), a text like "ceg", and "flute" or "reed".
+    """
+    random = np.random.default_rng(seed)
+    return [_tune(random, list(PLAYERS)[number % 2]) for number in range(count)]
+
+
+def _tune(random: np.random.Generator, player: str) -> Tune:
+    text = "".join(random.choice(list(NOTES), random.integers(1, 3, endpoint=True)))
+    time = np.arange(int(TUNE_RATE * random.uniform(0.115, 0.135))) / TUNE_RATE
+    shape = np.minimum(1, np.minimum(time, time[::-1]) / 0.01)  # a tone that begins at once would click
+    tones = [
+        shape
+        * sum(loud * np.sin(2 * np.pi * times * NOTES[note] * time) for times, loud in enumerate(PLAYERS[player], 1))
+        for note in text
+    ]
+    noise = random.normal(0, 0.003, len(text) * len(time))
+    return Tune((0.5 * np.concatenate(tones) + noise).astype(np.float32), text, player)
 
 
 def digit_lines(count: int, seed: int = 0) -> list[Line]:
@@ -152,6 +183,14 @@ def write_morse(folder: str | Path, count: int, seed: int = 0) -> Path:
     return _write(Path(folder), "clips.csv", ("file", "text"), ".wav", files)
 
 
+def write_tunes(folder: str | Path, count: int, seed: int = 0) -> Path:
+    """Writes tunes as wav files and `tunes.csv` (file, text, player) beside them; gives the table's path."""
+    from gatework.data.media.sounds import encoded
+
+    files = ((encoded(each.samples, TUNE_RATE), each.text, each.player) for each in tunes(count, seed))
+    return _write(Path(folder), "tunes.csv", ("file", "text", "player"), "_tune.wav", files)
+
+
 def write_digit_lines(folder: str | Path, count: int, seed: int = 0) -> Path:
     """Writes lines as PNG files and `lines.csv` (file, text); gives the table's path."""
     files = ((_png([line.picture]), line.text) for line in digit_lines(count, seed))
@@ -164,11 +203,13 @@ def write_moving_digits(folder: str | Path, count: int, seed: int = 0, digits: i
     return _write(Path(folder), "films.csv", ("file", "caption"), ".gif", files)
 
 
-def _write(folder: Path, table: str, names: tuple[str, str], end: str, files: Iterable[tuple[bytes, str]]) -> Path:
+def _write(
+    folder: Path, table: str, names: tuple[str, ...], end: str, files: Iterable[tuple[bytes, *tuple[str, ...]]]
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [names]
-    for number, (data, text) in enumerate(files):
-        rows.append((f"{number:04}{end}", text))
+    for number, (data, *others) in enumerate(files):
+        rows.append((f"{number:04}{end}", *others))
         put(folder / rows[-1][0], data)
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)

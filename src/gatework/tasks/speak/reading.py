@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +67,11 @@ class Utterances:
         texts, speakers = [self.texts[row] for row in rows], [self.speakers[row] for row in rows]
         listing, where = None if self.listing is None else self.listing.take(rows), self.where
         return replace(self, texts=texts, speakers=speakers, listing=listing, where=lambda row: where(rows[row]))
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of the recordings, their texts and speakers."""
+        heard = "" if self.listing is None else self.listing.fingerprint()
+        return hashlib.sha256(json.dumps([self.pairs, heard]).encode()).hexdigest()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
