@@ -76,7 +76,7 @@ class Speaker(Estimator):
         bottleneck: int = 128,
         finish: int = 128,
         guided: float = 1.0,
-        stop_weight: float = 5.0,
+        stop_weight: float = 1.0,
         bottleneck_dropout: float = 0.5,
         batch_frames: int = 12000,
         valid_recordings: int = 200,
