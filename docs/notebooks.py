@@ -54,11 +54,10 @@ def executed(made: dict[str, Any]) -> str:
     """With the output of each cell; a cell that fails ends the program."""
     import nbformat
     from nbclient import NotebookClient
-    from traitlets.config import Config
 
-    found, sockets = nbformat.from_dict(made), Config(KernelManager={"transport": "ipc"})  # files, and no ports
+    found = nbformat.from_dict(made)
     with TemporaryDirectory() as folder:
-        NotebookClient(found, timeout=600, resources={"metadata": {"path": folder}}, config=sockets).execute()
+        NotebookClient(found, timeout=600, startup_timeout=300, resources={"metadata": {"path": folder}}).execute()
     return nbformat.writes(found)
 
 
