@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gatework.errors import DataError
@@ -46,6 +48,13 @@ def _plural(noun: str, count: int) -> str:
 def by_level(findings: list[Finding]) -> dict[str, list[str]]:
     """The messages of notes and of warnings, each once, for what is said of a run's data."""
     return {f"{level}s": list(dict.fromkeys(f.message for f in findings if f.level == level)) for level in LEVELS[1:]}
+
+
+def warn(findings: Iterable[Finding]) -> None:
+    """Gives every finding of level "warning" as a warning of Python: answers have no report to tell it in."""
+    for found in findings:
+        if found.level == "warning":
+            warnings.warn(found.message, stacklevel=3)
 
 
 def refuse(findings: list[Finding]) -> None:

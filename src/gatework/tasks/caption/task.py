@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from gatework.data.finding import Finding, by_level, refuse
+from gatework.data.finding import Finding, by_level, refuse, warn
 from gatework.data.splits import folds, split_rows
 from gatework.errors import DataError, GateworkError
 from gatework.networks.decoder import axes
@@ -255,6 +255,7 @@ class Caption(CaptionPages):
         """{"file", "caption", "score", "log_p"} of each picture; see `Decoding.rows`."""
         asked = CaptionPredicting.of(how)
         read = self.encoded(reading.read(source, self.options, self.medium, paired=False))
+        warn(read.shown.findings)
         return list(Decoding(model, self.captions, asked.how).rows(read))
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from torch import Tensor
 
 from gatework.data import seen
-from gatework.data.finding import Finding, by_level, refuse
+from gatework.data.finding import Finding, by_level, refuse, warn
 from gatework.data.splits import folds, split_rows
 from gatework.data.stored import stored
 from gatework.errors import DataError, GateworkError, OptionError
@@ -317,7 +317,9 @@ class Transcribe(TranscribePages):
 
     def unread(self, source: Source) -> Examples:
         """Clips of a source whose texts, if it has any, are not looked at."""
-        return self._encoded(self._clips(source, texted=False))
+        clips = self._clips(source, texted=False)
+        warn(clips.findings)
+        return self._encoded(clips)
 
     def searching(self, how: TranscribePredicting | None = None) -> Searching:
         """How steps become texts, as the options of predicting say."""
