@@ -101,7 +101,13 @@ class CaptionOptions(RecurrentOptions):
         role="question",
     )
 
-    size: int = option(64, "points of a picture's longer side, as it is read", panel="pictures", low=8, high=512)
+    size: int | None = option(
+        None,
+        "points of a picture's longer side, as it is read; none: 64, of films 32",
+        panel="pictures",
+        low=8,
+        high=512,
+    )
     colour: bool | None = option(None, "read colours; none: where there are some", panel="pictures")
     frames: int = option(16, "most frames that are read of a film", panel="pictures", low=2, high=256)
     shift: float = option(
@@ -137,7 +143,7 @@ class CaptionOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 4,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_size: int | None = option(

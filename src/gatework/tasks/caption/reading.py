@@ -14,6 +14,7 @@ from gatework.tasks.caption.examples import Examples
 from gatework.tasks.caption.options import MEDIA, CaptionOptions
 
 CAPTIONS = ("caption", "captions", "text", "description", "descriptions", "title", "sentence", "alt", "name", "label")
+SIZES = {"image": 64, "video": 32}  # points of a side, unless options say otherwise
 PLURAL = {"image": "pictures", "video": "films", "vectors": "arrays of vectors"}
 
 
@@ -82,7 +83,8 @@ def read(source: Source, options: CaptionOptions, medium: str | None = None, *, 
 
 def decoder(options: CaptionOptions, medium: str) -> Decode:
     """From an item to an array."""
-    size, mode = (options.size, options.size), "grey" if options.colour is False else "colour"
+    side, mode = options.size or SIZES.get(medium, 0), "grey" if options.colour is False else "colour"
+    size = (side, side)
     if medium == "image":
         return lambda item, tell: pictures.load(item, size, mode, tell)
     if medium == "video":

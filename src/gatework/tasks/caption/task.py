@@ -27,7 +27,7 @@ from gatework.tasks.caption.options import CaptionOptions, CaptionPredicting
 from gatework.tasks.caption.page import CaptionPages
 from gatework.tasks.caption.sections import sections
 
-STEPS, FEWEST, MOST = 4_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 40, 16, 64  # steps that an epoch has at least, as captions of a step between these
 SAMPLE = 500  # training pictures from which mean and deviation of their points are taken
 MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
@@ -106,7 +106,8 @@ class Caption(CaptionPages):
         if self.medium != "vectors":
             colour = reading.coloured(train) if options.colour is None else options.colour
             half = quick_half() if options.half is None else options.half
-            options = replace(options, colour=colour, half=half)
+            size = options.size or reading.SIZES[self.medium]
+            options = replace(options, colour=colour, half=half, size=size)
         self.width = train.width if self.medium == "vectors" else 3 if options.colour else 1
         if options.batch_size is None:
             fitting = min(max(len(train) // STEPS_OF_EPOCH, SMALLEST), LARGEST)
