@@ -143,7 +143,7 @@ class CaptionOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 4,000 steps, from 10 to 200", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_size: int | None = option(

@@ -27,7 +27,7 @@ from gatework.tasks.caption.options import CaptionOptions, CaptionPredicting
 from gatework.tasks.caption.page import CaptionPages
 from gatework.tasks.caption.sections import sections
 
-STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 4_000, 10, 200  # steps of a training, as epochs between these
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 40, 16, 64  # steps that an epoch has at least, as captions of a step between these
 SAMPLE = 500  # training pictures from which mean and deviation of their points are taken
 MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
