@@ -81,6 +81,7 @@ LONG = {
     "tag": [f"{HERE / 'tag.py'} conll2000 ewt ncbi snips wnut17", f"{HERE / 'tag.py'} protein_ss3 splice --seeds 1"],
     "answer": [f"{HERE / 'answer.py'} babi --seeds 1"],
     "hear": [f"{HERE / 'hear.py'} digits strings yesno lines context stream profile", f"{HERE / 'hear.py'} speakers"],
+    "see": [f"{HERE / 'see.py'} emoji digits"],
     "translate": [f"{HERE / 'translate.py'} multi30k cmudict multi30k_short beam speed"],
     "tune": [f"{HERE / 'tune.py'} {name} --minutes 20 --workers 1" for name in ("trec", "etth1")],
 }

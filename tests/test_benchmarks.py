@@ -10,7 +10,7 @@ import pytest
 from gatework import tasks
 from sources import ROOT
 
-MODULES = ("classify", "explain", "forecast", "generate_speed", "hear", "regularisation", "shakespeare", "translate")
+MODULES = ("classify", "explain", "forecast", "generate_speed", "hear", "regularisation", "see", "shakespeare", "translate")
 
 
 def settings(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -26,6 +26,7 @@ def settings(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         *(("generate", f"{minutes} minutes", {**book.SHARED, **each}) for minutes, each in book.SETTINGS.items()),
         *((task, f"{name}, regularised", each) for name, (task, _, each, _) in found["regularisation"].JOBS.items()),
         *(("transcribe", name, found["hear"].SOUND | each) for name, each in found["hear"].SETTINGS.items()),
+        *(("caption", name, each) for name, each in found["see"].SETTINGS.items()),
         *(("translate", name, each) for name, each in found["translate"].SETTINGS.items()),
         ("generate", "speed", found["generate_speed"].SIZES),
     ]

@@ -64,7 +64,7 @@ class Captioner(Estimator):
         bad_files: str = "refuse",
         valid_share: float = 0.1,
         test_share: float | None = None,
-        size: int = 64,
+        size: int | None = None,
         colour: bool | None = None,
         frames: int = 16,
         shift: float = 0.06,
