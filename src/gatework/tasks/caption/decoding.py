@@ -56,17 +56,20 @@ class Decoding:
     def rows(self, examples: Examples) -> Iterator[Row]:
         """What is told of each row: {"file", "caption", "score", "log_p"}, with "n_best" a list of the same where
         several are asked for; the score is log_p divided by the length's penalty, by which captions are ranked. With
-        `attention` also "units" [t] and "attention" [t][S]; the end is the unit ""."""
-        for name, found in zip(examples.listing.names, self(examples), strict=True):
-            several = [self._told(each) for each in found]
+        `attention` also "units" [t] and "attention" [t][S], weights of places of a picture, row after row, of the
+        frames of a film, or of vectors; the end is the unit ""."""
+        for row, (name, found) in enumerate(zip(examples.listing.names, self(examples), strict=True)):
+            steps = None if examples.medium == "image" else int(examples.shown.lengths[row])
+            several = [self._told(each, steps) for each in found]
             best = several[0] if several else {"caption": "", "score": None, "log_p": None}
             yield {"file": name, **best, **({"n_best": several} if self.how.n_best > 1 else {})}
 
-    def _told(self, found: Hypothesis) -> Row:
+    def _told(self, found: Hypothesis, steps: int | None) -> Row:
         row: Row = {"caption": self.text(found), "score": round(found.normalised, 4), "log_p": round(found.score, 4)}
         if self.how.attention and found.attention is not None:
             row["units"] = self.captions.target_units(found.ids)
-            row["attention"] = [[round(weight, 4) for weight in each] for each in found.attention.tolist()]
+            weights = found.attention.reshape(len(found.ids), -1, self.model.spots).sum(2)[:, :steps]
+            row["attention"] = [[round(weight, 4) for weight in each] for each in weights.tolist()]
         return row
 
 

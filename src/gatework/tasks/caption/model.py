@@ -44,22 +44,27 @@ class Describer(nn.Module):
         channels: C of pictures and films; M of vectors.
         units: of the vocabulary, V.
 
-    S, what can be looked at, are the places of a picture's map row after row, the frames of a film, or the vectors. The
-    decoder starts by reading their mean: any cell and any depth can, whatever its states are.
+    S, what can be looked at, are the places of a picture's map row after row, those of every frame of a film one frame
+    after another, or the vectors. Beside each place of a frame stands what a recurrence over the means of frames says
+    there, both ways. The decoder starts by reading their mean: any cell and any depth can, whatever its states are.
+
+    Attributes:
+        spots: places of a step: of a frame; 1 of pictures, whose places are steps of their own, and of vectors.
     """
 
     def __init__(self, options: CaptionOptions, medium: str, channels: int, units: int):
         super().__init__()
         self.medium, self.shift, self.dropout = medium, options.shift, options.dropout
-        width, dropped = options.memory_size(medium), options.dropout
+        width, dropped, widths = options.memory_size(medium), options.dropout, options.widths or ()
+        self.spots = _side(options.size or 1, len(widths)) ** 2 if medium == "video" else 1
         if medium == "vectors":
             self.entry = nn.Linear(channels, width)
         else:
             seen = channels * 2 if medium == "video" else channels
-            self.pictures = PictureMap(seen, options.widths, bool(options.half))
+            self.pictures = PictureMap(seen, widths, bool(options.half))
         if medium == "video":
             reading = replace(options, hidden_size=options.encoder_size, layers=1, attention="general")
-            self.frames = Encoder(reading, options.widths[-1], locked=dropped, bidirectional=True)
+            self.frames = Encoder(reading, widths[-1], locked=dropped, bidirectional=True)
         size = options.embedding_size
         self.summary = nn.Linear(width, size)
         vectors = Embedding(units, size, std=STD)
@@ -84,24 +89,26 @@ class Describer(nn.Module):
         if self.medium == "image":
             values = places(shown)
             return values, torch.full((len(values),), values.shape[1])
-        return padded(self._read_both_ways(shown, batch.counts), batch.counts), batch.lengths
+        return self._steps(shown, batch.counts), batch.lengths * self.spots
 
     def _shown(self, batch: Batch) -> Tensor:
-        """Maps (B, M, h, w) of pictures; packed vectors (N, I) of films and of vectors."""
+        """Maps (B, M, h, w) of pictures; packed vectors (N, M); of packed frames the places (N, h * w * M) of each."""
         if self.medium == "vectors":
             return self.entry(batch.shown)
         shown = moved(batch.shown, batch.counts, self.shift) if self.training and self.shift else batch.shown
         if self.medium == "image":
             return self.pictures(shown)
-        return self.pictures(before_beside(shown, batch.counts)).mean((2, 3))
+        return places(self.pictures(before_beside(shown, batch.counts))).flatten(1)
 
-    def _read_both_ways(self, vectors: Tensor, counts: Tensor) -> Tensor:
-        """Packed vectors of frames after a recurrence over them; others as they are."""
-        if self.medium != "video":
-            return vectors
-        packed, _ = self.frames(PackedSequence(vectors, counts))
-        assert isinstance(packed, PackedSequence)
-        return packed.data
+    def _steps(self, packed: Tensor, counts: Tensor) -> Tensor:
+        """What can be looked at (B, S, M) of packed vectors, or of the places of packed frames."""
+        if self.medium == "video":
+            spots = packed.unflatten(1, (self.spots, -1))
+            read, _ = self.frames(PackedSequence(spots.mean(1), counts))
+            assert isinstance(read, PackedSequence)
+            packed = torch.cat([spots, read.data[:, None].expand(-1, self.spots, -1)], 2).flatten(1)
+        values = padded(packed, counts)
+        return values.view(len(values), values.shape[1] * self.spots, -1)
 
     def _begun(self, values: Tensor, lengths: Tensor) -> Read:
         summary = self.summary(values.sum(1) / lengths[:, None])
@@ -117,17 +124,23 @@ class Describer(nn.Module):
     # -- for explanations: what is read of one picture or film, and scores of variants of that ---------------------
 
     def entries(self, batch: Batch) -> Tensor:
-        """Of the only row of a batch: the places of a map (S, M), vectors, or what is read of each frame (T, I)."""
+        """Of the only row of a batch: places of a map (S, M), vectors, or all places of each frame (T, h * w * M)."""
         shown = self._shown(batch)
         return places(shown)[0] if self.medium == "image" else shown
 
     def written(self, entries: Tensor, texts: Taught) -> tuple[Tensor, Tensor]:
-        """Scores (M, V) of written symbols and weights, of entries (B, S, I) such as `entries` gives."""
+        """Scores (M, V) of written symbols, and weights of steps, of entries (B, steps, I) such as `entries` gives."""
         rows, steps = entries.shape[:2]
-        counts = torch.full((steps,), rows)
-        packed = entries.transpose(0, 1).flatten(0, 1)
-        values = padded(self._read_both_ways(packed, counts), counts)
-        return self._written(values, torch.full((rows,), steps), texts)
+        values = self._steps(entries.transpose(0, 1).flatten(0, 1), torch.full((steps,), rows))
+        logits, weights = self._written(values, torch.full((rows,), steps * self.spots), texts)
+        return logits, weights.unflatten(2, (-1, self.spots)).sum(3)
+
+
+def _side(size: int, halvings: int) -> int:
+    """Places of a side of a map."""
+    for _ in range(halvings):
+        size = (size + 1) // 2
+    return size
 
 
 def before_beside(frames: Tensor, counts: Tensor) -> Tensor:

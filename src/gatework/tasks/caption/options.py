@@ -17,6 +17,12 @@ MEDIA: dict[str, Kind] = {
     "vectors": "vectors",
 }  # the option that names a column -> its kind
 
+# By medium, where options leave it open: points of a side, channels, captions of a step, steps of a training
+SIZES = {"image": 64, "video": 32}
+WIDTHS = {"image": (24, 48, 96, 192), "video": (16, 32, 96)}
+LARGEST = {"image": 64, "video": 16, "vectors": 64}
+STEPS = {"image": 4_000, "video": 10_000, "vectors": 4_000}
+
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionExplaining(Options):
@@ -109,7 +115,7 @@ class CaptionOptions(RecurrentOptions):
         high=512,
     )
     colour: bool | None = option(None, "read colours; none: where there are some", panel="pictures")
-    frames: int = option(16, "most frames that are read of a film", panel="pictures", low=2, high=256)
+    frames: int = option(8, "most frames that are read of a film", panel="pictures", low=2, high=256)
     shift: float = option(
         0.06, "training moves pictures by at most this share of a side", panel="pictures", low=0, high=0.5
     )
@@ -119,16 +125,17 @@ class CaptionOptions(RecurrentOptions):
     min_count: int = option(1, "rarer words or characters are unknown", panel="text", low=1)
     max_length: int = option(100, "units that are learned of a caption", panel="text", low=2)
 
-    widths: tuple[int, ...] = option(
-        (24, 48, 96, 192),
-        "channels after each halving of height and width, the first by one convolution, the others by blocks of two",
+    widths: tuple[int, ...] | None = option(
+        None,
+        "channels after each halving of height and width, the first by one convolution, the others by blocks of two; "
+        "none: 24,48,96,192, of films 16,32,96",
         panel="model",
     )
     half: bool | None = option(
         None, "training multiplies pictures in bfloat16; none: where the processor does so by itself", panel="model"
     )
     embedding_size: int = option(128, "length of a unit's vector", panel="model", low=1)
-    encoder_size: int = option(128, "units per direction that read the frames of a film", panel="model", low=1)
+    encoder_size: int = option(64, "units per direction that read the frames of a film", panel="model", low=1)
     hidden_size: int = option(256, "units per layer that write the caption (H)", panel="model", basic=True, low=1)
     attention: str = option("general", "how attention compares", panel="model", choices=("general", "additive"))
     tied: bool = option(True, "the table of units' vectors is the output's matrix, too", panel="model")
@@ -143,11 +150,18 @@ class CaptionOptions(RecurrentOptions):
     )
 
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 4,000 steps, from 10 to 200", panel="training", low=0
+        None,
+        "passes over the data; none: as many as make 4,000 steps, of films 10,000, from 10 to 200",
+        panel="training",
+        low=0,
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_size: int | None = option(
-        None, "captions per step (B); none: 64, and fewer of few captions", panel="training", low=1, role="late"
+        None,
+        "captions per step (B); none: 64, of films 16, and fewer of few captions",
+        panel="training",
+        low=1,
+        role="late",
     )
 
     def validate(self) -> None:
@@ -156,7 +170,7 @@ class CaptionOptions(RecurrentOptions):
         named = [name for name in MEDIA if getattr(self, name) is not None]
         if len(named) > 1:
             raise OptionError(f"{' and '.join(named)} are named; a caption is of one of {', '.join(MEDIA)}")
-        if not self.widths or min(self.widths) < 1:
+        if self.widths is not None and (not self.widths or min(self.widths) < 1):
             raise OptionError(f"widths are one or more numbers of channels, such as 24,48,96,192; got {self.widths}")
 
     @property
@@ -166,4 +180,6 @@ class CaptionOptions(RecurrentOptions):
 
     def memory_size(self, medium: str) -> int:
         """How wide that is what the decoder looks at."""
-        return {"image": self.widths[-1], "video": 2 * self.encoder_size, "vectors": self.hidden_size}[medium]
+        if medium == "vectors":
+            return self.hidden_size
+        return (self.widths or (1,))[-1] + (2 * self.encoder_size if medium == "video" else 0)

@@ -11,10 +11,9 @@ from gatework.data.media.store import Decode, Store
 from gatework.errors import DataError
 from gatework.tasks.base import Source
 from gatework.tasks.caption.examples import Examples
-from gatework.tasks.caption.options import MEDIA, CaptionOptions
+from gatework.tasks.caption.options import MEDIA, SIZES, CaptionOptions
 
 CAPTIONS = ("caption", "captions", "text", "description", "descriptions", "title", "sentence", "alt", "name", "label")
-SIZES = {"image": 64, "video": 32}  # points of a side, unless options say otherwise
 PLURAL = {"image": "pictures", "video": "films", "vectors": "arrays of vectors"}
 
 

@@ -23,12 +23,12 @@ from gatework.tasks.caption.codecs import Captions
 from gatework.tasks.caption.decoding import GREEDY, PREDICTING, Decoding, best_captions, log_p
 from gatework.tasks.caption.examples import Batch, Batches, Examples
 from gatework.tasks.caption.model import Describer
-from gatework.tasks.caption.options import CaptionOptions, CaptionPredicting
+from gatework.tasks.caption.options import LARGEST, SIZES, STEPS, WIDTHS, CaptionOptions, CaptionPredicting
 from gatework.tasks.caption.page import CaptionPages
 from gatework.tasks.caption.sections import sections
 
-STEPS, FEWEST, MOST = 4_000, 10, 200  # steps of a training, as epochs between these
-STEPS_OF_EPOCH, SMALLEST, LARGEST = 40, 16, 64  # steps that an epoch has at least, as captions of a step between these
+FEWEST, MOST = 10, 200  # epochs
+STEPS_OF_EPOCH, SMALLEST = 40, 16  # steps that an epoch has at least, unless steps were of fewer captions
 SAMPLE = 500  # training pictures from which mean and deviation of their points are taken
 MOST_NATS = 700.0  # of which a perplexity is told: of more it is no number
 
@@ -106,15 +106,15 @@ class Caption(CaptionPages):
         if self.medium != "vectors":
             colour = reading.coloured(train) if options.colour is None else options.colour
             half = quick_half() if options.half is None else options.half
-            size = options.size or reading.SIZES[self.medium]
-            options = replace(options, colour=colour, half=half, size=size)
+            size, widths = options.size or SIZES[self.medium], options.widths or WIDTHS[self.medium]
+            options = replace(options, colour=colour, half=half, size=size, widths=widths)
         self.width = train.width if self.medium == "vectors" else 3 if options.colour else 1
         if options.batch_size is None:
-            fitting = min(max(len(train) // STEPS_OF_EPOCH, SMALLEST), LARGEST)
+            fitting = min(max(len(train) // STEPS_OF_EPOCH, SMALLEST), LARGEST[self.medium])
             options = replace(options, batch_size=fitting)
         if options.epochs is None:
-            steps = max(-(-len(train) // (options.batch_size or LARGEST)), 1)
-            options = replace(options, epochs=min(max(-(-STEPS // steps), FEWEST), MOST))
+            steps = max(-(-len(train) // (options.batch_size or 1)), 1)
+            options = replace(options, epochs=min(max(-(-STEPS[self.medium] // steps), FEWEST), MOST))
         self.options = options
         self.found.append(self._chosen())
 
@@ -190,7 +190,7 @@ class Caption(CaptionPages):
         return np.concatenate([train.array(row).reshape(-1, train.channels) for row in rows])
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
-        return Batches(examples, self.options.batch_size or LARGEST, self.options.seed, epoch, shard)
+        return Batches(examples, self.options.batch_size or SMALLEST, self.options.seed, epoch, shard)
 
     def loss(self, model: Describer, batch: Batch, carry: dict[str, Tensor]) -> Step:
         logits, _ = model(batch)
