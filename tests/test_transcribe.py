@@ -108,6 +108,19 @@ def test_the_order_hangs_on_seed_and_epoch_alone_and_copies_on_torch_s_generator
     )
 
 
+def test_the_first_epochs_are_of_recordings_as_they_are_the_shortest_first() -> None:
+    task = transcribe(epochs=10, curriculum=0.2)
+    parts = task.prepare(said())
+    for epoch, early in ((0, True), (1, True), (2, False)):
+        batches = task.batches(parts.train, epoch, Shard())
+        lengths = [int(batch.lengths[0]) for batch in batches]
+        assert (lengths == sorted(lengths)) == early
+        same = [
+            torch.equal(batch.frames, make_batch(parts.train, batch.rows, task.hearing).frames) for batch in batches
+        ]
+        assert all(same) == early
+
+
 def test_a_batch_is_scaled_sorted_and_0_beyond_each_end() -> None:
     task = transcribe()
     examples = task.prepare(said()).train

@@ -221,8 +221,8 @@ class TranscribeOptions(RecurrentOptions):
     )
 
     curriculum: float = option(
-        0.1,
-        "share of the epochs that go from the shortest to the longest",
+        0.15,
+        "share of the epochs that go from the shortest to the longest, of recordings as they are",
         panel="training",
         low=0,
         high=1,
