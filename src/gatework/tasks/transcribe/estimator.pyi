@@ -90,7 +90,7 @@ class Transcriber(Estimator):
         colouring: float = 0.5,
         noise: float = 0.5,
         shift: float = 0.1,
-        curriculum: float = 0.1,
+        curriculum: float = 0.15,
         batch_frames: int = 30000,
     ) -> None: ...
     Task = Transcribe
