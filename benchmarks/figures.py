@@ -7,6 +7,7 @@
     python benchmarks/figures.py answer                         # questions about stories
     python benchmarks/figures.py hear                           # spoken digits, lines of digits: over an hour
     python benchmarks/figures.py translate                      # German to English, letters to phones: over an hour
+    python benchmarks/figures.py speak                          # digits said anew, and who understands them
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
     python benchmarks/figures.py --list                         # the commands
 
@@ -83,6 +84,7 @@ LONG = {
     "hear": [f"{HERE / 'hear.py'} digits strings yesno lines context stream profile", f"{HERE / 'hear.py'} speakers"],
     "see": [f"{HERE / 'see.py'} emoji digits"],
     "translate": [f"{HERE / 'translate.py'} multi30k cmudict multi30k_short beam speed"],
+    "speak": [f"{HERE / 'speak.py'} fsdd"],
     "tune": [f"{HERE / 'tune.py'} {name} --minutes 20 --workers 1" for name in ("trec", "etth1")],
 }
 ALONE = {"generate_speed", "shakespeare", "forecast_speed"}  # where time is the figure, or a limit

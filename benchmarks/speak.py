@@ -1,6 +1,6 @@
 """Spoken digits said anew, and what listeners that never heard the voice make of them.
 
-    python benchmarks/speak.py fsdd --data ../shared/data        # about 12 minutes of one core
+    python benchmarks/speak.py fsdd --data ../shared/data        # about six minutes of one core
 
 The folder (or GATEWORK_DATA) holds fsdd/: 3,000 recordings of ten digits by six people. The voice learns the takes of
 even numbers from 5 on; a transcriber of this package and two support vector machines, for digits and for speakers,
