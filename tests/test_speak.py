@@ -389,6 +389,12 @@ def test_broken_recordings_are_left_out_where_asked(tmp_path: Path) -> None:
     assert "error" not in told and "left out" in told and "5.wav" in told
 
 
+def test_few_recordings_make_small_steps_and_many_epochs() -> None:
+    task, parts, _ = prepared(batch_size=None, epochs=None)
+    assert (task.options.batch_size, task.options.epochs) == (8, 400)
+    assert len(parts.train) == 36  # 5 steps of an epoch
+
+
 def test_too_few_recordings_and_other_columns_are_refused() -> None:
     assert "too few to hold out" in found(recordings(1))
     assert "has no column 'said'" in found(recordings(), text="said")

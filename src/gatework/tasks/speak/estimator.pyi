@@ -16,7 +16,7 @@ class Speaker(Estimator):
         quiet: bool = True,
         seed: int = 1,
         epochs: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 0.003,
         find_rate: bool = False,

@@ -110,7 +110,9 @@ class SpeakOptions(RecurrentOptions):
     epochs: int | None = option(
         None, "passes over the data; none: as many as make 2,000 steps, from 10 to 400", panel="training", low=0
     )
-    batch_size: int = option(32, "recordings per step (B)", panel="training", low=1, role="late")
+    batch_size: int | None = option(
+        None, "recordings per step (B); none: 32, and fewer of few recordings", panel="training", low=1, role="late"
+    )
     batch_frames: int = option(
         12_000,
         "most frames per step: batches of long recordings hold fewer of them",

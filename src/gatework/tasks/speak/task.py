@@ -34,6 +34,7 @@ from gatework.tasks.speak.sections import sections
 from gatework.training.options import Options
 
 STEPS, FEWEST, MOST = 2_000, 10, 400  # steps of a training, as epochs between these
+STEPS_OF_EPOCH, SMALLEST, LARGEST = 20, 8, 32  # steps that an epoch has at least, as recordings of a step between these
 
 
 class Speak(SpeakPages):
@@ -118,6 +119,10 @@ class Speak(SpeakPages):
         return kept_part, held_part
 
     def _settle_steps(self, examples: Examples) -> None:
+        """How many recordings a step learns from, and how many epochs there are."""
+        if self.options.batch_size is None:
+            fitting = min(max(len(examples) // STEPS_OF_EPOCH, SMALLEST), LARGEST)
+            self.options = self.codecs.options = replace(self.options, batch_size=fitting)
         if self.options.epochs is None:
             steps = len(self.batches(examples, 0, Shard()))
             epochs = min(max(-(-STEPS // steps), FEWEST), MOST)
@@ -190,7 +195,7 @@ class Speak(SpeakPages):
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Sequence[Batch]:
         options = self.options
-        size, most = options.batch_size, options.batch_frames
+        size, most = options.batch_size or LARGEST, options.batch_frames
         return Batches(examples, size, most, options.reduction, options.seed, epoch, shard)
 
     def loss(self, model: Voice, batch: Batch, carry: dict[str, Tensor]) -> Step:
@@ -229,7 +234,7 @@ class Speak(SpeakPages):
     @torch.no_grad()
     def _loss(self, model: Voice, examples: Examples) -> dict[str, float]:
         options = self.options
-        groups = alike(examples.lengths, np.arange(len(examples)), options.batch_size, options.batch_frames)
+        groups = alike(examples.lengths, np.arange(len(examples)), LARGEST, options.batch_frames)
         batches = (make_batch(examples, rows, options.reduction) for rows in groups)
         found = [losses(model(batch), batch, options.stop_weight) for batch in batches]
         frames, ends, looks, counts = (torch.stack(each).sum(0) for each in zip(*found, strict=True))
