@@ -32,7 +32,7 @@ JOBS = "Jobs"  # takes the page of every task, and pages that no other part name
 TUTORIALS = ("analyst", "text", "layer", "cell")
 ORDER = {
     "Start": ["index.md", *(f"start-{name}.md" for name in TUTORIALS), "readme.md"],
-    JOBS: ["jobs.md", "regularisation.md"],
+    JOBS: ["jobs.md"],
     "Cells": ["cells-language.md", "cells.md", "lstm-forms.md"],
     "Layers": ["layers.md", "memory.md"],
     "Deploy": ["deploy.md", "serve.md", "serving.md", "export-c.md", "cluster.md"],
@@ -43,6 +43,7 @@ ORDER = {
     "中文": ["zh/index.md", *(f"zh/start-{name}.md" for name in TUTORIALS), "readme.zh.md"],
 }
 TITLES = {"readme.md": "Overview", "readme.zh.md": "概览"}  # where a page's own heading says too little
+CHINESE = '<div lang="zh-Hans" markdown>\n\n{}\n</div>\n'  # browsers choose letters, and readers a voice, by it
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 MATH = re.compile(r"^```math\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -60,7 +61,8 @@ def page(path: Path, places: dict[Path, str]) -> str:
     """The text of a page, with links as they are in the site."""
     text = program(path) if path.suffix == ".py" else path.read_text(encoding="utf-8")
     parts = FENCE.split(MATH.sub(lambda found: mathml(found[1]), text))
-    return "".join(t if t.startswith("```") else LINK.sub(lambda m: link(m, path, places), t) for t in parts)
+    shown = "".join(t if t.startswith("```") else LINK.sub(lambda m: link(m, path, places), t) for t in parts)
+    return CHINESE.format(shown) if "zh" in places[path].replace(".", "/").split("/") else shown
 
 
 def program(path: Path) -> str:

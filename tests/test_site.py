@@ -62,6 +62,12 @@ def test_equations_need_no_script(site: Path) -> None:
     assert "\\begin" not in page
 
 
+def test_chinese_pages_say_their_language(site: Path) -> None:
+    pages = [*site.glob("zh/*.html"), site / "readme.zh.html"]
+    assert len(pages) > 5
+    assert all('<div lang="zh-Hans">' in page.read_text(encoding="utf-8") for page in pages)
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     shown = {name for _, names in reference.PARTS.values() for name in names}
     assert set(gatework._PUBLIC) | set(tasks.estimators()) == shown
