@@ -52,7 +52,8 @@ class Unit(Subject):
         self.entry = given_to(self.model.encoder, lambda: self.model(self.batch.frames, self.batch.lengths))
         self.baseline = self.entry.mean(0, keepdim=True).expand_as(self.entry).clone()
         self.exact, self.linear = {}, {}
-        self.steps = [f"{step * self.searching.second:.4g}" for step in range(len(self.entry))]
+        unit = " s" if examples.clips.kind == "sound" else ""
+        self.steps = [f"{step * self.searching.second:.4g}{unit}" for step in range(len(self.entry))]
         self._choose(word)
         self.values = self._loudness()
         self._settle()
@@ -132,7 +133,7 @@ class Unit(Subject):
         text = self.units.text(self.units.symbols.index(name) for name in self.names)
         self.source = f"{self.spoken} in: {text if len(text) <= 70 else text[:69] + '…'} ← {self._where()}"
         measure = "seconds" if sound else "points"
-        place = f"{self.steps[self.step]} {measure}"
+        place = f"{self.step * self.searching.second:.4g} {measure}"
         self.words = Wording(
             "recording" if sound else "picture",
             "step",

@@ -119,6 +119,7 @@ def heard(name: str, row: Mapping[str, Any], kind: str) -> Picture:
         origin = "lower" if kind == "sound" else "upper"
         above.imshow(frames.T, cmap="Greys", vmin=0, vmax=DARKEST, extent=extent, aspect="auto", origin=origin)
         above.set(yticks=[], ylabel="bands" if kind == "sound" else "")
+        above.grid(visible=False)
         for each, colour in zip(row["likely"], COLOURS, strict=False):
             places = (np.arange(len(each["p"])) + 0.5) * second
             below.plot(
