@@ -97,7 +97,9 @@ def test_the_first_of_several_frames_is_taken_and_told(tmp_path) -> None:
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     array = pictures.read(tmp_path / "a.gif", tell=lambda message, level="warning": told.append((level, message)))
     assert (array == 10).all()
-    assert told == [("note", f"{tmp_path / 'a.gif'}: moves; of its 3 frames the first is taken")]
+    assert told == [
+        ("warning", f"{tmp_path / 'a.gif'}: moves; of its 3 frames the first is taken; as a film all are read")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class Faults:
             lines = [error.message for error in errors[:NAMED]]
             rest = [self.listing.where(error.row or 0) for error in errors[NAMED:]]
             lines += [f"and {len(rest)} more: {', '.join(rest)}"] if rest else []
-            lines += [SKIP if len(errors) < self._files() else NONE] if self._files() > 1 else []
-            raise DataError("\n".join(lines))
+            advice = "" if self._files() == 1 else f"; {SKIP if len(errors) < self._files() else NONE}"
+            raise DataError("\n".join(lines) + advice)
 
     def _files(self) -> int:
         """How many different items there are."""

@@ -55,8 +55,8 @@ def read(path: str | Path, size: Size = None, mode: str = "colour", tell: Tell =
     _check(size, mode)
     path = file_of(path)
     with in_memory(str(path)), opened(path) as image:
-        if getattr(image, "n_frames", 1) > 1:
-            tell(f"{path}: moves; of its {getattr(image, 'n_frames', 1)} frames the first is taken", "note")
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            tell(f"{path}: moves; of its {frames} frames the first is taken; as a film all are read")
         return fitted(upright(image), size, mode, str(path))
 
 
