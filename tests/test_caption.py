@@ -122,6 +122,21 @@ def test_a_grey_model_reads_colours_as_grey(tmp_path: Path) -> None:
     np.testing.assert_allclose(read.array(0)[..., 0], shown[0] @ weights, atol=1)
 
 
+def test_places_are_told_apart() -> None:
+    """A picture that is the same everywhere looks different at each place."""
+    made, parts = prepared(described.pictures(30))
+    model = made.build().eval()
+    with torch.no_grad():
+        model.where.copy_(torch.arange(16.0)[:, None].expand(16, 12))
+        batch = make_batch(parts.train, np.arange(3))
+        plain = batch._replace(shown=torch.full_like(batch.shown, 99))
+        values, lengths = model.looked_at(plain)
+        inner = values.view(3, 4, 4, 12)[:, 1:3, 1:3]  # edges see the frame around a picture
+    assert lengths.tolist() == [16, 16, 16]
+    gaps = inner - inner[:, :1, :1]
+    np.testing.assert_allclose(gaps[0, :, :, 0], [[0, 1], [4, 5]], atol=1e-4)
+
+
 # -- parts --------------------------------------------------------------------------------------------------
 
 

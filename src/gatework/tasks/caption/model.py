@@ -46,7 +46,8 @@ class Describer(nn.Module):
 
     S, what can be looked at, are the places of a picture's map row after row, those of every frame of a film one frame
     after another, or the vectors. Beside each place of a frame stands what a recurrence over the means of frames says
-    there, both ways. The decoder starts by reading their mean: any cell and any depth can, whatever its states are.
+    there, both ways; to each place of a picture a learned vector is added, so that left can be told from right. The
+    decoder starts by reading their mean: any cell and any depth can, whatever its states are.
 
     Attributes:
         spots: places of a step: of a frame; 1 of pictures, whose places are steps of their own, and of vectors.
@@ -65,6 +66,8 @@ class Describer(nn.Module):
         if medium == "video":
             reading = replace(options, hidden_size=options.encoder_size, layers=1, attention="general")
             self.frames = Encoder(reading, widths[-1], locked=dropped, bidirectional=True)
+        elif medium == "image":
+            self.where = nn.Parameter(torch.zeros(_side(options.size or 1, len(widths)) ** 2, width))
         size = options.embedding_size
         self.summary = nn.Linear(width, size)
         vectors = Embedding(units, size, std=STD)
@@ -87,7 +90,7 @@ class Describer(nn.Module):
         """What can be looked at, (B, S, M), 0 beyond the lengths (B,)."""
         shown = self._shown(batch)
         if self.medium == "image":
-            values = places(shown)
+            values = places(shown) + self.where
             return values, torch.full((len(values),), values.shape[1])
         return self._steps(shown, batch.counts), batch.lengths * self.spots
 
@@ -126,7 +129,7 @@ class Describer(nn.Module):
     def entries(self, batch: Batch) -> Tensor:
         """Of the only row of a batch: places of a map (S, M), vectors, or all places of each frame (T, h * w * M)."""
         shown = self._shown(batch)
-        return places(shown)[0] if self.medium == "image" else shown
+        return (places(shown) + self.where)[0] if self.medium == "image" else shown
 
     def written(self, entries: Tensor, texts: Taught) -> tuple[Tensor, Tensor]:
         """Scores (M, V) of written symbols, and weights of steps, of entries (B, steps, I) such as `entries` gives."""
