@@ -331,6 +331,14 @@ ARRAYS: list[tuple[Any, Callable[[], Any]]] = [
 ]
 
 
+def test_labels_of_columns_may_be_an_array() -> None:
+    made = squares()
+    rows = reading.read(
+        {"image": np.stack(made["image"]), "label": np.arange(40) % 2}, ClassifyOptions(kind="pictures")
+    )
+    assert len(rows) == 40 and rows.label_type == "int" and rows.labels[:3].to_list() == ["0", "1", "0"]
+
+
 @pytest.mark.parametrize(("make", "source"), ARRAYS, ids=["sounds", "pictures", "films"])
 def test_estimators_take_arrays_and_keep_the_type_of_labels(make: Any, source: Callable[[], Any]) -> None:
     X, y = source(), [3, 5] * 20

@@ -40,7 +40,7 @@ def rows(source: object, kind: Kind, column: str | None = None) -> Rows:
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return _of_pandas(cast("pd.DataFrame", source))
     if isinstance(source, Mapping):
-        return _rows({str(name): items(values, kind) for name, values in source.items()}, "the given columns")
+        return _rows(_columns(source, kind), "the given columns")
     if isinstance(source, tuple) and _is_pair(source):
         found, texts = source
         return _rows({own: items(found, kind), "text": list(texts)}, f"the given {MEDIA[kind].plural}", own)
@@ -48,6 +48,14 @@ def rows(source: object, kind: Kind, column: str | None = None) -> Rows:
     if found and all(isinstance(each, Mapping) for each in found):
         return _rows(_of_records(found), "the given rows")
     return _rows({own: found}, f"the given {MEDIA[kind].plural}", own)
+
+
+def _columns(source: Mapping, kind: Kind) -> dict[str, list]:
+    """A mapping's columns; an array as long as the others is one of labels or rates, not a single item."""
+    found = {str(name): items(values, kind) for name, values in source.items()}
+    count = max((len(values) for values in found.values()), default=0)
+    flat = {str(name): each for name, each in source.items() if isinstance(each, np.ndarray) and each.shape == (count,)}
+    return found if count == 1 else {**found, **{name: list(values) for name, values in flat.items()}}
 
 
 def item(value: object, rate: object, place: str, kind: Kind) -> Item:
