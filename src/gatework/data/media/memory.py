@@ -55,7 +55,7 @@ def _columns(source: Mapping, kind: Kind) -> dict[str, list]:
     found = {str(name): items(values, kind) for name, values in source.items()}
     count = max((len(values) for values in found.values()), default=0)
     flat = {str(name): each for name, each in source.items() if isinstance(each, np.ndarray) and each.shape == (count,)}
-    return found if count == 1 else {**found, **{name: list(values) for name, values in flat.items()}}
+    return found if count == 1 else {**found, **{name: values.tolist() for name, values in flat.items()}}
 
 
 def item(value: object, rate: object, place: str, kind: Kind) -> Item:

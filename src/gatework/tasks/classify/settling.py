@@ -27,7 +27,7 @@ def settled(rows: Rows, source: Source, options: ClassifyOptions) -> dict[str, A
     texts = rows.texts is not None
     settled: dict[str, Any] = {"kind": rows.kind}
     settled["word_dropout"] = _word_dropout(rows.kind, options)
-    settled["tokenizer"] = reading.tokenizer(rows, options)
+    settled["tokenizer"] = reading.tokenizer(rows, options) if texts else options.tokenizer
     settled["ngrams"] = reading.ngrams(rows, options)
     settled["channels"] = options.channels or ("last" if rows.sequences is not None else None)
     if rows.media is not None:
@@ -48,7 +48,7 @@ def _epochs(rows: Rows, options: ClassifyOptions) -> int:
     return min(max(STEPS_OF_FEW // steps, 10), most)
 
 
-def _word_dropout(kind: str, options: ClassifyOptions) -> float:
+def _word_dropout(kind: str, options: ClassifyOptions) -> float | None:
     """Its value, after a look whether the options that change training data fit the data."""
     texts, rows = kind == "texts", f"the rows are {'numeric ' if kind == 'sequences' else ''}{kind}"
     if kind != "sequences" and Augmentation.of(options):
@@ -61,4 +61,4 @@ def _word_dropout(kind: str, options: ClassifyOptions) -> float:
     words = [name for name in ("stop", "stem", "spaces", "vectors") if getattr(options, name)]
     if not texts and words:
         raise OptionError(f"{' and '.join(words)} works on texts, but {rows}; leave it out")
-    return 0.1 if texts and options.word_dropout is None else options.word_dropout or 0.0
+    return 0.1 if texts and options.word_dropout is None else options.word_dropout
