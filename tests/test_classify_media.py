@@ -190,11 +190,8 @@ def test_a_folder_of_each_class_needs_no_table(tmp_path: Path) -> None:
         (tmp_path / "all" / label).mkdir(parents=True, exist_ok=True)
         shutil.copy(path.parent / name, tmp_path / "all" / label)
     rows = reading.read(tmp_path / "all", ClassifyOptions())
-    assert (
-        rows.kind == "pictures"
-        and rows.label_column == "folder"
-        and rows.labels.value_counts()["count"].to_list() == [6, 6]
-    )
+    assert rows.kind == "pictures" and rows.label_column == "folder"
+    assert sorted(rows.labels.to_list()) == ["a"] * 6 + ["b"] * 6
 
 
 def test_every_broken_file_is_named_or_left_out(tmp_path: Path) -> None:
