@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.comparison import listing
-from gatework.pages.picture import Picture, column, picture
+from gatework.pages.picture import Picture, column, look, picture
 from gatework.pages.templating import WON, template
 from gatework.pages.words import duration, named, number, plain
 from gatework.training.learner import like_training
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gatework.comparison.compare import Comparison, Result, Side
 
 # Colours that people who confuse some can tell apart (Okabe & Ito 2008), in an order of falling contrast on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-DASHES = ("-", "--", ":", "-.")
 BLOCKS, WIDEST = "▁▂▃▄▅▆▇█", 24
 TALL = (5.0, 5.4)  # inches, of a picture of two
 
@@ -109,10 +107,9 @@ def curves(found: Comparison) -> Picture:
     def paint(drawn: object) -> None:
         axes: list[Axes] = list(np.atleast_1d(drawn))  # pyright: ignore[reportArgumentType, reportCallIssue] (of Axes)
         for place, side in enumerate(found.sides):
-            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]}
-            losses(axes[0], side, look)
+            losses(axes[0], side, look(place))
             if both:
-                axes[1].plot(column(side.history, "epoch"), column(side.history, f"valid_{metric}"), **look)
+                axes[1].plot(column(side.history, "epoch"), column(side.history, f"valid_{metric}"), **look(place))
         if both:
             axes[1].set_ylabel(f"{named(metric)} (validation)")
         finish(axes)
@@ -120,10 +117,10 @@ def curves(found: Comparison) -> Picture:
     return picture("curves", caption, paint, TALL if both else (5.0, 3.1), 2 if both else 1)
 
 
-def losses(axes: Axes, side: Side, look: Mapping[str, Any]) -> None:
+def losses(axes: Axes, side: Side, drawn: Mapping[str, Any]) -> None:
     epochs = column(side.history, "epoch")
-    axes.plot(epochs, [like_training(row) for row in side.history], label=side.name, **look)
-    axes.plot(epochs, column(side.history, "train_loss"), alpha=0.4, **look)
+    axes.plot(epochs, [like_training(row) for row in side.history], label=side.name, **drawn)
+    axes.plot(epochs, column(side.history, "train_loss"), alpha=0.4, **drawn)
 
 
 def finish(axes: Sequence[Axes]) -> None:

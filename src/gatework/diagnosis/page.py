@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatework.pages.picture import FAINT, OTHER, OURS
+from gatework.pages.picture import look
 from gatework.pages.templating import WON, template
 from gatework.report import plots
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from gatework.diagnosis import Diagnosis
 
-COLOURS = (OURS, OTHER, "#1c8a4b", FAINT, "#7a4fb5", "#b53f5c")
 LEVELS = {"problem": WON[False], "hint": WON[None], "good": WON[True]}
 MOST = 40  # parameters in the table
 
@@ -52,8 +51,9 @@ def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
 
     def paint(axes: Axes) -> None:
         lines = [(f"{name}: {state}", back) for name, states in gradients.items() for state, back in states.items()]
-        for (name, back), color in zip(lines, COLOURS * len(lines), strict=False):
-            axes.plot(np.arange(len(back)), np.where(back > 0, back, np.nan), color=color, linewidth=1.3, label=name)
+        for place, (name, back) in enumerate(lines):
+            values = np.where(back > 0, back, np.nan)
+            axes.plot(np.arange(len(back)), values, **look(place), linewidth=1.3, label=name)
         log_scale(axes)
         axes.set(xlabel="steps back from the last that is read", ylabel="|| d loss / d state ||")
         above_it(axes, 2)

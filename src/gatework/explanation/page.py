@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,7 @@ def layer_maps(found: Explanation, layer: Layer, number: int) -> dict[str, Any]:
                 "name": name,
                 "image": image,
                 "meaning": meaning,
+                "said": said(chosen, found.steps),
                 "units": chosen.shape[1],
                 "sorted": values.shape[1] == units,
             }
@@ -136,6 +138,16 @@ def layer_maps(found: Explanation, layer: Layer, number: int) -> dict[str, Any]:
         "orders": orders(layer, shown),
         "ticks": ticks(found),
     }
+
+
+def said(values: np.ndarray, steps: Sequence[str]) -> str:
+    """A map (T, H) in words, for those who cannot see it."""
+    mean = values.mean(1)
+    high, low = (f"{at + 1} ({steps[at]})" for at in (int(mean.argmax()), int(mean.argmin())))
+    span = f"from {values.min():.3g} to {values.max():.3g}, mean {mean.mean():.3g}"
+    return (
+        f"{values.shape[1]} units over {len(values)} steps, {span}; the mean is highest at step {high}, lowest at {low}"
+    )
 
 
 def orders(layer: Layer, shown: np.ndarray) -> dict[str, list[int]]:

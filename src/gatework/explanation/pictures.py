@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.pages import attention as drawing
-from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, Picture, saved
+from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, Picture, look, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,9 @@ def attention(looked: Looked, found: Explanation) -> Picture:
     if looked.scene is not None:
         caption = f"The picture as it is read, and what of it each {looked.what} looked at: the rest is dark"
         return drawing.overlaid("looked", caption, looked.rows, looked.scene, looked.weights)
-    caption = f"How much each {looked.what} (row) looked at each {found.words.unit} (column): white is 0, blue is 1"
+    caption = (
+        f"How much each {looked.what} (row) looked at each {found.words.unit} (column): without colour is 0, blue is 1"
+    )
     return drawing.attention("looked", caption, looked.rows, found.steps, looked.weights)
 
 
@@ -91,10 +93,10 @@ def reach_curve(layers: list[Layer]) -> str:
     """How strongly the last output feels each step's input."""
 
     def paint(axes: Axes) -> None:
-        for layer, color in zip(layers, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
+        for place, layer in enumerate(layers):
             assert layer.reach is not None
             values = np.where(layer.reach > 0, layer.reach, np.nan)
-            axes.plot(np.arange(1, len(values) + 1), values, color=color, linewidth=1.2, label=layer.name)
+            axes.plot(np.arange(1, len(values) + 1), values, **look(place), linewidth=1.2, label=layer.name)
         log_scale(axes)
         axes.set(xlabel="step t", ylabel="|| d h_T / d x_t ||")
         above_it(axes, 2)
@@ -108,9 +110,9 @@ def life_curve(layers: list[Layer]) -> str:
     def paint(axes: Axes) -> None:
         lives = [(f"{layer.name}: {s.name}", s.half_life) for layer in layers for s in layer.states]
         known = [(name, half) for name, half in lives if half is not None]
-        for (name, half), color in zip(known, (OURS, OTHER, FAINT, "#1c8a4b") * 9, strict=False):
+        for place, (name, half) in enumerate(known):
             ordered = np.sort(np.where(np.isfinite(half), half, np.nan))
-            axes.plot(np.arange(1, len(ordered) + 1), ordered, color=color, linewidth=1.4, label=name)
+            axes.plot(np.arange(1, len(ordered) + 1), ordered, **look(place), linewidth=1.4, label=name)
         log_scale(axes)
         axes.set(xlabel="units, the most forgetful first", ylabel="half-life in steps")
         above_it(axes, 2)
@@ -145,11 +147,11 @@ def heat(values: np.ndarray) -> tuple[str, str]:
 
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low >= 0 and high <= 1:
-        scale, shades, meaning = values, ramp(MIDDLE, ABOVE), "white is 0, blue is 1"
+        scale, shades, meaning = values, ramp(MIDDLE, ABOVE), "without colour is 0, blue is 1"
     else:
         most = max(abs(low), abs(high)) or 1.0
         scale, shades = values / (2 * most) + 0.5, ramp(BELOW, MIDDLE, ABOVE)
-        meaning = f"orange is {-most:.3g}, white is 0, blue is {most:.3g}"
+        meaning = f"orange is {-most:.3g}, without colour is 0, blue is {most:.3g}"
     level = np.clip(np.nan_to_num(scale.T) * (LEVELS - 1), 0, LEVELS - 1).round().astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(level), "P")
     image.putpalette(shades.ravel().tolist())

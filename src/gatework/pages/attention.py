@@ -39,9 +39,11 @@ def attention(
         for side in axes.spines.values():
             side.set_visible(True)
 
+    said = " ".join(f"{row!r}: most on {columns[at]!r} ({own[at]:.0%})." for row, own in zip(rows, values, strict=True)
+                    if len(columns) and (at := int(own.argmax())) >= 0)  # fmt: skip
     most = [max((len(short(each)) for each in labels), default=0) for labels in (rows, columns)]
     width = min(max(CELL * len(columns) + 0.09 * most[0] + 0.3, 2.2), WIDEST)
-    return picture(name, caption, paint, (width, CELL * len(rows) + 0.09 * most[1] + 0.3))
+    return picture(name, caption, paint, (width, CELL * len(rows) + 0.09 * most[1] + 0.3), said=said)
 
 
 def short(label: str) -> str:
@@ -76,4 +78,6 @@ def overlaid(name: str, caption: str, rows: Sequence[str], scene: np.ndarray, we
             )
             panel.set_title(short(label), fontsize=8)
 
-    return picture(name, caption, paint, (PANEL * columns, (PANEL + 0.2) * lines), rows=lines, columns=columns)
+    return picture(
+        name, caption, paint, (PANEL * columns, (PANEL + 0.2) * lines), rows=lines, columns=columns, photo=True
+    )

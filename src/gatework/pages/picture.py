@@ -15,17 +15,28 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 OURS, OTHER, FAINT = "#1f5fbf", "#d9720b", "#8a93a0"
+# Lines beside each other, told apart by those who see few colours, too (Okabe & Ito 2008), and by their dashes.
+COLOURS = (OURS, "#d55e00", "#009e73", "#a8477b", "#4a9fd0", "#b07800", "#7a8290")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
 SIZE = (5.0, 3.1)  # inches: one column of the page, also on a phone
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing; `caption` says in words what it shows."""
+    """A drawing; `caption` says in words what it shows, `said` its content to those who cannot see it. `photo`: its
+    colours are those of the world, and stay as they are on a dark page."""
 
     name: str
     caption: str
     svg: bytes
     png: bytes
+    said: str = ""
+    photo: bool = False
+
+    @property
+    def alt(self) -> str:
+        """What stands in place of the picture."""
+        return f"{self.caption}. {self.said}" if self.said else self.caption
 
     @property
     def uri(self) -> str:
@@ -40,6 +51,8 @@ def picture(
     size: tuple[float, float] = SIZE,
     rows: int = 1,
     columns: int = 1,
+    said: str = "",
+    photo: bool = False,
 ) -> Picture:
     """Draws on fresh axes (several, where `rows` or `columns` is > 1), without touching the caller's settings."""
     import matplotlib
@@ -49,7 +62,16 @@ def picture(
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # scripts that the font lacks
         figure = Figure(figsize=size, layout="constrained")
         paint(figure.subplots(rows, columns))
-        return Picture(name, caption, saved(figure, "svg"), saved(figure, "png"))
+        return Picture(name, caption, **_files(figure), said=said, photo=photo)
+
+
+def _files(figure: Figure) -> dict[str, bytes]:
+    return {kind: saved(figure, kind) for kind in ("png", "svg")}
+
+
+def look(place: int) -> dict[str, Any]:
+    """How the line at a place among several is drawn."""
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]}
 
 
 def column(rows: Sequence[Mapping[str, float]], key: str) -> list[float]:
@@ -75,8 +97,10 @@ STYLE: dict[RcKeyType, Any] = {
 
 
 def saved(figure: Figure, kind: str) -> bytes:
-    """The same bytes for the same figure: no date in it."""
+    """The same bytes for the same figure: no date in it. A page shows through its SVG; a PNG stands on white."""
     file = io.BytesIO()
     about = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(file, format=kind, metadata=about, dpi=150)
+    for axes in figure.axes if kind == "svg" else ():
+        axes.patch.set_alpha(0)
+    figure.savefig(file, format=kind, metadata=about, dpi=150, facecolor="none" if kind == "svg" else "white")
     return file.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatework.pages import words
+from gatework.pages.outline import outlined
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,7 +26,7 @@ def template(name: str, place: str | Path) -> Template:
     loader = ChoiceLoader([own, PackageLoader("gatework.pages", "templates")])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": words.number, "named": words.named, "plain": words.plain, "signed": signed}
-    jinja.filters |= {"percent": percent, "percent0": lambda value: f"{value:.0%}"}
+    jinja.filters |= {"outlined": outlined, "percent": percent, "percent0": lambda value: f"{value:.0%}"}
     return jinja.get_template(name)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gatework.pages import words
-from gatework.pages.picture import FAINT, OURS, Picture, picture
+from gatework.pages.picture import COLOURS, FAINT, OURS, Picture, picture
 from gatework.pages.picture import OTHER as LESS
 from gatework.runtime.tags import schemes
 from gatework.tasks.base import Page, Source, Task, Usage
@@ -30,7 +30,6 @@ MOST_CELLS = 25  # tags of a matrix that is written out
 MOST_PAIRS = 12
 WIDE = 7.6  # inches
 ROW = 300  # positions of a track in a line
-COLOURS = ("#1f5fbf", "#d9720b", "#1c8a4b", "#8e44ad", "#c0392b", "#0e8a8a", "#a08a00", "#d8659f")
 NONE = "#e6e9ee"
 SECTIONS = frozenset(
     {"part", "scheme", "lettered", "kinds", "confusions", "matrix", "frequency", "marked", "transitions", "labels"}
