@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install -c constraints.txt
 TORCH_INDEX ?= $(if $(filter Darwin,$(shell uname -s)),,https://download.pytorch.org/whl/cpu)
 TORCH = .venv/.torch
 
-.PHONY: help setup demo test test-engines lint format docs site notebooks bench figures tables clean
+.PHONY: help setup demo axe test test-engines lint format docs site notebooks bench figures tables clean
 
 help:
 	@echo "make demo     installs what that needs, trains on embedded data and says where the reports are"
@@ -72,6 +72,12 @@ BASE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 test-engines: $(ENGINES:%=.venv-engines/%)
 	.venv-engines/bin/python -m pytest $(ENGINES:%=tests/engines/test_%.py) -W default
+
+# What looks at pages for those who cannot see them well, by npm; tests/test_pages.py uses it where it is.
+AXE := .venv/axe/node_modules/axe-core/axe.min.js
+axe: $(AXE)
+$(AXE): | $(BIN)/python
+	npm install --no-save --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, by its DevTools protocol: what it looks like, what it says to the console, and axe-core."""
+"""A page in headless Chromium, by its DevTools protocol: how it looks, what it says to the console, and axe-core."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sources import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"  # `make axe` puts it there
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage")
-CONTENTS = "document.documentElement"
-# What sticks out of the page to the right, without what stands in something that scrolls by itself.
-BEYOND = """[...document.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > innerWidth + 1
-    && !e.closest(".scroll, .unseen") && getComputedStyle(e).position != "absolute").map(e => e.outerHTML.slice(0, 200))"""
-FOLDED = """[...document.querySelectorAll("details > :not(summary)")].filter(e => !e.getBoundingClientRect().height)
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
+# What sticks out of the page to the right, but for what stands in something that scrolls by itself.
+BEYOND = """[...document.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > WIDTH + 1
+    && !e.closest(".scroll, .unseen") && getComputedStyle(e).position != "absolute")
+    .map(e => e.outerHTML.slice(0, 200))"""
+FOLDED = """[...document.querySelectorAll("details > :not(summary)")].filter(e => !e.checkVisibility())
     .map(e => e.outerHTML.slice(0, 200))"""
 
 
@@ -53,7 +53,7 @@ class Page:
         if what == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
             self.said.append(told["entry"]["text"])
         elif what == "Runtime.exceptionThrown" or (what == "Runtime.consoleAPICalled" and told["type"] == "error"):
-            self.said.append(json.dumps(told)[:500])
+            self.said.append(json.dumps(told)[:3000])
         return message
 
     def open(self, path: Path) -> None:
@@ -63,9 +63,16 @@ class Page:
 
     def look(self, width: int, media: str = "screen", scheme: str = "light") -> None:
         """How wide the window is, and for what it is laid out."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 700)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 700
+        )
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
+
+    def beyond(self, width: int) -> list[str]:
+        """What is wider than the window."""
+        wide = self.ask("document.documentElement.scrollWidth") > width
+        return [f"{width}: {each}" for each in self.ask(BEYOND.replace("WIDTH", str(width))) or ["?"]] if wide else []
 
     def ask(self, expression: str) -> Any:
         """The value of an expression of JavaScript; a promise is waited for."""
@@ -106,7 +113,7 @@ def browser() -> Iterator[Page]:
                 yield Page(socket)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()
 
 
 def target(port: int) -> str:

@@ -26,7 +26,7 @@ from gatework.cli import main
 main()
 """
 IMPORTED = {"scikit-learn": "sklearn", "psycopg2-binary": "psycopg2", "prometheus-client": "prometheus_client"}
-IMPORTED |= {"biopython": "Bio", "pillow": "PIL"}
+IMPORTED |= {"biopython": "Bio", "pillow": "PIL", "mlflow-skinny": "mlflow"}
 
 
 def names(extra: str) -> dict[str, str]:

@@ -114,7 +114,7 @@ def test_data_cannot_become_html(classified: Run) -> None:
 def test_results_errors_and_baselines_of_classify(classified: Run) -> None:
     results, shown = classified.results(), Page(html(classified)).text
     for value in (results["test"]["accuracy"], results["contenders"][-1]["metrics"]["macro_f1"]):
-        assert words.number(value) in shown
+        assert f"{value:.1%}" in shown
     assert "TF-IDF" in shown and "majority" in shown and results["data"]["sha256"] in shown
     assert results["sections"]["worst"], "the data has errors by design"
     for row in results["sections"]["worst"]:
@@ -325,7 +325,7 @@ def test_the_gap_is_between_what_was_measured_alike() -> None:
         parts = {"train": {"loss": train, "accuracy": 0.9}, "valid": {"loss": valid, "accuracy": accuracy}}
         return words.gap(rows, {**parts, "metric": {"name": "accuracy", "higher": True}})[0]
 
-    assert "0.5 on training rows and 2 on validation (accuracy 0.9 and 0.7)" in said(0.5, 2)
+    assert "0.5 on training rows and 2 on validation (accuracy 90.0% and 70.0%)" in said(0.5, 2)
     assert "a gap of 1.5" in said(0.5, 2)
     assert "no gap" in said(1.99, 2)
     assert "does not overfit" in said(2, 1, accuracy=0.9)

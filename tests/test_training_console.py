@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gatework.tasks import jobs
+from gatework.tasks import estimator, jobs
 from gatework.tasks.generate import Generate, GenerateOptions
 from gatework.training import console
-from gatework.training.callbacks import Callback, TensorBoard
+from gatework.training.callbacks import Callback
+from gatework.training.loggers import TensorBoard
 from gatework.training.options import TrainingOptions
 from gatework.training.run import Run
 from gatework.training.trainer import Trainer
@@ -89,6 +91,27 @@ class Kernel:
         self.drawn.append(picture)
 
 
+def test_a_notebook_gets_no_notes_in_red(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What comes by stderr is red there."""
+    monkeypatch.setitem(sys.modules, "IPython", Kernel())
+    console.Curves().say("note: one")
+    with console.waiting("reading the data"):
+        pass
+    assert capsys.readouterr() == ("note: one\nreading the data ...\n", "")
+
+
+def test_an_estimator_is_silent_but_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gatework.tasks import TextGenerator
+
+    asked: list[bool] = []
+    monkeypatch.setattr(jobs, "train", lambda *_, quiet, **others: asked.append(quiet) or trained)
+    trained = types.SimpleNamespace(run=types.SimpleNamespace())
+    for kernel, quiet in ((False, None), (True, None), (True, True), (False, False)):
+        monkeypatch.setattr(estimator, "in_notebook", lambda kernel=kernel: kernel)
+        TextGenerator(quiet=quiet)._fit(["text"])
+    assert asked == [True, False, True, False]
+
+
 def test_a_notebook_gets_curves_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel()
     monkeypatch.setitem(sys.modules, "IPython", kernel)
@@ -113,8 +136,9 @@ def test_curves_show_losses_and_the_watched_metric() -> None:
 def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trainer = train(TensorBoard(str(tmp_path)))
-    events = EventAccumulator(str(tmp_path))
+    run = Run.create(tmp_path / "run", task="none", options={}, data={}, assets={})
+    trainer = train(TensorBoard(run))
+    events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     written = [round(event.value, 5) for event in events.Scalars("epoch/valid_loss")]
     assert written == [round(row["valid_loss"], 5) for row in trainer.progress.history]

@@ -59,7 +59,7 @@ RIVAL = planted("TF-IDF", BASE)
 @pytest.mark.parametrize(
     ("model", "simple", "network", "earned", "words"),
     [
-        (60, 30, 45, "network", "The network earned it: accuracy 0.7925 against 0.6425 of"),
+        (60, 30, 45, "network", "The network earned it: accuracy 79.2% against 64.2% of"),
         (60, 30, -400, "simple", "adds nothing that 400 rows could show"),  # what it stirs it does not know
         (60, 30, 0, "both", "Network and n-grams earned it together"),
         (60, 1, 0, "both", "Only network and n-grams together earned it"),
@@ -86,7 +86,7 @@ def test_planted_parts(model: int, simple: int, network: int, earned: str, words
 def test_without_a_simple_part_the_model_is_the_network() -> None:
     assert contest(planted("model", fixed(BASE, 60), "model"), RIVAL).verdict.earned == "network"
     lost = contest(planted("model", BASE, "model"), planted("TF-IDF", fixed(BASE, 60))).verdict
-    assert lost.earned == "baseline" and "worse by 0.15 (95% interval 0.1" in lost.text
+    assert lost.earned == "baseline" and "worse by 15.0 points (95% interval 1" in lost.text
     assert lost.best is not None and lost.best.sign < 0 and "Prefer TF-IDF" in lost.text
 
 
@@ -155,7 +155,7 @@ def test_no_number_is_said_and_not_compared() -> None:
     broken = contest(planted("model", np.full(400, math.nan), "model"), RIVAL).verdict
     assert broken.earned == "none" and broken.text.startswith("The model gave no number: accuracy is nan")
     alone = contest(planted("model", BASE, "model")).verdict
-    assert (alone.earned, alone.text) == ("none", "accuracy 0.6425 (test); no baseline was measured.")
+    assert (alone.earned, alone.text) == ("none", "accuracy 64.2% (test); no baseline was measured.")
 
 
 def test_a_metric_without_value_gives_way_to_one_that_has_some() -> None:
@@ -205,7 +205,7 @@ def test_what_has_no_sums_is_only_ahead() -> None:
 def test_without_baselines_the_parts_are_told() -> None:
     parts = planted("n-grams alone", fixed(BASE, 1), "simple"), planted("network alone", BASE, "network")
     found = contest(planted("model", fixed(BASE, 60), "model"), *parts).verdict
-    assert found.earned == "none" and "no baseline was measured. N-grams alone: 0.645; with" in found.text
+    assert found.earned == "none" and "no baseline was measured. N-grams alone: 64.5%; with" in found.text
     assert found.to_dict()["simple"]["difference"] == pytest.approx(59 / 400)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 
 from gatework.errors import MissingExtraError
@@ -16,6 +19,7 @@ _EXPORT = ("onnx",)
 _SPEECH = ("soundfile", "jiwer")
 _PICTURES = ("PIL", "av")
 _POSTGRES = ("psycopg2",)
+_LOGGERS = {"mlflow": ("mlflow",), "wandb": ("wandb",)}
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 # Of the extra `demo`.
 DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz", "soundfile")
@@ -50,6 +54,7 @@ for _extra, _packages in {
     "pictures": _PICTURES,
     "serve": _SERVE,
     "postgres": _POSTGRES,
+    **_LOGGERS,
 }.items():
     EXTRAS |= dict.fromkeys(_packages, _extra)
 
@@ -65,6 +70,13 @@ def explained(error: ImportError) -> ImportError:
     package = (error.name or "").partition(".")[0]
     missing = isinstance(error, ModuleNotFoundError) and package in EXTRAS
     return MissingExtraError(package, EXTRAS[package]) if missing else error
+
+
+def import_bars() -> None:
+    """Imports tqdm before a library does that we use without its bars: in a notebook it may warn of them, in red."""
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.simplefilter("ignore")
+        import_module("tqdm.auto")
 
 
 def installed(package: str) -> bool:

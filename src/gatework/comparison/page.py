@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.comparison import listing
-from gatework.pages.picture import Picture, column, look, picture
+from gatework.pages.picture import Picture, column, in_percent, look, picture
 from gatework.pages.templating import WON, template
-from gatework.pages.words import duration, named, number, plain
+from gatework.pages.words import SHARES, duration, named, number, plain
 from gatework.training.learner import like_training
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def curves(found: Comparison) -> Picture:
                 axes[1].plot(column(side.history, "epoch"), column(side.history, f"valid_{metric}"), **look(place))
         if both:
             axes[1].set_ylabel(f"{named(metric)} (validation)")
+            in_percent(*[axes[1].yaxis] * (metric in SHARES))
         finish(axes)
 
     return picture("curves", caption, paint, TALL if both else (5.0, 3.1), 2 if both else 1)

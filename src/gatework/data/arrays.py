@@ -78,6 +78,8 @@ def _matrix(array: Any, number: int) -> np.ndarray:
         raise DataError(
             f"sequence {number} is not an array of numbers ({error}); sequences are [steps, channels]"
         ) from None
+    if values.ndim == 0:
+        raise DataError(f"sequence {number} is a number, {array}: pass a list of sequences, for a single one [X]")
     if values.ndim not in (1, 2):
         raise DataError(f"sequence {number} has shape {values.shape}; sequences are [steps, channels] or [steps]")
     width = values.shape[-1] if values.ndim == 2 else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatework.pages.parts import spoken
 from gatework.pages.picture import look
 from gatework.pages.templating import WON, template
 from gatework.report import plots
@@ -50,7 +51,9 @@ def gradient_curves(gradients: dict[str, dict[str, np.ndarray]]) -> str:
     from gatework.explanation.pictures import above_it, drawn, log_scale
 
     def paint(axes: Axes) -> None:
-        lines = [(f"{name}: {state}", back) for name, states in gradients.items() for state, back in states.items()]
+        lines = [
+            (f"{spoken(name)}: {state}", back) for name, states in gradients.items() for state, back in states.items()
+        ]
         for place, (name, back) in enumerate(lines):
             values = np.where(back > 0, back, np.nan)
             axes.plot(np.arange(len(back)), values, **look(place), linewidth=1.3, label=name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatework.pages import attention as drawing
+from gatework.pages.parts import spoken
 from gatework.pages.picture import FAINT, OTHER, OURS, STYLE, Picture, look, saved
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def reach_curve(layers: list[Layer]) -> str:
         for place, layer in enumerate(layers):
             assert layer.reach is not None
             values = np.where(layer.reach > 0, layer.reach, np.nan)
-            axes.plot(np.arange(1, len(values) + 1), values, **look(place), linewidth=1.2, label=layer.name)
+            axes.plot(np.arange(1, len(values) + 1), values, **look(place), linewidth=1.2, label=spoken(layer.name))
         log_scale(axes)
         axes.set(xlabel="step t", ylabel="|| d h_T / d x_t ||")
         above_it(axes, 2)
@@ -108,7 +109,7 @@ def life_curve(layers: list[Layer]) -> str:
     """Half-lives of the units, the shortest first."""
 
     def paint(axes: Axes) -> None:
-        lives = [(f"{layer.name}: {s.name}", s.half_life) for layer in layers for s in layer.states]
+        lives = [(f"{spoken(layer.name)}: {s.name}", s.half_life) for layer in layers for s in layer.states]
         known = [(name, half) for name, half in lives if half is not None]
         for place, (name, half) in enumerate(known):
             ordered = np.sort(np.where(np.isfinite(half), half, np.nan))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
@@ -67,6 +68,14 @@ def picture(
 
 def _files(figure: Figure) -> dict[str, bytes]:
     return {kind: saved(figure, kind) for kind in ("png", "svg")}
+
+
+def in_percent(*lines: Axis) -> None:
+    """Shares on these axes have percent signs."""
+    from matplotlib.ticker import PercentFormatter
+
+    for line in lines:
+        line.set_major_formatter(PercentFormatter(1.0))
 
 
 def look(place: int) -> dict[str, Any]:

@@ -11,14 +11,19 @@ from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, st
 
 NAMES = {"sha256": "SHA-256"}  # keys of results that are written otherwise than with spaces for underscores
 HIGHER = {"loss": False}  # metrics whose direction is known, and whether more is better
+SHARES = {"accuracy", "f1", "precision", "recall", "exact", "word_error", "symbol_error"}  # metrics told in percent
 CLOSE = 0.05  # a gap of losses, as a part of the validation loss, that is not worth a word
 
 
-def know(names: Mapping[str, str], *, higher: Iterable[str] = (), lower: Iterable[str] = ()) -> None:
-    """Tells pages how a task's keys are written and which of its metrics are better when higher, or lower.
+def know(
+    names: Mapping[str, str], *, higher: Iterable[str] = (), lower: Iterable[str] = (), shares: Iterable[str] = ()
+) -> None:
+    """Tells pages how a task's keys are written, which of its metrics are better when higher, or lower, and which are
+    shares, told in percent.
 
     know({"bleu": "BLEU"}, higher=["bleu"])
     """
+    SHARES.update(shares)
     NAMES.update(names)
     HIGHER.update(dict.fromkeys(higher, True) | dict.fromkeys(lower, False))
 
@@ -41,6 +46,21 @@ def number(value: object) -> str:
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def measured(metric: str, value: object) -> str:
+    """A metric's value, everywhere with the same digits: 0.8351 of accuracy -> "83.5%"."""
+    if metric in SHARES and isinstance(value, int | float) and math.isfinite(value):
+        return f"{100 * value:.1f}%"
+    return number(value)
+
+
+def apart(metric: str, value: float, unit: bool = True) -> str:
+    """How far two values of a metric are apart: 0.0309 of accuracy -> "3.1 points"."""
+    if metric not in SHARES:
+        return f"{value:.3g}"
+    points = f"{100 * value:.1f}" if abs(value) >= 0.01 or value == 0 else f"{100 * value:.2g}"
+    return f"{points} points" if unit else points
 
 
 def plain(value: object) -> str:
@@ -81,7 +101,7 @@ def _measured_gap(train: Mapping[str, float], valid: Mapping[str, float], watche
     metric = watched["name"]
     opening = f"The model's loss is {number(train['loss'])} on training rows and {number(valid['loss'])} on validation"
     if metric != "loss" and _finite(train.get(metric)):
-        opening += f" ({named(metric)} {number(train[metric])} and {number(valid[metric])})"
+        opening += f" ({named(metric)} {measured(metric, train[metric])} and {measured(metric, valid[metric])})"
     opening += ", both with dropout off"
     if abs(valid["loss"] - train["loss"]) <= CLOSE * abs(valid["loss"]):
         return f"{opening}: no gap to speak of."

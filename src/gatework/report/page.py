@@ -76,6 +76,10 @@ class Report:
             **self.verdict(),
             "result": result_table(results),
             "bars": bars(results),
+            "watched": results["metric"],
+            "better": words.HIGHER.get(results["metric"]["name"], results["metric"]["higher"]),
+            "examples": results["comparison"].get("n"),
+            "counted": self.task.counted,
             "metrics": self.own.metrics,
             "asked": asked(run, self.task),
             "options": {key: words.plain(value) for key, value in run.options.items()},
@@ -126,12 +130,11 @@ def beside_training(results: Mapping[str, Any], before: Mapping[str, Any]) -> st
     name = results["metric"]["name"]
     shown = words.named(name)[0].upper() + words.named(name)[1:]
     if not before:
-        return f"{shown} is {words.number(results['test'][name])}; the training itself has not finished."
+        return f"{shown} is {words.measured(name, results['test'][name])}; the training itself has not finished."
     (where, then), now = last_part(before), results["test"][name]
     part = {"valid": "validation", "test": "test"}[where]
-    return (
-        f"{shown} is {words.number(now)} here; after the training it was {words.number(then[name])} on the {part} part."
-    )
+    now, then = words.measured(name, now), words.measured(name, then[name])
+    return f"{shown} is {now} here; after the training it was {then} on the {part} part."
 
 
 def last_part(results: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
@@ -191,7 +194,7 @@ def counted(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
 
 def others(sections: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
     """Sections that the task's own template does not show: as a table, or as one line."""
-    return {key: as_table(value) for key, value in sections.items() if key not in own}
+    return {key: as_table(value) for key, value in sections.items() if key not in own and value not in ([], {}, None)}
 
 
 def as_table(value: object) -> str | dict[str, list]:

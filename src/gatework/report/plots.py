@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gatework.pages.picture import FAINT, OTHER, OURS, Picture, column, picture
-from gatework.pages.words import named
+from gatework.pages.picture import FAINT, OTHER, OURS, Picture, column, in_percent, picture
+from gatework.pages.words import SHARES, named
 from gatework.training.learner import NETWORK_LOSS, like_training
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture
     def paint(axes: Axes) -> None:
         axes.plot(column(history, "epoch"), column(history, f"valid_{metric}"), color=OTHER, marker="o", markersize=3.5)
         axes.set_ylabel(f"{words} (validation)")
+        in_percent(*[axes.yaxis] * (metric in SHARES))
         _by_epoch(axes)
 
     return picture("metric", f"{words[0].upper()}{words[1:]} on the validation part, epoch by epoch", paint)

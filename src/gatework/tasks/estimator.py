@@ -21,6 +21,7 @@ from sklearn.utils import InputTags, Tags
 from gatework.errors import OptionError
 from gatework.tasks import jobs
 from gatework.tasks.base import Source, Task
+from gatework.training.console import in_notebook
 from gatework.training.options import Options, known_names
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -33,15 +34,16 @@ class Estimator(BaseEstimator):
         gatework.TextGenerator(hidden_size=64).get_params()["hidden_size"]
 
     `out` names the run folder that `fit` writes; without it the folder is temporary and goes with the estimator and its
-    copies, unless `save` copies it. A pickle holds the model without the folder. `quiet` is true, as scikit-learn's
-    estimators are. An option with the name of one of scikit-learn's methods (`transform`) is read by `get_params`.
+    copies, unless `save` copies it. A pickle holds the model without the folder. `quiet` None says nothing, as
+    scikit-learn's estimators do, but draws live curves in a notebook. An option with the name of one of scikit-learn's
+    methods (`transform`) is read by `get_params`.
     """
 
     Task: ClassVar[type[Task]]
     _reads: ClassVar[tuple[str, ...]] = ()  # what X may be, as scikit-learn's tags of inputs call it
     trained_: jobs.Trained
 
-    def __init__(self, *, out: str | None = None, quiet: bool = True, **options: Any):
+    def __init__(self, *, out: str | None = None, quiet: bool | None = None, **options: Any):
         self.out, self.quiet = out, quiet
         defaults = self._defaults()
         for name in options:
@@ -84,7 +86,8 @@ class Estimator(BaseEstimator):
         folder = _Temporary() if self.out is None else None
         out = folder.path / "run" if folder else Path(str(self.out))
         task = self.Task(dataclasses.replace(self._options(), **changes))  # pyright: ignore[reportArgumentType]
-        self.trained_ = jobs.train(task, source, valid=valid, test=test, out=out, quiet=self.quiet)
+        quiet = not in_notebook() if self.quiet is None else self.quiet
+        self.trained_ = jobs.train(task, source, valid=valid, test=test, out=out, quiet=quiet)
         self.trained_.run.folder = folder
         return self
 
@@ -124,7 +127,7 @@ class Estimator(BaseEstimator):
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         changed = {name: value for name, value in self.get_params().items() if value != self._defaults().get(name)}
-        shown = ", ".join(f"{k}={v!r}" for k, v in changed.items() if (k, v) not in (("out", None), ("quiet", True)))
+        shown = ", ".join(f"{k}={v!r}" for k, v in changed.items() if not (k in ("out", "quiet") and v is None))
         return f"{type(self).__name__}({shown})"
 
     def _repr_html_(self) -> str:

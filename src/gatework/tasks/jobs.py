@@ -27,13 +27,14 @@ from gatework.tasks.pruning import pruned, smaller
 from gatework.tasks.transfer import started
 from gatework.tasks.verdict import Contest, Verdict, told
 from gatework.training import processes
-from gatework.training.callbacks import Callback, TensorBoard
+from gatework.training.callbacks import Callback
 from gatework.training.console import say, waiting, watcher
 from gatework.training.environment import contained
 from gatework.training.finder import find_rate
 from gatework.training.folders import RUNS, free, numbered
 from gatework.training.learner import Shard
 from gatework.training.locks import alone
+from gatework.training.loggers import loggers, require_loggers
 from gatework.training.options import Options, TrainingOptions, setting_name
 from gatework.training.run import Run
 from gatework.training.state import shapes
@@ -193,6 +194,7 @@ class Asked:
 def _train(task: Task, asked: Asked, callbacks: Sequence[Callback], quiet: bool, shard: Shard) -> Trained:
     """Prepares, opens the run folder, trains, measures."""
     source, out, resume = asked.source, asked.out, asked.resume
+    require_loggers(task.options.loggers())
     if not (resume or asked.overwrite or shard.rank):
         Run.refuse_taken(out)
     if resume:
@@ -378,8 +380,7 @@ def _must_match(run: Run, options: Options, data: Mapping[str, Any]) -> None:
 def _watchers(task: Task, run: Run, callbacks: Sequence[Callback], quiet: bool, shard: Shard) -> list[Callback]:
     if shard.rank:
         return []
-    boards = [TensorBoard(str(run.path / "tensorboard"))] if task.options.tensorboard else []
-    return [*watcher(quiet), *boards, *callbacks]
+    return [*watcher(quiet), *loggers(task.options.loggers(), run), *callbacks]
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gatework.pages.words import named
+from gatework.pages.words import apart, measured, named
 from gatework.tasks.base import Contender, Metric, Task
 
 MANY = 200  # blocks that are enough, however many there are
@@ -263,8 +263,12 @@ class Contest:
     def against(self, other: Difference | None = None) -> str:
         best = other or self.best
         assert best is not None
-        both = f"{shown(self.metric)} {best.value:.4g} against {best.other:.4g} of the best baseline, {best.against}"
-        return f"{both} ({self.where})"
+        ours, theirs = self.told(best.value), self.told(best.other)
+        return f"{shown(self.metric)} {ours} against {theirs} of the best baseline, {best.against} ({self.where})"
+
+    def told(self, value: float) -> str:
+        """A value of the metric, in the digits in which pages show it."""
+        return measured(self.metric.name, value)
 
     def by(self, found: Difference | None) -> str:
         """`better by 0.02 (95% interval 0.01 to 0.03; 400 rows)`"""
@@ -274,13 +278,15 @@ class Contest:
             return f"the same in all {self.examples}{often}"
         turned = found.difference < 0
         low, high = (-found.high, -found.low) if turned else (found.low, found.high)
-        size = f"{abs(found.difference):.3g} (95% interval {low:.3g} to {high:.3g}; {self.examples}{often})"
+        name = self.metric.name
+        bounds = f"95% interval {apart(name, low, unit=False)} to {apart(name, high, unit=False)}"
+        size = f"{apart(name, abs(found.difference))} ({bounds}; {self.examples}{often})"
         return f"{'worse' if turned else 'better'} by {size}"
 
     def parts(self) -> str:
         """What each part has alone."""
         found = [self.part(role) for role in ("simple", "network")]
-        told = [f"{each.name} {self.value(each):.4g}" for each in found if each is not None]
+        told = [f"{each.name} {self.told(self.value(each))}" for each in found if each is not None]
         return "".join(f"; {each}" for each in told)
 
     def simple_name(self) -> str:
@@ -310,7 +316,7 @@ def _simple(contest: Contest) -> str:
     name, beside = contest.simple_name(), contest.simple
     assert beside is not None
     adds = "makes it worse" if beside.sign < 0 else f"adds nothing that {contest.examples} could show"
-    told = f"{contest.against()}, {contest.by(contest.best)}; {name} alone {beside.other:.4g}"
+    told = f"{contest.against()}, {contest.by(contest.best)}; {name} alone {contest.told(beside.other)}"
     return f"The simple part ({name}) earned it; the network {adds}: {told}."
 
 
@@ -344,13 +350,13 @@ def _none(contest: Contest) -> str:
     name, own = shown(contest.metric), contest.value(contest.model)
     if not math.isfinite(own):
         return f"The model gave no number: {name} is {own} ({contest.where}). gatework check and diagnose look for why."
-    told = f"{name} {own:.4g} ({contest.where}); no baseline was measured."
+    told = f"{name} {contest.told(own)} ({contest.where}); no baseline was measured."
     beside = contest.simple
     if beside is None:
         return told
     much = contest.by(beside) if beside.low is not None else f"{contest.examples}, too few to tell"
     name = beside.against[0].upper() + beside.against[1:]
-    return f"{told} {name}: {beside.other:.4g}; with the network {much}."
+    return f"{told} {name}: {contest.told(beside.other)}; with the network {much}."
 
 
 TELL: Mapping[str, Callable[[Contest], str]] = {

@@ -1,10 +1,8 @@
-"""What watches a training: the base class, and TensorBoard."""
+"""What watches a training: the base class; others are in console.py and loggers.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from gatework.extras import explained
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gatework.training.trainer import Trainer
@@ -29,31 +27,3 @@ class Callback:
 
     def finished(self, trainer: Trainer) -> None:
         """At the end; the model holds the best weights."""
-
-
-class TensorBoard(Callback):
-    """Writes scalars of every validation, and of every tenth step, to a folder for TensorBoard."""
-
-    def __init__(self, folder: str):
-        self.folder = folder
-        self.writer: Any = None
-
-    def started(self, trainer: Trainer) -> None:
-        try:
-            from torch.utils.tensorboard.writer import SummaryWriter
-        except ImportError as error:
-            raise explained(error) from error
-        self.writer = SummaryWriter(self.folder, purge_step=trainer.step or None)
-
-    def stepped(self, trainer: Trainer) -> None:
-        if trainer.step % 10 == 0:
-            self.writer.add_scalar("step/loss", trainer.loss, trainer.step)
-            self.writer.add_scalar("step/gradient_norm", trainer.gradient_norm, trainer.step)
-
-    def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
-        for name, value in row.items():
-            if name not in ("epoch", "step"):
-                self.writer.add_scalar(f"epoch/{name}", value, trainer.step)
-
-    def finished(self, trainer: Trainer) -> None:
-        self.writer.close()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gatework.training.callbacks import Callback
 from gatework.training.learner import NETWORK_LOSS
@@ -31,6 +31,11 @@ def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this process."""
     shell = sys.modules.get("IPython")
     return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def told_to() -> TextIO:
+    """Where notes go: a notebook shows what comes by stderr in red, as if it were a fault."""
+    return sys.stdout if in_notebook() else sys.stderr
 
 
 def summary(trainer: Trainer, row: dict[str, float]) -> str:
@@ -63,7 +68,7 @@ def waiting(text: str, quiet: bool = False) -> Iterator[None]:
     """Says what takes a while: a bar on a terminal, which goes with what it was there for; a line elsewhere."""
     if quiet or in_notebook() or not sys.stderr.isatty():
         if not quiet:
-            print(f"{text} ...", file=sys.stderr, flush=True)
+            print(f"{text} ...", file=told_to(), flush=True)
         yield
         return
     from rich.console import Console
@@ -94,7 +99,7 @@ class Events(Callback):
         self.told = len(trainer.progress.events)
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=told_to(), flush=True)
 
 
 class Lines(Events):

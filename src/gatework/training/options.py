@@ -190,9 +190,18 @@ class TrainingOptions(Options):
     threads: int = option(
         0, "CPU threads; 0 leaves torch's choice", panel="training", low=0, role=("course", "resumable")
     )
-    tensorboard: bool = option(
-        False, "also write TensorBoard logs into the run folder", panel="training", role=("course", "resumable")
+    tensorboard: bool = option(False, "the same as log_to=tensorboard", panel="training", role=("course", "resumable"))
+    log_to: tuple[str, ...] = option(
+        (),
+        "also tell the course of the training to these, as mlflow,wandb; TensorBoard's files lie in the run folder",
+        panel="training",
+        choices=("tensorboard", "mlflow", "wandb"),
+        role=("course", "resumable"),
     )
+
+    def loggers(self) -> tuple[str, ...]:
+        """Where the course of the training is told."""
+        return (*(("tensorboard",) if self.tensorboard else ()), *self.log_to)
 
     def validate(self) -> None:
         super().validate()

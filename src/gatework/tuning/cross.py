@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 
 from gatework import tasks
+from gatework.pages.templating import table
+from gatework.pages.words import measured, named
 from gatework.tasks.base import Contender, Metric, Round, Source, Task
 from gatework.tasks.verdict import Contest, Verdict
 from gatework.training.options import TrainingOptions
@@ -40,6 +43,17 @@ class CrossValidated:
     spread: float | None
     methods: list[Across]
     verdict: Verdict
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, each method over the folds, the model on each of them."""
+        name = self.metric.name
+        methods = [(each.name, measured(name, each.mean), measured(name, each.spread)) for each in self.methods]
+        folds = [(f"fold {number}", measured(name, row.get(name))) for number, row in enumerate(self.folds, 1)]
+        return (
+            f"<p>{html.escape(self.verdict.text)}</p>"
+            + table(("", f"{named(name)}, mean of {len(folds)} folds", "standard deviation"), methods)
+            + table(("", f"{named(name)} of the model"), folds)
+        )
 
     def __repr__(self) -> str:
         mean = f"{self.metric.name}={self.mean:.4g}, spread={self.spread or 0:.2g}, folds={len(self.folds)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import torch
 
 from gatework import report, tasks
 from gatework.errors import OptionError, TrainingError
+from gatework.pages.templating import framed
 from gatework.tasks import jobs
 from gatework.tasks.base import Round, Source, Task
 from gatework.tasks.origin import files_of, fingerprint, named, shown
@@ -53,6 +55,12 @@ class Tuned:
     run: Run | None
     interrupted: bool
     rows: list[dict[str, Any]]
+
+    def _repr_html_(self) -> str:
+        page = self.path / PAGE
+        if not page.exists():
+            return f"<p>{html.escape(self.verdict)} {html.escape(str(self.path))}</p>"
+        return framed(page.read_text(encoding="utf-8"))
 
     @cached_property
     def trials(self) -> pl.DataFrame:

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gatework.pages.picture import FAINT, OTHER, OURS, Picture, in_percent, picture
 from gatework.pages.words import named, number
-from gatework.report.plots import FAINT, OTHER, OURS, Picture, picture
 from gatework.tasks.base import Metric
 from gatework.tuning.space import Choices, Range, Space
 from gatework.tuning.study import DEFAULTS
@@ -103,7 +103,8 @@ def bars(weights: Mapping[str, float]) -> Picture:
         order = sorted(weights, key=lambda name: weights[name])
         names = [name.replace("_", " ") for name in order]
         axes.barh(names, [weights[name] for name in order], color=OURS, height=0.6)
-        axes.set_xlabel("share")
+        axes.set_xlabel("share of what made trials differ")
+        in_percent(axes.xaxis)
         axes.grid(axis="y", visible=False)
 
     caption = "How much each option decided whether a trial was good (PED-ANOVA over the complete trials)"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatework.errors import OptionError
+from gatework.extras import import_bars
 from gatework.training.run import CONFIG
 from gatework.tuning.places import Place, quiet
 from gatework.tuning.space import Choices, Range, Space, as_drawn
@@ -40,6 +41,7 @@ class Budget:
 
 def open_study(folder: Path, place: Place, about: Mapping[str, Any], higher: bool) -> optuna.Study:
     """The study of a place, made if there is none; one of another task, data, options or space is an OptionError."""
+    import_bars()
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -26,7 +26,7 @@ METRICS = (
     "kinds of questions."
 )
 
-words.know({}, higher=("accuracy", "mean_accuracy"), lower=("perplexity",))
+words.know({}, higher=("accuracy", "mean_accuracy"), lower=("perplexity",), shares=("mean_accuracy",))
 
 
 class AnswerPages(Task[Examples, Batch, Answering]):

@@ -97,7 +97,10 @@ class Codecs:
         sequences = rows.sequences
         if len(sequences.channels) != len(self.channels):
             have, want = ", ".join(sequences.channels), ", ".join(self.channels)
-            raise DataError(f"{sequences.source} has the channels {have}; this model was trained on {want}")
+            raise DataError(
+                f"{sequences.source} has the channels {have}; this model was trained on {want} (of arrays, "
+                "pass a list of sequences [steps, channels], for a single one [X])"
+            )
         filled = fill_missing(sequences.values, np.array(self.scaler.shift, np.float32))
         return Encoded(Ragged(self.scaler.encode(filled.values), filled.offsets))
 

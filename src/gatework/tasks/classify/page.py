@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatework.pages import words
-from gatework.pages.picture import FAINT, OURS, Picture, column, picture
+from gatework.pages.picture import FAINT, OURS, Picture, column, in_percent, picture
 from gatework.tasks.base import Page, Source, Task, Usage
 from gatework.tasks.classify.examples import Batch, Examples
 from gatework.tasks.classify.model import Classifier
@@ -35,6 +35,7 @@ words.know(
     {"mcc": "MCC", "macro_f1": "macro-F1", "f1": "F1", "ngrams": "n-grams"},
     higher=("accuracy", "macro_f1", "mcc", "f1", "precision", "recall"),
     lower=("calibration_error",),
+    shares=("macro_f1", "calibration_error"),
 )
 
 
@@ -88,6 +89,7 @@ def calibration(bins: Sequence[Mapping[str, float]]) -> Picture:
         axes.plot(confidence, accuracy, color=OURS, linewidth=1)
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.05))
         axes.legend(frameon=False, loc="upper left")
+        in_percent(axes.xaxis, axes.yaxis)
 
     return picture("calibration", "Share of right answers among answers of about equal confidence", paint)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.extras import explained
+from gatework.extras import explained, import_bars
 from gatework.runtime.series.windows import Windows, filled, seasonal_naive
 
 MODELS = {"theta": "DynamicOptimizedTheta", "ets": "AutoETS", "croston": "CrostonSBA"}
@@ -56,6 +56,7 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     (Croston's method without its bias).
     """
     name = f"{MODELS[method]} (statsforecast)"
+    import_bars()
     try:
         from statsforecast import models
     except Exception as error:

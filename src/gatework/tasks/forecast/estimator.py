@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -35,9 +36,21 @@ class Forecaster(Estimator):
     Task = ForecastTask
 
     def fit(self, X: Source, y: None = None) -> Self:
-        """Learns from a polars or pandas frame, a mapping of columns, or the path of a file."""
+        """Learns from a polars or pandas frame, a mapping of columns, the path of a file, or one series of numbers."""
         self.pandas_ = _is_pandas(X)
-        return self._fit(X)
+        return self._fit(self._framed(X))
+
+    def _framed(self, source: Source) -> Source:
+        """One series of numbers as a frame: its steps are counted, or are the index of a pandas series."""
+        if not isinstance(source, Sequence | np.ndarray) and not hasattr(source, "to_numpy"):
+            return source
+        numbers = np.asarray(source)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iuf":
+            return source
+        options = self._options()
+        assert isinstance(options, ForecastOptions)
+        steps = source.index if _is_pandas(source) else range(len(numbers))
+        return {options.time or "time": list(steps), (*options.target, "value")[0]: numbers.tolist()}
 
     def predict(self, h: int | None = None, X: Source | None = None, lacking: str = "refuse") -> Any:
         """The next `h` steps of each series (by default the horizon), after the rows of `X` where they are given.
@@ -49,7 +62,7 @@ class Forecaster(Estimator):
         if h is not None and (isinstance(h, bool) or not isinstance(h, int | np.integer) or h < 1):
             raise OptionError(f"h must be a whole number of 1 or more, not {h!r}")
         how = {"horizon": None if h is None else int(h), "lacking": lacking}
-        frame = pl.DataFrame(self._fitted().predict(X, **how))
+        frame = pl.DataFrame(self._fitted().predict(self._framed(X), **how))
         if frame.height and frame["time"].dtype == pl.String:
             frame = frame.with_columns(time=self._times(frame["time"]))
         return frame.to_pandas() if getattr(self, "pandas_", False) else frame
@@ -75,7 +88,7 @@ class Forecaster(Estimator):
         """
         options = self._options()
         assert isinstance(options, ForecastOptions)
-        rows = backtest(ForecastTask(options), X, windows)
+        rows = backtest(ForecastTask(options), self._framed(X), windows)
         frames = [pl.DataFrame(each, infer_schema_length=None) for each in (rows, summary(rows))]
         table, self.backtest_ = [frame.to_pandas() if _is_pandas(X) else frame for frame in frames]
         return table
@@ -83,7 +96,7 @@ class Forecaster(Estimator):
     def score(self, X: Source, y: None = None) -> float:
         """Minus the MASE on later rows, of intermittent demand minus the RMSSE: higher is better."""
         trained = self._fitted()
-        return -trained.evaluate(X)[trained.task.metric.name]
+        return -trained.evaluate(self._framed(X))[trained.task.metric.name]
 
 
 ISO = "%Y-%m-%d %H:%M:%S%.f"

@@ -86,6 +86,7 @@ def _series(axes: Axes, series: Mapping[str, Any]) -> None:
         label = "forecast" if not number else None
         axes.plot(times[here], forecast[here], color=OURS, linewidth=1.6, marker=point, markersize=4, label=label)
         axes.axvline(times[begin], color=FAINT, linewidth=0.8, linestyle=":")
+    axes.set_ylabel(_short(str(series["series"]))[:30], parse_math=False)
     axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)
     if dated:
         _date_labels(axes)
@@ -149,6 +150,6 @@ def by_calendar(name: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
         every = 3 if name == "hour" else 1
         labels = [str(row["of"])[: 5 if name == "hour" else 3] for row in rows]
         axes.set_xticks(list(places)[::every], labels[::every])
-        axes.set_ylabel("mean error")
+        axes.set(xlabel=name, ylabel="mean error (MASE)")
 
     return picture("calendar", caption, paint)

@@ -42,6 +42,7 @@ METRICS = (
 words.know(
     {"f1": "F1", "accuracy_unseen": "accuracy on unseen words", "both_right": "label and tags right"},
     higher=("accuracy", "precision", "recall", "f1", "accuracy_unseen", "label_accuracy", "both_right"),
+    shares=("accuracy_unseen", "label_accuracy", "both_right"),
 )
 
 
