@@ -39,8 +39,8 @@ def attention(
         for side in axes.spines.values():
             side.set_visible(True)
 
-    said = " ".join(f"{row!r}: most on {columns[at]!r} ({own[at]:.0%})." for row, own in zip(rows, values, strict=True)
-                    if len(columns) and (at := int(own.argmax())) >= 0)  # fmt: skip
+    most_of = [(row, int(own.argmax()), own.max()) for row, own in zip(rows, values, strict=True) if len(columns)]
+    said = " ".join(f"{row!r}: most on {columns[at]!r} ({share:.0%})." for row, at, share in most_of)
     most = [max((len(short(each)) for each in labels), default=0) for labels in (rows, columns)]
     width = min(max(CELL * len(columns) + 0.09 * most[0] + 0.3, 2.2), WIDEST)
     return picture(name, caption, paint, (width, CELL * len(rows) + 0.09 * most[1] + 0.3), said=said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gatework.extras import explained, require
@@ -65,9 +66,7 @@ class MLflow(Logger):
     makes another one."""
 
     def open(self, name: str, trainer: Trainer) -> None:
-        import mlflow  # pyright: ignore[reportMissingImports] (of an extra)
-
-        self.mlflow = mlflow
+        self.mlflow = mlflow = import_module("mlflow")
         mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None)
         mlflow.log_params({key: str(value)[:LONGEST] for key, value in self.run.options.items()})
 
@@ -82,12 +81,10 @@ class WandB(Logger):
     """A run of Weights & Biases in the project WANDB_PROJECT, by default gatework; a resumed training goes on in it."""
 
     def open(self, name: str, trainer: Trainer) -> None:
-        import wandb  # pyright: ignore[reportMissingImports] (of an extra)
-
         project = os.environ.get("WANDB_PROJECT", "gatework")
         own = hashlib.sha256(f"{self.run.path.resolve()} {self.run.config['created']}".encode()).hexdigest()[:16]
         about: dict[str, Any] = {"config": dict(self.run.options), "dir": str(self.run.path)}
-        self.record = wandb.init(project=project, name=name, id=own, resume="allow", **about)
+        self.record = import_module("wandb").init(project=project, name=name, id=own, resume="allow", **about)
 
     def tell(self, values: Mapping[str, float], step: int) -> None:
         self.record.log(dict(values), step=step)
