@@ -34,6 +34,7 @@ RUNNING = [
     ROOT / "docs" / "translate.md",
     ROOT / "docs" / "media.md",
     ROOT / "docs" / "speak.md",
+    ROOT / "docs" / "caption.md",
     ROOT / "docs" / "transcribe.md",
     ROOT / "docs" / "export-c.md",
 ]

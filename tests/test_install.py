@@ -51,13 +51,13 @@ def test_every_package_of_an_extra_is_known_by_it(extra: str) -> None:
 
 
 def test_the_demo_has_an_extra_of_its_own() -> None:
-    demo, others = names("demo"), names("train") | names("translate") | names("speech")
+    demo, others = names("demo"), names("train") | names("translate") | names("speech") | names("pictures")
     assert demo.items() <= others.items()
     assert tuple(demo) == extras.DEMO
 
 
 def test_the_demo_runs_with_its_extra_alone(tmp_path: Path) -> None:
-    missing = set(extras.EXTRAS) - set(extras.DEMO) - {"PIL"}  # which matplotlib brings
+    missing = set(extras.EXTRAS) - set(extras.DEMO)
     line = f"demo --quiet --out {tmp_path}/demo --job sentences --job dates --time-limit 0.2"
     code, said = run(*line.split(), missing=missing)
     assert code == 0, said

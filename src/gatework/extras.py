@@ -22,7 +22,7 @@ _POSTGRES = ("psycopg2",)
 _LOGGERS = {"mlflow": ("mlflow",), "wandb": ("wandb",)}
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
 # Of the extra `demo`.
-DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz", "soundfile")
+DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz", "soundfile", "PIL")
 _TRAIN = (
     "torch",
     "polars",

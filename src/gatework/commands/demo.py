@@ -191,6 +191,12 @@ def write_tunes(path: Path) -> None:
     write_tunes(path.parent, 400)
 
 
+def write_films(path: Path) -> None:
+    from gatework.data.made import write_moving_digits
+
+    write_moving_digits(path.parent, 2_000, digits=1)
+
+
 def lines(*pairs: tuple[str, str]) -> str:
     """Pairs as lines, with a tab between."""
     return "".join(f"{first}\t{second}\n" for first, second in pairs)
@@ -284,6 +290,14 @@ DEMOS = (
         write_tunes,
         TUNES,
         30,
+    ),
+    Demo(
+        "caption",
+        "Which digit moves where? (2,000 films of scikit-learn's digits)",
+        "films.csv",
+        write_films,
+        {"size": 24, "hidden_size": 64, "dropout": 0.1, "learning_rate": 0.004, "epochs": 12, "schedule_by": "time"},
+        40,
     ),
     Demo("generate", "Write like Python's language reference", "manual.txt", write_manual, {"schedule_by": "time"}, 30),
 )
