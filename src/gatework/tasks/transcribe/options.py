@@ -150,7 +150,6 @@ class TranscribeOptions(RecurrentOptions):
     front_size: int = option(128, "features that the convolutions give (C)", panel="model", low=1, role="late")
     stride: int = option(3, "frames of a recording for each step", panel="model", low=1, high=16)
     hidden_size: int = option(128, "units per layer and direction (H)", panel="model", low=1, role="late")
-    layers: int = option(2, "layers on top of each other", panel="model", low=1, high=64, role="late")
     bidirectional: bool = option(
         True, "read from both ends; without it a recording can be read as it comes", panel="model", role="late"
     )
@@ -229,7 +228,7 @@ class TranscribeOptions(RecurrentOptions):
         role="late",
     )
     epochs: int | None = option(
-        None, "passes over the data; none: as many as make 2,000 steps, from 10 to 200", panel="training", low=0
+        None, "passes over the data; none: as many as make 3,000 steps, from 10 to 200", panel="training", low=0
     )
     learning_rate: float = option(3e-3, "step size at the schedule's top", panel="training", low=0, role="late")
     batch_size: int | None = option(

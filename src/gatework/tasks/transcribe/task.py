@@ -36,7 +36,7 @@ from gatework.tasks.transcribe.sections import sections
 from gatework.tasks.transcribe.units import Units
 from gatework.training.options import Options
 
-STEPS, FEWEST, MOST = 2_000, 10, 200  # steps of a training, as epochs between these
+STEPS, FEWEST, MOST = 3_000, 10, 200  # steps of a training, as epochs between these
 STEPS_OF_EPOCH, SMALLEST, LARGEST = 50, 8, 32  # steps that an epoch has at least, as clips of a step between these
 
 
