@@ -54,7 +54,7 @@ class Transcriber(Estimator):
         log_to: tuple[str, ...] = (),
         cell: str = "lstm",
         hidden_size: int = 128,
-        layers: int = 2,
+        layers: int = 1,
         layer_norm: bool = False,
         chrono: int | None = None,
         dropout: float = 0.3,
