@@ -31,11 +31,15 @@ METRICS = (
 
 words.know(
     {
-        "bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "exact": "right as a whole",
+        "bleu1": "BLEU-1",
+        "bleu2": "BLEU-2",
+        "bleu3": "BLEU-3",
+        "bleu4": "BLEU-4",
+        "exact": "right as a whole",
     },
     higher=("bleu1", "bleu2", "bleu3", "bleu4", "exact"),
     lower=("word_error", "perplexity"),
-)  # fmt: skip
+)
 
 
 class CaptionPages(Task[Examples, Batch, Describer]):

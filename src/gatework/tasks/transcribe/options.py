@@ -44,9 +44,12 @@ class TranscribePredicting(Options):
         False, "when each word begins and ends, in seconds (of pictures: points)", panel="answers"
     )
     beam: int | None = option(
-        None, "texts that a search follows; none: 1, the likeliest unit of each step, or 16 where it weighs texts",
-        panel="answers", low=1, high=1_000,
-    )  # fmt: skip
+        None,
+        "texts that a search follows; none: 1, the likeliest unit of each step, or 16 where it weighs texts",
+        panel="answers",
+        low=1,
+        high=1_000,
+    )
     n_best: int = option(1, "texts told of each recording, with their scores", panel="answers", low=1, high=100)
     lm_weight: float = option(
         0.0, "weight of how likely a text is beside the training texts (counted units)", panel="answers", low=0, high=10
