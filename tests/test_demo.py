@@ -197,7 +197,7 @@ def test_what_is_shown() -> None:
     from gatework import tasks
 
     assert (
-        {"caption", "classify", "forecast", "generate", "speak", "tag", "translate"}
+        {"caption", "classify", "forecast", "generate", "speak", "tag", "transcribe", "translate"}
         <= {each.task for each in demo.DEMOS}
         <= set(tasks.names())
     )

@@ -29,6 +29,7 @@ def test_morse_can_be_read_off_the_tones() -> None:
     right = sum(keyed(clip.samples) == " ".join(made.MORSE[letter] for letter in clip.text) for clip in clips)
     assert right >= 36 and {len(clip.text) for clip in clips} == {2, 3, 4, 5}
     assert all(clip.samples.dtype == np.float32 and np.abs(clip.samples).max() <= 1 for clip in clips)
+    assert set("".join(clip.text for clip in made.morse(20, letters="et"))) == {"e", "t"}
 
 
 def test_lines_hold_as_many_digits_as_their_text_says() -> None:

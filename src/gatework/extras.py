@@ -21,8 +21,10 @@ _PICTURES = ("PIL", "av")
 _POSTGRES = ("psycopg2",)
 _LOGGERS = {"mlflow": ("mlflow",), "wandb": ("wandb",)}
 _SERVE = ("fastapi", "starlette", "uvicorn", "websockets", "prometheus_client")
-# Of the extra `demo`.
-DEMO = ("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz", "soundfile", "PIL")
+DEMO = (  # of the extra `demo`
+    *("torch", "polars", "sklearn", "scipy", "jinja2", "matplotlib", "sacrebleu", "rapidfuzz"),
+    *("soundfile", "jiwer", "PIL"),
+)
 _TRAIN = (
     "torch",
     "polars",

@@ -22,7 +22,8 @@ SIGNS = (
 )
 MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz", SIGNS, strict=True))
 RATE = 8_000
-LETTERS = (2, 5)  # of a string
+LETTERS = "".join(MORSE)
+SIZES = (2, 5)  # letters of a string
 PER_LINE = (3, 6)  # digits of a line
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 NOTES = {"c": 523, "d": 587, "e": 659, "g": 784, "a": 880}  # hertz
@@ -53,19 +54,20 @@ class Film(NamedTuple):
     caption: str
 
 
-def morse(count: int, seed: int = 0) -> list[Clip]:
-    """Strings of 2 to 5 letters as tones of Morse code, 8,000 samples a second, of different speed, pitch and noise.
+def morse(count: int, seed: int = 0, letters: str = LETTERS) -> list[Clip]:
+    """Strings of 2 to 5 of the letters as tones of Morse code, 8,000 samples a second, of different speed and pitch, in
+    noise.
 
     Example: `morse(1)[0]` is a Clip of samples float32 (n,), from 0.5 to 4 seconds of them, and a text like "kqe".
 
     A dash is three dots long, the gap within a letter one, between letters three (ITU-R M.1677).
     """
     random = np.random.default_rng(seed)
-    return [_clip(random) for _ in range(count)]
+    return [_clip(random, letters) for _ in range(count)]
 
 
-def _clip(random: np.random.Generator) -> Clip:
-    text = "".join(random.choice(list(MORSE), random.integers(*LETTERS, endpoint=True)))
+def _clip(random: np.random.Generator, letters: str) -> Clip:
+    text = "".join(random.choice(list(letters), random.integers(*SIZES, endpoint=True)))
     dot = int(RATE * random.uniform(0.03, 0.05))
     key = np.concatenate([np.zeros(3 * dot), *(_keyed(MORSE[letter], dot) for letter in text)])
     edge = np.hanning(dot // 4)  # a key that opens at once would click
@@ -175,11 +177,11 @@ def _digits(times: int) -> tuple[np.ndarray, np.ndarray]:
 # -- as files ---------------------------------------------------------------------------------------------------
 
 
-def write_morse(folder: str | Path, count: int, seed: int = 0) -> Path:
+def write_morse(folder: str | Path, count: int, seed: int = 0, letters: str = LETTERS) -> Path:
     """Writes clips as wav files and `clips.csv` (file, text); gives the table's path."""
     from gatework.data.media.sounds import encoded
 
-    files = ((encoded(clip.samples, RATE), clip.text) for clip in morse(count, seed))
+    files = ((encoded(clip.samples, RATE), clip.text) for clip in morse(count, seed, letters))
     return _write(Path(folder), "clips.csv", ("file", "text"), ".wav", files)
 
 
