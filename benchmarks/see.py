@@ -4,11 +4,11 @@
     python benchmarks/see.py digits --seeds 1                   # two MNIST digits that move: "three left, seven up"
 
 The folder (or GATEWORK_DATA) holds emoji/ and mnist/. What differs from the defaults is in SETTINGS. Of emoji's test
-part those captions count all of whose words occur in training. Films are made here: two digits, each moving one of four ways
-at a speed of its own; starts are drawn alike for all ways, so that the first frame tells nothing, and digits may leave
-the picture. Digits of the training part are MNIST's training digits but for the last 5,000, those of validation these,
-those of the test MNIST's test digits. The smaller digit is named first. Results go to benchmarks/results/see_NAME.json
-with settings, machine, versions and commit.
+part those captions count all of whose words occur in training. Films are made here: two digits, each moving one of
+four ways at a speed of its own; starts are drawn alike for all ways, so that the first frame tells nothing, and digits
+may leave the picture. Digits of the training part are MNIST's training digits but for the last 5,000, those of
+validation these, those of the test MNIST's test digits. The smaller digit is named first. Results go to
+benchmarks/results/see_NAME.json with settings, machine, versions and commit.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def shares(said: Sequence[str], true: Sequence[str], known: np.ndarray) -> dict[
 
 
 def nearest_with_tone(train: Sequence[tuple[str, str]], asked: Sequence[tuple[str, str]]) -> list[str]:
-    """The caption of the training picture that is nearest in blue, which tones of skin change least, with the tones that
-    a linear model sees in the histogram of colours."""
+    """The caption of the training picture that is nearest in blue, which tones of skin change least, with the tones
+    that a linear model sees in the histogram of colours."""
     pictures = [[on_white(file) for file, _ in rows] for rows in (train, asked)]
     captions = [caption for _, caption in train]
     blue = [np.stack([small_blue(each) for each in own]) for own in pictures]

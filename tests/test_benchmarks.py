@@ -10,7 +10,17 @@ import pytest
 from gatework import tasks
 from sources import ROOT
 
-MODULES = ("classify", "explain", "forecast", "generate_speed", "hear", "regularisation", "see", "shakespeare", "translate")
+MODULES = (
+    "classify",
+    "explain",
+    "forecast",
+    "generate_speed",
+    "hear",
+    "regularisation",
+    "see",
+    "shakespeare",
+    "translate",
+)
 
 
 def settings(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
