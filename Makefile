@@ -92,7 +92,7 @@ docs: $(READY)
 	$(BIN)/python docs/renew.py
 
 site: $(READY)
-	$(BIN)/python docs/build.py
+	$(BIN)/python docs/pages.py
 
 # What runs notebooks is asked for here alone: nothing else needs it.
 notebooks: $(READY)

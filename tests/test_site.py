@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import build
 import notebooks
+import pages
 import pytest
 import reference
 
@@ -23,16 +23,16 @@ START = [ROOT / "docs" / "index.md", *notebooks.tutorials()]
 @pytest.fixture(scope="module")
 def site() -> Path:
     """The built site; a warning, such as of a link that leads nowhere, would have failed the build."""
-    assert build.main() == 0
-    return build.BUILD / "site"
+    assert pages.main() == 0
+    return pages.BUILD / "site"
 
 
 def test_every_page_of_the_site_is_in_its_navigation(site: Path) -> None:
-    pages = [p.relative_to(build.PAGES).as_posix() for p in build.PAGES.rglob("*.md")]
-    assert len(pages) > 40
-    listed = list(leaves(build.navigation(pages)))
-    assert sorted(listed) == sorted(pages)
-    assert all((site / page).with_suffix(".html").exists() for page in pages)
+    places = [p.relative_to(pages.PAGES).as_posix() for p in pages.PAGES.rglob("*.md")]
+    assert len(places) > 40
+    listed = list(leaves(pages.navigation(places)))
+    assert sorted(listed) == sorted(places)
+    assert all((site / page).with_suffix(".html").exists() for page in places)
 
 
 def leaves(part: object) -> Iterator[str]:
@@ -41,6 +41,13 @@ def leaves(part: object) -> Iterator[str]:
     else:
         for each in part.values() if isinstance(part, dict) else part:  # pyright: ignore[reportGeneralTypeIssues]
             yield from leaves(each)
+
+
+def test_every_job_has_a_page() -> None:
+    """classify, generate and forecast share jobs.md."""
+    text = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
+    without = [n for n in tasks.names() if not (ROOT / "docs" / f"{n}.md").exists() and f"## {n.title()}" not in text]
+    assert not without
 
 
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
@@ -63,9 +70,9 @@ def test_equations_need_no_script(site: Path) -> None:
 
 
 def test_chinese_pages_say_their_language(site: Path) -> None:
-    pages = [*site.glob("zh/*.html"), site / "readme.zh.html"]
-    assert len(pages) > 5
-    assert all('<div lang="zh-Hans">' in page.read_text(encoding="utf-8") for page in pages)
+    chinese = [*site.glob("zh/*.html"), site / "readme.zh.html"]
+    assert len(chinese) > 5
+    assert all('<div lang="zh-Hans">' in page.read_text(encoding="utf-8") for page in chinese)
 
 
 def test_every_public_name_is_in_the_reference() -> None:
@@ -82,14 +89,14 @@ def test_a_docstring_becomes_paragraphs_code_and_tables() -> None:
 
 
 def test_links_become_those_of_the_site() -> None:
-    places = build.sources()
+    places = pages.sources()
     for path, text, made in (
         (ROOT / "README.md", "[a](docs/tag.md#x)", "[a](tag.md#x)"),
         (ROOT / "docs" / "commands" / "train.md", "[a](../../ARCHITECTURE.md)", "[a](../architecture.md)"),
         (ROOT / "README.md", "[raw](benchmarks/results)", "raw"),
         (ROOT / "README.md", "[no](docs/not_there.md)", "[no](docs/not_there.md)"),
     ):
-        assert build.LINK.sub(lambda found, path=path: build.link(found, path, places), text) == made
+        assert pages.LINK.sub(lambda found, path=path: pages.link(found, path, places), text) == made
 
 
 def test_notebooks_hold_the_whole_page() -> None:
