@@ -111,6 +111,19 @@ def test_a_broken_frame_is_named(tmp_path) -> None:
         films.load(tmp_path, (8, 8))
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.png"])
+def test_cut_moving_pictures(tmp_path, name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 32, 48, 3), dtype=np.uint8)
+    first, *others = (Image.fromarray(frame) for frame in noise)
+    first.save(tmp_path / name, save_all=True, append_images=others)
+    whole = (tmp_path / name).read_bytes()
+    assert len(films.load(tmp_path / name)) == 6
+    (tmp_path / name).write_bytes(whole[: len(whole) * 6 // 10])
+    told: list[str] = []
+    array = films.load(tmp_path / name, tell=lambda message, level="warning": told.append(message))
+    assert 1 < len(array) < 6 and f"cut short or damaged after {len(array)} frames" in told[0]
+
+
 def test_cut_films(tmp_path) -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (30, 32, 48, 3), dtype=np.uint8))
     for name, codec in {"a.webm": "libvpx", "a.mp4": "mpeg4"}.items():

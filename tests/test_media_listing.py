@@ -68,6 +68,14 @@ def test_the_column_of_files_is_found(tmp_path, header, row, column) -> None:
     assert column in listing.notes[-1] and listing.names[0].endswith(".wav")
 
 
+def test_a_column_called_as_another_kind_is_taken_by_its_option_alone(tmp_path) -> None:
+    table = lay(tmp_path, t__csv="video,caption\na.gif,goes left\n") / "t.csv"
+    with pytest.raises(DataError, match="no column names files of pictures"):
+        read(table, None, kind="picture")
+    assert "video is column 'video'" in read(table, None, kind="film").notes[-1]
+    assert len(read(table, "video", kind="picture")) == 1
+
+
 def test_files_in_a_folder_beside_the_table_and_without_their_ends(tmp_path) -> None:
     lay(tmp_path, validated__tsv="path\tsentence\nc1\thello\nc2\tbye\n", clips___c1__mp3="", clips___c2__mp3="")
     listing = read(tmp_path / "validated.tsv", "path")

@@ -181,9 +181,17 @@ def test_what_is_no_stream_is_told() -> None:
         (bytes(wav), 16_000, "8,000 samples a second, not 16,000"),
         (bytes(wav[:20]) + b"\3" + bytes(wav[21:]), None, "form 3"),
         (bytes(wav[:12]), None, "does not say"),
+        (b"fLaC" + bytes(60), None, r"is a sound \(FLAC\), not PCM"),
+        (b"RIFX" + bytes(wav[4:]), None, "the high byte first"),
+        (b"<!DOCTYPE html><p>not found", None, "is a web page"),
     ):
         with pytest.raises(DataError, match=message):
             pipes.opened(io.BytesIO(data), rate, 8_000)
+
+
+def test_half_a_sample_at_the_end_is_told() -> None:
+    with pytest.warns(UserWarning, match=r"last 1 byte\(s\) are left out"):
+        assert sum(map(len, pipes.opened(io.BytesIO(bytes(41)), None, 8_000)[1])) == 20
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ def _given(rows: Rows, kind: Kind, column: str) -> str:
 
 def _found(rows: Rows, kind: Kind, base: Path) -> tuple[str, tuple[str, ...]]:
     """The column of files or arrays: of those that hold such the one with the most usual name, else the first."""
-    fitting = {name: values for name, values in rows.columns.items() if _holds_items(values, kind, base)}
+    own = {name: values for name, values in rows.columns.items() if not _of_another(name, kind)}
+    fitting = {name: values for name, values in own.items() if _holds_items(values, kind, base)}
     if not fitting:
         what = f"no column names files of {MEDIA[kind].plural} ({', '.join(MEDIA[kind].suffixes[:4])}, ...)"
         how = setting(ROLE[kind], COLUMN)
@@ -48,6 +49,12 @@ def _found(rows: Rows, kind: Kind, base: Path) -> tuple[str, tuple[str, ...]]:
     others = [other for other in fitting if other != name]
     would = f" ({listed(others)} would fit too)" if others else ""
     return name, (f"{ROLE[kind]} is column {name!r}{would}",)
+
+
+def _of_another(name: str, kind: Kind) -> bool:
+    """Whether a column is called as another kind's are: `video` of gifs, each of which could be read as a picture."""
+    called_so = {each for each, medium in MEDIA.items() if name.strip().lower() in medium.columns}
+    return bool(called_so) and kind not in called_so
 
 
 def _holds_items(values: list, kind: Kind, base: Path) -> bool:

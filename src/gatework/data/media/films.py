@@ -73,7 +73,7 @@ def _images(item: Path | np.ndarray, frames: int, tell: Tell) -> Iterable[Image]
     what = sniffed(file_of(item))  # by what it holds: names lie
     if what.startswith("an array"):
         return _of_array(mapped(item), frames, str(item))
-    return _moving(item, frames) if what.startswith("a picture") else _streamed(item, frames, tell)
+    return _moving(item, frames, tell) if what.startswith("a picture") else _streamed(item, frames, tell)
 
 
 def _of_array(array: np.ndarray, frames: int, name: str) -> Iterator[Image]:
@@ -103,11 +103,29 @@ def _parts(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
 
 
-def _moving(path: Path, frames: int) -> Iterator[Image]:
+def _moving(path: Path, frames: int, tell: Tell) -> Iterator[Image]:
     with pictures.opened(path) as image:
-        for place in evenly(getattr(image, "n_frames", 1), frames):
+        image.load()  # the first frame, or the fault that it has
+        count, whole = _frames(image)
+        if not whole:
+            tell(f"{path}: cut short or damaged after {count} frames; those are used")
+        for place in evenly(count, frames):
             image.seek(place)
             yield image.copy()
+
+
+def _frames(image: Image) -> tuple[int, bool]:
+    """How many frames of a moving picture can be read, and whether it ends behind them."""
+    count = 1
+    try:
+        while True:
+            image.seek(count)
+            image.load()
+            count += 1
+    except EOFError:
+        return count, True
+    except Exception:  # decoders of strangers' bytes raise whatever they please
+        return count, False
 
 
 # -- streams of FFmpeg ------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ STARTS = {
     b"PK\x03\x04": "a zip archive or an Office file",
     b"\x1f\x8b": "a compressed file (gzip)",
     b"\x1aE\xdf\xa3": "a film (WebM, Matroska)",
+    b"RIFX": "a sound (WAV, the high byte first)",
     b"fLaC": "a sound (FLAC)",
     b"OggS": "a sound (Ogg)",
     b"FORM": "a sound (AIFF)",
@@ -90,11 +91,16 @@ def sniffed(path: Path) -> str:
             start = file.read(64)
     except OSError:
         return ""
+    return told_by(start)
+
+
+def told_by(start: bytes, least: int = 0) -> str:
+    """What bytes begin, by marks of at least so many of them."""
     if start[:4] == b"RIFF":
         return RIFF.get(start[8:12], "")
     if start[4:8] == b"ftyp":
         return BRANDS.get(start[8:12], "a film (MP4)")
-    what = next((what for mark, what in STARTS.items() if start.startswith(mark)), "")
+    what = next((what for mark, what in STARTS.items() if start.startswith(mark) and len(mark) >= least), "")
     if not what and start and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
         return f"text, beginning {start[:20].decode().strip()!r}"
     return what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
@@ -9,10 +10,12 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from gatework.data.media import sounds
+from gatework.data.media.kinds import told_by
 from gatework.errors import DataError
 
 CHUNK = 1 << 12  # bytes that are read at once from a pipe
 REACH = 10  # samples of the lower rate on either side that decide a resampled one: scipy's filter
+MARK = 4  # bytes that say what a pipe brings: fewer are samples as likely
 PCM = (1, 0xFFFE)  # forms of wav files that hold whole numbers
 FIELDS = ((0, 2), (2, 4), (4, 8), (14, 16))  # of the format: form, channels, rate, bits
 
@@ -28,12 +31,15 @@ def opened(pipe: BinaryIO, rate: int | None, usual: int) -> tuple[int, Iterator[
     """The rate, and samples as they arrive: of a wav file of 16 bits, or of bare PCM (s16le, one channel) at `rate`, or
     at the `usual` one.
 
-    Raises: DataError for a wav file of another form, where nothing comes, or where the file has another rate.
+    Raises: DataError for a wav file of another form, for other kinds of files, where nothing comes, or where the file
+    has another rate.
     """
     start = _exactly(pipe, 12)
     if not start:
         raise DataError("nothing came through the pipe: send PCM of 16 bits, or a wav file")
     if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+        if what := told_by(start, MARK):
+            raise DataError(f"what came through the pipe is {what}, not PCM of 16 bits or a wav file; convert it first")
         header = Header(rate or usual, 1)
         return header.rate, _samples(pipe, start, header.channels)
     header = _header(pipe)
@@ -51,6 +57,8 @@ def _samples(pipe: BinaryIO, come: bytes, channels: int) -> Iterator[np.ndarray]
         numbers = np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
         yield (numbers.astype(np.float32) / 32_768).mean(1)
         rest, come = rest[whole:], _some(pipe)
+    if rest:
+        warnings.warn(f"the stream ended within a sample: its last {len(rest)} byte(s) are left out", stacklevel=2)
 
 
 def _header(pipe: BinaryIO) -> Header:
