@@ -41,11 +41,11 @@ $(READY): pyproject.toml constraints.txt | $(TORCH)
 	$(BIN)/python -m pip install -e '.[train,keras,dev]' -c constraints.txt
 	@touch $@
 
-# Without what a demo has no use for: byte code of all modules, and the programs that test torch (130 MB).
+# Without what a demo has no use for: byte code of all modules, the programs that test torch, and the tests of packages (180 MB).
 .venv/.demo: pyproject.toml constraints.txt | $(TORCH)
 	@test -e $(READY) || $(INSTALL) --no-compile -e '.[demo]'
-	@test -e $(READY) || find .venv \( -name __pycache__ -o -path '*/torch/test' -o -path '*/torch/bin/*[tT]est*' \
-		-o -path '*/torch/bin/protoc*' \) -prune -exec rm -rf {} +
+	@test -e $(READY) || find .venv \( -name __pycache__ -o -path '*/site-packages/*/tests' -o -path '*/torch/test' \
+		-o -path '*/torch/bin/*[tT]est*' -o -path '*/torch/bin/protoc*' \) -prune -exec rm -rf {} +
 	@touch $@
 
 demo: .venv/.demo
