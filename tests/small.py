@@ -212,8 +212,14 @@ CASES = [
     ),
     Small("answer", asked, {"test_share": 0.2}),
     Small("answer", asked, {"test_share": 0.2, "sentences": "recurrent", "hops": 1, "layers": 2}),
-    Small("caption", described.rows, {**described.SMALL, "test_share": 0.2, "dropout": 0.2, "shift": 0.1}),
-    Small("caption", lambda: described.films(40), {**described.SMALL, "test_share": 0.2, "layers": 2}),
+    Small(
+        "caption",
+        described.rows,
+        {**described.SMALL, "hidden_size": 6, "test_share": 0.2, "dropout": 0.2, "shift": 0.1},
+    ),
+    Small(
+        "caption", lambda: described.films(40), {**described.SMALL, "hidden_size": 6, "test_share": 0.2, "layers": 2}
+    ),
     Small("translate", translated, {"test_share": 0.2, "source_tokenizer": "words", "target_tokenizer": "words"}),
     Small("translate", lambda: translated(spelled=True), {"test_share": 0.2, "joint": True, "layers": 2}),
     Small("transcribe", said, {"test_share": 0.2, "speaker": "who", "front_size": 8}),

@@ -69,7 +69,9 @@ def test_version() -> None:
 def test_help_of_a_task_groups_its_options() -> None:
     text = CliRunner().invoke(cli.app, ["train", "classify", "--help-all"]).stdout
     headings = [line.rstrip(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert headings == ["Arguments", "Options", "Data", "Text", "Model", "Loss", "Regularisation", "Training"]
+    assert headings == [
+        *("Arguments", "Options", "Data", "Text", "Model", "Loss", "Regularisation", "Training", "Sound", "Picture")
+    ]
     regularisation = text.split("Regularisation:")[1].split("Training:")[0]
     assert "--zoneout" in regularisation and "--epochs" not in regularisation
     assert "[yes]" in text.split("--nan-guard /")[1].split("--save-every")[0]

@@ -27,7 +27,7 @@ PROGRAMS = {
 def test_example_runs(path: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "torch", "MPLBACKEND": "agg", "PYTHONWARNINGS": "default"}
     command = [sys.executable, str(path)]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip(), "an example shows something"
     if path.stem in PROGRAMS:

@@ -324,7 +324,7 @@ def test_pages_of_rare_demand_show_what_the_verdict_goes_by(intermittent_run: jo
     rows = results["sections"]["by_horizon"]
     assert np.sqrt(np.mean([row["rmsse"] ** 2 for row in rows])) == pytest.approx(results["test"]["rmsse"])
     page = report.write(intermittent_run.run.path).read_text()
-    assert "<th>model, RMSSE</th>" in page and "Error of each step ahead (RMSSE" in page and "model, MASE" not in page
+    assert ">model, RMSSE</th>" in page and "Error of each step ahead (RMSSE" in page and "model, MASE" not in page
 
 
 def test_a_loaded_run_of_rare_demand_is_judged_alike(intermittent_run: jobs.Trained) -> None:

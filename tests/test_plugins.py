@@ -236,6 +236,7 @@ def outside() -> list[Path]:
 # Words that also name columns of people's files, or an extra of the package; what a server is asked for and says.
 ALSO_WORDS = {("tag", "columns.py"), ("tag", "conll.py"), ("translate", "extras.py"), ("generate", "serve")}
 ALSO_WORDS |= {("answer", "serve"), ("answer", "answers"), ("tag", "tags")}
+ALSO_WORDS |= {("caption", "media"), ("caption", "made.py"), ("caption", "picture.py")}
 
 
 @pytest.mark.parametrize("path", outside(), ids=lambda path: path.relative_to(PACKAGE).as_posix())

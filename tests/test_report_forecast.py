@@ -151,7 +151,9 @@ def test_the_page_shows_all_of_it(run: Run, sections: dict[str, Any]) -> None:
     assert sentences.covered(sections["interval"], coverage) in text
     assert all(sentence in text for sentence in sentences.by_step(sections["by_horizon"], "mase", sections["naive"], 6))
     first = sections["next"][0]
-    assert f"<tr><th>{first['times'][first['starts'][0]]}</th>" in text and "gatework.Forecaster.load" in text
+    assert (
+        f'<tr><th scope="row">{first["times"][first["starts"][0]]}</th>' in text and "gatework.Forecaster.load" in text
+    )
     names = {path.name for path in (run.path / "plots").iterdir()}
     assert {"forecast.png", "horizon.png", "calendar.png", "series_best.png", "series_worst.png"} <= names
     assert (run.path / "forecast.png").read_bytes() == (run.path / "plots" / "forecast.png").read_bytes()

@@ -63,7 +63,7 @@ def test_measures_fit_the_targets(tmp_path: Path) -> None:
     texts, spellings = trained(tmp_path, sentences(100), epochs=0), trained(tmp_path, spelled(100), epochs=0)
     assert texts["metric"]["name"] == "bleu"
     assert {"loss", "perplexity", "bleu", "chrf", "ter", "exact"} <= texts["valid"].keys()
-    assert spellings["metric"] == {"name": "symbol_error", "higher": False}
+    assert spellings["metric"] == {"name": "symbol_error", "higher": False, "idle": None}
     assert {"loss", "perplexity", "word_error", "symbol_error"} <= spellings["valid"].keys()
     assert texts["data"]["signature"]["bleu"].startswith("nrefs:1|case:mixed|")
     assert spellings["data"]["judged"].startswith("symbols with spaces")

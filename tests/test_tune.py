@@ -44,6 +44,7 @@ KINDS = [
     ("transcribe", None),
     ("translate", None),
     ("speak", None),
+    ("caption", None),
 ]
 
 

@@ -63,8 +63,8 @@ def _apart(asked: np.ndarray, known: Sequence[np.ndarray], lengths: np.ndarray) 
 
 
 def path(one: np.ndarray, other: np.ndarray) -> Path:
-    """The path of the least sum of Euclidean distances between frames (T, F) and (U, F), by the steps of `distances`;
-    of equal ones that which goes on in both.
+    """The path of the least sum of Euclidean distances between frames (T, F) and (U, F), by steps that go on in
+    one or both and count once; of equal ones that which goes on in both.
 
     >>> path(np.array([[0.0], [1.0]]), np.array([[0.0], [0.0], [1.0]])).places.tolist()
     [[0, 0], [0, 1], [1, 2]]

@@ -41,7 +41,8 @@ class Forecaster(Estimator):
         return self._fit(self._framed(X))
 
     def _framed(self, source: Source) -> Source:
-        """One series of numbers as a frame: its steps are counted, or are the index of a pandas series."""
+        """One series of numbers as a frame: its steps are counted, or are the index of a pandas series, whose
+        name is the column's."""
         if not isinstance(source, Sequence | np.ndarray) and not hasattr(source, "to_numpy"):
             return source
         numbers = np.asarray(source)
@@ -50,7 +51,8 @@ class Forecaster(Estimator):
         options = self._options()
         assert isinstance(options, ForecastOptions)
         steps = source.index if _is_pandas(source) else range(len(numbers))
-        return {options.time or "time": list(steps), (*options.target, "value")[0]: numbers.tolist()}
+        name = str(getattr(source, "name", None) or "value")
+        return {options.time or "time": list(steps), (*options.target, name)[0]: numbers.tolist()}
 
     def predict(self, h: int | None = None, X: Source | None = None, lacking: str = "refuse") -> Any:
         """The next `h` steps of each series (by default the horizon), after the rows of `X` where they are given.
