@@ -106,3 +106,10 @@ def test_the_order_is_that_of_the_listing_whatever_the_threads(workers) -> None:
     listing = read([np.full(50, n, np.float32) for n in range(40)])
     store = Store.of(listing, lambda item, tell: item, workers=workers)
     assert [array[0] for array in store] == list(range(40))
+
+
+def test_copies_are_told_by_their_first_row_whatever_the_arrays_hold(tmp_path) -> None:
+    for scale in (1, 7):
+        arrays = [np.full(3, scale * each, np.float32) for each in (5, 2, 5, 9, 2)]
+        store = Store.of(read(arrays, None, kind="sound"), lambda item, tell: item)
+        assert store.copies == [0, 1, 0, 3, 1]

@@ -91,6 +91,12 @@ class Store:
         """The first axis of each array."""
         return np.array([shape[0] for shape in self.shapes], np.int64)
 
+    @property
+    def copies(self) -> list[int]:
+        """Of each row the first one that equals it: groups that are drawn alike at whatever size files are read."""
+        first: dict[str, int] = {}
+        return [first.setdefault(digest, row) for row, digest in enumerate(self.digests)]
+
     def take(self, rows: Sequence[int] | np.ndarray) -> Store:
         """Some of the arrays, on the same disk space."""
         rows = np.asarray(rows, np.int64)

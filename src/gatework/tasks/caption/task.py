@@ -92,7 +92,7 @@ class Caption(CaptionPages):
 
     def _held_out(self, read: Examples, share: float) -> tuple[Examples, Examples]:
         """The rows without a share of them, and that share, drawn by chance; equal pictures stay together."""
-        kept, held = split_rows(len(read), share, groups=read.shown.digests, seed=self.options.seed)
+        kept, held = split_rows(len(read), share, groups=read.shown.copies, seed=self.options.seed)
         if not len(kept) or not len(held):
             raise DataError(
                 f"{read.listing.source}: {len(read.pictures):,} different picture(s) are too few to hold out "
@@ -168,7 +168,7 @@ class Caption(CaptionPages):
         read = reading.read(source, self.options)
         if hold_out and self.options.test_share:
             read, _ = self._held_out(read, self.options.test_share)
-        parts = folds(len(read), count, groups=read.shown.digests, seed=self.options.seed)
+        parts = folds(len(read), count, groups=read.shown.copies, seed=self.options.seed)
         rows = read.listing
         return [Round(rows.take(kept), None, rows.take(held), {"test_share": 0.0}) for kept, held in parts]
 

@@ -111,7 +111,7 @@ class Transcribe(TranscribePages):
 
     def _held_out(self, clips: Clips, share: float) -> tuple[Clips, Clips]:
         """The clips without a share of them, and that share, drawn by chance; equal recordings stay together."""
-        kept, held = split_rows(len(clips), share, groups=clips.store.digests, seed=self.options.seed)
+        kept, held = split_rows(len(clips), share, groups=clips.store.copies, seed=self.options.seed)
         if not len(kept) or not len(held):
             different = len(set(clips.store.digests))
             raise DataError(
@@ -218,9 +218,7 @@ class Transcribe(TranscribePages):
         clips = reading.clips(listing, self.hearing, self.options)
         rows = np.arange(len(clips))
         if hold_out and self.options.test_share:
-            rows, _ = split_rows(
-                len(clips), self.options.test_share, groups=clips.store.digests, seed=self.options.seed
-            )
+            rows, _ = split_rows(len(clips), self.options.test_share, groups=clips.store.copies, seed=self.options.seed)
         digests = [clips.store.digests[row] for row in rows.tolist()]
         parts = folds(len(rows), count, groups=digests, seed=self.options.seed)
         some = listing.take(clips.store.rows[rows])
