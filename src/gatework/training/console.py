@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatework.training.callbacks import Callback
@@ -168,11 +169,10 @@ class Curves(Events):
         self.shown: Any = None
 
     def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
-        from IPython.display import SVG, display  # pyright: ignore[reportMissingImports] (only notebooks have it)
-
-        picture = SVG(curves_svg(trainer.progress.history, trainer.learner.metric.name))
+        notebook = import_module("IPython.display")  # which only notebooks have
+        picture = notebook.SVG(curves_svg(trainer.progress.history, trainer.learner.metric.name))
         if self.shown is None:
-            self.shown = display(picture, display_id=True)
+            self.shown = notebook.display(picture, display_id=True)
         else:
             self.shown.update(picture)
 

@@ -56,7 +56,8 @@ class Describer(nn.Module):
     def __init__(self, options: CaptionOptions, medium: str, channels: int, units: int):
         super().__init__()
         self.medium, self.shift, self.dropout = medium, options.shift, options.dropout
-        width, dropped, widths = options.memory_size(medium), options.dropout, options.widths or ()
+        width, dropped = options.memory_size(medium), options.dropout
+        widths = list(options.widths or ())
         self.spots = _side(options.size or 1, len(widths)) ** 2 if medium == "video" else 1
         if medium == "vectors":
             self.entry = nn.Linear(channels, width)

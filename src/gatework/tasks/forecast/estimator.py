@@ -50,8 +50,9 @@ class Forecaster(Estimator):
             return source
         options = self._options()
         assert isinstance(options, ForecastOptions)
-        steps = source.index if _is_pandas(source) else range(len(numbers))
-        name = str(getattr(source, "name", None) or "value")
+        series: Any = source
+        steps = series.index if _is_pandas(series) else range(len(numbers))
+        name = str(getattr(series, "name", None) or "value")
         return {options.time or "time": list(steps), (*options.target, name)[0]: numbers.tolist()}
 
     def predict(self, h: int | None = None, X: Source | None = None, lacking: str = "refuse") -> Any:
