@@ -144,6 +144,6 @@ def test_a_comparison(page: Page, texts: jobs.Trained, tmp_path: Path) -> None:
 
 
 def test_a_search(page: Page, tmp_path: Path) -> None:
-    options = CASES[0].task().options.to_dict()
-    gatework.tune("classify", reviews(), out=tmp_path / "tuned", options=options, trials=2, seeds=2)
+    options, space = CASES[0].task().options.to_dict(), {"dropout": "0..0.5"}
+    gatework.tune("classify", reviews(), out=tmp_path / "tuned", options=options, space=space, trials=2, seeds=2)
     must_be_fine(page, tmp_path / "tuned" / "tune.html")
