@@ -108,7 +108,7 @@ def emoji(name: str, given: argparse.Namespace) -> dict[str, Any]:
         for seed in given.seeds:
             trained, kept = trained_on(name, tables, seed, given)
             said = [row["caption"] for row in trained.predict(tables[given.part])]
-            found.append({"exact": shares(said, true, known), "said": said, **kept})
+            found.append({"exact": shares(said, true, known), **kept})
     beside = shares(toned, true, known)
     exact = [row["exact"]["known"] for row in found]
     text = (
@@ -186,7 +186,7 @@ def digits(name: str, given: argparse.Namespace) -> dict[str, Any]:
             true = [caption for _, caption in rows[given.part]]
             both = np.mean([ways(one) == ways(other) for one, other in zip(said, true, strict=True)])
             exact = np.mean([one == other for one, other in zip(said, true, strict=True)])
-            found.append({"ways": float(both), "exact": float(exact), "said": said, **kept})
+            found.append({"ways": float(both), "exact": float(exact), **kept})
     text = (
         f"both ways right {median(found, 'ways'):.1%}, all right {median(found, 'exact'):.1%} of "
         f"{FILMS[given.part]:,} films; {median(found, 'cpu_seconds'):.0f} s of one processor"
