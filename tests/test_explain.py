@@ -6,6 +6,7 @@ import json
 import math
 import random
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,12 +32,12 @@ from gatework.explanation.attribution import (
     windows_of,
 )
 from gatework.explanation.memory import all_values, half_life, layers_of, reach_of
+from gatework.explanation.page import render
 from gatework.explanation.path import integral
 from gatework.explanation.pictures import drawn, log_scale
 from gatework.explanation.places import Samples, pieces
 from gatework.explanation.sentences import percentages, taken_away
 from gatework.layers.parts import part_of
-from gatework.pages.parts import spoken
 from gatework.tasks import jobs
 from gatework.tasks.classify.explained import Sequence, Text
 from gatework.tasks.classify.shares import NGrams
@@ -507,7 +508,7 @@ def test_a_page_stands_alone(name: str, request: pytest.FixtureRequest, tmp_path
     assert maps == sum(len(layer.values) for layer in found.layers)
     radios = [each for tag, each in parsed.tags if tag == "input"]
     assert len(radios) >= 3 * len(found.layers) and sum("checked" in each for each in radios) == len(found.layers)
-    assert len(found.sentences) >= 6 and all(spoken(str(escape(each))) in html for each in found.sentences)
+    assert len(found.sentences) >= 6 and all(str(escape(each)) in html for each in found.sentences)
     assert (
         html.index("In short: ")
         < html.index("By integrated")
@@ -550,6 +551,13 @@ def test_a_text_cannot_become_html(words: jobs.Trained, tmp_path: Path) -> None:
     assert "<script" not in html and "alert" in html
     shown = gatework.explain(words, text="superb film")._repr_html_()
     assert shown.startswith("<iframe") and shown.count("<") == 2
+
+
+def test_layers_are_named_in_words_and_texts_stay_as_they_are(words: jobs.Trained) -> None:
+    found = gatework.explain(words, text="superb film")
+    html = render(replace(found, steps=["self.layers.0", "film"]))
+    assert "self.layers.0" in html and "layer 1" in html
+    assert all(layer.name not in html for layer in found.layers)
 
 
 def test_the_command(words: jobs.Trained, sales: jobs.Trained, tmp_path: Path) -> None:

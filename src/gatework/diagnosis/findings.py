@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.diagnosis.gates import Gate
+from gatework.pages.parts import spoken
 from gatework.tasks.verdict import of_role
 from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, still_falling
 
@@ -153,7 +154,9 @@ def of_norms(
 def of_times(gradients: Mapping[str, Mapping[str, np.ndarray]], options: Mapping[str, Any]) -> list[Finding]:
     """How the loss's gradient by each state of each layer changes with the steps back from the end; all that vanish are
     one finding, since one option changes them."""
-    backs = {f"{name}, state {state}": back for name, states in gradients.items() for state, back in states.items()}
+    backs = {
+        f"{spoken(name)}, state {state}": back for name, states in gradients.items() for state, back in states.items()
+    }
     gone = {where: felt for where, back in backs.items() if (felt := _felt(back))}
     found = [of_time(where, back, options) for where, back in backs.items() if len(gone) < 2 or where not in gone]
     if len(gone) > 1:
@@ -207,7 +210,7 @@ def of_gates(
             continue
         for share, side in ((gate.stuck_closed, "closed (below 0.01)"), (gate.stuck_open, "open (above 0.99)")):
             if share >= MANY:
-                text = f"{gate.part}, gate {gate.name}: {share:.0%} of the units are almost always {side}"
+                text = f"{spoken(gate.part)}, gate {gate.name}: {share:.0%} of the units are almost always {side}"
                 found.append(Finding("problem", text, "use fewer units, or smaller weights", _fewer(options)))
     which = (
         f"None of the {len(gates)} gates is"
@@ -226,7 +229,7 @@ def _ends(gate: Gate) -> float:
 
 def _saturated(gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping[str, Any]) -> Finding:
     least = min(_ends(gate) for gate in gates)
-    named = ", ".join(f"{gate.part} {gate.name}" for gate in gates)
+    named = ", ".join(f"{spoken(gate.part)} {gate.name}" for gate in gates)
     text = (
         f"Saturated gates ({named}): {least:.0%} or more of their values are below 0.01 or above 0.99, where hardly a "
     )
@@ -237,8 +240,8 @@ def _saturated(gates: Sequence[Gate], options: Mapping[str, Any], usual: Mapping
 
 def of_parameters(norms: Mapping[str, tuple[float, float]], options: Mapping[str, Any]) -> list[Finding]:
     """Parameters without a gradient, or with one that is not finite."""
-    lost = [name for name, (gradient, _) in norms.items() if not math.isfinite(gradient)]
-    still = [name for name, (gradient, _) in norms.items() if gradient == 0]
+    lost = [spoken(name) for name, (gradient, _) in norms.items() if not math.isfinite(gradient)]
+    still = [spoken(name) for name, (gradient, _) in norms.items() if gradient == 0]
     found = [Finding("problem", f"The gradient of {name} is not finite", *_smaller(options)) for name in lost]
     if still:
         found.append(Finding("hint", f"No gradient reaches {', '.join(still[:5])}: nothing is learned there"))

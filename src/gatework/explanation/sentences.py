@@ -6,6 +6,7 @@ import numpy as np
 
 from gatework.explanation.attribution import RELIABLE, Attribution, Occlusion
 from gatework.explanation.memory import Cut, Layer
+from gatework.pages.parts import spoken
 from gatework.tasks.subject import Subject
 
 NOTABLE = 0.1  # a part of all attributions below which a step is not named
@@ -86,11 +87,11 @@ def carried(subject: Subject, attribution: Attribution) -> str:
 def taken_away(subject: Subject, occlusion: Occlusion, shown: float) -> str:
     """What happens without the most important window."""
     best = int(np.argmax(np.abs(occlusion.effect)))
-    what, spoken = name(subject, *occlusion.windows[best]), subject.words
-    opening = f"Without {what}, replaced by {spoken.absent}, the {spoken.shown} goes from"
-    if spoken.valued:
-        return f"{opening} {spoken.told(shown)} to {spoken.told(occlusion.shown[best])}."
-    change = f"{spoken.output} changes by {-occlusion.effect[best]:+.3g}"
+    what, words = name(subject, *occlusion.windows[best]), subject.words
+    opening = f"Without {what}, replaced by {words.absent}, the {words.shown} goes from"
+    if words.valued:
+        return f"{opening} {words.told(shown)} to {words.told(occlusion.shown[best])}."
+    change = f"{words.output} changes by {-occlusion.effect[best]:+.3g}"
     before, after = percentages(shown, float(occlusion.shown[best]))
     if before == after:
         return f"{opening.removesuffix('goes from')}stays at {shown:.1%} ({change})."
@@ -154,7 +155,7 @@ def same_answer(subject: Subject, cut: Cut) -> list[bool]:
 def remembered(layer: Layer) -> str:
     """How long the states of a layer keep what they hold."""
     lives = {state.name: state.half_life for state in layer.states if state.half_life is not None}
-    opening = f"{layer.name} ({layer.cell})"
+    opening = f"{spoken(layer.name)} ({layer.cell})"
     if not lives:
         return (
             f"Memory of {opening}: no state is multiplied by a factor from step to step, so only the gradients show it."
@@ -187,7 +188,7 @@ def faded(layers: list[Layer]) -> str:
         back = layer.reach if layer.reverse else layer.reach[::-1]
         felt = int(np.flatnonzero(back >= 0.01 * back.max()).max()) + 1
         whole = "all" if felt == len(back) else f"the nearest {felt}"
-        texts.append(f"{layer.name}: {whole} of {len(back)} steps")
+        texts.append(f"{spoken(layer.name)}: {whole} of {len(back)} steps")
     return (
         f"Steps whose influence on the last output is at least 1% of the strongest: {'; '.join(texts)}."
         if texts

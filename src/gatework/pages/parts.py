@@ -40,5 +40,5 @@ def leaf(name: str) -> str:
 
 
 def spoken(text: str) -> str:
-    """A sentence or heading in which paths of modules are told in words."""
+    """The name of a layer, or what we say of some, with paths of modules told in words; not for what others wrote."""
     return re.sub(r"\b[a-z_]+(?:\.\w+)*\.(?:layers|members)\.\d+(?:\.[a-z_]\w*)*", lambda found: part(found[0]), text)

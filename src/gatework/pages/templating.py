@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from gatework.pages import parts, words
 from gatework.pages.outline import outlined
 
@@ -34,11 +32,9 @@ def template(name: str, place: str | Path) -> Template:
         "plain": words.plain,
         "signed": signed,
         "measured": measured,
-    }
-    jinja.filters |= {
         "outlined": outlined,
         "part": parts.part,
-        "spoken": spoken,
+        "spoken": parts.spoken,
         "percent": percent,
         "percent0": lambda value: f"{value:.0%}",
     }
@@ -58,11 +54,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
         lines += f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>'
     return f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
-
-
-def spoken(text: str) -> Markup:
-    """A piece of a page in which parts of networks have names that people know."""
-    return Markup(parts.spoken(text))
 
 
 def percent(value: float) -> str:
