@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+MADE := .venv/.made
 INSTALL = $(BIN)/python -m pip install -c constraints.txt
 
 # Where a wheel of torch without CUDA is: a tenth of the size, and on a processor it is as fast. TORCH_INDEX= for the usual one.
@@ -30,6 +31,7 @@ setup: $(READY)
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "gatework needs Python 3.11 or newer on the path (or: make PYTHON=/path/to/python)"; exit 1; }
 	"$(PYTHON)" -m venv .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $@ install pip; }
+	@touch $(MADE)
 
 # What torch itself needs comes later, from the usual index; and torch too where its own cannot be reached.
 $(TORCH): | $(BIN)/python
@@ -41,10 +43,11 @@ $(READY): pyproject.toml constraints.txt | $(TORCH)
 	$(BIN)/python -m pip install -e '.[train,keras,dev]' -c constraints.txt
 	@touch $@
 
-# Without what a demo has no use for: byte code of all modules, the programs that test torch, and the tests of packages (180 MB).
+# Without what a demo has no use for: byte code of all modules, the programs that test torch, and the tests of packages (180 MB);
+# but for a .venv that somebody else made, who may have put more into it.
 .venv/.demo: pyproject.toml constraints.txt | $(TORCH)
 	@test -e $(READY) || $(INSTALL) --no-compile -e '.[demo]'
-	@test -e $(READY) || find .venv \( -name __pycache__ -o -path '*/site-packages/*/tests' -o -path '*/torch/test' \
+	@test -e $(READY) || test ! -e $(MADE) || find .venv \( -name __pycache__ -o -path '*/site-packages/*/tests' -o -path '*/torch/test' \
 		-o -path '*/torch/bin/*[tT]est*' -o -path '*/torch/bin/protoc*' \) -prune -exec rm -rf {} +
 	@touch $@
 
@@ -77,7 +80,7 @@ test-engines: $(ENGINES:%=.venv-engines/%)
 AXE := .venv/axe/node_modules/axe-core/axe.min.js
 axe: $(AXE)
 $(AXE): | $(BIN)/python
-	npm install --no-save --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
+	npm install --no-save --no-audit --no-fund --fetch-retries 1 --fetch-timeout 20000 --prefix .venv/axe axe-core@4.14.1
 
 lint: $(READY)
 	$(BIN)/ruff check .
