@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from gatework.comparison.compare import Comparison, Result, Side
 
-# Colours that people who confuse some can tell apart (Okabe & Ito 2008), in an order of falling contrast on white.
 BLOCKS, WIDEST = "▁▂▃▄▅▆▇█", 24
 TALL = (5.0, 5.4)  # inches, of a picture of two
 
@@ -112,7 +111,8 @@ def curves(found: Comparison) -> Picture:
                 axes[1].plot(column(side.history, "epoch"), column(side.history, f"valid_{metric}"), **look(place))
         if both:
             axes[1].set_ylabel(f"{named(metric)} (validation)")
-            in_percent(*[axes[1].yaxis] * (metric in SHARES))
+            if metric in SHARES:
+                in_percent(axes[1].yaxis)
         finish(axes)
 
     return picture("curves", caption, paint, TALL if both else (5.0, 3.1), 2 if both else 1)

@@ -54,7 +54,8 @@ def metric_curve(history: Sequence[Mapping[str, float]], metric: str) -> Picture
     def paint(axes: Axes) -> None:
         axes.plot(column(history, "epoch"), column(history, f"valid_{metric}"), color=OTHER, marker="o", markersize=3.5)
         axes.set_ylabel(f"{words} (validation)")
-        in_percent(*[axes.yaxis] * (metric in SHARES))
+        if metric in SHARES:
+            in_percent(axes.yaxis)
         _by_epoch(axes)
 
     return picture("metric", f"{words[0].upper()}{words[1:]} on the validation part, epoch by epoch", paint)

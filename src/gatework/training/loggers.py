@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gatework.extras import explained, require
+from gatework.extras import EXTRAS, explained, require
 from gatework.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ LOGGERS: dict[str, Callable[[Run], Logger]] = {"tensorboard": TensorBoard, "mlfl
 def require_loggers(names: Sequence[str]) -> None:
     """A MissingExtraError where the package of one is not installed: before any data are read."""
     for name in names:
-        require([name], "train" if name == "tensorboard" else name)
+        require([name], EXTRAS[name])
 
 
 def loggers(names: Sequence[str], run: Run) -> list[Callback]:
