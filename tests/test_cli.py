@@ -107,3 +107,23 @@ def test_answers_are_csv_that_a_table_program_reads() -> None:
     odd = [{"forecast": 12_345_678.25, "text": "two\nlines", "none": None, "nan": float("nan")}]
     assert predict.table(odd, as_json=False) == 'forecast,text,none,nan\n12345678.2,"two\nlines",,nan\n'
     assert [json.loads(line) for line in predict.table(answers, as_json=True).splitlines()] == answers
+
+
+def test_the_n_best_answers_are_rows_of_a_table() -> None:
+    answers = [
+        {"file": "a.png", "caption": "", "score": None, "n_best": []},
+        {
+            "file": "b.png",
+            "caption": "a dog",
+            "score": -0.1,
+            "words": ["a", "dog"],
+            "n_best": [{"caption": "a dog", "score": -0.1}, {"caption": "a cat", "score": -2.5}],
+        },
+    ]
+    header, *rows = csv.reader(io.StringIO(predict.table(answers, as_json=False)))
+    assert header == ["file", "caption", "score", "rank", "words"]
+    assert rows == [
+        ["a.png", "", "", "1", ""],
+        ["b.png", "a dog", "-0.1", "1", '["a", "dog"]'],
+        ["b.png", "a cat", "-2.5", "2", ""],
+    ]

@@ -98,11 +98,22 @@ def table(rows: list[dict[str, Any]], as_json: bool) -> str:
         return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
     if not rows:
         return ""
-    cells, text = [columns(row) for row in rows], io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(cells[0]), lineterminator="\n")
+    cells, text = [columns(each) for row in rows for each in ranked(row)], io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in cells for name in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(cells)
     return text.getvalue()
+
+
+def ranked(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each of its n best answers, with its rank; the first one also has the lists that the row holds."""
+    if "n_best" not in row:
+        return [row]
+    best = {key: value for key, value in row.items() if key != "n_best"}
+    rest = {key: value for key, value in best.items() if not isinstance(value, list)}
+    return [
+        {**(best if rank == 1 else rest), "rank": rank, **each} for rank, each in enumerate(row["n_best"] or [{}], 1)
+    ]
 
 
 def columns(row: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +124,9 @@ def columns(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: object) -> object:
-    """Numbers with six digits that count; large ones are written out, with one decimal."""
+    """Numbers with six digits that count; large ones are written out, with one decimal. Lists are JSON."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False, default=str)
     if not isinstance(value, float):
         return value
     return f"{value:.1f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
