@@ -11,11 +11,12 @@ import torch
 
 import described
 from gatework.data.codecs import UNKNOWN
-from gatework.errors import DataError, MissingExtraError, OptionError
+from gatework.errors import DataError, FileFormatError, MissingExtraError, OptionError
 from gatework.runtime.answers.asked import How
 from gatework.tasks import jobs
 from gatework.tasks.base import Shard
 from gatework.tasks.caption import Caption, CaptionOptions, decoding, measures, reading
+from gatework.tasks.caption.codecs import Captions
 from gatework.tasks.caption.examples import make_batch
 from gatework.tasks.caption.model import before_beside
 
@@ -103,6 +104,20 @@ def test_vectors_of_a_pretrained_network_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "odd.npy", np.zeros((3, 5), np.float32))
     with pytest.raises(DataError, match="vectors of 5 numbers; the model reads 6"):
         trained.predict(tmp_path / "odd.npy")
+
+
+WIDE: dict[str, Any] = {"medium": "vectors", "channels": 25_088, "metric": "exact"}  # a last map of VGG in one row
+
+
+def test_wide_vectors_are_read_again_and_sizes_of_strangers_are_refused() -> None:
+    options = task().options
+    captions = Captions(options)
+    captions.fit(["a dog", "one cat"], "made")
+    again, kept = Captions.restored(options, captions.assets(**WIDE))
+    assert kept["channels"] == 25_088 and again.assets(**WIDE) == captions.assets(**WIDE)
+    for medium, channels in (("sound", 3), ("image", 0), ("vectors", 10_000_000)):
+        with pytest.raises(FileFormatError, match="no medium"):
+            Captions.restored(options, captions.assets(medium, channels, "exact"))
 
 
 def test_grey_pictures_are_read_in_one_channel() -> None:

@@ -14,7 +14,7 @@ from gatework.errors import DataError, FileFormatError
 from gatework.runtime.answers.sides import Sides
 from gatework.tasks.caption.options import MEDIA, CaptionOptions
 
-MOST_UNITS = 10_000  # of a caption, and channels of a vector, in a file of a stranger
+MOST = 100_000  # units of a caption, and numbers of a vector, in a file of a stranger
 
 
 class Kept(TypedDict):
@@ -65,7 +65,7 @@ class Captions(Sides):
         """
         kept: Kept = stored(assets["caption.json"], Kept, "caption.json")
         sizes = kept["channels"], kept["longest"]
-        if kept["medium"] not in MEDIA or not all(0 < size <= MOST_UNITS for size in sizes):
+        if kept["medium"] not in MEDIA or not all(0 < size <= MOST for size in sizes):
             raise FileFormatError(f"caption.json: no medium {kept['medium']!r:.20} of sizes {sizes} is known")
         codec = from_json(assets["units.json"])
         if not isinstance(codec, TextCodec):

@@ -50,8 +50,9 @@ class Decoding:
         state = decoder.begin(*self.model.read(batch))
         return asked.search(decoder, state, names, np.full(len(names), self.captions.longest))
 
-    def text(self, hypothesis: Hypothesis) -> str:
-        return self.captions.text(hypothesis.ids)
+    def best(self, examples: Examples) -> list[str]:
+        """The best caption of each row."""
+        return [self.captions.text(own[0].ids) if own else "" for own in self(examples)]
 
     def rows(self, examples: Examples) -> Iterator[Row]:
         """What is told of each row: {"file", "caption", "score", "log_p"}, with "n_best" a list of the same where
@@ -65,17 +66,13 @@ class Decoding:
             yield {"file": name, **best, **({"n_best": several} if self.how.n_best > 1 else {})}
 
     def _told(self, found: Hypothesis, steps: int | None) -> Row:
-        row: Row = {"caption": self.text(found), "score": round(found.normalised, 4), "log_p": round(found.score, 4)}
+        caption, score, log_p = self.captions.text(found.ids), round(found.normalised, 4), round(found.score, 4)
+        row: Row = {"caption": caption, "score": score, "log_p": log_p}
         if self.how.attention and found.attention is not None:
             row["units"] = self.captions.target_units(found.ids)
             weights = found.attention.reshape(len(found.ids), -1, self.model.spots).sum(2)[:, :steps]
             row["attention"] = [[round(weight, 4) for weight in each] for each in weights.tolist()]
         return row
-
-
-def best_captions(model: Describer, captions: Captions, examples: Examples, how: How) -> list[str]:
-    """The best caption of each row."""
-    return [captions.text(own[0].ids) if own else "" for own in Decoding(model, captions, how)(examples)]
 
 
 def log_p(model: Describer, examples: Examples) -> np.ndarray:

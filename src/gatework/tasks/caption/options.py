@@ -11,11 +11,8 @@ from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
 TOKENIZERS = ("words", "characters", "bpe", "spaces")
-MEDIA: dict[str, Kind] = {
-    "image": "picture",
-    "video": "film",
-    "vectors": "vectors",
-}  # the option that names a column -> its kind
+# The option that names a column -> its kind
+MEDIA: dict[str, Kind] = {"image": "picture", "video": "film", "vectors": "vectors"}
 
 # By medium, where options leave it open: points of a side, channels, captions of a step, steps of a training
 SIZES = {"image": 64, "video": 32}

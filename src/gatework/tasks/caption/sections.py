@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gatework.data.media import pictures
 from gatework.tasks.base import Metric
 from gatework.tasks.caption import measures
 from gatework.tasks.caption.baselines import Baseline
@@ -34,7 +35,7 @@ def sections(
         metric: the watched one, by which the best baseline is chosen.
     """
     once, references = examples.once, examples.references
-    said = [decoding.text(own[0]) if own else "" for own in decoding(once)]
+    said = decoding.best(once)
     sums = {"model": measures.sums(said, references)}
     others = {each.name: measures.sums(each.captions, references) for each in simpler}
     values = {name: float(measures.score(each.sum(0), metric.name)) for name, each in others.items()}
@@ -123,8 +124,6 @@ def thumbnail(examples: Examples, row: int) -> str | None:
     if examples.medium == "video":
         frames = shown[np.linspace(0, len(shown) - 1, min(STRIP, len(shown))).astype(np.int64)]
         shown = np.concatenate(list(frames), 1)
-    from PIL import Image
-
     file = io.BytesIO()
-    Image.fromarray(shown if shown.shape[2] == 3 else shown[:, :, 0]).save(file, "PNG")
+    pictures.image_of(shown).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

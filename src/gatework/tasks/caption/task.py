@@ -20,7 +20,7 @@ from gatework.tasks.base import Axes, Contender, Metric, Parts, Round, Shard, So
 from gatework.tasks.caption import measures, reading
 from gatework.tasks.caption.baselines import Baseline, baselines
 from gatework.tasks.caption.codecs import Captions
-from gatework.tasks.caption.decoding import GREEDY, PREDICTING, Decoding, best_captions, log_p
+from gatework.tasks.caption.decoding import GREEDY, Decoding, log_p
 from gatework.tasks.caption.examples import Batch, Batches, Examples
 from gatework.tasks.caption.model import Describer
 from gatework.tasks.caption.options import LARGEST, SIZES, STEPS, WIDTHS, CaptionOptions, CaptionPredicting
@@ -42,7 +42,7 @@ class Caption(CaptionPages):
     metric = measures.EXACT
     fallbacks = (Metric("loss", higher=False),)
     counted = "pictures"
-    answers = "file, caption and its score"
+    answers = "file, caption and its score; with --n-best a row for each caption, and its rank"
     reads_lines = False
     options: CaptionOptions
     captions: Captions
@@ -206,13 +206,13 @@ class Caption(CaptionPages):
 
     def watched(self, model: Describer, examples: Examples) -> dict[str, float]:
         """The same by greedy search."""
-        said = best_captions(model, self.captions, examples.once, GREEDY)
+        said = Decoding(model, self.captions, GREEDY).best(examples.once)
         counts = measures.sums(said, examples.references)
         return self._likelihood(model, examples) | measures.metrics(counts.sum(0))
 
     def contenders(self, model: Describer, examples: Examples) -> list[Contender]:
         """The model, which is its network."""
-        counts = measures.sums(best_captions(model, self.captions, examples.once, PREDICTING), examples.references)
+        counts = measures.sums(Decoding(model, self.captions).best(examples.once), examples.references)
         found = self._likelihood(model, examples) | measures.metrics(counts.sum(0))
         return [Contender("model", found, role="model", sums=counts)]
 
