@@ -30,16 +30,16 @@ import numpy as np
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from gatework.data.made import NUMBERS, WAYS
 from gatework.tasks import jobs
 from gatework.tasks.caption import Caption, CaptionOptions
+from gatework.tasks.caption.baselines import nearest
 from gatework.training.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS: dict[str, dict[str, Any]] = {"emoji": {}, "digits": {}}
 PARTS = ("train", "valid", "test")
 TONE = re.compile(r"(?:medium-light|medium-dark|light|medium|dark) skin tone")
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 FILMS = {"train": 6_000, "valid": 400, "test": 1_000}
 SIDE, FRAMES, DIGIT, LAST = 64, 10, 28, 5_000
 START, SPEED = (6, 30), (2.0, 5.0)  # where the corner of a digit starts; points that it moves at each frame
@@ -137,11 +137,10 @@ def nearest_with_tone(train: Sequence[tuple[str, str]], asked: Sequence[tuple[st
     pictures = [[on_white(file) for file, _ in rows] for rows in (train, asked)]
     captions = [caption for _, caption in train]
     blue = [np.stack([small_blue(each) for each in own]) for own in pictures]
-    nearest = ((blue[0] ** 2).sum(1) - 2 * blue[1] @ blue[0].T).argmin(1)
     known, new = (np.stack([histogram(each) for each in own]) for own in pictures)
     model = LogisticRegression(C=100.0, max_iter=500).fit(known, [", ".join(TONE.findall(text)) for text in captions])
     scores = [dict(zip(model.classes_, own, strict=True)) for own in model.predict_log_proba(new)]
-    return [retoned(captions[near], own) for near, own in zip(nearest, scores, strict=True)]
+    return [retoned(captions[near], own) for near, own in zip(nearest(*blue), scores, strict=True)]
 
 
 def retoned(caption: str, scores: dict[str, float]) -> str:

@@ -90,8 +90,8 @@ def spoken(name: str, row: Mapping[str, Any]) -> Picture:
             panel.grid(visible=False)
 
     who = f", {row['speaker']}" if row["speaker"] else ""
-    caption = f"{row['text']}{who}: 64 bands over time, the deeper the louder, and where each step looked"
-    caption = caption.replace("64", str(len(row["said_levels"][0])))
+    bands = len(row["said_levels"][0])
+    caption = f"{row['text']}{who}: {bands} bands over time, the deeper the louder, and where each step looked"
     return picture(name, caption, paint, (5.0, 5.4), rows=3)
 
 

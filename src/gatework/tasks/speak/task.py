@@ -211,11 +211,7 @@ class Speak(SpeakPages):
 
     def watched(self, model: Voice, examples: Examples) -> dict[str, float]:
         """The same, where no more than `valid_recordings` are said anew."""
-        few = (
-            examples
-            if len(examples) <= self.options.valid_recordings
-            else self.some(examples, self.options.valid_recordings)
-        )
+        few = self.some(examples, self.options.valid_recordings)
         return self._loss(model, examples) | self._metrics(self._sums(Saying(model, self.codecs)(few), few))
 
     def contenders(self, model: Voice, examples: Examples) -> list[Contender]:
