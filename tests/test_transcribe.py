@@ -215,6 +215,16 @@ def test_a_table_of_files_is_trained_on_and_a_file_is_answered(tmp_path: Path) -
     assert len(trained.predict(table)) == 30
 
 
+def test_broken_files_of_every_part_are_told(tmp_path: Path) -> None:
+    table = write(tmp_path)
+    (tmp_path / "7.wav").write_bytes(b"RIFF")
+    task = transcribe(bad_files="skip")
+    parts = task.prepare(said(), valid=table)
+    assert len(parts.valid) == 29 and any("left out: " in found.message for found in task.found)
+    with pytest.warns(UserWarning, match=r"left out: .*7\.wav"):
+        assert len(task.examples(table)) == 29
+
+
 def test_recordings_too_short_for_their_text_are_refused_or_left_out_and_told() -> None:
     rows = [dict(each) for each in said()]
     rows[3] |= {"audio": rows[3]["audio"][:800], "text": "low low low low"}
@@ -259,3 +269,7 @@ def test_rounds_test_each_clip_once_and_are_the_same_data_again() -> None:
     assert len(digests) == 60 == len(set(digests))
     assert [each.source.fingerprint() for each in rounds] == [each.source.fingerprint() for each in again]
     assert len({each.source.fingerprint() for each in rounds}) == 3
+    coarse = transcribe(mels=20)
+    coarse.prepare(said())
+    fingerprints = [each.test.fingerprint() for each in coarse.rounds(said(), 3, hold_out=False)]
+    assert fingerprints == [each.test.fingerprint() for each in rounds], "alike with other bands"

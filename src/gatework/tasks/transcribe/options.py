@@ -11,7 +11,6 @@ from gatework.training.regularisation import RecurrentOptions
 FORMATS = ("csv", "tsv", "jsonl")
 UNITS = ("words", "characters")
 WIDTH = 16  # texts that a search follows where nobody says how many
-SOUND, PICTURE = "sounds", "pictures of lines"
 
 
 @dataclass(frozen=True, kw_only=True)

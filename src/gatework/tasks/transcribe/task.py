@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ import polars as pl
 from torch import Tensor
 
 from gatework.data import seen
-from gatework.data.finding import Finding, by_level, refuse, warn
+from gatework.data.finding import Finding, by_level, warn
 from gatework.data.splits import folds, split_rows
 from gatework.data.stored import stored
 from gatework.errors import DataError, GateworkError, OptionError
@@ -29,7 +28,7 @@ from gatework.tasks.transcribe.clips import Clips
 from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
-from gatework.tasks.transcribe.options import SOUND, TranscribeOptions, TranscribePredicting
+from gatework.tasks.transcribe.options import TranscribeOptions, TranscribePredicting
 from gatework.tasks.transcribe.page import TranscribePages
 from gatework.tasks.transcribe.search import Searching, kept
 from gatework.tasks.transcribe.sections import sections
@@ -66,7 +65,7 @@ class Transcribe(TranscribePages):
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
         """Reads and refuses, splits, learns units and scale of the training part, encodes."""
         whole = self._opened(source)
-        refuse(reading.check(whole))
+        self.found = [*(Finding("note", note) for note in whole.notes), *whole.findings, *reading.check(whole)]
         train, others = self._parts(whole, valid, test, bool(files_of(source)))
         self.units, self.texts = Units.of(train.texts or [], self.options.units), kept(train.texts or [])
         mean, scale = self.hearing.fitted(train.store)
@@ -74,8 +73,7 @@ class Transcribe(TranscribePages):
         self.hearing = replace(self.hearing, options=self.options, mean=mean, scale=scale)
         self.metric = watched(self.units)
         self.seen = seen.learned(_series(train.store.digests))
-        self.found = [*(Finding("note", note) for note in whole.notes), *whole.findings, self._chosen()]
-        self.found += reading.check(whole)
+        self.found.append(self._chosen())
         examples = self._learnable(self._encoded(train))
         encoded = {name: self._encoded(part) for name, part in others.items()}
         self._settle_steps(examples)
@@ -93,6 +91,7 @@ class Transcribe(TranscribePages):
         """The training clips, and "valid" and "test" from their own sources, or held out."""
         given = {name: other for name, other in (("valid", valid), ("test", test)) if other is not None}
         others = {name: self._clips(other) for name, other in given.items()}
+        self.found += [finding for part in others.values() for finding in part.findings]
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
@@ -162,7 +161,7 @@ class Transcribe(TranscribePages):
             late = (
                 "" if options.bidirectional else f", as they come {streams.delay(hearing, options.stride):.3f} s late"
             )
-            read = f"{SOUND} at {hearing.rate:,} samples a second{late}"
+            read = f"sounds at {hearing.rate:,} samples a second{late}"
         return Finding("note", f"{read}; {len(self.units) - 1} {self.units.kind} are recognised")
 
     def _settle_steps(self, examples: Examples) -> None:
@@ -190,10 +189,9 @@ class Transcribe(TranscribePages):
 
     def examples(self, source: Source) -> Examples:
         """Clips of another source, with their texts."""
-        known = len(self.found)
-        examples = self._encoded(self._clips(source))
-        for finding in self.found[known:]:
-            warnings.warn(finding.message, stacklevel=3)
+        clips, known = self._clips(source), len(self.found)
+        examples = self._encoded(clips)
+        warn([*clips.findings, *self.found[known:]])
         del self.found[known:]
         return examples
 
@@ -216,12 +214,10 @@ class Transcribe(TranscribePages):
         """Rounds of a cross-validation over clips; equal recordings stay together."""
         listing, _ = reading.listed(source, self.options, self.hearing.kind)
         clips = reading.clips(listing, self.hearing, self.options)
-        rows = np.arange(len(clips))
         if hold_out and self.options.test_share:
-            rows, _ = split_rows(len(clips), self.options.test_share, groups=clips.store.copies, seed=self.options.seed)
-        digests = [clips.store.digests[row] for row in rows.tolist()]
-        parts = folds(len(rows), count, groups=digests, seed=self.options.seed)
-        some = listing.take(clips.store.rows[rows])
+            clips, _ = self._held_out(clips, self.options.test_share)
+        parts = folds(len(clips), count, groups=clips.store.copies, seed=self.options.seed)
+        some = listing.take(clips.store.rows)
         return [Round(some.take(kept), None, some.take(held), {"test_share": 0.0}) for kept, held in parts]
 
     # -- model and training ---------------------------------------------------------------------------------
@@ -338,7 +334,9 @@ class Transcribe(TranscribePages):
         return streams.Recogniser(model, self.hearing, self.searching(how), rate), chunks
 
     def exported(self, model: Listener) -> Exported:
-        raise OptionError("runs of 'transcribe' have no export yet: a stream reads them in Python (Recogniser)")
+        raise OptionError(
+            "runs of 'transcribe' have no export yet; in Python a Transcriber's stream() reads sound as it comes"
+        )
 
 
 def watched(units: Units) -> Metric:
