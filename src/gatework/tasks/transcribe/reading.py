@@ -33,21 +33,24 @@ def listed(source: Source, options: TranscribeOptions, kind: Kind | None = None)
         "bad_rows": options.bad_rows,
         "quote": options.quote,
     }
-    kind = kind or ("picture" if options.image else "sound" if options.audio else _kind(source, how))
+    kind = kind or ("picture" if options.image else "sound" if options.audio else None)
+    if kind is None:
+        return _found(source, how)
     return read(source, options.image if kind == "picture" else options.audio, kind=kind, **how), kind
 
 
-def _kind(source: Source, how: Reading) -> Kind:
+def _found(source: Source, how: Reading) -> tuple[Listing, Kind]:
     """What a source holds, where nobody says it: sounds, unless what is found in it are pictures."""
     try:
         listing = read(source, kind="sound", **how)
-    except DataError:
+    except DataError as no_sound:
         try:
-            read(source, kind="picture", **how)
+            return read(source, kind="picture", **how), "picture"
         except DataError:
-            return "sound"  # whose message is to be told
-        return "picture"
-    return "picture" if len(listing) and _is_picture(listing.items[0]) else "sound"
+            raise no_sound from None
+    if len(listing) and _is_picture(listing.items[0]):
+        return read(source, kind="picture", **how), "picture"
+    return listing, "sound"
 
 
 def _is_picture(item: Item) -> bool:
