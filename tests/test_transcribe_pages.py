@@ -195,6 +195,7 @@ def test_texts_come_with_words_confidence_and_others(tones: Transcriber) -> None
     assert [each[0][0] for each in best] == TEXTS[:6] and all(len(each) == 3 for each in best)
     assert (tones.confidence(some) > 0.5).all()
     assert tones.n_best(some, 1)[0][0][1] == pytest.approx(np.log(tones.confidence(some)[0]))
+    assert tones.n_best(some, 1, lm_weight=0.5) == [each[:1] for each in tones.n_best(some, 3, lm_weight=0.5)]
 
 
 def test_a_stream_says_what_the_whole_says(tones: Transcriber) -> None:

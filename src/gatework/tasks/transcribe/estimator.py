@@ -65,8 +65,9 @@ class Transcriber(Estimator):
 
     def n_best(self, X: Source, count: int = 5, **how: object) -> list[list[tuple[str, float]]]:
         """At most `count` texts of each of n recordings with their scores, the best first; see `predict`."""
-        rows = self._fitted().predict(X, n_best=count, **how)
-        return [[(each["text"], each["score"]) for each in row.get("n_best", [_scored(row)])] for row in rows]
+        asked = 2 if count == 1 else count  # where one is asked for, no scores are told
+        rows = self._fitted().predict(X, n_best=asked, **how)
+        return [[(each["text"], each["score"]) for each in row["n_best"][:count]] for row in rows]
 
     def stream(self, rate: int | None = None, **how: object) -> Recogniser:
         """Reads a recording as it comes: `feed(samples)`, `partial()`, `finish()`; of a model with bidirectional=False.
@@ -83,10 +84,6 @@ class Transcriber(Estimator):
 
     def _task(self) -> Transcribe:
         return cast("Transcribe", self._fitted().task)
-
-
-def _scored(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"score": float(np.log(row["confidence"]))}
 
 
 def paired(X: Source, y: Sequence[str]) -> tuple[Source, list[str]]:
