@@ -172,7 +172,7 @@ def stream(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any]
     factor, heard = [], 0.0
     for path in sorted(folder.glob("test_*.wav"))[:50]:
         samples = sounds.load(path, hear_data.RATE)
-        recogniser = streams.Recogniser.of(run)
+        recogniser = recognising(run)
         began = time.process_time()
         for start in range(0, len(samples), CHUNK):
             recogniser.feed(samples[start : start + CHUNK])
@@ -181,11 +181,16 @@ def stream(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any]
         factor.append((time.process_time() - began) / (len(samples) / hear_data.RATE))
         heard += len(samples) / hear_data.RATE
     late = delays(run, given.data)
-    text = (
-        f"word error {kept['test']['word_error']:.2%}, {np.median(factor):.3f} s of processor time a second of sound, "
-        f"a word is there {np.median(late):.2f} s after its end (nine in ten: {np.quantile(late, 0.9):.2f} s)"
-    )
+    told = "no string was heard as it is, so no delay is known"
+    if late:
+        told = f"a word is there {np.median(late):.2f} s after its end (nine in ten: {np.quantile(late, 0.9):.2f} s)"
+    errors, cost = kept["test"]["word_error"], np.median(factor)
+    text = f"word error {errors:.2%}, {cost:.3f} s of processor time a second of sound, {told}"
     return {"summary": text, "real_time_factor": factor, "seconds": heard, "delays": late, **kept}
+
+
+def recognising(run: Any) -> streams.Recogniser:
+    return streams.Recogniser(run.model, run.task.hearing, run.task.searching())
 
 
 def delays(run: Any, data: Path) -> list[float]:
@@ -194,7 +199,7 @@ def delays(run: Any, data: Path) -> list[float]:
     draw, found = np.random.default_rng(3), []
     for _ in range(40):
         chosen = [every[place] for place in draw.integers(0, len(every), 4)]
-        recogniser = streams.Recogniser.of(run)
+        recogniser = recognising(run)
         parts, ends, end = [], [], 0
         for take in chosen:
             sound = sounds.load(take.path, hear_data.RATE)
@@ -220,7 +225,8 @@ def profile(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any
     began = time.process_time()
     parts = task.prepare(train)
     features = (time.process_time() - began) / len(parts.train) * (task.options.batch_size or 1)
-    shares = {"features, once an epoch of ten": features / 10} | spent(task, parts.train)
+    epochs = task.options.epochs or 1
+    shares = {f"features, once in {epochs} epochs": features / epochs} | spent(task, parts.train)
     total = sum(shares.values())
     said = ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in shares.items())
     outside = 1 - shares["recurrence"] / total

@@ -7,7 +7,7 @@ time: no chunk size changes a bit of the result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,8 @@ from gatework.runtime.ctc import Search
 from gatework.runtime.sounds.mel import Frames
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
-from gatework.tasks.transcribe.options import TranscribePredicting
 from gatework.tasks.transcribe.pipes import Resampler
 from gatework.tasks.transcribe.search import Searching
-
-if TYPE_CHECKING:
-    from gatework.tasks.jobs import Trained
 
 
 class Stream:
@@ -103,7 +99,7 @@ def delay(hearing: Hearing, stride: int) -> float:
 class Recogniser:
     """A recording as it comes, of any rate: text so far at any time, and at the end.
 
-        recogniser = Recogniser.of(load("runs/digits"))
+        recogniser = Transcriber.load("runs/digits").stream()
         recogniser.feed(samples)
         recogniser.partial()                                          # "seven two": changes nothing
         recogniser.finish()                                           # {"text": "seven two nine", "confidence": 0.98}
@@ -119,17 +115,7 @@ class Recogniser:
     def __init__(self, model: Listener, hearing: Hearing, searching: Searching, rate: int | None = None):
         self.searching, self.search = searching, searching.new()
         self.stream = Stream(model, hearing, self.search)
-        self.rate = rate or hearing.rate
-        self._resampler = Resampler(self.rate, hearing.rate)
-        self.delay = delay(hearing, model.front.stride)
-
-    @classmethod
-    def of(cls, trained: Trained, rate: int | None = None, how: TranscribePredicting | None = None) -> Recogniser:
-        """The recogniser of a run of `train transcribe`, searching as `how` says."""
-        task: Any = trained.task
-        if not isinstance(trained.model, Listener):
-            raise OptionError(f"{trained.run.path} is a run of {task.name!r}; a stream needs one of 'transcribe'")
-        return cls(trained.model, task.hearing, task.searching(how), rate)
+        self._resampler = Resampler(rate or hearing.rate, hearing.rate)
 
     def feed(self, samples: np.ndarray) -> None:
         """The next samples (n,), from -1 to 1."""
