@@ -9,8 +9,8 @@ import numpy as np
 
 from gatework.data.finding import Finding
 from gatework.data.media.items import Item
-from gatework.data.media.kinds import Kind
 from gatework.data.media.store import Store
+from gatework.tasks.transcribe.hearing import Kind
 
 
 @dataclass(frozen=True)

@@ -121,8 +121,8 @@ class Searching:
         return {"text": self.units.text(path.ids.tolist()), "confidence": float(np.exp(path.log_p))}
 
     def words(self, path: Path) -> list[dict[str, Any]]:
-        """[{"word", "start", "end", "confidence"}]: from the step of the first unit to that of the last one; sure is
-        what all units are together."""
+        """[{"word", "start", "end", "confidence"}]: from the step of the first unit to that of the last one; its
+        confidence is that of all its units together."""
         names = [self.units.symbols[unit] for unit in path.ids.tolist()]
         cuts = [place for place, name in enumerate(names) if place and (name == " " or self.units.kind == "words")]
         groups = ([place for place in part if names[place] != " "] for part in np.split(np.arange(len(names)), cuts))

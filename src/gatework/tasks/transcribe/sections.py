@@ -189,7 +189,7 @@ def matrix(said: Sequence[str], true: Sequence[str], by: str) -> dict[str, Any] 
 
 
 def _searches(told: Told, searching: Searching, metric: str) -> list[dict[str, Any]]:
-    """The metric of other ways to search, on some of the clips: {"search", "clips", "value"}."""
+    """The metric of other ways to search, on some of the clips: {"beam", "lm_weight", "clips", "value"}."""
     rows = np.unique(np.linspace(0, len(told.true) - 1, min(TRIED, len(told.true))).astype(np.int64)).tolist()
     true, found = [told.true[row] for row in rows], []
     for how in SEARCHES:
