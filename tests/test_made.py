@@ -61,6 +61,7 @@ def test_where_a_digit_is_says_nothing_of_its_way() -> None:
     ("make", "write", "kind"),
     [
         (made.morse, made.write_morse, "sound"),
+        (made.tunes, made.write_tunes, "sound"),
         (made.digit_lines, made.write_digit_lines, "picture"),
         (made.moving_digits, made.write_moving_digits, "film"),
     ],
@@ -72,6 +73,6 @@ def test_files_hold_what_was_made(tmp_path: Path, make, write, kind) -> None:
         "picture": lambda item: pictures.load(item, None, "grey")[:, :, 0],
         "film": lambda item: films.load(item, None, "grey")[:, :, :, 0],
     }[kind]
-    for (array, text), item, written in zip(make(5, seed=7), listing.items, listing.strings(name), strict=True):
+    for (array, text, *_), item, written in zip(make(5, seed=7), listing.items, listing.strings(name), strict=True):
         assert text == written and np.allclose(load(item), array, atol=1e-4)
-    assert [text for _, text in make(5, seed=8)] != [text for _, text in make(5, seed=7)]
+    assert [each[1] for each in make(5, seed=8)] != [each[1] for each in make(5, seed=7)]

@@ -140,7 +140,6 @@ def test_folders_as_classes(tmp_path) -> None:
 
 def test_librispeech(tmp_path) -> None:
     lines = "84-121123-0000 GO DO YOU HEAR\n84-121123-0001 BUT\n"
-    lay(tmp_path, a___84___121123___84_121123__txt="")
     folder = tmp_path / "dev" / "84" / "121123"
     folder.mkdir(parents=True)
     (folder / "84-121123.trans.txt").write_text(lines)
@@ -235,6 +234,17 @@ def test_single_files_and_lists_of_them(tmp_path) -> None:
     assert read(tmp_path / "a.wav").items == [tmp_path / "a.wav"] and not read(tmp_path / "a.wav").columns
     assert read(str(tmp_path / "b")).items == [tmp_path / "b"]
     assert read([tmp_path / "a.wav", str(tmp_path / "b")]).items == [tmp_path / "a.wav", tmp_path / "b"]
+
+
+def test_a_single_number_is_one_item_for_its_reader_to_refuse() -> None:
+    (item,) = read(np.array(7.0)).items
+    with pytest.raises(DataError, match=r"samples are numbers \(n,\)"):
+        sounds.load(item, 8000)
+
+
+def test_equal_samples_of_another_rate_are_other_data() -> None:
+    assert read([(SAMPLES, 8000)]).fingerprint() == read([(SAMPLES.copy(), 8000)]).fingerprint()
+    assert read([(SAMPLES, 8000)]).fingerprint() != read([(SAMPLES, 16000)]).fingerprint()
 
 
 RECORDS = [{"audio": SAMPLES, "rate": 8000, "text": "one"}, {"audio": SAMPLES, "rate": 16000, "text": "two"}]

@@ -14,7 +14,7 @@ import soundfile
 from gatework.data.media import sounds
 from gatework.data.media.decoding import check
 from gatework.data.media.listing import read
-from gatework.errors import DataError
+from gatework.errors import DataError, OptionError
 
 RATE = 8000
 TONE = (0.4 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)  # one second
@@ -119,7 +119,7 @@ def test_what_is_written_is_read(tmp_path) -> None:
     sounds.write(tmp_path / "a.wav", 3 * TONE, RATE)
     sound, _ = heard(tmp_path / "a.wav")
     assert np.abs(sound.samples - np.clip(3 * TONE, -1, 1)).max() < 1e-4 and os.listdir(tmp_path) == ["a.wav"]
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(OptionError, match="cannot be written: there is no folder"):
         sounds.write(tmp_path / "gone" / "a.wav", TONE, RATE)
 
 

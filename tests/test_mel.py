@@ -86,5 +86,7 @@ def test_power_does_not_depend_on_the_window() -> None:
 def test_sizes_that_make_no_frames_are_refused() -> None:
     with pytest.raises(OptionError, match="hop_ms=30 240"):
         Mel(8000, hop_ms=30)
+    with pytest.raises(OptionError, match="mels=0: give at least one band"):
+        Mel(8000, mels=0)
     with pytest.raises(ShapeError, match="one channel"):
         Mel(8000).features(np.zeros((2, 100), np.float32))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatework.data.media.written import put
+from gatework.runtime.saved import write_bytes
 
 SIGNS = (
     *(".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--"),
@@ -58,7 +58,7 @@ def morse(count: int, seed: int = 0, letters: str = LETTERS) -> list[Clip]:
     """Strings of 2 to 5 of the letters as tones of Morse code, 8,000 samples a second, of different speed and pitch, in
     noise.
 
-    Example: `morse(1)[0]` is a Clip of samples float32 (n,), from 0.5 to 4 seconds of them, and a text like "kqe".
+    Example: `morse(1)[0]` is a Clip of samples float32 (n,), from 0.3 to 4.2 seconds of them, and a text like "kqe".
 
     A dash is three dots long, the gap within a letter one, between letters three (ITU-R M.1677).
     """
@@ -195,13 +195,13 @@ def write_tunes(folder: str | Path, count: int, seed: int = 0) -> Path:
 
 def write_digit_lines(folder: str | Path, count: int, seed: int = 0) -> Path:
     """Writes lines as PNG files and `lines.csv` (file, text); gives the table's path."""
-    files = ((_png([line.picture]), line.text) for line in digit_lines(count, seed))
+    files = ((_drawn([line.picture]), line.text) for line in digit_lines(count, seed))
     return _write(Path(folder), "lines.csv", ("file", "text"), ".png", files)
 
 
 def write_moving_digits(folder: str | Path, count: int, seed: int = 0, digits: int = 2) -> Path:
     """Writes films as GIF files and `films.csv` (file, caption); gives the table's path."""
-    files = ((_png(list(film.frames), "GIF"), film.caption) for film in moving_digits(count, seed, digits))
+    files = ((_drawn(list(film.frames), "GIF"), film.caption) for film in moving_digits(count, seed, digits))
     return _write(Path(folder), "films.csv", ("file", "caption"), ".gif", files)
 
 
@@ -212,14 +212,14 @@ def _write(
     rows = [names]
     for number, (data, *others) in enumerate(files):
         rows.append((f"{number:04}{end}", *others))
-        put(folder / rows[-1][0], data)
+        write_bytes(data, folder / rows[-1][0])
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    put(folder / table, text.getvalue().encode())
+    write_bytes(text.getvalue().encode(), folder / table)
     return folder / table
 
 
-def _png(frames: list[np.ndarray], form: str = "PNG") -> bytes:
+def _drawn(frames: list[np.ndarray], form: str = "PNG") -> bytes:
     from gatework.data.media.pictures import image_of
 
     first, *others = map(image_of, frames)

@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 
 from gatework.data.finding import Finding
 from gatework.data.media.faults import Faults
-from gatework.data.media.items import Item, Tell
+from gatework.data.media.items import Item, Tell, distinct
 from gatework.data.media.listing import Listing
 from gatework.data.media.quiet import quiet
 from gatework.errors import DataError
@@ -31,20 +30,6 @@ def check(listing: Listing, decode: Decode, workers: int = 2) -> list[Finding]:
         for _ in arrays:
             pass
     return faults.findings()
-
-
-def distinct(items: list[Item]) -> tuple[list[int], np.ndarray]:
-    """The rows of items that are not files named before, and for each row its place among these."""
-    places: dict[object, int] = {}
-    rows: list[int] = []
-    which = np.zeros(len(items), np.int64)
-    for row, item in enumerate(items):
-        key = item if isinstance(item, Path) else id(item)
-        if key not in places:
-            places[key] = len(rows)
-            rows.append(row)
-        which[row] = places[key]
-    return rows, which
 
 
 def decoded(

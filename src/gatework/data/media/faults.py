@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 from gatework.data.finding import Finding
-from gatework.data.media.items import Tell, called
+from gatework.data.media.items import Tell, distinct, name_of
 from gatework.data.media.listing import Listing
 from gatework.data.suggest import setting
 from gatework.errors import DataError
@@ -41,7 +40,7 @@ class Faults:
 
     def at(self, row: int, message: str) -> str:
         """The message with the row's place where the name of its item stood."""
-        name, where = called(self.listing.items[row]), self.listing.where(row)
+        name, where = name_of(self.listing.items[row]), self.listing.where(row)
         return where + message.removeprefix(name) if message.startswith(name) else f"{where}: {message}"
 
     def findings(self) -> list[Finding]:
@@ -61,12 +60,9 @@ class Faults:
             lines = [error.message for error in errors[:NAMED]]
             rest = [self.listing.where(error.row or 0) for error in errors[NAMED:]]
             lines += [f"and {len(rest)} more: {', '.join(rest)}"] if rest else []
-            advice = "" if self._files() == 1 else f"; {SKIP if len(errors) < self._files() else NONE}"
+            files = len(distinct(self.listing.items)[0])
+            advice = "" if files == 1 else f"; {SKIP if len(errors) < files else NONE}"
             raise DataError("\n".join(lines) + advice)
-
-    def _files(self) -> int:
-        """How many different items there are."""
-        return len({item if isinstance(item, Path) else id(item) for item in self.listing.items})
 
     def _kind(self, fault: Fault) -> str:
         """What is said, up to the first number, bracket or comma."""

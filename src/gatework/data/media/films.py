@@ -14,7 +14,7 @@ import numpy as np
 
 from gatework.data.files import in_memory
 from gatework.data.media import pictures
-from gatework.data.media.items import ARRAY, Item, Tell, called, file_of, must_be_there, untold
+from gatework.data.media.items import ARRAY, Item, Tell, file_of, must_be_there, name_of, untold
 from gatework.data.media.kinds import MEDIA, sniffed, unreadable
 from gatework.data.media.vectors import mapped
 from gatework.errors import DataError, OptionError
@@ -49,7 +49,7 @@ def load(
         raise OptionError(f"frames cannot be {frames}: a film is read as at least one")
     if isinstance(item, tuple):
         raise DataError("a film is a file, a folder or an array (T, H, W, C), not a pair")
-    name = called(item)
+    name = name_of(item)
     with in_memory(name):
         taken = [pictures.fitted(image, size, mode, name) for image in _images(item, frames, tell)]
     if not taken:

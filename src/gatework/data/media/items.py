@@ -23,9 +23,23 @@ def untold(message: str, level: str = "warning", /) -> None:
     """Hears nothing: for those who ask a reader directly."""
 
 
-def called(item: Item) -> str:
+def name_of(item: Item) -> str:
     """What messages about an item begin with."""
     return str(item) if isinstance(item, Path) else ARRAY
+
+
+def distinct(items: list[Item]) -> tuple[list[int], np.ndarray]:
+    """The rows of items that are not files named before, and for each row its place among these."""
+    places: dict[object, int] = {}
+    rows: list[int] = []
+    which = np.zeros(len(items), np.int64)
+    for row, item in enumerate(items):
+        key = item if isinstance(item, Path) else id(item)
+        if key not in places:
+            places[key] = len(rows)
+            rows.append(row)
+        which[row] = places[key]
+    return rows, which
 
 
 def must_be_there(path: Path) -> None:

@@ -43,7 +43,6 @@ MEDIA: dict[Kind, Medium] = {
 ANY = tuple(suffix for each in MEDIA.values() for suffix in each.suffixes)
 
 # What the first bytes of a file say that it is, for the message of a reader that cannot read it.
-NUMPY = b"\x93NUMPY"
 BRANDS = {  # of files that begin like an MP4
     b"avif": "a picture (AVIF)",
     b"avis": "a picture (AVIF)",
@@ -70,7 +69,7 @@ STARTS = {
     b"BM": "a picture (BMP)",
     b"II*\0": "a picture (TIFF)",
     b"MM\0*": "a picture (TIFF)",
-    NUMPY: "an array (.npy)",
+    b"\x93NUMPY": "an array (.npy)",
     b"<svg": "a drawing (SVG)",
     b"<?xml": "XML, perhaps a drawing (SVG)",
     b"<!DOC": "a web page",

@@ -63,11 +63,12 @@ class Listing:
         return replace(self, items=items, columns=columns, names=names, where=lambda row: where(rows[row]))
 
     def fingerprint(self) -> str:
-        """A SHA-256 of what is listed: files by their names, arrays by their numbers, and what stands beside them."""
+        """A SHA-256 of what is listed: files by name, arrays by numbers and rate, and what stands beside each."""
         digest = hashlib.sha256(json.dumps(self.columns, default=str).encode())
         for item in self.items:
-            array = item[0] if isinstance(item, tuple) else item
+            array, rate = item if isinstance(item, tuple) else (item, None)
             digest.update(str(array).encode() if isinstance(array, Path) else np.ascontiguousarray(array).tobytes())
+            digest.update(str(rate).encode())
         return digest.hexdigest()
 
     def note(self, *notes: str) -> Listing:

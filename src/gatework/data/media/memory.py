@@ -26,7 +26,7 @@ from gatework.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES = {"sound": (1, 2), "picture": (2, 3), "film": (3, 4), "vectors": (2, 3)}  # of one item: the fewest, the most
+AXES = {"sound": 1, "picture": 2, "film": 3, "vectors": 2}  # of one item, without its colours
 COLOURS = (1, 3, 4)
 
 
@@ -104,11 +104,9 @@ def _refused(values: object, kind: Kind) -> list:
 def _is_one(array: np.ndarray, kind: Kind) -> bool:
     """Whether an array is one item. (n, H, W) are n grey pictures, (H, W, 3) is one in colour; (T, H, W, 3) is one
     film; samples (n,) are one recording, (n, samples) are n of equal length."""
-    if kind == "sound":
-        return array.ndim == 1
-    most = AXES[kind][1]
-    coloured = array.ndim == most and (kind == "vectors" or array.shape[-1] in COLOURS)
-    return array.ndim <= AXES[kind][0] or (coloured and kind != "vectors")
+    if array.ndim <= AXES[kind]:
+        return True
+    return kind in ("picture", "film") and array.ndim == AXES[kind] + 1 and array.shape[-1] in COLOURS
 
 
 def _is_pair(source: tuple) -> bool:

@@ -23,6 +23,7 @@ from gatework.data.media.kinds import unreadable
 from gatework.data.media.samples import checked, mixed, scaled
 from gatework.errors import DataError
 from gatework.extras import explained
+from gatework.runtime.saved import write_bytes
 
 if TYPE_CHECKING:
     import soundfile
@@ -124,9 +125,7 @@ def encoded(samples: np.ndarray, rate: int) -> bytes:
 
 def write(path: str | Path, samples: np.ndarray, rate: int) -> None:
     """Writes a wav file of 16 bits; it appears whole or not at all."""
-    from gatework.data.media.written import put
-
-    put(Path(path), encoded(samples, rate))
+    write_bytes(encoded(samples, rate), path)
 
 
 # -- files ------------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from gatework.data.finding import Finding
-from gatework.data.media.decoding import Decode, decoded, distinct
+from gatework.data.media.decoding import Decode, decoded
 from gatework.data.media.faults import Faults
+from gatework.data.media.items import distinct
 from gatework.data.media.listing import Listing
 from gatework.errors import DataError, OptionError
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatework.data.media.films import evenly
 from gatework.data.media.store import Store
 from gatework.data.ragged import Packed, Ragged
 
@@ -42,4 +43,4 @@ class Stored(Ragged):
 
     def some(self, count: int) -> Ragged:
         """At most so many in memory, evenly taken."""
-        return self.read(np.unique(np.linspace(0, len(self) - 1, count).round().astype(int)))
+        return self.read(evenly(len(self), count))

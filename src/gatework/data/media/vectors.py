@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gatework.data.files import in_memory
-from gatework.data.media.items import Item, Tell, called, file_of, untold
+from gatework.data.media.items import Item, Tell, file_of, name_of, untold
 from gatework.data.media.kinds import sniffed
 from gatework.errors import DataError
 
@@ -21,7 +21,7 @@ def load(item: Item, tell: Tell = untold) -> np.ndarray:
     """
     if isinstance(item, tuple):
         raise DataError("vectors are a file or an array (S, M) or (h, w, M), not a pair")
-    name = called(item)
+    name = name_of(item)
     with in_memory(name):
         array = mapped(file_of(item)) if isinstance(item, Path) else item
         if array.ndim not in (1, 2, 3) or 0 in array.shape:

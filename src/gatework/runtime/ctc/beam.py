@@ -16,8 +16,8 @@ import numpy as np
 
 from gatework.errors import OptionError
 from gatework.runtime.ctc.language import Anything, Language, kept
-from gatework.runtime.ctc.paths import BLANK, Path
-from gatework.runtime.ctc.search import Search, placed
+from gatework.runtime.ctc.paths import BLANK, Path, align
+from gatework.runtime.ctc.search import Search
 
 Array = np.ndarray
 LOST = -1  # the place of a prefix that is not in the beam
@@ -120,13 +120,13 @@ class Beam(Search):
         stay = best[best < len(prefixes)]
         parents, symbols = np.divmod(best[best >= len(prefixes)] - len(prefixes), self.size)
         new = [self._child(prefixes[i], c) for i, c in zip(parents.tolist(), symbols.tolist(), strict=True)]
-        kept = [prefixes[i] for i in stay.tolist()] + new
-        place = {each: i for i, each in enumerate(kept)}
+        held = [prefixes[i] for i in stay.tolist()] + new
+        place = {each: i for i, each in enumerate(held)}
         self._places = Places(
-            kept,
+            held,
             np.append(blank[stay], np.full(len(new), -np.inf)),
             np.append(symbol[stay], further[parents, symbols]),
-            np.array([LOST if each.parent is None else place.get(each.parent, LOST) for each in kept]),
+            np.array([LOST if each.parent is None else place.get(each.parent, LOST) for each in held]),
         )
 
     def _child(self, parent: Prefix, symbol: int) -> Prefix:
@@ -153,11 +153,11 @@ class Beam(Search):
     def best(self, count: int) -> list[Path]:
         """At most `count` texts, the best first; changes nothing. What the language cannot end is left out; where that
         is all, the best text is cut where it can end."""
-        ranked = self._ranked(ended=True)[:count]
-        if not ranked:
+        found = [(score, prefix.ids) for score, prefix in self._ranked(ended=True)[:count]]
+        if not found:
             score, prefix = self._ranked(ended=False)[0]
-            ranked = [(score, self._cut(prefix))]
-        return [placed(self, prefix.ids, score) for score, prefix in ranked]
+            found = [(score, self._cut(prefix).ids)]
+        return [self._path(ids, *align(self.steps, ids), score) for score, ids in found]
 
     def _ranked(self, ended: bool) -> list[tuple[float, Prefix]]:
         """Scores and prefixes, the best first; `ended`: as whole texts."""

@@ -19,8 +19,6 @@ from gatework.runtime.ctc.paths import BLANK
 
 Array = np.ndarray
 kept = lru_cache(1 << 14)  # remembers what it gave last; for functions of states, which come again and again
-
-
 S = TypeVar("S", bound=Hashable)
 
 

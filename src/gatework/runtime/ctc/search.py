@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from gatework.runtime.ctc.paths import BLANK, Path, align, checked, likeliest, likelihood
+from gatework.runtime.ctc.paths import BLANK, Path, checked, likeliest, likelihood
 
 
 class Search(ABC):
@@ -75,8 +75,3 @@ class Greedy(Search):
 
     def result(self) -> Path:
         return self._path(*likeliest(self.steps))
-
-
-def placed(search: Search, ids: np.ndarray, score: float) -> Path:
-    """A text where the likeliest of its paths has it."""
-    return search._path(ids, *align(search.steps, ids), score)

@@ -1,1 +1,1 @@
-"""Recordings without torch: what a model hears of samples, whole or as they come."""
+"""Recordings without torch: samples to features and back, and how alike two of them are."""

@@ -11,7 +11,6 @@ with the momentum of Perraudin, Balazs & Søndergaard 2013.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -77,17 +76,13 @@ class Inverse:
     def spectra(self, samples: np.ndarray) -> np.ndarray:
         """(T, bins) of whole frames of samples ((T - 1) hop + window,)."""
         frames = np.lib.stride_tricks.sliding_window_view(samples, self.mel.window)[:: self.mel.hop]
-        return np.fft.rfft(frames * self.mel.hann, self._bins)
+        return np.fft.rfft(frames * self.mel.hann, self.mel.padded)
 
     def overlapped(self, spectra: np.ndarray) -> np.ndarray:
         """The samples whose spectra are nearest to these (T, bins) in squares (Griffin & Lim 1984, equation 6)."""
-        frames = np.fft.irfft(spectra, self._bins)[:, : self.mel.window] * self.mel.hann
+        frames = np.fft.irfft(spectra, self.mel.padded)[:, : self.mel.window] * self.mel.hann
         weight = self._added(np.broadcast_to(np.square(self.mel.hann), frames.shape))
         return self._added(frames) / np.maximum(weight, EDGE / self.mel.hop)
-
-    @cached_property
-    def _bins(self) -> int:
-        return 2 * (self.mel.filters.shape[1] - 1)
 
     def _added(self, frames: np.ndarray) -> np.ndarray:
         """Frames (T, window) laid over each other, hop by hop."""

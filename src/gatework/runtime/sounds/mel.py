@@ -40,7 +40,9 @@ class Mel:
     hop_ms: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.hop < 1 or self.window < max(self.hop, 2) or self.mels < 1:
+        if self.mels < 1:
+            raise OptionError(f"mels={self.mels}: give at least one band")
+        if self.hop < 1 or self.window < max(self.hop, 2):
             raise OptionError(
                 f"at {self.rate} samples a second window_ms={self.window_ms:g} has {self.window} samples and "
                 f"hop_ms={self.hop_ms:g} {self.hop}: a window needs at least 2, a hop at least 1 and no more than it"
@@ -66,10 +68,15 @@ class Mel:
     def filters(self) -> np.ndarray:
         """[mels, bins]: triangles over the bins of the spectrum, each from its lower neighbour's middle to the
         upper's. The spectrum is so fine that every triangle has a bin."""
-        bins = 1 << (self.window - 1).bit_length()
-        while not (found := _triangles(self.rate, bins, self.mels)).any(axis=1).all():
-            bins *= 2
+        size = 1 << (self.window - 1).bit_length()
+        while not (found := _triangles(self.rate, size, self.mels)).any(axis=1).all():
+            size *= 2
         return found
+
+    @property
+    def padded(self) -> int:
+        """Samples of a frame and of the zeros behind it, of which the spectrum is made."""
+        return 2 * (self.filters.shape[1] - 1)
 
     def features(self, samples: np.ndarray) -> np.ndarray:
         """float32 (T, F) of samples (n,) in [-1, 1]; T is 0 where n is."""
@@ -78,8 +85,7 @@ class Mel:
 
     def of_frames(self, frames: np.ndarray) -> np.ndarray:
         """(T, F) of the samples (T, window) of each frame."""
-        bins = 2 * (self.filters.shape[1] - 1)
-        power = np.square(np.abs(np.fft.rfft(frames * self.hann, bins))).astype(np.float32)
+        power = np.square(np.abs(np.fft.rfft(frames * self.hann, self.padded))).astype(np.float32)
         # Not a product of matrices: BLAS rounds a row by how many rows there are.
         energy = np.einsum("tb,fb->tf", power, self.filters)
         return np.log(energy + np.float32(FLOOR))
@@ -116,11 +122,11 @@ class Frames:
         return self.feed(np.zeros(self.mel.window - len(self._held), np.float32))
 
 
-def _triangles(rate: int, bins: int, mels: int) -> np.ndarray:
+def _triangles(rate: int, size: int, mels: int) -> np.ndarray:
     top = _mel(rate / 2)
     edges = _hertz(np.linspace(_mel(min(LOWEST, rate / 4)), top, mels + 2))[:, None]
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    at = np.arange(bins // 2 + 1) * rate / bins
+    at = np.arange(size // 2 + 1) * rate / size
     return np.maximum(np.minimum((at - low) / (middle - low), (high - at) / (high - middle)), 0).astype(np.float32)
 
 
