@@ -5,7 +5,9 @@
     python benchmarks/figures.py trec sst2                      # some of them
     python benchmarks/figures.py tag                            # the taggers: over an hour
     python benchmarks/figures.py answer                         # questions about stories
+    python benchmarks/figures.py media                          # single sounds, pictures and films
     python benchmarks/figures.py hear                           # spoken digits, lines of digits: over an hour
+    python benchmarks/figures.py see                            # captions of emoji and of films of digits
     python benchmarks/figures.py translate                      # German to English, letters to phones: over an hour
     python benchmarks/figures.py speak                          # digits said anew, and who understands them
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
@@ -81,6 +83,7 @@ LONG = {
     "segrnn": [f"{HERE / 'forecast.py'} segrnn"],
     "tag": [f"{HERE / 'tag.py'} conll2000 ewt ncbi snips wnut17", f"{HERE / 'tag.py'} protein_ss3 splice --seeds 1"],
     "answer": [f"{HERE / 'answer.py'} babi --seeds 1"],
+    "media": [f"{HERE / 'classify.py'} fsdd mnist_5000 moving --seeds 1"],
     "hear": [f"{HERE / 'hear.py'} digits strings yesno lines context stream profile", f"{HERE / 'hear.py'} speakers"],
     "see": [f"{HERE / 'see.py'} emoji digits"],
     "translate": [f"{HERE / 'translate.py'} multi30k cmudict multi30k_short beam speed"],
