@@ -50,7 +50,7 @@ def summary(trainer: Trainer, row: dict[str, float]) -> str:
     measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
     best = "  best" if trainer.progress.best_epoch == row["epoch"] else ""
     if metric.idle is not None and row.get(f"valid_{metric.name}") == metric.idle:
-        best = "  says nothing yet: early stopping waits"
+        best = f"  says nothing yet{': early stopping waits' if trainer.options.patience else ''}"
     epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
     losses = f"train loss {row['train_loss']:.4g}  "
     if (alone := row.get(f"valid_{NETWORK_LOSS}")) is not None:
