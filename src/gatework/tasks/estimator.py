@@ -127,7 +127,7 @@ class Estimator(BaseEstimator):
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         changed = {name: value for name, value in self.get_params().items() if value != self._defaults().get(name)}
-        shown = ", ".join(f"{k}={v!r}" for k, v in changed.items() if not (k in ("out", "quiet") and v is None))
+        shown = ", ".join(f"{name}={value!r}" for name, value in changed.items())
         return f"{type(self).__name__}({shown})"
 
     def _repr_html_(self) -> str:

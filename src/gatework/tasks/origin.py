@@ -32,7 +32,7 @@ def files_of(source: Source) -> tuple[Path, ...]:
 
 def fingerprint(source: Source) -> str:
     """A SHA-256 of the data: of the files' places and bytes, or of the rows in memory."""
-    if hasattr(source, "fingerprint"):  # series that were read before
+    if hasattr(source, "fingerprint"):  # what was read before
         return source.fingerprint()
     if files := files_of(source):
         hashes = [hash_files(file) for file in files]

@@ -8,7 +8,8 @@ Which file to open: options.py (every choice), reading.py (sources), media.py (s
 augment.py (changed copies of these), settling.py (options that follow from data), dividing.py (parts), codecs.py
 (tokenizer, scaler, labels), wide.py (the n-gram model beside the network), fronts.py (convolutions), model.py (the
 network), loss.py, judging.py (what a model says of examples), measures.py, baselines.py, sections.py (what a report
-shows), task.py (how they make a job), estimator.py (scikit-learn's shape).
+shows), explained.py and explained_media.py (what is explained), task.py (how they make a job), estimator.py
+(scikit-learn's shape).
 """
 
 from __future__ import annotations

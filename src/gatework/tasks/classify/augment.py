@@ -32,8 +32,8 @@ class FrameChanges:
         return frames
 
 
-def augmentation(options: ClassifyOptions, mean: np.ndarray | float = 0.0) -> Augmentation | FrameChanges:
-    """What the options ask for; `mean` of each band stands where a sound is masked."""
+def augmentation(options: ClassifyOptions, frames: np.ndarray | None = None) -> Augmentation | FrameChanges:
+    """What the options ask for; the mean of each band of `frames` (N, F) stands where a sound is masked."""
     if options.kind not in MEDIA:
         return Augmentation.of(options)
     if options.kind != "sounds":
@@ -43,6 +43,6 @@ def augmentation(options: ClassifyOptions, mean: np.ndarray | float = 0.0) -> Au
         (options.pitch, changes.pitched),
         (options.loudness, changes.louder),
         (options.noise, changes.noisy),
-        (options.specaugment, partial(changes.masked, fill=mean)),
+        (options.specaugment, partial(changes.masked, fill=0.0 if frames is None else frames.mean(0))),
     ]
     return FrameChanges(tuple(partial(change, amount=amount) for amount, change in amounts if amount))

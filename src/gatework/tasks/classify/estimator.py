@@ -17,7 +17,7 @@ from gatework.data.given import array_of, flat, given_texts
 from gatework.data.media import listing
 from gatework.errors import DataError
 from gatework.tasks.base import Source
-from gatework.tasks.classify.media import MEDIA
+from gatework.tasks.classify.media import ITEMS
 from gatework.tasks.classify.task import Classify
 from gatework.tasks.estimator import Estimator
 
@@ -130,7 +130,7 @@ class _MediaClassifier(_Classifier):
 
     def _inputs(self, X: Source) -> Any:
         """The items alone: of a frame or a mapping those of its one column of files or arrays."""
-        listed = listing.read(rows_of(X), kind=MEDIA[self._kind])
+        listed = listing.read(rows_of(X), kind=ITEMS[self._kind])
         return listed.items
 
 

@@ -1,4 +1,4 @@
-"""Sounds, pictures and films as rows: files or arrays -> frames on disk, with the options by which they were read"""
+"""Sounds, pictures and films as rows: files or arrays -> frames on disk, with the options by which they were read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 import polars as pl
 
 from gatework.data.media import films, listing, pictures, sounds
-from gatework.data.media.items import Item, Tell, untold
-from gatework.data.media.kinds import MEDIA as KNOWN
-from gatework.data.media.kinds import Kind
+from gatework.data.media.items import Item
+from gatework.data.media.kinds import MEDIA, Kind
 from gatework.data.media.listing import Listing
 from gatework.data.media.store import Decode, Store
 from gatework.data.media.stored import Stored
@@ -30,9 +29,7 @@ SIDES = {"pictures": 64, "films": 32}  # points of a side that are read at most,
 LOOKED = 24  # pictures by which size and colours are settled
 SHOWN = 3.0, 8_000  # seconds of a recording on a page, and their rate
 STRIP = 6  # frames of a film on a page
-
-
-MEDIA: dict[str, Kind] = {"sounds": "sound", "pictures": "picture", "films": "film"}
+ITEMS: dict[str, Kind] = {"sounds": "sound", "pictures": "picture", "films": "film"}  # what a row is
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,8 @@ def kind_of(source: Source) -> str | None:
     ends = (
         [each.suffix.lower() for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path.suffix.lower()]
     )
-    for name, kind in MEDIA.items():
-        if sum(end in KNOWN[kind].suffixes for end in ends) * 2 > len(ends):
+    for name, kind in ITEMS.items():
+        if sum(end in MEDIA[kind].suffixes for end in ends) * 2 > len(ends):
             return name
     return None
 
@@ -91,7 +88,7 @@ def read(source: Source, kind: str, options: ClassifyOptions, **reading: Unpack[
 
     Raises: DataError that names each broken file, unless `bad_files` is "skip".
     """
-    listed = listing.read(source, getattr(options, FILES[kind]), kind=MEDIA[kind], **reading)
+    listed = listing.read(source, getattr(options, FILES[kind]), kind=ITEMS[kind], **reading)
     how = settled(listed, kind, options)
     store = Store.of(listed, _decoder(kind, how), bad_files=options.bad_files)
     return Media(kind, listed.take(store.rows), Stored(store), how)
@@ -157,8 +154,8 @@ def _looked(listed: Listing, kind: str) -> tuple[list[int], bool]:
     return sides or [SIDES[kind]], coloured
 
 
-def _first(item: Item, kind: str, tell: Tell = untold) -> np.ndarray:
-    return pictures.load(item, None, "colour", tell) if kind == "pictures" else films.load(item, None, "colour", 1)[0]
+def _first(item: Item, kind: str) -> np.ndarray:
+    return pictures.load(item) if kind == "pictures" else films.load(item, None, "colour", 1)[0]
 
 
 # -- for pages --------------------------------------------------------------------------------------------------

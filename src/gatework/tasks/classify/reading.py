@@ -21,8 +21,8 @@ from gatework.data.table import Table
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.classify import media
-from gatework.tasks.classify.media import MEDIA, Media
-from gatework.tasks.classify.options import FILES, ClassifyOptions
+from gatework.tasks.classify.media import Media
+from gatework.tasks.classify.options import FILES, MEDIA, ClassifyOptions
 from gatework.training.files import sha256
 
 NAMES = ("name", "id", "record", "accession")  # columns that name records

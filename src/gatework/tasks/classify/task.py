@@ -39,7 +39,7 @@ SCALED = 1_000  # sounds, pictures or films that the scale of frames is taken of
 
 
 class Classify(ClassifyPages):
-    """Texts or numeric sequences -> one of K labels."""
+    """Texts, numeric sequences, sounds, pictures or films -> one of K labels."""
 
     name = "classify"
     Options = ClassifyOptions
@@ -54,7 +54,7 @@ class Classify(ClassifyPages):
         if options.class_weights != "none" or options.focal or options.tune_threshold:
             self.metric = Metric("macro_f1", higher=True)  # who weighs rare classes up does not watch accuracy
         self.found: list[Finding] = []
-        self.seen = np.zeros(0, np.uint32)  # numbers of the texts that were learned
+        self.seen = np.zeros(0, np.uint32)  # numbers of the texts or files that were learned
         self.bag: Any = None
         self._wide: wide.Wide | None = None
         self._frames: np.ndarray | None = None  # some of those that are learned: the network takes their scale
@@ -175,7 +175,7 @@ class Classify(ClassifyPages):
         return "" if examples.texts is None else seen.overlap(examples.texts, self.seen)
 
     def assets(self) -> dict[str, str]:
-        """The codecs' JSON, and numbers of the texts that were learned; the n-gram model is among the weights."""
+        """The codecs' JSON, and numbers of the texts or files that were learned; n-grams are among the weights."""
         known = {} if self.codecs.kind == "sequences" else {"seen.json": seen.to_json(self.seen)}
         return self.codecs.assets() | known
 
@@ -238,8 +238,7 @@ class Classify(ClassifyPages):
         return read_vectors(self.options.vectors, self.codecs.tokenizer.vocabulary, self.options.embedding_size)
 
     def batches(self, examples: Examples, epoch: int, shard: Shard) -> Batches:
-        fill = 0.0 if self._frames is None else self._frames.mean(0)
-        changes = augmentation(self.options, fill)
+        changes = augmentation(self.options, self._frames)
         return Batches(examples, self.options.batch_size, self.options.seed, epoch, shard, changes)
 
     def loss(self, model: Classifier, batch: Batch, carry: dict[str, Tensor]) -> Step:
