@@ -16,7 +16,7 @@ from gatework.data.codecs import Words
 from gatework.data.codecs.numbers import Scaler, fill_missing
 from gatework.data.ngrams import Bag
 from gatework.data.ragged import Ragged
-from gatework.data.splits import folds, split_by_time, split_rows
+from gatework.data.splits import folds, split_by_time, split_rows, with_held_out
 from gatework.data.vectors import read_vectors
 from gatework.data.words import stems, stop_words
 from gatework.errors import DataError, OptionError
@@ -91,6 +91,22 @@ def test_each_label_is_judged_though_most_of_its_rows_are_copies():
     for seed in range(40):
         held = split_rows(200, 0.1, labels=labels, groups=groups, seed=seed)[1]
         assert (labels[held] == "spam").sum() == 2
+
+
+def test_shares_are_of_the_whole_and_parts_that_are_given_stay():
+    def held_out(rows: range, share: float) -> tuple[range, range]:
+        cut = round(len(rows) * (1 - share))
+        return rows[:cut], rows[cut:]
+
+    def sizes(given: dict[str, range], test: float = 0.2, refit: bool = False) -> dict[str, int]:
+        train, parts = with_held_out(range(100), given, held_out, valid=0.1, test=test, refit=refit)
+        return {name: len(part) for name, part in {"train": train, **parts}.items()}
+
+    assert sizes({}) == {"train": 70, "test": 20, "valid": 10}
+    assert sizes({}, refit=True) == {"train": 80, "test": 20, "valid": 10}
+    assert sizes({"test": range(7)}) == {"train": 90, "test": 7, "valid": 10}
+    assert sizes({"valid": range(7)}) == {"train": 80, "test": 20, "valid": 7}
+    assert sizes({}, test=0.0) == {"train": 90, "valid": 10}
 
 
 def test_no_label_is_held_out_whole():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,8 @@ import polars as pl
 from gatework.errors import OptionError
 
 NEAR = 0.1  # part of what is to be held out that may be wanting
+MOST = 0.9  # of what is left, that may be held out for choosing weights
+Rows = TypeVar("Rows")
 
 
 def split_rows(
@@ -108,6 +111,32 @@ def folds(
     fold[order] = np.arange(len(first)) % k
     rows = np.arange(count)
     return [(rows[fold[members] != i], rows[fold[members] == i]) for i in range(k)]
+
+
+def with_held_out(
+    whole: Rows,
+    given: Mapping[str, Rows],
+    held_out: Callable[[Rows, float], tuple[Rows, Rows]],
+    *,
+    valid: float,
+    test: float,
+    refit: bool = False,
+) -> tuple[Rows, dict[str, Rows]]:
+    """What is learned, and the parts "valid" and "test": those that are given, the others held out of the whole.
+
+    Args:
+        held_out: gives rows without a share of them, and that share.
+        valid, test: shares of the whole; of 0 there is no test part.
+        refit: what is held out for choosing weights is learned, too.
+    """
+    train, parts, left = whole, dict(given), 1.0
+    if test and "test" not in parts:
+        train, parts["test"] = held_out(train, test)
+        left -= test
+    if "valid" not in parts:
+        kept, parts["valid"] = held_out(train, min(valid / left, MOST))
+        train = train if refit else kept
+    return train, parts
 
 
 def split_by_time(times: pl.Series | Sequence, share: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gatework.data.codecs import UNKNOWN
 from gatework.data.finding import Finding, by_level, refuse
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.errors import DataError, GateworkError
 from gatework.networks.decoder import axes
 from gatework.runtime.answers.stories import told
@@ -84,12 +84,7 @@ class Answer(AnswerPages):
         share = self.options.test_share
         share = (0.1 if of_file and "test" not in others else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
-        if share and "test" not in others:
-            train, others["test"] = self._held_out(train, share)
-        if "valid" not in others:
-            left = 1 - share if "test" not in given and read.parts is None else 1
-            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
-        return train, others
+        return with_held_out(train, others, self._held_out, valid=self.options.valid_share, test=share)
 
     def _held_out(self, read: Stories, share: float) -> tuple[Stories, Stories]:
         """The questions without a share of them, and that share, drawn by chance from each kind; those about one story

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.finding import Finding, by_level, refuse, warn
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.errors import DataError, GateworkError
 from gatework.networks.decoder import axes
 from gatework.networks.pictures import quick_half
@@ -82,13 +82,7 @@ class Caption(CaptionPages):
         share = self.options.test_share
         share = (0.1 if of_files and "test" not in others else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
-        train = read
-        if share and "test" not in others:
-            train, others["test"] = self._held_out(train, share)
-        if "valid" not in others:
-            left = 1 - share if test is None else 1
-            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
-        return train, others
+        return with_held_out(read, others, self._held_out, valid=self.options.valid_share, test=share)
 
     def _held_out(self, read: Examples, share: float) -> tuple[Examples, Examples]:
         """The rows without a share of them, and that share, drawn by chance; equal pictures stay together."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gatework.data.checks import check_absent, check_overlap
 from gatework.data.codecs.labels import class_names
 from gatework.data.finding import Finding
-from gatework.data.splits import split_by_time, split_rows
+from gatework.data.splits import split_by_time, split_rows, with_held_out
 from gatework.errors import DataError, OptionError
 from gatework.tasks.base import Source
 from gatework.tasks.classify import reading
@@ -21,21 +23,12 @@ def divided(
     rows: Rows, valid: Source | None, test: Source | None, options: ClassifyOptions
 ) -> tuple[Rows, dict[str, Rows]]:
     """The training rows, and "valid" and "test" from their own sources or held out."""
-    others: dict[str, Rows] = {}
-    train = rows
     if options.refit and valid is not None:
         raise OptionError("refit learns the rows held out of the training file; leave valid= out, or refit")
-    if test is not None:
-        others["test"] = reading.read(test, options).like(rows)
-    elif options.test_share:
-        train, others["test"] = held_out(train, options.test_share, options)
-    if valid is not None:
-        others["valid"] = reading.read(valid, options).like(rows)
-    else:
-        left = 1 - (options.test_share or 0) if test is None else 1
-        kept, others["valid"] = held_out(train, min(options.valid_share / left, 0.9), options)
-        train = train if options.refit else kept
-    return train, others
+    given = {name: other for name, other in (("test", test), ("valid", valid)) if other is not None}
+    others = {name: reading.read(other, options).like(rows) for name, other in given.items()}
+    shares = {"valid": options.valid_share, "test": options.test_share or 0.0}
+    return with_held_out(rows, others, partial(held_out, options=options), **shares, refit=options.refit)
 
 
 def held_out(rows: Rows, share: float, options: ClassifyOptions) -> tuple[Rows, Rows]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from gatework.data import seen
 from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.media.store import Store
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.tasks.base import Axes, Contender, Parts, Round, Shard, Source, Step
 from gatework.tasks.speak import measures, reading, sounding
@@ -95,12 +95,7 @@ class Speak(SpeakPages):
         share = self.options.test_share
         share = (0.05 if of_file else 0.0) if share is None else share
         self.options = self.codecs.options = replace(self.options, test_share=share)
-        if share and "test" not in others:
-            whole, others["test"] = self._held_out(whole, share)
-        if "valid" not in others:
-            left = 1 - share if test is None else 1
-            whole, others["valid"] = self._held_out(whole, min(self.options.valid_share / left, 0.9))
-        return whole, others
+        return with_held_out(whole, others, self._held_out, valid=self.options.valid_share, test=share)
 
     def _held_out(
         self, whole: tuple[Utterances, Store], share: float

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.finding import Finding, by_level, refuse
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.data.vectors import read_vectors
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
@@ -114,13 +114,9 @@ class Tag(TagPages):
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
-        if share and "test" not in others:
-            train, others["test"] = self._held_out(train, share)
-        if "valid" not in others:
-            left = 1 - share if test is None else 1
-            kept, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
-            train = train if self.options.refit else kept
-        return train, others
+        return with_held_out(
+            train, others, self._held_out, valid=self.options.valid_share, test=share, refit=self.options.refit
+        )
 
     def _held_out(self, read: Sentences, share: float) -> tuple[Sentences, Sentences]:
         """The sentences without a share of them, and that share, drawn by chance; repeated ones stay together."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatework.data import seen
 from gatework.data.finding import Finding, by_level, warn
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.data.stored import stored
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.runtime.exported import Exported
@@ -95,13 +95,7 @@ class Transcribe(TranscribePages):
         share = self.options.test_share
         share = (0.1 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
-        train = whole
-        if share and "test" not in others:
-            train, others["test"] = self._held_out(train, share)
-        if "valid" not in others:
-            left = 1 - share if test is None else 1
-            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
-        return train, others
+        return with_held_out(whole, others, self._held_out, valid=self.options.valid_share, test=share)
 
     def _clips(self, source: Source, texted: bool = True) -> Clips:
         """The clips of another source, heard as those of the training."""

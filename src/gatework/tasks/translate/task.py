@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatework.data import seen
 from gatework.data.finding import Finding, by_level, refuse
-from gatework.data.splits import folds, split_rows
+from gatework.data.splits import folds, split_rows, with_held_out
 from gatework.errors import DataError, GateworkError, OptionError
 from gatework.networks.attention import coverage_loss
 from gatework.networks.decoder import axes
@@ -98,13 +98,7 @@ class Translate(TranslatePages):
         share = self.options.test_share
         share = (0.05 if of_file else 0.0) if share is None else share
         self.options = replace(self.options, test_share=share)
-        train = pairs
-        if share and "test" not in others:
-            train, others["test"] = self._held_out(train, share)
-        if "valid" not in others:
-            left = 1 - share if test is None else 1
-            train, others["valid"] = self._held_out(train, min(self.options.valid_share / left, 0.9))
-        return train, others
+        return with_held_out(pairs, others, self._held_out, valid=self.options.valid_share, test=share)
 
     def _held_out(self, pairs: Pairs, share: float) -> tuple[Pairs, Pairs]:
         """The pairs without a share of them, and that share, drawn by chance; equal sources stay together."""
