@@ -30,6 +30,8 @@ def followed(quantiles: np.ndarray, own: np.ndarray, power: float) -> np.ndarray
     A model that counts in one unit for all series gives a restless and a quiet one much the same width: the first is
     too narrow, the second too wide. Power 1 puts the own scale in the place of the mean width that the model gives.
     """
+    if not quantiles.size:
+        return quantiles
     middle, half = centers(quantiles, quantiles[:, :, ::-1])
     width = np.abs(half[:, :, 0]).mean(axis=1)
     change = np.clip((own + FLOOR) / (width + FLOOR), 1 / RANGE, RANGE) ** power
