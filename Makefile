@@ -23,7 +23,7 @@ help:
 	@echo "make site     the documentation as a site: open build/site/index.html"
 	@echo "make notebooks  the four tutorials as executed notebooks, in build/notebooks"
 	@echo "make bench    the kernels against their peers on this machine"
-	@echo "make figures  the figures of the jobs but the taggers, measured again: an hour on two cores"
+	@echo "make figures  the figures of texts, characters and series, measured again: an hour on two cores"
 	@echo "make tables   the long tables of docs/, measured again: hours"
 
 setup: $(READY)

@@ -1,6 +1,6 @@
 """Every figure of the jobs that the README and the measures name, measured again, and the long tables of docs/.
 
-    python benchmarks/figures.py --data ../shared/data          # all figures: within an hour on two cores, with
+    python benchmarks/figures.py --data ../shared/data          # texts, characters, series: an hour on two cores, with
                                                                 # nothing else running
     python benchmarks/figures.py trec sst2                      # some of them
     python benchmarks/figures.py tag                            # the taggers: over an hour
@@ -9,6 +9,7 @@
     python benchmarks/figures.py hear                           # spoken digits, lines of digits: over an hour
     python benchmarks/figures.py see                            # captions of emoji and of films of digits
     python benchmarks/figures.py translate                      # German to English, letters to phones: over an hour
+    python benchmarks/figures.py media see                      # sounds, pictures and films in classes; described
     python benchmarks/figures.py speak                          # digits said anew, and who understands them
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
     python benchmarks/figures.py --list                         # the commands

@@ -308,6 +308,15 @@ def test_a_run_of_each_kind_is_loaded_the_same(way: str, tmp_path: Path) -> None
     assert jobs.load(tmp_path / "run").predict(None) == trained.predict(None)
 
 
+def test_without_quantiles_points_alone_are_forecast(tmp_path: Path) -> None:
+    model = gatework.Forecaster(**SMALL, quantiles=(), out=tmp_path / "run").fit(table())
+    found = model.predict()
+    assert found.columns == ["series", "time", "forecast"] and len(found) == 15
+    exported = gatework.runtime.load(gatework.export(tmp_path / "run", tmp_path / "run.safetensors").files[0])
+    answers = [row["forecast"] for row in exported.predict()]
+    np.testing.assert_allclose(answers, found["forecast"], rtol=1e-5)
+
+
 def test_no_forecast_leaves_its_limits(tmp_path: Path) -> None:
     """Of counts of 0 and 1: quantiles, forecasts beyond the horizon and baselines stay at 0 or above, too."""
     rng = np.random.default_rng(5)
