@@ -309,7 +309,7 @@ def test_a_run_of_each_kind_is_loaded_the_same(way: str, tmp_path: Path) -> None
 
 
 def test_without_quantiles_points_alone_are_forecast(tmp_path: Path) -> None:
-    model = gatework.Forecaster(**SMALL, quantiles=(), out=tmp_path / "run").fit(table())
+    model = gatework.Forecaster(**SMALL, quantiles=(), out=str(tmp_path / "run")).fit(table())
     found = model.predict()
     assert found.columns == ["series", "time", "forecast"] and len(found) == 15
     exported = gatework.runtime.load(gatework.export(tmp_path / "run", tmp_path / "run.safetensors").files[0])
