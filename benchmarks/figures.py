@@ -9,7 +9,6 @@
     python benchmarks/figures.py hear                           # spoken digits, lines of digits: over an hour
     python benchmarks/figures.py see                            # captions of emoji and of films of digits
     python benchmarks/figures.py translate                      # German to English, letters to phones: over an hour
-    python benchmarks/figures.py media see                      # sounds, pictures and films in classes; described
     python benchmarks/figures.py speak                          # digits said anew, and who understands them
     python benchmarks/figures.py tables tune                    # the tables of docs/, and two searches: hours
     python benchmarks/figures.py --list                         # the commands
