@@ -44,8 +44,8 @@ $(READY): pyproject.toml constraints.txt | $(TORCH)
 	@touch $@
 
 # Without what a demo has no use for: byte code of all modules, the programs that test torch, and the tests of packages (180 MB);
-# but for a .venv that somebody else made, who may have put more into it.
-.venv/.demo: pyproject.toml constraints.txt | $(TORCH)
+# but for a .venv that somebody else made, who may have put more into it. One that holds everything is brought up to date as such.
+.venv/.demo: pyproject.toml constraints.txt $(wildcard $(READY)) | $(TORCH)
 	@test -e $(READY) || $(INSTALL) --no-compile -e '.[demo]'
 	@test -e $(READY) || test ! -e $(MADE) || find .venv \( -name __pycache__ -o -path '*/site-packages/*/tests' -o -path '*/torch/test' \
 		-o -path '*/torch/bin/*[tT]est*' -o -path '*/torch/bin/protoc*' \) -prune -exec rm -rf {} +
