@@ -73,10 +73,11 @@ class Measure:
     below: bool = False
 
     def line(self, rows: list[Row]) -> str:
-        fitting = [(row, value) for row in rows if self.fits(row) and (value := self.take(row)) is not None]
-        values = [value for row, value in fitting if (row.get("elsewhere") or 0) <= DISTURBED]
-        left_out = f"{len(fitting) - len(values)} of {len(fitting)} left out: disturbed"
-        notes = [left_out] if len(values) < len(fitting) else []
+        fitting = [row for row in rows if self.fits(row)]
+        steady = [row for row in fitting if (row.get("elsewhere") or 0) <= DISTURBED and not row.get("unsteady")]
+        values = [value for row in steady if (value := self.take(row)) is not None]
+        left_out = f"{len(fitting) - len(steady)} of {len(fitting)} left out: disturbed or unsteady"
+        notes = [left_out] if len(steady) < len(fitting) else []
         measured = self.join(values) if values else None
         if measured is not None:
             notes.insert(0, self.verdict(measured))

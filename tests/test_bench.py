@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from c_face import needs_compiler
 from gatework.backends import layouts
-from gatework.bench import child, contest, peak, peers, timing
+from gatework.bench import child, peak, peers, timing
 from gatework.bench.case import Case, agree
 from gatework.bench.rows import OURS, Row, summary
 from gatework.bench.settings import GRID, Settings, Shape, processors, shapes_of
@@ -28,14 +28,13 @@ from gatework.runtime.llvm import cpu
 from gatework.runtime.llvm.compiled import SCALARS
 
 SMALL = Shape(5, 3, 6, 7)
-QUICK = {"runs": 3, "seconds": 1e-3}
+QUICK = {"runs": 3, "seconds": 1e-3, "patience": 0.0, "anyway": True}
 
 
 @pytest.fixture(autouse=True)
 def quick_and_threads_as_before(monkeypatch: pytest.MonkeyPatch):
     import torch
 
-    monkeypatch.setattr(contest, "ATTEMPTS", 1)
     monkeypatch.setattr(timing, "WARM_UP", 0.002)
     before = torch.get_num_threads()
     yield
@@ -158,6 +157,7 @@ def test_what_differs_is_refused() -> None:
 def test_a_suite_measures_and_says_what_it_found(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.json"
     words = ["bench", "grid", "--shapes", "T5B3I6H7", "--threads", "1", "--runs", "3", "--seconds", "0.001"]
+    words += ["--patience", "0", "--anyway"]
     result = CliRunner().invoke(app, [*words, "--json", str(path)])
     assert result.exit_code == 0, result.output
     assert "forward+backward" in result.output

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from gatework.bench import machine, peak
-from gatework.bench.rows import BUSY, OURS, Row
+from gatework.bench import machine, peak, steady
+from gatework.bench.rows import AFTER, BUSY, OURS, Row
 from gatework.bench.settings import Settings
 from gatework.bench.timing import Call, Contestant, Sample, measure, ratio
 
-AFTER = "after a matrix product"
-ATTEMPTS = 3
 PEAK, READ = "multiply-add peak", "read bandwidth"
 
 
@@ -39,7 +39,8 @@ def contest(
     if before is not None:
         contestants[AFTER] = Contestant(calls[OURS], before)
     contestants |= {name: Contestant(limit.run) for name, limit in limits.items()}
-    samples, elsewhere = undisturbed(contestants, settings, threads)
+    made = steadiest(contestants, limits, settings, threads)
+    samples = made.samples
     rates = {name: peak.rate(limit, samples[name]) for name, limit in limits.items()}
     facts = {AFTER: ratio(samples[AFTER], samples[OURS])[0]} if before is not None else {}
     return Row(
@@ -54,24 +55,38 @@ def contest(
         peak_bytes=rates.get(READ, 0),
         aside=(*aside, AFTER, *limits),
         facts=facts,
-        elsewhere=elsewhere,
+        known=made.known,
+        elsewhere=made.elsewhere,
     )
 
 
-def undisturbed(
-    contestants: Mapping[str, Contestant], settings: Settings, threads: int
-) -> tuple[dict[str, Sample], float | None]:
-    """Measure again where other processes used the processors meanwhile; the least disturbed of a few attempts."""
-    best: tuple[dict[str, Sample], float | None] = {}, None
-    for attempt in range(ATTEMPTS):
+@dataclass(frozen=True)
+class Attempt:
+    """Times by name, the best times so far of the peaks among them, and the processors that others used meanwhile."""
+
+    samples: dict[str, Sample]
+    known: dict[str, float]
+    elsewhere: float | None
+
+    @property
+    def disorder(self) -> tuple[float, float]:
+        """(0, 0) where times can be compared; the attempt where this is least is kept."""
+        judged = {n: s.times for n, s in self.samples.items() if n != AFTER}
+        others = self.elsewhere or 0.0
+        return max(steady.unsteady(judged, self.known).values(), default=0.0), others if others > BUSY else 0.0
+
+
+def steadiest(
+    contestants: Mapping[str, Contestant], limits: Mapping[str, peak.Peak], settings: Settings, threads: int
+) -> Attempt:
+    """Measure until it is steady and undisturbed, again and again while `settings.patience` lasts."""
+    until, attempts = time.perf_counter() + settings.patience, []
+    while not attempts or (attempts[-1].disorder > (0, 0) and time.perf_counter() < until):
         others = machine.Others()
         samples = measure(contestants, settings.runs, settings.seconds, pause=threads > 1)
-        elsewhere = others.share()
-        if attempt == 0 or (elsewhere or 0) < (best[1] or 0):
-            best = samples, elsewhere
-        if (best[1] or 0) <= BUSY:
-            break
-    return best
+        known = {name: peak.best_time(limit, samples[name]) for name, limit in limits.items()}
+        attempts.append(Attempt(samples, known, others.share()))
+    return min(attempts, key=lambda attempt: attempt.disorder)
 
 
 def limits_of(settings: Settings, threads: int, flops: float, size: int) -> dict[str, peak.Peak]:

@@ -7,7 +7,7 @@ import platform
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gatework
 from gatework.bench.settings import processors
@@ -55,26 +55,45 @@ def load() -> float | None:
 
 
 class Others:
-    """How much of the processors other processes took between `start` and `share`: 0.5 is half a processor."""
+    """How much of the processors went elsewhere since this was made: 0.5 is half a processor; None if unknown."""
 
     def __init__(self) -> None:
-        self.began, self.busy, self.own = time.perf_counter(), busy_seconds(), time.process_time()
+        self.began, self.before, self.own = time.perf_counter(), seconds(), time.process_time()
 
     def share(self) -> float | None:
-        busy = busy_seconds()
-        if busy is None or self.busy is None:
+        """What other processes used, and what other machines on the same processors took."""
+        if (gone := self._gone()) is None:
             return None
-        others = busy - self.busy - (time.process_time() - self.own)
-        return max(0.0, others / (time.perf_counter() - self.began))
+        passed = time.perf_counter() - self.began
+        return max(0.0, (gone.busy + gone.stolen - (time.process_time() - self.own)) / passed)
+
+    def stolen(self) -> float | None:
+        """What other machines on the same processors took, as this virtual machine is told."""
+        gone = self._gone()
+        return None if gone is None else gone.stolen / (time.perf_counter() - self.began)
+
+    def _gone(self) -> Seconds | None:
+        now = seconds()
+        if now is None or self.before is None:
+            return None
+        return Seconds(now.busy - self.before.busy, now.stolen - self.before.stolen)
 
 
-def busy_seconds() -> float | None:
-    """Seconds that all processors have worked, or were taken away, since the machine started; None if unknown."""
+class Seconds(NamedTuple):
+    """That all processors together have worked, or were taken away."""
+
+    busy: float
+    stolen: float
+
+
+def seconds() -> Seconds | None:
+    """Since the machine started."""
     path = Path("/proc/stat")
     if not path.exists():
         return None
     user, nice, system, _, _, irq, softirq, steal = map(int, path.read_text(encoding="utf-8").split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    ticks = os.sysconf("SC_CLK_TCK")
+    return Seconds((user + nice + system + irq + softirq) / ticks, steal / ticks)
 
 
 def versions() -> dict[str, str]:

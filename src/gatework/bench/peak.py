@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from enum import IntEnum
 
 import numpy as np
 
 from gatework.backends.llvm.emit import Function, module
 from gatework.backends.llvm.isa import Isa
+from gatework.bench import steady
 from gatework.bench.timing import Sample
 from gatework.runtime.llvm import cpu, team
 from gatework.runtime.llvm.compiled import SCALARS
@@ -99,8 +101,8 @@ class Peak:
     peak.amount / measure({"peak": peak.run})["peak"].median        # 2.7e11 floating point operations a second
     """
 
-    def __init__(self, name: str, dtype: str, count: int, data: np.ndarray, share: int):
-        self.isa, self.threads = cpu.best_isa(), count
+    def __init__(self, name: str, dtype: str, count: int, data: np.ndarray, share: int, isa: Isa | None = None):
+        self.isa, self.threads = isa or cpu.best_isa(), count
         self.code = code(self.isa, SCALARS[dtype])
         self.out = aligned_zeros(count * self.isa.lanes(SCALARS[dtype]), np.dtype(dtype))
         self.data, self.amount, self.name = data, 0, name
@@ -125,26 +127,37 @@ class Peak:
         return self.out[: self.threads * self.isa.lanes(SCALARS[self.out.dtype.name])].reshape(self.threads, -1)
 
 
-def multiply_adds(dtype: str, count: int, turns: int = 400_000) -> Peak:
+def multiply_adds(dtype: str, count: int, turns: int = 400_000, isa: Isa | None = None) -> Peak:
     """Fused multiply-adds in registers on `count` threads; a multiply-add is two operations."""
-    isa = cpu.best_isa()
+    isa = isa or cpu.best_isa()
     lanes = isa.lanes(SCALARS[dtype])
     factors = np.concatenate([np.full(lanes, 0.5, dtype), np.ones(lanes, dtype)])
-    peak = Peak("multiply_add", dtype, count, factors, 0)
+    peak = Peak("multiply_add", dtype, count, factors, 0, isa)
     return peak.set(turns, 2 * turns * lanes * accumulators(isa) * count)
 
 
-def reads(size: int, count: int, dtype: str = "float32", total: int = 64 << 20) -> Peak:
+def reads(size: int, count: int, dtype: str = "float32", total: int = 64 << 20, isa: Isa | None = None) -> Peak:
     """Read about `size` bytes over and over on `count` threads, each its own part; `total` bytes in all."""
-    item, lanes = np.dtype(dtype).itemsize, cpu.best_isa().lanes(SCALARS[dtype])
+    isa = isa or cpu.best_isa()
+    item, lanes = np.dtype(dtype).itemsize, isa.lanes(SCALARS[dtype])
     turn = ADDERS * lanes * count
     share = max(size // item // turn, 1) * ADDERS * lanes
     data = aligned_zeros(share * count, np.dtype(dtype))
     data[: share * count] = 1
     repeats = max(1, total // (share * count * item))
-    return Peak("read_all", dtype, count, data, share).set(repeats, repeats * share * count * item)
+    return Peak("read_all", dtype, count, data, share, isa).set(repeats, repeats * share * count * item)
 
 
 def rate(peak: Peak, sample: Sample) -> float:
     """Operations or bytes a second."""
     return peak.amount / sample.median
+
+
+_fastest: dict[tuple[str, str, str, int, int], float] = {}
+
+
+def best_time(peak: Peak, sample: Sample) -> float:
+    """Seconds of the fastest run of such a kernel that this process has seen."""
+    key = (peak.name, peak.isa.name, peak.data.dtype.name, peak.threads, peak.amount)
+    _fastest[key] = min(_fastest.get(key, math.inf), steady.best(sample.times))
+    return _fastest[key]

@@ -7,17 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gatework.bench import steady
 from gatework.bench.timing import Sample, ratio
 
 OURS = "gatework"
-UNSTEADY = 0.1  # deviation, as a part of the median
+AFTER = "after a matrix product"  # what is timed after a call of another team, which makes its times unsteady
 BUSY = 0.1  # of a processor, used by others
 
 
 @dataclass(frozen=True)
 class Row:
     """One thing measured, in seconds or (`unit`) "bytes". `flops` and `bytes` are of one call of ours, `peak_*` per
-    second; samples that are named `aside` are no peers."""
+    second; samples that are named `aside` are no peers. Where times are unsteady there are no ratios, unless they are
+    wanted anyway."""
 
     suite: str
     what: str
@@ -32,22 +34,33 @@ class Row:
     peak_bytes: float = 0
     aside: tuple[str, ...] = ()
     facts: dict[str, float] = field(default_factory=dict)  # further results by name
+    known: dict[str, float] = field(default_factory=dict)  # the best times of the peaks so far
+    anyway: bool = False
     elsewhere: float | None = None  # processors that other processes used meanwhile
     report: dict[str, str] = field(default_factory=dict)  # words, such as which kernel ran
 
+    def unsteady(self) -> dict[str, float]:
+        """Whose times are unsteady, and by how much (see steady.py)."""
+        return steady.unsteady({n: s.times for n, s in self.samples.items() if n != AFTER}, self.known)
+
+    @property
+    def refused(self) -> bool:
+        """Whether there are samples to compare, too unsteady for it."""
+        return not self.anyway and len(self.samples) > 1 and bool(self.unsteady())
+
     def ratios(self) -> dict[str, tuple[float, float]]:
         """How many times faster we are than each other, and the error."""
-        mine = self.samples[self.ours]
-        return {n: ratio(s, mine) for n, s in self.samples.items() if n not in (self.ours, *self.aside)}
+        mine, others = self.samples[self.ours], {} if self.refused else self.samples
+        return {n: ratio(s, mine) for n, s in others.items() if n not in (self.ours, *self.aside)}
 
     def rates(self) -> dict[str, float]:
-        """Of ours: GFLOP/s, GB/s and their shares of the peaks."""
+        """Of ours: GFLOP/s, GB/s and, if steady, their shares of the peaks."""
         seconds = self.samples[self.ours].median
         found = {}
         for unit, amount, peak in (("GFLOP/s", self.flops, self.peak_flops), ("GB/s", self.bytes, self.peak_bytes)):
             if amount:
                 found[unit] = amount / seconds / 1e9
-            if amount and peak:
+            if amount and peak and not self.refused:
                 found[f"share of {unit}"] = amount / seconds / peak
         return found
 
@@ -58,8 +71,10 @@ class Row:
         'T1 B1 I2 H2           1 thread   forward           gatework 2.00 us ±0.0% | torch 8.00 us ±0.0%: 4.00±0.00x'
         """
         own = " ".join([f"{self.ours} {shown(self.samples[self.ours], self.unit)}", *self._rates()])
-        others = [f"{n} {shown(self.samples[n], self.unit)}: {r:.2f}±{e:.2f}x" for n, (r, e) in self.ratios().items()]
-        facts = [f"{name} {value:.3g}" for name, value in self.facts.items()]
+        ratios = {n: f": {r:.2f}±{e:.2f}x" for n, (r, e) in self.ratios().items()}
+        peers = [n for n in self.samples if n not in (self.ours, *self.aside)]
+        others = [f"{n} {shown(self.samples[n], self.unit)}{ratios.get(n, '')}" for n in peers]
+        facts = [] if self.refused else [f"{name} {value:.3g}" for name, value in self.facts.items()]
         parts = [f"{self.case:<21} {threaded(self.threads):<10} {self.what:<17} {own}", *others, *facts]
         return " | ".join(parts) + self._warning()
 
@@ -74,10 +89,12 @@ class Row:
 
     def _warning(self) -> str:
         """What speaks against the numbers."""
+        told = []
+        if wild := [f"{name} {by:.0%}" for name, by in self.unsteady().items()]:
+            told.append(f"{'unsteady, no ratio' if self.refused else 'unsteady'}: {', '.join(wild)}")
         if self.elsewhere is not None and self.elsewhere > BUSY:
-            return f" | disturbed: other processes used {self.elsewhere:.2f} processors"
-        wild = [name for name, s in self.samples.items() if s.spread > UNSTEADY]
-        return f" | unsteady: {', '.join(wild)}" if wild else ""
+            told.append(f"disturbed: other processes used {self.elsewhere:.2f} processors")
+        return "".join(f" | {each}" for each in told)
 
     def to_dict(self) -> dict[str, Any]:
         """All there is, raw times in seconds included."""
@@ -94,6 +111,7 @@ class Row:
             "samples": samples,
             "ratios": ratios,
             "rates": self.rates(),
+            "unsteady": self.unsteady(),
         }
 
 
@@ -114,7 +132,18 @@ def shown(sample: Sample, unit: str) -> str:
 def summary(rows: Iterable[Row]) -> list[str]:
     """For each suite, thing, number of threads and peer, the least ratio and the geometric mean; the range of facts."""
     rows = list(rows)
-    return [*_ratios(rows), *_facts(rows)]
+    good = [row for row in rows if not row.refused]
+    return [*_ratios(good), *_facts(good), *_left_out(len(rows) - len(good), len(rows))]
+
+
+def _left_out(refused: int, rows: int) -> list[str]:
+    if not refused:
+        return []
+    return [
+        f"{refused} of {rows} rows have no ratio: times or the machine's peak were unsteady by more than "
+        f"{steady.MOST:.0%}. `gatework bench doctor` says what disturbs; --patience 60 waits longer for quiet, "
+        "--anyway shows the ratios all the same."
+    ]
 
 
 def _ratios(rows: list[Row]) -> list[str]:

@@ -59,6 +59,8 @@ class Settings:
     peers     who else is measured, where installed
     runs      the fewest runs of anything that is timed
     seconds   how long each contestant is timed about
+    patience  for how many seconds at most a row is measured again until it is steady
+    anyway    whether ratios of unsteady times are shown
     peer_python   {"tensorflow": "/path/to/python"}: interpreters of environments in which Keras runs on other backends
     """
 
@@ -69,6 +71,8 @@ class Settings:
     peers: tuple[str, ...] | None = None
     runs: int = 10
     seconds: float = 0.5
+    patience: float = 10.0
+    anyway: bool = False
     peer_python: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +80,8 @@ class Settings:
             raise OptionError(f"dtype={self.dtype!r}; choose {' or '.join(DTYPES)}")
         if self.runs < 3 or not self.seconds > 0:
             raise OptionError(f"runs={self.runs}, seconds={self.seconds}; at least 3 runs and more than 0 seconds")
+        if not self.patience >= 0:
+            raise OptionError(f"patience={self.patience}; give seconds, 0 or more")
         for name in self.peers or ():
             if name not in PEERS:
                 raise OptionError(f"there is no peer {name!r}; choose of {', '.join(PEERS)}")
@@ -85,7 +91,12 @@ class Settings:
 
     def given(self) -> set[str]:
         """The options that are not left to the suite."""
-        return {f.name for f in fields(self) if getattr(self, f.name) is not None} - {"runs", "seconds"}
+        return {f.name for f in fields(self) if getattr(self, f.name) is not None} - {
+            "runs",
+            "seconds",
+            "patience",
+            "anyway",
+        }
 
     def or_else(self, **defaults: Any) -> Settings:
         """The same with a suite's own values where nothing was said."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from gatework.commands.told import spoken_warnings
 
 if TYPE_CHECKING:
     from gatework.bench.rows import Row
@@ -26,7 +28,7 @@ def _memory(text: str, **others: Any) -> Any:
     return typer.Option(help=text, rich_help_panel="Of the memory tests", **others)
 
 
-Suite = Annotated[str, typer.Argument(help=f"What to measure: {NAMES}; or all. Or memory.")]
+Suite = Annotated[str, typer.Argument(help=f"What to measure: {NAMES}; or all. Or memory, or doctor.")]
 Cells = Annotated[
     list[str] | None, typer.Option(help="Which cell, instead of the suite's own; memory: again and again.")
 ]
@@ -65,6 +67,10 @@ def bench(
     peers: Peers = None,
     runs: Annotated[int, typer.Option(min=3, help="The fewest runs of anything.")] = 10,
     seconds: Annotated[float, typer.Option(help="How long each contestant is timed about.")] = 0.5,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds for which a row is measured again until it is steady.")
+    ] = 10.0,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Show ratios of unsteady times, too.")] = False,
     peer_python: PeerPython = None,
     json_path: JsonPath = None,
     task: Tests = None,
@@ -78,7 +84,10 @@ def bench(
     """Measure speed against peers, or how long cells remember.
 
     A line for each thing measured: median and deviation of our time, then each peer's and how many times faster we are,
-    with the error of the ratio. Contestants run in turns.
+    with the error of the ratio. Contestants run in turns. Where times or the machine's peak stay unsteady by more
+    than a tenth, no ratio is shown.
+
+    doctor: what this machine is, which kernel runs and why, what disturbs, and what to expect.
 
     memory: the classic tests of memory for cells (lstm, gru, rnn and transformer, or each --cell), longer and longer
     until one fails, and the time of a step in a stream. Its JSON is written after each cell, and a run that ended early
@@ -87,6 +96,10 @@ def bench(
     kernels = {"shapes": shapes, "threads": threads, "dtype": dtype, "peers": peers, "peer-python": peer_python}
     memory = {"task": task, "lengths": lengths, "seeds": seeds, "chrono": chrono, "minutes": minutes, "out": out}
     memory["resume"] = resume or None
+    if suite == "doctor":
+        refuse(suite, {**kernels, **memory, "cell": cell})
+        run_doctor(json_path)
+        return
     if suite == "memory":
         refuse(suite, kernels)
         asked = {"lengths": numbers(lengths, "--lengths"), "seeds": seeds, "chrono": chrono, "minutes": minutes}
@@ -104,6 +117,8 @@ def bench(
         threads=numbers(threads),
         peers=words(peers),
         shapes=shapes_of(shapes) if shapes else None,
+        patience=patience,
+        anyway=anyway,
         peer_python=pairs(peer_python),
     )
     run(suite, settings, json_path)
@@ -147,6 +162,15 @@ def run_memory(given: dict[str, Any], json_path: Path | None, out: Path | None, 
         picture.draw(found, out)
 
 
+def run_doctor(json_path: Path | None) -> None:
+    from gatework.bench import doctor
+
+    found = doctor.examine()
+    typer.echo("\n".join(doctor.words(found)))
+    if json_path is not None:
+        write_json(json_path, {"findings": asdict(found), "words": doctor.words(found)})
+
+
 def run(suite: str, settings: Settings, json_path: Path | None) -> None:
     from gatework.bench import machine
     from gatework.bench.rows import summary
@@ -155,13 +179,14 @@ def run(suite: str, settings: Settings, json_path: Path | None) -> None:
     described = machine.describe()
     typer.echo(machine.headline(described))
     rows: list[Row] = []
-    for row in measure_suite(suite, settings):
-        if not rows or rows[-1].suite != row.suite:
-            typer.echo(f"\n{row.suite}")
-        typer.echo(row.line())
-        rows.append(row)
-        if json_path is not None:
-            write(json_path, described, suite, settings, rows)
+    with spoken_warnings():
+        for row in measure_suite(suite, settings):
+            if not rows or rows[-1].suite != row.suite:
+                typer.echo(f"\n{row.suite}")
+            typer.echo(row.line())
+            rows.append(row)
+            if json_path is not None:
+                write(json_path, described, suite, settings, rows)
     typer.echo("\n".join(["", *summary(rows)]))
 
 
