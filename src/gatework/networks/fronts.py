@@ -4,7 +4,8 @@
     outputs, lengths = front(torch.zeros(8, 250, 40), lengths)       # (B, T, F) -> (T / 3, B, C)
 
 Both are the same: an axis of steps, which is kept in order and shortened, and one across it (bands, or height), which
-is folded into the features. What lies beyond a row's length changes nothing before it.
+is folded into the features. What lies beyond a row's length changes nothing before it. Values stay (B, T, across,
+channels) from end to end: convolutions and what stands between them read and write memory in that order.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Block(NamedTuple):
         return self.kernel[0] - self.stride[0]
 
 
-Held = list[Tensor]  # for each block the steps (B, channels, t, across) that a coming output still reads
+Held = list[Tensor]  # for each block the steps (B, t, across, channels) that a coming output still reads
 
 
 class Front(nn.Module):
@@ -71,10 +72,10 @@ class Front(nn.Module):
         """(T', B, C) and the rows' lengths [B] of values (B, T, across[, channels]) that are 0 beyond their lengths."""
         x = self._opened(values)
         for number, block in enumerate(self.blocks):
-            x = self._convolved(number, functional.pad(x, (0, 0, *self._edges(block, x.shape[2]))))
+            x = self._convolved(number, x, self._edges(block, x.shape[1]))
             lengths = -(-lengths // block.stride[0])
-            inside = torch.arange(x.shape[2]) < lengths[:, None]
-            x = x * inside[:, None, :, None]  # or the next block would read what the bias made of nothing
+            inside = torch.arange(x.shape[1]) < lengths[:, None]
+            x = x * inside[:, :, None, None]  # or the next block would read what the bias made of nothing
         return self._closed(x), lengths
 
     # -- as steps come --------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ class Front(nn.Module):
         found, across = [], self.across
         for convolution, block in zip(self.convolutions, self.blocks, strict=True):
             weight = convolution.get_parameter("weight")
-            found.append(weight.new_zeros(rows, weight.shape[1], block.before, across))
+            found.append(weight.new_zeros(rows, block.before, across, weight.shape[1]))
             across = -(-across // block.stride[1])
         return found
 
@@ -98,38 +99,37 @@ class Front(nn.Module):
         steps may be 0; all outputs together are those of the whole row."""
         x, left = self._opened(values), []
         for number, (block, before) in enumerate(zip(self.blocks, held, strict=True)):
-            x = torch.cat([before, x], 2)
-            ready = (x.shape[2] - block.before) // block.stride[0] * block.stride[0]
-            left.append(x[:, :, ready:])
-            x = self._convolved(number, x[:, :, : ready + block.before])
+            x = torch.cat([before, x], 1)
+            ready = (x.shape[1] - block.before) // block.stride[0] * block.stride[0]
+            left.append(x[:, ready:])
+            x = self._convolved(number, x[:, : ready + block.before])
         return self._closed(x), left
 
     def finish(self, held: Held) -> Tensor:
         """The outputs (t', B, C) that the end of the row completes, as if nothing but empty steps followed."""
-        x = held[0][:, :, :0]
+        x = held[0][:, :0]
         for number, (block, before) in enumerate(zip(self.blocks, held, strict=True)):
-            x = torch.cat([before, x], 2)
-            wanting = -(x.shape[2] - block.before) % block.stride[0]
-            x = self._convolved(number, functional.pad(x, (0, 0, 0, wanting)))
+            x = torch.cat([before, x], 1)
+            x = self._convolved(number, x, (0, -(x.shape[1] - block.before) % block.stride[0]))
         return self._closed(x)
 
     # -- the parts ------------------------------------------------------------------------------------------
 
     def _opened(self, values: Tensor) -> Tensor:
-        """(B, channels, T, across)."""
-        return values.movedim(-1, 1) if values.dim() == 4 else values[:, None]
+        """(B, T, across, channels)."""
+        return values if values.dim() == 4 else values[..., None]
 
-    def _convolved(self, number: int, x: Tensor) -> Tensor:
-        """A block's outputs of steps that are padded already; across them it pads here."""
+    def _convolved(self, number: int, x: Tensor, edges: tuple[int, int] = (0, 0)) -> Tensor:
+        """A block's outputs of steps with so many empty ones before and behind them; across them it pads by itself."""
         convolution, block = self.convolutions[number], self.blocks[number]
         (steps, across), (_, stride) = block.kernel, block.stride
-        wanting = max((-(-x.shape[3] // stride) - 1) * stride + across - x.shape[3], 0)
-        x = functional.pad(x, (wanting // 2, wanting - wanting // 2))
+        wanting = max((-(-x.shape[2] // stride) - 1) * stride + across - x.shape[2], 0)
+        x = functional.pad(x, (0, 0, wanting // 2, wanting - wanting // 2, *edges))
         weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
-        if x.shape[2] < steps:
-            return x.new_zeros(len(x), block.channels, 0, (x.shape[3] - across) // stride + 1)
-        weight = weight.contiguous(memory_format=torch.channels_last)  # a third quicker on CPUs
-        return functional.gelu(functional.conv2d(x, weight, bias, block.stride))
+        if x.shape[1] < steps:
+            return x.new_zeros(len(x), 0, (x.shape[2] - across) // stride + 1, block.channels)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        return functional.gelu(functional.conv2d(x.movedim(-1, 1), weight, bias, block.stride)).movedim(1, -1)
 
     def _edges(self, block: Block, steps: int) -> tuple[int, int]:
         """Empty steps before and behind so many, for outputs of all of them."""
@@ -137,7 +137,10 @@ class Front(nn.Module):
         return before, -(-steps // block.stride[0]) * block.stride[0] + block.before - before - steps
 
     def _closed(self, x: Tensor) -> Tensor:
-        return self.norm(self.output(x.permute(2, 0, 1, 3).flatten(2)))
+        """(T, B, C). The weights, which go channel by channel, are put in the order of the values: they are fewer."""
+        weight, bias = self.output.weight, self.output.bias
+        weight = weight.unflatten(1, (x.shape[3], x.shape[2])).transpose(1, 2).flatten(1)
+        return self.norm(functional.linear(x.transpose(0, 1).flatten(2), weight, bias))
 
 
 class SoundFront(Front):
