@@ -59,6 +59,11 @@ def cured(table: dict[str, Any], message: str, name: str, **options: Any) -> Pan
     return panel
 
 
+HOURS = [datetime(2022, 1, 12) + timedelta(hours=k) for k in range(60)]  # whose days are no months
+DAYS = [datetime(2020, 11, 1) + timedelta(days=k) for k in range(121)]  # over the end of a year
+MONTHS = [datetime(2010 + k // 12, k % 12 + 1, 1) for k in range(60)]
+
+
 # -- compact numbers and weeks ----------------------------------------------------------------------------------
 
 
@@ -66,26 +71,59 @@ def months_of(count: int, first: str = "2010-01") -> list[str]:
     return (np.datetime64(first, "M") + np.arange(count)).astype(str).tolist()
 
 
-NUMBERS: dict[str, tuple[list[int], dict[str, Any], str, str]] = {
-    "months": ([int(m.replace("-", "")) for m in months_of(30)], {}, "1mo", "2012-07-01T00:00:00"),
-    "months, told": (
-        [int(m.replace("-", "")) for m in months_of(30)],
-        {"date_format": "%Y%m"},
-        "1mo",
-        "2012-07-01T00:00:00",
-    ),
-    "days": ([20100101 + k for k in range(30)], {}, "1d", "2010-01-31T00:00:00"),
-    "days, told": ([20100101 + k for k in range(30)], {"date_format": "%Y%m%d"}, "1d", "2010-01-31T00:00:00"),
-    "years": (list(range(1990, 2020)), {"date_format": "%Y"}, "1y", "2020-01-01T00:00:00"),
-    "days of years": ([2010001 + k for k in range(30)], {"date_format": "%Y%j"}, "1d", "2010-01-31T00:00:00"),
-    "weeks": ([201530 + k for k in range(24)] + [201601 + k for k in range(6)], {}, "1w", "2016-02-15T00:00:00"),
-    "weeks from Monday": (
-        [201530 + k for k in range(23)] + [201601 + k for k in range(7)],
-        {"date_format": "%Y%W"},
-        "1w",
-        "2016-02-22T00:00:00",
-    ),
-}  # fmt: skip (a table)
+NUMBERS: dict[str, tuple[list[int], dict[str, Any], str, str]] = (
+    {
+        "months": ([int(m.replace("-", "")) for m in months_of(30)], {}, "1mo", "2012-07-01T00:00:00"),
+        "months, told": (
+            [int(m.replace("-", "")) for m in months_of(30)],
+            {"date_format": "%Y%m"},
+            "1mo",
+            "2012-07-01T00:00:00",
+        ),
+        "days": ([20100101 + k for k in range(30)], {}, "1d", "2010-01-31T00:00:00"),
+        "days, told": ([20100101 + k for k in range(30)], {"date_format": "%Y%m%d"}, "1d", "2010-01-31T00:00:00"),
+        "years": (list(range(1990, 2020)), {"date_format": "%Y"}, "1y", "2020-01-01T00:00:00"),
+        "days of years": ([2010001 + k for k in range(30)], {"date_format": "%Y%j"}, "1d", "2010-01-31T00:00:00"),
+        "weeks": ([201530 + k for k in range(24)] + [201601 + k for k in range(6)], {}, "1w", "2016-02-15T00:00:00"),
+        "weeks from Monday": (
+            [201530 + k for k in range(23)] + [201601 + k for k in range(7)],
+            {"date_format": "%Y%W"},
+            "1w",
+            "2016-02-22T00:00:00",
+        ),
+    }
+    | {
+        f"unlike plain numbers, {shape}": ([int(f"{t:{shape}}") for t in DAYS], {}, "1d", "2021-03-02T00:00:00")
+        for shape in ("%d%m%Y", "%m%d%Y", "%Y%d%m", "%Y%j", "%y%m%d", "%d%m%y", "%m%d%y", "%y%j")
+    }
+    | {
+        f"unlike plain numbers, {shape}": ([int(f"{t:{shape}}") for t in MONTHS], {}, "1mo", "2015-01-01T00:00:00")
+        for shape in ("%m%Y", "%y%m", "%m%y")
+    }
+    | {
+        f"noughts that a number lost, {shape}": (
+            [int(f"{t:{shape}}") for t in DAYS],
+            {"date_format": shape},
+            "1d",
+            "2021-03-02T00:00:00",
+        )
+        for shape in ("%d%m%Y", "%m%d%y")
+    }
+    | {
+        f"hours, {shape}": ([int(f"{t:{shape}}") for t in HOURS], {}, "1h", "2022-01-14T12:00:00")
+        for shape in ("%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
+    }
+    | {
+        "quarters": ([10 * (2010 + k // 4) + k % 4 + 1 for k in range(24)], {}, "3mo", "2016-01-01T00:00:00"),
+        "microseconds": (
+            [1_642_000_000_000_000 + 3_600_000_000 * k for k in range(30)],
+            {},
+            "1h",
+            "2022-01-13T21:06:40",
+        ),
+        "nanoseconds": ([(1_642_000_000 + 3_600 * k) * 10**9 for k in range(30)], {}, "1h", "2022-01-13T21:06:40"),
+    }
+)  # fmt: skip (a table)
 
 
 @pytest.mark.parametrize("kind", NUMBERS)
@@ -98,21 +136,64 @@ def test_numbers_that_are_dates(kind: str, form: type) -> None:
 
 
 WEEKS = ["2015-W{}", "2015W{}", "2015-W{}-1", "2015W{}-1", "2015W{}1", "2015-w{}", "W{}-2015", "KW {}/2015", "2015/W{}"]
+WEEKS_NAMED = ["2015-{}", "2015/{}", "{}.2015", "2015 {}", "2015-KW{}", "2015 week {}"]  # where the column is named
+MONTHS_AS = ["{:%b-%y}", "{:%b %y}", "{:%b'%y}", "{:%B %Y}", "{:%Y-%b}", "{:%YM%m}", "{:%Y/%m}", "{:%b-%Y}", "{:%m/%Y}"]
+MONTHS_NAMED = ["{:%m/%y}", "{:%m-%Y}", "{:%Y.%m}", "{:%Y_%m}", "{:%b%Y}", "{:%Y年%m月}"]
+DAYS_AS = ["{:%A, %B %d, %Y}", "{:%d %B %Y}", "{:%b %d %Y}", "{:%d-%b-%y}", "{:%Y.%m.%d}", "{:%m-%d-%Y}", "{:%Y-%j}"]
+DAYS_AS += [
+    "{:%Y年%m月%d日}",
+    "{:%Y%m%dT%H%M%S}",
+    "{:%a, %d %b %Y %H:%M:%S GMT}",
+    "{:%Y-%m-%d %H:%M}+00:00[Europe/London]",
+]
 
 
-@pytest.mark.parametrize("shape", WEEKS)
+@pytest.mark.parametrize("shape", [*WEEKS, *WEEKS_NAMED])
 def test_weeks_as_text(shape: str) -> None:
-    panel = read(table_of(w=[shape.format(f"{k:02}") for k in range(2, 40)]))
+    named = {"time": "w"} if shape in WEEKS_NAMED else {}
+    panel = read(table_of(w=[shape.format(f"{k:02}") for k in range(2, 40)]), **named)
     assert (str(panel.frequency), stamps(panel, 0, 1)) == ("1w", ["2015-01-05T00:00:00", "2015-01-12T00:00:00"])
 
 
-@pytest.mark.parametrize(
-    "shape",
-    ["{:%b-%y}", "{:%b %y}", "{:%b'%y}", "{:%B %Y}", "{:%Y-%b}", "{:%YM%m}", "{:%Y/%m}", "{:%b-%Y}", "{:%m/%Y}"],
-)
+@pytest.mark.parametrize("shape", [*MONTHS_AS, *MONTHS_NAMED])
 def test_months_as_text(shape: str) -> None:
-    panel = read(table_of(m=[shape.format(datetime(2010 + k // 12, k % 12 + 1, 1)) for k in range(40)]))
+    named = {"time": "m"} if shape in MONTHS_NAMED else {}
+    panel = read(table_of(m=[shape.format(each) for each in MONTHS[:40]]), **named)
     assert (str(panel.frequency), stamps(panel, 0, 40)) == ("1mo", ["2010-01-01T00:00:00", "2013-05-01T00:00:00"])
+
+
+QUARTERS = ["{}Q{}", "{}-{}", "{}.{}", "{}:Q{}", "{}_Q{}", "{}-T{}"]
+
+
+@pytest.mark.parametrize("shape", QUARTERS)
+def test_quarters_as_text(shape: str) -> None:
+    """A number of 4 at most beside each year is a quarter, not a month; `predict` reads a few later ones alike."""
+    cells = [shape.format(2010 + k // 4, k % 4 + 1) for k in range(24)]
+    panel = read(table_of(q=cells), time="q")
+    assert (str(panel.frequency), stamps(panel, 24)) == ("3mo", ["2016-01-01T00:00:00"])
+    later = read(table_of(q=cells[-3:]), time="q", date_format=panel.date_format, frequency=panel.frequency)
+    assert stamps(later, 0, 3) == ["2015-04-01T00:00:00", "2016-01-01T00:00:00"]
+
+
+@pytest.mark.parametrize("shape", DAYS_AS)
+def test_days_as_text(shape: str) -> None:
+    panel = read(table_of(d=[shape.format(each) for each in DAYS]), time="d")
+    assert (str(panel.frequency), stamps(panel, 0, 121)) == ("1d", ["2020-11-01T00:00:00", "2021-03-02T00:00:00"])
+
+
+@pytest.mark.parametrize("parts", [4, 12])
+@pytest.mark.parametrize("form", [float, "{:.6g}".format, "{:.3f}".format])
+def test_parts_of_years(parts: int, form: Any) -> None:
+    """As R writes the times of a series: 1949.083 is February."""
+    panel = read(table_of(time=[form(1949 + k / parts) for k in range(40)]), time="time")
+    assert str(panel.frequency) == f"{12 // parts}mo" and panel.date_format == "decimal"
+    assert stamps(panel, 0, 1) == ["1949-01-01T00:00:00", {4: "1949-04-01T00:00:00", 12: "1949-02-01T00:00:00"}[parts]]
+
+
+@pytest.mark.parametrize("shape", ["%H:%M", "%d %b"])
+def test_a_format_without_year_is_refused(shape: str) -> None:
+    with pytest.raises(OptionError, match="says no year"):
+        inspect_panel(table_of(d=[f"{each:{shape}}" for each in DAYS]), time="d", target=("y",), date_format=shape)
 
 
 def test_weeks_in_numbers_are_told_and_asked_about_where_they_are_no_iso_weeks() -> None:
@@ -150,8 +231,6 @@ def test_a_format_that_is_given_acts_or_refuses() -> None:
 
 # -- several columns, or none -----------------------------------------------------------------------------------
 
-HOURS = [datetime(2022, 1, 12) + timedelta(hours=k) for k in range(60)]  # whose days are no months
-MONTHS = [datetime(2010 + k // 12, k % 12 + 1, 1) for k in range(60)]
 PARTS: dict[str, tuple[str, dict[str, list[Any]], str]] = {
     "date and hour": ("date,hour", {"date": [f"{t:%Y-%m-%d}" for t in HOURS], "hour": [t.hour for t in HOURS]}, "1h"),
     "UCI": ("Date,Time", {"Date": [f"{t:%d/%m/%Y}" for t in HOURS], "Time": [f"{t:%H.%M.%S}" for t in HOURS]}, "1h"),
@@ -169,6 +248,13 @@ PARTS: dict[str, tuple[str, dict[str, list[Any]], str]] = {
         {n: [getattr(t, n) for t in HOURS] for n in ("year", "month", "day", "hour")},
         "1h",
     ),
+    "in any order": ("month,year", {"month": [t.month for t in MONTHS], "year": [t.year for t in MONTHS]}, "1mo"),
+    "halves of days": (
+        "d,time",
+        {"d": [f"{t:%Y-%m-%d}" for t in HOURS], "time": [f"{t:%I:%M %p}" for t in HOURS]},
+        "1h",
+    ),
+    "days of years": ("year,doy", {"year": [2022] * 60, "doy": list(range(1, 61))}, "1d"),
     "quarters": (
         "year,quarter",
         {"year": [2000 + k // 4 for k in range(60)], "quarter": [k % 4 + 1 for k in range(60)]},
@@ -209,6 +295,29 @@ def test_repeated_dates_advise_the_columns_of_the_time(kind: str) -> None:
     (message,) = [each for each in told(table, time=name.split(",")[0]) if "stands also in" in each]
     assert f"time={name}" in message and "series=" not in message
     assert str(cured(table, message, "time").frequency) == step
+
+
+@pytest.mark.parametrize(
+    ("columns", "advice"),
+    [
+        ({"shop": [1] * 30 + [2] * 30}, "series=shop"),
+        ({"shop": ["a", "b"] * 30}, "series=shop"),
+        (
+            {"shop": ["a"] * 30 + ["b"] * 30, "item": (["x"] * 15 + ["z"] * 15) * 2},
+            "join the columns that say the series, shop and item",
+        ),
+        ({"price": levels(60)}, "or sum them"),
+    ],
+)  # fmt: skip (a table)
+def test_repeated_dates_advise_the_columns_of_the_series(columns: dict[str, list[Any]], advice: str) -> None:
+    """By name or by number, alone or together; a column of values is none."""
+    count = 15 if "item" in columns else 30
+    days = [f"2022-01-{k + 1:02}" for k in range(count)]
+    days = (
+        [day for day in days for _ in range(2)] if columns.get("shop", [""])[:2] == ["a", "b"] else days * (60 // count)
+    )
+    message = next(each for each in told(table_of(d=days, **columns), time="d", target=("y",)) if "stands also" in each)
+    assert advice in message
 
 
 def test_no_column_of_dates_makes_rows_steps(tmp_path: Any) -> None:

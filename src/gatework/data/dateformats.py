@@ -1,4 +1,4 @@
-"""How dates are written: formats that are tried in turn, longer stretches as their first days, and compact numbers."""
+"""How dates are written as text: formats that are tried in turn, and longer stretches as their first days."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ DAYS = (
     "%m/%d/%Y",
     "%d/%m/%Y",
     "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y.%m.%d",
     "%Y%m%d",
-    "%d %b %Y",
-    "%b %d, %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%B %d %Y",
     "%d.%m.%y",
     "%m/%d/%y",
     "%d/%m/%y",
-    "%d-%b-%Y",
-    "%d-%b-%y",
+    "%d-%B-%Y",
+    "%d-%B-%y",
+    "%d %B %y",
+    "%Y-%B-%d",
 )
 HOURS = (
     "",
@@ -30,50 +35,98 @@ HOURS = (
     "T%H:%M",
     "T%H:%M:%S",
     "T%H:%M:%S%.f",
+    "T%H%M%S",
+    " %H.%M",
+    " %H.%M.%S",
     " %I:%M %p",
     " %I:%M:%S %p",
 )
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
-FORMATS = (*ZONED, *(day + hour for day in DAYS for hour in HOURS), "%G-W%V-%u")
+ZONED += ("%Y%m%dT%H%M%S%#z", "%d %B %Y %H:%M:%S%#z")
+FORMATS = (*(day + hour for day in DAYS for hour in HOURS), *ZONED, "%G-W%V-%u", "%Y-%j")
 # Longer stretches are read as their first day: what they look like, and that day
 MONTH_NAMES = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+WEEKDAYS = r"(?:Mon|Tue|Tues|Wed|Wednes|Thu|Thur|Thurs|Fri|Sat|Satur|Sun)(?:day)?"
+WEEKS = r"(?:W|KW|CW|wk|week)\s?"
 STRETCHES = (
-    (r"^(\d{4})[-/](\d{1,2})$", "${1}-${2}-01"),  # a month
-    (r"^(\d{1,2})[/.](\d{4})$", "${2}-${1}-01"),
-    (r"(?i)^(\d{4})[-/ ]?M(\d{1,2})$", "${1}-${2}-01"),
-    (rf"(?i)^({MONTH_NAMES})[a-z]*[-./' ]+(\d{{4}})$", "01 ${1} ${2}"),
-    (rf"(?i)^(\d{{4}})[-./ ]?({MONTH_NAMES})[a-z]*$", "01 ${2} ${1}"),
-    (rf"(?i)^({MONTH_NAMES})[a-z]*[-./' ]+(\d{{2}})$", "01-${1}-${2}"),
-    (r"(?i)^(\d{4})[-/ ]?W(\d)$", "${1}-W0${2}-1"),  # an ISO week
-    (r"(?i)^(\d{4})[-/ ]?W(\d{2})$", "${1}-W${2}-1"),
+    (rf"(?i)^{WEEKDAYS}[.,]?\s+(.*\d)", "${1}"),  # "Tue, 01 Jun 2021"
+    (r"(?i)\s*(?:UTC|GMT)$", "Z"),
+    (r"([+-]\d{2}:\d{2}|Z)\[[A-Za-z_/+-]+\]$", "${1}"),  # the zone beside its offset
+    (r"^(\d{4})\s?年\s?(\d{1,2})\s?月\s?(\d{1,2})\s?日", "${1}-${2}-${3}"),
+    (r"^(\d{4})\s?年\s?(\d{1,2})\s?月$", "${1}-${2}-01"),
+    (r"^(\d{4})[-/._: ](\d{1,2})$", "${1}-${2}-01"),  # a month
+    (r"^(\d{1,2})[-/._](\d{4})$", "${2}-${1}-01"),
+    (r"(?i)^(\d{4})[-/_: ]?M(\d{1,2})$", "${1}-${2}-01"),
+    (rf"(?i)^({MONTH_NAMES})[a-z]*[-./'_ ]*(\d{{4}})$", "01 ${1} ${2}"),
+    (rf"(?i)^(\d{{4}})[-./_ ]?({MONTH_NAMES})[a-z]*$", "01 ${2} ${1}"),
+    (rf"(?i)^({MONTH_NAMES})[a-z]*[-./'_ ]*(\d{{2}})$", "01-${1}-${2}"),
+    (rf"(?i)^(\d{{4}})[-/._ ]*{WEEKS}(\d)$", "${1}-W0${2}-1"),  # an ISO week
+    (rf"(?i)^(\d{{4}})[-/._ ]*{WEEKS}(\d{{2}})$", "${1}-W${2}-1"),
     (r"(?i)^(\d{4})-?W(\d{2})-?([1-7])$", "${1}-W${2}-${3}"),
-    (r"(?i)^(?:W|KW|CW|week)\s?(\d{2})[-/. ]+(\d{4})$", "${2}-W${1}-1"),
+    (rf"(?i)^{WEEKS}(\d)[-/. ]+(\d{{4}})$", "${2}-W0${1}-1"),
+    (rf"(?i)^{WEEKS}(\d{{2}})[-/. ]+(\d{{4}})$", "${2}-W${1}-1"),
+    (r"(?i)^FY\s?(\d{4})$", "${1}-01-01"),
 )
-QUARTERS = (r"(?i)^(\d{4})[-/ ]?Q([1-4])$", r"(?i)^Q([1-4])[-/ ]?(\d{4})$", r"(?i)^([1-4])Q[-/ ]?(\d{4})$")
-SAMPLE = 1_000
-EVEN = 0.9  # the share of the commonest step, from which on numbers that nobody named are months or weeks
-FEWEST = 6  # of such numbers
+PARTS = {"Q": 3, "T": 3, "H": 6, "S": 6}  # months of a quarter (trimestre) and of half a year (semestre)
+PARTED = (r"^(?P<year>\d{4})[-/._: ]*(?P<part>[QTHS])(?P<which>[1-4])$",)
+PARTED += (r"^(?P<part>[QTHS])(?P<which>[1-4])[-/._: ']*(?P<year>\d{4}|\d{2})$",)
+PARTED += (r"^(?P<which>[1-4])(?P<part>[QTHS])[-/._: ']*(?P<year>\d{4}|\d{2})$",)
+NUMBERED = r"^(?:\d{4}([-/._: ])\d{1,2}|\d{1,2}([-/._: ])\d{4}|\d{2}([-/._])\d{2})$"  # 2015-13, 13/2015, 01/15
+PAIRS = (("%Y", "%m"), ("%Y", "%q"), ("%G", "%V"), ("%m", "%Y"), ("%q", "%Y"), ("%V", "%G"), ("%m", "%y"))
+SAMPLE, FEW = 1_000, 20  # cells on which formats are tried; a format that reads none of a few is left out
 WEEK = re.compile(r"w(ee)?k|woche|semaine|semana|\bkw\b|^w$", re.IGNORECASE)
-COMPACT = {"%Y%m%d": (19_000_101, 21_001_231), "%Y%m": (190_001, 210_012), "%G%V": (190_001, 210_053)}
+DECIMAL = "decimal"  # years and parts of them: 1949.0833 is February
+TWELFTH = 0.06  # of a month: 1949.08 and 1949.083 are nearly one
 
 
 def first_days(text: pl.Series) -> pl.Series:
-    """Months, quarters and weeks as their first days."""
+    """Months, quarters and weeks as their first days; dates without their weekday."""
     for shape, day in STRETCHES:
         text = text.str.replace(shape, day)
-    for shape, year in zip(QUARTERS, (1, 2, 2), strict=True):
-        parts = text.str.extract_groups(shape).struct.unnest()
-        year, quarter = parts[f"{year}"], parts[f"{3 - year}"].cast(pl.Int64)
-        months = pl.select(pl.format("{}-{}-01", year, (3 * quarter - 2).cast(pl.String).str.zfill(2))).to_series()
-        text = pl.select(pl.when(quarter.is_not_null()).then(months).otherwise(text)).to_series()
+    for shape in PARTED:
+        parts = text.str.to_uppercase().str.extract_groups(shape).struct.unnest()
+        months = parts["part"].replace_strict(PARTS, default=None, return_dtype=pl.Int64)
+        days = _first_of(_whole_year(parts["year"]), (parts["which"].cast(pl.Int64) - 1) * months + 1)
+        text = pl.select(pl.when(days.dt.year() > 0).then(days.dt.strftime("%Y-%m-%d")).otherwise(text)).to_series()
     return text
+
+
+def _first_of(years: pl.Series, months: pl.Series) -> pl.Series:
+    """The first day of months 1 to 12; null for others."""
+    there = pl.lit(months.is_between(1, 12))
+    return pl.select(pl.when(there).then(pl.datetime(years, pl.when(there).then(months).otherwise(1), 1))).to_series()
+
+
+def _whole_year(text: pl.Series) -> pl.Series:
+    """Years of four digits, also from two: 69 is 1969, 68 is 2068, as everywhere."""
+    years = text.cast(pl.Int64, strict=False)
+    return pl.select(pl.when(years >= 100).then(years).otherwise((years + 31) % 100 + 1969)).to_series()
+
+
+def numbered(text: pl.Series, name: str) -> str | None:
+    """The format of a year and a number that is no month: "2015-13" is a week, "2015-4" beside none larger a quarter.
+
+    None where months fit as well.
+    """
+    signs = text.drop_nulls().str.extract_groups(NUMBERED).struct.unnest()
+    sign = next((each[0] for each in signs if len(each) and each.null_count() == 0 and each.n_unique() == 1), None)
+    if sign is None:
+        return None
+    order = sorted(PAIRS, key=lambda pair: "%V" not in pair) if WEEK.search(name) else PAIRS
+    found = {sign.join(pair): parse(text.unique().drop_nulls(), sign.join(pair)) for pair in order}
+    even = {shape: 0.0 if times.null_count() else evenness(times) for shape, times in found.items()}
+    best = max(even, key=lambda shape: even[shape])
+    return best if even[best] > 0 and set(re.findall("%.", best)) != {"%Y", "%m"} else None
 
 
 def guess(text: pl.Series) -> tuple[str, list[str]]:
     """The format that reads most of a sample, and others that read as many."""
-    read = {shape: readable(text, shape) for shape in FORMATS}
+    few = text.drop_nulls()
+    few = few.gather_every(max(len(few) // FEW, 1))
+    hopeful = [shape for shape in FORMATS if parse(few, shape).null_count() < len(few)] or list(FORMATS[:1])
+    read = {shape: readable(text, shape) for shape in hopeful}
     most = max(read.values())
-    best = [shape for shape in FORMATS if read[shape] == most]
+    best = [shape for shape in hopeful if read[shape] == most]
     return best[0], best[1:]
 
 
@@ -85,60 +138,51 @@ def readable(text: pl.Series, shape: str) -> int:
 
 def parse(text: pl.Series, shape: str) -> pl.Series:
     """Datetimes, null where the format does not fit; in UTC where it has an offset. What a format lacks of a day is
-    the first: `parse(pl.Series(["201502"]), "%G%V")` is Monday, 2015-01-05."""
+    the first: `parse(pl.Series(["201502"]), "%G%V")` is Monday, 2015-01-05. %q is a quarter, "decimal" 2015.25."""
+    if shape == DECIMAL:
+        return _parts_of_years(text)
+    if "%q" in shape:
+        return _quarters(text, shape)
     rest, kind = _missing(shape)
-    parsed = (text + rest).str.to_datetime(shape + kind, strict=False, time_unit="us")
+    try:
+        parsed = (text + rest).str.to_datetime(shape + kind, strict=False, time_unit="us")
+    except pl.exceptions.ComputeError:  # no format at all
+        return pl.Series([None] * len(text), dtype=pl.Datetime("us"))
     if "%Y" in shape:  # which would take the 24 of 31/12/24 for the year 24
         parsed = pl.select(pl.when(parsed.dt.year() >= 1000).then(parsed)).to_series()
     return parsed.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in shape else parsed
 
 
+def _parts_of_years(text: pl.Series) -> pl.Series:
+    years = text.cast(pl.Float64, strict=False)
+    months = (years * 12).round(0)
+    near = pl.select(pl.when((years * 12 - months).abs() <= TWELFTH).then(months)).to_series().cast(pl.Int64)
+    return _first_of(near // 12, near % 12 + 1)
+
+
+def _quarters(text: pl.Series, shape: str) -> pl.Series:
+    pattern = re.escape(shape).replace("%Y", r"(?P<year>\d{4})").replace("%y", r"(?P<year>\d{2})")
+    parts = text.str.extract_groups(f"^{pattern.replace('%q', '(?P<quarter>[1-4])')}$").struct.unnest()
+    if set(parts.columns) != {"year", "quarter"}:
+        return pl.Series([None] * len(text), dtype=pl.Datetime("us"))
+    return _first_of(_whole_year(parts["year"]), parts["quarter"].cast(pl.Int64) * 3 - 2)
+
+
+def lacks_year(shape: str) -> bool:
+    """Whether a format says no year, so that its dates would be of the year 1."""
+    return "%" in shape and not re.search(r"%[-_#0]?[YyGgDFcxsC+]", shape)
+
+
 def _missing(shape: str) -> tuple[str, str]:
     """What completes a date of a format, as text and as format."""
     has = set(re.findall(r"%[-_#]?([A-Za-z])", shape))
+    if "H" in has and not has & set("MRTXr"):
+        return ":00", ":%M"
     if has & set("DFcsxjde"):
         return "", ""
     if has & set("GVUW"):
         return ("", "") if has & set("uwaA") else ("-1", "-%u")
     return ("-01", "-%d") if has & set("mbBh") else ("-01-01", "-%m-%d")
-
-
-def whole(column: pl.Series) -> pl.Series | None:
-    """Whole numbers, also where they are text; None where one is none."""
-    if column.dtype == pl.String:
-        column = column.str.strip_chars()
-    elif column.dtype.is_float():
-        column = pl.select(pl.when(column == column.round(0)).then(column)).to_series()
-    elif not column.dtype.is_integer():
-        return None
-    numbers = column.cast(pl.Int64, strict=False)
-    return None if numbers.null_count() or not len(numbers) else numbers
-
-
-def compact(numbers: pl.Series, name: str) -> str | None:
-    """The format of numbers such as 20240131, 201501 (a month) or 201553 (a week), where all can be such.
-
-    A column that is called a week holds weeks; numbers that could be months or weeks are months else.
-    """
-    order = ("%Y%m%d", "%G%V", "%Y%m") if WEEK.search(name) else tuple(COMPACT)
-    return next((shape for shape in order if _all_read(numbers, shape)), None)
-
-
-def _all_read(numbers: pl.Series, shape: str) -> bool:
-    if not numbers.is_between(*COMPACT[shape]).all():
-        return False
-    if shape == "%G%V":  # a week 0 or 53 that a year has not is asked about, see `weeks_of`
-        return bool((numbers % 100).is_between(0, 53).all())
-    return parse(numbers.unique().cast(pl.String), shape).null_count() == 0
-
-
-def reads_compact(column: pl.Series) -> bool:
-    """Whether a column that nobody named holds such numbers, each a step after the one before."""
-    numbers = whole(column.drop_nulls())
-    shape = None if numbers is None else compact(numbers, str(column.name))
-    if numbers is None or shape is None or numbers.n_unique() < FEWEST:
-        return False
-    return evenness(parse(numbers.unique().cast(pl.String), shape)) >= EVEN
 
 
 def evenness(times: pl.Series) -> float:

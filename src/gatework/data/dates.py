@@ -9,34 +9,42 @@ import polars as pl
 
 from gatework.data import zones
 from gatework.data.dateformats import (
+    DECIMAL,
     MONTH_NAMES,
     SAMPLE,
-    compact,
     evenness,
     first_days,
     guess,
+    lacks_year,
+    numbered,
     parse,
     readable,
-    reads_compact,
-    whole,
 )
+from gatework.data.datenumbers import compact, digits, epoch, rare, reads_compact, reads_decimal, whole
 from gatework.data.finding import Finding
 from gatework.data.table import Table
 from gatework.data.zones import Clock, Stamps
+from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import shown_time, shown_times
 
 __all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_time", "shown_times"]
 
-EPOCHS = ((10**9, 4 * 10**9, 10**6, "seconds"), (10**12, 4 * 10**12, 1000, "milliseconds"))  # from, to, microseconds
 TIMES = (
-    r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqWwMm]\d|^[Qq][1-4].?\d{4}$|^[1-4][Qq].?\d{4}$"
+    r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqWwMm]\d|^[Qq][1-4].?(?:\d\d){1,2}$|^[1-4][Qq].?(?:\d\d){1,2}$"
     rf"|(?i:{MONTH_NAMES}[a-z]*[-./' ]+\d{{2}}|\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}}|^\d{{4}}[-./ ]?{MONTH_NAMES})"
     r"|^\d{1,2}/\d{4}$|(?i:^(?:W|KW|CW|week)\s?\d{2}\D)"
 )  # what a column that was not named must look like
 NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
 EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
 OFFSET = r"\s*(?:[zZ]|[+-]\d{2}:?\d{2})$"
+WHAT = (
+    ((DECIMAL,), "a part of a year"),
+    (("%q",), "a quarter"),
+    (("%V",), "an ISO week"),
+    (("%d", "%j"), "a date"),
+    (("%",), "a month"),
+)  # what dates of a format are, the first that fits
 MOST_CELLS = 3  # that an error shows
 
 
@@ -73,18 +81,37 @@ def read_times(table: Table, name: str, how: Dated | None = None) -> Times:
     column, how = table.column(name), how or Dated()
     if column.dtype.is_temporal():
         return _temporal(table, name, column, how)
+    _refuse_without_year(how.shape)
     shape, numbers = how.shape, whole(column)
-    if numbers is not None and not (shape and _fits(numbers.cast(pl.String), shape, how)):
+    if numbers is not None and not (shape and _fits(digits(numbers, shape), shape, how)):
         return _counted(table, name, column, numbers, how)
     text = table.strings(name).str.strip_chars()
-    if numbers is None and column.dtype != pl.String and not shape:
-        bad = column.is_null() | (column != column.round(0)).fill_null(True)
-        counted = column.cast(pl.Float64).fill_nan(None).cast(pl.Int64, strict=False)
-        return _finished(table, name, column, counted, bad, "whole numbers", False)
-    known = shape is not None and _fits(text, shape, how)
+    if shape:
+        text = text if numbers is None else digits(numbers, shape)
+    elif numbers is None and reads_decimal(column):
+        how = how._replace(shape=DECIMAL)
+    elif numbers is None and column.dtype != pl.String:
+        return _no_whole_numbers(table, name, column)
+    known = how.shape is not None and _fits(text, how.shape, how)
+    if not known and (found := numbered(text, name)):
+        return _written(table, name, text, how._replace(shape=found, later=False), True)
     longer = text if known else first_days(text)
-    found = _written(table, name, longer, how)
+    found = _written(table, name, longer, how, shape is None and known)
     return found if known or (longer == text).all() else found._replace(shape=None)
+
+
+def _refuse_without_year(shape: str | None) -> None:
+    if shape and lacks_year(shape):
+        raise OptionError(
+            f"date_format={shape} says no year: dates would be of the year 1; write a column with the year, or name "
+            "several columns that make the time together, time=year,month"
+        )
+
+
+def _no_whole_numbers(table: Table, name: str, column: pl.Series) -> Times:
+    bad = column.is_null() | (column != column.round(0)).fill_null(True)
+    counted = column.cast(pl.Float64).fill_nan(None).cast(pl.Int64, strict=False)
+    return _finished(table, name, column, counted, bad, "whole numbers", False)
 
 
 def _fits(text: pl.Series, shape: str, how: Dated) -> bool:
@@ -94,45 +121,40 @@ def _fits(text: pl.Series, shape: str, how: Dated) -> bool:
 
 
 def _counted(table: Table, name: str, column: pl.Series, numbers: pl.Series, how: Dated) -> Times:
-    """Whole numbers: counts from 1970, compact dates, or steps."""
+    """Whole numbers: compact dates, counts from 1970, or steps."""
     steps = how.step is not None and how.step.kind == "number"
-    if (epoch := _epoch(numbers)) and not steps:
-        each, unit = epoch
-        told = Finding("note", f"{table.source}, column {name!r}: {column[0]} is read as {unit} since 1970, in UTC")
-        times = (numbers * each).cast(pl.Datetime("us"))
-        return _settled(table, name, Stamps(times, times, True), how, numbers.is_null(), "", None, [told])
     shape = None if steps else compact(numbers, name)
+    if shape is None and not steps and (counts := epoch(numbers)):
+        told = Finding(
+            "note", f"{table.source}, column {name!r}: {column[0]} is read as {counts[1]} since 1970, in UTC"
+        )
+        stamps = Stamps(counts[0], counts[0], True)
+        return _settled(table, name, stamps, how, numbers.is_null(), "", None, [told])
+    shape = None if steps else shape or rare(numbers)
     if shape is None:
         return _finished(table, name, column, numbers, numbers.is_null(), "whole numbers", False)
-    parsed = parse(numbers.cast(pl.String), shape)
-    return _settled(
-        table,
-        name,
-        Stamps(parsed, parsed, False),
-        how,
-        parsed.is_null(),
-        _as_weeks(shape),
-        shape,
-        _compactly(table, name, numbers, shape),
-    )
+    parsed = parse(digits(numbers, shape), shape)
+    stamps, told = Stamps(parsed, parsed, False), _compactly(table, name, numbers, shape)
+    return _settled(table, name, stamps, how, parsed.is_null(), _as_weeks(shape), shape, told)
 
 
 def _as_weeks(shape: str) -> str:
     return "an ISO week (weeks from a year's first Monday on would be date_format=%Y%W)" if shape == "%G%V" else ""
 
 
-def _compactly(table: Table, name: str, numbers: pl.Series, shape: str) -> list[Finding]:
-    """A note of how months and weeks written as numbers are read."""
-    what = {"%Y%m": ("a month", "weeks would be date_format=%G%V"), "%G%V": ("an ISO week", "")}.get(shape)
-    if what is None:
+def _compactly(table: Table, name: str, cells: pl.Series, shape: str) -> list[Finding]:
+    """A note of how dates are read that could be plain numbers, or other dates."""
+    if shape == "%Y%m%d":
         return []
-    other = f", {what[1]}" if what[1] and int((numbers % 100).to_numpy().max()) <= 12 else ""
-    message = f"{table.source}, column {name!r}: {numbers[0]} is read as {what[0]} (date_format={shape}{other}"
-    return [Finding("note", f"{message}; plain numbers would be frequency=1i)", column=name)]
+    what = next(words for letters, words in WHAT if any(letter in shape for letter in letters))
+    other = ", weeks would be date_format=%G%V" if shape == "%Y%m" and int((cells % 100).to_numpy().max()) <= 12 else ""
+    plain = "; plain numbers would be frequency=1i" if cells.dtype != pl.String else ""
+    message = f"{table.source}, column {name!r}: {cells[0]} is read as {what} (date_format={shape}{other}{plain})"
+    return [Finding("note", message, column=name)]
 
 
-def _written(table: Table, name: str, text: pl.Series, how: Dated) -> Times:
-    """Dates written as text, by the format that is known or reads most."""
+def _written(table: Table, name: str, text: pl.Series, how: Dated, seen: bool = False) -> Times:
+    """Dates written as text, by the format that is known (or was `seen`, which is told) or reads most."""
     shape, other, known = how.shape, "", how.shape is not None and _fits(text, how.shape, how)
     if shape is None or not known:
         shape, rivals = guess(text)
@@ -144,9 +166,13 @@ def _written(table: Table, name: str, text: pl.Series, how: Dated) -> Times:
         local = parse(text.str.replace(OFFSET, ""), shape.replace("%#z", "").replace("%z", ""))
     none = parsed.null_count() == len(parsed)
     expected = f"a date, such as {EXAMPLES}" if none else f"the format {shape} of most rows"
-    expected = f"date_format={shape}" if known and not how.later else expected
+    if known and not how.later and parsed.null_count():
+        better = guess(text)[0]
+        expected = f"date_format={shape}"
+        expected += f" ({better} reads more)" if readable(text, better) > readable(text, shape) else ""
     stamps = Stamps(parsed, parsed if local is None else local, local is not None)
-    return _settled(table, name, stamps, how, parsed.is_null(), expected, shape, _ambiguous(table, name, shape, other))
+    told = _compactly(table, name, text, shape) if seen else _ambiguous(table, name, shape, other)
+    return _settled(table, name, stamps, how, parsed.is_null(), expected, shape, told)
 
 
 def reads_as_times(column: pl.Series, numeric: bool) -> bool:
@@ -158,12 +184,6 @@ def reads_as_times(column: pl.Series, numeric: bool) -> bool:
         named = column.name.strip().lower() in NAMES and whole(column.head(SAMPLE)) is not None
         return named or reads_compact(column)
     return column.dtype == pl.String and bool(column.drop_nulls().head(20).str.contains(TIMES).any())
-
-
-def _epoch(numbers: pl.Series) -> tuple[int, str] | None:
-    """Numbers that count from 1970: how many microseconds each is, and what they are called."""
-    units = [(each, word) for low, high, each, word in EPOCHS if numbers.is_between(low, high).all()]
-    return units[0] if units else None
 
 
 def _temporal(table: Table, name: str, column: pl.Series, how: Dated) -> Times:
@@ -222,16 +242,20 @@ def _finished(
 
 
 def _swapped(shape: str, rivals: list[str]) -> str:
-    """The format with day before month, where it reads as many cells as the one with month before day."""
-    other = shape.replace("%m/%d", "%d/%m")
-    return other if other != shape and other in rivals else ""
+    """The format with day and month the other way round, where it reads as many cells."""
+    for sign in "/-":
+        pair = (f"%m{sign}%d", f"%d{sign}%m")
+        for one, two in (pair, pair[::-1]):
+            if shape.startswith(one) and (other := shape.replace(one, two)) in rivals:
+                return other
+    return ""
 
 
 def _ambiguous(table: Table, name: str, shape: str, other: str) -> list[Finding]:
     """A warning where dates could be read in another way too."""
     if not other:
         return []
-    words = ["month/day/year" if each.startswith("%m/%d") else "day/month/year" for each in (shape, other)]
+    words = ["month/day/year" if each.startswith("%m") else "day/month/year" for each in (shape, other)]
     message = f"{table.source}, column {name!r}: read as {words[0]}, but {words[1]} would fit too; "
     hint = f"if that is wrong, give date_format={other}, or write dates as 2024-01-31"
     return [Finding("warning", message + hint, column=name)]

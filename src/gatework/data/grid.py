@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from gatework.data.datenumbers import whole
 from gatework.data.dates import reads_as_times
 from gatework.data.finding import Finding
 from gatework.data.table import Table, listed
-from gatework.data.timeparts import kind_of, rounding
+from gatework.data.timeparts import by_size, kind_of, rounding
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency, infer
 from gatework.runtime.series.panel import shown_time
 
 SPARSE = 10  # points for each row: with more, a step that is rare between rows is none
 COMMON = 0.2  # the share of steps between rows that the commonest one must be
+MOST_NAMES = 5  # rows that each number must have, on average, if it names series
 MOST_STAMPS = 3  # that a warning shows
 MOST_POINTS = 50_000_000  # on the grid; a wrong step or one wrong date would ask for more than memory holds
 
@@ -162,27 +164,34 @@ def _apart(data: Rows, first: int, second: int) -> str:
     """Which columns could say that two rows of one time differ: in their time of day, or in the series they are of."""
     table = data.table
     free = [name for name in table.columns if name not in data.taken and name != table.counter]
-    free = [name for name in free if table.column(name)[first] != table.column(name)[second]]
-    clock = next((name for name in free if kind_of(name) and _all_apart(data, name)), None)
-    if clock is not None:
-        return f"or name the columns that make the time together, time={data.taken[0]},{clock}"
-    given = not set(data.names) <= set(table.columns)
-    apart = [] if given else [name for name in free if name not in data.names and _names(table, name)]
-    return f"or name the column of the series, series={apart[0]} (they differ in {listed(apart, 3)})" if apart else ""
+    clocks = by_size([*data.taken[:1], *(name for name in free if kind_of(name))])
+    if len(clocks) > 1 and _all_apart(data, clocks[1:]):
+        return f"or name the columns that make the time together, time={','.join(clocks)}"
+    if not set(data.names) <= set(table.columns):
+        return ""
+    free = [name for name in free if name not in data.names and _names(table, name)]
+    differ = [name for name in free if table.column(name)[first] != table.column(name)[second]]
+    alone = next((name for name in [*differ, *free] if _all_apart(data, [name])), None)
+    if alone or len(free) < 2 or not _all_apart(data, free):
+        name = alone or next(iter(differ), None)
+        return f"or name the column of the series, series={name} (they differ in {listed(differ, 3)})" if name else ""
+    return f"or join the columns that say the series, {' and '.join(free)}, in one and name it: series=COLUMN"
 
 
-def _all_apart(data: Rows, name: str) -> bool:
-    """Whether no two rows of a series have the same time and the same value of a column."""
-    keys = pl.DataFrame({"owner": data.owners, "time": data.times, "value": data.table.strings(name).gather(data.rows)})
-    return not keys.is_duplicated().any()
+def _all_apart(data: Rows, names: list[str]) -> bool:
+    """Whether no two rows of a series have the same time and the same values of columns."""
+    cells = {f"value {k}": data.table.strings(name).gather(data.rows) for k, name in enumerate(names)}
+    return not pl.DataFrame({"owner": data.owners, "time": data.times, **cells}).is_duplicated().any()
 
 
 def _names(table: Table, name: str) -> bool:
-    """Whether a column holds names: texts that are neither numbers nor dates."""
-    column = table.column(name).drop_nulls().head(100)
+    """Whether a column holds names: texts that are neither numbers nor dates, or whole numbers that all recur."""
+    column = table.column(name).drop_nulls()
+    if (numbers := whole(column)) is not None:
+        return MOST_NAMES * numbers.n_unique() <= len(numbers)
     if column.dtype != pl.String or reads_as_times(column, False):
         return False
-    return column.cast(pl.Float64, strict=False).null_count() > 0
+    return column.head(100).cast(pl.Float64, strict=False).null_count() > 0
 
 
 def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency, how: str) -> list[Finding]:

@@ -18,7 +18,8 @@ from gatework.runtime.series.frequency import DAY, UNITS, Frequency
 KINDS = {
     "year": r"year|yr|jahr|ann[eé]e|a[nñ]o",
     "month": r"month|mon|mth|monat|mois|mes",
-    "day": r"day|tag|jour|d[ií]a|dom",
+    "day": r"day|tag|jour|d[ií]a|dom|day_?of_?month|monthday",
+    "yearday": r"doy|yday|day_?of_?(the_?)?year|yearday|julian(_?day)?",
     "quarter": r"quarter|qtr|q|quartal|trimest\w*",
     "week": r"(iso_?)?week|wk|w|kw|woche|semaine|semana",
     "hour": r"hour|hr|h|stunde|heure|hora|time|uhrzeit|zeit|clock",
@@ -26,7 +27,7 @@ KINDS = {
     "second": r"second|sec",
 }
 HOUR, MINUTE = UNITS["h"], UNITS["m"]
-CLOCK = r"^(\d{1,2})[.:h](\d{2})(?:[.:](\d{2})(?:[.,]\d+)?)?$"
+CLOCK = r"(?i)^(\d{1,2})(?:[.:h](\d{2}))?(?:[.:](\d{2})(?:[.,]\d+)?)?(?:\s*([ap])\.?m\.?)?$"  # 13:45:00.5, 1:45 pm
 STEPS = {
     "s": (1, 2, 5, 10, 15, 20, 30),
     "m": (1, 2, 5, 10, 15, 20, 30),
@@ -34,6 +35,7 @@ STEPS = {
     "d": (1,),
     "w": (1,),
 }
+FAR = 0.2  # of a step: the usual one must be as near to it
 FULL = 0.5  # of neighbours: as many must be one step apart once they are rounded
 
 
@@ -45,7 +47,15 @@ def kind_of(name: str) -> str | None:
 def parts_of(time: str, columns: Sequence[str]) -> list[str]:
     """The columns of a time: one, or those between commas where no column has the whole name."""
     names = [each.strip() for each in time.split(",")]
-    return [time] if time in columns or not set(names) <= set(columns) else names
+    return [time] if time in columns or not set(names) <= set(columns) else by_size(names)
+
+
+def by_size(names: Sequence[str]) -> list[str]:
+    """Columns of a year, a month, a day, ... with the largest first, if they are such; else as they are."""
+    kinds = [kind_of(name) for name in names]
+    known = "year" in kinds and None not in kinds
+    order = [*KINDS]
+    return sorted(names, key=lambda name: order.index(kind_of(name) or "year")) if known else list(names)
 
 
 def read_parts(table: Table, names: Sequence[str], how: Dated) -> tuple[Table, Times]:
@@ -78,7 +88,7 @@ def _calendar(table: Table, names: Sequence[str]) -> int:
     """How many of the columns, beginning with a year, say which day; the others say which time of it."""
     kinds = [kind_of(name) for name in names]
     ends = next((at for at, kind in enumerate(kinds) if at and kind in ("hour", "minute", "second")), len(names))
-    return min(ends, 2 if kinds[1] in ("week", "quarter") else 3)
+    return min(ends, 2 if kinds[1] in ("week", "quarter", "day", "yearday") else 3)
 
 
 def _days(table: Table, names: Sequence[str]) -> pl.Series:
@@ -91,6 +101,8 @@ def _days(table: Table, names: Sequence[str]) -> pl.Series:
         return year + "-W" + rest[0].str.zfill(2) + "-1"
     if kind == "quarter":
         return year + "-Q" + rest[0].str.strip_prefix("Q")
+    if kind in ("day", "yearday"):  # without a month between
+        return year + "-" + rest[0].str.zfill(3)
     if rest[0].str.contains("[A-Za-z]").any():
         return (
             rest[0].str.slice(0, 3) + " " + year
@@ -102,9 +114,9 @@ def _days(table: Table, names: Sequence[str]) -> pl.Series:
 
 
 def _likely(text: pl.Series) -> str:
-    """What stands beside a year: a month, or a week where the numbers are larger."""
+    """What stands beside a year: a month, or a week or day where the numbers are larger."""
     most = text.cast(pl.Int64, strict=False).max()
-    return "week" if isinstance(most, int) and 12 < most <= 53 else "month"
+    return "month" if not isinstance(most, int) or most <= 12 else "week" if most <= 53 else "yearday"
 
 
 def _clock(table: Table, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -119,9 +131,15 @@ def _clock(table: Table, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         plain = text.cast(pl.Float64, strict=False)
         compact = unit == HOUR and bool((plain >= 100).any())  # 1330: hours and minutes in one number
         size = (plain // 100) * HOUR + (plain % 100) * MINUTE if compact else plain * unit
+        half = parts["4"].str.to_lowercase()
+        wrong = half.is_not_null() & ~hours.is_between(1, 12)
+        hours = pl.select(
+            pl.when(half.is_null()).then(hours).otherwise(hours % 12 + 12 * (half == "p").cast(pl.Int64))
+        ).to_series()
         told = hours * HOUR + minutes * MINUTE + seconds * UNITS["s"]
-        micros = pl.select(pl.when(parts["1"].is_not_null()).then(told).otherwise(size.cast(pl.Int64))).to_series()
-        wrong = micros.is_null() | (micros > DAY) | (micros < 0) | (minutes >= 60) | (seconds >= 60)
+        spoken = parts["2"].is_not_null() | half.is_not_null()
+        micros = pl.select(pl.when(spoken).then(told).otherwise(size.cast(pl.Int64))).to_series()
+        wrong |= micros.is_null() | (micros > DAY) | (micros < 0) | (minutes >= 60) | (seconds >= 60)
         if unit != HOUR or compact:
             wrong |= ((plain if unit != HOUR else plain % 100) >= 60).fill_null(False)
         total += micros.fill_null(0).to_numpy()
@@ -172,7 +190,7 @@ def rounded(times: Times, to: str | None, source: str) -> Times:
     most = int(np.abs(moved - local)[times.good].max(initial=0))
     if times.clock is not None and not step.whole_days:
         moved = times.times + (moved - local)
-    by = f"{most / UNITS['s']:,.0f} s" if times.dates else str(most)
+    by = str(most) if not times.dates else f"{most / DAY:,.3g} days" if most > DAY else f"{most / UNITS['s']:,.0f} s"
     note = Finding("note", f"{source}: times are rounded to {to}, by {by} at most")
     clock = None if step.whole_days else times.clock  # days are those of the clock, with no hours to show
     return times._replace(times=moved, clock=clock, found=[*times.found, note])
@@ -194,9 +212,13 @@ def rounding(times: np.ndarray, owners: np.ndarray) -> str | None:
     gaps = np.diff(times)[same]
     if not len(gaps):
         return None
+    usual = float(np.median(gaps))
     sizes = np.array([count * UNITS[unit] for unit, counts in STEPS.items() for count in counts])
     names = [f"{count}{unit}" for unit, counts in STEPS.items() for count in counts]
-    name = names[int(np.abs(np.log(sizes / max(float(np.median(gaps)), 1.0))).argmin())]
+    away = np.abs(np.log(sizes / max(usual, 1.0)))
+    if away.min() > FAR:
+        return None
+    name = names[int(away.argmin())]
     for to in (name, f"{name}-down"):
         step = Frequency.parse(name)
         apart = np.diff(_to_steps(times, step, to != name))[same]
