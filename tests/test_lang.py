@@ -34,6 +34,7 @@ from gatework import (
     where,
 )  # fmt: skip
 from gatework.backends import reference
+from gatework.compiler import lang, ops
 from gatework.compiler.lang import Cell
 from gatework.compiler.show import text
 from gatework.errors import CellError
@@ -402,6 +403,40 @@ def shifted(x, h, W):
     return tanh(W.f(h << 1, x))
 
 
+def width_as_a_number(x, h, W):
+    return tanh(W.f(h, x, width=3))
+
+
+def bias_as_a_word(x, h, W):
+    return tanh(W.f(h, x, bias="no"))
+
+
+def torch_layer(x, h, W):
+    return tanh(torch.nn.Linear(3, 3)(h))
+
+
+def other_function(x, h, W):
+    return gatework.silu(W.f(h, x))  # pyright: ignore[reportAttributeAccessIssue] (the test is that there is none)
+
+
+def tensor_operand(x, h, W):
+    return tanh(W.f(h, x)) + torch.ones(3)
+
+
+def default_value(x, h, W, k=2.0):
+    return k * tanh(W.f(h, x))
+
+
+def module_of_a_cell(x, h, c, W):
+    from gatework.cells import lstm
+
+    return lstm(x, h, c, W)  # pyright: ignore[reportCallIssue] (a module)
+
+
+def idle_state(x, h, c, W):
+    return tanh(W.f(h, x)), c
+
+
 REFUSED = [
     (if_on_a_symbol, "if h > 0:", "gatework.where"),
     (numpy_function, "np.tanh(W.f(h, x))", "gatework.tanh"),
@@ -411,7 +446,7 @@ REFUSED = [
     (joined_conditions, "(h > 0) & (h < 1)", "a * b for `and`"),
     (transposed, "h * h.T", "no .T: it is one vector of units"),
     (method_of_a_value, "W.f(h, x).tanh()", "write gatework.tanh(value)"),
-    (list_of_operands, "W.f([h, x])", "W.f([<value of the cell>, <value of the cell>]): the operands of a map"),
+    (list_of_operands, "W.f([h, x])", "W.f([<h, a value of the cell>, <x, a value of the cell>]): the operands"),
     (wrong_widths, "return f * h * x", "x has width I"),
     (map_without_effect, "f = sigmoid(W.f(h, x))", "W.f has no effect"),
     (vector_without_effect, "peep = W.p * h", "W.p has no effect"),
@@ -437,6 +472,14 @@ REFUSED = [
     (private, "h * W._p", "underscore"),
     (in_place, "h[0] = 1", "cannot be changed in place: write a new value"),
     (shifted, "h << 1", "unsupported operand"),
+    (width_as_a_number, "width=3", 'width="P", and a layer gives its number'),
+    (bias_as_a_word, 'bias="no"', "bias is True or False"),
+    (torch_layer, "Linear(3, 3)(h)", "a learned map is W.name(h, x)"),
+    (other_function, "gatework.silu", "a cell has + - * / ** and abs, exp"),
+    (tensor_operand, "torch.ones(3)", "Tensor of shape (3,) is neither a value of the cell nor a number: a learned"),
+    (default_value, None, "as a variable before the function"),
+    (module_of_a_cell, "lstm(x, h, c, W)", "from gatework.cells.lstm import lstm"),
+    (idle_state, "return tanh(W.f(h, x)), c", "state c is returned as it was, and nothing reads it"),
 ]
 
 
@@ -457,9 +500,15 @@ def test_refusals_show_the_line(function, line: str | None, says: str) -> None:
     [
         ({"width": {"q": "P"}}, "'q'"),
         ({"start": {"x": 1.0}}, "start names 'x'"),
-        ({"init": {"f": 1.0}}, "init names 'f'"),
+        ({"init": {"q": 1.0}}, "init names 'q'"),
         ({"per": {"h": "call"}}, "per names 'h'"),
         ({"per": {"x": "epoch"}}, "per step"),
+        ({"init": {"f": 1.0}}, 'W.f(..., bias=False) + W.f_bias and init={"f_bias": 1.0}'),
+        ({"init": {"f": "orthogonal"}}, "init gives a number"),
+        ({"start": {"h": "a"}}, "start gives a number"),
+        ({"width": "P"}, 'as in width={"h": "P"}'),
+        ({"heads": 4}, 'sizes={"heads": 4}'),
+        ({"name": 3}, "not 3"),
     ],
 )
 def test_options_that_name_nothing_are_refused(options: dict, says: str) -> None:
@@ -519,3 +568,19 @@ def test_a_reloaded_module_shows_its_new_lines(tmp_path: Path, monkeypatch: pyte
     importlib.invalidate_caches()
     with pytest.raises(CellError, match=r"return tanh\(W.longer\(h, x\) @ h\)"):
         importlib.import_module("edited_cells")
+
+
+def test_a_value_says_its_name_when_it_is_printed(capsys: pytest.CaptureFixture) -> None:
+    @cell
+    def printing(x, h, W):
+        f = sigmoid(W.f(h, x))
+        print(h, f, W.g, tanh(f))
+        return f * h
+
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "<h, a value of the cell> <f, a value of the cell> <W.g, a parameter> <tanh(...), a value of the cell>"
+    )
+
+
+def test_the_messages_list_every_function_of_cells() -> None:
+    assert sorted(ops.FUNCTIONS) == sorted(set(lang.__all__) - {"Cell", "cell"})

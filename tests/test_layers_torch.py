@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 import gatework
+from gatework.errors import OptionError
 from gatework.layers import from_torch, to_torch
 
 PAIRS = {"LSTM": (nn.LSTM, gatework.LSTM), "GRU": (nn.GRU, gatework.GRU), "RNN": (nn.RNN, gatework.RNN)}
@@ -199,8 +200,48 @@ def test_copies_share_what_the_model_shares_and_nothing_with_it() -> None:
 
 
 def test_a_layer_with_options_of_its_own_does_not_become_torchs() -> None:
-    with pytest.raises(gatework.errors.OptionError, match="recurrent_dropout"):
-        to_torch(nn.Sequential(gatework.LSTM(3, 4, recurrent_dropout=0.1)))
+    made = nn.Sequential(gatework.LSTM(3, 4, peephole=True, layer_norm=True, learn_initial_state=True))
+    with pytest.raises(OptionError, match=r"^0 uses .*\(layer_norm, learn_initial_state, peephole\)"):
+        to_torch(made)
+    with pytest.raises(OptionError, match="zoneout"):
+        to_torch(gatework.Recurrent("gru", 3, 4, zoneout=0.1))
+
+
+TORCHS_CELLS = [
+    ("lstm", nn.LSTM, {}),
+    ("lstm_projected", nn.LSTM, {"P": 2}),
+    ("gru", nn.GRU, {}),
+    ("rnn", nn.RNN, {}),
+    ("rnn_relu", nn.RNN, {}),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("cell", "kind", "sizes"), TORCHS_CELLS)
+def test_a_cell_that_torch_has_becomes_torchs_layer(cell: str, kind: type, sizes: dict[str, int], bias: bool) -> None:
+    own = gatework.Recurrent(cell, 3, 4, 2, bidirectional=True, bias=bias, sizes=sizes, dropout=0.5).eval()
+    own.requires_grad_(False)
+    theirs = to_torch(nn.ModuleDict({"reads": own}))["reads"]
+    assert type(theirs) is kind and not theirs.training and theirs.dropout == 0.5
+    assert not any(p.requires_grad for p in theirs.parameters())
+    x = torch.randn(5, 2, 3)
+    (output, states), (expected, last) = own(x), theirs(x)
+    assert_close(output, expected)
+    assert_close(states, leaves(last))
+
+
+def test_cells_that_torch_lacks_are_refused_by_name_and_subclasses_left_with_a_warning() -> None:
+    own = gatework.cells.get("rnn_relu").wrapped("lstm", lambda graph: graph)  # named as one that torch has
+    for cell in ("mgu", own):
+        with pytest.raises(OptionError, match=r"reads, a Recurrent of the cell '(mgu|lstm)', cannot become"):
+            to_torch(nn.ModuleDict({"reads": gatework.Recurrent(cell, 3, 4)}))
+
+    class Last(nn.LSTM):
+        pass
+
+    with pytest.warns(UserWarning, match="rnn stays as it is: Last may do something else than its base, LSTM"):
+        kept = from_torch(nn.ModuleDict({"rnn": Last(3, 4), "step": gatework.LSTMCell(3, 4)}))
+    assert type(kept["rnn"]) is Last
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ The names below are loaded when they are first used: `import gatework` loads nei
 from __future__ import annotations
 
 import builtins
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ if not TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC and not _of_a_task(name):
-        raise AttributeError(f"module 'gatework' has no attribute {name!r}")
+        raise AttributeError(f"module 'gatework' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     try:
         home = _HOME.get(name, f"gatework.{name}" if name in _PUBLIC else "gatework.tasks")
         value = getattr(import_module(home), name) if home != f"gatework.{name}" else import_module(home)

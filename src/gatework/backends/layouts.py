@@ -89,10 +89,10 @@ def stack(cell: str, form: str, weights: dict[str, A], lib: ModuleType = np) -> 
     return Stacked(x, h, lib.concatenate([weights[g.bias_x] for g in order]), lib.concatenate(second))
 
 
-def to_torch(cell: str, weights: Arrays) -> Arrays:
+def to_torch(cell: str, weights: dict[str, A], lib: ModuleType = np) -> dict[str, A]:
     """Ours to torch's, by the same names."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    found = {n: a for n, a in zip(names, stack(cell, "torch", weights), strict=True) if a is not None}
+    found = {n: a for n, a in zip(names, stack(cell, "torch", weights, lib), strict=True) if a is not None}
     return found | ({"weight_hr": weights["p.0"]} if "p.0" in weights else {})
 
 

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, overload
 
 from gatework.compiler import ir, latex
@@ -28,6 +30,7 @@ from gatework.compiler.ops import (
     exp,
     gelu,
     hard_sigmoid,
+    instead_of,
     log,
     log1p,
     log_sigmoid,
@@ -173,14 +176,39 @@ def cell(
 
     Raises CellError, with the line, for equations that do not make a cell.
     """
-    for key, symbol in (width or {}).items():
-        if not isinstance(symbol, str):
-            raise CellError(
-                f'width={{"{key}": {symbol!r}}}: a width is a symbol, as in {{"{key}": "P"}}; '
-                f'a layer gives it its number: Recurrent(cell, ..., sizes={{"P": {symbol!r}}})'
-            )
-    options = Options(dict(width or {}), dict(start or {}), dict(init or {}), dict(per or {}), heads, name)
+    tables = [table(*given) for given in (("width", width), ("start", start), ("init", init), ("per", per))]
+    check_words(heads, name)
+    options = Options(*tables, heads, name)
     return options.define if function is None else options.define(function)
+
+
+EXAMPLES = {"width": '{"h": "P"}', "start": '{"m": -math.inf}', "init": '{"keep": 2.0}', "per": '{"who": "sequence"}'}
+
+
+def table(option: str, given: Any) -> dict[str, Any]:
+    """What an option gives to names: numbers, or for `width` and `per` words."""
+    if not isinstance(given, Mapping | None):
+        raise CellError(f"{option}={given!r}: {option} gives something to a name, as in {option}={EXAMPLES[option]}")
+    for key, value in (given or {}).items():
+        shown = f'{option}={{"{key}": {value!r}}}'
+        if option == "width" and not isinstance(value, str):
+            raise CellError(
+                f'{shown}: a width is a symbol, as in {{"{key}": "P"}}; '
+                f'a layer gives it its number: Recurrent(cell, ..., sizes={{"P": {value!r}}})'
+            )
+        if option in ("start", "init") and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise CellError(f"{shown}: {option} gives a number, as in {EXAMPLES[option]}")
+    return dict(given or {})
+
+
+def check_words(heads: object, name: object) -> None:
+    if not isinstance(heads, bool):
+        raise CellError(
+            f"heads={heads!r}: heads is True or False; "
+            f'a layer gives their number: Recurrent(cell, ..., sizes={{"heads": {heads!r}}})'
+        )
+    if not isinstance(name, str) or (name and not name.isidentifier()):
+        raise CellError(f"the name of a cell is made of letters, digits and underscores, not {name!r}")
 
 
 @dataclass
@@ -206,8 +234,6 @@ class Options:
         return Cell(graph.name, graph, function, graph.doc, source_of(function))
 
     def name_of(self, function: Callable[..., Any]) -> str:
-        if self.name and not self.name.isidentifier():
-            raise CellError(f"the name of a cell is made of letters, digits and underscores, not {self.name!r}")
         return self.name or (function.__name__ if function.__name__.isidentifier() else "unnamed")  # a lambda
 
     def run(
@@ -222,7 +248,7 @@ class Options:
         except CellError:
             raise
         except (NameError, AttributeError, TypeError) as error:
-            raise CellError(trace.at_error(str(error), error)) from error
+            raise CellError(trace.at_error(str(error) + hint(error), error)) from error
         return trace, results_of(trace, returned, inputs + states)
 
     def check(self, function: Callable[..., Any], inputs: tuple[str, ...], states: tuple[str, ...]) -> None:
@@ -242,6 +268,12 @@ class Options:
 
     def check_parameters(self, function: Callable[..., Any], graph: ir.Graph) -> None:
         vectors = [v.name for v in graph.vectors]
+        for name in (m.name for m in graph.maps if m.name in self.init):
+            raise CellError(
+                f"cell {function.__name__}: init starts vectors, and {name} is a map. For a bias that starts at "
+                f'{self.init[name]} write W.{name}(..., bias=False) + W.{name}_bias and init={{"{name}_bias": '
+                f"{self.init[name]}}}"
+            )
         widths = [
             *(i.name for i in graph.inputs),
             *(s.name for s in graph.states),
@@ -256,6 +288,14 @@ class Options:
                     raise CellError(f"cell {function.__name__}: {option} names {key!r}, which does not exist{hint}")
 
 
+def hint(error: Exception) -> str:
+    """What to write instead, where another function was meant."""
+    if getattr(error, "obj", None) is sys.modules["gatework"]:
+        return f": {instead_of(str(getattr(error, 'name', '')))}"
+    called = "'module' object is not callable"
+    return ": a cell of gatework's is from gatework.cells.lstm import lstm" if str(error) == called else ""
+
+
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names before `W`."""
     if not inspect.isfunction(function):
@@ -264,7 +304,8 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     odd = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD or p.default is not p.empty]
     if odd:
         raise CellError(
-            f"cell {function.__name__}: parameter {odd[0]!r} must be plain, without a star or a default value"
+            f"cell {function.__name__}: parameter {odd[0]!r} must be plain, without a star or a default value. Write a "
+            "constant into the equations, or as a variable before the function"
         )
     if len(parameters) < 3:
         shown = ", ".join(p.name for p in parameters)

@@ -19,6 +19,12 @@ ELEMENTWISE: dict[str, int] = {  # with the number of arguments
 REDUCTIONS = ("sum", "mean", "var", "max")
 LEAVES = ("input", "state", "vector", "const", "units", "ct")
 COMMUTATIVE = ("add", "mul")
+UNITWISE = (  # the functions of cells: unit by unit, and over the units of a row
+    *("abs", "exp", "gelu", "hard_sigmoid", "log", "log1p", "log_sigmoid", "maximum", "minimum", "relu"),
+    *("sigmoid", "softplus", "sqrt", "stop", "tanh", "where"),
+)
+FUNCTIONS = (*UNITWISE, *REDUCTIONS, "softmax")
+PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "dot", "einsum")  # what other libraries call them
 
 
 V = TypeVar("V", bound="Value")
@@ -89,6 +95,15 @@ def call(op: str, *args: V | float) -> V:
             return arg.apply(op, *args)
     shown = ", ".join(repr(a) for a in args)
     raise CellError(f"{op}({shown}): at least one argument must be a value of the cell (an input, a state, a W....)")
+
+
+def instead_of(name: str) -> str:
+    """What a cell writes for a function of another library."""
+    if name in FUNCTIONS:
+        return f"use gatework.{name}"
+    if name in PRODUCTS:
+        return "a learned map is W.name(h, x)"
+    return f"a cell has + - * / ** and {', '.join(FUNCTIONS)}"
 
 
 def sigmoid(x: V) -> V:

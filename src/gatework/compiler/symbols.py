@@ -21,6 +21,7 @@ class Recorder(Protocol):
     def vector(self, name: str) -> int: ...
     def affine(self, name: str, operands: tuple[object, ...], bias: bool, width: str | None) -> Symbol: ...
     def here(self, message: str) -> str: ...
+    def describe(self, index: int) -> str: ...
 
 
 NOT_FOR_SYMBOLS = {
@@ -80,7 +81,7 @@ class Symbol(Value):
         raise CellError(self.trace.here(message))
 
     def __repr__(self) -> str:
-        return "<value of the cell>"
+        return f"<{self.trace.describe(self.number)}, a value of the cell>"
 
     def __getattr__(self, name: str) -> NoReturn:
         instead = f"write gatework.{name}(value)" if callable(getattr(ops, name, None)) else "it is one vector of units"
@@ -94,7 +95,7 @@ class Symbol(Value):
         known, others = OF_NUMPYS_NUMBERS.get(name), [a for a in args if not isinstance(a, Symbol)]
         if known and all(getattr(a, "ndim", 1) == 0 for a in others):
             return known(*(a if isinstance(a, Symbol) else a.item() for a in args))
-        instead = f"does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
+        instead = f"does not work on a value of the cell: {ops.instead_of(name)}"
         of_array = "with an array: a cell calculates with numbers; W.name is a learned vector"
         return self.refuse(f"numpy.{name} {of_array if known else instead}")
 
@@ -102,9 +103,7 @@ class Symbol(Value):
     def __torch_function__(cls, function: object, types: object, args: tuple = (), kwargs: object = None) -> NoReturn:
         name = getattr(function, "__name__", str(function))
         symbol = next(a for a in args if isinstance(a, Symbol))
-        symbol.refuse(
-            f"torch.{name} does not work on a value of the cell: use gatework.{name}, if there is one, or + - * /"
-        )
+        symbol.refuse(f"torch.{name} does not work on a value of the cell: {ops.instead_of(name)}")
 
     __hash__ = object.__hash__
 
@@ -129,6 +128,9 @@ class Parameter(Symbol):
         if self.number < 0:
             self.number = self.trace.vector(self.name)
         return self.number
+
+    def __repr__(self) -> str:
+        return f"<W.{self.name}, a parameter>"
 
     def __call__(self, *operands: Symbol, bias: bool = True, width: str | None = None) -> Symbol:
         return self.trace.affine(self.name, operands, bias, width)

@@ -110,8 +110,10 @@ class Trace:
                 )
             return value.index
         if not isinstance(value, Real):
-            what = f"{type(value).__name__} {value!r}"
-            raise CellError(self.here(f"{what} is neither a value of the cell nor a number"))
+            shape = getattr(value, "shape", None)
+            what = f"{type(value).__name__} " + (repr(value) if shape is None else f"of shape {tuple(shape)}")
+            advice = "a learned vector is W.name, a constant is a number as 0.5"
+            raise CellError(self.here(f"{what} is neither a value of the cell nor a number: {advice}"))
         return self.add("const", (), float(value), SCALAR)
 
     def apply(self, op: str, args: tuple[object, ...]) -> Symbol:
@@ -140,6 +142,11 @@ class Trace:
             raise CellError(
                 self.here(f"W.{name}({odd}): the operands of a map are values of the cell, as in W.{name}(h, x)")
             )
+        if not isinstance(width, str | None):
+            advice = f'width="P", and a layer gives its number: Recurrent(cell, ..., sizes={{"P": {width!r}}})'
+            raise CellError(self.here(f"W.{name}: width={width!r}; a width is a symbol, as in {advice}"))
+        if not isinstance(bias, bool):
+            raise CellError(self.here(f"W.{name}: bias is True or False; got {bias!r}"))
         indices = tuple(self.operand(o) for o in operands)
         self.declare(name, indices, bias, width)
         weights = tuple(Weight(name, j) for j in range(len(indices)))
@@ -296,6 +303,13 @@ class Trace:
             if item.name not in used:
                 raise CellError(
                     self.at_return(f"input {item.name} has no effect on what is returned: use it or leave it out")
+                )
+        read = {a for n, lives in zip(self.nodes, alive, strict=True) if lives for a in n.args}
+        for state, new in zip(self.states, news, strict=True):
+            same = self.nodes[new].op == "state" and self.nodes[new].attr == state.name
+            if same and new not in read and news.count(new) == 1:
+                raise CellError(
+                    self.at_return(f"state {state.name} is returned as it was, and nothing reads it: leave it out")
                 )
 
     def names(self, news: list[int]) -> dict[int, str]:

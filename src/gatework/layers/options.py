@@ -105,6 +105,8 @@ OPTIONS = {
     "recompute": Option(_flag, False, shown=False),
 }
 
+BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state")
+
 
 def sizes(layer: Recurrent, given: Mapping[str, int] | None) -> dict[str, int]:
     """Numbers for a layer's width symbols, except the input's."""

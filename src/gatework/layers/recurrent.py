@@ -135,6 +135,11 @@ class Recurrent(nn.Module):
         return False
 
     @property
+    def beyond_torch(self) -> list[str]:
+        """The options in use that torch.nn's layers do not have."""
+        return [name for name in options.BEYOND_TORCH if getattr(self, name) != OPTIONS[name].default]
+
+    @property
     def directions(self) -> int:
         """2 if bidirectional, else 1."""
         return 2 if self.bidirectional else 1

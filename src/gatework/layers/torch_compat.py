@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 from torch.types import Device
 
@@ -18,7 +15,6 @@ from gatework.layers.call import Reset, States, per_sample
 from gatework.layers.options import Options
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
-from gatework.layers.steps import GRUCell, LSTMCell, RNNCell
 
 
 class _Compat(Recurrent):
@@ -66,8 +62,11 @@ class _Compat(Recurrent):
 
     @property
     def native(self) -> bool:
-        own = self.recurrent_dropout or self.weight_drop or self.zoneout or self.learn_initial_state
-        return not own and self.layer_norm is False and self.cell_name != "lstm_peephole"
+        return not self.beyond_torch
+
+    @property
+    def beyond_torch(self) -> list[str]:
+        return super().beyond_torch + ["peephole"] * (self.cell_name == "lstm_peephole")
 
     def torchs_layer(self) -> nn.RNNBase:
         """torch's layer over these very parameters."""
@@ -253,65 +252,3 @@ class RNN(_OneState):
             dtype=dtype,
         )
         super().__init__("rnn_relu" if nonlinearity == "relu" else "rnn", arguments, **options)
-
-
-_SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-_STEP = ("input_size", "hidden_size", "bias")
-_PAIRS: tuple[tuple[type[nn.Module], type[nn.Module], tuple[str, ...]], ...] = (
-    (nn.LSTM, LSTM, (*_SHARED, "proj_size")),
-    (nn.GRU, GRU, _SHARED),
-    (nn.RNN, RNN, (*_SHARED, "nonlinearity")),
-    (nn.LSTMCell, LSTMCell, _STEP),
-    (nn.GRUCell, GRUCell, _STEP),
-    (nn.RNNCell, RNNCell, (*_STEP, "nonlinearity")),
-)
-
-
-def from_torch(model: nn.Module) -> nn.Module:
-    """A copy of a torch model whose nn.LSTM, nn.GRU, nn.RNN and their cells are gatework's, with the same weights.
-
-    >>> model = from_torch(nn.Sequential(nn.LSTM(3, 4)))
-
-    What the model shares, its copy shares too: tied weights, a layer in two places. Subclasses of torch's layers stay
-    as they are. Raises OptionError for layers with parametrizations (weight_norm): convert first, then parametrize.
-    """
-    return _swapped(model, {old: (new, names) for old, new, names in _PAIRS})
-
-
-def to_torch(model: nn.Module) -> nn.Module:
-    """A copy of a model whose gatework.LSTM, GRU, RNN and their cells are torch.nn's, with the same weights.
-
-    Raises OptionError where a layer uses options that torch.nn's layers do not have.
-    """
-    return _swapped(model, {new: (old, names) for old, new, names in _PAIRS})
-
-
-def _swapped(model: nn.Module, pairs: Mapping[Any, Any]) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise OptionError(f"only a torch module can be converted, not {type(model).__name__}")
-    for name, module in model.named_modules():
-        if parametrize.is_parametrized(module) and isinstance(module, tuple(pairs)):
-            raise OptionError(
-                f"{name or 'the layer'} has parametrizations, which a layer of another kind cannot take over: convert "
-                "the model first and parametrize then, or call torch.nn.utils.parametrize.remove_parametrizations"
-            )
-    model = copy.deepcopy(model)
-    made = {m: _rebuilt(m, *pairs[type(m)]) for m in model.modules() if type(m) in pairs}
-    for parent in list(model.modules()):
-        parent._modules.update({name: made[m] for name, m in parent._modules.items() if m in made})
-    return made.get(model, model)
-
-
-def _rebuilt(layer: nn.Module, kind: type[nn.Module], names: tuple[str, ...]) -> nn.Module:
-    """A layer of another kind over the very parameters of this one, with its hooks."""
-    new = kind(**{n: getattr(layer, n) for n in names}, device="meta")
-    more = sorted(set(layer.state_dict()) - set(new.state_dict()))
-    own = [n for n in ("recurrent_dropout", "weight_drop", "zoneout") if getattr(layer, n, None)]
-    if more or own:
-        raise OptionError(f"torch.nn's {kind.__name__} has no {', '.join(own) or more[0]}; the layer cannot become one")
-    for name, parameter in layer.named_parameters(remove_duplicate=False):
-        setattr(new, name, parameter)
-    new.__dict__.update({name: value for name, value in vars(layer).items() if "_hook" in name})
-    if isinstance(new, nn.RNNBase):
-        new.flatten_parameters()
-    return new.train(layer.training)
