@@ -37,7 +37,7 @@ from gatework.backends import reference
 from gatework.compiler import lang, ops
 from gatework.compiler.lang import Cell
 from gatework.compiler.show import text
-from gatework.errors import CellError
+from gatework.errors import CellError, OptionError
 
 # -- what comes out -------------------------------------------------------------------------------------------------
 
@@ -584,3 +584,15 @@ def test_a_value_says_its_name_when_it_is_printed(capsys: pytest.CaptureFixture)
 
 def test_the_messages_list_every_function_of_cells() -> None:
     assert sorted(ops.FUNCTIONS) == sorted(set(lang.__all__) - {"Cell", "cell"})
+
+
+def test_a_wrapper_without_its_options_is_refused_with_an_example() -> None:
+    from gatework.compiler.wrappers import clip
+
+    lstm = gatework.cells.get("lstm")
+    with pytest.raises(
+        OptionError, match=r"wrapped\('mild', clip, \.\.\.\): missing a required argument: 'limit'; as in"
+    ):
+        lstm.wrapped("mild", clip)
+    with pytest.raises(CellError, match="'not a name'"):
+        lstm.wrapped("not a name", clip, limit=1.0)

@@ -251,7 +251,7 @@ def test_reset_forgets_the_given_states_and_fits_every_form(x: Tensor) -> None:
     marks = pack_padded_sequence(reset, lengths, enforce_sorted=False)
     for given in (reset, marks):
         assert_close(layer(packed, h, reset=given)[1], layer(x, h, reset=reset, lengths=lengths)[1])
-    with pytest.raises(LayerError, match="reset must have shape"):
+    with pytest.raises(LayerError, match=r"reset must have shape \(\d+, \d+\), as the input lies"):
         layer(x, reset=reset.T)
 
 
@@ -451,3 +451,27 @@ def test_values_without_a_derivative_are_returned_and_leave_gradients_as_they_ar
     assert {"old_l0", "keep_l0", "fire_l0"} <= set(values[0])
     for plain, asked in zip(*found, strict=True):
         torch.testing.assert_close(plain, asked, rtol=0, atol=0)
+
+
+def test_unknown_options_are_refused_with_what_may_be_meant() -> None:
+    wrong: Any = {"recurent_dropout": 0.1}
+    for made in (lambda: gatework.LSTM(3, 4, **wrong), lambda: gatework.Recurrent("lstm", 3, 4, **wrong)):
+        with pytest.raises(OptionError, match="has no option 'recurent_dropout'; did you mean 'recurrent_dropout'"):
+            made()
+    for name, says in {
+        "peephole": "lstm_peephole",
+        "clip": "cell.wrapped",
+        "colour": "it has cell, input_size",
+    }.items():
+        other: Any = {name: True}
+        with pytest.raises(OptionError, match=rf"Recurrent has no option '{name}'; .*{says}"):
+            gatework.Recurrent("lstm", 3, 4, **other)
+
+
+def test_the_layers_text_shows_every_option_that_is_set() -> None:
+    said = repr(
+        gatework.LSTM(3, 4, forget_bias=1.0, recompute=True, recurrent_dropout=0.1, recurrent_dropout_per="map")
+    )
+    for shown in ("forget_bias=1.0", "recompute=True", "recurrent_dropout_per=map"):
+        assert shown in said
+    assert "chrono=20" in repr(gatework.GRU(3, 4, chrono=20))

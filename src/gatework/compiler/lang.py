@@ -51,7 +51,7 @@ from gatework.compiler.ops import (
 )
 from gatework.compiler.symbols import Namespace, Symbol
 from gatework.compiler.trace import Trace
-from gatework.errors import CellError
+from gatework.errors import CellError, OptionError
 
 __all__ = [
     "Cell",
@@ -126,6 +126,13 @@ class Cell:
 
     def wrapped(self, name: str, wrapper: Callable[..., ir.Graph], doc: str = "", **options: object) -> Cell:
         """This cell with a wrapper applied, as a cell of its own: `lstm.wrapped("layer_norm_lstm", layer_norm)`."""
+        check_words(False, name)
+        try:
+            inspect.signature(wrapper).bind(self.graph, **options)
+        except TypeError as error:
+            called = getattr(wrapper, "__name__", repr(wrapper))
+            advice = 'as in wrapped("clipped", clip, limit=3.0) with gatework.compiler.wrappers.clip'
+            raise OptionError(f"wrapped({name!r}, {called}, ...): {error}; {advice}") from error
         graph = replace(wrapper(self.graph, **options), name=name, doc=doc or self.doc)
         return replace(self, name=name, graph=graph, doc=doc or self.doc)
 
@@ -176,16 +183,16 @@ def cell(
 
     Raises CellError, with the line, for equations that do not make a cell.
     """
-    tables = [table(*given) for given in (("width", width), ("start", start), ("init", init), ("per", per))]
     check_words(heads, name)
-    options = Options(*tables, heads, name)
+    starts, per = (table("start", start), table("init", init)), table("per", per)
+    options = Options(table("width", width), *starts, per, heads, name)
     return options.define if function is None else options.define(function)
 
 
 EXAMPLES = {"width": '{"h": "P"}', "start": '{"m": -math.inf}', "init": '{"keep": 2.0}', "per": '{"who": "sequence"}'}
 
 
-def table(option: str, given: Any) -> dict[str, Any]:
+def table(option: str, given: object) -> dict[str, Any]:
     """What an option gives to names: numbers, or for `width` and `per` words."""
     if not isinstance(given, Mapping | None):
         raise CellError(f"{option}={given!r}: {option} gives something to a name, as in {option}={EXAMPLES[option]}")

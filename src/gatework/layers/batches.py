@@ -55,7 +55,8 @@ class Entry:
         if width == 1 and values.shape == shape:
             values = values.unsqueeze(-1)
         if values.shape != (*shape, width):
-            raise LayerError(f"{name} must have shape {(*shape, width)}; got {tuple(values.shape)}")
+            wanted = shape if width == 1 else (*shape, width)
+            raise LayerError(f"{name} must have shape {wanted}, as the input lies; got {tuple(values.shape)}")
         return self.rows_of(values, width)
 
     def rows_of(self, values: Tensor, width: int) -> Tensor:

@@ -63,7 +63,7 @@ def to_torch(model: nn.Module) -> nn.Module:
     return _swapped(model, {new: _twin(old, names) for old, new, names in PAIRS} | {Recurrent: _of_cell}, _refused)
 
 
-def _swapped(model: nn.Module, made: Mapping[type, Made], other: Callable[[str, nn.Module], None]) -> nn.Module:
+def _swapped(model: nn.Module, made: Mapping[type, Made], other: Callable[[str, Any], None]) -> nn.Module:
     """The copy; `other` is told of modules that are subclasses of those in `made`."""
     if not isinstance(model, nn.Module):
         raise OptionError(f"only a torch module can be converted, not {type(model).__name__}")
@@ -90,7 +90,7 @@ def _left(name: str, module: nn.Module) -> None:
         warnings.warn(f"{name} stays as it is: {kind} may do something else than its base, {base}", stacklevel=4)
 
 
-def _refused(name: str, layer: Any) -> NoReturn:
+def _refused(name: str, layer: Recurrent) -> NoReturn:
     raise OptionError(
         f"{name}, a {type(layer).__name__} of the cell {layer.graph.name!r}, cannot become a layer of torch.nn, which "
         f"has {', '.join(LAYERS)}. torch.export, torch.compile, torch.onnx.export and gatework.save take it as it is"
@@ -100,7 +100,7 @@ def _refused(name: str, layer: Any) -> NoReturn:
 def _twin(kind: type[nn.Module], names: tuple[str, ...]) -> Made:
     """Makes a layer over the very parameters of its twin."""
 
-    def made(name: str, layer: Any) -> nn.Module:
+    def made(name: str, layer: nn.Module) -> nn.Module:
         _refuse_options(name, layer)
         new = kind(**{n: getattr(layer, n) for n in names}, device="meta")
         return _taken_over(layer, new, dict(layer.named_parameters(remove_duplicate=False)))
@@ -130,7 +130,7 @@ def _forms(cell: str) -> tuple[Graph, Graph]:
     return graph, without_bias(graph)
 
 
-def _refuse_options(name: str, layer: Any) -> None:
+def _refuse_options(name: str, layer: object) -> None:
     own = getattr(layer, "beyond_torch", [])
     if own:
         raise OptionError(f"{name} uses what torch.nn's layers do not have ({', '.join(own)}), so it cannot become one")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,6 +79,12 @@ def _norm(layer: Recurrent, name: str, value: Value) -> bool | Mapping[str, Any]
     return value
 
 
+def _start(layer: Recurrent, name: str, value: Value) -> Value:
+    if value is not None and (not isinstance(value, Real) or not math.isfinite(value)):
+        raise OptionError(f"{name} is a finite number, as 1.0; got {value!r}")
+    return value
+
+
 @dataclass(frozen=True)
 class Option:
     """`check` gives the value as the layer keeps it, or refuses it. A `fixed` option says what parameters there are, so
@@ -97,15 +105,34 @@ OPTIONS = {
     "dropout": Option(_rate, 0.0),
     "bidirectional": Option(_flag, False, fixed=True),
     "recurrent_dropout": Option(_rate, 0.0),
-    "recurrent_dropout_per": Option(_per, "state", shown=False),
+    "recurrent_dropout_per": Option(_per, "state"),
     "weight_drop": Option(_rate, 0.0),
     "zoneout": Option(rates, {}),
     "layer_norm": Option(_norm, False, fixed=True),
     "learn_initial_state": Option(_flag, False, fixed=True),
-    "recompute": Option(_flag, False, shown=False),
+    "recompute": Option(_flag, False),
+    "forget_bias": Option(_start),
+    "chrono": Option(_start),
 }
 
 BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state")
+
+OF_CELLS = {  # options of torch's or Keras' layers that another cell stands for here
+    "peephole": 'the cell "lstm_peephole"',
+    "proj_size": 'the cell "lstm_projected" with sizes={"P": ...}',
+    "nonlinearity": 'the cell "rnn" or "rnn_relu"',
+    "clip": "cell.wrapped(name, clip, limit=...)",
+}
+
+
+def refuse_unknown(layer: Recurrent, given: Mapping[str, object]) -> None:
+    """Refuse what is no option of a layer, with what may have been meant."""
+    for name in given:
+        own = [n for n, p in inspect.signature(type(layer)).parameters.items() if p.kind is not p.VAR_KEYWORD]
+        known = list(dict.fromkeys([*own, *OPTIONS]))
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+        raise OptionError(f"{type(layer).__name__} has no option {name!r}; {OF_CELLS.get(name, advice)}")
 
 
 def sizes(layer: Recurrent, given: Mapping[str, int] | None) -> dict[str, int]:
@@ -137,8 +164,6 @@ def _check_gate_biases(layer: Recurrent) -> None:
     bias = layer.forget_bias
     if bias is not None and layer.chrono is not None:
         raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
-    if bias is not None and (not isinstance(bias, Real) or not math.isfinite(bias)):
-        raise OptionError(f"forget_bias is a finite number, as 1.0; got {bias!r}")
     if (bias is not None or layer.chrono is not None) and not gates(layer.graph):
         why = "has no sigmoid gate that keeps a state" if layer.bias else "has bias=False"
         raise OptionError(f"forget_bias and chrono set a gate's bias, but {layer.graph.name} {why}; leave them out")

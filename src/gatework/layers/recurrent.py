@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 import torch
 from torch import Tensor, nn
@@ -94,8 +94,10 @@ class Recurrent(nn.Module):
         chrono: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **unknown: Never,
     ):
         super().__init__()
+        options.refuse_unknown(self, unknown)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per

@@ -37,7 +37,7 @@ class _Compat(Recurrent):
         if nonlinearity is not None:
             self.__dict__["nonlinearity"] = nonlinearity
         sizes = {"P": proj_size} if proj_size else {}
-        super().__init__(cell, **arguments, **options, sizes=sizes, device=device, dtype=dtype)
+        super().__init__(cell, **arguments, **odd, sizes=sizes, device=device, dtype=dtype)
 
     def _declared(self, layer: int) -> Declared:
         return as_torch(self.cell_name, self.graph, self.layer_sizes(layer))
