@@ -33,7 +33,7 @@ from gatework.runtime.sounds.mel import Mel
 from gatework.tasks import jobs
 from gatework.tasks.transcribe import Transcribe, TranscribeOptions, ctc, streams
 from gatework.tasks.transcribe.model import Listener
-from gatework.training.environment import environment
+from gatework.training.environment import contained, environment
 from gatework.training.learner import Shard
 
 RESULTS = Path(__file__).parent / "results"
@@ -226,7 +226,8 @@ def profile(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any
     parts = task.prepare(train)
     features = (time.process_time() - began) / len(parts.train) * (task.options.batch_size or 1)
     epochs = task.options.epochs or 1
-    shares = {f"features, once in {epochs} epochs": features / epochs} | spent(task, parts.train)
+    with contained():
+        shares = {f"features, once in {epochs} epochs": features / epochs} | spent(task, parts.train)
     total = sum(shares.values())
     said = ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in shares.items())
     outside = 1 - shares["recurrence"] / total

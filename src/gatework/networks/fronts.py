@@ -69,13 +69,14 @@ class Front(nn.Module):
         return math.prod(block.stride[0] for block in self.blocks)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(T', B, C) and the rows' lengths [B] of values (B, T, across[, channels]) that are 0 beyond their lengths."""
+        """(T', B, C) and the rows' lengths [B] of values (B, T, across[, channels]) that are 0 beyond their lengths. What
+        stands beyond those of the outputs means nothing."""
         x = self._opened(values)
         for number, block in enumerate(self.blocks):
             x = self._convolved(number, x, self._edges(block, x.shape[1]))
             lengths = -(-lengths // block.stride[0])
-            inside = torch.arange(x.shape[1]) < lengths[:, None]
-            x = x * inside[:, :, None, None]  # or the next block would read what the bias made of nothing
+            if number + 1 < len(self.blocks):  # or the next one would read what the bias made of nothing
+                x = x * (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None, None]
         return self._closed(x), lengths
 
     # -- as steps come --------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class Front(nn.Module):
         """(T, B, C). The weights, which go channel by channel, are put in the order of the values: they are fewer."""
         weight, bias = self.output.weight, self.output.bias
         weight = weight.unflatten(1, (x.shape[3], x.shape[2])).transpose(1, 2).flatten(1)
-        return self.norm(functional.linear(x.transpose(0, 1).flatten(2), weight, bias))
+        return self.norm(functional.linear(x.flatten(2), weight, bias)).transpose(0, 1)
 
 
 class SoundFront(Front):

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from gatework.training.allocator import kept_memory
+
 PACKAGES = ("gatework", "torch", "numpy", "llvmlite", "safetensors", "tokenizers", "polars", "scikit-learn")
 
 
@@ -50,12 +52,13 @@ def _git(root: Path, *words: str) -> str:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around a training: torch's generator and threads, which are one for the whole process, are then as before."""
+    """Around a training: torch's generator and threads, which are one for the whole process, are then as before. Freed
+    memory is kept meanwhile, see `kept_memory`."""
     import torch
 
     threads = torch.get_num_threads()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), kept_memory():
             yield
     finally:
         torch.set_num_threads(threads)
