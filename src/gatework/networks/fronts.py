@@ -69,8 +69,8 @@ class Front(nn.Module):
         return math.prod(block.stride[0] for block in self.blocks)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(T', B, C) and the rows' lengths [B] of values (B, T, across[, channels]) that are 0 beyond their lengths. What
-        stands beyond those of the outputs means nothing."""
+        """(T', B, C) and the rows' lengths [B] of values (B, T, across[, channels]) that are 0 beyond their lengths.
+        What stands beyond the lengths of the outputs means nothing."""
         x = self._opened(values)
         for number, block in enumerate(self.blocks):
             x = self._convolved(number, x, self._edges(block, x.shape[1]))
