@@ -48,11 +48,11 @@ def trained(folder: Path, **options: Any) -> Trained:
 
 
 WAYS = {
-    "none": {"combine": "none", "decoding": "direct"},
+    "ets": {"combine": "both", "decoding": "recursive"},
     "segments": {"combine": "simple", "decoding": "segments"},
     "ahead": {"combine": "theta", "future": ["promo"], "decoding": "direct"},
     "static": {"combine": "none", "future": ["promo"], "static": ["kind"], "decoding": "segments"},
-    "gaps": {"combine": "none", "cell": "gru_d", "decoding": "direct"},
+    "gaps": {"combine": "none", "cell": "gru_d", "decoding": "attention"},
     "logs": {"combine": "none", "decoding": "direct", "ensemble": 2, "transform": "log", "past": ["promo"]},
 }
 
@@ -63,6 +63,7 @@ def test_forecasts_are_the_runs(tmp_path: Path, name: str) -> None:
     run = trained(tmp_path, **WAYS[name])
     file = gatework.export(run, tmp_path / "sales.safetensors").files[0]
     model = gatework.runtime.load(file)
+    assert name != "ets" or model.weights.all()
     later = rows(LENGTH, LENGTH + 4) + rows(LENGTH + 4, LENGTH + 30, target=False)
     for given, steps in ((None, None), (later, None), (later, 3), (later, 16)):
         if given is None and "future" in WAYS[name]:
@@ -117,7 +118,31 @@ def test_rows_without_times_follow_one_another(tmp_path: Path) -> None:
     same(model.predict(later), run.predict(pl.DataFrame(later)))
 
 
-def test_what_has_no_export_says_why(tmp_path: Path) -> None:
-    run = trained(tmp_path, combine="none", decoding="recursive")
-    with pytest.raises(OptionError, match="decoding=recursive has no export"):
-        gatework.export(run, tmp_path / "sales.safetensors")
+HOURS = np.datetime64("2024-10-20T00:00", "us") + np.arange(24 * 14) * np.timedelta64(1, "h")
+
+
+def hourly(times: pl.Series, told: str) -> list[dict[str, Any]]:
+    """Rows of hours in UTC, as text of Paris with or without its offset: clocks go back at the end of the 8th day."""
+    local = times.dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Paris")
+    shown = local.dt.to_string("%Y-%m-%dT%H:%M:%S" + ("%:z" if told == "offset" else ""))
+    hours = local.dt.hour().to_numpy()
+    return [{"time": time, "load": 5.0 + hour + hour**2 / 50} for time, hour in zip(shown, hours, strict=True)]
+
+
+@pytest.mark.parametrize("told", ["offset", "zone"])
+@pytest.mark.filterwarnings("ignore")
+def test_times_of_a_zone(tmp_path: Path, told: str) -> None:
+    """The run ends an hour before clocks go back; later rows have an hour twice."""
+    times, end = pl.Series(HOURS), 24 * 7
+    pl.DataFrame(hourly(times[:end], told)).write_csv(tmp_path / "load.csv")
+    settings = {"zone": "Europe/Paris"} if told == "zone" else {}
+    common = {"horizon": 24, "lookback": 24, "epochs": 1, "hidden_size": 4, "combine": "none", "decoding": "direct"}
+    common |= {"transform": "none", "classical": "none", "conformal": False, **settings}
+    run = gatework.train("forecast", tmp_path / "load.csv", out=tmp_path / "run", quiet=True, **common)
+    model = gatework.runtime.load(gatework.export(run, tmp_path / "load.safetensors").files[0])
+    same(model.predict(), run.predict(None))
+    later = hourly(times[end : end + 12], told)
+    same(model.predict(later), run.predict(pl.DataFrame(later)))
+    assert model.example["time"].endswith("+02:00" if told == "offset" else "00:00")
+    with pytest.raises(DataError, match="show no such time" if told == "zone" else "it has no offset"):
+        model.predict([{"time": "2025-03-30T02:30:00", "load": 1.0}])

@@ -6,6 +6,8 @@ import re
 
 import polars as pl
 
+from gatework.runtime.series.stamps import lacking
+
 DAYS = (
     "%Y-%m-%d",
     "%Y/%m/%d",
@@ -143,7 +145,7 @@ def parse(text: pl.Series, shape: str) -> pl.Series:
         return _parts_of_years(text)
     if "%q" in shape:
         return _quarters(text, shape)
-    rest, kind = _missing(shape)
+    rest, kind = lacking(shape)
     try:
         parsed = (text + rest).str.to_datetime(shape + kind, strict=False, time_unit="us")
     except pl.exceptions.ComputeError:  # no format at all
@@ -171,18 +173,6 @@ def _quarters(text: pl.Series, shape: str) -> pl.Series:
 def lacks_year(shape: str) -> bool:
     """Whether a format says no year, so that its dates would be of the year 1."""
     return "%" in shape and not re.search(r"%[-_#0]?[YyGgDFcxsC+]", shape)
-
-
-def _missing(shape: str) -> tuple[str, str]:
-    """What completes a date of a format, as text and as format."""
-    has = set(re.findall(r"%[-_#]?([A-Za-z])", shape))
-    if "H" in has and not has & set("MRTXr"):
-        return ":00", ":%M"
-    if has & set("DFcsxjde"):
-        return "", ""
-    if has & set("GVUW"):
-        return ("", "") if has & set("uwaA") else ("-1", "-%u")
-    return ("-01", "-%d") if has & set("mbBh") else ("-01-01", "-%m-%d")
 
 
 def evenness(times: pl.Series) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, time
 from typing import NamedTuple
 
@@ -12,10 +11,10 @@ import polars as pl
 
 from gatework.data.finding import Finding
 from gatework.errors import OptionError
+from gatework.runtime.series import clock as series
+from gatework.runtime.series.clock import FIXED
 
 UTC = "UTC"
-SHOWN = ("utc", "offset", "local")  # how a clock may show times
-FIXED = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")  # an offset in place of a zone
 # One zone for each rule of when clocks change, the commonest first: what times may be recognised by
 ZONES = (
     "Europe/Paris",
@@ -51,29 +50,14 @@ ZONES = (
 MOST_HOURS = 4  # of the day at which the days of one zone begin in UTC
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The clocks that times go by: a zone ("Europe/Paris", "UTC" or an offset such as "+05:30"), and how times are
-    shown: in UTC ("utc"), with the zone's offset ("offset"), or bare, as its clocks show them ("local")."""
-
-    zone: str = UTC
-    shown: str = "utc"
+class Clock(series.Clock):
+    """A clock that reckons with polars, which knows all zones on every system."""
 
     def local(self, times: np.ndarray) -> np.ndarray:
         """Microseconds since 1970 in UTC as the zone's clocks show them."""
         if self.zone == UTC:
             return times
         return times + offsets(pl.Series(times).cast(pl.Datetime("us")), self.zone).to_numpy()
-
-    def as_shown(self, times: np.ndarray) -> np.ndarray:
-        return times if self.shown == "utc" else self.local(times)
-
-    def suffixes(self, times: np.ndarray) -> list[str]:
-        """What stands after each time: "+01:00", or nothing."""
-        minutes = (self.as_shown(times) - times) // 60_000_000
-        if self.shown == "local":
-            return [""] * len(times)
-        return [f"{'-' if each < 0 else '+'}{abs(each) // 60:02}:{abs(each) % 60:02}" for each in minutes.tolist()]
 
 
 class Stamps(NamedTuple):

@@ -86,9 +86,10 @@ def _starts(name: str, layer: Layer) -> str:
 
 def _whole(node: Node, names: dict[str, str], model: Exported) -> list[str]:
     """Lines of whole sequences through a stack: packed, run, padded; and the states after the ends."""
-    x, lengths, *others = (names[each] for each in node.inputs)
-    if others:
-        raise OptionError("torch.nn's layers have no further inputs, which this net brings")
+    x, lengths, *more = (names[each] for each in node.inputs)
+    if more:
+        what = "states to begin with" if node.settings.get("starts") else "further inputs"
+        raise OptionError(f"the form torch has no layers that are given {what}; use --to gatework, onnx or c")
     number, lines, ends = node.settings["stack"], [], []
     for k, layer in enumerate(model.stacks[number]):
         name = f"stack{number}_{k}"

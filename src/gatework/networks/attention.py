@@ -135,16 +135,18 @@ class AttentionLayer(nn.Module):
         own = functional.linear(states, self.joined.weight[:, : self.joined.out_features], self.joined.bias)
         return torch.tanh(own + context), weights
 
-    def memory_in_net(self, b: Builder, values: Value) -> tuple[Value, Value]:
+    def memory_in_net(self, b: Builder, values: Value, name: str = "attention") -> tuple[Value, Value]:
         """Keys and values of a memory (S, B, M) in a net, ready for many states: see `ready`."""
-        of_context = self.joined.weight[:, self.joined.out_features :]
-        return self.attention.keys_in_net(b, values), b.linear(values, b.array("attention.context", of_context))
+        of_context = b.array(f"{name}.context", self.joined.weight[:, self.joined.out_features :])
+        return self.attention.keys_in_net(b, values, name), b.linear(values, of_context)
 
-    def in_net(self, b: Builder, states: Value, keys: Value, values: Value, lengths: Value) -> tuple[Value, Value]:
+    def in_net(
+        self, b: Builder, states: Value, keys: Value, values: Value, lengths: Value, name: str = "attention"
+    ) -> tuple[Value, Value]:
         """States (B, P, H) after a look, and weights (B, P, S), in a net."""
-        weights = self.attention.in_net(b, states, keys, lengths)
-        of_state = b.array("attention.state", self.joined.weight[:, : self.joined.out_features])
-        own = b.linear(states, of_state, b.array("attention.bias", self.joined.bias))
+        weights = self.attention.in_net(b, states, keys, lengths, name)
+        of_state = b.array(f"{name}.state", self.joined.weight[:, : self.joined.out_features])
+        own = b.linear(states, of_state, b.array(f"{name}.bias", self.joined.bias))
         return b.tanh(b.add(own, b.attended(weights, values))), weights
 
 

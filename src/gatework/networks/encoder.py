@@ -79,10 +79,25 @@ class Encoder(nn.Module):
         layers: Any = self.layers
         return [entry for layer in layers for entry in entries(layer)]
 
-    def in_net(self, b: Builder, x: Value, lengths: Value, mask: Value | None = None) -> tuple[Value, dict[str, Value]]:
-        """The layers in a net, over whole sequences."""
-        others = {} if mask is None else {"mask": mask, "gap": b.time_since(mask)}
-        return b.recurrent(self.entries, x, lengths, others)
+    def in_net(
+        self,
+        b: Builder,
+        x: Value,
+        lengths: Value,
+        mask: Value | None = None,
+        states: Mapping[str, Value] | None = None,
+        layers: list[Layer] | None = None,
+    ) -> tuple[Value, dict[str, Value]]:
+        """The layers in a net, over whole sequences, from `states` on where they are given. `layers` are those of the
+        stack that an earlier call added, where the same layers go on."""
+        others = {} if mask is None else {"mask": mask, "gap": self._gap_in_net(b, mask, states)}
+        return b.recurrent(self.entries if layers is None else layers, x, lengths, others, states)
+
+    def _gap_in_net(self, b: Builder, mask: Value, states: Mapping[str, Value] | None) -> Value:
+        """`time_since` in a net. A step of zeros before the first makes that one's time 1, as after states it is."""
+        if not states:
+            return b.time_since(mask)
+        return b.piece(b.time_since(b.pad(mask, front=1, back=0, axis=0)), start=1, stop=None, axis=0)
 
     def _dropped(self, values: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Dropout with one mask for all steps of a sequence."""

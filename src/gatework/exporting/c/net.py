@@ -267,11 +267,12 @@ class Printer:
 
     # ---- recurrent layers
     def _recurrent(self, node: Node, values: list[Value]) -> list[Value]:
-        x, lengths, *others = values
+        x, lengths, *given = values
         self.one_row(lengths)
         stack, steps = node.settings["stack"], x.shape[0]
         layers, ends = self.shared.model.stacks[stack], []
-        more = dict(zip(node.settings.get("others", ()), others, strict=True))
+        names = (*node.settings.get("others", ()), *node.settings.get("starts", ()))
+        more = dict(zip(names, given, strict=True))
         flow, kept = x, self._is_read(node.outputs[0])
         for k, layer in enumerate(layers):
             last, shape = k == len(layers) - 1, (steps, "B", layer.output_size)
@@ -292,7 +293,11 @@ class Printer:
         states = []
         for s in layer.graph.states:
             states.append(self.new(("B", size(layer.sizes, s.width)), node, 1 + known + len(states)))
-            self._start(states[-1], layer.starts[d].get(s.name), s.start)
+            begin = more.get(f"{k}.{d}.{s.name}")
+            if begin is None:
+                self._start(states[-1], layer.starts[d].get(s.name), s.start)
+            else:
+                self.add(f"memcpy({states[-1].at}, {begin.at}, sizeof {states[-1].at});")
         given = [f"{x.at} + t * {count(x.shape[1:])}"]
         for item in layer.graph.inputs[1:]:
             if item.per != "step" or item.name not in more:

@@ -76,16 +76,26 @@ class _Net:
             return [self.writer.op(SAME[node.op], *inputs)]
         return [OPERATIONS[node.op](self.writer, *inputs, **node.settings)]
 
-    def recurrent(self, node: Node, x: str, lengths: str, *others: str) -> list[str]:
+    def recurrent(self, node: Node, x: str, lengths: str, *more: str) -> list[str]:
         name, layers = self.stack(node)
-        given = dict(zip(node.settings.get("others", ()), others, strict=True))
-        output, lasts = stack(self.writer, name, layers, x, Call(lengths, self.rows(layers, given)))
+        names, before = node.settings.get("others", ()), node.settings.get("starts", ())
+        given = dict(zip((*names, *before), more, strict=True))
+        starts = [self.starts(k, layer, given) for k, layer in enumerate(layers)] if before else ()
+        output, lasts = stack(self.writer, name, layers, x, Call(lengths, self.rows(layers, given)), starts)
         found = [output]
         for layer, last in zip(layers, lasts, strict=True):
             for d in range(len(layer.weights)):
                 at = self.writer.constant(np.array(d))
                 found += [self.writer.op("Gather", last[s.name], at, axis=0) for s in layer.graph.states]
         return found
+
+    def starts(self, k: int, layer: Layer, given: Mapping[str, str]) -> dict[str, str]:
+        """The states (directions, B, w) before a layer's first step, of those (B, w) that the node reads."""
+        axis, ways = self.writer.integers([0]), range(len(layer.weights))
+        return {
+            s.name: self.writer.join([self.writer.op("Unsqueeze", given[f"{k}.{d}.{s.name}"], axis) for d in ways], 0)
+            for s in layer.graph.states
+        }
 
     def rows(self, layers: Sequence[Layer], given: Mapping[str, str]) -> dict[str, str]:
         """Further inputs of each step as (T, B, w)."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gatework.errors import DataError, OptionError
+from gatework.extras import installed
 from gatework.runtime.answers.given import count, rows_of
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
 from gatework.runtime.series import mean as means
-from gatework.runtime.series.covariates import Channel, Covariates
-from gatework.runtime.series.frequency import Frequency
+from gatework.runtime.series.ends import panel_of
 from gatework.runtime.series.further import beyond, further
 from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.runtime.series.later import IDENTITY, ROWS, LaterRows
@@ -44,9 +44,13 @@ class Horizon(Model):
         self.shape = Shape(**said["shape"])
         self.quantiles = tuple(said["quantiles"])
         self.weights = np.array(said["weights"])
+        if "ETS" in said["beside"] and self.weights.any() and not installed("statsforecast"):
+            raise OptionError(
+                "its forecasts are combined with ETS, which statsforecast makes: pip install statsforecast"
+            )
         self.net = exported.bound("whole")
-        self.known = panel_of(exported.texts["series.json"])
-        self.later = LaterRows(self.known, said["columns"], said["date_format"])
+        self.known = panel_of(json.loads(exported.texts["series.json"]))
+        self.later = LaterRows(self.known, said["columns"], said["date_format"], said.get("zone"))
         self.inputs = self.later.inputs
 
     @property
@@ -54,7 +58,7 @@ class Horizon(Model):
         """The next row of the first series."""
         panel, later = self.known, self.later
         times = panel.times(0, panel.lengths[0] + np.arange(1))
-        (time,) = shown_times(times, panel.dates, not panel.frequency.whole_days, None)
+        (time,) = shown_times(times, panel.dates, not panel.frequency.whole_days, panel.clock)
         named = {} if later.time == ROWS else {later.time: time}
         others = {each.column: each.label or 0.0 for each in later.channels if each.column != IDENTITY}
         series = {later.series: panel.names[0]} if later.series else {}
@@ -75,7 +79,7 @@ class Horizon(Model):
         found = []
         for number, values in enumerate(forecasts):
             times = panel.times(number, panel.lengths[number] + np.arange(len(values)))
-            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, None)
+            shown = shown_times(times, panel.dates, not panel.frequency.whole_days, panel.clock)
             heads = [{"series": panel.names[number], "time": time} for time in shown]
             found += [
                 head | dict(zip(names, map(float, row), strict=True)) for head, row in zip(heads, values, strict=True)
@@ -137,8 +141,7 @@ class Horizon(Model):
     def _beside(self, windows: Windows) -> list[np.ndarray]:
         """Forecasts [n, h] of the methods that the model is combined with."""
         names = self.exported.settings["beside"] if self.weights.any() else ()
-        found = means.simple(windows) if names else {}
-        return [found[name] for name in names]
+        return [means.member(windows, name) for name in names]
 
     def _in_units(self, outputs: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return self._limited(in_units(outputs, center, scale, self.shape))
@@ -146,21 +149,3 @@ class Horizon(Model):
     def _limited(self, values: np.ndarray) -> np.ndarray:
         low, high = self.exported.settings["lowest"], self.exported.settings["highest"]
         return values if low is None and high is None else np.clip(values, low, high)
-
-
-def panel_of(text: str) -> Panel:
-    """The ends of the series that a run keeps."""
-    said: Mapping[str, Any] = json.loads(text)
-    rows = said["series"]
-    names, starts = tuple(row["name"] for row in rows), np.array([row["start"] for row in rows], np.int64)
-    frequency = Frequency.parse(said["frequency"])
-    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, frequency, said["dates"])
-    panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
-    if not said["channels"]:
-        return panel
-    channels = tuple(Channel(**each) for each in said["channels"])
-    static = np.array([row["static"] for row in rows], np.float32)
-    width = len(channels) - static.shape[1]
-    parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
-    covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
-    return replace(panel, covariates=covariates)

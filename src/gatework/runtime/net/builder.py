@@ -92,12 +92,19 @@ class Builder:
         return len(self.stacks) - 1
 
     def recurrent(
-        self, layers: list[Layer], x: Value, lengths: Value, others: Mapping[str, Value] | None = None
+        self,
+        layers: list[Layer],
+        x: Value,
+        lengths: Value,
+        others: Mapping[str, Value] | None = None,
+        starts: Mapping[str, Value] | None = None,
     ) -> tuple[Value, dict[str, Value]]:
-        """Whole sequences (T, B, I): the outputs, and the states after each's end, {"layer.direction.name": (B, w)}."""
+        """Whole sequences (T, B, I): the outputs, and the states after each's end, {"layer.direction.name": (B, w)}.
+        `starts` are states before the first step in the same form; without them the layers have their own."""
         last = [f"{k}.{d}.{s.name}" for k, x_ in enumerate(layers) for d in range(len(x_.weights)) for s in _states(x_)]
-        given = [x, lengths, *(others or {}).values()]
-        settings = {"stack": self.stack(layers), "others": list(others or {})}
+        given = [x, lengths, *(others or {}).values(), *(starts or {}).values()]
+        settings: dict[str, Any] = {"stack": self.stack(layers), "others": list(others or {})}
+        settings |= {"starts": list(starts)} if starts else {}
         outputs, *found = self.add_node("recurrent", given, 1 + len(last), **settings)
         return outputs, dict(zip(last, found, strict=True))
 

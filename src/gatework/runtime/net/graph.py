@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gatework.errors import FileFormatError
 from gatework.runtime.net.ops import settings_of
 
-MOST_NODES, MOST_NAME = 2_000, 200
+MOST_NODES, MOST_NAME = 20_000, 200
 MOST_STATES = 1 << 24  # numbers in all states of a stream
 DTYPES = ("float32", "int64")
 Shape = tuple[int | str, ...]

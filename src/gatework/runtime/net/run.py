@@ -64,10 +64,11 @@ class Bound:
 
     def _made(self, node: Node, inputs: list[np.ndarray]) -> list[np.ndarray]:
         if node.op == "recurrent":
-            x, lengths, *others = inputs
-            return self.stacks[node.settings["stack"]].whole(
-                x, lengths, dict(zip(node.settings.get("others", ()), others, strict=True))
-            )
+            x, lengths, *more = inputs
+            names, starts = node.settings.get("others", ()), node.settings.get("starts", ())
+            given = dict(zip((*names, *starts), more, strict=True))
+            others, before = ({name: given[name] for name in group} for group in (names, starts))
+            return self.stacks[node.settings["stack"]].whole(x, lengths, others, before)
         if node.op == "step":
             return self.stacks[node.settings["stack"]].step(*inputs)
         return [OPS[node.op](*inputs, **node.settings)]

@@ -27,26 +27,43 @@ class Stack:
         """For pickle and copy: the layers, without machine code."""
         return Stack, (self.layers,)
 
-    def whole(self, x: np.ndarray, lengths: np.ndarray, others: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Outputs (T, B, O), 0 beyond the ends; then the states after these, layer by layer, both directions each."""
+    def whole(
+        self,
+        x: np.ndarray,
+        lengths: np.ndarray,
+        others: Mapping[str, np.ndarray],
+        starts: Mapping[str, np.ndarray],
+    ) -> list[np.ndarray]:
+        """Outputs (T, B, O), 0 beyond the ends; then the states after these, layer by layer, both directions each.
+        `starts` are states (B, w) before the first step, by "layer.direction.name"."""
         places = Places(x.shape[0], lengths)
         flat = x.reshape(-1, x.shape[2])
         ends: list[np.ndarray] = []
         for k, layer in enumerate(self.layers):
             outputs = []
             for d in range(len(layer.weights)):
-                history, last = self._direction(k, d, flat, places, others)
+                own = {s.name: starts.get(f"{k}.{d}.{s.name}") for s in layer.graph.states}
+                history, last = self._direction(k, d, flat, places, others, own)
                 outputs.append(places.padded(history, d))
                 ends += [places.in_order(last[s.name]) for s in layer.graph.states]
             flat = np.concatenate(outputs, 1) if len(outputs) > 1 else outputs[0]
         return [flat.reshape(*x.shape[:2], -1), *ends]
 
-    def _direction(self, k: int, d: int, flat: np.ndarray, places: Places, others: Mapping[str, np.ndarray]):
+    def _direction(
+        self,
+        k: int,
+        d: int,
+        flat: np.ndarray,
+        places: Places,
+        others: Mapping[str, np.ndarray],
+        starts: Mapping[str, np.ndarray | None],
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         layer = self.layers[k]
         given = {layer.data.name: places.packed(flat, d)}
         for item in layer.graph.inputs[1:]:
             given[item.name] = places.packed(others[item.name].reshape(len(flat), -1), d)
-        start = {s.name: _start(layer, d, s, places.batch) for s in layer.graph.states}
+        start = {s.name: places.sorted(starts[s.name]) for s in layer.graph.states}
+        start |= {s.name: _start(layer, d, s, places.batch) for s in layer.graph.states if start[s.name] is None}
         done = self.programs[k].forward(places.rows, given, start, layer.weights[d])
         return done.history[layer.graph.states[0].name], done.final
 
@@ -85,6 +102,10 @@ class Places:
         found = np.zeros((self.steps * self.batch, history.shape[1]), history.dtype)
         found[self.index[d]] = history
         return found
+
+    def sorted(self, states: np.ndarray | None) -> np.ndarray | None:
+        """States (B, w) of the call as packed rows have them."""
+        return None if states is None else states[self.order]
 
     def in_order(self, last: np.ndarray) -> np.ndarray:
         """States (B, w) in the order of the call."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 
 from gatework.errors import DataError
+from gatework.runtime.series.clock import EPOCH, MICROSECOND, in_utc, zone_of
 from gatework.runtime.series.covariates import IDENTITY, Channel
 from gatework.runtime.series.panel import ROWS, Panel
+from gatework.runtime.series.stamps import read
 
 Times = dict[int, dict[str, Any]]  # rows of one series by their times
 
@@ -19,11 +21,12 @@ Times = dict[int, dict[str, Any]]  # rows of one series by their times
 class LaterRows:
     """Reads rows with the names of the columns: `joined(rows)` is what is known with them behind it.
 
-    `columns` are {"time": name, "target": [names], "series": name or None}; several targets are a series each.
+    `columns` are {"time": name, "target": [names], "series": name or None}; several targets are a series each. `zone`
+    is that of times without an offset, where the known ones have one.
     """
 
-    def __init__(self, known: Panel, columns: Mapping[str, Any], date_format: str | None):
-        self.known, self.format = known, date_format
+    def __init__(self, known: Panel, columns: Mapping[str, Any], date_format: str | None, zone: str | None = None):
+        self.known, self.format, self.zone = known, date_format, zone
         self.time, self.series = columns["time"] or "time", columns["series"]
         self.targets: list[str] = columns["target"] or ["value"]
         self.channels = () if known.covariates is None else known.covariates.channels
@@ -45,7 +48,7 @@ class LaterRows:
         for target in self.targets:
             name = str(row.get(self.series)) if self.series else target if len(self.targets) > 1 else self._only()
             own = of_series.setdefault(name, {})
-            time = self._end(name) + len(own) if self.time == ROWS else self._when(row.get(self.time), number)
+            time = self._end(name) + len(own) if self.time == ROWS else self._when(row.get(self.time), number, own)
             if time in own:
                 raise DataError(f"row {number}: series {name!r} has {self.time} {row.get(self.time)!r} twice")
             own[time] = {**row, "": self._number(row.get(target), f"row {number}, {target}")}
@@ -60,21 +63,39 @@ class LaterRows:
     def _only(self) -> str:
         return self.known.names[0] if len(self.known) == 1 else self.targets[0]
 
-    def _when(self, value: object, number: int) -> int:
-        """Microseconds since 1970, or the number."""
+    def _when(self, value: object, number: int, own: Times) -> int:
+        """Microseconds since 1970, or the number. Of two rows with the same time of a clock the second is the later."""
         try:
             if not self.known.dates:
                 return int(str(value))
-            if isinstance(value, str):
-                value = datetime.strptime(value, self.format) if self.format else datetime.fromisoformat(value)
-            if isinstance(value, datetime) and value.tzinfo is not None:
-                raise ValueError("it has an offset, and the learned times had none")
-            if not isinstance(value, date | np.datetime64):
+            if isinstance(value, str) or (self.format and type(value) is int):
+                value = read(str(value), self.format)
+            if isinstance(value, np.datetime64):
+                value = value.astype("datetime64[us]").item()
+            if not isinstance(value, date):
                 raise ValueError("it is no date")
+            if self.known.clock is not None or getattr(value, "tzinfo", None):
+                value = self._of_clock(value, own)
             return int(np.asarray(value, "datetime64[us]").astype(np.int64))
         except (TypeError, ValueError) as error:
             told = f"{self.time} {value!r:.40} cannot be read: {error}"
             raise DataError(f"row {number}: {told}; write it as the training data has it") from None
+
+    def _of_clock(self, value: date, own: Times) -> datetime:
+        """A time with an offset, or of a zone's clocks, as the known ones are counted: in UTC, or as the zone's days."""
+        if not isinstance(value, datetime):
+            raise ValueError("it has no hour, and the learned times had")
+        if self.known.clock is None:
+            if self.zone is None:
+                raise ValueError("it has an offset, and the learned times had none")
+            return value.astimezone(zone_of(self.zone)).replace(tzinfo=None)
+        if value.tzinfo is not None:
+            return value.astimezone(UTC).replace(tzinfo=None)
+        if self.zone is None:
+            raise ValueError("it has no offset, and the learned times had one")
+        first = in_utc(value, self.zone)
+        time = in_utc(value, self.zone, second=True) if first in own else first
+        return EPOCH.replace(tzinfo=None) + time * MICROSECOND
 
     def _number(self, value: object, where: str) -> float:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatework.runtime.series import baselines
+from gatework.runtime.series.classical import ets
 from gatework.runtime.series.theta import theta
 from gatework.runtime.series.windows import Windows, filled
 
@@ -19,6 +20,14 @@ def simple(windows: Windows) -> dict[str, np.ndarray]:
         "Theta": theta(histories, shape.horizon, shape.season),
         "seasonal naive": baselines.all_naive(windows)["seasonal naive"],
     }
+
+
+def member(windows: Windows, name: str) -> np.ndarray:
+    """Forecasts [n, h] of every window by the member of this name, however long it takes; worked out once for the same
+    windows. Raises OptionError for "ETS" where statsforecast cannot be had."""
+    if name not in windows.memory:
+        windows.memory.update({name: ets(windows)} if name == "ETS" else simple(windows))
+    return windows.memory[name]
 
 
 def mean(point: np.ndarray, beside: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:

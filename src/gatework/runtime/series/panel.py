@@ -5,27 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
 from gatework.errors import DataError
+from gatework.runtime.series.clock import Clock
 from gatework.runtime.series.covariates import Covariates
 from gatework.runtime.series.frequency import Frequency
 
 ROWS = "(rows)"  # the time of a table that has none: each row is a step
-
-
-class Clock(Protocol):
-    """What times go by: see `gatework.data.zones`."""
-
-    @property
-    def zone(self) -> str: ...
-    @property
-    def shown(self) -> str: ...
-    def local(self, times: np.ndarray) -> np.ndarray: ...
-    def as_shown(self, times: np.ndarray) -> np.ndarray: ...
-    def suffixes(self, times: np.ndarray) -> list[str]: ...
 
 
 @dataclass(frozen=True)

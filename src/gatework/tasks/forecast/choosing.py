@@ -173,13 +173,13 @@ class Backtest:
     def beside(self, options: ForecastOptions) -> float:
         """Of the simple methods that options combine the model with."""
         held = self.windows(options)[1]
-        return self.error(np.mean(combined.others(held, options.combine, options.seed), axis=0), held)
+        return self.error(np.mean(combined.others(held, options.combine), axis=0), held)
 
     def shares(self, point: np.ndarray, options: ForecastOptions) -> tuple[np.ndarray, np.ndarray, int]:
         """Errors [K] of a network's forecasts [n, h] with each of SHARES of simple ones, and those of each window
         [K, n]; how many windows have no value in common."""
         held = self.windows(options)[1]
-        beside = combined.others(held, options.combine, options.seed)
+        beside = combined.others(held, options.combine)
         found = [
             self.errors(means.mean(point, beside, combined.even(options.combine, share)), held) for share in SHARES
         ]

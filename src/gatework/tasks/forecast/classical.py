@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gatework.extras import explained, import_bars
-from gatework.runtime.series.windows import Windows, filled, seasonal_naive
-
-MODELS = {"theta": "DynamicOptimizedTheta", "ets": "AutoETS", "croston": "CrostonSBA"}
-MOST_POINTS = {"theta": 2_000, "ets": 500, "croston": 2_000}  # the end of each series; more gain little and cost much
-KEPT = max(MOST_POINTS.values())  # of a series: what any of them looks at
+from gatework.runtime.series.classical import MODELS, MOST_POINTS, imported, one
+from gatework.runtime.series.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -56,19 +51,17 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     (Croston's method without its bias).
     """
     name = f"{MODELS[method]} (statsforecast)"
-    import_bars()
     try:
-        from statsforecast import models
+        model = imported(method)
     except Exception as error:
-        cause = explained(error) if isinstance(error, ImportError) else error
-        why = f"not measured: {cause}"
+        why = f"not measured: {error}"
         return Classical(name, np.zeros(0, np.int64), np.zeros((0, windows.shape.horizon)), why, method)
     order = np.random.default_rng(seed).permutation(len(windows))
     end, done, failed = time.monotonic() + seconds, [], 0
     for row in order:
         if time.monotonic() > end and done:
             break
-        values, fine = one(getattr(models, MODELS[method]), windows, int(row), MOST_POINTS[method])
+        values, fine = one(model, windows, int(row), MOST_POINTS[method])
         done.append(values)
         failed += not fine
     note = "each series on its own"
@@ -78,26 +71,3 @@ def classical(windows: Windows, method: str, seconds: float, seed: int) -> Class
     note += f"; {failed:,} on which it failed have the seasonal naive forecast" if failed else ""
     values = np.array(done).reshape(len(done), windows.shape.horizon)
     return Classical(name, order[: len(done)], values, note, method)
-
-
-def one(model: type, windows: Windows, row: int, most: int) -> tuple[np.ndarray, bool]:
-    """The forecast [h] after one window's history, and whether the method gave it."""
-    horizon, season = windows.shape.horizon, windows.shape.season
-    values = filled(windows.history(row)[None, -most:])[0]
-    for period in dict.fromkeys([season if len(values) >= 2 * season else 1, 1]):
-        found = _forecast(model, values, horizon, period)
-        if found is not None:
-            return found, True
-    return seasonal_naive(values[None], horizon, season)[0] if len(values) else np.zeros(horizon), False
-
-
-def _forecast(model: type, values: np.ndarray, horizon: int, period: int) -> np.ndarray | None:
-    """[h]; None where the method fails, whatever it is: a run's result must not be lost for a row beside it."""
-    seasonal = {} if model.__name__ == MODELS["croston"] else {"season_length": period}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = np.asarray(model(**seasonal).forecast(y=values, h=horizon)["mean"], np.float64)
-    except Exception:
-        return None
-    return found if found.shape == (horizon,) and np.isfinite(found).all() else None

@@ -7,17 +7,15 @@ few windows lose more by chance than they gain (Bates & Granger 1969; Smith & Wa
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from gatework.errors import OptionError
 from gatework.runtime.series import baselines
-from gatework.runtime.series.mean import simple
+from gatework.runtime.series.classical import KEPT
+from gatework.runtime.series.mean import member
 from gatework.runtime.series.theta import points
 from gatework.runtime.series.windows import Windows
-from gatework.tasks.forecast.classical import KEPT, classical
 from gatework.tasks.forecast.options import ForecastOptions
 
 MEMBERS = {
@@ -36,20 +34,9 @@ def named(option: str) -> str:
     return " and ".join(MEMBERS[option])
 
 
-def others(windows: Windows, option: str, seed: int) -> list[np.ndarray]:
-    """Forecasts [n, h] of every window by each of the members, however long it takes; worked out once for the same
-    windows."""
-    for name in MEMBERS[option]:
-        if name not in windows.memory:
-            windows.memory[name] = _ets(windows, seed) if name == "ETS" else simple(windows)[name]
-    return [windows.memory[name] for name in MEMBERS[option]]
-
-
-def _ets(windows: Windows, seed: int) -> np.ndarray:
-    found = classical(windows, "ets", math.inf, seed)
-    if not len(found.rows):
-        raise OptionError(f"combine needs {found.name}: {found.note}; leave combine out")
-    return found.whole(len(found.rows))
+def others(windows: Windows, option: str) -> list[np.ndarray]:
+    """Forecasts [n, h] of every window by each of the members; see `mean.member`."""
+    return [member(windows, name) for name in MEMBERS[option]]
 
 
 def even(option: str, share: float) -> np.ndarray:

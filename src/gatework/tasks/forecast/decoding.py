@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gatework.errors import OptionError
 from gatework.networks.attention import AttentionLayer
 from gatework.networks.encoder import Encoder, reads_gaps
 from gatework.networks.heads import linear_in_net, silent
 from gatework.networks.states import States, repeated
 from gatework.runtime.net.builder import Builder, Value
+from gatework.runtime.saved import Layer
 from gatework.runtime.series.windows import Shape
 from gatework.tasks.forecast.options import ForecastOptions
 from gatework.tasks.forecast.windows import Batch
@@ -42,14 +42,21 @@ class Reader(nn.Module):
         mask = torch.cat([inputs[:, :, 1:2], torch.ones_like(inputs[:, :, 2:])], 2)
         return self.encoder(values, states, mask)
 
-    def in_net(self, b: Builder, inputs: Value, lengths: Value) -> tuple[Value, dict[str, Value]]:
-        """The same in a net."""
+    def in_net(
+        self,
+        b: Builder,
+        inputs: Value,
+        lengths: Value,
+        states: Mapping[str, Value] | None = None,
+        layers: list[Layer] | None = None,
+    ) -> tuple[Value, dict[str, Value]]:
+        """The same in a net; for `layers` see `Encoder.in_net`."""
         if not self.encoder.gaps:
-            return self.encoder.in_net(b, inputs, lengths)
+            return self.encoder.in_net(b, inputs, lengths, None, states, layers)
         value, seen = b.piece(inputs, start=0, stop=1), b.piece(inputs, start=1, stop=2)
         others = b.piece(inputs, start=2, stop=self.inputs)
         mask = b.concat(seen, b.scale(others, by=0.0, plus=1.0))
-        return self.encoder.in_net(b, b.concat(value, others), lengths, mask)
+        return self.encoder.in_net(b, b.concat(value, others), lengths, mask, states, layers)
 
 
 class Direct(nn.Module):
@@ -69,7 +76,7 @@ class Direct(nn.Module):
         context = self.context(last).unflatten(1, (start.shape[1], -1))
         return self.outputs(torch.tanh(context + self.future(batch.future)))
 
-    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value, start: Value) -> Value:
         """The same in a net."""
         outputs, _ = self.encoder.in_net(b, inputs, lengths)
         last = b.squeeze(b.piece(outputs, start=-1, stop=None, axis=0), axis=0)
@@ -113,7 +120,7 @@ class Segments(nn.Module):
         parts = functional.pad(values[:, :, :changing], (0, 0, front, back)).unflatten(1, (-1, self.length)).flatten(2)
         return torch.cat([parts, values[:, :1, changing:].expand(-1, parts.shape[1], -1)], 2)
 
-    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value, start: Value) -> Value:
         """The same in a net: the segments that are asked for are steps of rows of their own."""
         size, horizon, hidden = self.shape.lookback, self.shape.horizon, self.read.out_features
         cut = self._cut_in_net(b, b.transpose(inputs, axes=[1, 0, 2]), self.read, size, front=-size % self.length)
@@ -149,8 +156,8 @@ class Recursive(nn.Module):
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
         self.encoder = Reader(channels[0], options)
-        self.unknown = channels[0] - channels[1]
-        self.difference = shape.difference
+        self.known, self.unknown = channels[1], channels[0] - channels[1]
+        self.horizon, self.difference = shape.horizon, shape.difference
         self.dropout = nn.Dropout(options.dropout)
         self.outputs = silent(nn.Linear(options.hidden_size + channels[1], outputs))
 
@@ -171,8 +178,28 @@ class Recursive(nn.Module):
         nothing = value.new_zeros(len(value), self.unknown)
         return torch.cat([value[:, None], torch.ones_like(value[:, None]), nothing, known[:, 2:]], 1).unsqueeze(0)
 
-    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
-        raise OptionError("decoding=recursive has no export: train with decoding=direct or segments")
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value, start: Value) -> Value:
+        """The same in a net, step after step: all values are sequences (1, B, C) of one."""
+        output, states = self.encoder.in_net(b, inputs, lengths)
+        layers, one = b.stacks[-1], b.scale(lengths, by=0, plus=1)
+        output = b.piece(output, start=-1, stop=None, axis=0)
+        future, start = b.transpose(future, axes=[1, 0, 2]), b.expand(b.transpose(start, axes=[1, 0]), axis=-1)
+        beside, before, results = self._beside_in_net(b, future), None, []
+        for step in range(self.horizon):
+            known, base, more = (b.piece(each, start=step, stop=step + 1, axis=0) for each in (future, start, beside))
+            results.append(linear_in_net(self.outputs, b, f"{name}.outputs", b.concat(output, known)))
+            value = b.add(base, b.piece(results[-1], start=0, stop=1))
+            fed = value if before is None else b.sub(value, before)
+            before = value if self.difference else None
+            output, states = self.encoder.in_net(b, b.concat(fed, more), one, states, layers)
+        return b.transpose(b.concat(*results, axis=0), axes=[1, 0, 2])
+
+    def _beside_in_net(self, b: Builder, future: Value) -> Value:
+        """What `fed_back` puts beside the value, of all steps (h, B, I - 1)."""
+        seen = b.scale(b.piece(future, start=0, stop=1), by=0.0, plus=1.0)
+        known = b.piece(future, start=2, stop=self.known) if self.known > 2 else None
+        nothing = [b.repeat(b.scale(seen, by=0.0), count=self.unknown, axis=-1)] if self.unknown else []
+        return b.concat(seen, *nothing, *([] if known is None else [known]))
 
 
 class Attention(nn.Module):
@@ -181,7 +208,7 @@ class Attention(nn.Module):
 
     def __init__(self, options: ForecastOptions, shape: Shape, channels: tuple[int, int, int], outputs: int):
         super().__init__()
-        hidden = options.hidden_size
+        hidden, self.horizon = options.hidden_size, shape.horizon
         self.encoder = Reader(channels[0], options)
         self.asked = nn.Linear(channels[1], channels[0])
         self.attention = AttentionLayer(hidden, hidden)
@@ -196,8 +223,15 @@ class Attention(nn.Module):
         looked, _ = self.attention(steps.transpose(0, 1), self.attention.memory(seen.transpose(0, 1)))
         return self.outputs(self.dropout(looked))
 
-    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value) -> Value:
-        raise OptionError("decoding=attention has no export: train with decoding=direct or segments")
+    def in_net(self, b: Builder, name: str, inputs: Value, lengths: Value, future: Value, start: Value) -> Value:
+        """The same in a net."""
+        seen, states = self.encoder.in_net(b, inputs, lengths)
+        asked = b.transpose(linear_in_net(self.asked, b, f"{name}.asked", future), axes=[1, 0, 2])
+        steps, _ = self.decoder.in_net(b, asked, b.scale(lengths, by=0, plus=self.horizon), states)
+        keys, values = self.attention.memory_in_net(b, seen, f"{name}.attention")
+        states_first = b.transpose(steps, axes=[1, 0, 2])
+        looked, _ = self.attention.in_net(b, states_first, keys, values, lengths, f"{name}.attention")
+        return linear_in_net(self.outputs, b, f"{name}.outputs", looked)
 
 
 DECODERS = {"direct": Direct, "segments": Segments, "recursive": Recursive, "attention": Attention}

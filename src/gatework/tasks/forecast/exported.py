@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gatework.errors import OptionError
 from gatework.networks.heads import linear_in_net
 from gatework.runtime.exported import Exported
 from gatework.runtime.net import Builder, Net
+from gatework.runtime.series.windows import Shape
 from gatework.tasks.forecast import combined
 from gatework.tasks.forecast.model import Forecast
 
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 
 
 def exported(task: ForecastTask, model: Forecast) -> Exported:
-    options, b = task.options, Builder()
-    if options.combine in ("ets", "both"):
-        raise OptionError(
-            f"combine={options.combine} asks statsforecast for each forecast: train with combine=simple, theta or none"
-        )
-    if task.last.clock is not None:
-        raise OptionError("times with a zone have no export yet: give times without offsets, as their clocks show them")
-    whole = _net(b, model, task)
+    b = Builder()
+    whole = network(b, model, task.shape())
     arrays = {**b.arrays, "adjustment": model.adjustment.numpy()}
     return Exported("horizon", _settings(task, model), {"whole": whole}, arrays, b.stacks, task.assets())
 
@@ -35,6 +29,7 @@ def _settings(task: ForecastTask, model: Forecast) -> dict[str, Any]:
         "shape": asdict(task.shape()),
         "columns": {"time": options.time, "target": list(options.target), "series": options.series},
         "date_format": options.date_format,
+        "zone": options.zone,
         "quantiles": list(options.quantiles),
         "names": ["forecast", *(f"q{level:g}" for level in options.quantiles)],
         "lowest": options.lowest,
@@ -47,8 +42,8 @@ def _settings(task: ForecastTask, model: Forecast) -> dict[str, Any]:
     }
 
 
-def _net(b: Builder, model: Forecast, task: ForecastTask) -> Net:
-    shape = task.shape()
+def network(b: Builder, model: Forecast, shape: Shape) -> Net:
+    """All that the model does, from windows to forecasts in units of each window's scale."""
     x = b.input("inputs", ("T", "B", model.inputs))
     lengths = b.input("lengths", ("B",), "int64")
     window, base = b.input("window", ("B", shape.lookback)), b.input("base", ("B", shape.horizon))
@@ -60,7 +55,7 @@ def _net(b: Builder, model: Forecast, task: ForecastTask) -> Net:
         known = b.input("ahead", ("B", shape.horizon, model.ahead.in_features))
         start = b.add(start, b.squeeze(linear_in_net(model.ahead, b, "ahead", known), axis=-1))
     members: Any = model.members
-    said = [member.in_net(b, f"member{k}", x, lengths, future) for k, member in enumerate(members)]
+    said = [member.in_net(b, f"member{k}", x, lengths, future, start) for k, member in enumerate(members)]
     total = said[0]
     for each in said[1:]:
         total = b.add(total, each)

@@ -9,9 +9,10 @@ from typing import Any, TypedDict
 import numpy as np
 
 from gatework.data.stored import stored
-from gatework.data.zones import SHOWN, Clock, checked
+from gatework.data.zones import Clock, checked
 from gatework.errors import FileFormatError
 from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.ends import panel_of
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import Panel
 
@@ -69,28 +70,10 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     rows, frequency = found["series"], Frequency.parse(found["frequency"])
     if frequency.every > FAR or not rows or any(abs(row["start"]) > FAR for row in rows):
         raise FileFormatError(f"series.json has no series, or times that cannot be: {frequency!r:.80}")
-    scales = np.array([row["scale"] for row in rows], np.float64)
-    starts = np.array([row["start"] for row in rows], np.int64)
-    names = tuple(row["name"] for row in rows)
-    empty = Panel(names, np.zeros(0), np.zeros(1, np.int64), starts, frequency, found["dates"])
-    empty = replace(empty, clock=_clock(found["clock"]))
-    panel = empty.with_series([np.array(row["values"], np.float64) for row in rows])
-    if not found.get("channels"):
+    scales, panel = np.array([row["scale"] for row in rows], np.float64), panel_of(found)
+    if panel.clock is None:
         return panel, scales
-    channels = tuple(Channel(**each) for each in found["channels"])
-    static = np.array([row["static"] for row in rows], np.float32)
-    width = len(channels) - static.shape[1]
-    parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
-    covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
-    return replace(panel, covariates=covariates), scales
-
-
-def _clock(found: dict[str, str] | None) -> Clock | None:
-    if found is None:
-        return None
-    if found["shown"] not in SHOWN:
-        raise FileFormatError(f"series.json: times cannot be shown as {found['shown']!r:.80}")
-    return Clock(str(checked(found["zone"])), found["shown"])
+    return replace(panel, clock=Clock(str(checked(panel.clock.zone)), panel.clock.shown)), scales
 
 
 def _beside(covariates: Covariates | None, number: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gatework.data.finding import Finding, by_level, refuse
 from gatework.data.panel import inspect_panel
 from gatework.data.table import listed
 from gatework.errors import DataError, GateworkError, OptionError
+from gatework.runtime.series.classical import KEPT
 from gatework.runtime.series.covariates import Channel
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import Panel, shown_time
@@ -21,7 +22,6 @@ from gatework.runtime.series.windows import Shape, Windows, make_windows, season
 from gatework.tasks.base import Metric, Parts, Source, Task
 from gatework.tasks.forecast import kept
 from gatework.tasks.forecast.choosing import course
-from gatework.tasks.forecast.classical import KEPT
 from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span

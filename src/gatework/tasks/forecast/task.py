@@ -130,7 +130,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         """Forecasts [n, h] of the methods that the model is combined with; none where these have no say."""
         if not model.beside.any():
             return []
-        return combined.others(windows, self.options.combine, self.options.seed)
+        return combined.others(windows, self.options.combine)
 
     def _adjusted(self, model: Forecast, raw: Raw) -> np.ndarray:
         """[n, h, 1 + Q] in units of the data."""
@@ -167,7 +167,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         rows = np.unique(np.linspace(0, len(examples) - 1, MOST_SEEN).astype(np.int64))
         some = examples.memory.setdefault("some", examples.take(rows))
         whole, start, _ = self._apart(model, some)
-        others = combined.others(examples, options.combine, options.seed)
+        others = combined.others(examples, options.combine)
         made = np.stack([whole, start, *(each[rows] for each in others)])
 
         def error(weights: np.ndarray) -> float:
@@ -225,7 +225,7 @@ class ForecastTask(ForecastPages, SeriesTask):
 
     def _mixture(self, alone: np.ndarray, windows: Windows) -> Contender:
         """The mean of the model and of simple methods, where the run does not forecast it."""
-        beside = combined.others(windows, "simple", self.options.seed)
+        beside = combined.others(windows, "simple")
         values = means.mean(alone, beside, combined.even("simple", combined.HALF))
         note = "not what the run forecasts: combine=simple would"
         name = f"mean of model, {combined.named('simple')}"
@@ -292,7 +292,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         """The forecasts that learn nothing."""
         found = {**baselines.all_naive(examples), "Naive2": examples.naive2}
         if "Theta" in combined.MEMBERS[self.options.combine]:
-            found["Theta"] = combined.others(examples, "theta", self.options.seed)[0]
+            found["Theta"] = combined.others(examples, "theta")[0]
         if self.options.intermittent:
             found["zero"] = np.zeros((len(examples), examples.shape.horizon))
         return [self._contender(name, values, examples) for name, values in found.items()]
