@@ -82,7 +82,7 @@ class LaterRows:
             raise DataError(f"row {number}: {told}; write it as the training data has it") from None
 
     def _of_clock(self, value: date, own: Times) -> datetime:
-        """A time with an offset, or of a zone's clocks, as the known ones are counted: in UTC, or as the zone's days."""
+        """A time with an offset, or of a zone's clocks, as the known ones count: in UTC, or as the zone's days."""
         if not isinstance(value, datetime):
             raise ValueError("it has no hour, and the learned times had")
         if self.known.clock is None:
