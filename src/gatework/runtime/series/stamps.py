@@ -23,7 +23,10 @@ def _by(text: str, shape: str) -> datetime:
     rest, kind = lacking(shape)
     shape = re.sub("%[#:]z", "%z", shape + kind)
     fraction = ".%f" if "." in text.partition(":")[2] else ""
-    return datetime.strptime(text.strip() + rest, shape.replace("%.f", fraction))
+    shape = shape.replace("%.f", fraction)
+    if "%B" in shape and re.search(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):  # a short name, as polars takes it
+        shape = shape.replace("%B", "%b")
+    return datetime.strptime(text.strip() + rest, shape)
 
 
 def lacking(shape: str) -> tuple[str, str]:
