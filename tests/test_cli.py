@@ -23,7 +23,7 @@ FAILURES = [
     (KernelError("no kernel"), 1, "error: no kernel"),
     (FileNotFoundError(2, "No such file or directory", "x.csv"), 2, "error: x.csv: No such file or directory"),
     (OSError(28, "No space left on device", "runs/a"), 1, "error: runs/a: No space left on device"),
-    (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'gatework[train]'"),
+    (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "[train]'"),
     (ZeroDivisionError("by zero"), 1, "ZeroDivisionError: by zero"),
 ]
 

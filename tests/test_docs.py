@@ -87,6 +87,7 @@ def test_every_command_has_a_page_with_its_real_help(name: str) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# gatework {name}\n")
     assert renew.help_block(name) in text, f"{page} is not what `gatework {name} --help` prints: run `make docs`"
+    assert text.count(f"$ gatework {name} --help") == 1, f"{page} has an old help beside the new one"
 
 
 def test_the_page_of_cells_is_what_the_cells_say() -> None:

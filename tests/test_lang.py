@@ -584,6 +584,11 @@ def test_a_value_says_its_name_when_it_is_printed(capsys: pytest.CaptureFixture)
 
 def test_the_messages_list_every_function_of_cells() -> None:
     assert sorted(ops.FUNCTIONS) == sorted(set(lang.__all__) - {"Cell", "cell"})
+    page = (Path(__file__).parents[1] / "docs" / "cells-language.md").read_text(encoding="utf-8")
+    rows = [
+        line.split("|")[1].strip(" `").split() for line in page.splitlines() if line.startswith("| `s") and " " in line
+    ]
+    assert set(ops.FUNCTIONS) - {"stop"} == {name for row in rows for name in row if name in ops.FUNCTIONS} - {"stop"}
 
 
 def test_a_wrapper_without_its_options_is_refused_with_an_example() -> None:

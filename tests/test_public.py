@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import gatework
 import gatework.layers
+from gatework import errors
 from gatework.errors import MissingExtraError
 from gatework.extras import explained
 from sources import PACKAGE, tree
@@ -88,7 +90,18 @@ def test_a_missing_extra_says_what_to_type() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "MissingExtraError: this needs torch" in run.stderr
-    assert "pip install 'gatework[train]'" in run.stderr
+    assert re.search(r"run: pip install .*\[train\]'", run.stderr)
+
+
+def test_the_command_for_an_extra_is_that_of_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, command in {
+        '{"url": "file:///my%20code/gatework", "dir_info": {"editable": true}}': "-e '/my code/gatework[keras]'",
+        '{"url": "file:///code/gatework.whl", "archive_info": {}}': "'/code/gatework.whl[keras]'",
+        None: "'gatework[keras]'",
+    }.items():
+        found = SimpleNamespace(read_text=lambda _, told=told: told)
+        monkeypatch.setattr("importlib.metadata.distribution", lambda name, found=found: found)
+        assert str(errors.MissingExtraError("keras", "keras")).endswith(f"run: pip install {command}")
 
 
 def test_only_missing_modules_of_extras_are_explained() -> None:

@@ -50,4 +50,20 @@ class MissingExtraError(GateworkError, ImportError):
     """An optional dependency is missing; the message holds the command that installs it."""
 
     def __init__(self, package: str, extra: str):
-        super().__init__(f"this needs {package}, which is not installed; run: pip install 'gatework[{extra}]'")
+        super().__init__(f"this needs {package}, which is not installed; run: {_install(extra)}")
+
+
+def _install(extra: str) -> str:
+    """The command for an extra: from where gatework itself was installed, a clone or the package index."""
+    import json
+    from importlib import metadata
+    from shlex import quote
+    from urllib.parse import unquote, urlparse
+
+    try:
+        told = json.loads(metadata.distribution("gatework").read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:
+        told = {}
+    url = urlparse(told.get("url", ""))
+    place = unquote(url.path) if url.scheme == "file" else "gatework"
+    return f"pip install {'-e ' * bool(told.get('dir_info', {}).get('editable'))}{quote(f'{place}[{extra}]')}"

@@ -26,7 +26,8 @@ def export(
 ) -> None:
     """Write a trained run as a file for use elsewhere.
 
-    For gatework.runtime with numpy alone, for ONNX Runtime, for a C compiler, or as a script of plain torch.
+    For gatework.runtime (numpy, llvmlite and safetensors), for ONNX Runtime, for a C compiler, or as a script of
+    plain torch.
     """
     from gatework.exporting import export as write
 

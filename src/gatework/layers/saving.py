@@ -20,7 +20,7 @@ def save(layer: Recurrent | Iterable[nn.Module], path: str | os.PathLike[str], w
     """Write a layer, or several of which each reads the output of the one before, for `gatework.runtime.load`.
 
         gatework.save(gatework.LSTM(32, 64, num_layers=2), "model.safetensors")
-        runner = gatework.runtime.load("model.safetensors")      # numpy alone
+        runner = gatework.runtime.load("model.safetensors")      # without torch
 
     `weights` says how matrices are written: "float32", "bf16" (half the bytes), or "int8" with a scale for each output
     unit (a quarter). A weight w is then off by at most |w| / 256, or by half its unit's scale, which is max |w| / 127.

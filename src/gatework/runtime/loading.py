@@ -1,4 +1,4 @@
-"""`gatework.runtime.load`: what a file holds, ready to run with numpy alone."""
+"""`gatework.runtime.load`: what a file holds, ready to run without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved layers, run with numpy alone: `gatework.runtime.load(path)` gives streams that keep their states."""
+"""Saved layers, run without torch: `gatework.runtime.load(path)` gives streams that keep their states."""
 
 from __future__ import annotations
 
