@@ -127,3 +127,12 @@ def test_a_cell_shows_its_own_equations() -> None:
     assert own.latex() == latex(own.graph)
     assert own._repr_latex_() == f"$$\n{own.latex()}\n$$"
     assert repr(own) == "<cell own: input x, state h, map n, vector p>"
+
+
+def test_a_square_is_written_once() -> None:
+    @cell
+    def squared(x, h, W):
+        return tanh(W.n(h, x)) ** 2 + (h - W.p) ** 2
+
+    assert squared.equations() == "h = tanh(W_n·[h₋, x] + b_n)² + (h₋ - p)²"
+    assert r"{\left(h_{t-1} - p\right)}^{2}" in squared.latex()

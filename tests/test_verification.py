@@ -98,3 +98,15 @@ def test_the_reference_by_name() -> None:
     assert_close(output, found.history["h"], 5)
     assert found.values["z"].shape == (5, 2, 4)
     assert not found.history["h"][3:, 1].any()
+
+
+def test_equations_without_a_value_are_told() -> None:
+    @gatework.cell
+    def roots(x, h, W):
+        root = gatework.log(W.n(h, x))
+        return tanh(root)
+
+    found = gatework.verify(roots)
+    assert not found.ok
+    assert "the equations give NaN themselves, first for root at step 1: give `inputs`" in repr(found)
+    assert not gatework.verify(mixed).undefined

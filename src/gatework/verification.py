@@ -80,6 +80,7 @@ class Verification:
     derivative: dict[str, float]  # by what the gradient belongs to
     kernels: dict[str, dict[str, float]] = field(default_factory=dict)  # by dtype
     ran: dict[str, str] = field(default_factory=dict)
+    undefined: str = ""  # where the equations themselves give NaN
 
     @property
     def parts(self) -> dict[str, dict[str, float]]:
@@ -96,7 +97,8 @@ class Verification:
             worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
             what = "derivative by differences" if part == "derivative" else f"kernel in {part} by the reference"
             lines.append(f"  {what}: {errors[worst]:.1e} ({worst}); {ALLOWED[part]:.0e} is allowed")
-        return "\n".join(lines + [f"  {part} ran as {said}" for part, said in self.ran.items()])
+        nan = [f"  {self.undefined}: give `inputs` for which the equations have values"] * bool(self.undefined)
+        return "\n".join(lines + nan + [f"  {part} ran as {said}" for part, said in self.ran.items()])
 
 
 def verify(
@@ -121,9 +123,10 @@ def verify(
     graph = graph_of(cell)
     case = Case(graph, sizes or {}, inputs or {}, np.random.default_rng(seed))
     kernels, ran = {}, {}
-    for dtype in ("float32", "float64"):
-        kernels[dtype], ran[dtype] = case.kernel(dtype)
-    return Verification(graph.name, case.sizes, case.derivative(), kernels, ran)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        for dtype in ("float32", "float64"):
+            kernels[dtype], ran[dtype] = case.kernel(dtype)
+        return Verification(graph.name, case.sizes, case.derivative(), kernels, ran, case.undefined())
 
 
 class Case:
@@ -159,6 +162,17 @@ class Case:
         if given is not None and np.shape(given) != drawn.shape:
             raise ShapeError(f"input {item.name} must have shape {drawn.shape}; got {np.shape(given)}")
         return drawn if given is None else np.asarray(given, np.float64)
+
+    def undefined(self) -> str:
+        """Which value of the equations is NaN first, and at which step; empty where none is."""
+        run = interpreter.run(self.graph, self.sizes, self.inputs, None, self.weights)
+        steps = {
+            name: np.isnan(value).any((1, 2)).argmax()
+            for name, value in {**run.values, **run.history}.items()
+            if np.isnan(value).any()
+        }
+        first = min(steps, key=lambda name: steps[name], default="")
+        return f"the equations give NaN themselves, first for {first} at step {steps[first] + 1}" if steps else ""
 
     # --- the derivative ----------------------------------------------------------------------------------------------
 

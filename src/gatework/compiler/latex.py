@@ -31,6 +31,7 @@ class Style:
     bias: Callable[[str], str]
     call: Callable[[str, list[str]], str]
     times: str
+    square: Callable[[str], str]
     over: Callable[[str, str], str]
     group: Callable[[str], str]
     comparisons: dict[str, str]
@@ -136,6 +137,8 @@ class Printer:
             return self.at_least(args[0], SUM) + sign + self.at_least(
                 args[1], SUM if node.op == "add" else PRODUCT
             ), SUM
+        if node.op == "mul" and args[0] == args[1]:
+            return s.square(self.at_least(args[0], ATOM)), ATOM
         if node.op == "mul":
             return self.at_least(args[0], PRODUCT) + s.times + self.at_least(args[1], PRODUCT), PRODUCT
         if node.op == "div":
@@ -160,6 +163,7 @@ TEXT = Style(
     bias=lambda name: f"b_{name}",
     call=text_call,
     times="⊙",
+    square=lambda a: f"{a}²",
     over=lambda a, b: f"{a}/{b}",
     group=lambda inner: f"({inner})",
     comparisons={"lt": " < ", "le": " ≤ "},
@@ -213,6 +217,7 @@ LATEX = Style(
     bias=lambda name: f"b_{{{latex_index(name)}}}",
     call=latex_call,
     times=" \\odot ",
+    square=lambda a: f"{{{a}}}^{{2}}",
     over=lambda a, b: f"\\frac{{{a}}}{{{b}}}",
     group=lambda inner: f"\\left({inner}\\right)",
     comparisons={"lt": " < ", "le": " \\le "},
