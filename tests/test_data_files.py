@@ -224,3 +224,11 @@ def test_bad_values_in_sequences_are_found_with_place():
     assert [f.level for f in check_sequences(read_sequences(arrays[:2]), "interpolate")] == ["note"]
     with pytest.raises(DataError, match="sequence 2 has 3 channels, sequence 1 has 2"):
         read_sequences([np.zeros((2, 2)), np.zeros((2, 3))])
+
+
+def test_utf8_is_not_read_as_letters_of_one_byte(tmp_path):
+    """A run learned from a file in cp1252; the next file is UTF-8."""
+    path = write(tmp_path / "next.csv", "shop,sales\nSüd,1\n".encode())
+    with pytest.raises(DataError, match=r"is UTF-8, and would be read as cp1252; pass .*--set encoding=utf-8"):
+        read_table(path, encoding="cp1252")
+    assert read_table(write(tmp_path / "own.csv", "shop\nSüd\n".encode("cp1252")), encoding="cp1252").where(0)

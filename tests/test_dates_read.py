@@ -529,3 +529,16 @@ def test_a_frequency_that_no_stamp_follows_blames_no_others() -> None:
 def test_an_offset_that_no_clock_has_is_no_zone() -> None:
     with pytest.raises(OptionError, match="there is no time zone"):
         zones.checked("+99:99")
+
+
+@pytest.mark.parametrize(
+    ("cells", "advice"),
+    [
+        (["01.02.2024", "02.02.2024", "Summe"], "if that is a row of totals or a remark, delete it"),
+        (["Jan 2024", "Feb 2024", "März 2024", "Mai 2024"], "names of months are read in English"),
+        (["01.02.2024", "32.02.2024", "03.02.2024"], "or say how dates are written"),
+    ],
+)
+def test_what_to_do_about_cells_that_are_no_dates(cells: list[str], advice: str) -> None:
+    found = inspect_panel({"when": cells, "y": [1.5] * len(cells)}, time="when")[1]
+    assert advice in next(each.message for each in found if each.level == "error")

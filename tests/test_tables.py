@@ -90,8 +90,37 @@ def test_excel_files(tmp_path) -> None:
     workbook(path := tmp_path / "x.xlsx", Sales={"date": DAYS, "y": [1.5] * 30}, Other={"a": [1]})
     table = read_table(path)
     assert table.columns == ["date", "y"] and table.numbers("y").to_list() == [1.5] * 30
-    assert "sheet 'Sales' (not read: Other; to read one of them, move it to the front)" in table.notes
+    assert "sheet 'Sales' (not read: Other; to read one, move it to the front)" in table.notes
     assert table.where(0) == f"{path}, row 2 of the sheet"
+
+
+def test_cells_of_excel_are_read_as_they_are_written(tmp_path, capfd) -> None:
+    """A text among numbers is no missing value, empty rows keep the others' places, and empty columns say nothing."""
+    workbook(path := tmp_path / "x.xlsx", S={"y": [1.5, "", "k.A.", 3], "n": [1, "", 2, 3], "none": ["", "", "", ""]})
+    table = read_table(path)
+    assert table.frame.rows() == [("1.5", 1, None), ("k.A.", 2, None), ("3", 3, None)]
+    with pytest.raises(DataError, match=r"row 4 of the sheet, column 'y': 'k.A.' is not a number"):
+        table.numbers("y")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_titles_and_empty_sheets_before_a_table_of_excel(tmp_path) -> None:
+    workbook(
+        path := tmp_path / "x.xlsx",
+        Notes={"as of": []},
+        Data={"Sales of all shops": ["", "day", 1, 2], "": ["", "y", 3, 4]},
+    )
+    table = read_table(path)
+    assert table.columns == ["day", "y"] and table.frame.rows() == [(1, 3), (2, 4)]
+    assert table.notes[0] == "the header is row 3 of the sheet" and "sheet 'Data' (not read: Notes" in table.notes[1]
+    assert table.where(1) == f"{path}, row 5 of the sheet"
+    workbook(path, S={"a": [1, 2], " a ": [3, 4]})
+    with pytest.raises(DataError, match="row 1 of the sheet: two columns are called 'a'"):
+        read_table(path)
+    assert read_table(path, header=False).columns == ["column_1", "column_2"]
+    workbook(path, S={"a": []}, T={"b": []})
+    with pytest.raises(DataError, match=r"no sheet has rows below a header \(S, T\)"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ TIMES = (
 )  # what a column that was not named must look like
 NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
 EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
+NAMED = re.compile(r"\s*(\d{1,2}\.?\s+)?[^\W\d]{3,}[.,]?[\s-]*\d{2,4}\s*$")  # "März 2012", "3. Mrz 12"
 OFFSET = r"\s*(?:[zZ]|[+-]\d{2}:?\d{2})$"
 WHAT = (
     ((DECIMAL,), "a part of a year"),
@@ -236,9 +238,17 @@ def _finished(
         others = ", ".join(f"{table.place_of(at)}: {cell}" for at, cell in zip(rows[1:], cells[1:], strict=False))
         more = f" ({len(rows)} such rows; {others}{', ...' if len(rows) > MOST_CELLS else ''})" if others else ""
         message = f"{table.where(row)}, column {name!r}: {cells[0]} does not read as {expected}{more}; "
-        message += "correct it or leave the row out, or say how dates are written, such as date_format=%d/%m/%Y"
-        found.append(Finding("error", message, row, name))
+        found.append(Finding("error", message + _instead(column, rows), row, name))
     return Times(times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found)
+
+
+def _instead(column: pl.Series, rows: list[int]) -> str:
+    """What to do about cells that are no dates: a last row of totals, months in another language, a format."""
+    if rows == [len(column) - 1]:
+        return "if that is a row of totals or a remark, delete it; else correct it"
+    if all(NAMED.match(str(column[at])) for at in rows[:MOST_CELLS]):
+        return "names of months are read in English; write them so, or as 2024-01"
+    return "correct it or leave the row out, or say how dates are written, such as date_format=%d/%m/%Y"
 
 
 def _swapped(shape: str, rivals: list[str]) -> str:

@@ -104,7 +104,7 @@ def plain(text: str) -> str:
 def decode(data: bytes, source: str, encoding: str | None = None) -> str:
     """Bytes to characters; the error for a wrong encoding names line, character and byte and what to try."""
     try:
-        return data.decode(encoding or _marked(data))
+        text = data.decode(encoding or _marked(data))
     except LookupError:
         hint = "try utf-8, latin-1, cp1252 or utf-16"
         raise DataError(f"{source}: Python knows no encoding called {encoding!r}; {hint}") from None
@@ -112,6 +112,16 @@ def decode(data: bytes, source: str, encoding: str | None = None) -> str:
         raise DataError(_wrong_encoding(data, source, error)) from None
     except ValueError as error:  # of codecs that are not for files, such as idna
         raise DataError(f"{source}: cannot be read as {encoding!r} ({error}); try utf-8, latin-1, cp1252") from None
+    if encoding and _is_utf8(data, text):
+        raise DataError(f"{source} is UTF-8, and would be read as {encoding}; pass {setting('encoding', 'utf-8')}")
+    return text
+
+
+def _is_utf8(data: bytes, text: str) -> bool:
+    """Whether bytes that were read otherwise are UTF-8: letters of one byte hardly ever come together so by chance."""
+    if len(text) < len(data) or data.isascii():
+        return False
+    return _reads(data, "utf-8")
 
 
 def _marked(data: bytes) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -15,9 +13,9 @@ import polars as pl
 
 from gatework.data import fasta
 from gatework.data.delimited import read_delimited
+from gatework.data.excel import read_excel
 from gatework.data.files import (
     COLUMNS,
-    believable,
     decode,
     in_memory,
     must_exist,
@@ -30,7 +28,6 @@ from gatework.data.given import column_of
 from gatework.data.suggest import setting
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
-from gatework.extras import explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +90,7 @@ def read_table(
         data = read_bytes(path)
         kind = _binary(data, str(path)) or format or SUFFIXES.get(_suffix(path)) or _sniff(data)
         if kind == "excel":
-            return _read_excel(data, str(path))
+            return read_excel(data, str(path), header)
         if kind == "parquet":
             return _read_parquet(data, str(path))
         text = plain(decode(data, str(path), encoding))
@@ -122,32 +119,6 @@ def _binary(data: bytes, source: str) -> str | None:
     if what is not None and what != "excel":
         raise DataError(f"{source} is {what}, not a table; save its table as .csv, .xlsx, .jsonl or .parquet")
     return what
-
-
-def _read_excel(data: bytes, source: str) -> Table:
-    """The first sheet that has rows; a note says which, and how many others there are."""
-    try:
-        import fastexcel
-    except ImportError as error:
-        raise explained(error) from error
-    _must_unpack_well(data, source)
-    try:
-        sheets = fastexcel.read_excel(data).sheet_names
-        frame = pl.read_excel(io.BytesIO(data), sheet_name=sheets[0], raise_if_empty=False)
-    except (fastexcel.FastExcelError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"{source}: not a whole Excel file ({str(error).splitlines()[0]}); save it again") from None
-    if not frame.height:
-        raise DataError(f"{source}: the sheet {sheets[0]!r} has no rows; move the table to the first sheet")
-    others = f" (not read: {listed(sheets[1:])}; to read one of them, move it to the front)" if sheets[1:] else ""
-    notes = (f"sheet {sheets[0]!r}{others}", f"columns: {listed(frame.columns)}")
-    return Table(frame, source, lambda row: f"row {row + 2} of the sheet", notes)
-
-
-def _must_unpack_well(data: bytes, source: str) -> None:
-    """Refuses a workbook that says of itself that it unpacks to something huge."""
-    if data.startswith(b"PK"):
-        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as archive:
-            believable(sum(entry.file_size for entry in archive.infolist()), len(data), source)
 
 
 def _suffix(path: Path) -> str:

@@ -88,7 +88,7 @@ class Table:
         """A column as text; missing values stay null, whole floats lose their ".0"."""
         series = self.column(name)
         series = series.fill_nan(None) if series.dtype.is_float() else series
-        if series.dtype.is_float() and _whole(series.drop_nulls()):
+        if series.dtype.is_float() and whole(series.drop_nulls()):
             series = series.cast(pl.Int64)
         return series.cast(pl.String)
 
@@ -140,6 +140,6 @@ class Table:
         return replace(self, doubts=(*self.doubts, *doubts))
 
 
-def _whole(numbers: pl.Series) -> bool:
+def whole(numbers: pl.Series) -> bool:
     """Whether all are whole numbers of 64 bits."""
     return bool(((numbers == numbers.round(0)) & (numbers.abs() < 2.0**63)).all())
