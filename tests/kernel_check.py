@@ -38,11 +38,12 @@ class Setting:
     recompute: bool = False
     given_start: bool = True
     seed: int = 0
+    precision: str | None = None
 
     def __str__(self) -> str:
         return (
             f"T{self.T} B{self.B} H{self.H} I{self.I} {self.dtype} {self.isa} {self.layout}"
-            f"{' recompute' * self.recompute}{'' if self.given_start else ' own start'}"
+            f"{' recompute' * self.recompute}{'' if self.given_start else ' own start'} {self.precision or ''}".rstrip()
         )
 
 
@@ -93,7 +94,7 @@ class Pair:
     def __init__(self, graph: Graph, at: Setting):
         self.graph, self.at, self.made = graph, at, draw(graph, at)
         self.rows = rows_of(self.made, at.T, at.layout)
-        self.program = Compiled(graph, self.made.sizes, at.dtype, ISAS[at.isa], at.recompute)
+        self.program = Compiled(graph, self.made.sizes, at.dtype, ISAS[at.isa], at.recompute, at.precision)
         self.steps = {i.name for i in graph.inputs if i.per == "step"}
         self.inputs = {k: self.flat(v) if k in self.steps else self.cast(v) for k, v in self.made.inputs.items()}
         self.start, self.weights = self.casts(self.made.start), self.casts(self.made.weights)
@@ -173,14 +174,14 @@ class Pair:
 
 def forward(pair: Pair, made: Case) -> dict[str, np.ndarray]:
     """All that the reference gives forward, laid out as a kernel does."""
-    run = reference.run(*made.call, lengths=made.lengths)
+    run = reference.run(*made.call, lengths=made.lengths, precision=pair.at.precision)
     found = {f"history of {name}": flat(pair.rows, value, "float64") for name, value in run.history.items()}
     return found | {f"final {name}": value for name, value in run.final.items()}
 
 
 def backward(pair: Pair, made: Case) -> dict[str, np.ndarray]:
     """All gradients of the reference."""
-    want = reference.run_backward(*made.call, made.d_history, made.d_final, made.lengths)
+    want = reference.run_backward(*made.call, made.d_history, made.d_final, made.lengths, precision=pair.at.precision)
     steps = {name: flat(pair.rows, want.inputs[name], "float64") for name in pair.steps}
     return {**want.inputs, **steps, **want.weights, **{f"start of {name}": v for name, v in want.start.items()}}
 

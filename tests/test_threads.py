@@ -30,6 +30,8 @@ SHARED = {
     "reductions by rows": ("lstm_layer_norm", Setting(T=8, B=40, H=50, I=20, dtype="float32", isa=HERE[-1])),
     "reductions by units": ("lstm_layer_norm", Setting(T=5, B=3, H=150, I=20)),
     "heads by units": ("slstm", Setting(T=5, B=2, H=300, I=40, dtype="float32")),
+    "bf16, ragged": ("lstm", Setting(T=20, B=33, H=51, I=21, layout="ragged", dtype="float32", precision="bf16")),
+    "bf16, by units": ("gru", Setting(T=4, B=3, H=301, I=41, dtype="float32", precision="bf16")),
 }
 
 

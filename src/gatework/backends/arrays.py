@@ -30,6 +30,7 @@ class Lib(Protocol[A]):
     def largest(self, a: A) -> A: ...
     def sigmoid(self, a: A) -> A: ...
     def stop(self, a: A) -> A: ...
+    def bf16(self, a: A) -> A: ...
     def abs(self, a: A) -> A: ...
     def exp(self, a: A) -> A: ...
     def log(self, a: A) -> A: ...
@@ -79,6 +80,9 @@ class NumpyLib:
     def stop(self, a: np.ndarray) -> np.ndarray:
         return np.real(a).astype(self.dtype)
 
+    def bf16(self, a: np.ndarray) -> np.ndarray:
+        return (bf16_bits(a.astype(np.float32)).astype(np.uint32) << 16).view(np.float32).astype(self.dtype)
+
     def sigmoid(self, a: np.ndarray) -> np.ndarray:
         small = np.exp(-self.abs(a))
         return np.where(np.real(a) < 0, small, 1.0) / (1.0 + small)
@@ -110,6 +114,16 @@ class TorchLib:
 
     def stop(self, a: torch.Tensor) -> torch.Tensor:
         return a.detach()
+
+    def bf16(self, a: torch.Tensor) -> torch.Tensor:
+        return a.bfloat16().to(a.dtype)
+
+
+def bf16_bits(values: np.ndarray) -> np.ndarray:
+    """The nearest bfloat16, ties to even, as uint16: the upper half of a float32. NaN stays NaN."""
+    bits = values.view(np.uint32)
+    nearest = np.where(np.isnan(values), bits | 0x400000, bits + 0x7FFF + (bits >> 16 & 1))
+    return (nearest >> 16).astype(np.uint16)
 
 
 def lib_of(*arrays: object) -> Lib[Any]:

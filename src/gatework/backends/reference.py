@@ -52,6 +52,7 @@ def run(
     weights: Arrays,
     lengths: Iterable[int] | None = None,
     reverse: bool = False,
+    precision: str | None = None,
 ) -> Run:
     """Run a cell over sequences.
 
@@ -63,8 +64,9 @@ def run(
     start    {state: (B, w)}; a state that is missing begins with the value that the cell gives it
     weights  {key: array} as `compiler.params.shapes` names them
     lengths  whole numbers 0..T, one a row; all T if missing. A torch tensor is not checked: torch.func may hide it
+    precision  "bf16": products multiply operands that are rounded to bfloat16; all else is as it was
     """
-    job = Job(graph, sizes, inputs, start or {}, weights, lengths)
+    job = Job(graph, sizes, inputs, start or {}, weights, lengths, precision)
     history: list[dict[str, Any]] = [{} for _ in range(job.steps)]
     named: list[dict[str, Any]] = [{} for _ in range(job.steps)]
     states = job.start
@@ -91,12 +93,14 @@ def run_backward(
     d_final: Arrays | None = None,
     lengths: Iterable[int] | None = None,
     reverse: bool = False,
+    precision: str | None = None,
 ) -> Gradients:
     """Gradients of sum(d_history * history) + sum(d_final * final), by interpreting `derive(graph)` step by step.
 
-    d_history {state: (T, B, w)} and d_final {state: (B, w)} may leave states out.
+    d_history {state: (T, B, w)} and d_final {state: (B, w)} may leave states out. With `precision` "bf16" the products
+    of the way back, and those of weight gradients, round both their operands, too.
     """
-    job = Job(graph, sizes, inputs, start or {}, weights, lengths)
+    job = Job(graph, sizes, inputs, start or {}, weights, lengths, precision)
     before: dict[int, dict[str, Any]] = {}
     states = job.start
     for t in job.order(reverse):
@@ -111,10 +115,11 @@ def run_backward(
 
 
 class Numbers:
-    """What the values of a step are made with: sizes, weights, and the library of their arrays."""
+    """What the values of a step are made with: sizes, weights, the library of their arrays, and what products read."""
 
-    def __init__(self, sizes: Mapping[str, int], weights: Arrays, lib: Lib):
+    def __init__(self, sizes: Mapping[str, int], weights: Arrays, lib: Lib, precision: str | None = None):
         self.sizes, self.weights, self.lib = sizes, weights, lib
+        self.operand = lib.bf16 if precision == "bf16" else lambda value: value
 
     def zeros(self, rows: int, width: str) -> Any:
         return self.lib.zeros((rows, size(self.sizes, width)))
@@ -131,6 +136,7 @@ class Job(Numbers):
         start: Arrays,
         weights: Arrays,
         lengths: Iterable[int] | None,
+        precision: str | None = None,
     ):
         self.graph, self.inputs = graph, inputs
         first = next((inputs[i.name] for i in graph.inputs if i.per == "step" and i.name in inputs), None)
@@ -140,7 +146,7 @@ class Job(Numbers):
                 f"{graph.name} needs an input of shape (T, B, width) for one of its steps; given are {given}"
             )
         self.steps, self.rows = int(first.shape[0]), int(first.shape[1])
-        super().__init__(sizes, weights, lib_of(first, *weights.values(), *start.values()))
+        super().__init__(sizes, weights, lib_of(first, *weights.values(), *start.values()), precision)
         self.check()
         self.lengths = self.counted([self.steps] * self.rows if lengths is None else lengths)
         self.start = {s.name: self.start_of(s.name, s.width, s.start, start) for s in graph.states}
@@ -241,8 +247,8 @@ def dot(node: Node, operands: list[Any], job: Numbers) -> Any:
     """sum_j W_j operand_j + bias, with block-diagonal matrices where they have three dimensions."""
     total = job.weights[f"{node.attr.bias}.bias"][None, :] if node.attr.bias else 0.0
     for weight, operand in zip(node.attr.weights, operands, strict=True):
-        matrix = job.weights[f"{weight.map}.{weight.slot}"]
-        total = total + product(matrix if weight.transposed else matrix.swapaxes(-1, -2), operand)
+        matrix = job.operand(job.weights[f"{weight.map}.{weight.slot}"])
+        total = total + product(matrix if weight.transposed else matrix.swapaxes(-1, -2), job.operand(operand))
     return total
 
 
@@ -316,7 +322,8 @@ class Sums:
     def add_weights(self, values: list[Any]) -> None:
         for weight, ct, operand in self.backward.outers:
             key = f"{weight.map}.{weight.slot}"
-            self.weights[key] = self.weights[key] + outer(values[ct], values[operand], self.weights[key].shape)
+            pair = self.job.operand(values[ct]), self.job.operand(values[operand])
+            self.weights[key] = self.weights[key] + outer(*pair, self.weights[key].shape)
         for name, index in self.backward.biases:
             self.weights[f"{name}.bias"] = self.weights[f"{name}.bias"] + values[index].sum(0)
         for name, index in self.backward.vectors:

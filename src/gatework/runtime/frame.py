@@ -8,7 +8,7 @@ from the plans (see compiler/plan.py). Who fills which in a call:
                       d:h  ct:h  dinput:x  dweight:f.0                gradients; ct begins as that of the last value
                                                                       and ends as that of the start
     `Layout`          units:H  value:7  chunk:9  hoisted:0            what the stages of a step hand to each other
-                      packed  scratch  sums  ones                     what the drivers need
+                      packed  scratch  sums  rounded  ones            what the drivers need
                       start:h  d:h                                    the cell's own start, no gradient: unless given
 """
 
@@ -41,7 +41,8 @@ class Slots(dict[str, int]):
         found = [(name, *name.split(":")) for name in self if name.startswith(("value:", "chunk:", "saved:"))]
         nodes = max((plan.nodes for plan in plans), key=len)  # a longer list begins with the shorter one
         self.local = {name: nodes[int(node)].width for name, _, node in found}
-        self.packed, self.scratch, self.sums, self.ones = (self[n] for n in ("packed", "scratch", "sums", "ones"))
+        self.packed, self.scratch, self.sums = self["packed"], self["scratch"], self["sums"]
+        self.rounded, self.ones = self["rounded"], self["ones"]
 
     def of(self, access: Access | None) -> int:
         """The array of an access; that of a bias, which is multiplied by nothing, holds a one."""
@@ -75,7 +76,7 @@ def _names(graph: Graph, plans: Collection[Plan]) -> list[str]:
     names += [n.replace("weight:", "dweight:") for n in names if n.startswith("weight:")]
     names += [f"dweight:{v.name}" for v in graph.vectors]
     names += [hoisted(i) for i in range(max(len(plan.stages) for plan in plans))]
-    return [*names, "packed", "scratch", "sums", "ones"]
+    return [*names, "packed", "scratch", "sums", "rounded", "ones"]
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Needs:
     packed: int = 0
     scratch: int = 0
     sums: int = 0
+    rounded: int = 0  # in a row of a chunk
     hoisted: dict[str, int] = field(default_factory=dict)
     chunk_rows: int = 0
 
@@ -181,6 +183,7 @@ class Layout:
     def _buffers(self, needs: Needs, memory: Memory, batch: int, rows: int) -> Iterator[tuple[str, Entry]]:
         yield "scratch", entry(memory.buffer("scratch", needs.scratch * needs.threads), ONE_ROW)
         yield "sums", entry(memory.buffer("sums", needs.sums), ONE_ROW)
+        yield "rounded", entry(memory.buffer("rounded", needs.rounded * needs.chunk_rows), needs.rounded)
         for name, width in needs.hoisted.items():
             yield name, entry(memory.buffer(name, width * rows), width)
         for name, symbol in self.slots.local.items():

@@ -22,13 +22,22 @@ from gatework.runtime.rows import Rows
 class Interpreted:
     """A program that interprets its graph over numpy arrays; see `runtime.program` for what its methods take."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: DTypeLike, reason: str = "asked for"):
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        dtype: DTypeLike,
+        reason: str = "asked for",
+        precision: str | None = None,
+    ):
         self.graph, self.sizes, self.dtype, self.reason = graph, dict(sizes), np.dtype(dtype), reason
+        self.precision = precision
         self.shapes = shapes(graph, sizes)
         self.steps = [i.name for i in graph.inputs if i.per == "step"]
 
     def describe(self) -> str:
-        return f"{self.graph.name}: the reference interpreter, {self.dtype.name} ({self.reason})"
+        products = f", {self.precision} products" if self.precision else ""
+        return f"{self.graph.name}: the reference interpreter, {self.dtype.name}{products} ({self.reason})"
 
     def forward(
         self,
@@ -42,7 +51,8 @@ class Interpreted:
         weights = dense(weights)
         self.check(rows, inputs, start, weights)
         given = {s: v for s, v in start.items() if v is not None}
-        run = reference.run(self.graph, self.sizes, self.padded(rows, inputs), given, weights, self.lengths(rows))
+        padded, lengths = self.padded(rows, inputs), self.lengths(rows)
+        run = reference.run(self.graph, self.sizes, padded, given, weights, lengths, precision=self.precision)
         history = {s: self.flat(rows, v) for s, v in run.history.items()}
         final = {s: np.array(v, self.dtype) for s, v in run.final.items()}
         return Pass(history, final, rows, inputs, given, weights)
@@ -56,11 +66,10 @@ class Interpreted:
         into: Mapping[str, np.ndarray] | None = None,
     ) -> Gradients:
         rows, inputs = done.rows, self.padded(done.rows, done.inputs)
+        call = self.graph, self.sizes, inputs, done.start, done.weights
         histories = {s: self.pad(rows, v) for s, v in d_history.items() if v is not None}
         finals = {s: v for s, v in d_final.items() if v is not None}
-        found = reference.run_backward(
-            self.graph, self.sizes, inputs, done.start, done.weights, histories, finals, self.lengths(rows)
-        )
+        found = reference.run_backward(*call, histories, finals, self.lengths(rows), precision=self.precision)
         found.inputs = {n: self.flat(rows, v) if n in self.steps else v for n, v in found.inputs.items()}
         for key, array in (into or {}).items():
             array[...] = found.weights[key]

@@ -18,7 +18,9 @@ from gatework.runtime.frame import Frame
 from gatework.runtime.memory import Memory
 from gatework.runtime.rows import Rows
 
-__all__ = ["Arrays", "Gradients", "Kind", "Pass", "Program", "Stream"]
+__all__ = ["BF16", "Arrays", "Gradients", "Kind", "Pass", "Program", "Stream"]
+
+BF16 = "bf16"  # a precision: of weights that are kept in few bytes, and of products
 
 Arrays = Mapping[str, Any]  # arrays by name; a number for an input that is given once a call
 Kind = str | frozenset[str]  # of a call: "infer" (or "bf16", "int8", with such weights), "train", or backward, for
@@ -59,6 +61,7 @@ class Program(Protocol):
     sizes: dict[str, int]
     shapes: dict[str, tuple[int, ...]]  # of the weights
     dtype: np.dtype
+    precision: str | None  # of products: BF16, or that of `dtype`
 
     def describe(self) -> str:
         """What runs, and why."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gatework.backends.arrays import bf16_bits
 from gatework.errors import DataError, OptionError, ShapeError
 from gatework.runtime.lazy import lazy
 
@@ -88,8 +89,7 @@ def check_kind(kind: object, *more: str) -> None:
 
 
 def _bf16(values: np.ndarray) -> Quantised:
-    bits = values.view(np.uint32)
-    return Quantised(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16))
+    return Quantised(bf16_bits(values))
 
 
 def _int8(values: np.ndarray) -> Quantised:

@@ -5,31 +5,23 @@ Each is a function (slots, argument, thread, threads) that reads its work from t
 
 from __future__ import annotations
 
-from . import panels
+from collections.abc import Callable
+
+from . import panels, rounded
 from .emit import Function, Value, module
 from .isa import Isa
-from .layout import ARGUMENTS, Command, Job, OuterWord, SectionWord, Segment, Slot, StageWord, Steps
+from .layout import ARGUMENTS, Command, Job, OuterWord, SectionWord, Segment, StageWord, Steps, share, slot
 
 EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 9
+Maker = Callable[[Isa, str], Function]
 
 
 def library(isa: Isa, scalar: str) -> str:
     """One module with all drivers."""
-    makers = (barrier, execute, team, steps, outer, panels.pack, panels.unpack, fill)
+    makers: list[Maker] = [barrier, execute, team, steps, outer, panels.pack, panels.unpack, fill]
+    if isa.operands != "float":
+        makers += [rounded.round_panels, rounded.round_rows]
     return module([make(isa, scalar) for make in makers], isa)
-
-
-def _slot(f: Function, index: Value) -> tuple[Value, Value]:
-    """Pointer and row stride of a slot."""
-    base = f.at("%slots", f.mul(index, int(Slot.WORDS)), "i64")
-    return f.field(base, Slot.pointer, "ptr"), f.field(base, Slot.row)
-
-
-def _share(f: Function, total: Value) -> tuple[Value, Value]:
-    """This thread's part of range(total)."""
-    first = f.op(f"sdiv i64 {f.mul(total, '%tid')}, %threads")
-    last = f.op(f"sdiv i64 {f.mul(total, f.add('%tid', 1))}, %threads")
-    return first, last
 
 
 def barrier(isa: Isa, scalar: str) -> Function:
@@ -114,7 +106,8 @@ def steps(isa: Isa, scalar: str) -> Function:
     by_units = f.cmp("ne", word[Steps.by_units], 0)
     low = f.field(word[Steps.splits], "%tid")
     high = f.field(word[Steps.splits], f.add("%tid", 1))
-    scratch = f.at(_slot(f, word[Steps.scratch])[0], f.mul("%tid", word[Steps.scratch_size]))
+    sums = f.at(slot(f, word[Steps.scratch])[0], f.mul("%tid", word[Steps.scratch_size]))
+    scratch = (sums, f.at(sums, word[Steps.room]))
     with f.loop(0, word[Steps.count]) as i:
         s = f.add(word[Steps.begin], f.mul(i, word[Steps.stride]))
         count = f.field(word[Steps.counts], s)
@@ -156,18 +149,18 @@ def _stage(
     by_units: str,
     rows: tuple[Value, Value, Value],
     block: Value,
-    scratch: Value,
+    scratch: tuple[Value, Value],
     time: _Time,
 ) -> None:
     r0, r1, count = rows
     reduction = f.cmp("ne", f.field(stage, StageWord.rows), 0)
     chunks = f.field(stage, StageWord.chunks)
-    share = _share(f, chunks)
+    part = share(f, chunks)
     every_row = f.op(f"xor i1 {reduction}, true")
     every_row = f.op(f"and i1 {every_row}, {by_units}")
     low, high = f.choose(every_row, 0, r0), f.choose(every_row, count, r1)
-    c0, c1 = f.choose(by_units, share[0], 0), f.choose(by_units, share[1], chunks)
-    split = _share(f, count)
+    c0, c1 = f.choose(by_units, part[0], 0), f.choose(by_units, part[1], chunks)
+    split = share(f, count)
     divided = f.op(f"and i1 {reduction}, {by_units}")
     low, high = f.choose(divided, split[0], low), f.choose(divided, split[1], high)
     with f.when(reduction):
@@ -176,33 +169,61 @@ def _stage(
     c0 = f.choose(reduction, 0, c0)
     with f.loop(low, high, block) as b0:
         b1 = f.min(f.add(b0, block), high)
+        if f.isa.operands != "float":
+            _round_operands(f, stage, b0, f.sub(b1, b0), scratch[1], time)
         with f.loop(c0, c1) as c:
             _chunk(f, stage, c, b0, f.sub(b1, b0), scratch, time)
 
 
-def _chunk(f: Function, stage: Value, c: Value, b0: Value, n: Value, scratch: Value, time: _Time) -> None:
+def _round_operands(f: Function, stage: Value, row: Value, n: Value, room: Value, time: _Time) -> None:
+    """What the sections of a stage multiply, of a block of rows, rounded: once for all chunks of units."""
+    sections = f.field(stage, StageWord.sections, "ptr")
+    with f.loop(0, f.field(stage, StageWord.section_count)) as k:
+        section = f.at(sections, f.mul(k, int(SectionWord.WORDS)), "i64")
+        pointer, stride = _operand(f, section, row, time)
+        there, between = f.at(room, f.field(section, SectionWord.rounded)), f.field(section, SectionWord.stride)
+        inputs = f.field(section, SectionWord.inputs)
+        with f.when(f.cmp("sgt", inputs, 0)), f.loop(0, n) as r:
+            rounded.row(f, f.at(pointer, f.mul(r, stride)), f.at(there, f.mul(r, between)), inputs)
+
+
+def _operand(f: Function, section: Value, row: Value, time: _Time) -> tuple[Value, Value]:
+    """Address of what a section multiplies for a row of the batch, and elements between rows."""
+    mode = f.field(section, SectionWord.mode)
+    fresh = f.op(f"and i1 {f.cmp('eq', mode, 2)}, {f.cmp('ne', time.first, 0)}")
+    index = f.choose(fresh, f.field(section, SectionWord.start), f.field(section, SectionWord.slot))
+    pointer, stride = slot(f, index)
+    return f.at(pointer, f.mul(time.row(f, mode, row), stride)), stride
+
+
+def _chunk(f: Function, stage: Value, c: Value, b0: Value, n: Value, scratch: tuple[Value, Value], time: _Time) -> None:
     """One chunk of units for a block of rows: start the sums, add each section's products a stretch of inputs at a time
     (its weights then stay in the nearest cache for all rows), and hand the sums to the cell's elementwise code."""
     columns = f.field(stage, StageWord.columns)
     out_slot = f.field(stage, StageWord.out_slot)
     direct = f.cmp("sge", out_slot, 0)
-    pointer, stride = _slot(f, f.max(out_slot, 0))
+    pointer, stride = slot(f, f.max(out_slot, 0))
     there = f.at(f.at(pointer, f.mul(f.add(time.cur, b0), stride)), f.mul(c, columns))
-    out, ldo = f.choose(direct, there, scratch, "ptr"), f.choose(direct, stride, columns)
+    out, ldo = f.choose(direct, there, scratch[0], "ptr"), f.choose(direct, stride, columns)
     _start_sums(f, stage, c, b0, n, (out, ldo), time)
     sections = f.field(stage, StageWord.sections, "ptr")
     with f.loop(0, f.field(stage, StageWord.section_count)) as k:
         section = f.at(sections, f.mul(k, int(SectionWord.WORDS)), "i64")
-        _section(f, stage, section, c, b0, n, (out, ldo), time)
+        if f.isa.operands == "float":
+            operand = _operand(f, section, b0, time)
+        else:
+            there = f.at(scratch[1], f.field(section, SectionWord.rounded))
+            operand = (there, f.field(section, SectionWord.stride))
+        _section(f, stage, section, c, n, operand, (out, ldo))
     with f.when(f.op(f"xor i1 {direct}, true")):
-        _epilogue(f, stage, scratch, b0, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
+        _epilogue(f, stage, scratch[0], b0, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
 
 
 def _start_sums(
     f: Function, stage: Value, c: Value, row: Value, n: Value, out: tuple[Value, Value], time: _Time
 ) -> None:
     """Biases (one row for all), or sums begun outside the loop (a row each)."""
-    pointer, stride = _slot(f, f.field(stage, StageWord.init_slot))
+    pointer, stride = slot(f, f.field(stage, StageWord.init_slot))
     pointer = f.at(pointer, f.field(stage, StageWord.init_offset))
     pointer = f.at(pointer, f.mul(c, f.field(stage, StageWord.init_chunk)))
     moves = f.cmp("ne", f.field(stage, StageWord.init_moves), 0)
@@ -215,18 +236,23 @@ def _start_sums(
 
 
 def _section(
-    f: Function, stage: Value, section: Value, c: Value, row: Value, n: Value, out: tuple[Value, Value], time: _Time
+    f: Function,
+    stage: Value,
+    section: Value,
+    c: Value,
+    n: Value,
+    operand: tuple[Value, Value],
+    out: tuple[Value, Value],
 ) -> None:
     word = {
         w: f.field(section, w, "ptr" if w == SectionWord.tiles else "i64")
         for w in SectionWord
         if w != SectionWord.WORDS
     }
-    fresh = f.op(f"and i1 {f.cmp('eq', word[SectionWord.mode], 2)}, {f.cmp('ne', time.first, 0)}")
-    pointer, lda = _slot(f, f.choose(fresh, word[SectionWord.start], word[SectionWord.slot]))
+    first, lda = operand
     k0, count = _inputs_of_chunk(f, stage, word, c)
-    a = f.at(f.at(pointer, f.mul(time.row(f, word[SectionWord.mode], row), lda)), k0)
-    panel = f.at(_slot(f, word[SectionWord.panel_slot])[0], word[SectionWord.panel_offset])
+    a = f.at(first, k0)
+    panel = f.at(slot(f, word[SectionWord.panel_slot])[0], word[SectionWord.panel_offset])
     panel = f.at(panel, f.mul(c, word[SectionWord.panel_chunk]))
     target = f.at(out[0], word[SectionWord.column])
     tiles = f.ceil_div(n, f.field(stage, StageWord.tile_rows))
@@ -280,7 +306,7 @@ def _outer_job(f: Function, job: Value) -> None:
     group, units, inputs = word[OuterWord.group], word[OuterWord.units], word[OuterWord.inputs]
     groups = f.op(f"sdiv i64 {f.sub(f.add(units, group), 1)}, {group}")
     blocks = f.op(f"sdiv i64 {f.add(inputs, _BLOCK - 1)}, {_BLOCK}")
-    first, last = _share(f, f.mul(groups, blocks))
+    first, last = share(f, f.mul(groups, blocks))
     with f.loop(first, last) as item:
         g = f.op(f"sdiv i64 {item}, {blocks}")
         u0 = f.mul(g, group)
@@ -301,13 +327,13 @@ _BLOCK = 24  # inputs of one piece of work: a multiple of the usual tile heights
 
 def _outer_tile(f: Function, word: dict, u0: Value, rows: tuple[Value, Value], function: Value) -> None:
     group, inputs = word[OuterWord.group], word[OuterWord.inputs]
-    acc = f.at(_slot(f, word[OuterWord.acc])[0], word[OuterWord.offset])
+    acc = f.at(slot(f, word[OuterWord.acc])[0], word[OuterWord.offset])
     acc = f.at(acc, f.add(f.mul(u0, inputs), f.mul(rows[0], group)))
-    ct, ldz = _slot(f, word[OuterWord.ct])
+    ct, ldz = slot(f, word[OuterWord.ct])
     with f.loop(0, word[OuterWord.segment_count]) as s:
         segment = f.at(word[OuterWord.segments], f.mul(s, int(Segment.WORDS)), "i64")
         fresh = f.cmp("ne", f.field(segment, Segment.fresh), 0)
-        operand, lda = _slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
+        operand, lda = slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
         a = f.at(
             f.at(operand, f.mul(f.field(segment, Segment.operand_row), lda)),
             f.add(rows[0], word[OuterWord.operand_column]),
@@ -323,9 +349,9 @@ def fill(isa: Isa, scalar: str) -> Function:
     f = Function("fill", ARGUMENTS, isa, scalar)
     with f.loop(0, f.field("%arg", 0)) as j:
         job = f.at("%arg", f.add(1, f.mul(j, 2)), "i64")
-        pointer, _ = _slot(f, f.field(job, 0))
+        pointer, _ = slot(f, f.field(job, 0))
         vectors = f.op(f"sdiv i64 {f.field(job, 1)}, {f.lanes}")
-        first, last = _share(f, vectors)
+        first, last = share(f, vectors)
         with f.loop(first, last) as v:
             f.store_vector("zeroinitializer", f.at(pointer, f.mul(v, f.lanes)))
     f.ret()

@@ -156,7 +156,7 @@ class Function:
 
     def fma(self, a: str, b: str, c: str) -> str:
         """a * b + c: fused where the instruction set can, else two operations (never a slow library call)."""
-        if self.isa.name == "sse2":
+        if self.isa.features == "+sse2":
             return self.op(f"fadd {self.vector} {self.op(f'fmul {self.vector} {a}, {b}')}, {c}")
         return self.call(self.vector, f"llvm.fma.{self.suffix}", *((self.vector, v) for v in (a, b, c)))
 

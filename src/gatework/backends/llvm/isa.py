@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Isa:
-    """An instruction set. `rows[v]` is the most rows of a tile that is v vectors wide."""
+    """An instruction set. `rows[v]` is the most rows of a tile that is v vectors wide. `operands` says what products
+    read: "float" as it lies, or "rounded" or "pairs" (see rounded.py)."""
 
     name: str
     triple: str
@@ -20,6 +21,7 @@ class Isa:
     vector_bytes: int
     rows: dict[int, int]
     masks: bool
+    operands: str = "float"
 
     def max_vectors(self, batch: int = 1000) -> int:
         """Vectors of the widest tile for a batch of this many rows."""

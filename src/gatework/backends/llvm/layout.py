@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from .emit import Function, Value
+
 
 class Slot(IntEnum):
     """An array: address, elements between rows, elements between columns."""
@@ -41,7 +43,8 @@ class Job(IntEnum):
 
 
 class Steps(IntEnum):
-    """A run over steps: from `begin`, `count` steps, each `stride` (+1 or -1) further."""
+    """A run over steps: from `begin`, `count` steps, each `stride` (+1 or -1) further. In a thread's scratch, `room`
+    elements hold its sums; rounded operands come after them."""
 
     begin = 0
     count = 1
@@ -54,9 +57,10 @@ class Steps(IntEnum):
     scratch = 8
     scratch_size = 9
     row_block = 10
-    stage_count = 11
-    stages = 12
-    WORDS = 13
+    room = 11
+    stage_count = 12
+    stages = 13
+    WORDS = 14
 
 
 class StageWord(IntEnum):
@@ -82,7 +86,9 @@ class StageWord(IntEnum):
 
 
 class SectionWord(IntEnum):
-    """Products of one operand with neighbouring columns. For heads: `head_units` outputs see `head_inputs` inputs."""
+    """Products of one operand with neighbouring columns. For heads: `head_units` outputs see `head_inputs` inputs.
+    Operands that are rounded go to column `rounded` of rows `stride` words apart; `inputs` 0: an earlier section has
+    done so."""
 
     slot = 0
     mode = 1
@@ -96,7 +102,9 @@ class SectionWord(IntEnum):
     head_units = 9
     head_inputs = 10
     panel_row = 11
-    WORDS = 12
+    rounded = 12
+    stride = 13
+    WORDS = 14
 
 
 class PackWord(IntEnum):
@@ -117,6 +125,32 @@ class PackWord(IntEnum):
     head_rows = 12
     first_row = 13
     WORDS = 14
+
+
+class PanelWord(IntEnum):
+    """Round the weights in a panel, where they lie."""
+
+    panel = 0
+    offset = 1
+    panel_chunk = 2
+    chunks = 3
+    inputs = 4
+    columns = 5
+    WORDS = 6
+
+
+class RowsWord(IntEnum):
+    """Round rows of an array into columns of the slot `target`: `rows` lists them, those of the start array as
+    -1 - row."""
+
+    slot = 0
+    start = 1
+    width = 2
+    target = 3
+    column = 4
+    rows = 5
+    count = 6
+    WORDS = 7
 
 
 class OuterWord(IntEnum):
@@ -146,6 +180,18 @@ class Segment(IntEnum):
     rows = 2
     fresh = 3
     WORDS = 4
+
+
+def slot(f: Function, index: Value) -> tuple[Value, Value]:
+    """Pointer and row stride of an array, by its place in the table of slots."""
+    base = f.at("%slots", f.mul(index, int(Slot.WORDS)), "i64")
+    return f.field(base, Slot.pointer, "ptr"), f.field(base, Slot.row)
+
+
+def share(f: Function, total: Value) -> tuple[Value, Value]:
+    """This thread's part of range(total)."""
+    first = f.op(f"sdiv i64 {f.mul(total, '%tid')}, %threads")
+    return first, f.op(f"sdiv i64 {f.mul(total, f.add('%tid', 1))}, %threads")
 
 
 STRETCH = 256  # inputs that are multiplied at a time

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .emit import Function, Value
 from .isa import Isa
-from .layout import ARGUMENTS, PackWord, Slot
+from .layout import ARGUMENTS, PackWord, Slot, share
 
 Words = dict[PackWord, Value]
 
@@ -30,7 +30,7 @@ def _panels(name: str, isa: Isa, scalar: str, into: bool) -> Function:
     with f.loop(0, f.field("%arg", 0)) as j:
         job = f.at(jobs, f.mul(j, int(PackWord.WORDS)), "i64")
         word: Words = {w: f.field(job, w) for w in PackWord if w != PackWord.WORDS}
-        first, last = _share(f, f.ceil_div(word[PackWord.units], f.lanes))
+        first, last = share(f, f.ceil_div(word[PackWord.units], f.lanes))
         dense = f.cmp("eq", word[PackWord.head_units], word[PackWord.units])
         one_by_one = f.op(f"xor i1 {dense}, true")
         with f.when(dense):
@@ -40,11 +40,6 @@ def _panels(name: str, isa: Isa, scalar: str, into: bool) -> Function:
             _one_unit(f, word, unit, into)
     f.ret()
     return f
-
-
-def _share(f: Function, total: Value) -> tuple[Value, Value]:
-    first = f.op(f"sdiv i64 {f.mul(total, '%tid')}, %threads")
-    return first, f.op(f"sdiv i64 {f.mul(total, f.add('%tid', 1))}, %threads")
 
 
 def _matrix(f: Function, word: Words) -> tuple[Value, Value, Value]:

@@ -4,13 +4,15 @@
 `outer`  out[r, :] += sum_n A[n, r] * Z[n, :]         (weight gradients; n runs over rows of the batch)
 
 Both add in ascending order of k (or n), one at a time, starting from what is already there. So an output has the same
-bits for every tile shape, thread count, and wherever a sum is split in two calls.
+bits for every tile shape, thread count, and wherever a sum is split in two calls. Where operands are pairs of bfloat16
+(see rounded.py) k and n count words, and each adds two products.
 """
 
 from __future__ import annotations
 
 from .emit import Function, Value, module
 from .isa import Isa
+from .rounded import multiply
 
 
 def tile(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
@@ -69,7 +71,7 @@ def _accumulate(f: Function, acc: list[list[str]], weights: list[str], scalars: 
     for r, address in enumerate(scalars):
         broadcast = f.splat(f.load(f.scalar, address))
         for v, weight in enumerate(weights):
-            f.store(f.vector, f.fma(broadcast, weight, f.load(f.vector, acc[r][v])), acc[r][v])
+            f.store(f.vector, multiply(f, broadcast, weight, f.load(f.vector, acc[r][v])), acc[r][v])
 
 
 def store_accumulators(f: Function, acc: list[list[str]], base: str, stride: str) -> None:

@@ -18,6 +18,7 @@ from gatework.runtime.llvm.kernel import Kernel, kernels
 from gatework.runtime.llvm.launch import Launch
 from gatework.runtime.llvm.narrow import NarrowParts, form_of
 from gatework.runtime.llvm.parts import Mode, Parts
+from gatework.runtime.llvm.rounded import RoundedParts
 from gatework.runtime.llvm.script import Script, Writer
 from gatework.runtime.llvm.stream import Stream
 from gatework.runtime.memory import Memory, Recent, Shared
@@ -36,9 +37,17 @@ SCRIPTS, SCRIPT_BYTES = 64, 64 << 20
 class Compiled:
     """A program for one processor, type and sizes; see `runtime.program.Program` for what its methods take."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], dtype: DTypeLike, isa: Isa, recompute: bool = False):
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        dtype: DTypeLike,
+        isa: Isa,
+        recompute: bool = False,
+        precision: str | None = None,
+    ):
         self.graph, self.sizes, self.dtype, self.isa = graph, dict(sizes), np.dtype(dtype), isa
-        self.recompute = recompute
+        self.recompute, self.precision = recompute, precision
         self.scalar = SCALARS[self.dtype.name]
         self.kernels = kernels(graph, isa, self.scalar, recompute)
         self.shapes = shapes(graph, sizes)
@@ -188,8 +197,10 @@ class Compiled:
         key = (kind, mode, most)
         if key in self.parts:
             return self.parts[key]
-        made = NarrowParts(kernel, self.sizes, mode, most, form) if form else Parts(kernel, self.sizes, mode, most)
-        return self.parts.keep(key, made)
+        if form:
+            return self.parts.keep(key, NarrowParts(kernel, self.sizes, mode, most, form))
+        made = Parts if self.precision is None else RoundedParts
+        return self.parts.keep(key, made(kernel, self.sizes, mode, most))
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:

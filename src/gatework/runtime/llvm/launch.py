@@ -42,8 +42,8 @@ class Launch(Frame):
         for place, _ in layout.saved:
             self.blank[place + 1], self.blank[place + 2] = layout.saved_width, 1
         self.threads, self.library, self.execute = script.threads, kernel.library, kernel.library.execute
-        # Where the weights are packed already, the first command, which packs them, is left out.
-        self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, 1)]
+        # Where the weights are packed already, the first commands, which pack them, are left out.
+        self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, script.packers)]
         self.addresses = [job.ctypes.data for job in self.jobs]
         self.block = None
         self.packed_size, self.nbytes = script.packed, script.nbytes
@@ -83,7 +83,7 @@ class Launch(Frame):
 
     def pack(self, weights: Weights) -> None:
         """Pack the weights, and no more, in this thread."""
-        job = self._job(0, 1)
+        job = self._job(0, self.script.packers)
         job[Job.threads] = 1
         self.execute(job.ctypes.data, 0)
         self.script.fill(self.panels.memory, weights)

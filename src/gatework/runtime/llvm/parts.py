@@ -17,12 +17,14 @@ from gatework.compiler.params import size
 from gatework.compiler.plan import Accumulation, Plan, Stage
 from gatework.runtime.frame import Needs, hoisted
 from gatework.runtime.lazy import lazy
+from gatework.runtime.llvm import cpu
 from gatework.runtime.llvm.kernel import Kernel, Piece, Shape, cut_pieces, shape_of
 from gatework.runtime.quantised import Weights
 
 ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
 SCRATCH = 8192  # elements of a thread's sums
 PAGE = 1024  # words
+ROUNDED = "rounded"  # the mode of operands that lie rounded, side by side in rows of a chunk
 
 
 class Arena:
@@ -86,11 +88,19 @@ class Outer(NamedTuple):
     after: list[int]
 
 
+class Gathered(NamedTuple):
+    """Rows that are rounded before weight gradients add them up: how they are read, and their first words."""
+
+    mode: str
+    words: list[int]
+
+
 class Parts:
     """The parts of one kind of call, for stages in tiles of at most `most` vectors. They are made when they are first
     asked for; each script asks for all of them."""
 
     why = ""  # what `describe` says beside the threads
+    gathered: Sequence[Gathered] = ()  # what is rounded before gradients are summed: ask for it after `outers`
 
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int], mode: Mode, most: int, isa: Isa | None = None):
         self.kernel, self.sizes, self.mode, self.most = kernel, sizes, mode, most
@@ -100,6 +110,11 @@ class Parts:
         self.packing: list[int] = []
         self.tables = self._tile_tables()
         self.runs: dict[tuple[str, int], Run] = {}
+
+    @property
+    def library(self) -> cpu.Code:
+        """Tiles and drivers."""
+        return self.kernel.library
 
     @property
     def nbytes(self) -> int:
@@ -112,7 +127,7 @@ class Parts:
 
     def _tile_tables(self) -> dict[str, dict[int, int]]:
         """Addresses of tiles by height, for each width; tables of outer products begin with their greatest height."""
-        isa, library = self.isa, self.kernel.library
+        isa, library = self.isa, self.library
         plain, outer = {}, {}
         for vectors, most in isa.rows.items():
             plain[vectors] = self.arena.block([library[f"tile_{r}_{vectors}"] for r in range(1, most + 1)])
@@ -123,9 +138,13 @@ class Parts:
         return {"tile": plain, "outer": outer}
 
     # ---- packing
+    @property
+    def packers(self) -> list[tuple[str, int]]:
+        """The commands that pack the weights of all stages: ask for them after these."""
+        return [("pack", self._pack)]
+
     @lazy
-    def pack(self) -> int:
-        """The weights of all stages: ask for it after these."""
+    def _pack(self) -> int:
         return self.arena.block([len(self.packing) // PackWord.WORDS, *self.packing])
 
     def _reserve(self, elements: int) -> int:
@@ -205,15 +224,15 @@ class Parts:
     def _run(self, cut: Sequence[Shape], plan: Plan, stages: int, words: list[int], before: Sequence[Run] = ()) -> Run:
         return Run([*self._room(cut, plan), stages, self.arena.block(words)], tuple(before))
 
-    def _room(self, cut: Sequence[Shape], plan: Plan) -> tuple[int, int, int]:
-        """A thread's scratch for sums, and how many rows make a block: their sums fit it, their operands fit the
-        cache."""
+    def _room(self, cut: Sequence[Shape], plan: Plan) -> tuple[int, int, int, int]:
+        """A thread's scratch, how many rows make a block (their sums fit the scratch, their operands the cache), and
+        where in the scratch rounded operands begin."""
         columns = max((s.columns for s in cut), default=1) or 1
         operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
         bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
         block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
         self.needs.scratch = max(self.needs.scratch, columns)
-        return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns))
+        return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns)), 0
 
     def _cut(self, stage: Stage, parts: int, most: int) -> Shape:
         return shape_of(stage, self.graph, self.sizes, self.isa, self.lanes, parts, most)
@@ -252,7 +271,7 @@ class Parts:
         return [
             self.slots.of(access), MODES[access.mode], self.slots.first(access), panel.seen,
             self.slots.packed, panel.offset, panel.stride, tiles,
-            piece.first * shape.chunk, panel.units, panel.seen, panel.row,
+            piece.first * shape.chunk, panel.units, panel.seen, panel.row, 0, 0,
         ]  # fmt: skip
 
     def _hoist(
@@ -311,6 +330,10 @@ class Parts:
     def _blocked(self, g: Accumulation) -> bool:
         name, _, slot = g.key.rpartition(".")
         return bool(g.operand) and bool(self.graph.map(name).blocked) and self.graph.map(name).blocked[int(slot)]
+
+    def words(self, rows: int) -> int:
+        """How many words hold a column of this many rows."""
+        return rows
 
     @lazy
     def fill_sums(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatework.runtime.frame import Needs
-from gatework.runtime.llvm.parts import Arena, Parts, Run
+from gatework.runtime.llvm.parts import ROUNDED, Arena, Parts, Run
 from gatework.runtime.quantised import Weights
 from gatework.runtime.rows import Rows
 
@@ -26,6 +26,7 @@ class Script(Needs):
 
     address: int = 0  # where the first command lies
     count: int = 0  # of the commands
+    packers: int = 1  # how many of them, the first ones, pack the weights
     tables: tuple[Arena, ...] = ()  # what the commands refer to
     nbytes: int = 0
     why: str = ""
@@ -37,7 +38,7 @@ class Writer:
     """Writes one script, of the parts that it shares with others."""
 
     def __init__(self, parts: Parts, rows: Rows):
-        self.parts, self.rows, self.library = parts, rows, parts.kernel.library
+        self.parts, self.rows, self.library = parts, rows, parts.library
         self.arena, self.commands, self.chunk_rows = Arena(), list[tuple[str, int]](), 0
         self.counts, self.offsets = self.arena.block(rows.counts), self.arena.block(rows.offsets)
         self.splits = self.arena.block(split_rows(rows, parts.mode.threads))
@@ -45,13 +46,15 @@ class Writer:
 
     def finish(self, why: str = "") -> Script:
         """The script; packing comes first, as what has been written says which weights are packed."""
-        commands = [("pack", self.parts.pack), *self.commands]
+        packers = self.parts.packers
+        commands = [*packers, *self.commands]
         address = self.arena.block([w for name, argument in commands for w in (self.library[name], argument)])
         needs = {**vars(self.parts.needs), "chunk_rows": self.chunk_rows}
         return Script(
             **needs,
             address=address,
             count=len(commands),
+            packers=len(packers),
             tables=(self.arena, self.parts.arena),
             nbytes=self.arena.nbytes,
             why=why,
@@ -82,12 +85,29 @@ class Writer:
         """Add a chunk's part of every weight gradient."""
         found: dict[str, list[int]] = {}
         words = [len(self.parts.outers)]
+        if self.parts.gathered:
+            self.command("round_rows", self._gather(steps, base, count))
         for mode, before, after in self.parts.outers:
             if mode not in found:
-                where = segments(mode, self.rows, steps, base, count)
+                whole = [(0, 0, self.parts.words(count), 0)]
+                where = whole if mode == ROUNDED else segments(mode, self.rows, steps, base, count)
                 found[mode] = [self.arena.block([w for s in where for w in s]), len(where)]
             words += [*before, *found[mode], *after]
         self.command("outer", self.arena.block(words))
+
+    def _gather(self, steps: range, base: int, count: int) -> int:
+        """Rows that are rounded before, in the order of the chunk's."""
+        listed: dict[str, int] = {}
+        words = [len(self.parts.gathered)]
+        for mode, before in self.parts.gathered:
+            if mode not in listed:
+                found = segments(mode, self.rows, steps, base, count)
+                rows = [
+                    np.arange(row, row + n) if not fresh else -1 - np.arange(row, row + n) for _, row, n, fresh in found
+                ]
+                listed[mode] = self.arena.block(np.concatenate(rows))
+            words += [*before, listed[mode], count]
+        return self.arena.block(words)
 
 
 def split_rows(rows: Rows, threads: int) -> list[int]:
