@@ -38,7 +38,7 @@ class RoundedParts(Parts):
         self.panels = list[int]()
         self.gathered: list[Gathered] = []
         self.columns: dict[Access, int] = {}  # of a chunk's rows
-        # Of the stage that is being written: columns and length of a row of rounded operands, those no section made yet.
+        # Of the stage that is being written: columns and length of a row of rounded operands, and those not made yet.
         self.places, self.stride, self.left = dict[int, int](), 0, set[int]()
         super().__init__(kernel, sizes, mode, most, isa)
 
