@@ -393,7 +393,7 @@ def test_it_says_which_kernel_runs() -> None:
     assert "layer 0: " in said
     assert "layer 1: " in said
     with torch.autocast("cpu", torch.bfloat16):
-        assert "autocast" in gatework.GRU(I, H).describe()
+        assert "autocast: products and outputs in bfloat16\nlayer 0: gru float32" in gatework.GRU(I, H).describe()
     assert "torch's own kernel" in gatework.LSTM(I, H, device="meta").describe()
     assert "the reference" in gatework.LSTM(I, H, device="meta", zoneout=0.1).describe()
     assert "the reference" in gatework.Recurrent("mgu", I, H, device="meta").describe()

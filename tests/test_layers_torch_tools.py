@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 import gatework
+from gatework.errors import OptionError
 from gatework.layers.binding import known
 from gatework.layers.errors import LayerError
 
@@ -166,16 +167,53 @@ def test_second_derivatives_through_weights_that_depend_on_the_input(x: Tensor) 
     assert torch.autograd.gradgradcheck(call, v)
 
 
-def test_autocast_computes_in_float32(x: Tensor) -> None:
-    layer, x = made(dtype=torch.float32), x.float()
+@pytest.mark.parametrize("layer_of", [gatework.LSTM, gatework.GRU, nn.LSTM])
+def test_autocast_computes_in_bfloat16(layer_of: type, x: Tensor) -> None:
+    """What comes out is of torch.nn.LSTM's types; the numbers are those of products in bfloat16 in float32 states."""
+    layer, x = layer_of(x.shape[-1], 8, 2), x.float()
+    full = layer(x)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        for given in (x, x.bfloat16()):
+            output, states = layer(given)
+            last = states if isinstance(states, Tensor) else states[-1]
+            assert output.dtype == last.dtype == torch.bfloat16
+            assert 0 < (output.float() - full).abs().max() < 0.02
+    output.float().sum().backward()
+    assert layer.weight_ih_l0.grad.dtype == torch.float32 and layer.weight_ih_l0.grad.abs().max() > 0
+    with torch.autocast("cpu", torch.bfloat16, enabled=False):
+        assert torch.equal(layer(x)[0], full)
+
+
+def test_autocast_leaves_float64_and_asks_for_bfloat16_alone(x: Tensor) -> None:
+    layer = made()
     expected = layer(x)[0]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x)[0], expected)
-        half = layer(x.bfloat16())
-        assert half[0].dtype == half[1][0].dtype == torch.bfloat16
-        assert_close(half[0], layer(x.bfloat16().float())[0].bfloat16())
-        half[0].sum().backward()
-    assert layer.weight_ih_l0.grad.dtype == torch.float32
+    narrow, x = made(dtype=torch.float32), x.float()
+    with torch.autocast("cpu", torch.float16):
+        assert "autocast does not reach" in narrow.describe()
+        assert torch.equal(narrow(x)[0], narrow.eval()(x)[0])
+        half = narrow(x.half())
+        assert half[0].dtype == half[1][0].dtype == torch.float16
+
+
+def test_precision_is_that_of_autocast_with_float32_around_it(x: Tensor) -> None:
+    layer, x = made(dtype=torch.float32, precision="bf16"), x.float()
+    output, (h, _) = layer(x)
+    assert output.dtype == h.dtype == torch.float32 and "precision=bf16" in repr(layer)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(output.bfloat16(), layer(x)[0])
+        assert "bf16 products" in layer.describe()
+    plain = made(dtype=torch.float32)
+    assert torch.equal(layer.eval()(x)[0], plain(x)[0]) and not torch.equal(output, plain(x)[0])
+    with pytest.raises(OptionError, match="precision is 'bf16', or None"):
+        layer.precision = "int8"
+    with pytest.raises(OptionError, match="not of float64"):
+        made(precision="bf16")(x.double())
+
+
+def test_narrow_parameters_are_float32_inside(x: Tensor) -> None:
+    x = x.float()
     narrow = made(dtype=torch.bfloat16)
     output = narrow(x.bfloat16())[0]
     output.sum().backward()

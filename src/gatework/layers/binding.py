@@ -59,7 +59,8 @@ class Binding:
     """One direction of one layer. `pieces[key]` says which rows of which parameters are the graph's weight `key`; where
     there are several (torch's two biases), the weight is their sum. Tensors are passed in the order: `steps` (inputs at
     each step), `sequences` (inputs once a sequence), `states` (starts), parameters. `key` names the binding for the
-    registered operator, the same in every process. `turned` parameters lie transposed in memory (Keras')."""
+    registered operator, the same in every process. `turned` parameters lie transposed in memory (Keras'). `precision`
+    is that of products (see `runtime.program`)."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Binding:
         declared: Declared,
         recompute: bool = False,
         turned: tuple[int, ...] = (),
+        precision: str | None = None,
     ):
         pieces = declared.pieces
         self.graph, self.sizes, self.pieces, self.recompute = graph, sizes, pieces, recompute
@@ -84,11 +86,13 @@ class Binding:
         self.single = tuple((key, found[0]) for key, found in pieces.items() if len(found) == 1)
         self.summed = tuple((key, found) for key, found in pieces.items() if len(found) > 1)
         self._programs: dict[torch.dtype, Program] = {}
-        self.turned = turned
+        self.turned, self.precision = turned, precision
         self.prepared, self.kept = Recent(64, PREPARED_BYTES), Recent(16, KEPT_BYTES)
-        said = repr((graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned))
+        said = repr(
+            (graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned, precision)
+        )
         self.key = hashlib.sha256(said.encode()).hexdigest()[:24]
-        _RECIPES.setdefault(self.key, (graph, sizes, declared, recompute, turned))
+        _RECIPES.setdefault(self.key, (graph, sizes, declared, recompute, turned, precision))
         _living.setdefault(self.key, self)
 
     def size(self, width: str) -> int:
@@ -98,7 +102,7 @@ class Binding:
         """What runs, for float32 or float64."""
         found = self._programs.get(dtype)
         if found is None:
-            found = runtime.program(self.graph, self.sizes, DTYPES[dtype], self.recompute)
+            found = runtime.program(self.graph, self.sizes, DTYPES[dtype], self.recompute, precision=self.precision)
             self._programs[dtype] = found
         return found
 

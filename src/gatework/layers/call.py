@@ -42,6 +42,7 @@ from gatework.layers.batches import (
 from gatework.layers.binding import Binding, Room, Setting, Tensors
 from gatework.layers.errors import LayerError
 from gatework.layers.operator import recurrence_traced
+from gatework.runtime.program import BF16
 
 if TYPE_CHECKING:
     from gatework.layers.recurrent import Recurrent
@@ -94,6 +95,18 @@ def per_sample(parameter: Tensor) -> bool:
 def autocasts(device: torch.device) -> bool:
     """Whether autocast is on for a device."""
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def in_bfloat16(layer: Recurrent) -> bool:
+    """Whether a layer is one that autocast to bfloat16 on CPUs reaches: it leaves float64 as it is."""
+    like = layer.parameter(0)
+    asked = like.device.type == "cpu" and autocasts(like.device) and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return asked and like.dtype != torch.float64
+
+
+def products(layer: Recurrent) -> str | None:
+    """The precision of a layer's products in the present mode."""
+    return BF16 if in_bfloat16(layer) else layer.precision if layer.training else None
 
 
 def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -220,7 +233,8 @@ class Call:
     def run(self, data: Tensor) -> Tensor:
         """All layers over flat rows (N, I); gives (*axes, H * directions), where `entry.axes` are (T, B) or (N,)."""
         layer = self.layer
-        self.given, self.dtype = data.dtype, _inside(layer.parameter(0).dtype)
+        self.given = torch.bfloat16 if in_bfloat16(layer) else data.dtype
+        self.dtype = _inside(layer.parameter(0).dtype)
         self.resets = None if self.reset is None else self.entry.flat(self.reset, 1, "reset").to(self.dtype)
         for depth in range(layer.num_layers):
             data = cast(data, self.dtype)
@@ -344,7 +358,9 @@ def describe(layer: Recurrent) -> str:
     lines = [f"{layer.graph.name}, {str(inside).removeprefix('torch.')} inside"]
     if inside != like.dtype:
         lines[0] += f" (parameters are {str(like.dtype).removeprefix('torch.')}, cast at each call)"
-    if autocasts(like.device):
+    if in_bfloat16(layer):
+        lines[0] += "; autocast: products and outputs in bfloat16"
+    elif autocasts(like.device):
         lines[0] += "; autocast does not reach the recurrence, outputs have the input's dtype"
     if like.device.type != "cpu" and layer.native:
         return f"{lines[0]}; torch's own kernel, as gatework has none for the device {like.device.type}"

@@ -29,7 +29,9 @@ def differentiable(binding: Binding, setting: Setting, tensors: Tensors) -> list
     start = {s: t for s, t in zip(binding.states, tensors[first:params], strict=True) if t is not None}
     weights = binding.weights(tensors[params:])
     given = {**inputs, **setting.rates}
-    run = reference.run(binding.graph, binding.sizes, given, start, weights, places.lengths, places.reverse)
+    call = binding.graph, binding.sizes, given, start, weights, places.lengths, places.reverse
+    with torch.autocast(tensors[0].device.type, enabled=False):  # `precision` says what it asks for
+        run = reference.run(*call, binding.precision)
     names = binding.states if setting.return_all else binding.states[:1]
     finals = [run.final[s] if setting.axes is None else torch.stack([run.final[s]]) for s in binding.states]
     histories = [places.rows_of(run.history[s]) for s in names]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from gatework.compiler import params
 from gatework.compiler.carry import gates
 from gatework.errors import OptionError
+from gatework.runtime.program import BF16
 
 if TYPE_CHECKING:
     from gatework.layers.recurrent import Recurrent
@@ -32,6 +33,7 @@ class Options(TypedDict, total=False):
     layer_norm: bool | Mapping[str, Any]
     learn_initial_state: bool
     recompute: bool
+    precision: str | None
     forget_bias: float | None
     chrono: int | None
 
@@ -57,6 +59,12 @@ def _rate(layer: Recurrent, name: str, value: Value) -> float:
 def _per(layer: Recurrent, name: str, value: Value) -> str:
     if value not in ("state", "map"):
         raise OptionError(f'{name} is "state" or "map"; got {value!r}')
+    return value
+
+
+def _precision(layer: Recurrent, name: str, value: Value) -> str | None:
+    if value not in (None, BF16):
+        raise OptionError(f"{name} is {BF16!r}, or None for products in the layer's dtype; got {value!r}")
     return value
 
 
@@ -111,11 +119,12 @@ OPTIONS = {
     "layer_norm": Option(_norm, False, fixed=True),
     "learn_initial_state": Option(_flag, False, fixed=True),
     "recompute": Option(_flag, False),
+    "precision": Option(_precision),
     "forget_bias": Option(_start),
     "chrono": Option(_start),
 }
 
-BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state")
+BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state", "precision")
 
 OF_CELLS = {  # options of torch's or Keras' layers that another cell stands for here
     "peephole": 'the cell "lstm_peephole"',

@@ -21,7 +21,7 @@ from gatework.errors import OptionError
 from gatework.layers import init, options, variants
 from gatework.layers.batches import Lengths
 from gatework.layers.binding import Binding, to_numpy
-from gatework.layers.call import Asked, Reset, States, describe, run, traced
+from gatework.layers.call import Asked, Reset, States, describe, products, run, traced
 from gatework.layers.options import OPTIONS
 from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
@@ -58,12 +58,15 @@ class Recurrent(nn.Module):
                         `compiler.wrappers.layer_norm`: {"of": "parts", "over": "all", "state": "c"}
         learn_initial_state  the states before the first step are parameters
         recompute       keep less for the backward pass, compute it again
+        precision       "bf16": in training, products read bfloat16 and sum in float32; inputs, states, outputs,
+                        parameters and gradients stay float32. Evaluation is as without
         forget_bias     what the biases of the gate that keeps the state add up to at the start (Gers et al. 2000;
                         Jozefowicz et al., ICML 2015, use 1)
         chrono          the longest dependency in steps: biases start so that units forget over 1 to `chrono` steps
                         (Tallec & Ollivier, ICLR 2018); for every cell with a sigmoid gate that keeps a state
-        device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32. Autocast does
-                        not reach the recurrence: outputs have the input's type
+        device, dtype   of the parameters: float32 and float64 run as they are, narrower types in float32. Under
+                        torch.autocast("cpu", torch.bfloat16) products read bfloat16, and outputs and last states are
+                        bfloat16, as those of torch.nn.LSTM
 
     Raises OptionError for options that do not fit the cell.
     """
@@ -90,6 +93,7 @@ class Recurrent(nn.Module):
         layer_norm: bool | Mapping[str, Any] = False,
         learn_initial_state: bool = False,
         recompute: bool = False,
+        precision: str | None = None,
         forget_bias: float | None = None,
         chrono: int | None = None,
         device: torch.device | str | None = None,
@@ -102,7 +106,8 @@ class Recurrent(nn.Module):
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.recurrent_dropout, self.recurrent_dropout_per = recurrent_dropout, recurrent_dropout_per
         self.weight_drop = weight_drop
-        self.layer_norm, self.learn_initial_state, self.recompute = layer_norm, learn_initial_state, recompute
+        self.layer_norm, self.learn_initial_state = layer_norm, learn_initial_state
+        self.recompute, self.precision = recompute, precision
         self.forget_bias, self.chrono = forget_bias, chrono
         self.graph = self._normalised(cell if isinstance(cell, Graph) else cells.get(cell).graph)
         self.zoneout = options.rates(self, "zoneout", zoneout)  # after the graph, whose states it names
@@ -235,17 +240,18 @@ class Recurrent(nn.Module):
 
     def binding(self, layer: int, reset: bool = False, return_all: bool = False) -> Binding:
         """What runs in a layer, in the present mode (training or evaluation)."""
-        return self._binding(layer, self.training, reset, return_all)
+        return self._binding(layer, self.training, reset, return_all, products(self))
 
     @torch.compiler.assume_constant_result
-    def _binding(self, layer: int, training: bool, reset: bool, return_all: bool) -> Binding:
-        key = (layer > 0, training, reset, return_all)
+    def _binding(self, layer: int, training: bool, reset: bool, return_all: bool, precision: str | None) -> Binding:
+        key = (layer > 0, training, reset, return_all, precision)
         found = self._bindings.get(key)
         if found is None:
             graph = self.graph_in_training() if training else self.graph_in_evaluation()
             graph = wrappers.reset(graph) if reset else graph
             graph = variants.exposed(graph) if return_all else graph
-            found = self._bindings[key] = Binding(graph, self.layer_sizes(layer), self._layouts[layer], self.recompute)
+            sizes, declared = self.layer_sizes(layer), self._layouts[layer]
+            found = self._bindings[key] = Binding(graph, sizes, declared, self.recompute, precision=precision)
         return found
 
     def graph_in_training(self) -> Graph:
