@@ -77,7 +77,7 @@ def test_a_static_that_is_missing_is_the_run_s_own_and_said_to_be(plain: gatewor
     for frame in (later.drop(column), empty):
         found, told = said(plain, frame)
         assert found.equals(whole), "the forecasts are those with the value"
-        assert told == [f"the given rows has no {column} for 3 series (1, 4, 7): that of the training data is used"]
+        assert told == [f"the given rows: no {column} for 3 series (1, 4, 7): that of the training data is used"]
 
 
 def test_a_new_series_has_no_value_of_its_own(plain: gatework.Forecaster) -> None:
@@ -101,7 +101,8 @@ def test_a_static_that_contradicts_is_told_with_both_values(plain: gatework.Fore
 def test_rows_that_end_before_the_run_s_data_are_told(plain: gatework.Forecaster) -> None:
     found, told = said(plain, rows(10, 50))
     assert (
-        len(told) == 1 and "ends before the data of the run in 3 series: in '1' at 2024-02-19, the run knows" in told[0]
+        len(told) == 1
+        and "rows end before the data of the run in 3 series: in '1' at 2024-02-19, the run knows" in told[0]
     )
     assert "up to 2024-02-29; forecasts go on from the end of what the run knows" in told[0]
     assert found["time"][0] == START + timedelta(days=60) and found.equals(plain.predict())
@@ -156,6 +157,17 @@ def test_without_any_row_ahead_the_last_price_goes_on(priced: gatework.Forecaste
     assert found.equals(priced.predict(3, ahead().join(last, on="shop").with_columns(price="kept").drop("kept")))
 
 
+def test_series_without_rows_are_not_forecast_and_said_to_be(plain: gatework.Forecaster) -> None:
+    found, told = said(plain, rows(60, 65).filter(pl.col("shop") != "4"))
+    assert sorted(found["series"].unique()) == ["1", "7"]
+    assert told == ["the given rows: no row of 1 of the 3 series that the run knows (4): these are not forecast"]
+
+
+def test_no_rows_at_all_are_refused(plain: gatework.Forecaster) -> None:
+    with pytest.raises(DataError, match="has no rows"):
+        plain.predict(2, rows(60, 65).head(0))
+
+
 @pytest.mark.parametrize("wrong", [2.5, 2.0, 0, -1, True, "3"])
 def test_steps_are_whole_numbers(plain: gatework.Forecaster, wrong: Any) -> None:
     with pytest.raises(OptionError, match="whole number"):
@@ -166,6 +178,8 @@ def test_numpy_numbers_are_steps_too(plain: gatework.Forecaster) -> None:
     assert plain.predict(np.int64(2)).height == 6  # pyright: ignore[reportArgumentType] (what people pass)
     with pytest.raises(OptionError, match="horizon"):
         plain.trained_.predict(None, horizon=2.5)
+    with pytest.raises(OptionError, match="more than the 100,000 steps"):
+        plain.predict(10**9)
 
 
 # -- hopeless series --------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ def inspect_panel(
     column; options of `read_table`.
     """
     table, found = filled_rows(read_table(unindexed(source, time), **reading))
+    if not len(table):
+        raise DataError(f"{table.source} has no rows")
     covariates = {role: whole_names(names, table.columns) for role, names in (covariates or {}).items()}
     target = whole_names(target, table.columns)
     ahead = bool(covariates.get("future"))

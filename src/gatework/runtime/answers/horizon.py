@@ -17,7 +17,7 @@ from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
 from gatework.runtime.series import mean as means
 from gatework.runtime.series.ends import panel_of
-from gatework.runtime.series.further import beyond, further
+from gatework.runtime.series.further import beyond, checked, further
 from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.runtime.series.later import IDENTITY, ROWS, LaterRows
 from gatework.runtime.series.panel import Panel, shown_times
@@ -69,9 +69,7 @@ class Horizon(Model):
         return "it reads windows of series, and keeps their ends itself"
 
     def predict(self, rows: Sequence[Any] = (), horizon: int | None = None) -> list[dict[str, Any]]:
-        steps = self.shape.horizon if horizon is None else horizon
-        if type(steps) is not int or steps < 1:
-            raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
+        steps = checked(self.shape.horizon if horizon is None else horizon)
         panel = self.later.joined(rows_of(rows, self.inputs)) if len(rows) else self.known
         panel = panel.take(np.flatnonzero(panel.lengths))
         self._refuse_unknown(panel, steps)

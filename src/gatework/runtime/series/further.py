@@ -8,12 +8,23 @@ from statistics import NormalDist
 
 import numpy as np
 
+from gatework.errors import OptionError
 from gatework.runtime.series.panel import Panel
 
 PATHS = 100  # of each series, in pairs that mirror each other
 GROUP = 50  # series worked on at once
 BETWEEN = 20  # places at which each path's distribution is read
 RATES = np.linspace(0, 1, 41)
+MOST_STEPS = 100_000  # ahead: a wrong number would take all memory
+
+
+def checked(steps: object) -> int:
+    """A number of steps to forecast; an error where it is none."""
+    if type(steps) is not int or steps < 1:
+        raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
+    if steps > MOST_STEPS:
+        raise OptionError(f"horizon={steps:,} is more than the {MOST_STEPS:,} steps that can be forecast at once")
+    return steps
 
 
 def further(

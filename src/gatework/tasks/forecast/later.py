@@ -69,6 +69,14 @@ def unseen(known: Panel, later: Panel) -> list[str]:
     return [message] if new else []
 
 
+def absent(known: Panel, later: Panel, source: Source) -> list[str]:
+    """A warning of series that rows say nothing of."""
+    there = set(later.names)
+    without = [name for name, length in zip(known.names, known.lengths, strict=True) if length and name not in there]
+    message = f"{named(source)}: no row of {len(without):,} of the {len(known):,} series that the run knows "
+    return [f"{message}({listed(without, 5)}): these are not forecast"] if without else []
+
+
 def _both(known: Panel, later: Panel) -> Iterator[tuple[int, int, int]]:
     """The number of each series that both have, in each of them, and the step of the first at which `later` begins."""
     numbers = {name: number for number, name in enumerate(known.names)}
@@ -108,7 +116,7 @@ def early(known: Panel, later: Panel, source: Source) -> list[str]:
     ends = known.times(number, known.lengths[number] - 1 - np.array([short[number], 0]))
     last, own = (shown_time(int(end), known.dates) for end in ends)
     return [
-        f"{named(source)} ends before the data of the run in {len(short):,} series: in {known.names[number]!r} at "
+        f"{named(source)}: rows end before the data of the run in {len(short):,} series: in {known.names[number]!r} at "
         f"{last}, the run knows it up to {own}; forecasts go on from the end of what the run knows"
     ]
 
@@ -163,7 +171,7 @@ def static_told(known: Panel, later: Panel, source: Source) -> list[str]:
 
 
 def _static_missing(source: str, column: str, series: list[str], what: str) -> list[str]:
-    return [f"{source} has no {column} for {len(series):,} series ({listed(series, 5)}): {what}"] if series else []
+    return [f"{source}: no {column} for {len(series):,} series ({listed(series, 5)}): {what}"] if series else []
 
 
 def _static_changed(

@@ -25,7 +25,7 @@ from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
-from gatework.tasks.forecast.later import counted_on, followed, named, news, with_known_ahead
+from gatework.tasks.forecast.later import absent, counted_on, followed, named, news, with_known_ahead
 from gatework.tasks.forecast.limits import noticed
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
@@ -297,6 +297,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _extended(self, source: Source) -> Panel:
         later = self._read_later(self.last, source)
+        for each in absent(self.last, later, source):
+            warnings.warn(each, stacklevel=4)
         panel = followed(self.last, later, source)[0]
         self._refuse_outside(panel)
         return panel

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from gatework.data.augment import Augmentation
-from gatework.errors import OptionError
 from gatework.pages import words
 from gatework.runtime.exported import Exported
 from gatework.runtime.series import baselines
 from gatework.runtime.series import mean as means
-from gatework.runtime.series.further import beyond, further
+from gatework.runtime.series.further import beyond, checked, further
 from gatework.runtime.series.intervals import followed, restlessness, stretched
 from gatework.runtime.series.panel import Panel, shown_times
 from gatework.runtime.series.windows import MANY, Windows, blocks, in_units, make_windows, without_overlap
@@ -368,10 +367,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         As many as the model was trained for, or `horizon`; of more it warns, see `further`. `lacking`: what becomes of
         series that lack what is known ahead, see `later.with_known_ahead`.
         """
-        assert self.options.horizon
-        steps = self.options.horizon if horizon is None else horizon
-        if not isinstance(steps, int) or steps < 1:
-            raise OptionError(f"horizon must be a whole number of 1 or more, not {steps!r}")
+        steps = checked(self.options.horizon if horizon is None else horizon)
         panel = self._continued(source, steps, lacking)
         forecasts = self._next(model, panel, steps)
         names = ["forecast", *(f"q{level:g}" for level in self.options.quantiles)]
