@@ -20,8 +20,9 @@ from gatework.backends.llvm.isa import ISAS
 from gatework.errors import DataError, OptionError, ShapeError
 from gatework.runtime import quantised
 from gatework.runtime.interpreted import Interpreted
-from gatework.runtime.llvm import compiled, cpu
+from gatework.runtime.llvm import compiled, cpu, stream
 from gatework.runtime.llvm.narrow import Form, form_of
+from gatework.runtime.llvm.pace import Pace
 from gatework.runtime.quantised import KINDS, Quantised, dense, narrowed, quantise
 from kernel_check import HERE, Pair, Setting, forward, same
 
@@ -182,10 +183,22 @@ def test_a_row_has_the_same_bits_with_any_others(
         same(np.stack(alone)[:, 0], together[:, b], f"row {b}")
 
 
+class Together(Pace):
+    """Every step with the team, however long it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together = True
+
+    def took(self, seconds: float) -> bool:
+        return False
+
+
 @pytest.mark.parametrize(("isa", "way"), WAYS)
 @pytest.mark.parametrize(("name", "sizes"), [("lstm", {"H": 176, "I": 520}), ("slstm", {"H": 384, "I": 270})])
 def test_threads_change_no_bit(name: str, sizes: dict, isa: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = Narrow(name, use(way, monkeypatch), setting(isa, **sizes))
+    monkeypatch.setattr(stream, "Pace", Together)
     found = {}
     for threads in (1, 2, 3):
         runtime.set_threads(threads)

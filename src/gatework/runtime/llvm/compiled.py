@@ -186,7 +186,7 @@ class Compiled:
             mode, why = choose_mode(self, rows, threads)
             writer = Writer(self._parts(kernel, kind, mode, int(rows.counts[0])), rows)
             write(writer)
-            script = writer.finish(f"{why}{writer.parts.why}")
+            script = writer.finish(why)
             self.scripts.keep(key, script)
         self.shared.last = script.why
         return script
@@ -204,21 +204,21 @@ class Compiled:
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:
-    """How a call's work is shared, and why."""
-    batch = int(rows.counts[0])
+    """How a call's work is shared, and why. The inputs' products leave the loop where steps have few rows; of a single
+    step they would be shared by rows alone, and read no weight less."""
+    batch, several = int(rows.counts[0]), len(rows.counts) > 1
     total = program.work * rows.size
     average = rows.size / len(rows.counts)
+    alone = Mode(1, False, several and average < 8)
     if count == 1 or total < WORTH_A_TEAM:
         why = "one thread is allowed" if count == 1 else f"{total:,} multiply-adds are too few to share"
-        return Mode(1, False, average < 8), f"1 thread ({why})"
+        return alone, f"1 thread ({why})"
     if batch < 4 * count:
         if average * program.work / count >= WORTH_A_MEETING:
-            return Mode(count, True, True), f"{count} threads by units ({batch} rows)"
+            return Mode(count, True, several), f"{count} threads by units ({batch} rows)"
         if batch < count:
-            return Mode(
-                1, False, average < 8
-            ), f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
-    return Mode(count, False, average / count < 8), f"{count} threads by rows ({batch} rows)"
+            return alone, f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
+    return Mode(count, False, several and average / count < 8), f"{count} threads by rows ({batch} rows)"
 
 
 def last_rows(history: np.ndarray, start: Callable[[], np.ndarray], rows: Rows) -> np.ndarray:

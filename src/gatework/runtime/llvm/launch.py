@@ -45,6 +45,7 @@ class Launch(Frame):
         # Where the weights are packed already, the first commands, which pack them, are left out.
         self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, script.packers)]
         self.addresses = [job.ctypes.data for job in self.jobs]
+        self.words = [job[: Job.WORDS].data for job in self.jobs]
         self.block = None
         self.packed_size, self.nbytes = script.packed, script.nbytes
 
@@ -74,7 +75,7 @@ class Launch(Frame):
             self.panels.version = -1
         if self.threads == 1:
             self.execute(self.addresses[packed], 0)
-        elif not team.run(self.library, self.jobs[packed], self.threads):
+        elif not team.run(self.library, self.words[packed], self.addresses[packed], self.threads):
             return False
         shared.last = self.script.why
         if memory.held > BUFFER_BYTES:

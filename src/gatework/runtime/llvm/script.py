@@ -29,7 +29,8 @@ class Script(Needs):
     packers: int = 1  # how many of them, the first ones, pack the weights
     tables: tuple[Arena, ...] = ()  # what the commands refer to
     nbytes: int = 0
-    why: str = ""
+    why: str = ""  # who runs it, and `beside`
+    beside: str = ""  # what is said of its weights
     layout: tuple[int, ...] = ()  # how weights are packed: scripts that agree in it can share the packed weights
     fill: Callable[[np.ndarray, Weights], None] = nothing  # writes the weights that the first command does not
 
@@ -57,7 +58,8 @@ class Writer:
             packers=len(packers),
             tables=(self.arena, self.parts.arena),
             nbytes=self.arena.nbytes,
-            why=why,
+            why=f"{why}{self.parts.why}",
+            beside=self.parts.why,
             layout=self.parts.layout,
             fill=self.parts.fill,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ from gatework.runtime import checks
 from gatework.runtime.checks import REAL
 from gatework.runtime.frame import entry
 from gatework.runtime.llvm.arrays import Given
+from gatework.runtime.llvm.launch import Launch
+from gatework.runtime.llvm.pace import Pace
 from gatework.runtime.memory import Memory
 from gatework.runtime.program import Arrays
 from gatework.runtime.quantised import kind_of
@@ -63,21 +66,30 @@ class Stream:
         return "infer" if kind == "bf16" and self.batch > MOST_ROWS[kind] else kind
 
     def _prepare(self, threads: int) -> None:
-        """A prepared call for every other step: states are read from one of two buffers and written to the other."""
-        rows, own = Rows.rectangle(1, self.batch), Memory(self.program.dtype)
-        self._frames = [self.program.frame(rows, self._kind, threads, own) for _ in (0, 1)]
-        layout = self._frames[0].layout
+        """Calls for a team, if the step is worth one, and for this thread alone."""
+        own = Memory(self.program.dtype)
+        self._frames = self._prepared(threads, own)
+        self._crew = self._frames if self._frames[0].threads > 1 else []
+        if self._crew:
+            self._frames, self._pace = self._prepared(1, own), Pace()
+        self._outputs = [self._states[self.graph.states[0].name][1 - turn] for turn in (0, 1)]
+        self._addresses = [frame.addresses[1] for frame in self._frames]  # [1]: the weights are packed already
+        self._execute = self._frames[0].execute
+
+    def _prepared(self, threads: int, own: Memory) -> list[Launch]:
+        """A call for every other step: states are read from one of two buffers and written to the other."""
+        rows = Rows.rectangle(1, self.batch)
+        frames = [self.program.frame(rows, self._kind, threads, own) for _ in (0, 1)]
+        layout = frames[0].layout
         self._in_place = set(layout.carried)
-        for turn, frame in enumerate(self._frames):
+        for turn, frame in enumerate(frames):
             for name, buffers in self._states.items():
                 if name in self._in_place:
                     frame.put(layout.carried[name], entry(buffers[0]))
                 else:
                     frame.put(layout.starts.get(name), entry(buffers[turn]))
                     frame.put(layout.histories.get(name), entry(buffers[1 - turn]))
-        self._outputs = [self._states[self.graph.states[0].name][1 - turn] for turn in (0, 1)]
-        self._addresses = [frame.addresses[1] for frame in self._frames]  # [1]: the weights are packed already
-        self._execute, self._alone = self._frames[0].execute, self._frames[0].threads == 1
+        return frames
 
     def _zeros(self, width: str) -> np.ndarray:
         return np.zeros((self.batch, size(self.program.sizes, width)), self.program.dtype)
@@ -94,10 +106,11 @@ class Stream:
         given = Given(self.program, self._frames[0].layout, self._frames[0].rows)
         given.inputs({**self.inputs, **self.rates})
         given.weights(weights, narrow=self._kind != "infer")
-        for frame in self._frames:
+        for frame in [*self._frames, *self._crew]:
             given.fill(frame)
         self._weights, self._alive = weights, given.alive
-        self._frames[0].pack(weights)
+        for frame in {id(frame.panels): frame for frame in [*self._frames, *self._crew]}.values():
+            frame.pack(weights)
 
     # ---- stepping
     def step(self, x: np.ndarray) -> np.ndarray:
@@ -109,11 +122,28 @@ class Stream:
         self._first[...] = x
         turn = self._next
         self._next = 1 - turn
-        if self._alone:
+        if self._crew:
+            self._timed(turn)
+        else:
             self._execute(self._addresses[turn], 0)
-        elif not self._frames[turn].run(packed=True):
-            self._go_alone(turn)
         return self._outputs[turn]
+
+    def _timed(self, turn: int) -> None:
+        """With the team or alone, whichever is faster at the moment."""
+        pace = self._pace
+        if pace.rest:
+            pace.rest -= 1
+            self._execute(self._addresses[turn], 0)
+            return
+        began = perf_counter()
+        if not pace.together:
+            self._execute(self._addresses[turn], 0)
+        elif not self._crew[turn].run(packed=True):
+            self._go_alone(turn)
+            return
+        if pace.took(perf_counter() - began):
+            script = self._crew[turn].script
+            self.program.shared.last = f"{pace.why(script.threads)}{script.beside}"
 
     def _go_alone(self, turn: int) -> None:
         """The team does not come complete here: plan for one thread and do the step."""

@@ -23,17 +23,24 @@ if TYPE_CHECKING:
     from gatework.runtime.llvm.cpu import Code
 
 
-def run(library: Code, job: np.ndarray, threads: int) -> bool:
-    """Run a job (see layout.Job). False, and nothing has run, if the team did not come complete: OpenMP gives a single
-    thread inside another parallel region, or fewer where a limit is set."""
-    if threads == 1:
-        library.execute(job.ctypes.data, 0)
-        return True
+def run(library: Code, job: memoryview, address: int, threads: int) -> bool:
+    """Run a job (see layout.Job), its words and where they lie. False, and nothing has run, if the team did not come
+    complete: OpenMP gives a single thread inside another parallel region, or fewer where a limit is set."""
     crew = team()
-    job[Job.ticket :] = 0  # the barrier too: a fork may have come in the middle of a meeting
-    job[Job.team_size] = crew.size_function
-    crew.run(library["team"], job.ctypes.data, threads)
-    return not job[Job.refused]
+    job[_TICKET:] = crew.blank
+    crew.run(library["team"], address, threads)
+    return not job[_REFUSED]
+
+
+_TICKET, _REFUSED = int(Job.ticket), int(Job.refused)  # as plain numbers, which index faster
+
+
+def _blank(size_function: int) -> memoryview:
+    """What follows the ticket before a job begins; the barrier too, as a fork may have come in the middle of a
+    meeting."""
+    words = np.zeros(Job.WORDS, np.int64)
+    words[Job.team_size] = size_function
+    return words.data[_TICKET:]
 
 
 class OpenMP:
@@ -44,6 +51,7 @@ class OpenMP:
         self.parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         self.parallel.restype = None
         self.size_function = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p).value or 0
+        self.blank = _blank(self.size_function)
 
     def run(self, team: int, job: int, threads: int) -> None:
         self.parallel(team, job, threads, 0)
@@ -52,9 +60,8 @@ class OpenMP:
 class Workers:
     """Threads of ours, started at first use and again in a forked child."""
 
-    size_function = 0
-
     def __init__(self) -> None:
+        self.blank = _blank(0)
         self.workers: list[_Worker] = []
         self.lock = threading.Lock()  # the workers serve one job at a time
 
