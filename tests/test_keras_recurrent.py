@@ -13,6 +13,7 @@ import torch
 import gatework.keras
 from compare import assert_all_close, assert_close
 from gatework import cell, cells, sigmoid, tanh
+from gatework.compiler import wrappers
 from gatework.errors import OptionError
 
 pytestmark = [pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
@@ -175,3 +176,42 @@ def test_what_a_keras_layer_cannot_be_made_of() -> None:
     with pytest.raises(OptionError, match="Keras has no layer for the cell 'mgu'"):
         gatework.keras.to_keras(made)
     assert cells.get("mgu").graph == gatework.keras.from_keras(made).layers[0].cell.graph
+
+
+def test_the_options_of_gateworks_torch_layer_act_and_are_saved(tmp_path: Path) -> None:
+    options: Any = {"layer_norm": True, "zoneout": {"c": 0.5}, "learn_initial_state": True, "forget_bias": 2.0}
+    layer = gatework.keras.Recurrent("lstm", U, return_sequences=True, recompute=True, **options)
+    model = keras.Sequential([keras.Input((None, F)), layer])
+    start = {v.name: v for v in layer.weights}
+    assert float(start["f_shift"].value.detach().min()) == 2.0
+    start["initial_h"].assign(np.full(U, 0.5, "float32"))
+    plain = keras.layers.RNN(layer.cell, return_sequences=True)
+    assert_close(layer(X), plain(X), T)
+    assert_close(gatework.keras.to_torch(layer).eval()(X)[0], layer(X), T)
+    layer(X, training=True).sum().backward()
+    assert start["initial_h"].value.grad.abs().sum() > 0
+    assert not torch.equal(layer(X, training=True), layer(X, training=True))
+    model.save(tmp_path / "own.keras")
+    assert_close(keras.models.load_model(tmp_path / "own.keras")(X), model(X), T)
+
+
+@pytest.mark.parametrize("loop", ["kernel", "reference"])
+def test_zoneout_keeps_states_in_training(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = gatework.keras.Recurrent("lstm", U, zoneout={"h": 1.0})
+    monkeypatch.setattr(layer, "reason_of_form", lambda: "" if loop == "kernel" else "the test says so")
+    assert not layer(X, training=True).any()
+    assert not layer(X).any()
+
+
+def test_keras_own_arguments_refuse_the_options_with_what_to_write() -> None:
+    wrong: Any = {"zoneout": 0.1, "layer_norm": True}
+    with pytest.raises(
+        OptionError, match=r'write gatework.keras.Recurrent\("gru", units, zoneout=0.1, layer_norm=True'
+    ):
+        gatework.keras.GRU(U, **wrong)
+    with pytest.raises(OptionError, match="learn_initial_state would do nothing"):
+        gatework.keras.Recurrent("lstm", U, stateful=True, learn_initial_state=True)
+    with pytest.raises(OptionError, match="give the layer the cell as it was, with zoneout"):
+        gatework.keras.Recurrent(gatework.cells.get("mgu").wrapped("z", wrappers.zoneout), U)
+    with pytest.raises(OptionError, match="rnn has no sigmoid gate"):
+        gatework.keras.Recurrent("rnn", U, forget_bias=1.0)

@@ -83,10 +83,13 @@ def to_torch(layer: keras.Layer) -> Recurrent:
 
 
 def _module_of_cell(layer: CellLayer) -> Recurrent:
-    step, weights = layer.step, {v.name: tensor(v).detach() for v in layer.step.ordered}
+    step, weights = layer.step, {v.name: tensor(v).detach() for v in [*layer.step.ordered, *layer.step.initial]}
     data, dtype = step.graph.inputs[0].width, next(iter(weights.values())).dtype
     sizes = {name: size for name, size in step.sizes if name not in ("H", data)}
-    module = Recurrent(step.graph, dict(step.sizes)[data], step.units, sizes=sizes, batch_first=True, dtype=dtype)
+    kept = {"zoneout": step.zoneout, "learn_initial_state": step.learn_initial_state}
+    module = Recurrent(
+        step.graph, dict(step.sizes)[data], step.units, sizes=sizes, batch_first=True, dtype=dtype, **kept
+    )
     module.load_state_dict({f"{name}_l0": value for name, value in weights.items()})
     return module
 

@@ -9,6 +9,7 @@ import keras
 import torch
 from torch import Tensor
 
+from gatework.errors import OptionError
 from gatework.keras.activations import name_of
 from gatework.keras.graphs import Form, binding, masks
 from gatework.keras.loop import Call, inside, loop
@@ -18,12 +19,23 @@ States = Tensor | Sequence[Tensor]
 Mask = Tensor | Sequence[Tensor | None] | None
 
 registered = keras.saving.register_keras_serializable("gatework")
+BEYOND_KERAS = ("layer_norm", "zoneout", "learn_initial_state", "forget_bias", "chrono", "recompute")
 
 
 class Fused(keras.layers.RNN):
     """What the layers share: the loop over time runs on a kernel, where there is one; the rest is Keras'."""
 
     kind = ""
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        more = [name for name in options if name in BEYOND_KERAS] if cls.kind else []
+        if more:
+            shown = ", ".join(f"{name}={options[name]!r}" for name in more)
+            raise OptionError(
+                f"{cls.__name__} has the arguments of Keras' layer, and {', '.join(more)} is not among them: write "
+                f'gatework.keras.Recurrent("{cls.kind}", units, {shown})'
+            )
+        return super().__new__(cls, *args, **options)
 
     def inner_loop(self, sequences: Tensor, initial_state: States, mask: Mask, training: bool = False) -> Any:
         """The last output, the outputs, and the last states; Keras calls it from `call`."""

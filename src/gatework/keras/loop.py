@@ -7,6 +7,7 @@ steps cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ from gatework.runtime.rows import Rows
 
 
 class Call(NamedTuple):
-    """One call: `drops` are masks of dropout (B, w) by the binding's names; `parameters` in the binding's order."""
+    """One call: `drops` are masks of dropout (B, w) by the binding's names; `parameters` in the binding's order;
+    `per_step(name, N)` draws the random inputs (N, w) that change at each step."""
 
     binding: Binding
     starts: list[Tensor]
@@ -31,12 +33,14 @@ class Call(NamedTuple):
     backwards: bool
     sequences: bool
     zeros: bool
+    per_step: Callable[[str, int], Tensor] | None = None
 
     def run(self, rows: Rows, flat: Tensor, order: Tensor | None = None) -> list[Tensor]:
         """The kernel over flat rows (N, F), sequences in `order`: the history (N, u) and the last states (B, u)."""
         batch = [*(self.drops[name] for name in self.binding.sequences), *self.starts]
         batch = batch if order is None else [t.index_select(0, order) for t in batch]
-        return recurrence(self.binding, Setting(rows), [flat, *batch, *self.parameters])
+        steps = [self.per_step(name, len(flat)) for name in self.binding.steps[1:]] if self.per_step else []
+        return recurrence(self.binding, Setting(rows), [flat, *steps, *batch, *self.parameters])
 
 
 def loop(call: Call, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:

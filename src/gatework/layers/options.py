@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from gatework.compiler import params
 from gatework.compiler.carry import gates
+from gatework.compiler.ir import Graph
 from gatework.errors import OptionError
 from gatework.runtime.program import BF16
 
@@ -50,7 +51,13 @@ def _flag(layer: Recurrent, name: str, value: Value) -> bool:
     return value
 
 
-def _rate(layer: Recurrent, name: str, value: Value) -> float:
+class OfCell(Protocol):
+    """A layer of a cell: `Recurrent`, and the cell of Keras' one."""
+
+    graph: Graph
+
+
+def _rate(layer: object, name: str, value: Value) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise OptionError(f"{name} is a probability between 0 and 1; got {value!r}")
     return float(value)
@@ -68,7 +75,7 @@ def _precision(layer: Recurrent, name: str, value: Value) -> str | None:
     return value
 
 
-def rates(layer: Recurrent, name: str, value: Value) -> Mapping[str, float]:
+def rates(layer: OfCell, name: str, value: Value) -> Mapping[str, float]:
     """A rate for each state that has one above zero; read-only, as a change inside would go unseen."""
     states = [s.name for s in layer.graph.states]
     found = dict(value) if isinstance(value, Mapping) else dict.fromkeys(states, value)
@@ -158,7 +165,7 @@ def check_together(layer: Recurrent) -> None:
     graph = layer.graph
     if layer.weight_drop and not params.state_matrices(graph):
         raise OptionError(f"weight_drop means nothing for {graph.name}: no matrix multiplies a state")
-    _check_gate_biases(layer)
+    check_gate_biases(graph, layer.bias, layer.forget_bias, layer.chrono)
     params.check_sizes(graph, layer.sizes)
     data = graph.inputs[0]
     deep = layer.num_layers > 1 and any(i.width == data.width for i in graph.inputs[1:])
@@ -169,10 +176,10 @@ def check_together(layer: Recurrent) -> None:
         )
 
 
-def _check_gate_biases(layer: Recurrent) -> None:
-    bias = layer.forget_bias
-    if bias is not None and layer.chrono is not None:
+def check_gate_biases(graph: Graph, bias: bool, forget_bias: float | None, chrono: int | None) -> None:
+    """Refuse `forget_bias` and `chrono` together, and where there is no gate that they could start."""
+    if forget_bias is not None and chrono is not None:
         raise OptionError("forget_bias and chrono both set the forget gate's bias; choose one of them")
-    if (bias is not None or layer.chrono is not None) and not gates(layer.graph):
-        why = "has no sigmoid gate that keeps a state" if layer.bias else "has bias=False"
-        raise OptionError(f"forget_bias and chrono set a gate's bias, but {layer.graph.name} {why}; leave them out")
+    if (forget_bias is not None or chrono is not None) and not gates(graph):
+        why = "has no sigmoid gate that keeps a state" if bias else "has bias=False"
+        raise OptionError(f"forget_bias and chrono set a gate's bias, but {graph.name} {why}; leave them out")
