@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ def differentiable(binding: Binding, setting: Setting, tensors: Tensors) -> list
     weights = binding.weights(tensors[params:])
     given = {**inputs, **setting.rates}
     call = binding.graph, binding.sizes, given, start, weights, places.lengths, places.reverse
-    with torch.autocast(tensors[0].device.type, enabled=False):  # `precision` says what it asks for
+    device = tensors[0].device.type
+    known = torch.amp.is_autocast_available(device)
+    with torch.autocast(device, enabled=False) if known else nullcontext():  # `precision` says what it asks for
         run = reference.run(*call, binding.precision)
     names = binding.states if setting.return_all else binding.states[:1]
     finals = [run.final[s] if setting.axes is None else torch.stack([run.final[s]]) for s in binding.states]
