@@ -15,7 +15,7 @@ from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.tasks.jobs import load, train
 from gatework.tasks.transcribe import Transcribe, TranscribeOptions, augment, ctc
 from gatework.tasks.transcribe.augment import Augmentation
-from gatework.tasks.transcribe.examples import Batch, alike, drawn, make_batch
+from gatework.tasks.transcribe.examples import FRAMES, Batch, alike, drawn, make_batch
 from gatework.tasks.transcribe.units import Units
 from gatework.training.learner import Shard
 from small import lined, said
@@ -132,6 +132,7 @@ def test_a_batch_is_scaled_sorted_and_0_beyond_each_end() -> None:
         frames = task.hearing.scaled(examples.clips.store[row])
         assert np.array_equal(batch.frames[place, :length].numpy(), frames) and not batch.frames[place, length:].any()
         assert task.units.text(ids[place].tolist()) == examples.clips.texts[row]
+    assert {make_batch(examples, batch.rows[:k], task.hearing).frames.shape[1] % FRAMES for k in (1, 2, 3)} == {0}
     every = np.concatenate([task.hearing.scaled(frames) for frames in examples.clips.store])
     assert np.abs(every.mean(0)).max() < 1e-3 and every.std() == pytest.approx(1, abs=1e-3)
 

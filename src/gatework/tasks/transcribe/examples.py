@@ -18,6 +18,7 @@ from gatework.training.learner import Shard
 from gatework.training.state import random_generator
 
 POOL = 20  # batches that are sorted by length together
+FRAMES = 24  # of whose multiples batches are long: libraries keep memory (10 MB) for each shape that they convolve
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def make_batch(
     order = np.argsort([-len(each) for each in frames], kind="stable")
     rows, frames = rows[order], [frames[place] for place in order.tolist()]
     lengths = np.array([len(each) for each in frames], np.int64)
-    padded = np.zeros((len(frames), lengths.max(initial=0), *frames[0].shape[1:]), np.float32)
+    longest = -(-int(lengths.max(initial=0)) // FRAMES) * FRAMES
+    padded = np.zeros((len(frames), longest, *frames[0].shape[1:]), np.float32)
     for place, each in enumerate(frames):
         padded[place, : len(each)] = each
     nothing = Ragged.from_lengths(np.zeros(0, np.int64), np.zeros(len(rows), np.int64))
