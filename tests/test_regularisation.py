@@ -132,6 +132,17 @@ def test_each_option_of_states_acts(option: str, cell: str) -> None:
     assert torch.equal(stack.eval()(x)[0], stack(x)[0])
 
 
+def test_precision_is_that_of_products_in_training() -> None:
+    stack = recurrent_stack(RecurrentOptions(hidden_size=6, precision="bf16"), I, 2)
+    plain = recurrent_stack(RecurrentOptions(hidden_size=6), I, 2)
+    plain.load_state_dict(stack.state_dict())
+    x = torch.randn(9, 2, I)
+    assert 0 < (stack(x)[0] - plain(x)[0]).abs().max() < 0.02
+    assert torch.equal(stack.eval()(x)[0], plain(x)[0])
+    with pytest.raises(OptionError, match="precision"):
+        RecurrentOptions(precision="int8")
+
+
 def test_zoneout_in_evaluation_is_the_expectation() -> None:
     """For one step from h = 0 the mean over masks is (1 - rate) times the new state; evaluation gives just that."""
     torch.manual_seed(5)
@@ -157,7 +168,7 @@ def test_every_job_has_the_options_under_one_name(Options: Any) -> None:
     numeric = {"jitter", "rescale", "window_warp"} if Options is not GenerateOptions else set()
     words = {"word_dropout"} if Options is not ForecastOptions else set()
     shared = {"l1", "l2", "weight_decay", "dropout", *STATES} | numeric | words
-    assert names >= shared
+    assert names >= {*shared, "precision"}
     assert {kinds(Options)[name][0] for name in shared - {"layer_norm"}} == {float}, "redeclared as something else"
     for name in (*STATES[:3], "dropout", "l1", "l2"):
         negative: dict[str, Any] = {name: -0.1}
@@ -258,6 +269,7 @@ def test_changes_of_a_batch_follow_torchs_generator() -> None:
 EVERYTHING: dict[str, Any] = {
     "l1": 1e-5, "l2": 1e-5, "dropout": 0.1, "recurrent_dropout": 0.1, "weight_drop": 0.1, "zoneout": 0.1,
     "jitter": 0.1, "rescale": 0.1, "window_warp": 0.2, "hidden_size": 5, "epochs": 2, "batch_size": 8, "threads": 1,
+    "precision": "bf16",
 }  # fmt: skip
 
 

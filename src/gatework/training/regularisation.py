@@ -30,6 +30,15 @@ class RecurrentOptions(TrainingOptions):
         None, "longest dependency in steps: gates start so as to keep it (Tallec & Ollivier 2018)", panel="model", low=3
     )
 
+    precision: str = option(
+        "float32",
+        "what products of recurrent layers read in training; sums, states and weights are float32. bf16 is up to twice "
+        "as fast on processors with AVX512-BF16, and no faster on others",
+        panel="training",
+        choices=("float32", "bf16"),
+        role="course",
+    )
+
     dropout: float = option(
         0.0, "dropout of inputs and outputs", panel=PANEL, basic=True, low=0, high=0.99, role="late"
     )
@@ -60,7 +69,8 @@ class RecurrentOptions(TrainingOptions):
 
     def of_states(self) -> dict[str, Any]:
         """Those that act inside a recurrent layer, where in use."""
-        return {name: value for name in STATES if (value := getattr(self, name))}
+        found = {name: value for name in STATES if (value := getattr(self, name))}
+        return found if self.precision == "float32" else {**found, "precision": self.precision}
 
 
 @dataclass(frozen=True, kw_only=True)

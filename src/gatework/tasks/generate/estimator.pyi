@@ -47,6 +47,7 @@ class TextGenerator(Estimator):
         layers: int = 1,
         layer_norm: bool = False,
         chrono: int | None = None,
+        precision: str = "float32",
         dropout: float = 0.1,
         recurrent_dropout: float = 0.0,
         weight_drop: float = 0.0,

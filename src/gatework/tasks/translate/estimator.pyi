@@ -55,6 +55,7 @@ class Translator(Estimator):
         layers: int = 1,
         layer_norm: bool = False,
         chrono: int | None = None,
+        precision: str = "float32",
         dropout: float = 0.3,
         recurrent_dropout: float = 0.0,
         weight_drop: float = 0.0,
