@@ -44,9 +44,9 @@ def stack(kind: Any = gatework.LSTM, **options: Any) -> Model:
 
 @pytest.mark.parametrize("kind", [gatework.LSTM, gatework.GRU])
 def test_a_watched_model_says_the_same(kind: Any) -> None:
-    """Also of packed rows of unequal length, in two layers and both directions."""
+    """Also of packed rows of unequal length in any order, in two layers and both directions."""
     model = stack(kind, num_layers=2, bidirectional=True)
-    rows = pack_sequence([torch.randn(n, 3) for n in (6, 4, 1)])
+    rows = pack_sequence([torch.randn(n, 3) for n in (4, 6, 1)], enforce_sorted=False)
     expected, states = model(rows)
     with watched(model) as parts:
         output, last = model(rows)

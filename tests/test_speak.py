@@ -266,11 +266,14 @@ def test_single_words_are_said_one_by_one(trained: jobs.Trained) -> None:
     )  # a window is 30 ms longer than a hop
 
 
-def test_learned_recordings_are_told_and_new_ones_are_not(trained: jobs.Trained) -> None:
+def test_learned_recordings_are_told_and_new_ones_are_measured_and_diagnosed(trained: jobs.Trained) -> None:
     task = cast("Speak", trained.task)
     assert "are among those that the model learned from" in task.caution(task.examples(recordings()))
     new = [{**row, "audio": tones(row["text"], seed=900 + place)} for place, row in enumerate(recordings(4))]
     assert task.caution(task.examples(new)) == ""
+    few = trained.assessed(new)["sections"]["few"]  # without templates: learned recordings are not at hand
+    assert few and all(row["distance"] > 0 for row in few)
+    assert any("making" in finding.what for finding in gatework.diagnose(trained, new).findings)
 
 
 # -- files ---------------------------------------------------------------------------------------------------

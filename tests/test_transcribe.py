@@ -235,6 +235,15 @@ def test_recordings_too_short_for_their_text_are_refused_or_left_out_and_told() 
     parts = task.prepare(rows)
     assert len(parts.train) + len(parts.valid) == 59
     assert any("left out" in found.message and "3 steps" in found.message for found in task.found)
+    with pytest.raises(DataError, match="3 steps cannot say the 7"):
+        transcribe().prepare(rows[10:], valid=rows[:10])
+    with pytest.warns(UserWarning, match="3 steps cannot say the 7 that the text needs: it counts as an error"):
+        assert len(task.examples(rows[:10])) == 10
+
+
+def test_one_recording_with_two_texts_is_told() -> None:
+    (found,) = transcribe().check([*said(), said()[3] | {"text": "low high low"}])[-3:-2]
+    assert found.level == "warning" and "another text than that of the given rows, row 4" in found.message
 
 
 def test_missing_and_empty_texts_and_unlearned_units() -> None:
@@ -244,8 +253,12 @@ def test_missing_and_empty_texts_and_unlearned_units() -> None:
     task = transcribe()
     task.prepare([*rows, rows[0] | {"text": ""}])
     assert any("an empty text" in found.message for found in task.found)
-    with pytest.warns(UserWarning, match=r"never learned \('zebra'\)"):
+    with pytest.warns(UserWarning, match=r": 1 word never learned \('zebra'\), so that each counts as an error"):
         task.examples([rows[0] | {"text": "zebra low"}])
+    task.prepare(rows[10:], valid=[*rows[:10], rows[0] | {"text": "zebra low"}], test=rows[:10])
+    assert [found.message.split(", ")[1] for found in task.found if "zebra" in found.message] == [
+        "valid part: 1 word never learned ('zebra')"
+    ]
 
 
 def test_a_text_is_of_a_recording_or_of_a_picture() -> None:

@@ -98,7 +98,11 @@ class Watched:
                 finals.append(last)
             values = torch.cat(outputs, 2)
         after = tuple(torch.cat(each) for each in zip(*finals, strict=True))
-        output = self.turned(values) if lengths is None else pack_padded_sequence(values, lengths)
+        if isinstance(input, PackedSequence):
+            assert lengths is not None
+            output = pack_padded_sequence(values, lengths, enforce_sorted=input.sorted_indices is None)
+        else:
+            output = self.turned(values)
         return output, after[0] if self.single else after
 
     def turned(self, values: Tensor) -> Tensor:

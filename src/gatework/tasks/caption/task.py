@@ -86,10 +86,11 @@ class Caption(CaptionPages):
 
     def _held_out(self, read: Examples, share: float) -> tuple[Examples, Examples]:
         """The rows without a share of them, and that share, drawn by chance; equal pictures stay together."""
-        kept, held = split_rows(len(read), share, groups=read.shown.copies, seed=self.options.seed)
+        copies = read.shown.copies
+        kept, held = split_rows(len(read), share, groups=copies, seed=self.options.seed)
         if not len(kept) or not len(held):
             raise DataError(
-                f"{read.listing.source}: {len(read.pictures):,} different picture(s) are too few to hold out "
+                f"{read.listing.source}: {len(set(copies)):,} different file(s) are too few to hold out "
                 f"{share:.0%} of them; add some, or give files for the other parts (valid=, test=)"
             )
         return read.take(kept), read.take(held)

@@ -15,15 +15,15 @@ MOST = 50  # recordings of a text by a speaker that make a template
 
 
 class Templates:
-    """Mean frames by text and speaker.
+    """Mean frames by text and speaker; none where no training part is at hand.
 
     templates = Templates(examples)
     templates(other)                                   # of each row frames (T, F), or None: never recorded
     """
 
-    def __init__(self, examples: Examples):
+    def __init__(self, examples: Examples | None):
         rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for row, pair in enumerate(examples.utterances.pairs):
+        for row, pair in enumerate(examples.utterances.pairs if examples else []):
             rows[pair].append(row)
         self.examples, self.rows = examples, rows
         self.known: dict[tuple[str, str], np.ndarray] = {}
@@ -35,7 +35,7 @@ class Templates:
         if pair not in self.rows:
             return None
         if pair not in self.known:
-            assert self.examples.frames is not None
+            assert self.examples is not None and self.examples.frames is not None
             self.known[pair] = mean([self.examples.frames[row] for row in self.rows[pair][:MOST]])
         return self.known[pair]
 

@@ -299,7 +299,8 @@ class Speak(SpeakPages):
             row, units = unread[0]
             more = f" ({len(unread):,} such texts)" if len(unread) > 1 else ""
             told = ", ".join(map(repr, units[:8]))
-            warnings.warn(f"{utterances.where(row)}: {told} was never learned and is left out{more}", stacklevel=3)
+            were = "was never learned and is" if len(units) == 1 else "were never learned and are"
+            warnings.warn(f"{utterances.where(row)}: {told} {were} left out{more}", stacklevel=3)
 
 
 def repeated(train: Store, part: Store, name: str) -> list[Finding]:

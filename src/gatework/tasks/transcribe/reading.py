@@ -99,8 +99,15 @@ def _must_be_there(texts: list[str | None], listing: Listing, name: str) -> None
 
 def check(found: Clips) -> list[Finding]:
     """What is odd about clips that could be read."""
-    empty = [row for row, text in enumerate(found.texts or []) if not text.strip()]
-    if not empty:
-        return []
-    message = f"{found.where(empty[0])}: an empty text says that nothing is to be heard ({len(empty):,} such rows)"
-    return [Finding("warning", message, empty[0])]
+    texts = [" ".join(text.split()) for text in found.texts or []]
+    empty = [row for row, text in enumerate(texts) if not text]
+    other = [row for row, first in enumerate(found.store.copies[: len(texts)]) if texts[row] != texts[first]]
+    odd = []
+    if empty:
+        odd.append((empty, "an empty text says that nothing is to be heard"))
+    if other:
+        first = found.where(found.store.copies[other[0]])
+        odd.append((other, f"another text than that of {first}, which is the same {found.kind}; one of them is wrong"))
+    return [
+        Finding("warning", f"{found.where(rows[0])}: {what} ({len(rows):,} such rows)", rows[0]) for rows, what in odd
+    ]

@@ -74,8 +74,8 @@ class Transcribe(TranscribePages):
         self.metric = watched(self.units)
         self.seen = seen.learned(_series(train.store.digests))
         self.found.append(self._chosen())
-        examples = self._learnable(self._encoded(train))
-        encoded = {name: self._encoded(part) for name, part in others.items()}
+        examples = self._sayable(self._encoded(train))
+        encoded = {name: self._sayable(self._encoded(part, f", {name} part")) for name, part in others.items()}
         self._settle_steps(examples)
         return Parts(examples, encoded["valid"], encoded.get("test"))
 
@@ -113,34 +113,41 @@ class Transcribe(TranscribePages):
             )
         return clips.take(kept), clips.take(held)
 
-    def _encoded(self, clips: Clips) -> Examples:
-        """Clips with the ids of their texts; units that were never learned are told."""
+    def _encoded(self, clips: Clips, part: str = "") -> Examples:
+        """Clips with the ids of their texts; units that were never learned are told, with the part they are of."""
         if clips.texts is None:
             return Examples(clips, None)
         targets, unknown = self.units.encode(clips.texts)
         if unknown:
             shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            what = f"{clips.source}: {len(unknown):,} {self.units.kind} were never learned ({shown})"
-            self.found.append(Finding("warning", f"{what}: they count as errors"))
+            what = f"{clips.source}{part}: {self.units.count(len(unknown))} never learned ({shown})"
+            self.found.append(Finding("warning", f"{what}, so that each counts as an error"))
         return Examples(clips, targets)
 
-    def _learnable(self, examples: Examples) -> Examples:
+    def _sayable(self, examples: Examples) -> Examples:
         """The examples whose texts their frames have room for; the others are refused, or left out and told."""
+        short, message = self._short(examples)
+        if not len(short):
+            return examples
+        if self.options.bad_files == "refuse" or len(short) == len(examples):
+            raise DataError(
+                f"{message}: correct the text, take a smaller stride or hop_ms, or leave such files out with "
+                "bad_files=skip"
+            )
+        self.found.append(Finding("warning", f"left out: {message}"))
+        return examples.take(np.delete(np.arange(len(examples)), short))
+
+    def _short(self, examples: Examples) -> tuple[np.ndarray, str]:
+        """The rows of recordings that are too short for their text, and what is to be said of them."""
         assert examples.targets is not None
         needed, there = ctc.needed(examples.targets), ctc.steps(examples.clips.lengths, self._stride)
         short = np.flatnonzero(needed > there)
         if not len(short):
-            return examples
-        first, where = int(short[0]), examples.clips.where(int(short[0]))
+            return short, ""
+        first = int(short[0])
         more = f" ({len(short):,} such files)" if len(short) > 1 else ""
-        message = (
-            f"{where}: its {there[first]} steps cannot say the {needed[first]} that the text needs{more}: correct the "
-            "text, take a smaller stride or hop_ms, or leave such files out with bad_files=skip"
-        )
-        if self.options.bad_files == "refuse":
-            raise DataError(message)
-        self.found.append(Finding("warning", f"left out: {message}"))
-        return examples.take(np.flatnonzero(needed <= there))
+        where = examples.clips.where(first)
+        return short, f"{where}: its {there[first]} steps cannot say the {needed[first]} that the text needs{more}"
 
     @property
     def _stride(self) -> int:
@@ -156,7 +163,7 @@ class Transcribe(TranscribePages):
                 "" if options.bidirectional else f", as they come {streams.delay(hearing, options.stride):.3f} s late"
             )
             read = f"sounds at {hearing.rate:,} samples a second{late}"
-        return Finding("note", f"{read}; {len(self.units) - 1} {self.units.kind} are recognised")
+        return Finding("note", f"{read}; recognises {self.units.count(len(self.units) - 1)}")
 
     def _settle_steps(self, examples: Examples) -> None:
         """How many clips a step learns from, and how many epochs there are."""
@@ -173,7 +180,9 @@ class Transcribe(TranscribePages):
             whole = self._opened(source)
             train, others = self._parts(whole, None, None, True)
             self.units = Units.of(train.texts or [], self.options.units)
-            self._learnable(self._encoded(train))
+            self._sayable(self._encoded(train))
+            for name, part in others.items():
+                self._sayable(self._encoded(part, f", {name} part"))
             sizes = ", ".join(f"{len(part):,} {name}" for name, part in {"training": train, **others}.items())
             notes = [Finding("note", note) for note in (f"{whole.source}: {len(whole):,} clips", *whole.notes)]
             split = Finding("note", f"would split into {sizes}")
@@ -185,6 +194,8 @@ class Transcribe(TranscribePages):
         """Clips of another source, with their texts."""
         clips, known = self._clips(source), len(self.found)
         examples = self._encoded(clips)
+        if message := self._short(examples)[1]:
+            self.found.append(Finding("warning", f"{message}: it counts as an error"))
         warn([*clips.findings, *self.found[known:]])
         del self.found[known:]
         return examples

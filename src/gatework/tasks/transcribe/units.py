@@ -52,6 +52,10 @@ class Units:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    def count(self, number: int) -> str:
+        """So many units in words: "1 word", "3 characters"."""
+        return f"1 {self.kind[:-1]}" if number == 1 else f"{number:,} {self.kind}"
+
     def split(self, text: str) -> list[str]:
         """A text's units: "no  yes" has the words "no", "yes"; the characters "n", "o", " ", "y", "e", "s"."""
         return text.split() if self.kind == "words" else list(" ".join(text.split()))
