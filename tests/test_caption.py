@@ -292,7 +292,7 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no pictures": ([{"caption": "a"}, {"caption": "b"}], {}, "no column names files of pictures"),
     "equal captions": ((described.pictures(20)[0], ["a dog"] * 20), {}, "all captions are the same"),
     "empty captions": ((described.pictures(3)[0], ["", " ", ""]), {}, "holds no caption"),
-    "too few": ((described.pictures(1)[0] * 4, list("abcd")), {}, "1 different picture"),
+    "too few": ((described.pictures(1)[0] * 4, list("abcd")), {}, "1 different file"),
     "no widths": (None, {"widths": ()}, "widths are one or more"),
 }
 
