@@ -1,9 +1,11 @@
-"""What recurrent weights in bfloat16 and int8 cost: the test figures of three trained runs, with each kind of weights.
+"""What smaller networks cost: the test figures of three trained runs, with recurrent weights in bfloat16 and int8, or
+with a share of their units cut away.
 
     python benchmarks/weights.py sst2 shakespeare m4_hourly --data ../shared/data
+    python benchmarks/weights.py sst2 --prune 0.3           # and trained on from what is left, as often as before
 
 Settings are those of benchmarks/classify.py, shakespeare.py (one minute) and forecast.py; one seed each. The results go
-to benchmarks/results/weights.json with machine, versions and commit.
+to weights.json or prune.json in benchmarks/results, with machine, versions and commit.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +41,15 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=sorted(RUNS))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("GATEWORK_DATA", "../shared/data")))
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the JSON")
+    parser.add_argument("--prune", type=float, metavar="SHARE", help="cut units away, in place of smaller weights")
     given = parser.parse_args()
-    found = {name: measured(*RUNS[name](given.data)) for name in given.names}
+    cost = measured if given.prune is None else partial(pruned, given.prune)
+    found = {name: cost(*RUNS[name](given.data)) for name in given.names}
     for name, row in found.items():
         print(name, ", ".join(f"{key} {value:.5g}" for key, value in row.items() if isinstance(value, float)))
-    target = given.out / "weights.json"
-    target.write_text(json.dumps({"benchmark": "weights", "runs": found, **environment()}, indent=2) + "\n")
+    kind = "weights" if given.prune is None else "prune"
+    target = given.out / f"{kind}.json"
+    target.write_text(json.dumps({"benchmark": kind, "runs": found, **environment()}, indent=2) + "\n")
 
 
 @torch.no_grad()
@@ -58,6 +64,23 @@ def measured(make: Callable[[], Task], data: tuple[Source, Source | None, Source
     values = {kind: trained.task.measure(model, examples)[metric] for kind, model in kinds.items()}
     moved = {f"{kind} moved": values[kind] / values["float32"] - 1 for kind in ("bf16", "int8")}
     return {"metric": metric, **values, **moved}
+
+
+def pruned(share: float, make: Callable[[], Task], data: tuple[Source, Source | None, Source | None]) -> dict[str, Any]:
+    """The watched metric on the test part of a run, and of one that goes on from it without a share of its units."""
+    train, valid, test = data
+    parts: dict[str, Any] = {"valid": valid, "test": test, "quiet": True}
+    with tempfile.TemporaryDirectory() as folder:
+        whole = jobs.train(make(), train, out=Path(folder) / "whole", **parts)
+        cut = jobs.train(make(), train, out=Path(folder) / "cut", start=Path(folder) / "whole", prune=share, **parts)
+    metric, found = whole.task.metric.name, dict[str, Any]()
+    for name, trained in (("whole", whole), ("cut", cut)):
+        examples = type(trained.task)(trained.task.options).prepare(train, valid, test).last[1]
+        with torch.no_grad():
+            found[name] = trained.task.measure(trained.model.eval(), examples)[metric]
+        found[f"{name} units"] = trained.run.options["hidden_size"]
+        found[f"{name} parameters"] = sum(each.numel() for each in trained.model.parameters())
+    return {"metric": metric, "share": share, **found, "moved": found["cut"] / found["whole"] - 1}
 
 
 def sst2(data: Path) -> Run:

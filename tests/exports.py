@@ -6,8 +6,11 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import jsonschema
 
 BLOCKED = ("torch", "polars", "pandas", "scipy", "sklearn", "tokenizers", "snowballstemmer", "statsforecast", "onnx")
 CODE = """
@@ -28,6 +31,14 @@ def bare(path: Path, rows: list[Any], allowed: tuple[str, ...] = (), **how: Any)
     done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, timeout=120)
     assert not done.returncode, done.stderr
     return json.loads(done.stdout)
+
+
+def fits(model: Any, rows: Sequence[Any]) -> None:
+    """Rows, and the model's example, are what its schema says, and a number is not."""
+    said = jsonschema.Draft202012Validator(model.schema)
+    for row in (*rows, model.example):
+        said.validate(row)
+    assert model.predict([model.example]) and not said.is_valid(3)
 
 
 def same(found: Any, wanted: Any, relative: float = 1e-5, absolute: float = 2e-6) -> None:

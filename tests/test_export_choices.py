@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gatework
-from exports import bare, same
+from exports import bare, fits, same
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime import exported
 from gatework.runtime.texts import NOTHING
@@ -74,6 +74,7 @@ def test_rows_need_neither_torch_nor_polars(run, file: Path) -> None:
 
 def test_many_questions_are_each_alone(file: Path) -> None:
     model = gatework.runtime.load(file)
+    fits(model, ROWS)
     together = model.predict(ROWS * 30)
     for place in (0, 4, 100, len(together) - 1):
         same(together[place], model.predict([ROWS[place % len(ROWS)]])[0], 1e-5, ROUNDING)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import gatework
-from exports import bare, same
+from exports import bare, fits, same
 from gatework.errors import DataError, OptionError
 from gatework.tasks.jobs import Trained
 
@@ -142,6 +142,7 @@ def test_times_of_a_zone(tmp_path: Path, told: str) -> None:
     model = gatework.runtime.load(gatework.export(run, tmp_path / "load.safetensors").files[0])
     same(model.predict(), run.predict(None))
     later = hourly(times[end : end + 12], told)
+    fits(model, later)
     same(model.predict(later), run.predict(pl.DataFrame(later)))
     assert model.example["time"].endswith("+02:00" if told == "offset" else "00:00")
     with pytest.raises(DataError, match="show no such time" if told == "zone" else "it has no offset"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gatework
-from exports import bare, same
+from exports import bare, fits, same
 from gatework import tasks
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.networks.crf import Crf
@@ -76,6 +76,7 @@ def test_answers_are_the_run_s(both: tuple[Any, Path]) -> None:
 def test_texts_are_cut_and_answered_as_the_run_does(both: tuple[Any, Path]) -> None:
     run, file = both
     model = gatework.runtime.load(file)
+    fits(model, rows_for(run))
     if run.task.codecs.columns:
         with pytest.raises(DataError, match="row 1 is 'See"):
             model.predict(TEXTS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gatework
-from exports import bare, same
+from exports import bare, fits, same
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime import exported, saved
 from gatework.runtime.answers.asked import How
@@ -105,6 +105,7 @@ def test_a_blank_text_has_a_blank_translation(file: Path) -> None:
 def test_rows_are_texts_or_name_them(file: Path) -> None:
     model = gatework.runtime.load(file)
     same(model.predict([{"source": "zwei"}, {"src": "zwei", "id": 3}]), model.predict(["zwei"] * 2))
+    fits(model, ["zwei", {"source": "zwei"}])
 
 
 def test_a_named_column_is_the_one_that_is_read(tmp_path: Path, run) -> None:

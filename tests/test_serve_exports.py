@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gatework
+from exports import fits
 from gatework import tasks
 from gatework.serve.limits import Limits
 from gatework.serve.served import opened
@@ -45,6 +46,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def post(there: Any, address: str, body: Any) -> Any:
     return there.post(address, json=body).json()
+
+
+@pytest.mark.parametrize("name", ["reviews", "waves", "book"])
+def test_openapi_says_what_a_row_is(name: str, folder: Path) -> None:
+    model = gatework.runtime.load(folder / f"{name}.safetensors")
+    with client(opened(name, folder / f"{name}.safetensors")) as there:
+        said = there.get("/openapi.json").json()["paths"][f"/v1/{name}/predict"]["post"]["requestBody"]["content"]
+    row = said["application/json"]["schema"]["properties"]["rows"]["items"]
+    assert row == {**model.schema, "description": model.inputs, "examples": [model.example]}
+    fits(model, [model.example])
 
 
 @pytest.mark.parametrize("ending", ["", ".safetensors"])

@@ -42,6 +42,44 @@ def path(tmp_path: Path) -> Path:
     return write_layer(tmp_path / "layer.safetensors", inputs=I)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_sighup_takes_a_new_file_when_no_stream_holds_the_old_one(path: Path, tmp_path: Path) -> None:
+    body, state = {"rows": [[STEP]]}, str(tmp_path / "state")
+
+    def told(server: Running) -> str:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.stdout is not None
+        return server.process.stdout.readline()
+
+    def first(server: Running) -> float:
+        answer = httpx.post(f"{server.address}/v1/layer/predict", json=body, timeout=30).json()
+        return answer["answers"][0]["outputs"][0][0]
+
+    with running(path, "--state", state) as server:
+        assert server.process.stdout is not None
+        for _ in range(2):  # the model, the pages
+            server.process.stdout.readline()
+        old = first(server)
+        assert told(server) == f"layer: {path} is as it was\n"
+        write_layer(path, inputs=I + 1)
+        assert "the old model answers still: the new one reads other rows or steps" in told(server)
+        path.write_bytes(b"none")
+        assert "the old model answers still: " in told(server) and first(server) == old
+        write_layer(path, inputs=I, seed=1)
+        with connected(server.socket + "?id=a") as stream:
+            stream.recv()
+            assert "its streams (1) go on" in told(server)
+            stream.send(json.dumps(STEP))
+            assert json.loads(stream.recv())["answer"][0] == pytest.approx(old)
+        assert httpx.delete(f"{server.address}/v1/layer/streams/a", timeout=30).status_code == 204
+        assert told(server) == f"layer: answers come from the new {path}\n"
+        new = first(server)
+        assert new != old
+        server.process.kill()
+    with running(path, "--state", state) as server:
+        assert first(server) == new
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(how: int, path: Path, tmp_path: Path) -> None:
     state = str(tmp_path / "state")

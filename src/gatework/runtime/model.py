@@ -28,6 +28,11 @@ class Model(ABC):
     inputs: str = ""  # what a row is, in words
 
     @property
+    def schema(self) -> dict[str, Any]:
+        """What a row of JSON is, as JSON schema; `inputs` says it in words."""
+        return {}
+
+    @property
     def example(self) -> object:
         """A row that `predict` takes, as JSON has it."""
         return "a fine film"

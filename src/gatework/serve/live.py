@@ -9,7 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from gatework.errors import GateworkError
+from gatework.errors import GateworkError, OptionError
+from gatework.runtime.stepper import Stepper
 from gatework.serve.journal import Journal
 from gatework.serve.limits import Busy, Limits, NotKnown, Taken
 from gatework.serve.snapshot import snapshot
@@ -57,15 +58,32 @@ class Live:
         """End a stream, also on disk; whoever waits for a step of it hears so."""
         self._drop(key)
         if self.journal is not None:
-            written = asyncio.get_running_loop().create_future()
-            self.unwritten.append(lambda failure: _settle(written, failure))
-            self._write()
-            await written
+            await self._flushed()
+
+    async def _flushed(self) -> None:
+        """Wait until all that was noted is on disk. Raises Busy where it cannot be."""
+        written = asyncio.get_running_loop().create_future()
+        self.unwritten.append(lambda failure: _settle(written, failure))
+        self._write()
+        await written
 
     def _drop(self, key: str) -> None:
         self.streams.drop(key)
         for tell in self.asked.pop(key, ()):
             tell(NotKnown(f"the stream {key!r:.80} was dropped"))
+
+    async def turn(self, stepper: Stepper, model: str) -> None:
+        """Begin streams of another model from now on, also on disk. Raises OptionError while there are old ones."""
+        old = self.streams
+        if old.sessions:
+            raise OptionError(
+                f"its streams ({len(old.sessions):,}) go on; when they are dropped or old, SIGHUP takes the new one"
+            )
+        self.streams = Streams(stepper, old.limits, old.clock, self.journal)
+        self.streams.refused = old.refused
+        if self.journal is not None:
+            self.journal.model, self.renewing = model, True
+            await self._flushed()
 
     # ---- stepping
     def step(self, key: str, row: object) -> asyncio.Future[Answer]:

@@ -127,7 +127,7 @@ def sequence(row: object, number: int, count: int, dtype: np.dtype) -> np.ndarra
 
 def _of_model(name: str, model: Model) -> Served:
     """An exported model."""
-    row = {"description": model.inputs, "examples": [model.example]}
+    row = {**model.schema, "description": model.inputs, "examples": [model.example]}
     served = Served(name, model.kind, model.hash, model.predict, row, model.stepper)
     served.together = model.together
     if served.stepper is None:

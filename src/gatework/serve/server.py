@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import signal
@@ -18,6 +19,7 @@ from gatework.serve.app import app
 from gatework.serve.connections import Http, Socket, Turnover
 from gatework.serve.guard import LOOPBACK, Access, read_token
 from gatework.serve.limits import Limits
+from gatework.serve.renewal import Renewal
 from gatework.serve.served import named, opened
 from gatework.serve.service import Service
 
@@ -60,7 +62,7 @@ def serve(models: Sequence[str], settings: Settings, say: Callable[[str], None] 
     services = {each.name: Service(each, settings.limits, settings.delay, settings.state) for each in served}
     turnover = Turnover()
     server = Server(configured(app(services, settings.limits, access), settings.limits, turnover))
-    server.turnover = turnover
+    server.turnover, server.renewal = turnover, Renewal(services, paths, say)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     for line in _begun(f"http://{host}:{port.getsockname()[1]}", services):
         say(line)
@@ -79,9 +81,15 @@ def _begun(address: str, services: Mapping[str, Service]) -> list[str]:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, which tells when it ends."""
+    """Uvicorn's, which tells when it ends, and reads its models again at SIGHUP."""
 
     turnover: Turnover
+    renewal: Renewal
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.renewal.begin)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.turnover.over = True

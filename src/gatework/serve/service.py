@@ -65,6 +65,20 @@ class Service:
             "step": served.step,
         }
 
+    # ---- another model
+    async def take(self, served: Served) -> None:
+        """Answer from another model from now on; what is begun ends with the old one.
+
+        Raises OptionError where clients would notice more than other answers, or streams go on with the old one.
+        """
+        ways = [(each.kind, each.row.get("description"), each.step, each.lacks) for each in (self.served, served)]
+        if ways[0] != ways[1]:
+            raise OptionError("the new one reads other rows or steps, or can do other things; restart the server")
+        if self.live is not None:
+            assert served.stepper is not None, "models that lack the same have the same"
+            await self.live.turn(served.stepper, served.hash)
+        self.served, self.batches.model = served, served.predict
+
     # ---- texts
     def options(self) -> Mapping[str, inspect.Parameter]:
         """What `generate` takes beside the prompt."""

@@ -40,6 +40,12 @@ class Choices(Model):
         self.readings, self.decoder = exported.bound("readings"), Steps(exported.bound("step"))
 
     @property
+    def schema(self) -> dict[str, Any]:
+        text = {"type": "string"}
+        story = {"anyOf": [text, {"type": "array", "items": text}, {"type": "null"}]}
+        return {"type": "object", "properties": {self.story: story, self.question: text}, "required": [self.question]}
+
+    @property
     def example(self) -> object:
         return {self.story: "Mary went home.", self.question: "Where is Mary?"}
 

@@ -25,6 +25,13 @@ def whole_text(value: object, number: int, wanted: str) -> str:
     return value
 
 
+def text_schema(*names: str) -> dict[str, Any]:
+    """The JSON schema of a text, or of a dict with one under one of these names."""
+    text = {"type": "string"}
+    named = [{"type": "object", "properties": {name: text}, "required": [name]} for name in names]
+    return {"anyOf": [text, *named]}
+
+
 def count(said: Mapping[str, Any], name: str, most: int) -> int:
     """A setting that is a whole number from 1 to `most`."""
     value = said[name]

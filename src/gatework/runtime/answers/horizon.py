@@ -54,6 +54,10 @@ class Horizon(Model):
         self.inputs = self.later.inputs
 
     @property
+    def schema(self) -> dict[str, Any]:
+        return self.later.schema
+
+    @property
     def example(self) -> object:
         """The next row of the first series."""
         panel, later = self.known, self.later

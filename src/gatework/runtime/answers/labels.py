@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, FileFormatError
-from gatework.runtime.answers.given import rows_of, whole_text
+from gatework.runtime.answers.given import rows_of, text_schema, whole_text
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model, NetStepper, Stepper
 from gatework.runtime.numbers import filled
@@ -31,6 +31,10 @@ class Labels(Model):
         self.decision = np.array(said["decision"], np.float32)
         if len(self.decision) != len(self.classes) or not self.classes:
             raise FileFormatError(f"the model has {len(self.classes)} labels and {len(self.decision)} decisions")
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.reader.schema
 
     @property
     def example(self) -> object:
@@ -79,6 +83,15 @@ class Numbers:
     """Sequences (T, C) of numbers, missing values filled, channels scaled."""
 
     @property
+    def schema(self) -> dict[str, Any]:
+        """What a row is; null is a missing value, where the model fills these."""
+        number: dict[str, Any] = {"type": ["number", "null"] if self.fills else "number"}
+        step = {"type": "array", "items": number, "minItems": len(self.channels), "maxItems": len(self.channels)}
+        steps = {"anyOf": [step, number]} if len(self.channels) == 1 else step
+        row = {"type": "array", "items": steps, "minItems": 1}
+        return {"anyOf": [row, {"type": "object", "properties": {"values": row}, "required": ["values"]}]}
+
+    @property
     def example(self) -> object:
         return [[0.5] * len(self.channels)] * 2
 
@@ -124,7 +137,7 @@ class Texts:
         said = exported.settings
         self.column, self.most, self.pieces = said["column"], said["max_length"], said["pieces"]
         self.codec = codec(exported.texts["tokenizer"])
-        self.inputs = f'a text, or {{"{self.column}": a text}}'
+        self.inputs, self.schema = f'a text, or {{"{self.column}": a text}}', text_schema(self.column)
         arrays = {name.removeprefix("grams."): array for name, array in exported.arrays.items()}
         self.grams = None if said["grams"] is None else Grams.restored(said["grams"], arrays)
         self.weights = None if self.grams is None else (arrays["coefficients"], arrays["intercept"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatework.errors import DataError, OptionError
-from gatework.runtime.answers.given import count, rows_of
+from gatework.runtime.answers.given import count, rows_of, text_schema
 from gatework.runtime.counts import Order, Tables, mixed
 from gatework.runtime.drawing import Drawing, uniform
 from gatework.runtime.exported import Exported
@@ -49,6 +49,10 @@ class Symbols(Model):
     @property
     def stepper(self) -> UnitStepper:
         return self._steps
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return text_schema("prompt")
 
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         rows = rows_of(rows, self.inputs)

@@ -57,6 +57,14 @@ class Tags(Model):
         if self.scheme not in schemes.SCHEMES:
             raise FileFormatError(f"there is no scheme {self.scheme!r:.20}")
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.reader.schema
+
+    @property
+    def example(self) -> object:
+        return self.reader.example
+
     def predict(self, rows: Sequence[Any], format: str | None = None) -> list[dict[str, Any]]:
         """One answer for each row. A `format` is asked of all rows, as of the run's `predict`: "jsonl" answers for each
         sentence of a text apart, "spans" for whole texts; what has no token then has no answer.

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatework.errors import FileFormatError
 from gatework.runtime.answers.asked import Asked, How
-from gatework.runtime.answers.given import count, rows_of, whole_text
+from gatework.runtime.answers.given import count, rows_of, text_schema, whole_text
 from gatework.runtime.answers.sides import Sides
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
@@ -42,6 +42,10 @@ class Targets(Model):
         self.inputs = f'a text, or {{"{self.column or NAMES[0]}": a text}}'
         self.encoder, self.begin = exported.bound("encoder"), exported.bound("begin")
         self.decoder = Steps(exported.bound("step"))
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return text_schema(*((self.column,) if self.column else NAMES))
 
     def predict(self, rows: Sequence[Any], **how: object) -> list[dict[str, Any]]:
         rows = rows_of(rows, self.inputs)

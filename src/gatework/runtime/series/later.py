@@ -35,6 +35,19 @@ class LaterRows:
         named += [*([self.series] if self.series else []), *others]
         self.inputs = "a dict with " + ", ".join(named)
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What a row is, as JSON schema: null where a value is missing, or not known yet."""
+        value, text = {"type": ["number", "null"]}, {"type": "string"}
+        time = {"type": ["string", "integer"]} if self.known.dates else {"type": ["integer", "string"]}
+        labelled = {each.column for each in self.channels if each.label is not None}
+        others = {each.column for each in self.channels} - {IDENTITY}
+        named = {name: {} if name in labelled else value for name in others} | dict.fromkeys(self.targets, value)
+        named |= {} if self.time == ROWS else {self.time: time}
+        named |= {self.series: text} if self.series else {}
+        needed = [*([] if self.time == ROWS else [self.time]), *([self.series] if self.series else [])]
+        return {"type": "object", "properties": named, "required": needed}
+
     def joined(self, rows: Sequence[Any]) -> Panel:
         """Each series that rows name, with what is known before them."""
         of_series: dict[str, Times] = {}

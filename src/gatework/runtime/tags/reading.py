@@ -48,6 +48,22 @@ class Reader:
             return f'{{"{self.fields[0]}": a list of tokens, {beside}}}'
         return f'a list of tokens or a text, or {{"{self.fields[0]}": tokens}} or {{"text": a text}}'
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What a row is, as JSON schema."""
+        text, tokens = {"type": "string"}, {"type": "array", "items": {}}
+        if self.columns:
+            named = dict.fromkeys((self.fields[0], *self.columns), tokens)
+            return {"type": "object", "properties": named, "required": [*self.columns]}
+        either = {"anyOf": [text, tokens]}
+        named = [{"type": "object", "properties": {name: either}, "required": [name]} for name in self.fields]
+        return {"anyOf": [text, tokens, *named]}
+
+    @property
+    def example(self) -> object:
+        """A row."""
+        return {name: ["a"] for name in (self.fields[0], *self.columns)} if self.columns else "a fine film"
+
     def read(self, row: object, number: int) -> list[Sentence]:
         where = f"row {number}"
         given: object = row
