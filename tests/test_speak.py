@@ -449,6 +449,8 @@ def test_the_estimator_takes_arrays_and_gives_samples(tmp_path: Path) -> None:
     assert model.score([(row["audio"], RATE) for row in rows], [row["text"] for row in rows]) < 0
     with pytest.raises(DataError, match="2 recordings, but 1 texts"):
         model.fit([rows[0]["audio"]] * 2, ["a"])
+    with pytest.raises(OptionError, match="speaker='l': the one voice that was learned has no name"):
+        model.predict(["ab"], speaker="l")
 
 
 def test_rates_and_frames_are_those_of_the_recordings() -> None:

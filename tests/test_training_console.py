@@ -8,8 +8,11 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gatework.data.media.listing import read
+from gatework.data.media.store import Store
 from gatework.tasks import estimator, jobs
 from gatework.tasks.generate import Generate, GenerateOptions
 from gatework.training import console
@@ -98,6 +101,21 @@ def test_a_notebook_gets_no_notes_in_red(monkeypatch: pytest.MonkeyPatch, capsys
     with console.waiting("reading the data"):
         pass
     assert capsys.readouterr() == ("note: one\nreading the data ...\n", "")
+
+
+def test_files_that_are_read_for_long_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = read([np.full(9, n, np.float32) for n in range(4)], kind="sound")
+    clock = iter(range(0, 100, 3))
+    monkeypatch.setattr(console.time, "perf_counter", lambda: float(next(clock)))
+    with console.waiting("reading the data"):
+        Store.of(listing, lambda item, tell: item)
+    Store.of(listing, lambda item, tell: item)  # nobody waits
+    with console.waiting("reading the data", quiet=True):
+        Store.of(listing, lambda item, tell: item)
+    said = [line.removeprefix("reading the data ...") for line in capsys.readouterr().err.splitlines()]
+    assert said == ["", " 2 of 4 files", " 4 of 4 files"]
 
 
 def test_an_estimator_is_silent_but_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from gatework import Transcriber, report
 from gatework.data.media import sounds
 from gatework.errors import DataError
 from gatework.tasks.transcribe import measures, page, sections
+from gatework.tasks.transcribe.estimator import paired
 from gatework.tasks.transcribe.search import Searching
 from gatework.tasks.transcribe.shown import SECONDS, STEPS, heard, played
 from gatework.tasks.transcribe.units import Units
@@ -215,6 +216,7 @@ def test_a_transcriber_is_scored_cloned_kept_and_opened(tones: Transcriber, tmp_
     assert again.predict(SOUNDS[:3], lm_weight=0.1).tolist() == tones.predict(SOUNDS[:3], lm_weight=0.1).tolist()
     with pytest.raises(DataError, match="2 recordings, but 1 texts"):
         Transcriber(**SMALL).fit(SOUNDS[:2], TEXTS[:1])
+    assert paired(SOUNDS[:2], [7, None])[1] == ["7", None]
 
 
 def test_arrays_with_their_texts_and_files_are_read_alike(tmp_path: Path) -> None:

@@ -222,3 +222,5 @@ def test_a_broken_pipe_of_sound_is_an_error_in_words(run: Trained, tmp_path: Pat
     command = [sys.executable, "-m", "gatework", "predict", str(run.run.path), "-", "--stream"]
     done = subprocess.run(command, input=b"", capture_output=True, timeout=120, check=False)
     assert done.returncode == 2 and b"nothing came through the pipe" in done.stderr and b"Traceback" not in done.stderr
+    with pytest.raises(OptionError, match="name - in place of a file"):
+        run.predict(tmp_path / "a.wav", stream=True)

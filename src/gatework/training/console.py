@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gatework.data.progress import heard_by
 from gatework.training.callbacks import Callback
 from gatework.training.learner import NETWORK_LOSS
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gatework.training.trainer import Trainer
 
 LINE_EVERY = 30.0  # seconds between plain lines inside an epoch
+FILES_EVERY = 5.0  # and while files are read
 
 
 def watcher(quiet: bool) -> list[Callback]:
@@ -66,19 +68,36 @@ def say(line: str, quiet: bool = False) -> None:
 
 @contextmanager
 def waiting(text: str, quiet: bool = False) -> Iterator[None]:
-    """Says what takes a while: a bar on a terminal, which goes with what it was there for; a line elsewhere."""
-    if quiet or in_notebook() or not sys.stderr.isatty():
-        if not quiet:
-            print(f"{text} ...", file=told_to(), flush=True)
+    """Says what takes a while: a bar on a terminal, which goes with what it was there for; elsewhere a line, and more
+    of them where many files are read."""
+    if quiet:
         yield
+        return
+    if in_notebook() or not sys.stderr.isatty():
+        print(f"{text} ...", file=told_to(), flush=True)
+        with heard_by(Counted(text)):
+            yield
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task(text, total=None)
-        yield
+        task = bar.add_task(text, total=None)
+        with heard_by(lambda done, total: bar.update(task, completed=done, total=total)):
+            yield
+
+
+class Counted:
+    """A line now and then on how many files are read."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.said_at = text, time.perf_counter()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.perf_counter() - self.said_at > FILES_EVERY:
+            self.said_at = time.perf_counter()
+            print(f"{self.text} ... {done:,} of {total:,} files", file=told_to(), flush=True)
 
 
 class Events(Callback):

@@ -7,13 +7,14 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from gatework.data import progress
 from gatework.data.finding import Finding
 from gatework.data.media.decoding import Decode, decoded
 from gatework.data.media.faults import Faults
@@ -21,7 +22,6 @@ from gatework.data.media.items import distinct
 from gatework.data.media.listing import Listing
 from gatework.errors import DataError, OptionError
 
-Progress = Callable[[int, int], None]  # (items done, of how many), now and then
 BAD_FILES = ("refuse", "skip")
 
 
@@ -51,14 +51,13 @@ class Store:
         *,
         workers: int = 2,
         bad_files: str = "refuse",
-        progress: Progress | None = None,
     ) -> Store:
-        """Decodes every item of a listing in threads; a file that several rows name is decoded and stored once.
+        """Decodes every item of a listing in threads; a file that several rows name is decoded and stored once. How
+        many are done is told by `data.progress`.
 
         Args:
             decode: item and `tell` -> array; what it tells and the DataErrors that it raises are collected by row.
             bad_files: "refuse" raises one DataError that names every broken file; "skip" leaves their rows out, told.
-            progress: hears how many distinct items are done.
 
         Raises: DataError for broken files, or where nothing is left.
         """
@@ -71,8 +70,7 @@ class Store:
         with closing(decoded(listing, rows, decode, faults, workers)) as arrays:
             for done, (row, array) in enumerate(arrays, 1):
                 writer.skip() if array is None else writer.add(array, listing.where(row))
-                if progress:
-                    progress(done, len(rows))
+                progress.tell(done, len(rows))
         if bad_files == "refuse":
             faults.refuse()
         return _store(writer, which, faults)

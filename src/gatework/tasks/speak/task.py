@@ -281,6 +281,8 @@ class Speak(SpeakPages):
         if (source is None) == (how.text is None):
             asked = "name one" if source is None else "name only one of them"
             raise OptionError(f"what is said is --text TEXT, or a file of texts; {asked}")
+        if how.speaker and self.codecs.speakers.classes == [reading.ONE]:
+            raise OptionError(f"speaker={how.speaker!r}: the one voice that was learned has no name; leave speaker out")
         utterances = reading.asked([how.text] if source is None else source, self.options, how.speaker)
         words, _ = self.codecs.parted(utterances)
         self._warn_unread(words)

@@ -87,8 +87,8 @@ class Transcriber(Estimator):
 
 
 def paired(X: Source, y: Sequence[str]) -> tuple[Source, list[str]]:
-    """Recordings or pictures beside their texts."""
+    """Recordings or pictures beside their texts; numbers are read as they are written."""
     items = X if hasattr(X, "__len__") and not isinstance(X, str) else list(X)
     if len(items) != len(y):
         raise DataError(f"{len(items)} recordings, but {len(y)} texts; give each recording one")
-    return items, list(y)
+    return items, [text if text is None else str(text) for text in y]

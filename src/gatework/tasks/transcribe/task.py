@@ -305,7 +305,7 @@ class Transcribe(TranscribePages):
         """{"file", "text", "confidence"} of each clip; with "words" and "n_best" where they are asked for."""
         asked = TranscribePredicting.of(how)
         if asked.stream:
-            return [streams.heard(*self._piped(model, asked))]
+            return [streams.heard(*self._piped(model, source, asked))]
         if source is None:
             raise OptionError("name a recording, or a table of them; with stream=True (--stream) sound comes by a pipe")
         examples = self.unread(source)
@@ -330,10 +330,14 @@ class Transcribe(TranscribePages):
     def written(self, model: Listener, source: Source, how: Options) -> Iterator[str] | None:
         """With `stream` lines as the sound comes, seconds, "partial" or "final", and the text, with tabs between."""
         assert isinstance(how, TranscribePredicting)
-        return streams.lines(*self._piped(model, how)) if how.stream else None
+        return streams.lines(*self._piped(model, source, how)) if how.stream else None
 
-    def _piped(self, model: Listener, how: TranscribePredicting) -> tuple[streams.Recogniser, Iterator[np.ndarray]]:
+    def _piped(
+        self, model: Listener, source: Source, how: TranscribePredicting
+    ) -> tuple[streams.Recogniser, Iterator[np.ndarray]]:
         """What reads a stream, and the samples that come through the pipe."""
+        if source is not None:
+            raise OptionError("with stream=True sound comes by a pipe: name - in place of a file, or leave stream out")
         streams.must_stream(model, self.hearing)
         rate, chunks = pipes.opened(sys.stdin.buffer, how.rate, self.hearing.rate)
         return streams.Recogniser(model, self.hearing, self.searching(how), rate), chunks
