@@ -145,5 +145,8 @@ def test_pauses_are_as_long_as_cuts_most_recordings_rightly() -> None:
 def test_known_rows_are_taken_in_turns_of_each_text() -> None:
     assert spread(["a", "a", "a", "b", "a", "c"], 3) == [0, 3, 5]
     assert spread(["a", "b"], 9) == [0, 1]
+    for texts in (["seven"] * 60, [str(row) for row in range(60)]):  # six speakers, one after the other
+        found = [row // 10 for row in spread(texts, 12)]
+        assert all(1 <= found.count(speaker) <= 3 for speaker in range(6))
     drawn = [np.full((n, 1), float(n)) for n in (1, 5, 9)]
     assert nearest(drawn, drawn[::-1]).tolist() == [2, 1, 0]

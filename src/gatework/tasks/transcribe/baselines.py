@@ -22,6 +22,7 @@ WORK = 4e9  # places of two recordings that are compared, at most: of more piece
 TOGETHER = 2  # frames that count as one: half of the steps costs a quarter
 PAUSED = 0.8  # share of training recordings that pauses must cut into as many pieces as units
 SHORTEST = 3  # frames of a piece
+GOLDEN = (5**0.5 - 1) / 2
 WIDTH, HEIGHT = 64, 16  # points of compared pictures
 Frames = np.ndarray
 
@@ -88,12 +89,13 @@ def _affordable(known: Sequence[Frames], asked: Sequence[Frames]) -> int:
 
 
 def spread(texts: Sequence[str], count: int) -> list[int]:
-    """At most `count` rows, in turns of each text, spread over the rows that have it."""
+    """At most `count` rows, in turns of each text, spread over the rows that have it: recordings stand speaker by
+    speaker. Multiples of the golden section, less their whole part, fill 0 to 1 evenly, however many are taken."""
     turns: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         turns.setdefault(text, []).append(row)
-    turn = [(place / len(rows), row) for rows in turns.values() for place, row in enumerate(rows)]
-    return sorted(row for _, row in sorted(turn)[:count])
+    turn = [(GOLDEN * place % 1, GOLDEN * row % 1, row) for rows in turns.values() for place, row in enumerate(rows)]
+    return sorted(row for _, _, row in sorted(turn)[:count])
 
 
 class Pauses(NamedTuple):
