@@ -14,7 +14,7 @@ from gatework import LSTM, Recurrent
 from gatework.errors import FileFormatError, ShapeError
 from gatework.layers.saving import entries
 from gatework.networks.attention import AttentionLayer
-from gatework.runtime.net import Bound, Builder
+from gatework.runtime.net import Bound, Builder, run
 from gatework.runtime.net.graph import decode
 from gatework.runtime.net.stack import Stack
 
@@ -160,6 +160,23 @@ def test_a_net_cannot_ask_for_any_amount_of_memory() -> None:
     b.output("y", x)
     with pytest.raises(FileFormatError, match="more than"):
         Bound(b.net(), {}, [])(x=data(1_000, 3))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_a_call_holds_at_a_time_is_bounded(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain holds two values at a time; one whose every value is read at its end holds them all."""
+    monkeypatch.setattr(run, "MOST", 25)
+    b = Builder()
+    values = [b.input("x", ("A",))]
+    for _ in range(50):
+        values.append(b.tanh(values[-1]))
+    b.output("y", b.concat(*values) if kept else values[-1])
+    bound = Bound(b.net(), {}, [])
+    if kept:
+        with pytest.raises(FileFormatError, match="more than 25 numbers at a time, at its 'tanh'"):
+            bound(x=data(10))
+    else:
+        assert bound(x=data(10))["y"].shape == (10,)
 
 
 @pytest.mark.parametrize(

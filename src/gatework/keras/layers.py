@@ -27,7 +27,7 @@ class Fused(keras.layers.RNN):
 
     kind = ""
 
-    def __new__(cls, *args: Any, **options: Any) -> Any:
+    def __new__(cls, *args: object, **options: object) -> Any:
         more = [name for name in options if name in BEYOND_KERAS] if cls.kind else []
         if more:
             shown = ", ".join(f"{name}={options[name]!r}" for name in more)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatework.errors import FileFormatError, GateworkError, ShapeError
 from gatework.runtime.net.graph import Net, Node
-from gatework.runtime.net.ops import OPS
+from gatework.runtime.net.ops import MOST, OPS
 from gatework.runtime.net.stack import Stack
 from gatework.runtime.saved import Layer
 
@@ -32,6 +32,7 @@ class Bound:
         if odd := [number for number in used if not 0 <= number < len(stacks)]:
             raise FileFormatError(f"there is no stack {odd[0]} beside the net")
         self.stacks = {number: Stack(stacks[number]) for number in used}
+        self._spent = _spent(net)
 
     def start(self, batch: int) -> Arrays:
         """The states of B new streams."""
@@ -49,10 +50,20 @@ class Bound:
             values[name] = np.asarray(given[name], wanted.dtype)
             if values[name].ndim != len(wanted.shape):
                 raise ShapeError(f"the input {name!r} has the shape {values[name].shape}; it must be {wanted.shape}")
-        for node in self.net.nodes:
-            values.update(self._outputs(node, [values[name] for name in node.inputs]))
+        self._run(values)
         ends = self.net.outputs | {name: state.after for name, state in self.net.states.items()}
         return {name: values[value] for name, value in ends.items()}
+
+    def _run(self, values: Arrays) -> None:
+        """Node by node; what nobody reads any more goes, and what is there at a time is bounded."""
+        held = 0
+        for node, spent in zip(self.net.nodes, self._spent, strict=True):
+            made = self._outputs(node, [values[name] for name in node.inputs])
+            values |= made
+            held += sum(value.size for value in made.values())
+            if held > MOST:
+                raise FileFormatError(f"the net holds more than {MOST:,} numbers at a time, at its {node.op!r:.40}")
+            held -= sum(values.pop(name).size for name in spent)
 
     def _outputs(self, node: Node, inputs: list[np.ndarray]) -> Arrays:
         try:
@@ -72,3 +83,13 @@ class Bound:
         if node.op == "step":
             return self.stacks[node.settings["stack"]].step(*inputs)
         return [OPS[node.op](*inputs, **node.settings)]
+
+
+def _spent(net: Net) -> list[list[str]]:
+    """For each node the values made by nodes that nobody reads after it."""
+    last = {name: k for k, node in enumerate(net.nodes) for name in (*node.outputs, *node.inputs)}
+    ends = {*net.outputs.values(), *(state.after for state in net.states.values())}
+    found: list[list[str]] = [[] for _ in net.nodes]
+    for name in {name for node in net.nodes for name in node.outputs} - ends:
+        found[last[name]].append(name)
+    return found
