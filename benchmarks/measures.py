@@ -123,6 +123,8 @@ MEASURES = [
         "layer-norm LSTM fwd+bwd: time against the plain LSTM", of("layer-norm", BOTH),
         fact("time against the plain LSTM"), max, None, 1.4, True,
     ),
+    Measure("bf16 fwd+bwd against our float32, least", of("bf16", BOTH), ratio("float32"), min, 1.5, 1.8),
+    Measure("bf16 fwd+bwd against torch's bf16, least", of("bf16", BOTH), ratio("torch bfloat16"), min, 1.1, 1.4),
     Measure(
         "other cells and wrappers: time per multiply-add, most", of("variants"),
         fact("time per multiply-add against the plain LSTM"), max, 1.15, 1.05, True,

@@ -170,7 +170,7 @@ def test_a_suite_measures_and_says_what_it_found(tmp_path: Path) -> None:
         assert 0 < row["rates"]["share of GFLOP/s"] < 1
 
 
-@pytest.mark.parametrize("name", ["ragged", "layer-norm", "variants", "step", "layers", "cells"])
+@pytest.mark.parametrize("name", ["ragged", "layer-norm", "bf16", "variants", "step", "layers", "cells"])
 def test_the_other_suites_run(name: str) -> None:
     rows = list(measure_suite(name, Settings(shapes=(SMALL,), threads=(1,), **QUICK)))
     assert rows

@@ -29,10 +29,17 @@ class Case:
     """
 
     def __init__(
-        self, cell: str | Graph, shape: Shape, dtype: str, lengths: np.ndarray | None = None, recompute: bool = False
+        self,
+        cell: str | Graph,
+        shape: Shape,
+        dtype: str,
+        lengths: np.ndarray | None = None,
+        recompute: bool = False,
+        precision: str | None = None,
     ):
         self.graph = cell if isinstance(cell, Graph) else cells.get(cell).graph
-        self.shape, self.dtype, self.lengths, self.recompute = shape, dtype, lengths, recompute
+        self.shape, self.dtype, self.lengths = shape, dtype, lengths
+        self.recompute, self.precision = recompute, precision
         self.random = np.random.default_rng(0)
         self.sizes = sizes_of(self.graph, shape)
         self.rows = Rows.rectangle(shape.T, shape.B) if lengths is None else packed(lengths)
@@ -77,7 +84,7 @@ class Case:
 
     @cached_property
     def program(self) -> Any:
-        return runtime.program(self.graph, self.sizes, self.dtype, recompute=self.recompute)
+        return runtime.program(self.graph, self.sizes, self.dtype, self.recompute, precision=self.precision)
 
     def forward(self) -> Mapping[str, np.ndarray]:
         """As for prediction: nothing is kept."""
@@ -105,9 +112,9 @@ def packed(lengths: np.ndarray) -> Rows:
     return Rows.packed(counts, len(lengths))
 
 
-def agree(who: str, ours: np.ndarray, theirs: np.ndarray, steps: int) -> None:
+def agree(who: str, ours: np.ndarray, theirs: np.ndarray, steps: int, allowed: float | None = None) -> None:
     """Refuse to compare the speed of things that compute something else."""
-    allowed = np.finfo(ours.dtype).eps * 100 * max(steps, 10)
+    allowed = np.finfo(ours.dtype).eps * 100 * max(steps, 10) if allowed is None else allowed
     off = float(np.abs(ours.reshape(-1) - np.asarray(theirs).reshape(-1)).max(initial=0.0))
     if not off <= allowed:
         raise KernelError(f"{who} computes something else: the results differ by {off:.2g}, more than {allowed:.2g}")

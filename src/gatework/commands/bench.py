@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(bench)
 
 
-NAMES = "machine, grid, cells, ragged, layer-norm, variants, step, peak-memory, first-use, layers, c-step, keras"
+NAMES = "machine, grid, cells, ragged, layer-norm, bf16, variants, step, peak-memory, first-use, layers, c-step, keras"
 SHAPES = "T100B32I128H128,..."
 
 

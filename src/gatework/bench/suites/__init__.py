@@ -72,6 +72,7 @@ SUITES = {
             "the layer-norm LSTM against a loop in torch, and the plain LSTM",
             "torch",
         ),
+        _suite("bf16", "cell shapes threads peers", "products in bfloat16 against float32 and torch's bfloat16"),
         _suite("variants", "shapes threads dtype", "other cells and wrappers: time per multiply-add beside the LSTM"),
         _suite("step", "shapes threads dtype peers", "one step of a stream against peers and the read bandwidth"),
         _suite("peak-memory", "cell shapes dtype", "peak memory of forward+backward"),
