@@ -215,3 +215,48 @@ def test_keras_own_arguments_refuse_the_options_with_what_to_write() -> None:
         gatework.keras.Recurrent(gatework.cells.get("mgu").wrapped("z", wrappers.zoneout), U)
     with pytest.raises(OptionError, match="rnn has no sigmoid gate"):
         gatework.keras.Recurrent("rnn", U, forget_bias=1.0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("name", "kind"), [("lstm", "LSTM"), ("gru", "GRU"), ("gru_reset_before", "GRU"),
+                                            ("rnn_relu", "SimpleRNN")])  # fmt: skip
+def test_a_cell_that_keras_has_becomes_keras_layer(name: str, kind: str, bias: bool) -> None:
+    layer = layer_of(name, use_bias=bias, return_sequences=True, dropout=0.1)
+    model = keras.Sequential([keras.Input((None, F)), keras.layers.Bidirectional(layer), keras.layers.Dense(2)])
+    plain = gatework.keras.to_keras(model)
+    made = plain.layers[0].forward_layer
+    assert (
+        type(made) is getattr(keras.layers, kind)
+        and made.dropout == 0.1
+        and made.name == model.layers[0].forward_layer.name
+    )
+    assert_close(plain(X), model(X), T)
+    assert_close(gatework.keras.to_keras(layer)(X), layer(X), T)
+
+
+def test_what_keras_lacks_is_refused_and_an_optimiser_told_of() -> None:
+    for layer in (
+        gatework.keras.Recurrent("lstm", U, zoneout=0.1),
+        gatework.keras.Recurrent("gru", U, layer_norm=True),
+    ):
+        layer.build((None, None, F))
+        with pytest.raises(OptionError, match=r"Keras has no layer for (zoneout|layer_norm) of 'recurrent"):
+            gatework.keras.to_keras(layer)
+    model = keras.Sequential([keras.Input((None, F)), gatework.keras.Recurrent("rnn", U)])
+    model.compile("adam", "mse")
+    model.train_on_batch(X.numpy(), np.zeros((B, U)))
+    with pytest.warns(UserWarning, match="what the optimiser remembers does not fit"):
+        gatework.keras.to_keras(model)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])
+def test_an_rnn_of_one_of_keras_cells_is_converted_and_stacks_are_left_with_a_warning(name: str) -> None:
+    cell_of = getattr(keras.layers, f"{name}Cell")
+    plain = keras.layers.RNN(cell_of(U, bias_initializer="normal", seed=1), return_sequences=True, go_backwards=True)
+    model = keras.Sequential([keras.Input((None, F)), plain])
+    found = gatework.keras.from_keras(model)
+    assert type(found.layers[0]) is getattr(gatework.keras, name) and found.layers[0].name == plain.name
+    assert_close(found(X), model(X), T)
+    stack = keras.Sequential([keras.Input((None, F)), keras.layers.RNN([cell_of(U), cell_of(3)], name="two")])
+    with pytest.warns(UserWarning, match="'two' stays as it is: write a layer for each of its cells"):
+        assert_close(gatework.keras.from_keras(stack)(X), stack(X), T)

@@ -466,6 +466,9 @@ def test_unknown_options_are_refused_with_what_may_be_meant() -> None:
         other: Any = {name: True}
         with pytest.raises(OptionError, match=rf"Recurrent has no option '{name}'; .*{says}"):
             gatework.Recurrent("lstm", 3, 4, **other)
+    more: Any = {"sizes": {"P": 2}}
+    with pytest.raises(OptionError, match="LSTM has no option 'sizes'"):
+        gatework.LSTM(3, 4, **more)
 
 
 def test_the_layers_text_shows_every_option_that_is_set() -> None:

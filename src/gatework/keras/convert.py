@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
 
 from gatework.errors import OptionError
+from gatework.keras import plain
 from gatework.keras.graphs import binding, graph
 from gatework.keras.layers import GRU, LSTM, Fused, SimpleRNN, tensor
 from gatework.keras.recurrent import Recurrent as CellLayer
@@ -17,6 +19,7 @@ from gatework.layers.recurrent import Recurrent
 
 NAMES = {layer.__name__: layer for layer in (LSTM, GRU, SimpleRNN)}
 Change = Callable[[dict], dict]  # of the configuration of one object
+CELLS = {f"{name}Cell": name for name in NAMES}
 PLAIN = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
@@ -27,14 +30,12 @@ def to_keras(model: keras.Layer) -> Any:
 
     The new model has the old one's weights, compile options, optimiser and random state; the old one stays as it is.
     Models that are subclasses of keras.Model have to describe themselves by get_config. Raises OptionError for one that
-    keeps layers of gatework where its configuration does not reach, or has a `Recurrent`, which Keras does not know.
+    keeps layers of gatework where its configuration does not reach, or has a `Recurrent` of a cell, or with an option,
+    that Keras does not have. For other `Recurrent` the new optimiser and random state begin afresh, with a warning.
     """
     for layer in model._flatten_layers():
         if isinstance(layer, CellLayer):
-            raise OptionError(
-                f"Keras has no layer for the cell {layer.step.graph.name!r} of {layer.name!r}; save the model as it "
-                "is, and load it where gatework is installed, or use gatework.keras.to_torch for the layer"
-            )
+            plain.check(layer)
     return _converted(model, _plain, tuple(NAMES.values()))
 
 
@@ -43,9 +44,16 @@ def from_keras(model: keras.Layer) -> Any:
 
         model = gatework.keras.from_keras(keras.models.load_model("model.keras"))
 
-    The reverse of `to_keras`, with the same limits.
+    The reverse of `to_keras`, with the same limits. `keras.layers.RNN` of one of Keras' cells is converted, too;
+    several cells in one RNN, and subclasses of Keras' layers, stay as they are, with a warning.
     """
-    return _converted(model, _own, PLAIN)
+    new = _converted(model, _own, PLAIN)
+    for layer in _recurrent(new):
+        stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
+        if not isinstance(layer, Fused) and (stacked or isinstance(layer, PLAIN)):
+            why = "write a layer for each of its cells" if stacked else f"{type(layer).__name__} is a class of its own"
+            warnings.warn(f"the layer {layer.name!r} stays as it is: {why}", stacklevel=2)
+    return new
 
 
 def load_model(path: str | os.PathLike[str], **options: Any) -> Any:
@@ -97,10 +105,14 @@ def _module_of_cell(layer: CellLayer) -> Recurrent:
 def _plain(config: dict) -> dict:
     if config.get("registered_name") in {f"gatework>{name}" for name in NAMES}:
         return {**config, "module": "keras.layers", "registered_name": None}
-    return config
+    return plain.configuration(config) if config.get("registered_name") == "gatework>Recurrent" else config
 
 
 def _own(config: dict) -> dict:
+    cell = config["config"].get("cell") if config.get("class_name") == "RNN" else None
+    if isinstance(cell, dict) and cell["module"] == "keras.layers" and cell["class_name"] in CELLS:
+        inner = {**cell["config"], **{key: value for key, value in config["config"].items() if key != "cell"}}
+        config = {**config, "class_name": CELLS[cell["class_name"]], "config": inner}
     if config.get("module") == "keras.layers" and config.get("class_name") in NAMES and not config["registered_name"]:
         layer = NAMES[config["class_name"]]
         return {**config, "module": layer.__module__, "registered_name": f"gatework>{layer.__name__}"}
@@ -132,14 +144,25 @@ def _copy(old: keras.Layer, new: keras.Layer) -> None:
     """Weights, random states, and what an optimiser remembers."""
     if old.built and not new.built:
         new.build_from_config(old.get_build_config())
-    for a, b in zip(_variables(old), _variables(new), strict=True):
+    pairs = zip(_recurrent(old), _recurrent(new), strict=True)
+    changed = [(a, b) for a, b in pairs if isinstance(a, CellLayer) and not isinstance(b, CellLayer) and a.built]
+    for a, b in changed:
+        plain.assign(a, b)
+    skip = {id(v) for pair in changed for layer in pair for v in layer.variables}
+    for a, b in zip(_variables(old, skip), _variables(new, skip), strict=True):
         b.assign(a)
+    if changed and getattr(getattr(old, "optimizer", None), "built", False):
+        warnings.warn("what the optimiser remembers does not fit the new weights: it begins afresh", stacklevel=5)
 
 
-def _variables(model: keras.Layer) -> Iterator[Any]:
-    yield from model.variables
+def _recurrent(model: keras.Layer) -> list[Any]:
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+
+
+def _variables(model: keras.Layer, skip: Collection[int]) -> Iterator[Any]:
+    yield from (v for v in model.variables if id(v) not in skip)
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and model.built:
+    if optimizer is not None and model.built and not skip:
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         yield from optimizer.variables

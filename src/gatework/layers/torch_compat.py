@@ -12,7 +12,7 @@ from torch.types import Device
 from gatework.errors import OptionError
 from gatework.layers.batches import Lengths
 from gatework.layers.call import Reset, States, per_sample
-from gatework.layers.options import Options
+from gatework.layers.options import Options, refuse_unknown
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
 
@@ -29,6 +29,7 @@ class _Compat(Recurrent):
         device, dtype = arguments.pop("device"), arguments.pop("dtype")
         odd: Any = options  # of torch's arguments those that only some of its layers have: it refuses them in its words
         more = {name: odd.pop(name) for name in ("proj_size",) if name in odd}
+        refuse_unknown(self, {name: odd[name] for name in ("cell", "sizes") if name in odd})  # the twin's own business
         self.twin(**arguments, **more, device="meta")  # its checks and warnings, without memory
         self.__dict__["arguments"] = tuple(arguments)
         proj_size = arguments.pop("proj_size", 0)
