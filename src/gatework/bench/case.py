@@ -114,7 +114,7 @@ def packed(lengths: np.ndarray) -> Rows:
 
 def agree(who: str, ours: np.ndarray, theirs: np.ndarray, steps: int, allowed: float | None = None) -> None:
     """Refuse to compare the speed of things that compute something else."""
-    allowed = np.finfo(ours.dtype).eps * 100 * max(steps, 10) if allowed is None else allowed
+    most = float(np.finfo(ours.dtype).eps) * 100 * max(steps, 10) if allowed is None else allowed
     off = float(np.abs(ours.reshape(-1) - np.asarray(theirs).reshape(-1)).max(initial=0.0))
-    if not off <= allowed:
-        raise KernelError(f"{who} computes something else: the results differ by {off:.2g}, more than {allowed:.2g}")
+    if not off <= most:
+        raise KernelError(f"{who} computes something else: the results differ by {off:.2g}, more than {most:.2g}")
