@@ -25,7 +25,7 @@ class Model(nn.Module):
 class Line:
     """y = A x + b with noise, in batches whose order changes with the epoch; `poison` makes some losses NaN."""
 
-    metric = Metric("loss", higher=False)
+    metric, learned = Metric("loss", higher=False), False
 
     def __init__(self, rows: int = 48, batch: int = 8, poison: tuple[int, ...] = ()):
         generator = torch.Generator().manual_seed(7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from typer.testing import CliRunner
 
 import gatework
 from gatework import cli, tasks
-from gatework.comparison.compare import Comparison
+from gatework.comparison.compare import Comparison, Side, other_data
 from gatework.errors import FileFormatError, OptionError
 from gatework.tasks import jobs
 from gatework.tasks.kept import kept
 from gatework.training.callbacks import Callback
+from gatework.training.learner import Metric
 from gatework.training.locks import alone
 from gatework.training.run import SUMS, Run
 from gatework.training.trainer import INTERRUPTED
@@ -152,6 +154,17 @@ def test_runs_on_other_examples_have_wider_intervals_and_say_why(folder: Path) -
     wide = [row.high - row.low for row in found.results if row.high is not None and row.low is not None]
     whole = gap.difference.high - gap.difference.low
     assert max(wide) < whole < sum(wide), "as of two independent values"
+
+
+def test_runs_on_other_data_are_not_judged(folder: Path) -> None:
+    first, second = Side.open(folder / "a"), Side.open(folder / "b")
+    assert first.kept is not None and second.kept is not None
+    other = replace(second.kept, about={**second.kept.about, "data": "of another file"})
+    found = Comparison([first, replace(second, kept=other)], Metric("accuracy", True), "")
+    assert found.results[1].difference is None
+    assert found.sentences[0].endswith("is not compared with " + first.name + ": they were measured on other data.")
+    second.run.config["options"]["label"] = "another"
+    assert "other data: label differs" in other_data(first, second)
 
 
 def test_where_the_seed_draws_no_rows_other_seeds_are_paired(tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from gatework.diagnosis.findings import of_curves
 from gatework.errors import TrainingError
+from gatework.pages import words
 from gatework.training import optimizer as optimizers
 from gatework.training import schedule
 from gatework.training.average import Average
@@ -18,7 +21,7 @@ from gatework.training.callbacks import Callback
 from gatework.training.console import summary
 from gatework.training.finder import find_rate
 from gatework.training.interrupts import Interrupts
-from gatework.training.learner import Metric
+from gatework.training.learner import Metric, Shard
 from gatework.training.options import TrainingOptions
 from gatework.training.trainer import Trainer
 from learners import Line, fresh
@@ -83,6 +86,28 @@ def test_early_stopping_restores_the_best_weights() -> None:
     assert trainer.progress.best_epoch == 3
     assert torch.equal(trainer.model.linear.weight, learner.seen[2])  # pyright: ignore
     assert not torch.equal(learner.seen[2], learner.seen[4])
+
+
+class Refitted(Line):
+    """Learns what it is measured on from the third of six epochs."""
+
+    def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
+        self.learned = epoch >= 2
+        return super().batches(epoch, shard)
+
+
+def test_epochs_that_learned_the_validation_part_are_neither_valid_nor_best() -> None:
+    trainer = trained(learner=Refitted(), keep="last")
+    history = trainer.progress.history
+    assert ["valid_loss" in row for row in history] == [True, True, False, False, False, False]
+    assert all("learned_loss" in row for row in history[2:]) and trainer.progress.best_epoch == 2
+    assert "learned loss" in summary(trainer, history[-1]) and "best" not in summary(trainer, history[-1])
+    told = " ".join(words.gap(history))
+    assert "The last 4 of 6 epochs learned the validation part too" in told and "In epoch 2" in told
+    assert "Every epoch learned" in words.gap(history[2:])[0]
+    assert "Every epoch learned" in of_curves(history[2:], vars(trainer.options))[0].what
+    slow = [{**row, "train_loss": 1.0, "valid_loss": 1.0} for row in history[:2]]
+    assert "epochs may help" not in " ".join(words.gap([*slow, *history[2:]])), "the loss fell where it was learned"
 
 
 class Silent(Line):

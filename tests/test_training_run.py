@@ -127,7 +127,11 @@ def test_other_folders_tasks_and_versions_are_refused(run: Run, tmp_path: Path) 
         Run.open(tmp_path / "nothing")
     with pytest.raises(OptionError, match="a run of 'line', not of 'generate'"):
         Run.open(run.path, "generate")
-    with pytest.raises(OptionError, match="already holds a run"):
+    with pytest.raises(OptionError, match=r"already holds a run; .* or go on with it: gatework resume"):
+        new_run(run.path)
+    run.write_results({})
+    run.drop_state()
+    with pytest.raises(OptionError, match=r"choose another folder \(--out\), or replace it \(--overwrite\)$"):
         new_run(run.path)
     (run.path / "config.json").write_text(json.dumps({**run.config, "version": 99}))
     with pytest.raises(FileFormatError, match="update it"):

@@ -89,4 +89,5 @@ def show(results: dict[str, Any], out: Path) -> None:
     where = "test" if results["test"] else "valid"
     rows = {f"model ({where})": results[where]}
     rows |= {each["name"]: each["metrics"] for each in results["contenders"] if each["role"] != "model"}
-    typer.echo(f"{table(rows)}\n{results['verdict']}\nrun: {out}")
+    verdict = " ".join(filter(None, (results.get("caution"), results["verdict"])))
+    typer.echo(f"{table(rows)}\n{verdict}\nrun: {out}")

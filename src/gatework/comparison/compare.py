@@ -1,15 +1,15 @@
 """What some runs differ in, and how much better one is than the first, by intervals that take both as they are.
 
 Where two runs were judged on the same examples and kept their sums (`gatework.tasks.kept`), the interval is of the
-paired difference: what is hard for both alike counts for neither. Else each has an interval of its own, and the one of
-the difference is made of these two.
+paired difference: what is hard for both alike counts for neither. Where they were judged on other rows of the same data
+each has an interval of its own, and the one of the difference is made of these two. On other data nothing is judged.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,6 @@ from gatework.tasks.kept import Kept, kept
 from gatework.tasks.verdict import Contest, Difference, grouped, interval
 from gatework.training.files import write_bytes
 from gatework.training.run import Run
-
-WHICH = ("reading", "question")  # roles of options that say which examples a part has
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ class Side:
 class Result:
     """A run beside the first: its value with a 95% interval, and how much better it is than the first.
 
-    `paired` says whether the interval of `difference` is of the same examples; `why` says why not.
+    `paired` says whether the interval of `difference` is of the same examples; `why` says why not, or why there is no
+    difference to tell.
     """
 
     run: str
@@ -173,12 +172,28 @@ def _result(metric: Metric, first: Side, side: Side) -> Result:
     with restoring(side.name):
         low, high = _own(side, metric) or (None, None)
     found = Result(side.name, side.part, side.value(metric.name), low, high)
-    if side is first or first.results is None or side.results is None:
+    if side is first:
         return found
+    if first.results is None or side.results is None:
+        return replace(found, why="a training has not finished")
+    if why := other_data(first, side):
+        return replace(found, why=why)
     why = other_examples(first, side)
     with restoring(f"{first.name} or {side.name}"):
         gap = _unpaired(metric, first, side) if why else _paired(metric, first, side)
-    return Result(found.run, found.part, found.value, low, high, gap, not why, why)
+    return replace(found, difference=gap, paired=not why, why=why)
+
+
+def other_data(first: Side, second: Side) -> str:
+    """Why the results of two runs are of other data, so that no number of one says anything of the other; "" where they
+    are not: of other files, or of the same files read otherwise (another target, another encoding)."""
+    if first.kept is None or second.kept is None:
+        alike = first.run.config["data"]["sha256"] == second.run.config["data"]["sha256"]
+        return "" if alike else "they learned from other data"
+    if first.kept.about["data"] != second.kept.about["data"]:
+        return "they were measured on other data"
+    differ = differing(first, second, tasks.get(first.run.task).Options.with_role("reading"))
+    return f"they were measured on other data: {differ}" if differ else ""
 
 
 def other_examples(first: Side, second: Side) -> str:
@@ -188,22 +203,24 @@ def other_examples(first: Side, second: Side) -> str:
         return f"{(first if ours is None else second).name} kept nothing to pair its examples by"
     if ours.about["part"] != theirs.about["part"]:
         return "one result is of a test part, the other of a validation part"
-    if ours.about["data"] != theirs.about["data"]:
-        return "they were measured on other data"
     if ours.about["apart"] != theirs.about["apart"]:
         return "one was measured on a file of its own, the other on a part of it"
-    if differ := _decisive(first, second, held_out=not ours.about["apart"]):
-        told = " and ".join(map(words.named, differ))
-        return f"they were measured on other examples: {told} {'differs' if len(differ) == 1 else 'differ'}"
+    if differ := differing(first, second, _decisive(first, held_out=not ours.about["apart"])):
+        return f"they were measured on other examples: {differ}"
     return "" if ours.sums.shape == theirs.sums.shape else "they were measured on other numbers of examples"
 
 
-def _decisive(first: Side, second: Side, held_out: bool) -> list[str]:
-    """The options in which two runs differ and that say which examples are judged; where these are held out by chance,
-    the seed is one."""
-    task = tasks.get(first.run.task)
-    names = [*task.Options.with_role(*WHICH), *(["seed"] if held_out and task.draws_parts else [])]
-    return [name for name in names if first.run.options.get(name) != second.run.options.get(name)]
+def _decisive(side: Side, held_out: bool) -> list[str]:
+    """The options that say which examples are judged; where these are held out by chance, the seed is one."""
+    task = tasks.get(side.run.task)
+    return [*task.Options.with_role("question"), *(["seed"] if held_out and task.draws_parts else [])]
+
+
+def differing(first: Side, second: Side, names: Sequence[str]) -> str:
+    """Of these options those in which two runs differ: "target and seed differ"; "" where they agree."""
+    found = [name for name in names if first.run.options.get(name) != second.run.options.get(name)]
+    told = " and ".join(map(words.named, found))
+    return f"{told} {'differs' if len(found) == 1 else 'differ'}" if found else ""
 
 
 def _task(side: Side) -> Task:
@@ -249,7 +266,7 @@ def _sentence(comparison: Comparison, result: Result) -> str:
     """`runs/b is better than runs/a: accuracy 0.83 against 0.81, by 0.02 (95% interval 0.01 to 0.03; ...)`."""
     gap, first = result.difference, comparison.results[0].run
     if gap is None:
-        return f"{result.run}: not compared, as a training has not finished."
+        return f"{result.run} is not compared with {first}: {result.why}."
     size = f"{abs(gap.difference):.3g} {'better' if gap.difference > 0 else 'worse'}" if gap.difference else "the same"
     values = f"{words.named(comparison.metric.name)} {gap.value:.4g} against {gap.other:.4g}, {size}"
     if gap.low is None or gap.high is None:

@@ -35,7 +35,7 @@ def text(found: Comparison) -> str:
 
 
 def heads(found: Comparison) -> list[str]:
-    return [named(found.metric.name), "95% interval", "part", "best epoch", "epochs", "time", "parameters"]
+    return [named(found.metric.name), "95% interval", "part", "weights of epoch", "epochs", "time", "parameters"]
 
 
 def cells(found: Comparison, row: Result) -> list[str]:
@@ -46,8 +46,8 @@ def cells(found: Comparison, row: Result) -> list[str]:
     value = "not finished" if side.results is None else number(row.value)
     spent = listing.number(course.get("seconds"))
     seconds = "–" if spent is None else duration(spent)
-    counts = [number(course.get(name)) for name in ("best_epoch", "epochs")]
-    return [value, bounds, row.part, *counts, seconds, number(course.get("parameters"))]
+    chosen = "the last" if side.run.options.get("keep") == "last" else number(course.get("best_epoch"))
+    return [value, bounds, row.part, chosen, number(course.get("epochs")), seconds, number(course.get("parameters"))]
 
 
 def curve(found: Comparison, side: Side) -> str:

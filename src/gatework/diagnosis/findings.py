@@ -12,7 +12,7 @@ import numpy as np
 from gatework.diagnosis.gates import Gate
 from gatework.pages.parts import spoken
 from gatework.tasks.verdict import of_role
-from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, cut_short, learned_too, like_training, still_falling
 
 FAR, FADED, GROWN = 8, 1e-3, 1e3  # steps below which nothing is said of time; ratios that count as gone, as grown
 RISE, GAP, FLAT = 0.05, 0.5, 0.02  # of a loss: a rise after its lowest, a gap, a fall that is none
@@ -93,8 +93,11 @@ def _far(name: str, options: Mapping[str, Any], usual: Mapping[str, Any]) -> int
 def of_curves(
     history: Sequence[Mapping[str, float]], options: Mapping[str, Any], usual: Mapping[str, Any] | None = None
 ) -> list[Finding]:
-    """Over- and underfitting, from the losses of the epochs: the network's own, where it is not the whole model."""
+    """Over- and underfitting, from the losses of the epochs that did not learn the validation part too: the network's
+    own, where it is not the whole model."""
     rows = [row for row in history if _known(row.get("train_loss")) and _known(row.get("valid_loss"))]
+    if not rows and any(map(learned_too, history)):
+        return [Finding("hint", "Every epoch learned the validation part too: the curves cannot be judged")]
     if len(rows) < 2:
         text = f"{len(rows) or 'No'} epoch{'s' if not rows else ''} with losses: too few to judge the curves"
         return [Finding("hint", text, *_epochs(options, len(history), usual or {}))]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from gatework.training.learner import NETWORK_LOSS, cut_short, like_training, still_falling
+from gatework.training.learner import NETWORK_LOSS, cut_short, learned_too, like_training, still_falling
 
 NAMES = {"sha256": "SHA-256"}  # keys of results that are written otherwise than with spaces for underscores
 HIGHER = {"loss": False}  # metrics whose direction is known, and whether more is better
@@ -83,14 +83,26 @@ def duration(seconds: float) -> str:
 def gap(history: Sequence[Mapping[str, float]], results: Mapping[str, Any] | None = None) -> list[str]:
     """How far training and validation are apart, and whether more training would help.
 
+    Judged by the epochs that did not learn the validation part too.
+
     With `results` the distance is between what was measured on both in evaluation mode, else between the curves.
     """
     rows = [row for row in history if _finite(row.get("train_loss")) and _finite(like_training(row))]
+    if learned := sum(map(learned_too, history)):
+        return _before(rows, learned, len(history))
     if not rows:
         return ["No loss was recorded."]
     if results and results.get("train") and results.get("valid"):
         return [_measured_gap(results["train"], results["valid"], results["metric"]), *_course(rows, results)]
     return [_distance(rows[-1]), *_course(rows)]
+
+
+def _before(rows: Sequence[Mapping[str, float]], learned: int, epochs: int) -> list[str]:
+    """What the epochs say that came before those that learned the validation part too."""
+    if not rows:
+        return ["Every epoch learned the validation part too: the losses do not say whether more training would help."]
+    told = f"The last {learned} of {epochs} epochs" if learned > 1 else f"The last of {epochs} epochs"
+    return [f"{told} learned the validation part too and say nothing here.", _distance(rows[-1]), *_course(rows)]
 
 
 def _finite(value: object) -> bool:
@@ -125,7 +137,8 @@ def _fell(train: float, valid: float, higher: bool) -> bool:
 
 def _distance(row: Mapping[str, float]) -> str:
     train, valid = row["train_loss"], like_training(row)
-    opening = f"In the last epoch the loss is {number(train)} on the training part and {number(valid)} on validation"
+    losses = f"{number(train)} on the training part and {number(valid)} on validation"
+    opening = f"In epoch {row['epoch']:.0f} the loss is {losses}"
     if abs(valid - train) <= CLOSE * abs(valid):
         return f"{opening}: no gap to speak of."
     if valid < train:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MODEL = "this model"
 MOST_COUNTS = 30  # names whose counts are drawn
-SHOWN = {"notes", "warnings", "source", "sha256", "train_sha256"}  # facts of the data with a place of their own
+SHOWN = {"notes", "warnings", "choices", "source", "sha256", "train_sha256"}  # facts with a place of their own
 
 
 def installed(name: str) -> type[Task]:
@@ -81,11 +81,13 @@ class Report:
             "examples": results["comparison"].get("n"),
             "counted": self.task.counted,
             "metrics": self.own.metrics,
+            "example": self.own.example,
             "asked": asked(run, self.task),
             "options": {key: words.plain(value) for key, value in run.options.items()},
             "data": self.facts(),
             "origin": (shown(data["source"], folders=True), str(data["sha256"])),
             "counts": {title: counted(data[key]) for key, title in self.own.counts.items() if data.get(key)},
+            "choices": data.get("choices"),
             "notes": [*(data.get("warnings") or []), *(data.get("notes") or [])],
             "gap": words.gap(results["history"], results),
             "course": course,
@@ -150,7 +152,7 @@ def won(results: Mapping[str, Any]) -> bool | None:
 
 def beside(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows beside the model's: its parts, each alone, and the baselines."""
-    return of_role(results, "simple", "network", "baseline")
+    return of_role(results, "combination", "simple", "network", "baseline")
 
 
 def result_table(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,5 +212,5 @@ def use(run: Run, task: type[Task]) -> Usage:
     source, _, _ = shown(run.config["data"].get("source", "")).partition(" + ")
     new = f"new{Path(source).suffix or '.csv'}"
     found = task.usage(str(run.path), new, run.options)
-    evaluate = f"gatework evaluate {shlex.quote(str(run.path))} other-data"
+    evaluate = f"gatework evaluate {shlex.quote(str(run.path))} {found.other}"
     return Usage([*found.commands, evaluate], found.python)

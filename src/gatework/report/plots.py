@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatework.pages.picture import FAINT, OTHER, OURS, Picture, column, in_percent, picture
 from gatework.pages.words import SHARES, named
-from gatework.training.learner import NETWORK_LOSS, like_training
+from gatework.training.learner import NETWORK_LOSS, learned_too, like_training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ def loss_curves(history: Sequence[Mapping[str, float]]) -> Picture:
 
     caption = f"Loss by epoch{' of the network' if alone else ''}: training (a mean over the epoch, with dropout) and "
     caption += "validation; dashed, that of the model as it answers" if alone else "validation"
+    caption += "; epochs that learned the validation part too have none" if any(map(learned_too, history)) else ""
     return picture("loss", caption, paint)
 
 

@@ -115,6 +115,7 @@ class Usage:
 
     commands: list[str]
     python: list[str]
+    other: str = "other-data"  # what `gatework evaluate` takes
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class Page:
     `template` is a file in the folder of the task's package, "" for none; `names` are what it shows beside what every
     page has; `sections` are the keys of `Task.sections` that it shows (others are shown as plain tables); `counts` are
     keys of `Task.facts` that hold counts by name, each with the heading under which they become bars; `metrics`
-    explains the metrics in a sentence or two; `beside` names pictures that are also written as PNG beside the page.
+    explains the metrics in a sentence or two, `example` what one of the examples that are counted is; `beside`
+    names pictures that are also written as PNG beside the page.
     """
 
     template: str = ""
@@ -132,6 +134,7 @@ class Page:
     sections: frozenset[str] = frozenset()
     counts: Mapping[str, str] = field(default_factory=dict)
     metrics: str = ""
+    example: str = ""
     beside: tuple[str, ...] = ()
 
 
@@ -374,9 +377,13 @@ class Learner:
     def __post_init__(self) -> None:
         self.metric = self.task.metric
 
+    @property
+    def learned(self) -> bool:
+        return self.task.learns_validation(self.epoch)
+
     def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
         self.epoch = epoch
-        if not self.task.learns_validation(epoch):
+        if not self.learned:
             return self.task.batches(self.parts.train, epoch, shard)
         if self._both is None:
             self._both = self.task.joined(self.parts)
@@ -387,6 +394,6 @@ class Learner:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Settles what the validation part decides, as long as it is not learned itself; then measures on it."""
-        if not self.task.learns_validation(self.epoch):
+        if not self.learned:
             self.task.settle(model, self.parts.valid)
         return self.task.watched(model, self.parts.valid)

@@ -206,7 +206,7 @@ def _train(task: Task, asked: Asked, callbacks: Sequence[Callback], quiet: bool,
     if cut is not None:
         task.options = smaller(task.options, cut)
     torch.manual_seed(task.options.seed)
-    with waiting("reading the data", quiet or shard.rank > 0):
+    with waiting("reading the data and choosing settings", quiet or shard.rank > 0):
         parts = task.prepare(source, asked.valid, asked.test)
     model = task.build()
     data = {**origin(source, asked.valid, asked.test), **task.facts(parts)}  # after `build`, which may tell something
@@ -410,6 +410,7 @@ def _results(trainer: Trainer, trained: Trained, parts: Parts, contest: Contest)
         "history": trainer.progress.history,
         **measured,
         **_standing(contest.contenders, contest.verdict),
+        "caution": LEARNED if where == "valid" and trainer.learner.learned else "",
         "sections": task.sections(model, parts),
     }
 

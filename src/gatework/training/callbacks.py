@@ -13,7 +13,7 @@ class Callback:
 
     class Printer(Callback):
         def validated(self, trainer, row):
-            print(row["epoch"], row["valid_loss"])
+            print(row["epoch"], row["train_loss"])
     """
 
     def started(self, trainer: Trainer) -> None:
@@ -23,7 +23,8 @@ class Callback:
         """After a step; the parameters still hold its gradients, clipped."""
 
     def validated(self, trainer: Trainer, row: dict[str, float]) -> None:
-        """After a validation; `row` is what metrics.csv gets."""
+        """After a validation; `row` is what metrics.csv gets: `valid_loss` and the like, or `learned_loss` and the like
+        in an epoch that learned the validation part too."""
 
     def finished(self, trainer: Trainer) -> None:
         """At the end; the model holds the best weights."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gatework.data.progress import heard_by
 from gatework.training.callbacks import Callback
-from gatework.training.learner import NETWORK_LOSS
+from gatework.training.learner import LEARNED, NETWORK_LOSS, VALID, learned_too
 
 if TYPE_CHECKING:
     from gatework.training.trainer import Trainer
@@ -42,22 +43,25 @@ def told_to() -> TextIO:
 
 
 def summary(trainer: Trainer, row: dict[str, float]) -> str:
-    """One line on a validation: `epoch 3/20  train loss 1.602  valid loss 1.701  accuracy 0.53  12 s  best`.
+    """One line on a validation: `epoch 3/20  train loss 1.602  valid loss 1.701  accuracy 0.53  12 s  best`; "learned"
+    stands for "valid" where the epoch learned the validation part too.
 
     Where a model is more than its network: `epoch 3/20  network: train loss 1.602  valid 1.721  model: valid loss 1.554
     ...`.
     """
     metric = trainer.learner.metric
     names = dict.fromkeys(["loss", metric.name])
-    measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := f"valid_{name}") in row)
-    best = "  best" if trainer.progress.best_epoch == row["epoch"] else ""
-    if metric.idle is not None and row.get(f"valid_{metric.name}") == metric.idle:
+    where = LEARNED if learned_too(row) else VALID
+    measured = "  ".join(f"{name} {row[key]:.4g}" for name in names if (key := where + name) in row)
+    chooses = trainer.options.keep == "best" or trainer.options.patience
+    best = "  best" if chooses and trainer.progress.best_epoch == row["epoch"] else ""
+    if metric.idle is not None and row.get(where + metric.name) == metric.idle:
         best = f"  says nothing yet{': early stopping waits' if trainer.options.patience else ''}"
     epoch = f"epoch {row['epoch']:.0f}/{trainer.options.epochs}"
     losses = f"train loss {row['train_loss']:.4g}  "
-    if (alone := row.get(f"valid_{NETWORK_LOSS}")) is not None:
-        losses = f"network: {losses}valid {alone:.4g}  model: "
-    return f"{epoch}  {losses}valid {measured}  {row['seconds']:.0f} s{best}"
+    if (alone := row.get(where + NETWORK_LOSS)) is not None:
+        losses = f"network: {losses}{where[:-1]} {alone:.4g}  model: "
+    return f"{epoch}  {losses}{where[:-1]} {measured}  {row['seconds']:.0f} s{best}"
 
 
 def say(line: str, quiet: bool = False) -> None:
@@ -200,12 +204,14 @@ def curves_svg(history: list[dict[str, float]], watched: str) -> str:
     """The learning curves of some history as SVG text: the losses, and the watched metric beside them."""
     from matplotlib.figure import Figure
 
-    losses = [key for key in ("train_loss", f"valid_{NETWORK_LOSS}", "valid_loss") if key in history[-1]]
+    losses = [key for key in ("train_loss", f"valid_{NETWORK_LOSS}", "valid_loss") if key in history[0]]
     names = [losses] + ([[f"valid_{watched}"]] if watched != "loss" else [])
     figure = Figure(figsize=(4 * len(names), 2.6), layout="constrained")
     for axes, keys in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key in keys:
-            axes.plot([row["epoch"] for row in history], [row.get(key) for row in history], label=key, marker=".")
+            axes.plot(
+                [row["epoch"] for row in history], [row.get(key, math.nan) for row in history], label=key, marker="."
+            )
         axes.set_xlabel("epoch")
         axes.legend()
     text = io.StringIO()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+VALID, LEARNED = "valid_", "learned_"  # before a metric of the validation part, in epochs that learned this part too
 NETWORK_LOSS = "network_loss"  # a metric: what training makes small, of the network alone, with dropout off
 
 
@@ -21,6 +22,11 @@ def like_training(row: Mapping[str, Any]) -> float:
     """
     value = row.get(f"valid_{NETWORK_LOSS}", row.get("valid_loss"))
     return math.nan if value is None else float(value)
+
+
+def learned_too(row: Mapping[str, Any]) -> bool:
+    """Whether the epoch of a row of the history learned the validation part too, so that it cannot be judged there."""
+    return any(name.startswith(LEARNED) for name in row)
 
 
 def still_falling(losses: Sequence[float]) -> bool:
@@ -94,6 +100,11 @@ class Learner(Protocol):
     """What a `Trainer` trains."""
 
     metric: Metric
+
+    @property
+    def learned(self) -> bool:
+        """Whether the epoch at hand learns the data that `validate` measures on, too."""
+        ...
 
     def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
         """The epoch's batches; their order depends on the seed and the epoch alone."""

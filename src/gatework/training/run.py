@@ -157,11 +157,12 @@ class Run:
     @staticmethod
     def refuse_taken(path: str | Path) -> None:
         """Raises an OptionError for a folder that holds a run."""
-        if (Path(path) / CONFIG).exists():
-            raise OptionError(
-                f"{path} already holds a run; choose another folder (--out), replace it (--overwrite), or go on with "
-                f"it: gatework resume {shlex.quote(str(path))}"
-            )
+        if not (Path(path) / CONFIG).exists():
+            return
+        ways = ["choose another folder (--out)", "replace it (--overwrite)"]
+        if (Path(path) / STATE).exists() or not (Path(path) / RESULTS).exists():
+            ways.append(f"go on with it: gatework resume {shlex.quote(str(path))}")
+        raise OptionError(f"{path} already holds a run; {', '.join(ways[:-1])}, or {ways[-1]}")
 
     def remove(self) -> None:
         """Deletes what a training wrote, and nothing else that lies in the folder; of a folder whose files are not a

@@ -22,7 +22,7 @@ from gatework.training.average import Average
 from gatework.training.callbacks import Callback
 from gatework.training.guard import Guard
 from gatework.training.interrupts import Interrupts
-from gatework.training.learner import Learner, Shard
+from gatework.training.learner import LEARNED, VALID, Learner, Shard
 from gatework.training.options import TrainingOptions
 from gatework.training.run import Run
 from gatework.training.state import Progress, Tensors, copy, join, split
@@ -180,9 +180,10 @@ class Trainer:
     # -- validation -----------------------------------------------------------------------------------------
 
     def _validate(self) -> None:
-        row = self._row() | {f"valid_{name}": value for name, value in self._measured().items()}
+        where = LEARNED if self.learner.learned else VALID
+        row = self._row() | {where + name: value for name, value in self._measured().items()}
         self.progress.history.append(row)
-        self._judge(row[f"valid_{self.learner.metric.name}"])
+        self._judge(row[where + self.learner.metric.name])
         if self.run and self.shard.rank == 0:
             self.run.write_metrics(self.progress.history)
         self._tell("validated", row)
@@ -225,9 +226,11 @@ class Trainer:
         progress.waited = 0 if patient else progress.waited + 1
         self.plateau.validated(patient)
         if improved or value == progress.best:  # of equals the latest: its rate is lower
-            progress.best, progress.best_epoch = value, progress.epoch + 1
-            with self._averaged():
-                self.best = copy(self.model)
+            progress.best = value
+            if not self.learner.learned:
+                progress.best_epoch = progress.epoch + 1
+                with self._averaged():
+                    self.best = copy(self.model)
         self._end_early()
 
     def _end_early(self) -> None:

@@ -200,8 +200,9 @@ def _batch_size(options: ForecastOptions, windows: int) -> int:
     return options.batch_size or (SMALL if windows < FEW else USUAL)
 
 
-def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[ForecastOptions, list[str]]:
-    """The task's options with a value for each that was `asked` to be chosen, and how it came about, in sentences.
+def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[ForecastOptions, list[str], list[str]]:
+    """The task's options with a value for each that was `asked` to be chosen; what they are, in sentences; and the
+    figures by which they were chosen.
 
     `panel` is the training part; season and horizon are settled.
     """
@@ -211,10 +212,10 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     options = replace(task.options, **_plain(asked, bool(task.options.intermittent)))
     options = options if asked.unit else replace(options, unit=_unit(panel, options))
     if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
-        return options, []
+        return options, [], []
     windows = len(backtest.windows(options)[0])
     if windows < FEWEST:
-        return options, ["the series are too short to choose settings by a backtest; plain ones were taken"]
+        return options, ["the series are too short to choose settings by a backtest; plain ones were taken"], []
     if windows < FEW and asked.linear == AUTO:  # training on would undo the penalty
         options = replace(options, linear="fixed")
     search = Search(backtest, asked, options)
@@ -222,7 +223,20 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
         step()
     zeros = int((panel.values <= 0).sum()) if search.options.transform.startswith("log") else 0
     told = [f"{zeros:,} values of 0 have no logarithm: the model reads them as missing"] if zeros else []
-    return search.options, search.told + told
+    return search.options, [in_words(search.options), *told], search.told
+
+
+def in_words(options: ForecastOptions) -> str:
+    """What was chosen, for those who do not know the options' names."""
+    back = f"{options.lookback:,} steps of the past"
+    works_on = {"none": "the values as they are", "difference": "steps between values"}
+    parts = [
+        works_on.get(options.transform, "logarithms" if options.transform == "log" else "steps between logarithms"),
+        "no linear map" if options.linear == "none" else "a linear map that the network corrects",
+        f"{back} {'in pieces of ' + str(options.segment) if options.decoding == 'segments' else 'step by step'}",
+        *([f"the mean with {combined.named(options.combine)}"] if options.combine != "none" else []),
+    ]
+    return f"chosen on the training part: {', '.join(parts)}"
 
 
 def _plain(asked: ForecastOptions, intermittent: bool) -> dict[str, Any]:

@@ -223,7 +223,7 @@ def with_known_ahead(panel: Panel, horizon: int, lacking: str, columns: Sequence
     gaps = gaps_ahead(panel, horizon)
     if not gaps:
         return panel
-    lines, names = _lacking_lines(panel, gaps), listed(list(columns))
+    lines, names = lacking_lines(panel, gaps), listed(list(columns))
     if lacking == "fill":
         what = f"the last value known before stands for {names} where the next {horizon} steps lack it:"
         warnings.warn("\n".join([what, *lines]), stacklevel=4)
@@ -240,15 +240,19 @@ def with_known_ahead(panel: Panel, horizon: int, lacking: str, columns: Sequence
     raise DataError("\n".join([*lines, f"{cure}last value known (in a command {flags})"]))
 
 
-def _lacking_lines(panel: Panel, gaps: dict[int, list[tuple[int, list[str]]]]) -> list[str]:
+def lacking_lines(panel: Panel, gaps: dict[int, list[tuple[int, list[str]]]]) -> list[str]:
     """A line for each of the first series: which columns, at how many steps, from when to when."""
     lines = []
     for number, each in list(gaps.items())[:MOST_LINES]:
         ends = panel.times(number, np.array([each[0][0], each[-1][0]]))
         first, last = (shown_time(int(time), panel.dates) for time in ends)
         names = sorted({name for _, lacked in each for name in lacked})
-        lines.append(f"  {panel.names[number]}: {', '.join(names)} at {len(each)} steps, {first} to {last}")
+        lines.append(f"  {panel.names[number]}: {', '.join(names)} {_spanning(len(each), first, last)}")
     return lines + ([f"  ... ({len(gaps):,} series in all)"] if len(gaps) > MOST_LINES else [])
+
+
+def _spanning(steps: int, first: str, last: str) -> str:
+    return f"at {steps} steps, {first} to {last}" if steps > 1 else f"at 1 step, {first}"
 
 
 def _carried_on(panel: Panel, gaps: dict[int, list[tuple[int, list[str]]]], horizon: int) -> Covariates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatework.pages import words
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gatework.tasks.subject import Subject
 
 SECTIONS = frozenset(
-    {"part", "blocks", "interval", "metric", "naive", "by_horizon", "series", "residuals", "next", "hints"}
+    {"part", "blocks", "interval", "metric", "naive", "by_horizon", "series", "residuals", "next", "lacking", "hints"}
 )
 NAMES = {
     "mase": "MASE",
@@ -55,9 +56,13 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
             "metric": metric,
             "measured_by": words.named(metric),
             "series_count": results["data"].get("series") or 0,
+            "known_ahead": " and ".join(options.get("future") or ()),
+            "steps": len(sections["by_horizon"]),
+            "plainly": sentences.plainly(results, measured),
         }
         metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])
-        return Page("page.html", told, SECTIONS, metrics=metrics, beside=("forecast",))
+        example = sentences.WINDOW.format(len(sections["by_horizon"]))
+        return Page("page.html", told, SECTIONS, metrics=metrics, example=example, beside=("forecast",))
 
     @classmethod
     def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
@@ -65,15 +70,14 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
 
     @classmethod
     def usage(cls, run: str, new: str, options: Mapping[str, Any]) -> Usage:
-        quoted = shlex.quote(run)
-        return Usage(
-            [f"gatework predict {quoted} > next.csv", f"gatework predict {quoted} {new}"],
-            [
-                "import gatework",
-                f"model = gatework.Forecaster.load({run!r})",
-                "model.predict()    # a frame: the next steps",
-            ],
-        )
+        quoted, suffix = shlex.quote(run), Path(new).suffix
+        load = ["import gatework", f"model = gatework.Forecaster.load({run!r})"]
+        if options.get("future"):  # rows that say what is known of the next steps
+            plan = f"plan{suffix}"
+            commands, asked = [f"gatework predict {quoted} {plan} --out next.csv"], f"X={plan!r}"
+        else:
+            commands, asked = [f"gatework predict {quoted} --out next.csv", f"gatework predict {quoted} {new}"], ""
+        return Usage(commands, [*load, f"model.predict({asked})    # a frame: the next steps"], other=f"later{suffix}")
 
     def subject(self, trained: Trained, given: Options, source: Source | None) -> Subject:
         from gatework.tasks.forecast.explained import SeriesForecast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,35 @@ INTERMITTENT = (
     "RMSSE is the root of the mean squared error, divided by the mean squared step from one value to the next, as in "
     "M5; bias is the sum of the forecasts less that of the truth, as a share of it: -0.9 is a forecast of a tenth."
 )
+
+
+WINDOW = "A window is one forecast: a series up to some date, and the {} steps after it that it is compared with."
+ADVICE = {  # by what earned the result
+    "network": "Use the model: no simpler method that was tried errs as little.",
+    "both": "Use the model: no simpler method that was tried errs as little.",
+    "simple": "Use the model, which errs less than the simpler methods; its network adds nothing that can be shown.",
+    "even": "Use it or the simpler method {against}: neither is shown to be better.",
+    "baseline": "Do not rely on it as it is: the simpler method {against} errs less.",
+    "few": "Whether a simpler method does as well cannot be told yet.",
+}
+MORE = (
+    "Windows near each other in time are one block: a longer table or a shorter --horizon would give more blocks, and "
+    "so a verdict."
+)
+
+
+def plainly(results: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+    """How far forecasts are off, whether the interval holds what it says, and what to do, for those in a hurry."""
+    interval, compared = results["sections"]["interval"], results["comparison"]
+    if not math.isfinite(measured.get("mae", math.nan)):
+        return ""
+    percent = measured.get("mape", math.nan)
+    share = f", {percent:.2g}% of the true value" if math.isfinite(percent) and 0 < percent < 100 else ""
+    told = [f"A forecast is off by {number(measured['mae'])} on average{share}."]
+    if interval and math.isfinite(measured.get("coverage", math.nan)):
+        told.append(f"{measured['coverage']:.0%} of the values lay in the {interval['share']:.0%} interval.")
+    told.append(ADVICE.get(compared["earned"], "").format(against=compared.get("against")))
+    return " ".join(filter(None, told))
 
 
 def covered(interval: Mapping[str, Any], coverage: float) -> str:

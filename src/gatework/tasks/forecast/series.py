@@ -25,7 +25,16 @@ from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
 from gatework.tasks.forecast.holdout import span
-from gatework.tasks.forecast.later import absent, counted_on, followed, named, news, with_known_ahead
+from gatework.tasks.forecast.later import (
+    absent,
+    counted_on,
+    followed,
+    gaps_ahead,
+    lacking_lines,
+    named,
+    news,
+    with_known_ahead,
+)
 from gatework.tasks.forecast.limits import noticed
 from gatework.tasks.forecast.model import Forecast
 from gatework.tasks.forecast.options import ForecastOptions
@@ -67,6 +76,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         super().__init__(options)
         self.given = options  # before the data settled some of them
         self.found: list[Finding] = []  # what is worth knowing of the data and of what was chosen by them
+        self.choices: list[str] = []  # the figures by which settings were chosen
         self.last: Panel  # the end of each series: what predict goes on from
         self.scales: np.ndarray  # [S] denominators of MASE of all that was read
         self.channels: tuple[Channel, ...] | None = None  # of the covariates, scaled by the training part
@@ -102,7 +112,7 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         some, parts = self._parts(panel, counts)
         refuse(some)
         more += some + reduced(panel, self.options)
-        self.found = [*(Finding("note", each) for each in chosen), *found, *more]
+        self.found = [*found, *more, *(Finding("note", each) for each in chosen)]
         whole = panel
         for name, later in (("valid", valid), ("test", test)):
             if later is not None:
@@ -267,12 +277,12 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         sizes = {name: len(part) for name, part in vars(parts).items() if part is not None}
         facts = {"series": len(self.last), "frequency": str(self.last.frequency), "windows": sizes}
         chosen = {"season": self.options.season, "lookback": self.options.lookback, "horizon": self.options.horizon}
-        return {**facts, **chosen, **by_level(self.found)}
+        return {**facts, **chosen, "choices": self.choices, **by_level(self.found)}
 
     @property
     def notes(self) -> list[str]:
         """What was found, in words."""
-        return [each.message for each in self.found if each.level != "error"]
+        return [*(each.message for each in self.found if each.level != "error"), *self.choices]
 
     def _continued(self, source: Source, steps: int, lacking: str = "refuse") -> Panel:
         """What predict goes on from: the ends that the run kept, with the rows of a source where there is one, and
@@ -324,5 +334,14 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
 
     def _refuse_unknown_ahead(self, panel: Panel, horizon: int, lacking: str = "refuse") -> Panel:
         """The panel; an error that names series, times and columns where what is known ahead is not there."""
-        needed = ", ".join(filter(None, (self.options.time, self.options.series, *self.options.future)))
-        return with_known_ahead(panel, horizon, lacking, self.options.future, needed)
+        return with_known_ahead(panel, horizon, lacking, self.options.future, ", ".join(self._columns_ahead()))
+
+    def _columns_ahead(self) -> list[str]:
+        """What a row says that tells something known ahead."""
+        return [name for name in (self.options.time, self.options.series, *self.options.future) if name]
+
+    def _lacking(self, panel: Panel) -> dict[str, Any] | None:
+        """Why the next steps of some series are not forecast: the columns that rows must have, and a line for each of
+        the first series; None where nothing lacks."""
+        gaps = gaps_ahead(panel, self.shape().horizon)
+        return {"columns": self._columns_ahead(), "series": lacking_lines(panel, gaps)} if gaps else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,10 @@ from gatework.tasks.forecast.options import ForecastEvaluating, ForecastOptions,
 from gatework.tasks.forecast.page import ForecastPages
 from gatework.tasks.forecast.parts import NOWHERE, up_to
 from gatework.tasks.forecast.ridge import ridge
+from gatework.tasks.forecast.sentences import MORE
 from gatework.tasks.forecast.series import SeriesTask
 from gatework.tasks.forecast.windows import Batches, make_batch
-from gatework.tasks.verdict import Contest
+from gatework.tasks.verdict import FEWEST, Contest
 
 if TYPE_CHECKING:
     from gatework.tasks.jobs import Trained
@@ -53,7 +55,7 @@ class ForecastTask(ForecastPages, SeriesTask):
     answers = "series, time, forecast, and a column for each quantile"
 
     def _choose(self, asked: ForecastOptions, training: Panel) -> list[str]:
-        self.options, told = chosen(self, asked, training)
+        self.options, told, self.choices = chosen(self, asked, training)
         return told
 
     # -- model and training ---------------------------------------------------------------------------------
@@ -265,11 +267,12 @@ class ForecastTask(ForecastPages, SeriesTask):
     def remarks(self, examples: Windows) -> list[str]:
         squares = self._squares(examples)
         unscaled = np.isnan(examples.scales if squares is None else squares)
+        few = [MORE] if len(np.unique(self.blocks(examples))) < FEWEST else []
         if not unscaled.any():
-            return []
+            return few
         series = len(np.unique(examples.owners[unscaled]))
         which = f"{unscaled.sum():,} of {len(examples):,} windows, of {series:,} series,"
-        return [f"{words.named(self.metric.name)} leaves out {which} whose naive error is zero."]
+        return [f"{words.named(self.metric.name)} leaves out {which} whose naive error is zero.", *few]
 
     def baselines(self, parts: Parts) -> list[Contender]:
         """naive, seasonal naive, drift, Naive2 of M4, ridge on what the model sees, and classical methods."""
@@ -294,7 +297,7 @@ class ForecastTask(ForecastPages, SeriesTask):
             found["Theta"] = combined.others(examples, "theta")[0]
         if self.options.intermittent:
             found["zero"] = np.zeros((len(examples), examples.shape.horizon))
-        return [self._contender(name, values, examples) for name, values in found.items()]
+        return [self._contender(name, found[name], examples, note) for name, note in once(found).items()]
 
     def _contender(
         self,
@@ -322,6 +325,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         part, windows = parts.last
         found = results.sections(part, self.forecasts(model, windows), windows, self.options)
         found["hints"] += self._of_linear_map(model, windows)
+        found["lacking"] = self._lacking(windows.panel)
         ahead = self._ahead(windows.panel, {each["series"] for each in found["series"]})
         if not len(ahead):
             return found | {"next": []}
@@ -404,3 +408,15 @@ class ForecastTask(ForecastPages, SeriesTask):
         panel = panel.ends(self.shape().lookback)
         found = further(forecast, panel, steps, options.quantiles, log, options.seed)
         return options.limited(means.moved(found, beside, model.beside.numpy(), log) if beside else found)
+
+
+def once(forecasts: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The names of forecasts that differ, each with a note of those that are the same."""
+    found: dict[str, list[str]] = {}
+    for name, values in forecasts.items():
+        same = next((each for each in found if np.array_equal(forecasts[each], values, equal_nan=True)), None)
+        if same is None:
+            found[name] = []
+        else:
+            found[same].append(name)
+    return {name: f"the same here: {', '.join(others)}" if others else "" for name, others in found.items()}
