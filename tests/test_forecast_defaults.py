@@ -61,7 +61,7 @@ def test_negative_values_and_many_zeros_get_no_logarithms() -> None:
     some[30], many[::10] = 0, 0
     few = prepared(rows(some))
     assert few.options.transform == "log"
-    assert any("1 values of 0 have no logarithm" in note for note in few.notes)
+    assert any("1 value of 0 has no logarithm" in note for note in few.notes)
     assert prepared(rows(many)).options.transform == "none"
 
 
@@ -73,6 +73,7 @@ def test_every_choice_is_settled_and_told() -> None:
         values[name] is not None for name in (*PLAIN, "unit", "lookback", "epochs", "batch_size", "refit_epochs")
     )
     told = "\n".join(task.notes)
+    assert "chosen on the training part: logarithms" in told and "ridge=" not in str(task.found)
     for text in (
         "settings were chosen on",
         "the linear map alone: ",

@@ -13,12 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 import gatework
-from gatework import cli
+from gatework import cli, report
 from gatework.data.panel import read_panel
 from gatework.errors import DataError
 from gatework.runtime.series.further import PATHS, further, persistence
 from gatework.runtime.series.panel import Panel
+from gatework.tasks.forecast import ForecastTask
 from gatework.tasks.forecast.options import LEVELS
+from gatework.tasks.forecast.task import once
 from small import CHOSEN
 
 START = datetime(2024, 1, 1)
@@ -116,12 +118,32 @@ def test_the_first_steps_need_only_what_is_known_of_them(fitted: gatework.Foreca
     rows = sales(ahead=6).filter(pl.col("units").is_null())
     known = fitted.predict(2, rows.filter(pl.col("day") < START + timedelta(days=62)))
     assert known["forecast"].to_list() == pytest.approx(fitted.predict(2, rows)["forecast"].to_list())
-    with pytest.raises(DataError, match="price at 1 steps, 2024-03-02 to 2024-03-02"):
+    with pytest.raises(DataError, match=r"price at 1 step, 2024-03-02"):
         fitted.predict(2, rows.filter(pl.col("day") < START + timedelta(days=61)))
     with pytest.raises(DataError) as told:
         fitted.predict(9, rows)
     assert "needs price for the 9 steps ahead; 3 series lack it" in str(told.value)
     assert "store 0: price at 3 steps, 2024-03-07 to 2024-03-09" in str(told.value)
+
+
+def test_the_page_says_what_to_give_of_what_is_known_ahead(fitted: gatework.Forecaster, tmp_path: Path) -> None:
+    page = " ".join(report.write(str(fitted.out), tmp_path / "page.html").read_text().split())
+    assert "and price, known ahead, also to the right" in page
+    assert "with the columns day, store, price and a row for each of these times" in page
+    assert "<li>store 0: price at 4 steps, 2024-03-01 to 2024-03-04</li>" in page
+    assert f"gatework predict {fitted.out} plan.csv --out next.csv" in page and "predict(X=&#39;plan.csv&#39;)" in page
+    assert "A window is one forecast" in page and "A forecast is off by" in page and "The figures by which" not in page
+    plan = tmp_path / "plan.csv"
+    sales(ahead=4).filter(pl.col("units").is_null()).select("day", "store", "price").write_csv(plan)
+    assert fitted.predict(X=str(plan)).height == 12
+    ahead, plain = (ForecastTask.usage("runs/a", "new.xlsx", {"future": names}) for names in (["price"], []))
+    assert ahead.commands == ["gatework predict runs/a plan.xlsx --out next.csv"]
+    assert plain.commands[1] == "gatework predict runs/a new.xlsx" and plain.other == "later.xlsx"
+
+
+def test_equal_forecasts_stand_once() -> None:
+    values = {"naive": np.ones(2), "drift": np.zeros(2), "Naive2": np.ones(2)}
+    assert once(values) == {"naive": "the same here: Naive2", "drift": ""}
 
 
 def test_segments_need_what_is_known_of_the_whole_segment() -> None:

@@ -131,12 +131,12 @@ def ahead(**columns: Any) -> pl.DataFrame:
 
 def test_one_absent_row_stops_no_other_series(priced: gatework.Forecaster) -> None:
     whole, lacks = priced.predict(3, ahead()), ahead().filter((pl.col("shop") != "4") | (pl.col("day") != day(61)))
-    with pytest.raises(DataError, match="4: price at 1 steps, 2024-03-02 to 2024-03-02") as error:
+    with pytest.raises(DataError, match="4: price at 1 step, 2024-03-02") as error:
         priced.predict(3, lacks)
     assert "lacking=skip" in str(error.value) and "lacking=fill" in str(error.value)
     found, told = said(priced, lacks, lacking="skip")
     assert found.equals(whole.filter(pl.col("series") != "4"))
-    assert len(told) == 1 and "1 series are not forecast, as they lack price" in told[0] and "4: price at 1" in told[0]
+    assert len(told) == 1 and "not forecast: 1 series lacks price" in told[0] and "4: price at 1 step, " in told[0]
     found, told = said(priced, lacks, lacking="fill")
     price = pl.when((pl.col("shop") == "4") & (pl.col("day") == day(61))).then(pl.col("price").shift(1))
     filled = priced.predict(3, ahead(price=price.otherwise("price")))

@@ -222,7 +222,8 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
     for step in (search.forms, search.lookbacks, search.penalties, search.naive, search.networks, search.shares):
         step()
     zeros = int((panel.values <= 0).sum()) if search.options.transform.startswith("log") else 0
-    told = [f"{zeros:,} values of 0 have no logarithm: the model reads them as missing"] if zeros else []
+    many = "1 value of 0 has" if zeros == 1 else f"{zeros:,} values of 0 have"
+    told = [f"{many} no logarithm: the model reads what has none as missing"] if zeros else []
     return search.options, [in_words(search.options), *told], search.told
 
 

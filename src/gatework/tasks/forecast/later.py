@@ -230,10 +230,10 @@ def with_known_ahead(panel: Panel, horizon: int, lacking: str, columns: Sequence
         return replace(panel, covariates=_carried_on(panel, gaps, horizon))
     rest = [s for s in range(len(panel)) if s not in gaps]
     if lacking == "skip" and rest:
-        what = f"{len(gaps):,} series are not forecast, as they lack {names} for the next {horizon} steps:"
+        what = f"not forecast: {_lack(len(gaps))} {names} for the next {horizon} steps:"
         warnings.warn("\n".join([what, *lines]), stacklevel=4)
         return panel.take(rest)
-    lines.insert(0, f"predict needs {names} for the {horizon} steps ahead; {len(gaps):,} series lack it:")
+    lines.insert(0, f"predict needs {names} for the {horizon} steps ahead; {_lack(len(gaps))} it:")
     others = "lacking=skip leaves these series out, " if rest else ""
     flags = f"--lacking {'skip or ' if rest else ''}fill"
     cure = f"give rows with {needed} for these times, the target empty, in a file; or {others}lacking=fill takes the "
@@ -249,6 +249,10 @@ def lacking_lines(panel: Panel, gaps: dict[int, list[tuple[int, list[str]]]]) ->
         names = sorted({name for _, lacked in each for name in lacked})
         lines.append(f"  {panel.names[number]}: {', '.join(names)} {_spanning(len(each), first, last)}")
     return lines + ([f"  ... ({len(gaps):,} series in all)"] if len(gaps) > MOST_LINES else [])
+
+
+def _lack(series: int) -> str:
+    return "1 series lacks" if series == 1 else f"{series:,} series lack"
 
 
 def _spanning(steps: int, first: str, last: str) -> str:

@@ -344,4 +344,5 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         """Why the next steps of some series are not forecast: the columns that rows must have, and a line for each of
         the first series; None where nothing lacks."""
         gaps = gaps_ahead(panel, self.shape().horizon)
-        return {"columns": self._columns_ahead(), "series": lacking_lines(panel, gaps)} if gaps else None
+        lines = [each.strip() for each in lacking_lines(panel, gaps)]
+        return {"columns": self._columns_ahead(), "series": lines} if gaps else None
