@@ -141,6 +141,18 @@ def test_the_page_says_what_to_give_of_what_is_known_ahead(fitted: gatework.Fore
     assert plain.commands[1] == "gatework predict runs/a new.xlsx" and plain.other == "later.xlsx"
 
 
+def test_an_explanation_says_what_is_known_ahead_does(fitted: gatework.Forecaster) -> None:
+    rows = sales(ahead=4).filter(pl.col("units").is_null())
+    told = gatework.explain(fitted, rows, series="store 1").sentences[0]
+    covariates = fitted._fitted().task.last.covariates
+    usual = rows.with_columns(price=pl.lit(covariates.channels[covariates.places("future")[0]].shift))
+    now, then = (fitted.predict(X=each).filter(series="store 1")["forecast"].mean() for each in (rows, usual))
+    assert f"With the usual price (its mean in training) ahead it would be {then:.4g} in place of {now:.4g}" in told
+    assert "held as they are: price" in told
+    with pytest.warns(UserWarning, match="the last value known before stands for price"):
+        assert gatework.explain(fitted, series="store 1", lacking="fill").answer
+
+
 def test_equal_forecasts_stand_once() -> None:
     values = {"naive": np.ones(2), "drift": np.zeros(2), "Naive2": np.ones(2)}
     assert once(values) == {"naive": "the same here: Naive2", "drift": ""}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LEVELS = 64  # shades of a heat map
 NARROW = 5.0  # the ratio of largest and smallest value below which no powers of ten are drawn
+TICKS = 5  # times below a series
 WIDE, SMALL = (7.6, 2.6), (5.0, 2.9)  # inches
 BELOW, MIDDLE, ABOVE = (217, 114, 11), (255, 255, 255), (31, 95, 191)
 
@@ -58,6 +59,9 @@ def steps_curve(found: Explanation) -> str:
         below.step(steps, taken, where="mid", color=OTHER, linewidth=1.2, label="fall when taken away")
         below.axhline(0, color=FAINT, linewidth=0.8)
         below.set(xlabel=f"{found.words.unit}", ylabel="contribution")
+        if found.words.what == "series":  # whose steps are times
+            places = np.unique(np.linspace(0, len(found) - 1, TICKS).astype(int))
+            below.set_xticks(steps[places], [found.steps[place] for place in places])
         above_it(below, 2)
 
     rows = 1 if found.series is None else 2

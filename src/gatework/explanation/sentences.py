@@ -19,7 +19,7 @@ def sentences(
     subject: Subject, shown: float, attribution: Attribution, occlusion: Occlusion, layers: list[Layer], cut: Cut
 ) -> list[str]:
     """In the order of the page: answer, steps (`FIRST` sentences in all, never fewer), then parts, memory, checks."""
-    texts = [said(subject, shown), plainly(subject, attribution)]
+    texts = [" ".join([said(subject, shown), *subject.words.beside]), plainly(subject, attribution)]
     texts += [carried(subject, attribution), taken_away(subject, occlusion, shown)]
     texts += [divided(subject, attribution), how_far_back(subject, cut), *(remembered(layer) for layer in layers)]
     texts += [faded(layers), agreement(attribution, occlusion), complete(attribution)]
@@ -54,15 +54,23 @@ def place(subject: Subject, start: int, stop: int) -> str:
 
 
 def plainly(subject: Subject, attribution: Attribution) -> str:
-    """What speaks for the answer and what against it, without a number."""
+    """What speaks for the answer and what against it, without a number; "" where no step stands out."""
     steps = attribution.steps
     least = max(NOTABLE * float(np.abs(steps).sum()), 1e-12)
     parts = []
     for values, side in ((steps, subject.words.pro), (-steps, subject.words.contra)):
         named = [int(i) for i in np.argsort(-values)[:MOST_NAMED] if values[i] >= least]
         if named:
-            parts.append(f"what {side} it most is {listed([name(subject, i, i + 1) for i in named])}")
-    return f"In short: {'; '.join(parts) or f'no single {subject.words.unit} decides'}."
+            parts.append(f"what {side} it most is {listed([with_value(subject, i) for i in named])}")
+    return f"In short: {'; '.join(parts)}." if parts else ""
+
+
+def with_value(subject: Subject, step: int) -> str:
+    """A step as people would point at it; of a series with its value, as a date says little."""
+    told = name(subject, step, step + 1)
+    if subject.words.what != "series" or subject.values is None:
+        return told
+    return f"the value at {told} ({subject.values.reshape(len(subject), -1)[step, 0]:.4g})"
 
 
 def carried(subject: Subject, attribution: Attribution) -> str:
@@ -110,7 +118,8 @@ def divided(subject: Subject, attribution: Attribution) -> str:
         return ""
     sums = {part: float(values.sum()) for part, values in attribution.parts.items()}
     parts = [f"{value:+.3g} by the {part}" for part, value in sums.items()]
-    return f"The change from an empty input, {attribution.difference:+.3g}, is made up of {listed(parts)}."
+    change = f"The change of {subject.words.output} from an empty input, {attribution.difference:+.3g}"
+    return f"{change}, is made up of {listed(parts)}."
 
 
 def how_far_back(subject: Subject, cut: Cut) -> str:

@@ -82,6 +82,7 @@ class Report:
             "counted": self.task.counted,
             "metrics": self.own.metrics,
             "example": self.own.example,
+            "plainly": self.own.plainly,
             "asked": asked(run, self.task),
             "options": {key: words.plain(value) for key, value in run.options.items()},
             "data": self.facts(),

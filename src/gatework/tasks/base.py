@@ -125,8 +125,8 @@ class Page:
     `template` is a file in the folder of the task's package, "" for none; `names` are what it shows beside what every
     page has; `sections` are the keys of `Task.sections` that it shows (others are shown as plain tables); `counts` are
     keys of `Task.facts` that hold counts by name, each with the heading under which they become bars; `metrics`
-    explains the metrics in a sentence or two, `example` what one of the examples that are counted is; `beside`
-    names pictures that are also written as PNG beside the page.
+    explains the metrics in a sentence or two, `example` what one of the examples that are counted is; `plainly`
+    is what came out, for those in a hurry; `beside` names pictures that are also written as PNG beside the page.
     """
 
     template: str = ""
@@ -134,8 +134,9 @@ class Page:
     sections: frozenset[str] = frozenset()
     counts: Mapping[str, str] = field(default_factory=dict)
     metrics: str = ""
-    example: str = ""
     beside: tuple[str, ...] = ()
+    example: str = ""
+    plainly: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ class Wording:
     left: str = (
         "last"  # which steps are left where the others are cut off: the last, or the nearest to what is explained
     )
+    beside: tuple[str, ...] = ()  # sentences on what the answer rests on beside the steps, said after it
 
     @property
     def valued(self) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data.table import listed
 from gatework.errors import DataError
 from gatework.runtime.series.panel import shown_time
 from gatework.runtime.series.windows import Shape, Windows, logarithms, make_windows
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ONE = np.zeros(1, np.int64)
 COMBINED = "What is explained is the network's own forecast; the run forecasts its mean with simple methods (combine)."
+LOGARITHMS = "Contributions are to its logarithm: +0.1 is about 10% more."
 NEAR = 0.05  # of the window's spread: by how much a forecast that counts as the same may differ
 
 
@@ -37,14 +39,21 @@ class SeriesForecast(Subject):
 
     values: np.ndarray
 
-    def __init__(self, trained: Trained, series: str | None, source: Source | None = None, step: int | None = None):
+    def __init__(
+        self,
+        trained: Trained,
+        series: str | None,
+        source: Source | None = None,
+        step: int | None = None,
+        lacking: str = "refuse",
+    ):
         self.model, self.job = cast("Forecast", trained.model), cast("ForecastTask", trained.task)
         self.exact, self.contrast, self.step = {}, torch.ones(1, dtype=torch.float64), step
         panel = self.job.last if source is None else self.job._extended(source)
         panel, number = panel.take(np.array([self._number(panel, series)])), 0
         self.shape = self.job.shape()
         self._must_fill(panel, number)
-        self.job._refuse_unknown_ahead(panel, self.shape.horizon)
+        panel = self.job._refuse_unknown_ahead(panel, self.shape.horizon, lacking)
         if step is not None and not 1 <= step <= self.shape.horizon:
             raise DataError(f"the run forecasts the steps 1 to {self.shape.horizon}; there is no step {step}")
         cuts = [np.array([n]) if s == number else ONE[:0] for s, n in enumerate(panel.lengths)]
@@ -54,7 +63,7 @@ class SeriesForecast(Subject):
         times = panel.times(number, panel.lengths[number] + np.arange(-self.shape.lookback, 0))
         self.steps = [str(shown_time(int(time), panel.dates)) for time in times]
         self.values = self.windows.past(ONE)[0]
-        self._settle(panel.names[number])
+        self._settle(panel.names[number], self._beside(panel))
 
     def _number(self, panel: Panel, series: str | None) -> int:
         if series is None and len(panel) == 1:
@@ -93,7 +102,27 @@ class SeriesForecast(Subject):
 
         self.read = {"filled": where(coded.window), "base": where(coded.base), "lags": where(coded.future[:, :, 1])}
 
-    def _settle(self, name: str) -> None:
+    @torch.no_grad()
+    def _beside(self, panel: Panel) -> tuple[str, ...]:
+        """What columns beside the target do, which attributions hold as they are."""
+        found: list[str] = []
+        extra = panel.covariates
+        if extra is None:
+            return ()
+        names = list(dict.fromkeys(each.column for each in extra.channels))
+        for name in dict.fromkeys(extra.channels[place].column for place in extra.places("future")):
+            places = [place for place in extra.places("future") if extra.channels[place].column == name]
+            part = extra.part(0).copy()
+            part[int(panel.lengths[0]) :, places] = 0.0  # the mean of the training part
+            usual = replace(panel, covariates=extra.with_parts([part], extra.static))
+            windows = make_windows(usual, self.shape, [panel.lengths], scales=False)
+            outputs = [self._said(batch)[None] for batch in (self.batch, make_batch(windows, ONE))]
+            now, then = (f"{float(self.shown(each)[0]):.4g}" for each in outputs)
+            found.append(f"With the usual {name} (its mean in training) ahead it would be {then} in place of {now}.")
+        held = "Below, only past values are weighed; held as they are: "
+        return (*found, f"{held}{listed(names)}.")
+
+    def _settle(self, name: str, beside: tuple[str, ...]) -> None:
         self.outputs = self.whole()
         self.linear = self._linear()
         self.answer = f"{float(self.shown(self.outputs[None])[0]):.4g}"
@@ -105,7 +134,8 @@ class SeriesForecast(Subject):
         note = "Attributions hold the window's own level and scale, the calendar and all covariates fixed."
         mixed = self.job.options.combine != "none"
         notes = (note, *([COMBINED] if mixed else []))
-        self.words = Wording("series", "step", output, said, "the window's mean", notes, "", "forecast")
+        beside = (*beside, *([LOGARITHMS] if self.shape.log else []))
+        self.words = Wording("series", "step", output, said, "the window's mean", notes, "", "forecast", beside=beside)
         spread = float(np.nanstd(self.values)) or abs(float(np.nanmean(self.values))) or 1.0
         self.near = NEAR * spread
 

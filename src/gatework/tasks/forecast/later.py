@@ -255,7 +255,7 @@ def _lack(series: int) -> str:
     return "1 series lacks" if series == 1 else f"{series:,} series lack"
 
 
-def _spanning(steps: int, first: str, last: str) -> str:
+def _spanning(steps: int, first: int | str, last: int | str) -> str:
     return f"at {steps} steps, {first} to {last}" if steps > 1 else f"at 1 step, {first}"
 
 

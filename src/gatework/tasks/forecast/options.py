@@ -23,6 +23,12 @@ class ForecastExplaining(Options):
         None, "the name of one series (not of a column); not needed where there is one", panel="what to explain"
     )
     step: int | None = option(None, "the step ahead; none: the mean of all", panel="what to explain")
+    lacking: str = option(
+        "refuse",
+        "where what is known ahead is lacking: refuse, or fill with the last value known",
+        panel="what to explain",
+        choices=("refuse", "fill"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,11 +58,11 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
             "series_count": results["data"].get("series") or 0,
             "known_ahead": " and ".join(options.get("future") or ()),
             "steps": len(sections["by_horizon"]),
-            "plainly": sentences.plainly(results, measured),
         }
         metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])
         example = sentences.WINDOW.format(len(sections["by_horizon"]))
-        return Page("page.html", told, SECTIONS, metrics=metrics, example=example, beside=("forecast",))
+        words_first = {"example": example, "plainly": sentences.plainly(results, measured)}
+        return Page("page.html", told, SECTIONS, metrics=metrics, beside=("forecast",), **words_first)
 
     @classmethod
     def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
@@ -83,4 +83,4 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
         from gatework.tasks.forecast.explained import SeriesForecast
 
         assert isinstance(given, ForecastExplaining)
-        return SeriesForecast(trained, given.series, source, given.step)
+        return SeriesForecast(trained, given.series, source, given.step, given.lacking)
