@@ -61,8 +61,10 @@ class ForecastPages(Task[Windows, Batch, Forecast]):
         }
         metrics = " ".join([sentences.METRICS, *([sentences.INTERMITTENT] if "rmsse" in measured else [])])
         example = sentences.WINDOW.format(len(sections["by_horizon"]))
-        words_first = {"example": example, "plainly": sentences.plainly(results, measured)}
-        return Page("page.html", told, SECTIONS, metrics=metrics, beside=("forecast",), **words_first)
+        plainly = sentences.plainly(results, measured)
+        return Page(
+            "page.html", told, SECTIONS, metrics=metrics, beside=("forecast",), example=example, plainly=plainly
+        )
 
     @classmethod
     def pictures(cls, sections: Mapping[str, Any]) -> dict[str, Picture]:
