@@ -100,6 +100,19 @@ def test_lower_is_better_where_it_is() -> None:
                    metric=ERROR, n=100).verdict.earned == "baseline"  # fmt: skip
 
 
+def test_a_model_that_says_nothing_earns_nothing() -> None:
+    """Its error is 1; that of a rival that says wrong words is 2."""
+    metric = Metric("word_error", higher=False, idle=1.0)
+    for value, earned in ((1.0, "even"), (0.9, "network")):
+        ours, theirs = (
+            planted(name, np.full(100, error), name, metric) for name, error in (("model", value), ("baseline", 2.0))
+        )
+        found = Contest(
+            (ours, theirs), [metric], lambda sums, _: ratio(sums[..., 0], sums[..., 1]), 100, "rows", "test"
+        ).verdict
+        assert found.earned == earned and ("says nothing yet" in found.text) is (earned == "even"), found
+
+
 def test_a_difference_must_matter() -> None:
     """Better everywhere, by less than a thousandth."""
     errors = np.random.default_rng(0).gamma(2, 1, 100)

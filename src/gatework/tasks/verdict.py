@@ -225,13 +225,17 @@ class Contest:
             return "baseline"
         if self.ahead is not None:
             return "unclear"
-        if best.sign == 0:
+        if best.sign == 0 or self.silent():
             return "even"
         if self.simple is None:
             return "network"
         if self.simple.sign <= 0 or not self.knows():
             return "simple"
         return "network" if self.leads("network") else "both"
+
+    def silent(self) -> bool:
+        """Whether the model says nothing: where others say what is wrong, that is better, and earns nothing."""
+        return self.metric.idle is not None and self.value(self.model) == self.metric.idle
 
     def leads(self, role: str) -> bool:
         """Whether a part alone beats the best baseline."""
@@ -328,6 +332,8 @@ def _baseline(contest: Contest) -> str:
 
 def _even(contest: Contest) -> str:
     assert contest.best is not None and contest.best.low is not None and contest.best.high is not None
+    if contest.silent():
+        return f"The model says nothing yet: {contest.against()}. gatework diagnose RUN tells what to change."
     sure = contest.best.low > 0 or contest.best.high < 0
     which = f"that matters (below {SMALL:.1%})" if sure else f"that {contest.examples} could show"
     told = f"{contest.against()}, {contest.by(contest.best)}"

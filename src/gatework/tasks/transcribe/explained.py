@@ -119,7 +119,7 @@ class Unit(Subject):
 
     def _loudness(self) -> np.ndarray:
         """How loud, or how dark, each step is."""
-        frames = self.batch.frames[0].reshape(len(self.batch.frames[0]), -1).mean(1).numpy()
+        frames = self.batch.frames[0, : int(self.batch.lengths[0])].flatten(1).mean(1).numpy()
         each = -(-len(frames) // len(self))
         starts = np.arange(0, len(frames), each)[: len(self)]
         return (np.add.reduceat(frames, starts) / np.diff(starts, append=len(frames))).astype(float)
