@@ -35,6 +35,7 @@ COMMANDS = (
     "diagnose",
     "tune",
     "validate",
+    "profile",
     "export",
     "serve",
     "cells",

@@ -59,7 +59,7 @@ def clip(parameters: list[nn.Parameter], limit: float) -> float:
     """The norm of all gradients together, which are scaled down to `limit` where that is smaller (0: never)."""
     gradients = [each.grad for each in parameters if each.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if limit:
+    if limit and not float(norm) < 0.999 * limit:  # below, torch would multiply all gradients by 1
         nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return float(norm)
 
