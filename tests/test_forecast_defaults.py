@@ -223,12 +223,14 @@ def test_early_stopping_and_the_best_weights_leave_the_validation_part_alone() -
 # -- the linear map ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_known_ahead_has_its_effect_at_once() -> None:
-    """y = 20 + 10 promo + noise: the closed form alone is about as good as least squares."""
+@pytest.mark.parametrize("lookback", [14, 49])
+def test_what_is_known_ahead_has_its_effect_at_once(lookback: int) -> None:
+    """y = 20 + 10 promo + noise: the closed form alone is about as good as least squares, whatever of the first windows
+    lies before the series."""
     random = np.random.default_rng(3)
     promo = random.integers(0, 2, 300).astype(float)
     frame = rows(20 + 10 * promo + random.normal(0, 0.3, 300), promo=promo)
-    task = prepared(frame, future=("promo",), **PLAIN | {"scale": "last", "ridge": 0.1}, lookback=14)
+    task = prepared(frame, future=("promo",), **PLAIN | {"scale": "last", "ridge": 0.1}, lookback=lookback)
     parts = task.training
     assert parts is not None
     test = task.prepare(frame).test

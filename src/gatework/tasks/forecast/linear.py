@@ -47,14 +47,17 @@ def solve(model: Forecast, windows: Windows, options: ForecastOptions) -> None:
 
 @torch.no_grad()
 def solved(windows: Windows, strength: float, absolute: bool, seed: int, most: int = MOST, rounds: int = ROUNDS) -> Map:
-    """Ridge regression on windows drawn by the seed, also on those of which not all is known.
+    """Ridge regression on windows drawn by the seed, also on those of which not all is known, but on none that begins
+    before its series where most do not: what fills it up to its length is no value, and bends the map for all others.
 
     In each round targets that are missing are those that the map before gave (what maximum likelihood comes to by EM:
     Little & Rubin 2002, section 8.4); the weights of the window are solved with those of what is known ahead held, then
     these with those held; and if `absolute`, rows are weighted by 1 / error, which goes towards the least absolute
     errors (Schlossmacher 1973), that a few wild windows cannot spoil.
     """
-    rows = np.random.default_rng(seed).permutation(len(windows))[:most]
+    rows = np.random.default_rng(seed).permutation(len(windows))
+    begun = windows.cuts[rows] >= windows.shape.lookback
+    rows = (rows[begun] if 2 * begun.sum() >= len(rows) else rows)[:most]
     batch = make_batch(windows, rows)
     inputs, ahead, targets = _inputs(batch), batch.ahead.double(), (batch.truth - batch.base).double()
     there = ~torch.isnan(targets)

@@ -272,7 +272,7 @@ class ForecastTask(ForecastPages, SeriesTask):
             return few
         series = len(np.unique(examples.owners[unscaled]))
         which = f"{unscaled.sum():,} of {len(examples):,} windows, of {series:,} series,"
-        return [f"{words.named(self.metric.name)} leaves out {which} whose naive error is zero.", *few]
+        return [f"{words.named(self.metric.name)} leaves out {which} whose naive error is zero or not known.", *few]
 
     def baselines(self, parts: Parts) -> list[Contender]:
         """naive, seasonal naive, drift, Naive2 of M4, ridge on what the model sees, and classical methods."""
