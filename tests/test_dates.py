@@ -135,6 +135,17 @@ def test_weeks_are_no_months(weeks: int, step: str) -> None:
     assert (str(panel.frequency), warned) == (step, [])
 
 
+@pytest.mark.parametrize("weeks", [(4, 4, 5), (4, 5, 4), (5, 4, 4)])
+def test_periods_of_a_retail_year_are_no_months(weeks: tuple[int, ...]) -> None:
+    """Months would be skipped or hold two periods; numbered, they are steps."""
+    days = np.datetime64("2015-01-31") + 7 * np.cumsum(np.tile(weeks, 20))
+    table = {"day": days.astype(str).tolist(), "period": list(range(60)), "y": list(range(60))}
+    panel, found = inspect_panel(table, time="day", target=("y",))
+    assert panel is None and any("number the periods (1, 2, 3, ...)" in each.message for each in found)
+    numbered, _ = inspect_panel(table, time="period", target=("y",))
+    assert numbered is not None and str(numbered.frequency) == "1i"
+
+
 def test_stamps_that_no_rule_fits_are_named_and_never_moved_in_silence(tmp_path: Path) -> None:
     """Days 14, 15 and 16: the warning says which, and on which day forecasts are dated; a given day acts."""
     days = [15 + (-1, 0, 0, 1, 0, 0)[k % 6] for k in range(60)]

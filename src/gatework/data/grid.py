@@ -13,7 +13,7 @@ from gatework.data.finding import Finding
 from gatework.data.table import Table, listed
 from gatework.data.timeparts import by_size, kind_of, rounding
 from gatework.errors import OptionError
-from gatework.runtime.series.frequency import Frequency, infer
+from gatework.runtime.series.frequency import WEEK, Frequency, infer
 from gatework.runtime.series.panel import shown_time
 
 SPARSE = 10  # points for each row: with more, a step that is rare between rows is none
@@ -129,6 +129,12 @@ def irregular(data: Rows, step: Frequency, exact: bool, points: int) -> list[Fin
 
 def _to_one_step(data: Rows) -> str:
     """What to do about times that are off the grid."""
+    gaps = np.unique(np.diff(data.times)[data.same])
+    if data.dates and set(gaps.tolist()) == {4 * WEEK, 5 * WEEK}:
+        return (
+            "they stand 4 and 5 weeks apart, as the periods of a retail year do: number the periods (1, 2, 3, ...) in "
+            "a column and name it, time=COLUMN season=12"
+        )
     to = rounding(data.times, data.owners) if data.dates else None
     return f"if they jitter, round={to} brings them to one step" if to else "bring all rows to one step"
 
