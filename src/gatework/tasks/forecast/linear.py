@@ -47,8 +47,10 @@ def solve(model: Forecast, windows: Windows, options: ForecastOptions) -> None:
 
 @torch.no_grad()
 def solved(windows: Windows, strength: float, absolute: bool, seed: int, most: int = MOST, rounds: int = ROUNDS) -> Map:
-    """Ridge regression on windows drawn by the seed, also on those of which not all is known, but on none that begins
-    before its series where most do not: what fills it up to its length is no value, and bends the map for all others.
+    """Ridge regression on windows drawn by the seed, also on those of which not all is known.
+
+    Where something is known ahead and most windows begin within their series, these alone are read: in others the first
+    value is repeated, with what was known of its step alone, and that bends the map for all.
 
     In each round targets that are missing are those that the map before gave (what maximum likelihood comes to by EM:
     Little & Rubin 2002, section 8.4); the weights of the window are solved with those of what is known ahead held, then
@@ -57,7 +59,7 @@ def solved(windows: Windows, strength: float, absolute: bool, seed: int, most: i
     """
     rows = np.random.default_rng(seed).permutation(len(windows))
     begun = windows.cuts[rows] >= windows.shape.lookback
-    rows = (rows[begun] if 2 * begun.sum() >= len(rows) else rows)[:most]
+    rows = (rows[begun] if windows.ahead and 2 * begun.sum() >= len(rows) else rows)[:most]
     batch = make_batch(windows, rows)
     inputs, ahead, targets = _inputs(batch), batch.ahead.double(), (batch.truth - batch.base).double()
     there = ~torch.isnan(targets)
