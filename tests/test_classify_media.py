@@ -23,6 +23,7 @@ from gatework.data.media.store import Store
 from gatework.data.media.stored import Stored
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, OptionError
+from gatework.serve.served import opened
 from gatework.tasks import jobs
 from gatework.tasks.classify import Classify, ClassifyOptions, reading
 from gatework.tasks.classify.examples import Examples, make_batch
@@ -274,6 +275,8 @@ def test_an_export_is_refused_in_words(run: tuple[Path, Path, str], tmp_path: Pa
     _, folder, kind = run
     done = invoke("export", folder, "--out", tmp_path / "model.gw")
     assert done.exit_code == 2 and f"runs of 'classify' on {kind} have no export yet" in done.output
+    with pytest.raises(OptionError, match="rows of a run of 'classify' can name files of this machine"):
+        opened("model", folder)
 
 
 def test_steps_are_seconds_places_or_frames(run: tuple[Path, Path, str]) -> None:

@@ -320,6 +320,11 @@ class Task(ABC, Generic[Examples, Batch, Model]):
         """Where `predict` without a source starts from, in words; for tasks that need no data."""
         return ""
 
+    @property
+    def rows_name_files(self) -> bool:
+        """Whether a row of `predict` can name a file, which is then read; strangers must not give such rows."""
+        return False
+
     def exported(self, model: Model) -> Exported:
         """The model as data, with what stands before and after it, for use without torch."""
         raise OptionError(f"runs of {self.name!r} have no export: the task does not say what its model is as data")

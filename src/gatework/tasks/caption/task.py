@@ -54,6 +54,10 @@ class Caption(CaptionPages):
         self.found: list[Finding] = []
         self._simpler: tuple[Examples, list[Baseline]] | None = None
 
+    @property
+    def rows_name_files(self) -> bool:
+        return True
+
     # -- data -----------------------------------------------------------------------------------------------
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:

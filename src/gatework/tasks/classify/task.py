@@ -28,7 +28,7 @@ from gatework.tasks.classify.examples import Batch, Batches, Examples
 from gatework.tasks.classify.judging import contenders, judged, logits_of, settle
 from gatework.tasks.classify.loss import class_weights, cross_entropy
 from gatework.tasks.classify.model import Classifier
-from gatework.tasks.classify.options import ClassifyOptions, ClassifyPredicting
+from gatework.tasks.classify.options import MEDIA, ClassifyOptions, ClassifyPredicting
 from gatework.tasks.classify.page import ClassifyPages
 from gatework.tasks.classify.reading import Rows
 from gatework.tasks.classify.sections import facts, sections
@@ -192,6 +192,10 @@ class Classify(ClassifyPages):
 
     def rounds(self, source: Source, count: int, hold_out: bool) -> list[Round]:
         return folds.rounds(self, source, count, hold_out)
+
+    @property
+    def rows_name_files(self) -> bool:
+        return self.codecs.kind in MEDIA
 
     @property
     def variant(self) -> str:

@@ -60,6 +60,10 @@ class Transcribe(TranscribePages):
         self.seen = np.zeros(0, np.uint32)  # numbers of the recordings that were learned
         self._simpler: tuple[Examples, list[Baseline]] | None = None
 
+    @property
+    def rows_name_files(self) -> bool:
+        return True
+
     # -- data -----------------------------------------------------------------------------------------------
 
     def prepare(self, source: Source, valid: Source | None = None, test: Source | None = None) -> Parts:
