@@ -13,14 +13,8 @@ from gatework.training.run import Run
 from toy import Toy
 
 TEXT = ["the cat sat on the mat, and the dog ate the hat; " * 30]
-NO_FUNCTIONS = {
-    "serve",
-    "demo",
-    "init",
-    "cells",
-    "bench",
-    "profile",
-}  # they write files or print; `gatework.cells` is a module
+# They write files or print; `gatework.cells` is a module.
+NO_FUNCTIONS = {"serve", "demo", "init", "cells", "bench", "profile"}
 
 
 def test_every_command_is_a_function() -> None:
