@@ -134,10 +134,10 @@ OPTIONS = {
 BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state", "precision")
 
 OF_CELLS = {  # options of torch's or Keras' layers that another cell stands for here
-    "peephole": 'the cell "lstm_peephole"',
-    "proj_size": 'the cell "lstm_projected" with sizes={"P": ...}',
-    "nonlinearity": 'the cell "rnn" or "rnn_relu"',
-    "clip": "cell.wrapped(name, clip, limit=...)",
+    "peephole": 'use the cell "lstm_peephole"',
+    "proj_size": 'use the cell "lstm_projected" with sizes={"P": ...}',
+    "nonlinearity": 'use the cell "rnn" or "rnn_relu"',
+    "clip": "use cell.wrapped(name, clip, limit=...)",
 }
 
 
