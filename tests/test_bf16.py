@@ -20,6 +20,7 @@ from gatework.compiler.lang import cell
 from gatework.errors import OptionError
 from gatework.runtime.llvm import cpu
 from gatework.runtime.llvm.compiled import Compiled
+from gatework.runtime.llvm.rounded import RoundedParts
 from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
 from kernel_check import HERE, LAYOUTS, Pair, Setting, check, same
@@ -41,6 +42,8 @@ LARGE = [
     ("lstm", bf16(B=23, H=70, I=531)),  # several chunks of units, and stretches of an odd number of inputs
     ("lstm", bf16(B=9, H=150, I=301, isa=HERE[-1])),
     ("lstm_peephole", bf16(H=1, I=1, B=1)),
+    ("lstm", bf16(B=9, H=64, I=32, layout="ragged")),  # operands that are multiplied as one
+    ("gru_reset_before", bf16(B=9, H=64, I=32, isa=HERE[-1])),
 ]
 
 
@@ -79,6 +82,24 @@ def test_operands_are_the_nearest_bfloat16(isa: str) -> None:
     inputs["x"][5] = np.nan
     got = program.forward(Rows.rectangle(1, len(x)), inputs, {}, weights).history["h"]
     assert np.isnan(got[5]).all() and not np.isnan(np.delete(got, 5, 0)[:, 0]).any()
+
+
+def panels(program: Compiled) -> int:
+    """How many panels its weights are packed into."""
+    return sum(len(parts.panels) for parts in program.parts.values())
+
+
+def test_operands_that_are_multiplied_as_one_add_up_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair(cells.get("lstm").graph, bf16(B=9, H=64, I=32))
+    done = pair.forward()
+    found, together = pair.backward(done), panels(pair.program)
+    monkeypatch.setattr(RoundedParts, "_join", lambda self, pieces, plan: {piece: [piece] for piece in pieces})
+    pair.program = Compiled(pair.graph, pair.made.sizes, "float32", pair.program.isa, precision="bf16")
+    apart = pair.forward()
+    for name, values in pair.backward(apart).weights.items():
+        same(found.weights[name], values, name)
+    same(done.history["h"], apart.history["h"], "h")
+    assert panels(pair.program) > together
 
 
 def test_no_sum_is_further_from_float32_than_its_bound() -> None:

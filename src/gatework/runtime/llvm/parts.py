@@ -155,14 +155,18 @@ class Parts:
     def _pack_piece(self, piece: Piece, shape: Shape, plan: Plan) -> Panel:
         """Reserve and fill a panel."""
         panel = self._panel(piece, shape, plan, len(piece.terms) * shape.chunk)
-        for i, term in enumerate(piece.terms):
+        self._pack_terms(panel)
+        return panel
+
+    def _pack_terms(self, panel: Panel) -> None:
+        shape = panel.shape
+        for i, term in enumerate(panel.piece.terms):
             weight = term.weight
             self.packing += [
                 self.slots.weight(f"{weight.map}.{weight.slot}"), int(weight.transposed), shape.width, panel.seen,
                 self.slots.packed, panel.offset, panel.stride, panel.row, i * shape.chunk, shape.chunk,
                 panel.units, panel.seen, panel.seen if weight.transposed else panel.units, 0,
             ]  # fmt: skip
-        return panel
 
     def _panel(self, piece: Piece, shape: Shape, plan: Plan, row: int, more: int = 0) -> Panel:
         """Reserve a panel in which an input takes `row` words, and a chunk `more`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from gatework.backends.llvm import rounded
 from gatework.backends.llvm.isa import Isa
-from gatework.backends.llvm.layout import PanelWord, SectionWord
+from gatework.backends.llvm.layout import MODES, PanelWord, SectionWord
 from gatework.compiler.ir import Graph
 from gatework.compiler.params import size
 from gatework.compiler.plan import Access, Accumulation, Plan, Stage
@@ -40,6 +41,7 @@ class RoundedParts(Parts):
         self.columns: dict[Access, int] = {}  # of a chunk's rows
         # Of the stage that is being written: columns and length of a row of rounded operands, and those not made yet.
         self.places, self.stride, self.left = dict[int, int](), 0, set[int]()
+        self.joined: dict[Piece, list[Piece]] = {}
         super().__init__(kernel, sizes, mode, most, isa)
 
     @property
@@ -62,12 +64,40 @@ class RoundedParts(Parts):
         return self.arena.block([len(self.panels) // PanelWord.WORDS, *self.panels])
 
     def _pack_piece(self, piece: Piece, shape: Shape, plan: Plan) -> Panel:
-        panel = super()._pack_piece(piece, shape, plan)
+        together = self.joined[piece]
+        panel = self._pack_joined(together, shape, plan) if together[1:] else super()._pack_piece(piece, shape, plan)
         inputs = panel.stride // panel.row
         self.panels += [self.slots.packed, panel.offset, panel.stride, shape.chunks, inputs, panel.row]
         return panel
 
+    def _pack_joined(self, pieces: Sequence[Piece], shape: Shape, plan: Plan) -> Panel:
+        """The weights of several operands below each other, as if they were one."""
+        counts, row = [self._inputs(p, plan) for p in pieces], len(pieces[0].terms) * shape.chunk
+        whole = Panel(pieces[0], shape, 0, sum(counts) * row, row, shape.width, sum(counts))
+        whole = whole._replace(offset=self._reserve(whole.stride * shape.chunks))
+        for piece, above, count in zip(pieces, accumulate(counts, initial=0), counts, strict=False):
+            self._pack_terms(whole._replace(piece=piece, offset=whole.offset + above * row, seen=count))
+        return whole
+
     # ---- products of steps
+    def _inputs(self, piece: Piece, plan: Plan) -> int:
+        return size(self.sizes, plan.nodes[piece.operand].width)
+
+    def _join(self, pieces: Sequence[Piece], plan: Plan) -> dict[Piece, list[Piece]]:
+        """Neighbours for the same columns whose operands end with whole vectors: one run of the tiles then adds up all
+        of them, in the same order. The first has them all, the others none."""
+        joined: dict[Piece, list[Piece]] = {}
+        run: list[Piece] = []
+        for piece in pieces:
+            last = run[-1] if run else None
+            same = last is not None and (last.first, len(last.terms)) == (piece.first, len(piece.terms))
+            fits = last is not None and not self._inputs(last, plan) % (2 * self.lanes)
+            if not (same and fits and not piece.blocked and piece.operand not in {p.operand for p in joined}):
+                run = joined[piece] = []
+            joined.setdefault(piece, [])
+            run.append(piece)
+        return joined
+
     def _operands(self, pieces: Iterable[Piece], plan: Plan) -> tuple[dict[int, int], int]:
         """The column of each operand in a row of the scratch, and words between rows: a spare vector, so that no power
         of two lies between them."""
@@ -89,16 +119,23 @@ class RoundedParts(Parts):
         self, stage: Stage, shape: Shape, plan: Plan, epilogue: int, start: tuple, out: int, pieces: list[Piece]
     ) -> list[int]:
         self.places, self.stride = self._operands(pieces, plan)
-        self.left = set(self.places)
+        self.left, self.joined = set(self.places), self._join(pieces, plan)
         return super()._stage_words(stage, shape, plan, epilogue, start, out, pieces)
 
     def _section(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
-        words = super()._section(piece, shape, plan)
+        words = super()._section(piece, shape, plan) if self.joined[piece] else self._rounding(piece, shape, plan)
         first = piece.operand in self.left
         self.left.discard(piece.operand)
-        words[SectionWord.inputs] = size(self.sizes, plan.nodes[piece.operand].width) if first else 0
+        words[SectionWord.inputs] = self._inputs(piece, plan) if first else 0
         words[SectionWord.head_inputs] = self.words(words[SectionWord.head_inputs])
         words[SectionWord.rounded], words[SectionWord.stride] = self.places[piece.operand], self.stride
+        return words
+
+    def _rounding(self, piece: Piece, shape: Shape, plan: Plan) -> list[int]:
+        """A section whose operand is rounded, and multiplied with an earlier one."""
+        access, words = plan.homes[piece.operand], [0] * SectionWord.WORDS
+        words[SectionWord.slot], words[SectionWord.mode] = self.slots.of(access), MODES[access.mode]
+        words[SectionWord.start], words[SectionWord.head_units] = self.slots.first(access), shape.width
         return words
 
     # ---- weight gradients
