@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from gatework.layers.batches import Rectangle
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gatework.layers.batches import Sequences
     from gatework.layers.call import States
     from gatework.layers.recurrent import Recurrent
+
+KNOWN = (nn.Parameter, Tensor)  # others say by their type that they are to be treated in another way
 
 _unwatched = torch._C._len_torch_dispatch_stack
 _transformed = torch._C._are_functorch_transforms_active
@@ -73,13 +75,12 @@ class Stack:
     """All layers and directions over T steps of B sequences."""
 
     def __init__(self, layer: Recurrent, calls: list[Forward], steps: int, batch: int):
-        self.steps, self.batch, self.dtype = steps, batch, calls[0].dtype
-        self.directions, self.depth = layer.directions, layer.num_layers
-        self.swap = layer.batch_first
-        widths = layer.state_widths
-        self.output = widths[0] * layer.directions
-        self.runs = [Direction(layer, k, forward, self.output) for k, forward in enumerate(calls)]
+        self.dtype, self.directions, self.depth = calls[0].dtype, layer.directions, layer.num_layers
+        self.swap, widths = layer.batch_first, layer.state_widths
         self.shapes = [(len(calls), batch, w) for w in widths]
+        self.output = _form(steps, batch, widths[0] * layer.directions, self.dtype)
+        self.finals = [_form(*shape, self.dtype) for shape in self.shapes]
+        self.runs = [Direction(layer, k, forward, self.output.shape[2]) for k, forward in enumerate(calls)]
         self.nbytes = sum(forward.nbytes for forward in calls)
 
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
@@ -87,12 +88,12 @@ class Stack:
         starts = () if states is None else (states,) if type(states) is Tensor else states
         if not (x.is_contiguous() and x.is_cpu) or x.is_neg() or (states is not None and not self.fit(starts)):
             return None
-        finals = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
+        finals = [torch.empty_like(form) for form in self.finals]
         given = [s.data_ptr() for s in starts]
         last = [f.data_ptr() for f in finals]
         output = x
         for depth in range(self.depth):
-            below, output = output, torch.empty(self.steps, self.batch, self.output, dtype=self.dtype)
+            below, output = output, torch.empty_like(self.output)
             for k in range(depth * self.directions, (depth + 1) * self.directions):
                 if not self.runs[k](below.data_ptr(), output.data_ptr(), given, last):
                     return None
@@ -107,6 +108,11 @@ class Stack:
             if not (start.is_contiguous() and start.is_cpu) or start.is_neg():
                 return False
         return True
+
+
+def _form(steps: int, batch: int, width: int, dtype: torch.dtype) -> Tensor:
+    """What `empty_like` takes for (T, B, w): the shortest way to a new tensor. It holds a single number."""
+    return torch.empty(1, dtype=dtype, device="cpu").expand(steps, batch, width)
 
 
 class Direction:
@@ -154,7 +160,9 @@ class Direction:
         """Whether the kernel reads these parameters where they lie."""
         dtype = self.dtype
         for p, shape in zip(params, self.shapes, strict=True):
-            if p.shape != shape or p.dtype is not dtype or not (p.is_contiguous() and p.is_cpu) or p.is_neg():
+            if type(p) not in KNOWN or p.shape != shape or p.dtype is not dtype:
+                return False
+            if not (p.is_contiguous() and p.is_cpu) or p.is_neg():
                 return False
         return True
 

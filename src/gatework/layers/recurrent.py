@@ -318,7 +318,10 @@ class Recurrent(nn.Module):
             found = quick(self, input, states)
             if found is not None:
                 return found
-        asked = Asked(states, lengths, reset, return_all, inputs)
+        return self._ordinary(input, Asked(states, lengths, reset, return_all, inputs), plain)
+
+    def _ordinary(self, input: Tensor | PackedSequence, asked: Asked, plain: bool) -> Any:
+        """A call that is not one for `quick`; `plain`: nothing is asked for that torch.nn's layers do not know."""
         return run_recorded(self, input, asked) if traced() else run(self, input, asked)
 
     def step(self, input: Tensor, states: States = None, **inputs: Tensor) -> Any:

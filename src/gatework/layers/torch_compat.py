@@ -11,7 +11,7 @@ from torch.types import Device
 
 from gatework.errors import OptionError
 from gatework.layers.batches import Lengths
-from gatework.layers.call import Reset, States, per_sample
+from gatework.layers.call import Asked, Reset, States, per_sample
 from gatework.layers.options import Options, refuse_unknown
 from gatework.layers.parameters import Declared, as_torch
 from gatework.layers.recurrent import Recurrent
@@ -43,23 +43,14 @@ class _Compat(Recurrent):
     def _declared(self, layer: int) -> Declared:
         return as_torch(self.cell_name, self.graph, self.layer_sizes(layer))
 
-    def forward(
-        self,
-        input: Tensor | PackedSequence,
-        states: States = None,
-        lengths: Lengths = None,
-        reset: Reset = None,
-        return_all: bool = False,
-        **inputs: Any,
-    ) -> Any:
-        """As `Recurrent.forward`; torch's own kernel on other devices than the CPU and for torch's gradients of each
-        sample, where that can do it."""
-        asked = lengths is not None or reset is not None or return_all is not False or inputs
+    def _ordinary(self, input: Tensor | PackedSequence, asked: Asked, plain: bool) -> Any:
+        """torch's own kernel on other devices than the CPU and for torch's gradients of each sample, where that can do
+        it."""
         given = input.data if isinstance(input, PackedSequence) else input
         elsewhere = isinstance(given, Tensor) and given.device.type != "cpu"  # what is no tensor is refused below
-        if (elsewhere or per_sample(self.parameter(0))) and not asked and self.native:
-            return self.through_torch(input, states)
-        return super().forward(input, states, lengths=lengths, reset=reset, return_all=return_all, **inputs)
+        if (elsewhere or per_sample(self.parameter(0))) and plain and self.native:
+            return self.through_torch(input, asked.states)
+        return super()._ordinary(input, asked, plain)
 
     @property
     def native(self) -> bool:
