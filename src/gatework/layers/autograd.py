@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ def recurrence(binding: Binding, setting: Setting, tensors: Tensors) -> list[Ten
     """
     tensors = readable(binding, tensors)  # here, where autograd sees copies being made
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return list(_Recurrence.apply(binding, setting, *tensors))
+        return list(Operator.apply(_Direction(binding, setting), *tensors))
     return forward(binding, setting, tensors, train=False)[0]
 
 
@@ -65,20 +65,63 @@ def _as_rows(grad: Tensor) -> Tensor:
     return (rows if rows.stride(1) == 1 and rows.stride(0) > 0 else rows.contiguous()).resolve_neg()
 
 
-class _Recurrence(torch.autograd.Function):
-    """Callers may change outputs in place, as those of torch.nn's layers. So what is kept for the way back is a history
-    whose changes autograd does not see; `watched` sees them, and then the forward pass runs again."""
+class Done(NamedTuple):
+    """What a forward pass gives: its outputs, those of them that are kept and that callers may change in place, and
+    what is kept for the way back beside the operator's tensors."""
+
+    outputs: list[Tensor]
+    shown: list[Tensor]
+    kept: list[Tensor | None]
+
+
+class Work(Protocol):
+    """What one operator computes: a direction of a layer, or a stack."""
+
+    def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
+        """The kernel's forward pass; once more, with the masks that were drawn before, where `kept` is given."""
+        ...
+
+    def backward(self, tensors: Tensors, kept: Tensors, grads: Tensors, needs: Sequence[bool]) -> list[Tensor | None]:
+        """The kernel's backward pass: a gradient, or None, for each of the tensors."""
+        ...
+
+    def differentiable(self, tensors: Tensors, kept: Tensors) -> list[Tensor]:
+        """The outputs by way of the reference, as ordinary operations of torch."""
+        ...
+
+
+class _Direction(NamedTuple):
+    """One direction of one layer."""
+
+    binding: Binding
+    setting: Setting
+
+    def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
+        outputs, saved = forward(self.binding, self.setting, tensors, train=True)
+        shown, room = [outputs[0], *outputs[1 + len(self.binding.states) :]], self.setting.room
+        unwatched = [h.data for h in shown]
+        kept = [*unwatched, *saved.histories[len(shown) :], saved.block]
+        return Done(outputs, [room.whole if room else shown[0], *shown[1:]], kept)
+
+    def backward(self, tensors: Tensors, kept: Tensors, grads: Tensors, needs: Sequence[bool]) -> list[Tensor | None]:
+        return backward(self.binding, self.setting, Saved(tensors, kept[:-1], kept[-1]), grads, needs)
+
+    def differentiable(self, tensors: Tensors, kept: Tensors) -> list[Tensor]:
+        return fallback.differentiable(self.binding, self.setting, tensors)
+
+
+class Operator(torch.autograd.Function):
+    """A work, with its derivatives. Callers may change outputs in place, as those of torch.nn's layers. So what is kept
+    for the way back is a history whose changes autograd does not see; `watched` sees them, and then the forward pass
+    runs again."""
 
     @staticmethod
-    def forward(ctx: Any, binding: Binding, setting: Setting, *tensors: Tensor) -> Any:
-        outputs, saved = forward(binding, setting, tensors, train=True)
-        shown = [outputs[0], *outputs[1 + len(binding.states) :]]
-        unwatched = [h.data for h in shown]
-        ctx.watched = [watched(h) for h in (setting.room.whole if setting.room else shown[0], *shown[1:])]
-        ctx.binding, ctx.setting = binding, setting._replace(room=None)
-        ctx.save_for_backward(*saved.tensors, *unwatched, *saved.histories[len(shown) :], saved.block)
+    def forward(ctx: Any, work: Work, *tensors: Tensor) -> Any:
+        done = work.forward(tensors)
+        ctx.work, ctx.watched = work, [watched(h) for h in done.shown]
+        ctx.save_for_backward(*tensors, *done.kept)
         ctx.set_materialize_grads(False)
-        return tuple(outputs)
+        return tuple(done.outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
@@ -87,17 +130,15 @@ class _Recurrence(torch.autograd.Function):
 
 @torch.compiler.disable  # else a compiled training step that calls Keras' layers traces what follows, to no end
 def _way_back(ctx: Any, *grads: Tensor | None) -> Any:
-    needs = ctx.needs_input_grad[2:]
-    *kept, block = ctx.saved_tensors
-    tensors, histories = kept[: len(needs)], kept[len(needs) :]
+    work, needs, saved = ctx.work, ctx.needs_input_grad[1:], ctx.saved_tensors
+    tensors, kept = saved[: len(needs)], saved[len(needs) :]
     if torch.is_grad_enabled():
-        found = for_each(lambda *g: _again(ctx.binding, ctx.setting, g, tensors, needs), *grads)
+        found = for_each(lambda *g: _again(lambda t: work.differentiable(t, kept), g, tensors, needs), *grads)
     else:
-        saved = Saved(tensors, histories, block)
         if any(history._version for history in ctx.watched):
-            _, saved = forward(ctx.binding, ctx.setting, tensors, train=True)
-        found = for_each(lambda *g: backward(ctx.binding, ctx.setting, saved, g, needs), *grads)
-    return None, None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
+            kept = work.forward(tensors, kept).kept
+        found = for_each(lambda *g: work.backward(tensors, kept, g, needs), *grads)
+    return None, *(f if needed else None for f, needed in zip(found, needs, strict=True))
 
 
 _NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in DTYPES}
@@ -136,13 +177,13 @@ class _Joined(torch.autograd.Function):
 
 
 def _again(
-    binding: Binding, setting: Setting, grads: Tensors, tensors: Tensors, needs: Sequence[bool]
+    run: Callable[[Tensors], list[Tensor]], grads: Tensors, tensors: Tensors, needs: Sequence[bool]
 ) -> list[Tensor | None]:
     """First derivatives as a differentiable function of tensors and gradients: through the reference."""
     with torch.enable_grad():
         # Aliases, so that a tensor computed from another of them does not add to the other's gradient.
         aliases = [t.view_as(t) if t is not None and n else t for t, n in zip(tensors, needs, strict=True)]
-        outputs = fallback.differentiable(binding, setting, aliases)
+        outputs = run(aliases)
         wanted: list[Any] = [a for a, n in zip(aliases, needs, strict=True) if n]
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
         found = iter(

@@ -173,9 +173,8 @@ class Forward(Prepared):
             found = history[self.ends.clamp(min=0)]
             return torch.where((self.ends >= 0)[:, None], found, as_last(start.detach(), setting))
         if history.dim() == 3:
-            step = self.last // self.rows.batch
-            return history[step : step + 1].clone()
-        return as_last(history[self.last : self.last + self.rows.batch], setting).clone()
+            return history.narrow_copy(0, self.last // self.rows.batch, 1)
+        return as_last(history.narrow_copy(0, self.last, self.rows.batch), setting)
 
 
 class PackedCall:
@@ -274,7 +273,7 @@ class Backward(Prepared):
             self.point_saved(saved.block)
             running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
             inputs = [self.point_input(*wish) for wish in self.wanted]
-            weights = [] if grads is None else grads.point(self.table)
+            weights = [] if grads is None else grads.point(self.table, saved.tensors[self.binding.first_param :])
             complete = self.frame.run()
         if not complete:
             alone = prepared(self.binding, self.need, self.rows, saved.tensors, 1)
@@ -308,7 +307,7 @@ class WeightGradients:
     """Room for the gradients of parameters, in which the kernel writes those of the graph's weights."""
 
     def __init__(self, binding: Binding, frame: Frame, params: Sequence[Tensor]):
-        self.shapes, self.dtype, self.turned = [p.shape for p in params], params[0].dtype, binding.turned
+        self.heights = [len(p) for p in params]
         places = frame.layout.d_weights
         self.words: list[tuple[int, int, int]] = []
         for key, (first, *_) in binding.pieces.items():
@@ -321,7 +320,7 @@ class WeightGradients:
         self.copies: list[list[int]] = []  # [to, from, start, stop]: rows that two parameters share
         for first, *others in binding.pieces.values():
             for other in others:
-                self.copy(other.param, first.param, first.start, first.stop or self.shapes[first.param][0])
+                self.copy(other.param, first.param, first.start, first.stop or self.heights[first.param])
 
     def copy(self, to: int, source: int, start: int, stop: int) -> None:
         for known in self.copies:
@@ -330,10 +329,9 @@ class WeightGradients:
                 return
         self.copies.append([to, source, start, stop])
 
-    def point(self, table: MutableSequence[int]) -> list[Tensor]:
-        made = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
-        for p in self.turned:
-            made[p] = torch.empty(self.shapes[p][::-1], dtype=self.dtype).t()
+    def point(self, table: MutableSequence[int], params: Sequence[Tensor]) -> list[Tensor]:
+        """New tensors that lie as the parameters do."""
+        made = [torch.empty_like(p) for p in params]
         for p in self.zeroed:
             made[p].zero_()
         addresses = [m.data_ptr() for m in made]
@@ -343,7 +341,10 @@ class WeightGradients:
 
     def finish(self, made: list[Tensor]) -> list[Tensor]:
         for to, source, start, stop in self.copies:
-            made[to][start:stop] = made[source][start:stop]
+            if stop - start == self.heights[to] == self.heights[source]:  # the usual case, without two more views
+                made[to].copy_(made[source])
+            else:
+                made[to][start:stop] = made[source][start:stop]
         return made
 
 

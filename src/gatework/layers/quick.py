@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,7 @@ _traced = torch._C._get_tracing_state
 
 def quick(layer: Recurrent, input: Sequences, states: States) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Output and last states, or None if the call is not of the kind that this file is for."""
-    if type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
-        return None
-    if _traced() is not None or forward_ad._current_level >= 0 or input.is_nested:
+    if not usual(input):
         return None
     key = (input.shape, input.dtype, layer.training, settings())
     stack = layer._stacks.get(key, False)
@@ -45,16 +43,28 @@ def quick(layer: Recurrent, input: Sequences, states: States) -> tuple[Tensor, t
     return stack(input, states) if stack else None
 
 
-def made(layer: Recurrent, input: Tensor) -> Stack | None:
-    """The prepared stack for an input's shape; None if it has to go the ordinary way."""
+def usual(input: Sequences) -> TypeGuard[Tensor]:
+    """Whether a call is an ordinary tensor's, with nothing at work that the kernels do not know."""
+    if type(input) is not Tensor or _unwatched() or _transformed() or _autocast():
+        return False
+    return _traced() is None and forward_ad._current_level < 0 and not input.is_nested
+
+
+def plain(layer: Recurrent, input: Tensor) -> bool:
+    """Whether a layer has nothing that kernels over a rectangle do not know, but for dropout between its layers."""
     first = layer.parameter(0)
     fits = input.dim() == 3 and input.numel() and input.shape[2] == layer.input_size and input.dtype == first.dtype
-    plain = len(layer.graph.inputs) == 1 and not layer.learn_initial_state
-    masks = layer.training and (layer.dropout or layer.recurrent_dropout or layer.weight_drop or layer.zoneout)
-    threads, finite = settings()
-    if not (fits and plain and not masks and not finite and first.dtype in DTYPES):
+    alone = len(layer.graph.inputs) == 1 and not layer.learn_initial_state
+    masks = layer.training and (layer.recurrent_dropout or layer.weight_drop or layer.zoneout)
+    return bool(fits and alone and not masks and not settings()[1] and first.dtype in DTYPES)
+
+
+def made(layer: Recurrent, input: Tensor) -> Stack | None:
+    """The prepared stack for an input's shape; None if it has to go the ordinary way."""
+    if not plain(layer, input) or (layer.training and layer.dropout):
         return None
     steps, batch = (input.shape[1], input.shape[0]) if layer.batch_first else (input.shape[0], input.shape[1])
+    threads, _ = settings()
     calls = [call(layer, k, steps, batch, threads) for k in range(layer.num_layers * layer.directions)]
     ready = [found for found in calls if found is not None]
     return Stack(layer, ready, steps, batch) if len(ready) == len(calls) else None
@@ -86,7 +96,9 @@ class Stack:
     def __call__(self, input: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         x = input.transpose(0, 1) if self.swap else input
         starts = () if states is None else (states,) if type(states) is Tensor else states
-        if not (x.is_contiguous() and x.is_cpu) or x.is_neg() or (states is not None and not self.fit(starts)):
+        if not (x.is_contiguous() and x.is_cpu) or x.is_neg():
+            return None
+        if states is not None and not lie_so(starts, self.shapes, self.dtype):
             return None
         finals = [torch.empty_like(form) for form in self.finals]
         given = [s.data_ptr() for s in starts]
@@ -99,15 +111,17 @@ class Stack:
                     return None
         return (output.transpose(0, 1) if self.swap else output), tuple(finals)
 
-    def fit(self, starts: Sequence[Tensor]) -> bool:
-        if len(starts) != len(self.shapes):
+
+def lie_so(tensors: Sequence[Tensor], shapes: Sequence[Sequence[int]], dtype: torch.dtype) -> bool:
+    """Whether kernels can read these tensors where they lie, as arrays of these shapes."""
+    if len(tensors) != len(shapes):
+        return False
+    for t, shape in zip(tensors, shapes, strict=True):
+        if type(t) not in KNOWN or t.shape != shape or t.dtype is not dtype:
             return False
-        for start, shape in zip(starts, self.shapes, strict=True):
-            if type(start) is not Tensor or start.shape != shape or start.dtype != self.dtype:
-                return False
-            if not (start.is_contiguous() and start.is_cpu) or start.is_neg():
-                return False
-        return True
+        if not (t.is_contiguous() and t.is_cpu) or t.is_neg():
+            return False
+    return True
 
 
 def _form(steps: int, batch: int, width: int, dtype: torch.dtype) -> Tensor:
@@ -149,21 +163,11 @@ class Direction:
                     copy(place, start, size)
                     table[carried_word] = place
             params = self.layer._params(k)
-            if not self.readable(params) or not self.packed.run(params, self.kept):
+            if not lie_so(params, self.shapes, self.dtype) or not self.packed.run(params, self.kept):
                 return False
         for s, (_, carried_word, _, size) in enumerate(self.states):
             if carried_word is None:
                 self.finish(output + self.column + self.last, last[s] + k * size, size)
-        return True
-
-    def readable(self, params: list[Tensor]) -> bool:
-        """Whether the kernel reads these parameters where they lie."""
-        dtype = self.dtype
-        for p, shape in zip(params, self.shapes, strict=True):
-            if type(p) not in KNOWN or p.shape != shape or p.dtype is not dtype:
-                return False
-            if not (p.is_contiguous() and p.is_cpu) or p.is_neg():
-                return False
         return True
 
     def finish(self, source: int, target: int, size: int) -> None:

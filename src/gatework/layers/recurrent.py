@@ -26,6 +26,7 @@ from gatework.layers.options import OPTIONS
 from gatework.layers.parameters import Declared, separate
 from gatework.layers.quick import quick
 from gatework.layers.recorded import refuse_script, run_recorded
+from gatework.layers.stack import stacked
 from gatework.runtime.memory import Recent
 
 MADE_ANEW = ("_bindings", "_stacks", "_torchs")  # machine code and memory, which no copy of a layer holds
@@ -314,14 +315,14 @@ class Recurrent(nn.Module):
         Raises LayerError (a ValueError and RuntimeError) for shapes and values that do not fit.
         """
         plain = lengths is None and reset is None and return_all is False and not inputs
-        if plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            found = quick(self, input, states)
+        if plain and not torch.compiler.is_compiling():
+            found = stacked(self, input, states) if torch.is_grad_enabled() else quick(self, input, states)
             if found is not None:
                 return found
         return self._ordinary(input, Asked(states, lengths, reset, return_all, inputs), plain)
 
     def _ordinary(self, input: Tensor | PackedSequence, asked: Asked, plain: bool) -> Any:
-        """A call that is not one for `quick`; `plain`: nothing is asked for that torch.nn's layers do not know."""
+        """A call that is not one for `quick` or `stacked`. `plain`: nothing is asked for beside the states."""
         return run_recorded(self, input, asked) if traced() else run(self, input, asked)
 
     def step(self, input: Tensor, states: States = None, **inputs: Tensor) -> Any:
