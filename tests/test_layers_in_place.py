@@ -234,16 +234,16 @@ def test_hooks_of_saved_tensors_hold_all_memory(options: dict[str, Any]) -> None
 
 
 def test_a_change_costs_no_second_forward_pass_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gatework.layers import autograd
+    from gatework.layers import stack
 
     runs: list[bool] = []
-    forward = autograd.forward
+    forward = stack.forward
 
     def counted(*arguments: Any, train: bool) -> Any:
         runs.append(train)
         return forward(*arguments, train=train)
 
-    monkeypatch.setattr(autograd, "forward", counted)
+    monkeypatch.setattr(stack, "forward", counted)
     layer, _ = pair("LSTM", bidirectional=True)
     for change, expected in ((False, 2), (True, 4)):
         runs.clear()

@@ -15,6 +15,7 @@ from torch import Tensor
 from gatework import runtime
 from gatework.compiler.ir import Graph
 from gatework.layers.parameters import Declared
+from gatework.runtime.frame import Layout
 from gatework.runtime.memory import Recent
 from gatework.runtime.program import Program
 from gatework.runtime.rows import Rows
@@ -88,6 +89,7 @@ class Binding:
         self._programs: dict[torch.dtype, Program] = {}
         self.turned, self.precision = turned, precision
         self.prepared, self.kept = Recent(64, PREPARED_BYTES), Recent(16, KEPT_BYTES)
+        self.words: dict[Layout, Any] = {}  # what `direct` has worked out, for each layout of arrays
         said = repr(
             (graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned, precision)
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import sys
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from gatework.layers.binding import Binding, Setting, Tensors, as_last
 from gatework.layers.errors import LayerError
-from gatework.runtime.frame import Frame
+from gatework.runtime.frame import Frame, Layout
 from gatework.runtime.memory import aligned_zeros
 from gatework.runtime.program import Kind
 from gatework.runtime.rows import Rows
@@ -29,36 +30,50 @@ _memcmp = (ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None))
 _memcmp.argtypes, _memcmp.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
 
 
-class Places:
-    """Where the addresses of a binding's parameters go in the table of a prepared call."""
+class Words:
+    """Where the addresses of a binding's tensors go in the tables of a layout of arrays, whatever the rows: lists of
+    (word of the table, which tensor, bytes from its beginning)."""
 
-    def __init__(self, binding: Binding, frame: Frame, params: Sequence[Tensor]):
-        self.sums = sorted({tuple(p.param for p in pieces) for _, pieces in binding.summed})
-        sources = {s: len(params) + k for k, s in enumerate(self.sums)}
-        self.words: list[tuple[int, int, int]] = []  # (word of the table, parameter or sum, bytes from its beginning)
-        for key, pieces in binding.pieces.items():
-            first = pieces[0]
-            param = params[first.param]
-            source = first.param if len(pieces) == 1 else sources[tuple(p.param for p in pieces)]
-            offset = first.start * param.stride(0) * param.element_size()
-            for role in (frame.layout.weights, frame.layout.vectors):
-                if key in role:
-                    lay_parameter(frame, role[key], param)
-                    self.words.append((role[key], source, offset))
+    def __init__(self, binding: Binding, layout: Layout, item: int):
+        inputs = [layout.inputs.get(name) for name in (*binding.steps, *binding.sequences)]
+        places = [*inputs, *(layout.starts.get(state) for state in binding.states)]
+        self.reads = [(place, k) for k, place in enumerate(places) if place is not None]
+        self.rates = [(layout.inputs[name], name) for name in binding.rates if name in layout.inputs]
+        strides = [_strides(shape, p in binding.turned) for p, shape in enumerate(binding.param_shapes)]
+        roles = (layout.weights, layout.vectors)
+        read = [(role[key], pieces) for key, pieces in binding.pieces.items() for role in roles if key in role]
+        self.sums = sorted({tuple(p.param for p in pieces) for _, pieces in read if len(pieces) > 1})
+        sources = {(p,): p for p in range(len(strides))} | {s: len(strides) + k for k, s in enumerate(self.sums)}
+        written = [(word, binding.pieces[key]) for key, word in layout.d_weights.items() if key in binding.pieces]
+        self.params = [
+            (word, sources[tuple(p.param for p in pieces)], pieces[0].start * strides[pieces[0].param][0] * item)
+            for word, pieces in read
+        ]
+        self.gradients = [(w, p[0].param, p[0].start * strides[p[0].param][0] * item) for w, p in written]
+        # Parameters that lie transposed (see Binding) have other strides than contiguous ones.
+        found = [(word, strides[pieces[0].param]) for word, pieces in (*read, *written)]
+        self.lays = [(word, *between) for word, between in found if len(between) == 2]
 
     def added(self, params: Sequence[Tensor]) -> list[Tensor]:
         """The sums of parameters, as new tensors."""
         return [functools.reduce(torch.add, [params[p] for p in s]) for s in self.sums]
 
-    def point(self, table: MutableSequence[int], addresses: Sequence[int]) -> None:
-        for word, source, offset in self.words:
-            table[word] = addresses[source] + offset
+
+def _strides(shape: Sequence[int], turned: bool) -> tuple[int, ...]:
+    """Those of a parameter, in elements; a scale of bytes for one of no other than two dimensions."""
+    if len(shape) != 2:
+        return (math.prod(shape[1:]),)
+    return (1, shape[0]) if turned else (shape[1], 1)
 
 
-def lay_parameter(frame: Frame, place: int, param: Tensor) -> None:
-    """Parameters that lie transposed (see Binding) have other strides than contiguous ones."""
-    if param.dim() == 2:
-        frame.lay(place, *param.stride())
+def point(table: MutableSequence[int], words: Iterable[tuple[int, int, int]], addresses: Sequence[int]) -> None:
+    for word, source, offset in words:
+        table[word] = addresses[source] + offset
+
+
+def form(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """What `empty_like` takes for a shape: the shortest way to a new tensor. It holds a single number."""
+    return torch.empty(1, dtype=dtype, device="cpu").expand(*shape)
 
 
 class Prepared:
@@ -68,44 +83,38 @@ class Prepared:
         self.binding, self.rows, self.frame, self.shared = binding, rows, frame, frame.shared
         self.table, layout = frame.table, frame.layout
         self.dtype = tensors[0].dtype
-        self.places = Places(binding, frame, tensors[binding.first_param :])
-        inputs = [layout.inputs.get(name) for name in (*binding.steps, *binding.sequences)]
-        places = [*inputs, *(layout.starts.get(state) for state in binding.states)]
-        self.reads = [(k, place) for k, place in enumerate(places) if place is not None]
-        self.rates = [(layout.inputs[name], name) for name in binding.rates if name in layout.inputs]
+        self.words = binding.words.get(layout) or Words(binding, layout, self.dtype.itemsize)
+        binding.words[layout] = self.words
+        for lay in self.words.lays:
+            frame.lay(*lay)
         states = zip(binding.graph.states, binding.widths, strict=True)
         self.own_starts = [torch.full((rows.batch, w), s.start, dtype=self.dtype) for s, w in states]
         self.saved = layout.saved
         self.nbytes = sum(s.nbytes for s in self.own_starts) + frame.nbytes
 
-    def starts(self, tensors: Tensors) -> list[Tensor]:
-        first = self.binding.first_start
-        return [own if given is None else given for given, own in zip(tensors[first:], self.own_starts, strict=False)]
+    def with_starts(self, tensors: Tensors) -> list[Tensor]:
+        """The tensors, with the cell's own starts where none are given."""
+        given = list(tensors)
+        for k, own in enumerate(self.own_starts, self.binding.first_start):
+            if given[k] is None:
+                given[k] = own
+        return given
 
-    def point_inputs(self, tensors: Tensors, starts: Sequence[Tensor], rates: Mapping[str, float]) -> list[Tensor]:
+    def point_inputs(self, tensors: Sequence[Tensor], rates: Mapping[str, float]) -> list[Tensor]:
         """Inputs, starts and rates; gives what must stay alive until the call has run."""
-        table, first = self.table, self.binding.first_start
-        for k, word in self.reads:
-            table[word] = (tensors[k] if k < first else starts[k - first]).data_ptr()
-        if not self.rates:
-            return []
-        values = [torch.tensor([rates[name]], dtype=self.dtype) for _, name in self.rates]
-        for (word, _), value in zip(self.rates, values, strict=True):
+        table = self.table
+        for word, k in self.words.reads:
+            table[word] = tensors[k].data_ptr()
+        alive = [torch.tensor([rates[name]], dtype=self.dtype) for _, name in self.words.rates]
+        for (word, _), value in zip(self.words.rates, alive, strict=True):
             table[word] = value.data_ptr()
-        return values
+        return alive
 
-    def point_weights(self, tensors: Tensors) -> list[Tensor]:
-        params: list[Tensor] = list(tensors[self.binding.first_param :])
-        if self.places.sums:
-            params += self.places.added(params)
-        self.places.point(self.table, [p.data_ptr() for p in params])
+    def point_weights(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        params = list(tensors[self.binding.first_param :])
+        params += self.words.added(params)
+        point(self.table, self.words.params, [p.data_ptr() for p in params])
         return params
-
-    def point_saved(self, block: Tensor | None) -> None:
-        if block is not None:
-            base = block.data_ptr()
-            for word, offset in self.saved:
-                self.table[word] = base + offset
 
 
 class Forward(Prepared):
@@ -118,6 +127,7 @@ class Forward(Prepared):
         whole = rows.counts[-1] == rows.batch
         self.last = int(rows.offsets[-1]) if whole else None
         self.ends = torch.from_numpy(rows.last_steps.copy())
+        self.forms: dict[tuple[int, ...] | None, list[Tensor]] = {}
         self.packed = PackedCall(self) if not train and rows.size <= KEEP_PACKED_ROWS else None
 
     def places_of(self, state: str, width: int) -> tuple[int | None, int | None, int]:
@@ -130,15 +140,16 @@ class Forward(Prepared):
         """Last values of the states, their histories (None where not kept), and what else the way back needs. The first
         state's history is written into `setting.room`, with any distance between rows, if that is given. None of them
         is a view: callers may change them in place and detach them."""
-        starts, frame = self.starts(tensors), self.frame
+        frame, first, params = self.frame, self.binding.first_start, self.binding.first_param
+        given = self.with_starts(tensors)
+        starts = given[first:params]
         with self.shared.lock:  # the table is one for all calls: from the first address to the end of the run
-            alive = self.point_inputs(tensors, starts, setting.rates)
+            alive = self.point_inputs(given, setting.rates)
             finals, histories = self.results(starts, setting)
             if self.packed is not None:
-                params = tensors[self.binding.first_param :]
-                complete = self.packed.run(params, packed_weights(self.binding, frame, params))
+                complete = self.packed.run(given[params:], packed_weights(self.binding, frame, given[params:]))
             else:
-                alive += self.point_weights(tensors)
+                alive += self.point_weights(given)
                 complete = frame.run()
             block, frame.block = frame.block, None
         if not complete:
@@ -149,16 +160,13 @@ class Forward(Prepared):
         return finals, histories, None if block is None else torch.from_numpy(block)
 
     def results(self, starts: Sequence[Tensor], setting: Setting) -> tuple[list[Any], list[Any]]:
-        table, axes, room = self.table, setting.axes or (self.rows.size,), setting.room
+        table, room = self.table, setting.room
         finals: list[Any] = []
         histories: list[Any] = []
-        for (kept, carried, width), start in zip(self.states, starts, strict=True):
+        for (kept, carried, _), start, shape in zip(self.states, starts, self.forms_of(setting.axes), strict=True):
             history = final = None
             if kept is not None:
-                if room is not None and not histories:
-                    history = room.place
-                else:
-                    history = torch.empty(*axes, width, dtype=self.dtype)
+                history = torch.empty_like(shape) if room is None or histories else room.place
                 table[kept], table[kept + 1] = history.data_ptr(), history.stride(-2)
             if carried is not None:
                 final = as_last(start.detach(), setting).clone()
@@ -166,6 +174,12 @@ class Forward(Prepared):
             finals.append(final)
             histories.append(history)
         return finals, histories
+
+    def forms_of(self, axes: tuple[int, ...] | None) -> list[Tensor]:
+        """Those of the histories; the same layout of rows serves histories of one axis and of two."""
+        if axes not in self.forms:
+            self.forms[axes] = [form((*(axes or (self.rows.size,)), w), self.dtype) for *_, w in self.states]
+        return self.forms[axes]
 
     def end(self, history: Tensor, start: Tensor, setting: Setting) -> Tensor:
         """Each sequence's last value, or its start if it has no step."""
@@ -181,7 +195,7 @@ class PackedCall:
     """A prepared call whose weights stay packed from call to call."""
 
     def __init__(self, forward: Forward):
-        self.frame, self.places = forward.frame, forward.places
+        self.frame, self.words = forward.frame, forward.words
         self.place = forward.frame.layout.packed
         self.pointed: list[int] = []
 
@@ -189,11 +203,11 @@ class PackedCall:
         """Run; False, and nothing has run, if threads are missing."""
         addresses = [p.data_ptr() for p in params]
         if weights.addresses != addresses or not weights.same(addresses):
-            weights.take(params, addresses, self.places)
+            weights.take(params, addresses, self.words)
         if self.pointed is not weights.sources:
             self.pointed = weights.sources
             self.frame.table[self.place] = weights.place
-            self.places.point(self.frame.table, weights.sources)
+            point(self.frame.table, self.words.params, weights.sources)
         weights.ready = self.frame.run(weights.ready)
         return weights.ready
 
@@ -217,8 +231,8 @@ class PackedWeights:
                 return False
         return True
 
-    def take(self, params: Sequence[Tensor], addresses: list[int], places: Places) -> None:
-        copies, sums = [p.detach().clone() for p in params], places.added([p.detach() for p in params])
+    def take(self, params: Sequence[Tensor], addresses: list[int], words: Words) -> None:
+        copies, sums = [p.detach().clone() for p in params], words.added([p.detach() for p in params])
         self.ready, self.addresses = False, addresses
         self.sources = [*addresses, *(s.data_ptr() for s in sums)]
         self.copies = [(c.data_ptr(), c.numel() * c.element_size()) for c in copies]
@@ -248,75 +262,68 @@ class Backward(Prepared):
         self.need, layout = need, frame.layout
         self.zeros = [torch.zeros(1, w, dtype=self.dtype) for w in binding.widths]
         self.states = [
-            (layout.histories.get(s), layout.d_histories.get(s), layout.cotangents.get(s), w)
-            for s, w in zip(binding.states, binding.widths, strict=True)
+            (layout.histories.get(s), layout.d_histories.get(s), layout.cotangents.get(s)) for s in binding.states
         ]
         self.wanted = [self.wish(name) for name in (*binding.steps, *binding.sequences)]
-        params = tensors[binding.first_param :]
-        self.params = len(params)
-        self.grads = WeightGradients(binding, frame, params) if "weights" in need else None
+        self.grads = WeightGradients(binding, frame.layout, self.words) if "weights" in need else None
 
-    def wish(self, name: str) -> tuple[int | None, bool, tuple[int, int], bool]:
-        """Of an input: the word of its gradient, whether it is wanted, its shape, whether it begins as zeros."""
+    def wish(self, name: str) -> tuple[int | None, bool, Tensor, bool]:
+        """Of an input: the word of its gradient, whether it is wanted, its form, whether it begins as zeros."""
         step = name in self.binding.steps
         shape = (self.rows.size if step else self.rows.batch, self.binding.input_widths[name])
         word = self.frame.layout.d_inputs.get(name)
         unused = name not in self.need and name in self.frame.layout.sunk
-        return None if unused else word, name in self.need, shape, not step
+        return None if unused else word, name in self.need, form(shape, self.dtype), not step
 
     def __call__(self, setting: Setting, saved: Saved, d_histories: Tensors, d_finals: Tensors) -> list[Any]:
         """A gradient, or None, for each of the binding's tensors."""
-        grads = self.grads
+        given, table = self.with_starts(saved.tensors), self.table
+        params = given[self.binding.first_param :]
         with self.shared.lock:
-            alive = self.point_inputs(saved.tensors, self.starts(saved.tensors), setting.rates)
-            alive += self.point_weights(saved.tensors)
-            self.point_saved(saved.block)
+            alive = self.point_inputs(given, setting.rates)
+            alive += self.point_weights(given)
+            base = 0 if saved.block is None else saved.block.data_ptr()
+            for word, offset in self.saved if base else ():
+                table[word] = base + offset
             running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
             inputs = [self.point_input(*wish) for wish in self.wanted]
-            weights = [] if grads is None else grads.point(self.table, saved.tensors[self.binding.first_param :])
+            weights = [None] * len(params) if self.grads is None else self.grads.point(table, params)
             complete = self.frame.run()
         if not complete:
             alone = prepared(self.binding, self.need, self.rows, saved.tensors, 1)
             return alone(setting, saved, d_histories, d_finals)
         found = [tensor if wanted else None for tensor, (_, wanted, *_) in zip(inputs, self.wanted, strict=True)]
-        return [*found, *running, *([None] * self.params if grads is None else grads.finish(weights))]
+        return [*found, *running, *(weights if self.grads is None else self.grads.finish(weights))]
 
     def point_state(self, k: int, saved: Saved, along: Tensor | None, last: Tensor | None) -> Tensor:
         """One state's history and gradients; gives the running gradient, which ends as that of the start."""
-        table, (history, d, ct, width) = self.table, self.states[k]
+        table, (history, d, ct) = self.table, self.states[k]
         if history is not None:
             kept = saved.histories[k]
             table[history], table[history + 1] = kept.data_ptr(), kept.stride(-2)
         if d is not None:  # else nothing that the loss feels goes through the state, as through a comparison
             table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
             table[d + 1] = 0 if along is None else along.stride(0)
-        running = torch.zeros(self.rows.batch, width, dtype=self.dtype) if last is None else last.clone()
+        running = torch.zeros_like(self.own_starts[k]) if last is None else last.clone()
         if ct is not None:
             table[ct] = running.data_ptr()
         return running
 
-    def point_input(self, word: int | None, wanted: bool, shape: tuple[int, int], zeros: bool) -> Tensor | None:
+    def point_input(self, word: int | None, wanted: bool, shape: Tensor, zeros: bool) -> Tensor | None:
         if word is None:
             return None
-        made = torch.zeros(shape, dtype=self.dtype) if zeros else torch.empty(shape, dtype=self.dtype)
-        self.table[word] = made.data_ptr()
+        made = torch.empty_like(shape)
+        self.table[word] = (made.zero_() if zeros else made).data_ptr()
         return made
 
 
 class WeightGradients:
     """Room for the gradients of parameters, in which the kernel writes those of the graph's weights."""
 
-    def __init__(self, binding: Binding, frame: Frame, params: Sequence[Tensor]):
-        self.heights = [len(p) for p in params]
-        places = frame.layout.d_weights
-        self.words: list[tuple[int, int, int]] = []
-        for key, (first, *_) in binding.pieces.items():
-            param = params[first.param]
-            if key in places:
-                lay_parameter(frame, places[key], param)
-                offset = first.start * param.stride(0) * param.element_size()
-                self.words.append((places[key], first.param, offset))
-        self.zeroed = sorted({pieces[0].param for key, pieces in binding.pieces.items() if key not in places})
+    def __init__(self, binding: Binding, layout: Layout, words: Words):
+        self.words, self.heights = words.gradients, [shape[0] for shape in binding.param_shapes]
+        unknown = binding.pieces.keys() - layout.d_weights.keys()
+        self.zeroed = sorted({binding.pieces[key][0].param for key in unknown})
         self.copies: list[list[int]] = []  # [to, from, start, stop]: rows that two parameters share
         for first, *others in binding.pieces.values():
             for other in others:
@@ -329,17 +336,15 @@ class WeightGradients:
                 return
         self.copies.append([to, source, start, stop])
 
-    def point(self, table: MutableSequence[int], params: Sequence[Tensor]) -> list[Tensor]:
+    def point(self, table: MutableSequence[int], params: Sequence[Tensor]) -> list[Any]:
         """New tensors that lie as the parameters do."""
         made = [torch.empty_like(p) for p in params]
         for p in self.zeroed:
             made[p].zero_()
-        addresses = [m.data_ptr() for m in made]
-        for word, p, offset in self.words:
-            table[word] = addresses[p] + offset
+        point(table, self.words, [m.data_ptr() for m in made])
         return made
 
-    def finish(self, made: list[Tensor]) -> list[Tensor]:
+    def finish(self, made: list[Any]) -> list[Any]:
         for to, source, start, stop in self.copies:
             if stop - start == self.heights[to] == self.heights[source]:  # the usual case, without two more views
                 made[to].copy_(made[source])

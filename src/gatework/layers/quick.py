@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 from gatework.layers.batches import Rectangle
 from gatework.layers.binding import DTYPES
-from gatework.layers.direct import Forward, PackedCall, packed_weights, prepare
+from gatework.layers.direct import Forward, PackedCall, form, packed_weights, prepare
 from gatework.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Stack:
         self.dtype, self.directions, self.depth = calls[0].dtype, layer.directions, layer.num_layers
         self.swap, widths = layer.batch_first, layer.state_widths
         self.shapes = [(len(calls), batch, w) for w in widths]
-        self.output = _form(steps, batch, widths[0] * layer.directions, self.dtype)
-        self.finals = [_form(*shape, self.dtype) for shape in self.shapes]
+        self.output = form((steps, batch, widths[0] * layer.directions), self.dtype)
+        self.finals = [form(shape, self.dtype) for shape in self.shapes]
         self.runs = [Direction(layer, k, forward, self.output.shape[2]) for k, forward in enumerate(calls)]
         self.nbytes = sum(forward.nbytes for forward in calls)
 
@@ -122,11 +122,6 @@ def lie_so(tensors: Sequence[Tensor], shapes: Sequence[Sequence[int]], dtype: to
         if not (t.is_contiguous() and t.is_cpu) or t.is_neg():
             return False
     return True
-
-
-def _form(steps: int, batch: int, width: int, dtype: torch.dtype) -> Tensor:
-    """What `empty_like` takes for (T, B, w): the shortest way to a new tensor. It holds a single number."""
-    return torch.empty(1, dtype=dtype, device="cpu").expand(steps, batch, width)
 
 
 class Direction:
