@@ -211,8 +211,8 @@ class Packed:
         """Sort sequences by their lengths, (B,) integers between 0 and T."""
         lengths = checked_lengths(lengths, steps, batch)
         order = np.argsort(-lengths, kind="stable")
-        counts = (lengths[None, :] > np.arange(lengths.max(initial=0))[:, None]).sum(1)
-        return cls(counts, batch, order)
+        ended = np.cumsum(np.bincount(lengths))  # sequences of so many steps or fewer
+        return cls(batch - ended[:-1], batch, order)
 
     def rows(self, reverse: bool = False) -> Rows:
         return _rectangle(self.steps, self.batch, reverse) if self.whole else self._rows
@@ -269,8 +269,8 @@ def checked_lengths(lengths: Lengths, steps: int, batch: int) -> np.ndarray:
     if batch and array.dtype.kind not in "iu":
         raise LayerError(f"lengths must be integers; got dtype {array.dtype}")
     array = array.astype(np.int64)
-    bad = np.argwhere((array < 0) | (array > steps))
-    if len(bad):
+    if array.size and not 0 <= array.min() <= array.max() <= steps:
+        bad = np.argwhere((array < 0) | (array > steps))
         at, value = ", ".join(map(str, bad[0])), array[tuple(bad[0])]
         raise LayerError(f"lengths[{at}] is {value}; a length lies between 0 and the input's {steps} steps")
     return array

@@ -171,21 +171,32 @@ class Layout:
     def fixed(self, needs: Needs, memory: Memory, batch: int, rows: int) -> array[int]:
         """A table with all that stays from call to call, for `rows` rows of all steps together, `batch` of the first:
         working memory, constants, the starts that the cell gives itself. Valid while `memory.version` stays."""
+        sizes = list(self._sizes(needs, batch, rows))
+        for name, elements, _ in sizes:
+            memory.buffer(name, elements)  # which may grow, and move
+        key = (self, *((name, row) for name, _, row in sizes))
+        version, table = memory.tables.get(key, (None, None))
+        if table is None or version != memory.version:
+            table = self._table(sizes, memory)
+            memory.tables[key] = memory.version, table
+        return table[:]
+
+    def _table(self, sizes: Iterable[tuple[str, int, int]], memory: Memory) -> array[int]:
+        """A table as the rows of these buffers lie, however many there are."""
         table = array("q", bytes(8 * WORDS * len(self.slots)))
-        before = None
-        while before != memory.version:  # memory that grows moves, so slots filled earlier are filled again
-            before = memory.version
-            for name, values in (*self._buffers(needs, memory, batch, rows), *self._constants(memory)):
-                at = WORDS * self.slots[name]
-                table[at], table[at + 1], table[at + 2] = values
+        buffers = [(name, entry(memory.buffers[name], row)) for name, _, row in sizes]
+        for name, values in (*buffers, *self._constants(memory)):
+            at = WORDS * self.slots[name]
+            table[at], table[at + 1], table[at + 2] = values
         return table
 
-    def _buffers(self, needs: Needs, memory: Memory, batch: int, rows: int) -> Iterator[tuple[str, Entry]]:
-        yield "scratch", entry(memory.buffer("scratch", needs.scratch * needs.threads), ONE_ROW)
-        yield "sums", entry(memory.buffer("sums", needs.sums), ONE_ROW)
-        yield "rounded", entry(memory.buffer("rounded", needs.rounded * needs.chunk_rows), needs.rounded)
+    def _sizes(self, needs: Needs, batch: int, rows: int) -> Iterator[tuple[str, int, int]]:
+        """Working memory: name, elements, and elements between its rows."""
+        yield "scratch", needs.scratch * needs.threads, ONE_ROW
+        yield "sums", needs.sums, ONE_ROW
+        yield "rounded", needs.rounded * needs.chunk_rows, needs.rounded
         for name, width in needs.hoisted.items():
-            yield name, entry(memory.buffer(name, width * rows), width)
+            yield name, width * rows, width
         for name, symbol in self.slots.local.items():
             kind = name.partition(":")[0]
             if kind == "saved" and self.saved:
@@ -193,7 +204,7 @@ class Layout:
             # A row ends in a spare vector: no power of two lies between rows, and whole vectors can be read.
             stride = -(-self.width(symbol) // self.lanes) * self.lanes + self.lanes
             count = batch if kind == "value" else needs.chunk_rows
-            yield name, entry(memory.buffer(name, stride * max(count, 1)), stride)
+            yield name, stride * max(count, 1), stride
 
     def _constants(self, memory: Memory) -> Iterator[tuple[str, Entry]]:
         yield "ones", entry(memory.constant(1.0, (1,)), ONE_ROW)

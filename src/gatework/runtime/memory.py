@@ -7,6 +7,7 @@ import mmap
 import os
 import threading
 import weakref
+from array import array
 from collections.abc import Hashable
 from typing import TypeVar
 
@@ -72,6 +73,7 @@ class Memory:
         self.dtype, self.version, self.held = dtype, 0, 0
         self.buffers: dict[str, np.ndarray] = {}
         self.constants: dict[tuple, np.ndarray] = {}
+        self.tables: dict[Hashable, tuple[int, array[int]]] = {}  # made of the addresses here, with their version
         self.packed: weakref.WeakValueDictionary[tuple, Panels] = weakref.WeakValueDictionary()
 
     def panels(self, key: tuple, elements: int) -> Panels:

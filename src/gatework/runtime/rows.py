@@ -56,6 +56,11 @@ class Rows(_Fields):
         return int(self.counts.sum())
 
     @lazy
+    def lists(self) -> tuple[list[int], list[int]]:
+        """Counts and offsets as numbers of Python."""
+        return self.counts.tolist(), self.offsets.tolist()
+
+    @lazy
     def key(self) -> tuple:
         """What tells one layout from another."""
         steps = len(self.counts)

@@ -271,7 +271,7 @@ def chunk_rows(program: Compiled) -> int:
 def step_chunks(rows: Rows, most: int) -> list[range]:
     """Ranges of steps of at most `most` rows, or of one step."""
     found, first, total = [], 0, 0
-    for s, count in enumerate(rows.counts.tolist()):
+    for s, count in enumerate(rows.lists[0]):
         if total and total + count > most:
             found.append(range(first, s))
             first, total = s, 0

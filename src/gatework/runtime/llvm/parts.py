@@ -5,6 +5,7 @@ the parts at hand this is a matter of the steps alone.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -31,23 +32,19 @@ class Arena:
     """Tables for machine code to read, at addresses that stay."""
 
     def __init__(self) -> None:
-        self.pages: list[np.ndarray] = []
-        self.address, self.left = 0, 0
+        self.pages: list[array[int]] = []
+        self.address, self.used, self.nbytes = 0, 0, 0
 
     def block(self, values: Sequence[int] | np.ndarray) -> int:
         """The address of these words."""
-        if len(values) > self.left or not self.pages:
-            self.left = max(len(values), PAGE)
-            self.pages.append(np.empty(self.left, np.int64))
-            self.address = self.pages[-1].ctypes.data
-        first = len(self.pages[-1]) - self.left
-        self.pages[-1][first : first + len(values)] = values
-        self.left -= len(values)
+        words = array("q", values.tobytes() if isinstance(values, np.ndarray) else values)
+        first, self.used = self.used, self.used + len(words)
+        if not self.pages or self.used > len(self.pages[-1]):
+            self.pages.append(array("q", bytes(8 * max(len(words), PAGE))))
+            self.address, first, self.used = self.pages[-1].buffer_info()[0], 0, len(words)
+            self.nbytes += 8 * len(self.pages[-1])
+        self.pages[-1][first : self.used] = words
         return self.address + 8 * first
-
-    @property
-    def nbytes(self) -> int:
-        return sum(page.nbytes for page in self.pages)
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ class Writer:
     def whole(self, run: Run, count: int, offset: int) -> None:
         """Run one stage over many rows as if they were one step."""
         threads = self.parts.mode.threads
-        counts, offsets = self.arena.block([count]), self.arena.block([offset])
-        splits = self.arena.block([count * i // threads for i in range(threads + 1)])
+        counts = self.arena.block([count, offset, *(count * i // threads for i in range(threads + 1))])
+        offsets, splits = counts + 8, counts + 16
         self.command("steps", self.arena.block([0, 1, 1, counts, offsets, offset, 0, splits, *run.words]))
 
     def outers(self, steps: range, base: int, count: int) -> None:
@@ -131,9 +131,9 @@ def segments(mode: str, rows: Rows, steps: range, base: int, count: int) -> list
         return [(0, 0, count, 0)]
     if mode == "cur":
         return [(0, base, count, 0)]
-    offsets, counts = rows.offsets.tolist(), rows.counts.tolist()
+    counts, offsets = rows.lists
     found: list[tuple[int, int, int, int]] = []
-    for s in sorted(steps, key=offsets.__getitem__):
+    for s in steps if offsets[steps[0]] <= offsets[steps[-1]] else reversed(steps):
         ct, n = offsets[s] - base, counts[s]
         if mode == "row" or s == 0:
             found.append((ct, 0, n, int(mode == "prev")))
