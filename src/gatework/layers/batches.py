@@ -225,7 +225,12 @@ class Packed:
         return values if self.order is None else values.index_select(-2, self._index(self.order, values))
 
     def unsort(self, values: Tensor) -> Tensor:
-        return values if self.order is None else values.index_select(-2, self._index(np.argsort(self.order), values))
+        return values if self.order is None else values.index_select(-2, self._index(self.back, values))
+
+    @lazy
+    def back(self) -> np.ndarray:
+        """(B,) for each sequence of the caller's, which it is in sorted order."""
+        return np.arange(self.batch) if self.order is None else np.argsort(self.order)
 
     @lazy
     def times(self) -> np.ndarray:

@@ -126,7 +126,9 @@ class Forward(Prepared):
         self.states = [self.places_of(s, w) for s, w in zip(binding.states, binding.widths, strict=True)]
         whole = rows.counts[-1] == rows.batch
         self.last = int(rows.offsets[-1]) if whole else None
-        self.ends = torch.from_numpy(rows.last_steps.copy())
+        ends = torch.from_numpy(rows.last_steps)
+        self.ends = ends.clamp(min=0)
+        self.reached = None if rows.counts[0] == rows.batch else (ends >= 0)[:, None]  # sequences of a step or more
         self.forms: dict[tuple[int, ...] | None, list[Tensor]] = {}
         self.packed = PackedCall(self) if not train and rows.size <= KEEP_PACKED_ROWS else None
 
@@ -184,8 +186,8 @@ class Forward(Prepared):
     def end(self, history: Tensor, start: Tensor, setting: Setting) -> Tensor:
         """Each sequence's last value, or its start if it has no step."""
         if self.last is None:
-            found = history[self.ends.clamp(min=0)]
-            return torch.where((self.ends >= 0)[:, None], found, as_last(start.detach(), setting))
+            found = as_last(history, setting).index_select(-2, self.ends)
+            return found if self.reached is None else torch.where(self.reached, found, as_last(start.detach(), setting))
         if history.dim() == 3:
             return history.narrow_copy(0, self.last // self.rows.batch, 1)
         return as_last(history.narrow_copy(0, self.last, self.rows.batch), setting)
