@@ -46,16 +46,22 @@ class Recent(dict):
     def __init__(self, most: int, most_bytes: int):
         super().__init__()
         self.most, self.most_bytes = most, most_bytes
+        self.sizes: dict[Hashable, int] = {}
+        self.total = 0  # bytes of all, counted along: a sum over them would cost more than many a call
 
     def keep(self, key: Hashable, value: V) -> V:
         """The value, which now stands under its key."""
-        self[key] = value
-        total = sum(getattr(each, "nbytes", 0) for each in list(self.values()))
-        for old in list(self)[:-1]:
-            if len(self) <= self.most and total <= self.most_bytes:
-                break
-            total -= getattr(self.pop(old, None), "nbytes", 0)
+        self._drop(key)
+        self[key], self.sizes[key] = value, getattr(value, "nbytes", 0)
+        self.total += self.sizes[key]
+        while len(self) > 1 and (len(self) > self.most or self.total > self.most_bytes):
+            oldest, *_ = self  # in one go, which no other thread interrupts
+            self._drop(oldest)
         return value
+
+    def _drop(self, key: Hashable) -> None:
+        self.pop(key, None)
+        self.total -= self.sizes.pop(key, 0)
 
 
 class Panels:
