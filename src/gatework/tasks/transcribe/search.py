@@ -83,7 +83,7 @@ class Searching:
         odd = [word for word in words if word not in set(whole.values())]
         if odd:
             what = f"{self.how.word_list}: {len(odd):,} of {len(words):,} words, such as {odd[0]!r}"
-            told = f"{what}, have {self.units.kind} that were never learned"
+            told = f"{what}, {'were' if self.units.kind == 'words' else 'have characters that were'} never learned"
             if not whole:
                 raise DataError(f"{told}; give words that training has")
             warnings.warn(f"{told}: they are never written", stacklevel=3)
