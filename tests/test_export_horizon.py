@@ -48,7 +48,7 @@ def trained(folder: Path, **options: Any) -> Trained:
 
 
 WAYS = {
-    "ets": {"combine": "both", "decoding": "recursive"},
+    "ets": {"combine": "both", "combine_share": 0.5, "decoding": "recursive"},
     "segments": {"combine": "simple", "decoding": "segments"},
     "ahead": {"combine": "theta", "future": ["promo"], "decoding": "direct"},
     "static": {"combine": "none", "future": ["promo"], "static": ["kind"], "decoding": "segments"},
