@@ -178,6 +178,8 @@ def test_faults_of_covariates_are_named() -> None:
     holes = {**base, "visitors": [base["visitors"][0], None, *base["visitors"][2:]]}
     notes = [each.message for each in inspect_panel(holes, **options)[1] if each.level == "warning"]
     assert any("row 2, column 'visitors': empty (1 such rows)" in note for note in notes)
+    bare = {**base, "visitors": [None] * len(base["visitors"])}
+    assert "column 'visitors': no row has a value; leave it out of past" in errors(bare, **options)[0]
     many = {**base, "region": [f"r{k}" for k in range(len(base["region"]))]}
     assert "more than the 50" in errors(many, **options)[0]
     with pytest.raises(OptionError, match="'units' cannot be target and past"):

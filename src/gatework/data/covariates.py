@@ -153,8 +153,8 @@ def _changes(data: Rows, column: str, at: int, place: np.ndarray) -> Finding:
 
 
 def missing(data: Rows, channels: Sequence[Channel], values: np.ndarray, training: bool) -> list[Finding]:
-    """A warning for each column with values missing where its target is known; at first reading also known ahead. Of
-    later rows the run itself may know what is static."""
+    """A warning for each column with values missing where its target is known, at first reading also known ahead; there
+    an error for one without any. Of later rows the run itself may know what is static."""
     known = ~np.isnan(data.values)
     found = []
     told = [each for each in channels if training or each.role != "static"]
@@ -162,7 +162,10 @@ def missing(data: Rows, channels: Sequence[Channel], values: np.ndarray, trainin
         c = next(c for c, each in enumerate(channels) if each.column == column)
         absent = np.isnan(values[data.rows, c]) & (known | (role == "future" and training))
         rows = np.unique(data.rows[absent])
-        if len(rows):
+        if training and np.isnan(values[data.rows, c]).all():
+            message = f"{data.table.source}, column {column!r}: no row has a value; leave it out of {role}"
+            found.append(Finding("error", message, None, column))
+        elif len(rows):
             message = f"{data.table.where(int(rows[0]))}, column {column!r}: empty ({len(rows):,} such rows); the mean "
             found.append(Finding("warning", message + "of the training part stands for it", int(rows[0]), column))
     return found
