@@ -143,7 +143,7 @@ def test_predict_says_which_rows_it_lacks(fitted: gatework.Forecaster) -> None:
     rows = shop(84, begin=80, ahead=4).drop("units", "visitors", "region", "area")
     assert fitted.predict(4, rows).height == 12
     missing = rows.with_columns(promotion=pl.when(pl.col("day").dt.day() == 22).then(None).otherwise("promotion"))
-    with pytest.raises(DataError, match=r"store 2: promotion at 1 steps, 2024-03-22 to 2024-03-22"):
+    with pytest.raises(DataError, match=r"store 2: promotion at 1 step, 2024-03-22"):
         fitted.predict(4, missing)
     with pytest.raises(DataError, match="no column 'promotion'"):
         fitted.predict(4, rows.drop("promotion"))
