@@ -476,7 +476,7 @@ def test_backtest_command_is_the_python_backtest(tmp_path: Path) -> None:
     assert "mean over 2 origins" in shown and "spread (standard deviation) over 2 origins" in shown
     best = min((row["mase"], name) for name, row in means.items() if name not in PARTS)
     assert f"of the best baseline, {best[1]} (mean over 2 origins)" in kept["verdict"]
-    assert f"against {best[0]:.3f} ± {means[best[1]]['mase_spread']:.3f}; less at" in kept["verdict"]
+    assert f"against {best[0]:.3f} ± {means[best[1]]['mase_spread']:.3f}; that of the model is the" in kept["verdict"]
     assert kept["verdict"].startswith("Too few to tell"), "two origins are two trainings"
     call("evaluate", str(tmp_path / "run"), "--backtest", "2", code=2)
     alone = gatework.Forecaster(**options).fit(frame.filter(pl.col("day") < START + timedelta(days=66)))

@@ -21,7 +21,7 @@ from gatework.tasks import jobs
 from gatework.tasks.base import Contender, Evaluated, Metric, Source, ratio
 from gatework.tasks.forecast.parts import cut_before, settled
 from gatework.tasks.forecast.series import MASE, RMSSE
-from gatework.tasks.verdict import Contest
+from gatework.tasks.verdict import FEWEST, Contest
 from gatework.training.console import table
 from gatework.training.files import write_json
 
@@ -97,8 +97,10 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     if best is None or best.sums is None or contest.model.sums is None:
         return contest.verdict.text
     ahead = int((contest.model.sums[:, 0] < best.sums[:, 0]).sum())
-    means = f"{named(metric.name)} {_spread(rows, 'model')} against {_spread(rows, best.name)}"
-    return f"{contest.verdict.text} {means}; less at {ahead} of {len(origins)}."
+    name, told = named(metric.name), contest.verdict.text
+    means = f"{name} {_spread(rows, 'model')} against {_spread(rows, best.name)}"
+    more = f" A verdict takes {FEWEST} origins or more." if len(origins) < FEWEST else ""
+    return f"{told} {means}; that of the model is the smaller one at {ahead} of {counted}.{more}"
 
 
 def watched(rows: Sequence[Mapping[str, Any]]) -> Metric:
@@ -130,7 +132,7 @@ def _spread(rows: Sequence[Mapping[str, Any]], method: str) -> str:
 def evaluated(trained: jobs.Trained, source: Source | None, windows: int) -> Evaluated:
     """The backtest of a run's options, as it chose them on its own training part; also written into its folder."""
     if source is None:
-        raise OptionError("--backtest trains anew on a file: gatework evaluate RUN FILE --backtest 3")
+        raise OptionError("--backtest trains anew on a file: gatework evaluate RUN FILE --backtest 10")
     task: Any = trained.task
     anew: dict[str, Any] = {"unit": None}  # what is found at each date
     if task.options.limits == "noticed":

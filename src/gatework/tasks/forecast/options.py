@@ -51,7 +51,10 @@ class ForecastEvaluating(Options):
     """What asks for another evaluation than that of the trained model."""
 
     backtest: int | None = option(
-        None, "train anew as of N earlier dates of FILE, and measure each model", panel="another evaluation", low=1
+        None,
+        "train anew as of N earlier dates of FILE, and measure each model; a verdict takes 10; makes no page",
+        panel="another evaluation",
+        low=1,
     )
 
 
