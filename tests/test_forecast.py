@@ -382,7 +382,7 @@ def test_evaluate_and_predict_with_later_rows(fitted: gatework.Forecaster) -> No
     np.testing.assert_allclose(windows.truth()[0], later["units"].to_numpy()[:4])
     assert fitted.score(later) == pytest.approx(-fitted.trained_.evaluate(later)["mase"])
     assert fitted.predict(1, later)["time"].to_list() == [START + timedelta(days=90)] * 3
-    with pytest.warns(UserWarning, match="not in the training data"):
+    with pytest.warns(UserWarning, match="no row of 3"), pytest.warns(UserWarning, match="not in the training data"):
         fitted.predict(1, later.with_columns(store=pl.lit("x") + pl.col("store")))
     with pytest.raises(DataError, match="2024-03-20"):
         fitted.score(sales(80))
