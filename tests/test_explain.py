@@ -582,6 +582,6 @@ def test_a_series_goes_on_with_the_rows_of_a_file(sales: jobs.Trained, tmp_path:
     assert done.exit_code == 0 and "warning: 1 series not in the training data: shop 9" in done.stderr
     found = json.loads(done.stdout)
     assert found["steps"][-5:] == [row[1] for row in rows]
-    with pytest.warns(UserWarning, match="not in the training data"):
+    with pytest.warns(UserWarning, match="no row of 2"), pytest.warns(UserWarning, match="not in the training data"):
         predicted = [row["forecast"] for row in sales.predict(file) if row["series"] == "shop 1"]
     assert found["probability"] == pytest.approx(np.mean(predicted))
