@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from torch.testing import assert_close
 
 import gatework
+from gatework.layers import recurrent
 
 KINDS = ["LSTM", "GRU", "RNN"]
 FORMS: dict[str, dict[str, Any]] = {
@@ -34,6 +35,13 @@ def pair(kind: str, dtype: torch.dtype = torch.float64, **options: Any) -> tuple
     theirs = getattr(nn, kind)(I, H, dtype=torch.float64, **options)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
+
+
+@pytest.fixture(params=["a stack", "each direction"])
+def operators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is one operator of autograd: see layers/stack.py."""
+    if request.param == "each direction":
+        monkeypatch.setattr(recurrent, "stacked", lambda *_: None)
 
 
 def tuple_of(states: Any) -> tuple[Tensor, ...]:
@@ -72,8 +80,8 @@ CHANGES: dict[str, Callable[[Tensor, tuple[Tensor, ...], Tensor], Any]] = {
 }
 
 
-def outcome(layer: nn.Module, x: Tensor, changes: list[str]) -> tuple[Tensor, list[Tensor | None]]:
-    """What a changed output and changed states are worth, and the gradients of that."""
+def outcome(layer: nn.Module, x: Tensor, changes: list[str]) -> tuple[Tensor, list[Tensor | None], Tensor]:
+    """What a changed output and changed states are worth, the gradients of that, and the output after all."""
     x = x.to(next(layer.parameters()).dtype).requires_grad_()
     output, states = layer(x)
     states = tuple_of(states)
@@ -81,9 +89,10 @@ def outcome(layer: nn.Module, x: Tensor, changes: list[str]) -> tuple[Tensor, li
         CHANGES[name](output, states, x)
     value = (output * torch.linspace(0.5, 1.5, output.numel()).view_as(output)).square().sum()
     value = value + sum((state * 0.3).sin().sum() for state in states)
-    return value, list(torch.autograd.grad(value, [x, *layer.parameters()], allow_unused=True))
+    return value, list(torch.autograd.grad(value, [x, *layer.parameters()], allow_unused=True)), output.detach()
 
 
+@pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
@@ -222,6 +231,7 @@ def test_what_the_backward_pass_cannot_make_again_is_noticed() -> None:
         output.sum().backward()
 
 
+@pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}])
 def test_hooks_of_saved_tensors_hold_all_memory(options: dict[str, Any]) -> None:
     """Nothing else keeps an output: so checkpointing frees it and `save_on_cpu` moves it."""

@@ -77,6 +77,10 @@ class Done(NamedTuple):
 class Work(Protocol):
     """What one operator computes: a direction of a layer, or a stack."""
 
+    def later(self) -> Work:
+        """What the way back may hold: without the outputs, which would then hold themselves, and be written again."""
+        ...
+
     def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
         """The kernel's forward pass; once more, with the masks that were drawn before, where `kept` is given."""
         ...
@@ -95,6 +99,9 @@ class _Direction(NamedTuple):
 
     binding: Binding
     setting: Setting
+
+    def later(self) -> Work:
+        return self._replace(setting=self.setting._replace(room=None))
 
     def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
         outputs, saved = forward(self.binding, self.setting, tensors, train=True)
@@ -118,7 +125,7 @@ class Operator(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, work: Work, *tensors: Tensor) -> Any:
         done = work.forward(tensors)
-        ctx.work, ctx.watched = work, [watched(h) for h in done.shown]
+        ctx.work, ctx.watched = work.later(), [watched(h) for h in done.shown]
         ctx.save_for_backward(*tensors, *done.kept)
         ctx.set_materialize_grads(False)
         return tuple(done.outputs)

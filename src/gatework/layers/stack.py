@@ -83,6 +83,9 @@ class Plan:
 
     # --- forward -----------------------------------------------------------------------------------------------------
 
+    def later(self) -> Plan:
+        return self
+
     def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
         masks = self.masks_of(kept) if kept else [None] * self.depth
         output, finals, left = tensors[0], [], []
