@@ -132,6 +132,10 @@ class Ranged:
         self.learner, self.steps = learner, steps
         self.metric: Metric = learner.metric
 
+    @property
+    def learned(self) -> bool:
+        return self.learner.learned
+
     def batches(self, epoch: int, shard: Shard) -> Sequence[Any]:
         return Repeated(self.learner.batches(epoch, shard), self.steps)
 
