@@ -147,3 +147,5 @@ def test_times_of_a_zone(tmp_path: Path, told: str) -> None:
     assert model.example["time"].endswith("+02:00" if told == "offset" else "00:00")
     with pytest.raises(DataError, match="show no such time" if told == "zone" else "it has no offset"):
         model.predict([{"time": "2025-03-30T02:30:00", "load": 1.0}])
+    with pytest.raises(DataError, match=r"row 1: time .0001.* cannot be read"):
+        model.predict([{"time": "0001-01-01T00:00:00+05:00", "load": 1.0}])

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from gatework.runtime.series.stamps import lacking
+from gatework.runtime.series.stamps import DECIMAL, TWELFTH, lacking, of_quarters
 
 DAYS = (
     "%Y-%m-%d",
@@ -46,7 +46,7 @@ HOURS = (
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
 ZONED += ("%Y%m%dT%H%M%S%#z", "%d %B %Y %H:%M:%S%#z")
 FORMATS = (*(day + hour for day in DAYS for hour in HOURS), *ZONED, "%G-W%V-%u", "%Y-%j")
-# Longer stretches are read as their first day: what they look like, and that day
+# Written anew before formats are tried: dates with a weekday or zone, and longer stretches, as their first day
 MONTH_NAMES = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 WEEKDAYS = r"(?:Mon|Tue|Tues|Wed|Wednes|Thu|Thur|Thurs|Fri|Sat|Satur|Sun)(?:day)?"
 WEEKS = r"(?:W|KW|CW|wk|week)\s?"
@@ -77,8 +77,6 @@ NUMBERED = r"^(?:\d{4}([-/._: ])\d{1,2}|\d{1,2}([-/._: ])\d{4}|\d{2}([-/._])\d{2
 PAIRS = (("%Y", "%m"), ("%Y", "%q"), ("%G", "%V"), ("%m", "%Y"), ("%q", "%Y"), ("%V", "%G"), ("%m", "%y"))
 SAMPLE, FEW = 1_000, 20  # cells on which formats are tried; a format that reads none of a few is left out
 WEEK = re.compile(r"w(ee)?k|woche|semaine|semana|\bkw\b|^w$", re.IGNORECASE)
-DECIMAL = "decimal"  # years and parts of them: 1949.0833 is February
-TWELFTH = 0.06  # of a month: 1949.08 and 1949.083 are nearly one
 
 
 def first_days(text: pl.Series) -> pl.Series:
@@ -163,8 +161,7 @@ def _parts_of_years(text: pl.Series) -> pl.Series:
 
 
 def _quarters(text: pl.Series, shape: str) -> pl.Series:
-    pattern = re.escape(shape).replace("%Y", r"(?P<year>\d{4})").replace("%y", r"(?P<year>\d{2})")
-    parts = text.str.extract_groups(f"^{pattern.replace('%q', '(?P<quarter>[1-4])')}$").struct.unnest()
+    parts = text.str.extract_groups(of_quarters(shape)).struct.unnest()
     if set(parts.columns) != {"year", "quarter"}:
         return pl.Series([None] * len(text), dtype=pl.Datetime("us"))
     return _first_of(_whole_year(parts["year"]), parts["quarter"].cast(pl.Int64) * 3 - 2)

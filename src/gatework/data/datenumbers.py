@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
-from gatework.data.dateformats import DECIMAL, WEEK, evenness, parse
+from gatework.data.dateformats import WEEK, evenness, parse
+from gatework.runtime.series.stamps import DECIMAL, width
 
 EVEN = 0.9  # the share of the commonest step, from which on numbers that nobody named are dates
 FEWEST = 6  # of such numbers
@@ -24,7 +23,6 @@ COMPACT = {
 }
 # No range tells these from plain numbers: as dates they must be a step apart more often than as numbers
 RARE = ("%m%Y", "%y%m", "%m%y", "%Y%q", "%d%m%Y", "%m%d%Y", "%Y%d%m", "%Y%j", "%y%m%d", "%d%m%y", "%m%d%y", "%y%j")
-WIDTHS = {"Y": 4, "G": 4, "j": 3, "q": 1, "u": 1, "w": 1} | dict.fromkeys("mdyHMSVUWI", 2)
 YEARS = (1500, 2200)
 
 
@@ -45,10 +43,7 @@ def whole(column: pl.Series) -> pl.Series | None:
 def digits(numbers: pl.Series, shape: str) -> pl.Series:
     """As text of a format, with the noughts before it that a number loses: `digits(pl.Series([1012024]), "%d%m%Y")` is
     01012024."""
-    letters = re.findall(r"%(.)", shape)
-    known = "%" + "%".join(letters) == shape and all(letter in WIDTHS for letter in letters)
-    text = numbers.cast(pl.String)
-    return text.str.zfill(sum(WIDTHS[letter] for letter in letters)) if known else text
+    return numbers.cast(pl.String).str.zfill(width(shape))
 
 
 def compact(numbers: pl.Series, name: str) -> str | None:

@@ -1,4 +1,8 @@
-"""A column of dates, times or plain numbers -> whole numbers; what cannot be read is named with the format guessed."""
+"""A column of dates, times or plain numbers -> whole numbers; what cannot be read is named with the format guessed.
+
+It stands on dateformats.py (dates as text), datenumbers.py (dates as numbers) and zones.py (clocks); timeparts.py, for
+times in several columns, on it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ import polars as pl
 
 from gatework.data import zones
 from gatework.data.dateformats import (
-    DECIMAL,
     MONTH_NAMES,
     SAMPLE,
     evenness,
@@ -28,6 +31,7 @@ from gatework.data.zones import Clock, Stamps
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import shown_time, shown_times
+from gatework.runtime.series.stamps import DECIMAL
 
 __all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_time", "shown_times"]
 

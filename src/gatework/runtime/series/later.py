@@ -39,10 +39,10 @@ class LaterRows:
     def schema(self) -> dict[str, Any]:
         """What a row is, as JSON schema: null where a value is missing, or not known yet."""
         value, text = {"type": ["number", "null"]}, {"type": "string"}
-        time = {"type": ["string", "integer"]} if self.known.dates else {"type": ["integer", "string"]}
-        labelled = {each.column for each in self.channels if each.label is not None}
-        others = {each.column for each in self.channels} - {IDENTITY}
-        named = {name: {} if name in labelled else value for name in others} | dict.fromkeys(self.targets, value)
+        time = {"type": ["string", "number"]} if self.known.dates else {"type": ["integer", "string"]}
+        others = [each for each in self.channels if each.column != IDENTITY]
+        named = {each.column: value if each.label is None else {} for each in others}
+        named |= dict.fromkeys(self.targets, value)
         named |= {} if self.time == ROWS else {self.time: time}
         named |= {self.series: text} if self.series else {}
         needed = [*([] if self.time == ROWS else [self.time]), *([self.series] if self.series else [])]
@@ -81,18 +81,20 @@ class LaterRows:
         try:
             if not self.known.dates:
                 return int(str(value))
-            if isinstance(value, str) or (self.format and type(value) is int):
-                value = read(str(value), self.format)
-            if isinstance(value, np.datetime64):
-                value = value.astype("datetime64[us]").item()
-            if not isinstance(value, date):
+            time = value
+            if isinstance(value, str) or (self.format and type(value) in (int, float)):
+                time = read(str(value), self.format)
+            elif isinstance(value, np.datetime64):
+                time = value.astype("datetime64[us]").item()
+            if not isinstance(time, date):
                 raise ValueError("it is no date")
-            if self.known.clock is not None or getattr(value, "tzinfo", None):
-                value = self._of_clock(value, own)
-            return int(np.asarray(value, "datetime64[us]").astype(np.int64))
-        except (TypeError, ValueError) as error:
+            if self.known.clock is not None or getattr(time, "tzinfo", None):
+                time = self._of_clock(time, own)
+            return int(np.asarray(time, "datetime64[us]").astype(np.int64))
+        except (TypeError, ValueError, OverflowError) as error:
             told = f"{self.time} {value!r:.40} cannot be read: {error}"
-            raise DataError(f"row {number}: {told}; write it as the training data has it") from None
+            how = "as the training data has it" if self.format or not self.known.dates else "as 2024-01-31T14:00:00"
+            raise DataError(f"row {number}: {told}; write it {how}") from None
 
     def _of_clock(self, value: date, own: Times) -> datetime:
         """A time with an offset, or of a zone's clocks, as the known ones count: in UTC, or as the zone's days."""
