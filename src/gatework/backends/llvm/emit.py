@@ -170,6 +170,15 @@ class Function:
         order = ", ".join(f"i32 {i}" for i in range(self.lanes))
         return self.op(f"icmp slt <{self.lanes} x i32> <{order}>, {every}")
 
+    def vectors(self, count: Value, together: int = 1) -> Iterator[tuple[Value, list[str | None]]]:
+        """Whole vectors of range(count), some together, then what is left under masks."""
+        step = together * self.lanes
+        whole = self.mul(self.div(count, step), step)
+        with self.loop(0, whole, step) as k:
+            yield k, [None] * together
+        with self.when(self.cmp("slt", whole, count)):
+            yield whole, [self.lane_mask(self.add(whole, i * self.lanes), count) for i in range(together)]
+
     # ---- control
     @contextmanager
     def loop(self, start: Value, stop: Value, step: Value = 1) -> Iterator[str]:

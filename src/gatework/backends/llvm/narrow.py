@@ -14,7 +14,7 @@ A call has at most STRETCH inputs. An output depends on its own row and column a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from .emit import Function, Value, module
@@ -207,14 +207,14 @@ def digits(isa: Isa) -> Function:
     """
     f = Function("digits", "ptr %A, i64 %K, ptr %out", isa, "float")
     largest, sums = _zeros(f, _ints(f)), _zeros(f, _ints(f))
-    for k, mask in _vectors(f, "%K"):
+    for k, (mask,) in f.vectors("%K"):
         bits = f.op(f"bitcast {f.vector} {f.load_masked(f.at('%A', k), mask)} to {_ints(f)}")
         size = f.op(f"and {_ints(f)} {bits}, splat (i32 2147483647)")
         f.store(_ints(f), _larger(f, f.load(_ints(f), largest), size, _ints(f), f"v{f.lanes}i32"), largest)
     most = f.call("i32", f"llvm.vector.reduce.smax.v{f.lanes}i32", (_ints(f), f.load(_ints(f), largest)))
     most = f.op(f"bitcast i32 {_larger(f, most, str(LEAST), 'i32', 'i32')} to float")
     inverse = f.splat(f.op(f"fdiv float {TOP:e}, {most}"))
-    for k, mask in _vectors(f, "%K"):
+    for k, (mask,) in f.vectors("%K"):
         found = _three_digits(f, f.op(f"fmul {f.vector} {f.load_masked(f.at('%A', k), mask)}, {inverse}"))
         f.store(_ints(f), found, f.at("%out", k), 4)
         _add_products(f, sums, "splat (i32 -2139062144)", found)  # four bytes of 128
@@ -222,15 +222,6 @@ def digits(isa: Isa) -> Function:
     f.store("float", f.op(f"fdiv float {most}, {TOP:e}"), f.at("%out", _STEP))
     f.ret()
     return f
-
-
-def _vectors(f: Function, count: Value) -> Iterator[tuple[Value, str | None]]:
-    """Whole vectors of range(count), then what is left under a mask."""
-    whole = f.mul(f.div(count, f.lanes), f.lanes)
-    with f.loop(0, whole, f.lanes) as k:
-        yield k, None
-    with f.when(f.cmp("slt", whole, count)):
-        yield whole, f.lane_mask(whole, count)
 
 
 def _larger(f: Function, a: str, b: str, kind: str, suffix: str) -> str:

@@ -13,7 +13,6 @@ Source: Intel, BFLOAT16 - Hardware Numerics Definition, 2018.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from .emit import Function, Value
@@ -52,22 +51,12 @@ def multiply(f: Function, a: str, b: str, total: str) -> str:
 def row(f: Function, source: Value, target: Value, count: Value) -> None:
     """`count` neighbours along a sum, rounded; the last vector ends in zeros."""
     if f.isa.operands == "pairs":
-        for k, masks in _vectors(f, count, 2):
+        for k, masks in f.vectors(count, 2):
             first, second = (f.load_masked(f.at(source, f.add(k, i * f.lanes)), m) for i, m in enumerate(masks))
             f.store_vector(_narrowed(f, first, second), f.at(target, f.op(f"lshr i64 {k}, 1")))
         return
-    for k, masks in _vectors(f, count, 1):
+    for k, masks in f.vectors(count):
         f.store_vector(_nearest(f, f.load_masked(f.at(source, k), masks[0])), f.at(target, k))
-
-
-def _vectors(f: Function, count: Value, together: int) -> Iterator[tuple[Value, list[str | None]]]:
-    """Whole vectors of range(count), some together, then what is left under masks."""
-    step = together * f.lanes
-    whole = f.mul(f.div(count, step), step)
-    with f.loop(0, whole, step) as k:
-        yield k, [None] * together
-    with f.when(f.cmp("slt", whole, count)):
-        yield whole, [f.lane_mask(f.add(whole, i * f.lanes), count) for i in range(together)]
 
 
 def _narrowed(f: Function, first: str, second: str) -> str:
@@ -169,7 +158,7 @@ def _round_rows(f: Function, word: dict[RowsWord, Value], target: Value, stride:
     def line(pair: Value, both: bool) -> None:
         one, there = _listed(f, word, f.mul(pair, 2)), f.at(target, f.mul(pair, stride))
         other = _listed(f, word, f.add(f.mul(pair, 2), 1)) if both else None
-        for u, masks in _vectors(f, width, 1):
+        for u, masks in f.vectors(width):
             after = f.load_masked(f.at(other, u), masks[0]) if other is not None else "zeroinitializer"
             f.store_vector(_words(f, f.load_masked(f.at(one, u), masks[0]), after), f.at(there, u))
 
