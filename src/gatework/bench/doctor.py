@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gatework.bench import machine, peak, peers, steady
 from gatework.bench.processor import Processor, described, usable
-from gatework.bench.rows import threaded
+from gatework.bench.rows import BUSY, threaded
 from gatework.bench.settings import all_threads
 from gatework.bench.timing import measure
 from gatework.errors import KernelError, OptionError
@@ -21,7 +21,6 @@ from gatework.runtime.llvm import cpu
 README = ("znver5", "avx512", True)  # where README's tables of speed were measured: processor, kernel, at full rate
 FULL = 1.5  # times the multiply-adds of the half width from which a width counts as at full rate
 WANTING = 0.8  # of what as many single threads reach
-SHARE = 0.1  # of a processor, gone elsewhere
 TURNS = 100_000
 MOST_READ = 256 << 20  # bytes
 WEIGHTS = 8 * 512 * 512 * 4  # bytes of an LSTM of 512 units and as many inputs
@@ -156,7 +155,8 @@ def _kernel(f: Findings) -> Iterator[str]:
         why = "GATEWORK_ISA asks for it" if f.forced else "there are no kernels for this processor"
         yield f"kernel: none, the reference interpreter runs: {why}; it is slow"
     elif f.forced and f.forced != widest:
-        yield f"kernel: {f.kernel}, as GATEWORK_ISA asks; without it {widest} runs. Hold torch to it as well: {HOLD}"
+        hold = f". Hold torch to it as well: {HOLD}" if f.kernel == "avx2" else ""
+        yield f"kernel: {f.kernel}, as GATEWORK_ISA asks; without it {widest} runs{hold}"
     else:
         others = f.processor.instruction_sets[1:]
         choice = f"; GATEWORK_ISA={others[0]} takes another" if others else ""
@@ -179,9 +179,9 @@ def _neighbours(f: Findings) -> Iterator[str]:
 
 def _disturbed(f: Findings) -> Iterator[str]:
     stolen, others = f.stolen or 0.0, f.others or 0.0
-    if stolen > SHARE:
+    if stolen > BUSY:
         yield f"other machines on this host took {stolen:.2f} processors"
-    if others - stolen > SHARE:
+    if others - stolen > BUSY:
         yield f"other processes used {others - stolen:.2f} processors"
     if f.slower > steady.MOST:
         yield f"the usual time of the same multiply-adds is {f.slower:.0%} above their best"

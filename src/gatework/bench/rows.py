@@ -12,7 +12,7 @@ from gatework.bench.timing import Sample, ratio
 
 OURS = "gatework"
 AFTER = "after a matrix product"  # what is timed after a call of another team, which makes its times unsteady
-BUSY = 0.1  # of a processor, used by others
+BUSY = 0.1  # of a processor, gone elsewhere
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Row:
     facts: dict[str, float] = field(default_factory=dict)  # further results by name
     known: dict[str, float] = field(default_factory=dict)  # the best times of the peaks so far
     anyway: bool = False
-    elsewhere: float | None = None  # processors that other processes used meanwhile
+    elsewhere: float | None = None  # processors that others used meanwhile
     report: dict[str, str] = field(default_factory=dict)  # words, such as which kernel ran
 
     def unsteady(self) -> dict[str, float]:
@@ -93,7 +93,7 @@ class Row:
         if wild := [f"{name} {by:.0%}" for name, by in self.unsteady().items()]:
             told.append(f"{'unsteady, no ratio' if self.refused else 'unsteady'}: {', '.join(wild)}")
         if self.elsewhere is not None and self.elsewhere > BUSY:
-            told.append(f"disturbed: other processes used {self.elsewhere:.2f} processors")
+            told.append(f"disturbed: others used {self.elsewhere:.2f} processors")
         return "".join(f" | {each}" for each in told)
 
     def to_dict(self) -> dict[str, Any]:
