@@ -213,6 +213,8 @@ def test_keras_own_arguments_refuse_the_options_with_what_to_write() -> None:
         gatework.keras.Recurrent("lstm", U, stateful=True, learn_initial_state=True)
     with pytest.raises(OptionError, match="give the layer the cell as it was, with zoneout"):
         gatework.keras.Recurrent(gatework.cells.get("mgu").wrapped("z", wrappers.zoneout), U)
+    with pytest.raises(OptionError, match="forget_bias is a finite number"):
+        gatework.keras.Recurrent("lstm", U, forget_bias=float("nan"))
     with pytest.raises(OptionError, match="rnn has no sigmoid gate"):
         gatework.keras.Recurrent("rnn", U, forget_bias=1.0)
 

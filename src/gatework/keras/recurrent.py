@@ -24,7 +24,7 @@ from gatework.keras.layers import Fused, Mask, States, registered, tensor
 from gatework.keras.loop import Call, inside
 from gatework.layers.binding import Binding
 from gatework.layers.init import gate_biases
-from gatework.layers.options import check_gate_biases, rates
+from gatework.layers.options import check_gate_biases, finite, rates
 from gatework.layers.parameters import parameter_name, separate
 from gatework.layers.variants import fixed
 
@@ -88,7 +88,7 @@ class RecurrentCell(keras.layers.Layer):
         if layer_norm is not False:
             self.graph = wrappers.layer_norm(self.graph, **({} if layer_norm is True else layer_norm))
         self.__dict__["zoneout"] = rates(self, "zoneout", zoneout)  # Keras would track a mapping as a layer's state
-        check_gate_biases(self.graph, use_bias, forget_bias, chrono)
+        check_gate_biases(self.graph, use_bias, finite(self, "forget_bias", forget_bias), chrono)
         self.given_sizes = {"H": units, **(sizes or {})}
         check(self.graph, units, self.given_sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout})
         self.initializers = [

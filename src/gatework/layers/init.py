@@ -60,12 +60,16 @@ def gate_biases(gate: Gate, units: int, forget_bias: float | None, chrono: int |
     return {gate.bias: gate.sign * values, **opposite}
 
 
-def log_uniform(longest: int, units: int) -> Tensor:
-    """Forget biases log(u), u uniform in [1, longest - 1], (units,): the units forget over 1 to `longest` steps.
+def log_uniform(chrono: int, units: int) -> Tensor:
+    """Forget biases log(u), u uniform in [1, chrono - 1], (units,): the units forget over 1 to `chrono` steps.
 
     Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 3: b_f = log(u), b_i = -b_f; for a
     gate that keeps the state, as the GRU's z of torch, b_z = log(u).
     """
-    if isinstance(longest, bool) or not isinstance(longest, Real) or not 3 <= longest < math.inf:
-        raise OptionError(f"chrono={longest!r}: give the longest dependency in steps, a number of at least 3")
-    return torch.empty(units).uniform_(1, longest - 1).log_()
+    check_longest(chrono)
+    return torch.empty(units).uniform_(1, chrono - 1).log_()
+
+
+def check_longest(chrono: object) -> None:
+    if isinstance(chrono, bool) or not isinstance(chrono, Real) or not 3 <= float(chrono) < math.inf:
+        raise OptionError(f"chrono={chrono!r}: give the longest dependency in steps, a number of at least 3")

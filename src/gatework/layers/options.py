@@ -15,6 +15,7 @@ from gatework.compiler import params
 from gatework.compiler.carry import gates
 from gatework.compiler.ir import Graph
 from gatework.errors import OptionError
+from gatework.layers import init
 from gatework.runtime.program import BF16
 
 if TYPE_CHECKING:
@@ -94,9 +95,15 @@ def _norm(layer: Recurrent, name: str, value: Value) -> bool | Mapping[str, Any]
     return value
 
 
-def _start(layer: Recurrent, name: str, value: Value) -> Value:
+def finite(layer: object, name: str, value: Value) -> Value:
     if value is not None and (not isinstance(value, Real) or not math.isfinite(value)):
         raise OptionError(f"{name} is a finite number, as 1.0; got {value!r}")
+    return value
+
+
+def _longest(layer: Recurrent, name: str, value: Value) -> Value:
+    if value is not None:
+        init.check_longest(value)
     return value
 
 
@@ -127,8 +134,8 @@ OPTIONS = {
     "learn_initial_state": Option(_flag, False, fixed=True),
     "recompute": Option(_flag, False),
     "precision": Option(_precision),
-    "forget_bias": Option(_start),
-    "chrono": Option(_start),
+    "forget_bias": Option(finite),
+    "chrono": Option(_longest),
 }
 
 BEYOND_TORCH = ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "learn_initial_state", "precision")
