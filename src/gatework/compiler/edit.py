@@ -116,3 +116,8 @@ def without_bias(graph: Graph) -> Graph:
     """Every map loses its bias."""
     nodes = tuple(replace(n, attr=Dot(n.attr.weights, None)) if n.op == "dot" else n for n in graph.nodes)
     return replace(graph, nodes=nodes, maps=tuple(m._replace(bias=False) for m in graph.maps))
+
+
+def is_known(graph: Graph, known: Graph) -> bool:
+    """Whether a graph is this known one, with its biases or without; another cell may have taken its name."""
+    return graph in (known, without_bias(known))

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from gatework import cells
 from gatework.backends.layouts import to_torch
-from gatework.compiler.edit import without_bias
+from gatework.compiler.edit import is_known
 from gatework.errors import OptionError
 from gatework.exporting.written import Written
 from gatework.runtime.exported import Exported
@@ -55,7 +55,7 @@ def _layer(name: str, layer: Layer) -> tuple[str, Weights]:
     """The line that makes a layer, and its weights under torch's names."""
     cell = layer.graph.name
     known = cells.get(cell).graph if cell in KINDS else None
-    if known is None or layer.graph not in (known, without_bias(known)):
+    if known is None or not is_known(layer.graph, known):
         raise OptionError(
             f"torch.nn has no layer for the cell {cell!r} as it stands here; it has {', '.join(KINDS)}: use "
             "--to gatework, onnx or c, which take any cell"

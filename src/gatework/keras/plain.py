@@ -9,9 +9,10 @@ import torch
 
 from gatework import cells
 from gatework.backends import layouts
-from gatework.compiler.edit import without_bias
+from gatework.compiler.edit import is_known
 from gatework.compiler.ir import Graph
 from gatework.errors import OptionError
+from gatework.keras.layers import BEYOND_KERAS
 from gatework.keras.recurrent import Recurrent, bound, graph_of
 from gatework.layers.options import BEYOND_TORCH
 
@@ -22,13 +23,12 @@ KERAS: dict[str, tuple[str, dict[str, Any]]] = {  # Keras' layer for a cell of o
     "rnn": ("SimpleRNN", {}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu"}),
 }
-OURS = ("cell", "sizes", "layer_norm", "zoneout", "learn_initial_state", "forget_bias", "chrono", "recompute")
+OURS = ("cell", "sizes", *BEYOND_KERAS)
 
 
 def named(graph: Graph) -> str:
     """The name in KERAS of a cell; "" for what Keras does not have."""
-    forms = {name: cells.get(name).graph for name in KERAS}
-    return next((name for name, form in forms.items() if graph in (form, without_bias(form))), "")
+    return next((name for name in KERAS if is_known(graph, cells.get(name).graph)), "")
 
 
 def check(layer: Recurrent) -> None:

@@ -13,8 +13,7 @@ from torch.nn.utils import parametrize
 
 from gatework import cells
 from gatework.backends import layouts
-from gatework.compiler.edit import without_bias
-from gatework.compiler.ir import Graph
+from gatework.compiler.edit import is_known
 from gatework.errors import OptionError
 from gatework.layers.recurrent import Recurrent
 from gatework.layers.steps import GRUCell, LSTMCell, RNNCell
@@ -111,7 +110,7 @@ def _twin(kind: type[nn.Module], names: tuple[str, ...]) -> Made:
 def _of_cell(name: str, layer: Recurrent) -> nn.Module:
     """torch's layer in place of a `Recurrent`, whose weights become rows of torch's matrices."""
     _refuse_options(name, layer)
-    cell = next((cell for cell in LAYERS if layer.graph in _forms(cell)), None)
+    cell = next((cell for cell in LAYERS if is_known(layer.graph, cells.get(cell).graph)), None)
     if cell is None:
         _refused(name, layer)
     more = {"lstm_projected": {"proj_size": layer.output_size}, "rnn_relu": {"nonlinearity": "relu"}}.get(cell, {})
@@ -123,11 +122,6 @@ def _of_cell(name: str, layer: Recurrent) -> nn.Module:
         learns = any(p.requires_grad for p in own)
         parameters |= {n + suffix: nn.Parameter(value, requires_grad=learns) for n, value in stacked.items()}
     return _taken_over(layer, LAYERS[cell](**arguments, **more, device="meta"), parameters)
-
-
-def _forms(cell: str) -> tuple[Graph, Graph]:
-    graph = cells.get(cell).graph
-    return graph, without_bias(graph)
 
 
 def _refuse_options(name: str, layer: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gatework.compiler.edit import without_bias
+from gatework.compiler.edit import is_known
 from gatework.compiler.ir import Graph
 
 
@@ -37,4 +37,4 @@ OPERATORS = {
 
 def operator_of(graph: Graph, known: Graph) -> Operator | None:
     """The operator of a graph; `known` is the graph of our cell of that name, which another cell may have taken."""
-    return OPERATORS.get(graph.name) if graph in (known, without_bias(known)) else None
+    return OPERATORS.get(graph.name) if is_known(graph, known) else None
