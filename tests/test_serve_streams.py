@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from gatework.runtime.runner import Runner
 from gatework.serve import journal as journals
 from gatework.serve.journal import Journal, records
 from gatework.serve.limits import Busy, Limits, NotKnown, TooLate
+from gatework.serve.live import Live
 from gatework.serve.places import FIRST, Places, lanes
 from gatework.serve.snapshot import restore, snapshot
 from gatework.serve.streams import Answer, Streams
@@ -369,6 +371,27 @@ def test_a_disk_that_fails_leaves_the_log_whole(tmp_path: Path, monkeypatch: pyt
     journal.flush(b"", snapshot(streams, "model"))  # what the next flush is after a failure
     journal.close()
     assert recovered(tmp_path).peek("a").steps == 2
+
+
+def test_a_new_model_is_taken_whole_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def turned() -> None:
+        journal = Journal(tmp_path, "one")
+        old = Streams(STEPPER, Limits(), notes=journal)
+        journal.recover(old)
+        live = Live(old, journal)
+        with monkeypatch.context() as broken:
+            broken.setattr(journal, "flush", full)
+            await live.turn(STEPPER, "two")
+        assert live.streams is not old and live.renewing
+        await live.close()
+
+    asyncio.run(turned())
+    journal = Journal(tmp_path, "two")
+    journal.recover(made())
+    journal.close()
 
 
 def test_a_crash_between_the_writes_of_a_renewal_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from gatework.errors import GateworkError, OptionError
@@ -83,7 +84,8 @@ class Live:
         self.streams.refused = old.refused
         if self.journal is not None:
             self.journal.model, self.renewing = model, True
-            await self._flushed()
+            with suppress(Busy):  # the streams are of the new model already; the next write tries again
+                await self._flushed()
 
     # ---- stepping
     def step(self, key: str, row: object) -> asyncio.Future[Answer]:
