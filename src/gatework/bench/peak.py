@@ -97,7 +97,7 @@ def code(isa: Isa, scalar: str) -> cpu.Code:
 class Peak:
     """A kernel bound to threads and amount: `run()` does `amount` operations or bytes.
 
-    peak = multiply_adds("float32", threads=1)
+    peak = multiply_adds("float32", 1)
     peak.amount / measure({"peak": peak.run})["peak"].median        # 2.7e11 floating point operations a second
     """
 
