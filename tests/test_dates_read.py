@@ -16,13 +16,10 @@ from hypothesis import strategies as st
 
 import gatework
 from gatework.data import zones
-from gatework.data.dateformats import DECIMAL, parse
-from gatework.data.datenumbers import COMPACT, RARE, digits
 from gatework.data.panel import inspect_panel
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency, calendar
 from gatework.runtime.series.panel import ROWS, Panel, shown_times
-from gatework.runtime.series.stamps import read as read_one
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "width": 2, "windows": 100, "classical": "none", "threads": 1}
@@ -191,23 +188,6 @@ def test_parts_of_years(parts: int, form: Any) -> None:
     panel = read(table_of(time=[form(1949 + k / parts) for k in range(40)]), time="time")
     assert str(panel.frequency) == f"{12 // parts}mo" and panel.date_format == "decimal"
     assert stamps(panel, 0, 1) == ["1949-01-01T00:00:00", {4: "1949-04-01T00:00:00", 12: "1949-02-01T00:00:00"}[parts]]
-
-
-@pytest.mark.parametrize("shape", [*COMPACT, *RARE])
-def test_one_number_is_read_as_a_column_is(shape: str) -> None:
-    """An exported forecaster reads rows one by one; of 01012024 a number keeps 1012024."""
-    numbers = [int(day.strftime(shape.replace("%q", str((day.month + 2) // 3)))) for day in DAYS[::7]]
-    column = parse(digits(pl.Series(numbers), shape), shape)
-    assert column.null_count() == 0 and [read_one(str(each), shape) for each in numbers] == column.to_list()
-
-
-@pytest.mark.parametrize(
-    ("shape", "cells"), [("%Y-%q", ["2024-1", "2024-4"]), (DECIMAL, ["1949.083", "1949.75", "1949"])]
-)
-def test_one_text_is_read_as_a_column_is(shape: str, cells: list[str]) -> None:
-    assert [read_one(each, shape) for each in cells] == parse(pl.Series(cells), shape).to_list()
-    with pytest.raises(ValueError, match="it is no"):
-        read_one("1949.03", shape)
 
 
 @pytest.mark.parametrize("shape", ["%H:%M", "%d %b"])

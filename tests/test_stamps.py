@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from gatework.data import dateformats, zones
+from gatework.data import dateformats, datenumbers, zones
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime.series import clock, stamps
 
@@ -21,6 +21,8 @@ TEXTS = {
     "%Y": ["1999"],
     "%d %B %Y": ["29 Feb 2024", "3 March 2023", "1 May 2020"],
     "%Y-%m-%d %H": ["2024-02-29 13"],
+    "%Y-%q": ["2024-1", "2024-4"],
+    "decimal": ["1949.083", "1949.75", "1949"],
 }
 
 
@@ -30,6 +32,20 @@ def test_formats_read_as_polars_reads_them(shape: str) -> None:
     found = [stamps.read(text, shape) for text in TEXTS[shape]]
     utc = [each if each.tzinfo is None else each.astimezone(clock.UTC).replace(tzinfo=None) for each in found]
     assert utc == wanted.to_list() and None not in utc
+
+
+@pytest.mark.parametrize("shape", [*datenumbers.COMPACT, *datenumbers.RARE])
+def test_numbers_without_their_noughts_read_as_polars_reads_them(shape: str) -> None:
+    days = [datetime(2020, 11, 1) + timedelta(days=7 * k) for k in range(18)]  # of 01112020 a number keeps 1112020
+    numbers = [int(day.strftime(shape.replace("%q", str((day.month + 2) // 3)))) for day in days]
+    wanted = dateformats.parse(datenumbers.digits(pl.Series(numbers), shape), shape)
+    assert wanted.null_count() == 0 and [stamps.read(str(each), shape) for each in numbers] == wanted.to_list()
+
+
+@pytest.mark.parametrize("shape", ["%Y-%q", "decimal"])
+def test_parts_of_years_that_are_none_are_refused(shape: str) -> None:
+    with pytest.raises(ValueError, match="it is no"):
+        stamps.read("1949.03", shape)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "+05:30", "-03:30", *zones.ZONES])
