@@ -77,7 +77,7 @@ def test_without_biopython_the_extra_is_named(monkeypatch) -> None:
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"gatework\[biology\]"):
+    with pytest.raises(MissingExtraError, match=r"\[biology\]"):
         fasta.parse(">a\nAC\n", "a.fa")
 
 

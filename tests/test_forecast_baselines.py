@@ -445,7 +445,8 @@ def test_the_mean_stands_in_every_report_and_says_whether_it_is_forecast(tmp_pat
     )
     assert "Theta" in rows[1]["linear map alone"]["note"], "the part without the network is combined, too"
     assert rows[1]["model"]["note"] == "50% the network's forecast, 25% Theta, 25% seasonal naive"
-    assert {rows[1][name]["role"] for name in ("Theta", "seasonal naive")} == {"baseline"}
+    assert {rows[1][name]["role"] for name in ("Theta", "naive")} == {"baseline"}
+    assert "seasonal naive" in rows[1]["naive"]["note"], "the same forecasts, where there is no season"
 
 
 def test_intervals_are_adjusted_to_the_mean(tmp_path: Path) -> None:

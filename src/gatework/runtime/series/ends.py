@@ -15,7 +15,7 @@ from gatework.runtime.series.panel import Panel
 
 
 def panel_of(said: Mapping[str, Any]) -> Panel:
-    """The series that series.json describes, which `gatework.tasks.forecast.kept` writes."""
+    """The series that series.json describes, which a trained run wrote."""
     rows = said["series"]
     names, starts = tuple(row["name"] for row in rows), np.array([row["start"] for row in rows], np.int64)
     frequency, clock = Frequency.parse(said["frequency"]), of_json(said.get("clock"))
