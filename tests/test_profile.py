@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gatework.cli import app
+from gatework.errors import OptionError
 from gatework.tasks.profiling import profile
 from gatework.training import profile as profiles
 from gatework.training.profile import BACKWARD, LOSS, OPTIMISER, RANGE, READING, REST, Spent, medians
@@ -57,7 +58,7 @@ def test_backward_belongs_to_the_module_whose_operation_it_differentiates() -> N
 def test_the_table_begins_with_the_costliest_and_adds_up() -> None:
     spent = Spent({"a": 0.002, "b": 0.0961, "c": 0.0009}, {"a": 0.001}, 0.1, 0.1)
     rows = spent.table()
-    assert list(rows) == ["b", "a", "1 smaller parts", "together"]
+    assert list(rows) == ["b", "a", "1 smaller part", "together"]
     assert rows["a"] == {"forward ms": 2.0, "backward ms": 1.0, "share %": pytest.approx(3.0)}
     assert rows["together"]["share %"] == pytest.approx(100)
 
@@ -70,6 +71,11 @@ def test_a_tiny_run_of_a_task(case: Small) -> None:
     recurrent = [name for name in modules if ".layers.0 (" in name]
     assert recurrent and all(spent.backward[name] > 0 and spent.forward[name] > 0 for name in recurrent)
     assert spent.step > 0 and sum(spent.backward.values()) < spent.profiled
+
+
+def test_a_training_that_ends_too_early_has_no_profile() -> None:
+    with pytest.raises(OptionError, match="after 0 of the 7 steps that a profile needs; profile fewer steps"):
+        profile(CASES[0].task(epochs=0), CASES[0].source(), steps=2)
 
 
 def test_the_command_prints_a_table_and_json_and_keeps_nothing(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

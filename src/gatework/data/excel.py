@@ -38,7 +38,7 @@ def read_excel(data: bytes, source: str, header: bool | None = None) -> Table:
         for number, name in enumerate(sheets):
             found = _read_sheet(reader, number, source, header)
             if found is not None:
-                return found.note(*_which(name, sheets), f"columns: {listed(found.columns)}")
+                return found.note(_which(name, sheets), f"columns: {listed(found.columns)}")
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{source}: not a whole Excel file ({str(error).splitlines()[0]}); save it again") from None
     raise DataError(f"{source}: no sheet has rows below a header ({listed(sheets)}); give a table with both")
@@ -51,9 +51,9 @@ def _must_unpack_well(data: bytes, source: str) -> None:
             believable(sum(entry.file_size for entry in archive.infolist()), len(data), source)
 
 
-def _which(name: str, sheets: list[str]) -> tuple[str]:
+def _which(name: str, sheets: list[str]) -> str:
     others = [each for each in sheets if each != name]
-    return (f"sheet {name!r}{f' (not read: {listed(others)}; to read one, move it to the front)' if others else ''}",)
+    return f"sheet {name!r}{f' (not read: {listed(others)}; to read one, move it to the front)' if others else ''}"
 
 
 def _read_sheet(reader: ExcelReader, number: int, source: str, header: bool | None) -> Table | None:

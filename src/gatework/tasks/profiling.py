@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gatework.errors import OptionError
 from gatework.tasks.base import Learner, Source, Task
 from gatework.training.environment import contained
 from gatework.training.profile import Profile, Spent
@@ -27,5 +28,9 @@ def profile(task: Task, source: Source, steps: int = 20) -> Spent:
     torch.manual_seed(options.seed)
     parts = task.prepare(source)
     model, watch = task.build(), Profile(steps)
-    Trainer(Learner(task, parts), model, task.options, callbacks=[watch]).fit()
+    trainer = Trainer(Learner(task, parts), model, task.options, callbacks=[watch])
+    ended = trainer.fit()
+    if trainer.step < watch.needed:
+        done = f"{trainer.step} of the {watch.needed} steps that a profile needs"
+        raise OptionError(f"{ended}, after {done}; profile fewer steps, with epochs=1 or more and no time_limit")
     return watch.spent()

@@ -51,7 +51,7 @@ class Spent:
         large = [name for name in sorted(parts, key=lambda name: -parts[name]) if parts[name] >= SMALL * self.total]
         rows = {name: self._row([name]) for name in large}
         if small := [name for name in parts if name not in large]:
-            rows[f"{len(small)} smaller parts"] = self._row(small)
+            rows["1 smaller part" if len(small) == 1 else f"{len(small)} smaller parts"] = self._row(small)
         return rows | {"together": self._row(list(parts))}
 
     def names(self) -> list[str]:
@@ -70,14 +70,14 @@ class Profile(Callback):
     """Times some steps of a training, profiles as many, and then ends it: `watch.spent()` says what was found."""
 
     def __init__(self, steps: int):
-        self.steps = steps
+        self.steps, self.needed = steps, WARM + 2 * steps
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler's library writes to the terminal
         self.profiler = profile()
         self.times: list[float] = []
         self.ranges = ExitStack()
 
     def started(self, trainer: Trainer) -> None:
-        trainer.learner = Ranged(trainer.learner, WARM + 2 * self.steps + 1)
+        trainer.learner = Ranged(trainer.learner, self.needed + 1)
         for name, module in trainer.model.named_modules():
             self.ranges.enter_context(Ranges(f"{name or 'model'} ({type(module).__name__})", module))
         self.last = time.perf_counter()
@@ -86,9 +86,9 @@ class Profile(Callback):
         now = time.perf_counter()
         self.times.append(now - self.last)
         if trainer.step == WARM + self.steps:
-            self.profiler.__enter__()
-        elif trainer.step == WARM + 2 * self.steps:
-            self.profiler.__exit__(None, None, None)
+            self.ranges.enter_context(self.profiler)
+        elif trainer.step == self.needed:
+            self.ranges.close()
             trainer.stop(INTERRUPTED)
         self.last = time.perf_counter()
 

@@ -57,6 +57,12 @@ SHARES = (0.0, 0.25, 0.5, 0.75)  # of simple methods in the mean
 FEWEST_APART = 3  # windows without a common value, below which no share is chosen
 TRIAL_STEPS = 150  # of a short training
 STEPS = 1_000  # of a training, where EPOCHS have fewer
+WORKS_ON = {  # by transform
+    "none": "the values as they are",
+    "log": "logarithms",
+    "difference": "steps between values",
+    "log-difference": "steps between logarithms",
+}
 EPOCHS, MOST_EPOCHS = 10, 60
 SEASONS, MOST_STEPS = (1, 2, 3, 5, 7, 12, 14), 1_000  # lookbacks in seasons (or horizons), up to so many steps
 FEW, SMALL, USUAL = 1_000, 32, 128  # windows below which a batch is small; small and usual batches
@@ -230,9 +236,8 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
 def in_words(options: ForecastOptions) -> str:
     """What was chosen, for those who do not know the options' names."""
     back = f"{options.lookback:,} steps of the past"
-    works_on = {"none": "the values as they are", "difference": "steps between values"}
     parts = [
-        works_on.get(options.transform, "logarithms" if options.transform == "log" else "steps between logarithms"),
+        WORKS_ON[options.transform],
         "no linear map" if options.linear == "none" else "a linear map that the network corrects",
         f"{back} {'in pieces of ' + str(options.segment) if options.decoding == 'segments' else 'step by step'}",
         *([f"the mean with {combined.named(options.combine)}"] if options.combine != "none" else []),

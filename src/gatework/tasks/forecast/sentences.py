@@ -44,7 +44,7 @@ def plainly(results: Mapping[str, Any], measured: Mapping[str, float]) -> str:
     if not math.isfinite(measured.get("mae", math.nan)):
         return ""
     percent = measured.get("mape", math.nan)
-    share = f", {percent:.2g}% of the true value" if math.isfinite(percent) and 0 < percent < 100 else ""
+    share = f", {percent:.3g}% of the true value" if math.isfinite(percent) and 0 < percent < 100 else ""
     told = [f"A forecast is off by {number(measured['mae'])} on average{share}."]
     if interval and math.isfinite(measured.get("coverage", math.nan)):
         told.append(f"{measured['coverage']:.0%} of the values lay in the {interval['share']:.0%} interval.")
