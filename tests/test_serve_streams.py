@@ -394,6 +394,29 @@ def test_a_new_model_is_taken_whole_where_the_disk_is_full(tmp_path: Path, monke
     journal.close()
 
 
+def test_a_write_that_runs_when_a_new_model_is_taken_is_no_snapshot_of_it(tmp_path: Path) -> None:
+    async def turned() -> None:
+        journal = Journal(tmp_path, "one")
+        old = Streams(STEPPER, Limits(), notes=journal)
+        journal.recover(old)
+        live = Live(old, journal)
+        live.enter("a")
+        live.leave("a")
+        dropped = asyncio.create_task(live.drop("a"))
+        await asyncio.sleep(0)
+        while journal.notes:  # until they are on their way to the disk
+            await asyncio.sleep(0)
+        await live.turn(STEPPER, "two")
+        await dropped
+        live.writer.shutdown()
+        journal.close()  # with no last snapshot, as kill -9 leaves it
+
+    asyncio.run(turned())
+    journal = Journal(tmp_path, "two")
+    journal.recover(made())
+    journal.close()
+
+
 def test_a_crash_between_the_writes_of_a_renewal_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in ("replace", "_sync_folder", "_tidy"):
         folder = tmp_path / stage

@@ -134,12 +134,12 @@ class Live:
         self.task = asyncio.get_running_loop().create_task(self._written(self.journal))
 
     async def _written(self, journal: Journal) -> None:
-        loop, failure = asyncio.get_running_loop(), None
-        data = snapshot(self.streams, journal.model) if journal.due(self.renewing) else None
+        loop, failure, streams = asyncio.get_running_loop(), None, self.streams
+        data = snapshot(streams, journal.model) if journal.due(self.renewing) else None
         notes, told, self.unwritten = journal.taken(), self.unwritten, []
         try:
             await loop.run_in_executor(self.writer, journal.flush, notes, data)
-            self.renewing = False
+            self.renewing = self.streams is not streams  # a new model came meanwhile
         except OSError as error:
             # The steps are done in memory and not on disk: a snapshot of them all is due before anything is told.
             self.renewing = True
