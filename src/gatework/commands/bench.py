@@ -94,6 +94,7 @@ def bench(
     goes on with --resume. See docs/memory.md.
     """
     kernels = {"shapes": shapes, "threads": threads, "dtype": dtype, "peers": peers, "peer-python": peer_python}
+    kernels["anyway"] = anyway or None
     memory = {"task": task, "lengths": lengths, "seeds": seeds, "chrono": chrono, "minutes": minutes, "out": out}
     memory["resume"] = resume or None
     if suite == "doctor":
