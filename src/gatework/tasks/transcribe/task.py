@@ -47,7 +47,7 @@ class Transcribe(TranscribePages):
     Predicting = TranscribePredicting
     metric = Metric("word_error", higher=False)
     counted = "clips"
-    answers = "file, text, confidence"
+    answers = "file, text, confidence; with --n-best a row for each text, with its score and rank"
     reads_lines = False
     options: TranscribeOptions
     hearing: Hearing
