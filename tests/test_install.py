@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from children import child
 from gatework import extras, tasks
@@ -48,6 +52,35 @@ def test_every_package_of_an_extra_is_known_by_it(extra: str) -> None:
     """So that an error names an extra that brings the package."""
     for module in names(extra):
         assert module in names(extras.EXTRAS[module]), f"{module} of {extra}: extras.py says {extras.EXTRAS[module]}"
+
+
+def brought(*requirements: str) -> set[str]:
+    """The distributions that these bring, with what those need in turn."""
+    found: set[tuple[str, str]] = set()
+    waiting = [Requirement(each) for each in requirements]
+    while waiting:
+        needed = waiting.pop()
+        name = re.sub(r"[-_.]+", "-", needed.name).lower()
+        new = {(name, extra) for extra in ("", *needed.extras)} - found
+        found |= new
+        for each in map(Requirement, metadata.requires(name) or () if new else ()):
+            if not each.marker or any(each.marker.evaluate({"extra": extra}) for _, extra in new):
+                waiting.append(each)
+    return {name for name, _ in found}
+
+
+def test_what_the_tests_import_comes_with_make_test() -> None:
+    """A machine where something else brought a package would hide that."""
+    asked = [each for extra in ("train", "keras", "dev") for each in PROJECT["optional-dependencies"][extra]]
+    brings, dealers = brought(*PROJECT["dependencies"], *asked), metadata.packages_distributions()
+    known = set(dealers) - sys.stdlib_module_names - {"gatework"}
+    for path in Path(__file__).parent.glob("*.py"):
+        for line in ast.parse(path.read_text(encoding="utf-8")).body:
+            lines = [each.name for each in line.names] if isinstance(line, ast.Import) else []
+            lines += [line.module or ""] if isinstance(line, ast.ImportFrom) else []
+            for module in {each.partition(".")[0] for each in lines} & known:
+                names_of = {re.sub(r"[-_.]+", "-", each).lower() for each in dealers[module]}
+                assert names_of & brings, f"{path.name} imports {module}: not in the extras that make test installs"
 
 
 def test_the_demo_has_an_extra_of_its_own() -> None:
