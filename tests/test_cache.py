@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
 import stat
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import children
+import gatework
 from gatework import cells
 from gatework.runtime.llvm import cache, cpu, kernel
 from kernel_check import HERE, Pair, Setting, same
@@ -244,6 +246,18 @@ def test_the_name_says_all_that_code_depends_on(monkeypatch: pytest.MonkeyPatch)
     assert cache.digest("ab", "") != usual and cache.digest("a", "c") != usual
     monkeypatch.setattr(cache, "generator", lambda: "other sources")
     assert cache.digest("a", "b") != usual
+
+
+def test_the_name_says_the_sources_of_what_is_printed() -> None:
+    """Whatever the printing code imports of backends and the compiler counts, constants of a series, too."""
+    root = Path(gatework.__file__).parent
+    counted = set(cache.sources())
+    for source in counted:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                path = root.joinpath(*str(node.module).split(".")[1:]).with_suffix(".py")
+                printing = {"backends", "compiler"} & set(path.relative_to(root.parent).parts)
+                assert not (printing and path.is_file()) or path in counted, f"{source} imports {node.module}"
 
 
 def write_often(turn: int) -> bool:

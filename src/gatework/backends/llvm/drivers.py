@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import panels, rounded
+from . import ahead, panels, rounded
+from .ahead import Turn
 from .emit import Function, Value, module
 from .isa import Isa
 from .layout import ARGUMENTS, Command, Job, OuterWord, SectionWord, Segment, StageWord, Steps, share, slot
 
-EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 9
+EPILOGUE_TYPES = ("ptr", "ptr") + ("i64",) * 11
 Maker = Callable[[Isa, str], Function]
 
 
@@ -113,7 +114,10 @@ def steps(isa: Isa, scalar: str) -> Function:
         count = f.field(word[Steps.counts], s)
         first = f.op(f"zext i1 {f.cmp('eq', s, 0)} to i64")
         before = f.max(f.sub(s, 1), 0)
-        time = _Time(f.field(word[Steps.offsets], s), f.field(word[Steps.offsets], before), first, word[Steps.base])
+        last = f.cmp("eq", f.add(i, 1), word[Steps.count])
+        after = f.choose(last, s, f.add(s, word[Steps.stride]))
+        cur, prev, following = (f.field(word[Steps.offsets], at) for at in (s, before, after))
+        time = _Time(cur, prev, f.sub(following, cur), first, word[Steps.base])
         r0, r1 = f.min(low, count), f.min(high, count)
         with f.loop(0, word[Steps.stage_count]) as k:
             stage = f.at(word[Steps.stages], f.mul(k, int(StageWord.WORDS)), "i64")
@@ -128,10 +132,11 @@ _POINTERS = (Steps.counts, Steps.offsets, Steps.splits, Steps.stages)
 
 
 class _Time:
-    """Where the step's rows begin: now, one step before, whether it is the first, and the chunk's base."""
+    """Where the step's rows begin: now, one step before, how far on in the step that runs next, whether this is the
+    first, and the chunk's base."""
 
-    def __init__(self, cur: str, prev: str, first: str, base: str):
-        self.cur, self.prev, self.first, self.base = cur, prev, first, base
+    def __init__(self, cur: str, prev: str, following: Value, first: str, base: str):
+        self.cur, self.prev, self.following, self.first, self.base = cur, prev, following, first, base
 
     def row(self, f: Function, mode: Value, row: Value) -> Value:
         """Row of an array for row `row` of the batch, by mode number (see layout.MODES)."""
@@ -164,15 +169,17 @@ def _stage(
     divided = f.op(f"and i1 {reduction}, {by_units}")
     low, high = f.choose(divided, split[0], low), f.choose(divided, split[1], high)
     with f.when(reduction):
-        _epilogue(f, stage, "null", low, f.sub(high, low), 0, time)
+        _epilogue(f, stage, "null", low, f.sub(high, low), 0, time, (0, 0))
     c1 = f.choose(reduction, 0, c1)
     c0 = f.choose(reduction, 0, c0)
     with f.loop(low, high, block) as b0:
         b1 = f.min(f.add(b0, block), high)
+        step = f.add(time.following, f.sub(low, b0))
+        over = f.choose(f.cmp("slt", b1, high), block, step)
         if f.isa.operands != "float":
             _round_operands(f, stage, b0, f.sub(b1, b0), scratch[1], time)
         with f.loop(c0, c1) as c:
-            _chunk(f, stage, c, b0, f.sub(b1, b0), scratch, time)
+            _chunk(f, stage, Turn(c0, c, c1, f.sub(b1, b0), over), b0, scratch, time)
 
 
 def _round_operands(f: Function, stage: Value, row: Value, n: Value, room: Value, time: _Time) -> None:
@@ -196,9 +203,10 @@ def _operand(f: Function, section: Value, row: Value, time: _Time) -> tuple[Valu
     return f.at(pointer, f.mul(time.row(f, mode, row), stride)), stride
 
 
-def _chunk(f: Function, stage: Value, c: Value, b0: Value, n: Value, scratch: tuple[Value, Value], time: _Time) -> None:
+def _chunk(f: Function, stage: Value, turn: Turn, b0: Value, scratch: tuple[Value, Value], time: _Time) -> None:
     """One chunk of units for a block of rows: start the sums, add each section's products a stretch of inputs at a time
     (its weights then stay in the nearest cache for all rows), and hand the sums to the cell's elementwise code."""
+    c, n = turn.chunk, turn.rows
     columns = f.field(stage, StageWord.columns)
     out_slot = f.field(stage, StageWord.out_slot)
     direct = f.cmp("sge", out_slot, 0)
@@ -209,14 +217,15 @@ def _chunk(f: Function, stage: Value, c: Value, b0: Value, n: Value, scratch: tu
     sections = f.field(stage, StageWord.sections, "ptr")
     with f.loop(0, f.field(stage, StageWord.section_count)) as k:
         section = f.at(sections, f.mul(k, int(SectionWord.WORDS)), "i64")
-        if f.isa.operands == "float":
-            operand = _operand(f, section, b0, time)
-        else:
+        operand = _operand(f, section, b0, time)
+        ahead.inputs(f, section, operand, turn)
+        if f.isa.operands != "float":
             there = f.at(scratch[1], f.field(section, SectionWord.rounded))
             operand = (there, f.field(section, SectionWord.stride))
         _section(f, stage, section, c, n, operand, (out, ldo))
     with f.when(f.op(f"xor i1 {direct}, true")):
-        _epilogue(f, stage, scratch[0], b0, n, f.mul(c, f.field(stage, StageWord.chunk)), time)
+        u0 = f.mul(c, f.field(stage, StageWord.chunk))
+        _epilogue(f, stage, scratch[0], b0, n, u0, time, ahead.elementwise(f, stage, turn))
 
 
 def _start_sums(
@@ -256,17 +265,19 @@ def _section(
     panel = f.at(panel, f.mul(c, word[SectionWord.panel_chunk]))
     target = f.at(out[0], word[SectionWord.column])
     tiles = f.ceil_div(n, f.field(stage, StageWord.tile_rows))
+    least = f.div(n, tiles)  # rows of a tile; the first ones have one more, if they do not come out even
+    higher = f.sub(n, f.mul(least, tiles))
     stretch = f.field(stage, StageWord.stretch)
     with f.loop(0, count, stretch) as k:
         inputs = f.min(stretch, f.sub(count, k))
         part = f.at(panel, f.mul(k, word[SectionWord.panel_row]))
-        with f.loop(0, tiles) as t:
-            r0 = f.op(f"sdiv i64 {f.mul(n, t)}, {tiles}")
-            r1 = f.op(f"sdiv i64 {f.mul(n, f.add(t, 1))}, {tiles}")
-            function = f.field(word[SectionWord.tiles], f.sub(f.sub(r1, r0), 1), "ptr")
-            rows = f.at(f.at(a, f.mul(r0, lda)), k)
-            values = (f.at(target, f.mul(r0, out[1])), out[1], rows, lda, part, inputs)
-            f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
+        for height, first_tile, end in ((f.add(least, f.min(higher, 1)), 0, higher), (least, higher, tiles)):
+            function = f.field(word[SectionWord.tiles], f.sub(height, 1), "ptr")
+            with f.loop(first_tile, end) as t:
+                r0 = f.add(f.mul(least, t), f.min(t, higher))
+                rows = f.at(f.at(a, f.mul(r0, lda)), k)
+                values = (f.at(target, f.mul(r0, out[1])), out[1], rows, lda, part, inputs)
+                f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
 
 
 def _inputs_of_chunk(f: Function, stage: Value, word: dict, c: Value) -> tuple[Value, Value]:
@@ -280,10 +291,12 @@ def _inputs_of_chunk(f: Function, stage: Value, word: dict, c: Value) -> tuple[V
     return f.mul(first, inputs), f.mul(f.sub(last, first), inputs)
 
 
-def _epilogue(f: Function, stage: Value, acc: Value, row: Value, n: Value, u0: Value, time: _Time) -> None:
+def _epilogue(
+    f: Function, stage: Value, acc: Value, row: Value, n: Value, u0: Value, time: _Time, later: tuple[Value, Value]
+) -> None:
     chunk, width = f.field(stage, StageWord.chunk), f.field(stage, StageWord.width)
     u1 = f.min(f.add(u0, chunk), width)
-    values = ("%slots", acc, row, n, u0, u1, chunk, time.cur, time.prev, time.first, time.base)
+    values = ("%slots", acc, row, n, u0, u1, chunk, time.cur, time.prev, time.first, time.base, *later)
     f.invoke(f.field(stage, StageWord.epilogue, "ptr"), *zip(EPILOGUE_TYPES, values, strict=True))
 
 

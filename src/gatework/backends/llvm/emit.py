@@ -116,6 +116,10 @@ class Function:
         """Load word `index` of a table of 8-byte words."""
         return self.load(kind, self.at(base, index, "i64"))
 
+    def fetch(self, address: Value, write: bool = False, level: int = 3) -> None:
+        """Ask for a line that is wanted later: in the nearest cache (3), or the second (2). Any address will do."""
+        self.call("void", "llvm.prefetch.p0", ("ptr", address), ("i32", int(write)), ("i32", level), ("i32", 1))
+
     def alloca(self, kind: str, count: int = 1) -> str:
         name = "%" + self.fresh("a")
         self.allocas.append(f"{name} = alloca {kind}, i64 {count}, align 64")

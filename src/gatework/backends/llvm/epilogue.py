@@ -34,10 +34,14 @@ class _Arrays:
     def __init__(self, f: Function, slots: dict[str, int]):
         self.f, self.slots = f, slots
         self.known: dict[Access, tuple[Value, Value]] = {}
+        self.later: dict[Access, Value] = {}
 
     def open(self, access: Access) -> None:
         if access not in self.known:
-            self.known[access] = self._base(access)
+            base, stride = self.known[access] = self._base(access)
+            if access.mode in ("cur", "local"):
+                on = self.f.add(self.f.mul("%rows_on", stride), "%units_on")
+                self.later[access] = self.f.at(base, on)
 
     def _base(self, access: Access) -> tuple[Value, Value]:
         f = self.f
@@ -64,6 +68,12 @@ class _Arrays:
     def address(self, access: Access, row: Value, unit: Value) -> Value:
         base, stride = self.known[access]
         return self.f.at(base, self.f.add(self.f.mul(row, stride), unit))
+
+    def fetch(self, row: Value, unit: Value, written: set[Access]) -> None:
+        """Ask for what the next call reads and writes of arrays with a row for each step (see ahead.py)."""
+        for access, base in self.later.items():
+            address = self.f.at(base, self.f.add(self.f.mul(row, self.known[access][1]), unit))
+            self.f.fetch(address, write=access in written)
 
 
 # ---- elementwise
@@ -104,6 +114,7 @@ def _units(
     values: dict[int, str] = {}
     for node in loads_of(stage, plan):
         values[node] = _load(f, plan, arrays, node, row, unit, mask)
+    arrays.fetch(row, unit, {store.access for store in stage.stores})
     inside = f.sub(unit, "%u0")
     for column, dot in enumerate(stage.dots):
         values[dot] = f.load_vector(f.at(acc, f.add(f.mul("%chunk", column), inside)))

@@ -195,8 +195,10 @@ def share(f: Function, total: Value) -> tuple[Value, Value]:
 
 
 STRETCH = 256  # inputs that are multiplied at a time
+LINE = 64  # bytes that a cache holds together
 MODES = {"row": 0, "cur": 1, "prev": 2, "local": 3, "one": 4, "call": 4}
 ARGUMENTS = "ptr %slots, ptr %arg, i64 %tid, i64 %threads, ptr %barrier"
 EPILOGUE_ARGUMENTS = (
-    "ptr %slots, ptr %acc, i64 %r0, i64 %n, i64 %u0, i64 %u1, i64 %chunk, i64 %cur, i64 %prev, i64 %first, i64 %base"
+    "ptr %slots, ptr %acc, i64 %r0, i64 %n, i64 %u0, i64 %u1, i64 %chunk, i64 %cur, i64 %prev, i64 %first, i64 %base, "
+    "i64 %rows_on, i64 %units_on"
 )

@@ -36,7 +36,7 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
     acc = load_accumulators(f, "%out", "%ldo", rows, vectors)
     following = f.at("%out", f.mul(rows, "%ldo"))
     for line in range(rows * vectors):
-        f.call("void", "llvm.prefetch.p0", ("ptr", f.at(following, line * f.lanes)), ("i32", 1), ("i32", 2), ("i32", 1))
+        f.fetch(f.at(following, line * f.lanes), write=True, level=2)
     with f.loop(0, "%N") as n:
         z = f.at("%Z", f.mul(n, "%ldz"))
         a = f.at("%A", f.mul(n, "%lda"))
@@ -55,7 +55,7 @@ def _prefetch(f: Function, n: Value, vectors: int) -> None:
     z = f.at("%Z", f.mul(n, "%ldz"))
     lines = [f.at("%A", f.mul(n, "%lda")), *(f.at(z, v * f.lanes) for v in range(vectors))]
     for line in lines:
-        f.call("void", "llvm.prefetch.p0", ("ptr", line), ("i32", 0), ("i32", 3), ("i32", 1))
+        f.fetch(line)
 
 
 def load_accumulators(f: Function, base: str, stride: str, rows: int, vectors: int) -> list[list[str]]:

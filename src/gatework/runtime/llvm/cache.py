@@ -43,14 +43,19 @@ def digest(*parts: object) -> str:
 @functools.cache
 def generator() -> str:
     """A hash of the sources that print kernels: a cache never outlives the code that filled it."""
-    root = Path(__file__).parents[2]
-    folders = (root / "backends" / "llvm", root / "compiler")
-    here = (root / "runtime" / "frame.py", root / "runtime" / "llvm" / "cpu.py")
-    files = sorted([*(file for folder in folders for file in folder.glob("*.py")), *here])
     hashed = hashlib.sha256()
-    for file in files:
+    for file in sources():
         hashed.update(file.read_bytes())
     return hashed.hexdigest()
+
+
+def sources() -> list[Path]:
+    """The files that say what is printed."""
+    root = Path(__file__).parents[2]
+    folders = (root / "backends" / "llvm", root / "compiler")
+    runtime = root / "runtime"
+    here = (root / "backends" / "series.py", runtime / "frame.py", runtime / "llvm" / "cpu.py")
+    return sorted([*(file for folder in folders for file in folder.glob("*.py")), *here])
 
 
 def read(name: str, key: str) -> bytes | None:
