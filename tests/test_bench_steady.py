@@ -234,3 +234,9 @@ def test_the_command_examines_this_machine(tmp_path: Path, monkeypatch: pytest.M
     assert all(rate > 1e8 and math.isfinite(rate) for rate in kept["findings"]["multiply_adds"].values())
     refused = CliRunner().invoke(app, ["bench", "doctor", "--threads", "1", "--anyway"])
     assert refused.exit_code == 2 and "does not use threads, anyway" in refused.output
+
+
+def test_an_unknown_suite_is_refused_before_anything_is_measured() -> None:
+    refused = CliRunner().invoke(app, ["bench", "docter"])
+    assert refused.exit_code == 2
+    assert refused.output.startswith("error: there is no suite 'docter'") and "did you mean 'doctor'?" in refused.output

@@ -108,6 +108,7 @@ def bench(
         run_memory(asked, json_path, out, resume)
         return
     refuse(suite, {**memory, "a second cell": (cell or [])[1:] or None})
+    there_is(suite)
     from gatework.bench.settings import Settings, shapes_of
 
     settings = Settings(
@@ -123,6 +124,16 @@ def bench(
         peer_python=pairs(peer_python),
     )
     run(suite, settings, json_path)
+
+
+def there_is(suite: str) -> None:
+    """Raises: OptionError for a name that no suite has."""
+    from gatework.data.suggest import did_you_mean
+    from gatework.errors import OptionError
+
+    known = [*NAMES.split(", "), "all", "memory", "doctor"]
+    if suite not in known:
+        raise OptionError(f"there is no suite {suite!r}: there are {', '.join(known)}{did_you_mean(suite, known)}")
 
 
 def refuse(suite: str, given: dict[str, Any]) -> None:
