@@ -95,6 +95,26 @@ def attending() -> Exported:
     return model(("whole", b))
 
 
+def shrinking() -> Exported:
+    """Maps over time and across it, read with strides; every second step is left for a layer of both directions."""
+    b = Builder()
+    x, lengths = b.input("x", ("T", "B", 7)), b.input("lengths", ("B",), "int64")
+    seen = b.conv2d(
+        b.expand(x, axis=-1),
+        b.array("kernel", weights(5, 1, 3, 4)),
+        b.array("kernel.bias", weights(5)),
+        lengths,
+        strides=[1, 3],
+        before=[2, 1],
+    )
+    shorter = b.array("shorter", weights(6, 5, 2, 3)), b.array("shorter.bias", weights(6))
+    seen = b.squeeze(b.conv2d(b.gelu(seen), *shorter, lengths, strides=[2, 3], before=[0, 0]), axis=2)
+    seen = b.layer_norm(seen, b.array("norm", weights(6)), b.array("norm.bias", weights(6)), epsilon=1e-5)
+    outputs, _ = b.recurrent([of("gru", 6, 4, 2)], seen, b.shortened(lengths, stride=2))
+    b.output("log_p", b.log_softmax(b.linear(outputs, b.array("w", weights(3, 8)))))
+    return model(("whole", b))
+
+
 def spelled() -> Exported:
     """Vectors of different words, of their letters, each word of a length of its own; a sentence of their numbers."""
     b = Builder()
@@ -132,7 +152,9 @@ def ahead() -> Exported:
     return replace(model(("whole", b)), kind="horizon", settings={"shape": {"lookback": 10}})
 
 
-MODELS: dict[str, Callable[[], Exported]] = {f.__name__: f for f in (reader, pieces, spelled, attending, ahead)}
+MODELS: dict[str, Callable[[], Exported]] = {
+    f.__name__: f for f in (reader, pieces, shrinking, spelled, attending, ahead)
+}
 
 
 @needs_compiler

@@ -194,6 +194,14 @@ OPERATIONS: dict[str, tuple[str, list[np.ndarray], dict[str, Any]]] = {
     "linear": ("linear", [data(7, 3, 4), data(5, 4), data(5)], {}),
     "linear without bias": ("linear", [data(3, 4), data(5, 4)], {}),
     "conv": ("conv", [data(7, 3, 4), data(5, 4, 3), data(5), LENGTHS], {}),
+    "conv2d": (
+        "conv2d",
+        [data(7, 3, 6, 2), data(5, 2, 3, 4), data(5), LENGTHS],
+        {"strides": [2, 3], "before": [1, 2]},
+    ),
+    "layer_norm": ("layer_norm", [data(7, 3, 4), data(4), data(4, seed=1)], {"epsilon": 1e-5}),
+    "gelu": ("gelu", [data(3, 40) * 3], {}),
+    "shortened": ("shortened", [LENGTHS], {"stride": 3}),
     "pool mean": ("pool", [data(7, 3, 4), LENGTHS], {"kind": "mean"}),
     "pool max": ("pool", [data(7, 3, 4) - 9, LENGTHS], {"kind": "max"}),
     "time_softmax": ("time_softmax", [data(7, 3) * 50, LENGTHS], {}),
@@ -243,9 +251,9 @@ def test_operations_of_nets(name: str) -> None:
     op, arrays, settings = OPERATIONS[name]
     b = Builder()
     free = [tuple(f"{k}{axis}" for axis in range(a.ndim)) for k, a in enumerate(arrays)]
-    if op in ("linear", "conv"):  # weights lie beside the net
+    if op in ("linear", "conv", "conv2d"):  # weights lie beside the net
         values = [b.input("i0", free[0]), *(b.array(f"a{k}", a) for k, a in enumerate(arrays) if 0 < k < 3)]
-        values += [b.input("i3", free[3], "int64")] if op == "conv" else []
+        values += [b.input("i3", free[3], "int64")] if "conv" in op else []
     else:
         kinds = ["int64" if a.dtype.kind == "i" else "float32" for a in arrays]
         values = [b.input(f"i{k}", shape, kinds[k]) for k, shape in enumerate(free)]

@@ -12,7 +12,9 @@ import gatework
 import test_export
 import test_export_horizon
 import test_export_symbols
+import test_export_transcripts
 from gatework.runtime.net.run import Bound
+from small import lined, said
 from test_export_onnx import answers, near, session
 
 Asked = list[tuple[Bound, dict[str, np.ndarray], dict[str, np.ndarray]]]
@@ -71,6 +73,17 @@ def test_classifiers_of_texts(tmp_path: Path, name: str, asked: Asked) -> None:
 @pytest.mark.parametrize("options", test_export_symbols.SETTINGS[:3])
 def test_generators(tmp_path: Path, options: dict[str, Any], asked: Asked) -> None:
     compared(test_export_symbols.trained(tmp_path / "run", **options), tmp_path, asked, test_export_symbols.PROMPTS[:2])
+
+
+@pytest.mark.parametrize("name", test_export_transcripts.SETTINGS)
+def test_transcribers(tmp_path: Path, name: str, asked: Asked) -> None:
+    run = test_export_transcripts.listening(tmp_path / "run", said(), **test_export_transcripts.SETTINGS[name])
+    compared(run, tmp_path, asked, test_export_transcripts.sounds())
+
+
+def test_transcribers_of_pictures(tmp_path: Path, asked: Asked) -> None:
+    run = test_export_transcripts.listening(tmp_path / "run", lined(), height=16)
+    compared(run, tmp_path, asked, [each["image"] for each in lined()[:3]])
 
 
 @pytest.mark.parametrize("name", ["segments", "gaps", "logs"])

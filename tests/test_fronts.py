@@ -11,6 +11,7 @@ from torch import nn
 from compare import assert_close
 from gatework.errors import OptionError
 from gatework.networks.fronts import Block, Front, LineFront, SoundFront
+from gatework.runtime.net import Bound, Builder
 
 LENGTHS = torch.tensor([50, 17, 4, 1])
 
@@ -62,6 +63,30 @@ def test_one_block_is_torch_s_convolution() -> None:
     same = nn.functional.conv2d(values.movedim(-1, 1), *front.convolutions[0].parameters(), padding=1)
     wanted = front.norm(front.output(nn.functional.gelu(same).permute(2, 0, 1, 3).flatten(2)))
     assert_close(front(values, torch.tensor([20, 20]))[0], wanted)
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        *(SoundFront(bands, 8, stride=stride) for stride, bands in ((1, 13), (2, 8), (5, 21))),
+        SoundFront(13, 8, stride=3, causal=True),
+        LineFront(13, 3, 8),
+        Front(9, 2, 5, [Block(4, (4, 2), (2, 3)), Block(3, (2, 5), (1, 2))]),
+    ],
+)
+def test_a_front_in_a_net_is_the_front(front: Front) -> None:
+    b, wide = Builder(), front.convolutions[0].get_parameter("weight").shape[1]
+    x, lengths = b.input("x", ("T", "B", front.across, wide)), b.input("lengths", ("B",), "int64")
+    features, shorter = front.in_net(b, x, lengths)
+    b.output("features", features)
+    b.output("lengths", shorter)
+    values = torch.randn(len(LENGTHS), 50, front.across, wide) * (torch.arange(50) < LENGTHS[:, None])[..., None, None]
+    found = Bound(b.net(), b.arrays, b.stacks)(x=values.transpose(0, 1).numpy(), lengths=LENGTHS.numpy())
+    with torch.no_grad():
+        wanted, steps = front(values, LENGTHS)
+    assert found["lengths"].tolist() == steps.tolist() and found["features"].shape == wanted.shape
+    for row, length in enumerate(steps):
+        assert_close(torch.from_numpy(found["features"][:length, row]), wanted[:length, row])
 
 
 def test_a_line_is_halved_once() -> None:

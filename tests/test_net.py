@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtr
 
 from gatework import LSTM, Recurrent
 from gatework.errors import FileFormatError, ShapeError
 from gatework.layers.saving import entries
 from gatework.networks.attention import AttentionLayer
-from gatework.runtime.net import Bound, Builder, run
+from gatework.runtime.net import Bound, Builder, ops, run
 from gatework.runtime.net.graph import decode
 from gatework.runtime.net.stack import Stack
 
@@ -43,6 +44,49 @@ def test_convolution_is_torchs_on_each_sequence_alone() -> None:
         alone = torch.from_numpy(x[:length, row]).T[None]
         wanted = torch.nn.functional.conv1d(alone, *map(torch.from_numpy, (weight, bias)), padding=1)[0].T
         np.testing.assert_allclose(found[:length, row], wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_convolution_over_time_and_across_is_torchs_on_each_sequence_alone() -> None:
+    x, weight, bias, lengths = data(7, 3, 6, 2), data(5, 2, 4, 3, seed=1), data(5, seed=2), np.array([5, 1, 7])
+    x[5:, 0] = np.nan
+    found = one("conv2d", x, weight, bias, lengths, strides=[3, 2], before=[2, 1])
+    assert found.shape == (3, 3, 3, 5)
+    for row, length in enumerate(lengths):
+        alone = torch.from_numpy(x[:length, row]).permute(2, 0, 1)[None]
+        alone = torch.nn.functional.pad(alone, (1, 1, 2, 1))
+        wanted = torch.nn.functional.conv2d(alone, *map(torch.from_numpy, (weight, bias)), stride=(3, 2))[0]
+        steps = int(one("shortened", lengths, stride=3)[row])
+        assert steps == wanted.shape[1]
+        np.testing.assert_allclose(found[:steps, row], wanted.permute(1, 2, 0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"strides": [0, 1], "before": [1, 1]}, "stride 0"),
+        ({"strides": [1, -2], "before": [1, 1]}, "stride -2"),
+        ({"strides": [1, 1], "before": [3, 1]}, "begin 3 and 1"),
+        ({"strides": [1, 1], "before": [1, -1]}, "begin 1 and -1"),
+    ],
+)
+def test_kernels_of_a_stranger_stay_where_they_can_read(how: dict, told: str) -> None:
+    with pytest.raises(FileFormatError, match=told):
+        one("conv2d", data(7, 3, 6, 2), data(5, 2, 3, 3), data(5), np.array([5, 1, 7]), **how)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gelu_is_x_by_the_normal_distribution(dtype: str) -> None:
+    """Small numbers of the left tail, too, to their own last digits."""
+    x = np.concatenate([np.linspace(-8, 8, 2_001), [-1e30, -20, 20, 1e30]]).astype(dtype)
+    wanted = x.astype(np.float64) * ndtr(x.astype(np.float64))
+    np.testing.assert_allclose(ops.gelu(x), wanted, rtol={"float32": 2e-5, "float64": 1e-13}[dtype], atol=1e-16)
+    assert ops.gelu(x).dtype == dtype and np.isnan(ops.gelu(np.array([np.nan], dtype)))
+
+
+def test_layers_are_normalised_as_torchs() -> None:
+    x, weight, bias = data(7, 3, 5) * 4 + 1, data(5, seed=1), data(5, seed=2)
+    wanted = torch.nn.functional.layer_norm(*map(torch.from_numpy, (x,)), (5,), *map(torch.from_numpy, (weight, bias)))
+    np.testing.assert_allclose(one("layer_norm", x, weight, bias, epsilon=1e-5), wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])

@@ -17,7 +17,7 @@ from gatework.serve.served import opened
 from gatework.serve.streams import Answer, Streams
 from gatework.tasks import jobs
 from served_models import client
-from small import book
+from small import book, said
 
 REVIEWS = ["a stirring, funny film", "warm and bright", "dull and slow", "it isn't funny at all"] * 8
 SMALL = {"hidden_size": 4, "embedding_size": 4, "epochs": 1}
@@ -67,6 +67,23 @@ def test_answers_are_the_models(ending: str, folder: Path) -> None:
         bad = there.post("/v1/reviews/predict", json={"rows": ["fine", 3]})
     assert found == model.predict(REVIEWS[:4]) and table.json()["answers"] == found[1:2]
     assert bad.status_code == 422 and "row 2 is 3" in bad.json()["error"]
+
+
+@pytest.mark.parametrize("ending", ["", ".safetensors"])
+def test_recordings_come_as_samples(ending: str, tmp_path: Path) -> None:
+    """No row can name a file; whoever sends another rate is told."""
+    kind, sounds = tasks.get("transcribe"), [each["audio"].tolist() for each in said()[:3]]
+    options = {"hidden_size": 4, "front_size": 4, "epochs": 0, "batch_size": 8}
+    jobs.train(kind(kind.Options.of(options)), said(), out=tmp_path / "tones", quiet=True)
+    model = gatework.runtime.load(gatework.export(tmp_path / "tones", tmp_path / "tones.safetensors").files[0])
+    with client(opened("tones", tmp_path / f"tones{ending}")) as there:
+        rows = [{"sound": sounds[0], "rate": 8_000}, *sounds[1:]]
+        found = post(there, "/v1/tones/predict", {"rows": rows})["answers"]
+        bad = there.post("/v1/tones/predict", json={"rows": [{"sound": sounds[0], "rate": 44_100}]})
+        named = there.post("/v1/tones/predict", json={"rows": [str(tmp_path / "a.wav")]})
+    assert found == model.predict(sounds)
+    assert bad.status_code == 422 and "the model learned at 8,000" in bad.json()["error"]
+    assert named.status_code == 422 and "it must be" in named.json()["error"]
 
 
 @pytest.mark.parametrize("ending", ["", ".safetensors"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import gatework
 from gatework.data.media import sounds
 from gatework.data.ragged import Ragged
 from gatework.errors import DataError, FileFormatError, OptionError
@@ -185,6 +186,9 @@ def test_tones_are_learned_and_recognised(tmp_path: Path) -> None:
     rows = again.predict([(each["audio"], 8_000) for each in some])
     assert [row["text"] for row in rows] == [each["text"] for each in some]
     assert all(0 < row["confidence"] <= 1 for row in rows)
+    file = gatework.export(again, tmp_path / "tones.safetensors").files[0]
+    answers = gatework.runtime.load(file).predict([{"sound": each["audio"], "rate": 8_000} for each in some])
+    assert [row["text"] for row in answers] == [each["text"] for each in some]
     with pytest.warns(UserWarning, match=r"hold a sound that the model learned from"):
         assert again.evaluate(some)["word_error"] == 0
 

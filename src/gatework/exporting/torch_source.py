@@ -136,9 +136,15 @@ OPERATIONS: dict[str, Print] = {
     "bag": lambda table, ids, counts, kind="mean": f"bag({table}, {ids}, {counts}, {kind!r})",
     "linear": lambda x, weight, bias=None: f"F.linear({x}, {weight}, {bias})",
     "conv": lambda x, weight, bias, lengths: f"conv({x}, {weight}, {bias}, {lengths})",
+    "conv2d": lambda x, weight, bias, lengths, strides, before: (
+        f"conv2d({x}, {weight}, {bias}, {lengths}, {strides}, {before})"
+    ),
+    "layer_norm": lambda x, weight, bias, epsilon: f"F.layer_norm({x}, {x}.shape[-1:], {weight}, {bias}, {epsilon!r})",
     "pool": lambda x, lengths, kind: f"pool({x}, {lengths}, {kind!r})",
     "time_softmax": lambda x, lengths: f"{x}.masked_fill(~inside({lengths}, len({x})), -torch.inf).softmax(0)",
     "weighed": lambda x, weights: f"({x} * {weights}[..., None]).sum(0)",
+    "shortened": lambda lengths, stride: f"({lengths} + {stride - 1}) // {stride}",
+    "gelu": lambda x: f"F.gelu({x})",
     "add": lambda a, b: f"{a} + {b}",
     "sub": lambda a, b: f"{a} - {b}",
     "mul": lambda a, b: f"{a} * {b}",
@@ -168,6 +174,11 @@ HELPERS = {
     "conv": """def conv(x, weight, bias, lengths):
     x = (x * inside(lengths, len(x))[..., None]).permute(1, 2, 0)
     return F.conv1d(x, weight, bias, padding=weight.shape[2] // 2).permute(2, 0, 1)""",
+    "conv2d": """def conv2d(x, weight, bias, lengths, strides, before):
+    x = (x * inside(lengths, len(x))[..., None, None]).permute(1, 3, 0, 2)
+    (above, left), (tall, wide) = before, weight.shape[2:]
+    x = F.pad(x, (left, wide - 1 - left, above, tall - 1 - above))
+    return F.conv2d(x, weight, bias, strides).permute(2, 0, 3, 1)""",
     "pool": """def pool(x, lengths, kind):
     there = inside(lengths, len(x))[..., None]
     if kind == "max":
@@ -204,7 +215,7 @@ def _script(model: Exported, layers: list[str]) -> str:
     bodies = {name: _lines(net, model) for name, net in model.nets.items()}
     text = "\n".join(line for lines in bodies.values() for line in lines)
     used = {name for name in HELPERS if f"{name}(" in text}
-    used |= {"inside"} if used & {"conv", "pool"} else set()
+    used |= {"inside"} if used & {"conv", "conv2d", "pool"} else set()
     parts = [HEAD.format(about=_about(model.about)), *(HELPERS[name] for name in HELPERS if name in used)]
     return "\n\n\n".join([*parts, _class(model, layers, bodies), TAIL])
 

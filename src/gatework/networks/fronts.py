@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.errors import OptionError
+from gatework.runtime.net.builder import Builder, Value
 
 
 class Block(NamedTuple):
@@ -79,6 +80,26 @@ class Front(nn.Module):
                 x = x * (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None, None]
         return self._closed(x), lengths
 
+    def in_net(self, b: Builder, values: Value, lengths: Value) -> tuple[Value, Value]:
+        """The same in a net, of values (T, B, across, channels): features (T', B, C) and the rows' lengths."""
+        x, across = values, self.across
+        for number, block in enumerate(self.blocks):
+            wanting = self._wanting(block, across)
+            before = [block.before if self.causal else block.before // 2, wanting // 2]
+            parts = [self.convolutions[number].get_parameter(name) for name in ("weight", "bias")]
+            kernel = [
+                b.array(f"front.{number}.{name}", each) for name, each in zip(("weight", "bias"), parts, strict=True)
+            ]
+            x = b.gelu(b.conv2d(x, *kernel, lengths, strides=list(block.stride), before=before))
+            lengths = lengths if block.stride[0] == 1 else b.shortened(lengths, stride=block.stride[0])
+            across = -(-across // block.stride[1])
+        # The map of all that is across a step is a kernel as wide as that.
+        whole = b.array("front.output.weight", self.output.weight.unflatten(1, (-1, 1, across)))
+        bias = b.array("front.output.bias", self.output.bias)
+        x = b.squeeze(b.conv2d(x, whole, bias, lengths, strides=[1, across], before=[0, 0]), axis=2)
+        parts = [b.array(f"front.norm.{name}", each) for name, each in self.norm.named_parameters()]
+        return b.layer_norm(x, *parts, epsilon=self.norm.eps), lengths
+
     # -- as steps come --------------------------------------------------------------------------------------
 
     def begin(self, rows: int = 1) -> Held:
@@ -123,14 +144,18 @@ class Front(nn.Module):
     def _convolved(self, number: int, x: Tensor, edges: tuple[int, int] = (0, 0)) -> Tensor:
         """A block's outputs of steps with so many empty ones before and behind them; across them it pads by itself."""
         convolution, block = self.convolutions[number], self.blocks[number]
-        (steps, across), (_, stride) = block.kernel, block.stride
-        wanting = max((-(-x.shape[2] // stride) - 1) * stride + across - x.shape[2], 0)
+        steps, across = block.kernel
+        wanting = self._wanting(block, x.shape[2])
         x = functional.pad(x, (0, 0, wanting // 2, wanting - wanting // 2, *edges))
         weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
         if x.shape[1] < steps:
-            return x.new_zeros(len(x), 0, (x.shape[2] - across) // stride + 1, block.channels)
+            return x.new_zeros(len(x), 0, (x.shape[2] - across) // block.stride[1] + 1, block.channels)
         weight = weight.contiguous(memory_format=torch.channels_last)
         return functional.gelu(functional.conv2d(x.movedim(-1, 1), weight, bias, block.stride)).movedim(1, -1)
+
+    def _wanting(self, block: Block, across: int) -> int:
+        """Empty places beside so many, for outputs of all of them."""
+        return max((-(-across // block.stride[1]) - 1) * block.stride[1] + block.kernel[1] - across, 0)
 
     def _edges(self, block: Block, steps: int) -> tuple[int, int]:
         """Empty steps before and behind so many, for outputs of all of them."""

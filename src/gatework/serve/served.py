@@ -146,15 +146,15 @@ def _of_run(name: str, path: Path) -> Served:
     from gatework.tasks.jobs import load
 
     trained = load(path)
-    if trained.task.rows_name_files:
-        raise OptionError(
-            f"{path}: rows of a run of {trained.task.name!r} can name files of this machine, which no client may "
-            "choose; it is not served: use gatework predict"
-        )
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(path.glob("*.safetensors")))).hexdigest()
     try:
         found = exported(trained)
     except OptionError as error:
+        if trained.task.rows_name_files:
+            raise OptionError(
+                f"{path}: rows of a run of {trained.task.name!r} can name files of this machine, which no client may "
+                f"choose, and as numbers they need an export: {error}"
+            ) from error
         row = {"description": f"a row as the task {trained.task.name} reads it"}
         why = {"stream": str(error), "generate": str(error)}
         return Served(name, trained.task.name, digest, trained.predict, row, lacks=why)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from gatework.errors import DataError
+from gatework.runtime.sounds.samples import Tell, untold
+
+__all__ = ["ARRAY", "Item", "Tell", "distinct", "file_of", "name_of", "untold"]
 
 Item = Path | np.ndarray | tuple[np.ndarray, int]
 ARRAY = "an array"  # what messages call an item without a file
-
-
-class Tell(Protocol):
-    """Hears a sentence that begins with the name of the item: what was mended (a "note") or is doubtful."""
-
-    def __call__(self, message: str, level: str = "warning", /) -> None: ...
-
-
-def untold(message: str, level: str = "warning", /) -> None:
-    """Hears nothing: for those who ask a reader directly."""
 
 
 def name_of(item: Item) -> str:

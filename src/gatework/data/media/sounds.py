@@ -20,10 +20,10 @@ from gatework.data.files import in_memory
 from gatework.data.media import headers
 from gatework.data.media.items import ARRAY, Item, Tell, file_of, untold
 from gatework.data.media.kinds import unreadable
-from gatework.data.media.samples import checked, mixed, scaled
 from gatework.errors import DataError
 from gatework.extras import explained
 from gatework.runtime.saved import write_bytes
+from gatework.runtime.sounds.samples import checked, mixed, scaled
 
 if TYPE_CHECKING:
     import soundfile

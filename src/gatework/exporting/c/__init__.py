@@ -32,6 +32,8 @@ __all__ = ["Report", "prove", "write", "write_stack"]
 MOST_STEPS = 256
 LARGE = 1_000_000  # bytes of tables, of which a person is told
 # Kinds of models that read sequences of one length alone, which a program then knows as a number.
+# Kinds of models whose steps are short, so that programs keep room for more of them: frames of 10 s.
+LONG = {"transcripts": 1_000}
 FIXED: dict[str, Callable[[dict[str, Any]], int]] = {"horizon": lambda settings: settings["shape"]["lookback"]}
 
 
@@ -73,7 +75,7 @@ def write_nets(
 
     Raises OptionError for a net with an operation that has no form in C.
     """
-    most_steps = most_steps or int(model.settings.get("max_length") or MOST_STEPS)
+    most_steps = most_steps or int(model.settings.get("max_length") or LONG.get(model.kind, MOST_STEPS))
     shared, printers = printed_nets(model, name, weights, most_steps)
     cells = shared.cells
     held = netvectors.held(shared.model)

@@ -55,6 +55,13 @@ class Shared:
         self.heights.add(matrix.shape[0])
         return self.table((name, tap, True), laid_out(matrix))
 
+    def taps(self, name: str) -> tuple[str, int]:
+        """The constant that holds a matrix (O, I) for each place of a kernel (O, I, K, L), and how long each is."""
+        weight = self.model.arrays[name]
+        self.heights.add(weight.shape[0])
+        panels = [laid_out(weight[:, :, k, l]) for k, l in np.ndindex(*weight.shape[2:])]
+        return self.table((name, None, True), np.concatenate(panels)), weight[:, :, 0, 0].size
+
     def table(self, key: tuple[str, int | None, bool], values: np.ndarray) -> str:
         if key not in self.tables:
             self.tables[key] = f"@table{len(self.tables)}"
@@ -178,7 +185,7 @@ class Printer:
             raise OptionError(
                 f"the operation {node.op!r} of the net {self.name!r} has no form in C; use --to gatework or onnx"
             )
-        panelled = {1} if node.op in ("linear", "conv") else set()
+        panelled = {1} if node.op in ("linear", "conv", "conv2d") else set()
         values = [
             Value(self.shared.array(n[1:]), v.shape) if n.startswith("@") and k not in panelled else v
             for k, (n, v) in enumerate(zip(node.inputs, values, strict=True))
@@ -214,13 +221,6 @@ class Printer:
     def call(self, name: str, *arguments: str, indent: int = 0) -> None:
         self.needs.add(name)
         self.add("    " * indent + f"@{name}({', '.join(arguments)});")
-
-    def panels(self, name: str, tap: int | None = None) -> str:
-        if not name.startswith("@"):
-            raise OptionError(
-                f"the net {self.name!r} multiplies with a matrix that it computes, which has no form in C"
-            )
-        return self.shared.panels(name[1:], tap)
 
     def multiply_adds(self, rows: Shape, each: int) -> None:
         """Counted for one step of a sequence, or for all where their number is known."""

@@ -57,7 +57,7 @@ def linear(p: Printer, node: Node, x: Value, weight: Value, bias: Value | None =
     if not into:  # of nothing, the bias is left
         p.each(x.shape[:-1], *_begun(y, out, bias))
         return y
-    table = p.panels(node.inputs[1])
+    table = p.shared.panels(held(p, node))
     p.each(
         x.shape[:-1],
         *_begun(y, out, bias),
@@ -73,6 +73,14 @@ def _begun(y: Value, out: int, bias: Value | None) -> list[str]:
     return [f"memcpy({y.at} + i * {out}, {bias.at}, {out} * sizeof(float));"]
 
 
+def held(p: Printer, node: Node) -> str:
+    """The array of a node's weights, of which a table of panels is made."""
+    name = node.inputs[1]
+    if not name.startswith("@"):
+        raise OptionError(f"the net {p.name!r} multiplies with a matrix that it computes, which has no form in C")
+    return name[1:]
+
+
 def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value) -> Value:
     out, into, width = (int(n) for n in weight.shape)
     y, steps, rows = p.new((*x.shape[:-1], out), node), x.shape[0], count(x.shape[1:-1])
@@ -81,13 +89,63 @@ def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: 
     for k in range(width):
         at = f"i + {k} - {width // 2}"  # read only where it is not below 0
         source = f"{x.at} + (({at}) * {rows} + r) * {into}"
-        multiply = f"@multiply({p.panels(node.inputs[1], k)}, {source}, {target}, {into}, {out});"
+        multiply = f"@multiply({p.shared.panels(held(p, node), k)}, {source}, {target}, {into}, {out});"
         lines.append(f"if (i + {k} >= {width // 2} && {at} < {p.length_of(lengths, steps)})")
         lines.append(f"    {multiply}")
     p.check_lengths(lengths, steps)
     p.add(f"for (size_t r = 0; r < {rows}; r++)")
     p.add(f"    for (size_t i = 0; i < {steps}; i++) {{", *(f"        {line}" for line in lines), "    }")
     p.multiply_adds(x.shape[:-1], out * into * width)
+    return y
+
+
+def conv2d(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value) -> Value:
+    p.one_row(lengths)
+    out, into, tall, wide = (int(n) for n in weight.shape)
+    (s, r), (above, left) = node.settings["strides"], node.settings["before"]
+    steps, across = x.shape[0], int(x.shape[2])
+    y = p.new((_part(steps, s), *x.shape[1:2], -(-across // r), out), node)
+    table, size = p.shared.taps(held(p, node))
+    places = [
+        f"float *to = {y.at} + (i * {y.shape[2]} + j) * {out};",
+        f"memcpy(to, {bias.at}, {out} * sizeof(float));",
+        f"for (size_t k = 0; k < {tall}; k++)",
+        f"    for (size_t l = 0; l < {wide}; l++) {{",
+        f"        const size_t t = i * {s} + k - {above}, a = j * {r} + l - {left};",  # below 0 they are very large
+        f"        if (t >= {steps} || a >= {across}) continue;",
+        f"        const float *from = {x.at} + (t * {across} + a) * {into};",
+        f"        @multiply({table} + (k * {wide} + l) * {size}, from, to, {into}, {out});",
+        "    }",
+    ]
+    p.add(f"for (size_t i = 0; i < {y.shape[0]}; i++)")
+    p.add(f"    for (size_t j = 0; j < {y.shape[2]}; j++) {{", *(f"        {line}" for line in places), "    }")
+    p.multiply_adds(y.shape[:-1], out * into * tall * wide)
+    return y
+
+
+def _part(steps: int | str, stride: int) -> int | str:
+    """Steps of which so many have become one, rounded up."""
+    if isinstance(steps, int):
+        return -(-steps // stride)
+    return steps if stride == 1 else f"(({steps} + {stride - 1}) / {stride})"
+
+
+def shortened(p: Printer, node: Node, lengths: Value) -> Value:
+    p.one_row(lengths)  # in a program it is that of the arrays
+    return lengths
+
+
+def layer_norm(p: Printer, node: Node, x: Value, weight: Value, bias: Value) -> Value:
+    y, width = p.new(x.shape, node), x.shape[-1]
+    p.needs |= {"sum", "var"}
+    p.each(
+        x.shape[:-1],
+        f"const float *from = {x.at} + i * {width};",
+        f"const float mean = @sum(from, {width}) / {width}.0f;",
+        f"const float deviation = sqrtf(@var(from, {width}) + {number(node.settings['epsilon'])});",
+        f"for (size_t u = 0; u < {width}; u++)",
+        f"    {y.at}[i * {width} + u] = (from[u] - mean) / deviation * {weight.at}[u] + {bias.at}[u];",
+    )
     return y
 
 
@@ -300,8 +358,8 @@ def expand(p: Printer, node: Node, x: Value) -> Value:
 
 
 ALL: Iterable[Print] = (
-    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, grouped, softmax_inside, attention),
-    *(attended, scale, concat, piece, pad, repeat, reshape, transpose, squeeze, expand),
+    *(gather, bag, linear, conv, conv2d, layer_norm, pool, time_softmax, weighed, time_since, shortened, grouped),
+    *(softmax_inside, attention, attended, scale, concat, piece, pad, repeat, reshape, transpose, squeeze, expand),
 )
 PRINTERS: dict[str, Print] = {
     **{each.__name__: each for each in ALL},
@@ -313,6 +371,7 @@ PRINTERS: dict[str, Print] = {
     "tanh": unary("@tanh({0})", "tanh"),
     "sigmoid": unary("@sigmoid({0})", "sigmoid"),
     "relu": unary("@maximum({0}, 0.0f)", "maximum"),
+    "gelu": unary("@maximum({0}, 0.0f) - 0.5f * fabsf({0}) * erfcf(fabsf({0}) * 0.70710678f)", "maximum"),
     "exp": unary("@exp({0})", "exp"),
     "softmax": shares("softmax"),
     "log_softmax": shares("log_softmax"),

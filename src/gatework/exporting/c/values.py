@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from gatework.runtime.net.graph import Net, Shape
 
 # Which input of an operation says how long the others are.
-LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "time_softmax": 1, "softmax_inside": 1, "attention": 2}
+LENGTHS = {"recurrent": 1, "pool": 1, "conv": 3, "conv2d": 3, "time_softmax": 1, "softmax_inside": 1, "attention": 2}
+LENGTHS |= {"shortened": 0}
 SHORT = {"L": 32, "P": 64}  # how many letters and pieces of one word a program has room for
 
 

@@ -5,6 +5,7 @@ The meaning is that of `gatework.runtime.net.ops`, whose names these are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +54,17 @@ def conv(w: Writer, x: str, weight: str, bias: str, lengths: str) -> str:
     return w.transpose(w.op("Conv", x, weight, bias, auto_pad="SAME_UPPER"), [2, 0, 1])
 
 
+def conv2d(w: Writer, x: str, weight: str, bias: str, lengths: str, strides: list[int], before: list[int]) -> str:
+    inside = expand(w, expand(w, there(w, lengths, w.length(x, 0)), axis=-1), axis=-1)
+    x = w.transpose(w.op("Where", inside, x, w.scalar(0.0)), [1, 3, 0, 2])
+    behind = [size - 1 - front for size, front in zip(w.sizes(weight)[2:], before, strict=True)]
+    return w.transpose(w.op("Conv", x, weight, bias, strides=strides, pads=[*before, *behind]), [2, 0, 3, 1])
+
+
+def layer_norm(w: Writer, x: str, weight: str, bias: str, epsilon: float) -> str:
+    return w.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=epsilon)
+
+
 # --- over time --------------------------------------------------------------------------------------------------------
 
 
@@ -84,6 +96,10 @@ def time_since(w: Writer, mask: str) -> str:
     return w.ops("Scan", [start, mask], 2, w.new("gaps"), body=inner.graph("gap"), num_scan_inputs=1)[1]
 
 
+def shortened(w: Writer, lengths: str, stride: int) -> str:
+    return w.op("Div", w.op("Add", lengths, w.integers([stride - 1])), w.integers([stride]))
+
+
 # --- elements and shapes ----------------------------------------------------------------------------------------------
 
 
@@ -94,6 +110,11 @@ def scale(w: Writer, x: str, by: float, plus: float = 0.0) -> str:
 
 def relu(w: Writer, x: str) -> str:
     return w.op("Max", x, w.scalar(0.0))
+
+
+def gelu(w: Writer, x: str) -> str:
+    share = w.op("Add", w.op("Erf", w.op("Mul", x, w.scalar(math.sqrt(0.5)))), w.scalar(1.0))
+    return w.op("Mul", w.op("Mul", x, w.scalar(0.5)), share)
 
 
 def softmax(w: Writer, x: str, axis: int = -1) -> str:
@@ -161,8 +182,8 @@ def attended(w: Writer, weights: str, values: str) -> str:
 
 
 _ALL = (
-    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, scale, relu, softmax, log_softmax, concat),
-    *(piece, pad, reshape, repeat, transpose, squeeze, expand, grouped, softmax_inside, attention),
-    attended,
+    *(gather, bag, linear, conv, conv2d, layer_norm, pool, time_softmax, weighed, time_since, shortened, scale, relu),
+    *(gelu, softmax, log_softmax, concat, piece, pad, reshape, repeat, transpose, squeeze, expand, grouped),
+    *(softmax_inside, attention, attended),
 )
 OPERATIONS: dict[str, Callable[..., str]] = {each.__name__: each for each in _ALL}

@@ -70,6 +70,10 @@ class Writer:
             self.shared.weights[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
+    def sizes(self, weight: str) -> list[int]:
+        """The shape of an array of the file."""
+        return list(self.shared.weights[weight].dims)
+
     def constant(self, array: np.ndarray) -> str:
         """A small array; equal ones are one."""
         name = f"constant.{array.dtype.name}{list(array.shape)}.{array.tobytes().hex()}"

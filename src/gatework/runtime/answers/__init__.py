@@ -14,6 +14,7 @@ KINDS = {
     "symbols": "Symbols",
     "tags": "Tags",
     "targets": "Targets",
+    "transcripts": "Transcripts",
 }
 
 

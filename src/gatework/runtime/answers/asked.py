@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
 from gatework.errors import OptionError
+from gatework.runtime.answers.given import options_of
 from gatework.runtime.answers.sides import Sides
 from gatework.runtime.drawing import uniform
 from gatework.runtime.search import Beam, Choice, Drawn, Hypothesis, Rule, search
@@ -74,14 +75,7 @@ class How:
     @classmethod
     def of(cls, given: dict[str, object]) -> How:
         """Options by name, as a caller or JSON gives them."""
-        known = {each.name: each.default for each in fields(cls)}
-        for name, value in given.items():
-            if name not in known:
-                raise OptionError(f"there is no option {name!r:.40}: there are {', '.join(known)}")
-            if not _fits(value, known[name]):
-                raise OptionError(f"{name}={value!r:.40} is no value like {known[name]!r}")
-        whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        return cls(**whole)
+        return options_of(cls, given)
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS.items():
@@ -104,17 +98,6 @@ class How:
         for name in names:
             if getattr(self, name) != getattr(How, name):
                 raise OptionError(f"{name}={getattr(self, name)!r} {why}")
-
-
-def _fits(value: object, default: object) -> bool:
-    """Whether a value has the type of a default; None is that of a number that may be left out."""
-    if isinstance(default, tuple):
-        return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    if default is None:
-        return value is None or isinstance(value, int)
-    return isinstance(value, int) or (isinstance(value, float) and isinstance(default, float))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
-from gatework.errors import DataError, FileFormatError
+from gatework.errors import DataError, FileFormatError, OptionError
+
+T = TypeVar("T")
 
 
 def rows_of(rows: object, wanted: str) -> Sequence[Any]:
@@ -38,3 +41,28 @@ def count(said: Mapping[str, Any], name: str, most: int) -> int:
     if type(value) is not int or not 0 < value <= most:
         raise FileFormatError(f"the setting {name} is {value!r:.40}, no whole number from 1 to {most:,}")
     return value
+
+
+def options_of(kind: type[T], given: Mapping[str, object]) -> T:
+    """A dataclass of options from values by name, as a caller or JSON gives them; each is like its default.
+
+    Raises: OptionError for a name that is none, and for a value of another type.
+    """
+    known = {each.name: each.default for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    for name, value in given.items():
+        if name not in known:
+            raise OptionError(f"there is no option {name!r:.40}: there are {', '.join(known)}")
+        if not _fits(value, known[name]):
+            raise OptionError(f"{name}={value!r:.40} is no value like {known[name]!r}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether a value has the type of a default; None is that of a number that may be left out."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if default is None:
+        return value is None or isinstance(value, int)
+    return isinstance(value, int) or (isinstance(value, float) and isinstance(default, float))

@@ -6,20 +6,30 @@ Sequences are (T, B, C), `lengths` (B,). What lies beyond a sequence's end has n
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from gatework.errors import FileFormatError
 
 Array = np.ndarray
 MOST = 1 << 31  # elements of any value: a stranger's net cannot ask for more
+FAR = 6.0  # beyond this erfc is less than the last digit of 1
 
 
 def bounded(shape: tuple[int, ...]) -> None:
     if int(np.prod(shape, dtype=np.float64)) > MOST:
         raise FileFormatError(f"the net asks for an array of shape {shape}, which is more than {MOST:,} numbers")
+
+
+def positive(stride: int) -> int:
+    if type(stride) is not int or stride < 1:
+        raise FileFormatError(f"the net has a stride {stride!r:.40}; it must be a whole number from 1")
+    return stride
 
 
 def inside(lengths: Array, steps: int) -> Array:
@@ -58,6 +68,29 @@ def conv(x: Array, weight: Array, bias: Array, lengths: Array) -> Array:
     return found + bias
 
 
+def conv2d(x: Array, weight: Array, bias: Array, lengths: Array, *, strides: list[int], before: list[int]) -> Array:
+    """Convolution over time and across it, x (T, B, A, C) with weight (O, C, K, L): (T / s, B, A / r, O), rounded up,
+    for strides [s, r]. An output begins to read so many places `before` its own; what lies outside is zero."""
+    (steps, _, across, channels), (out, _, tall, wide) = x.shape, weight.shape
+    (s, r), (above, left) = map(positive, strides), before
+    if not (0 <= above < tall and 0 <= left < wide):
+        raise FileFormatError(f"a kernel of {tall} by {wide} places cannot begin {above} and {left} before its own")
+    bounded((steps + tall, x.shape[1], across + wide, channels))
+    bounded((-(-steps // s), x.shape[1], -(-across // r), max(channels * wide, out)))
+    x = np.where(inside(lengths, steps)[..., None, None], x, 0)
+    x = np.pad(x, [(above, tall - 1 - above), (0, 0), (left, wide - 1 - left), (0, 0)])
+    rows = np.lib.stride_tricks.sliding_window_view(x, wide, 2)[:, :, ::r]  # (T + K - 1, B, A / r, C, L)
+    taps = weight.transpose(2, 1, 3, 0).reshape(tall, -1, out)
+    found = sum(rows[k : k + steps : s].reshape(-(-steps // s), *rows.shape[1:3], -1) @ taps[k] for k in range(tall))
+    return found + bias
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, *, epsilon: float) -> Array:
+    """Each vector (C,) of x moved to mean 0 and scaled to variance 1, then times weight (C,), plus bias (C,)."""
+    apart = x - x.mean(-1, keepdims=True)
+    return apart / np.sqrt(np.square(apart).mean(-1, keepdims=True) + x.dtype.type(epsilon)) * weight + bias
+
+
 # -- over time ------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +121,11 @@ def time_since(mask: Array) -> Array:
     for seen in mask[:-1]:
         gaps.append(1 + (1 - seen) * gaps[-1])
     return np.stack(gaps)
+
+
+def shortened(lengths: Array, *, stride: int) -> Array:
+    """Lengths where every so many steps have become one, rounded up."""
+    return -(-lengths // positive(stride))
 
 
 # -- elements and shapes --------------------------------------------------------------------------------------
@@ -133,6 +171,22 @@ def sigmoid(x: Array) -> Array:
 
 def relu(x: Array) -> Array:
     return np.maximum(x, 0)
+
+
+def gelu(x: Array) -> Array:
+    """x by the share of a normal distribution that lies below it, exactly (Hendrycks & Gimpel 2016)."""
+    z = np.abs(x) * x.dtype.type(math.sqrt(0.5))
+    far = np.minimum(z, FAR)
+    erfc = np.exp(-far * far) * chebyshev.chebval((2 * far - 3) / (far + 3), _scaled_erfc().astype(x.dtype))
+    return np.maximum(x, 0) - np.where(z < FAR, x.dtype.type(0.5) * np.abs(x) * erfc, 0)
+
+
+@cache
+def _scaled_erfc() -> Array:
+    """erfc(z) exp(z^2) for z from 0 to FAR as a Chebyshev series in (2z - 3) / (z + 3), to the last digits of float64:
+    numpy has no erf."""
+    u = chebyshev.chebpts1(17)
+    return chebyshev.chebfit(u, [math.erfc(z) * math.exp(z * z) for z in 3 * (1 + u) / (2 - u)], 16)
 
 
 def exp(x: Array) -> Array:
@@ -217,9 +271,9 @@ def attended(weights: Array, values: Array) -> Array:
 
 
 ALL = (
-    *(gather, bag, linear, conv, pool, time_softmax, weighed, time_since, add, sub, mul, div, maximum, scale),
-    *(tanh, sigmoid, relu, exp, softmax, log_softmax, concat, piece, pad, reshape, repeat, transpose, squeeze),
-    *(expand, grouped, softmax_inside, attention, attended),
+    *(gather, bag, linear, conv, conv2d, layer_norm, pool, time_softmax, weighed, time_since, shortened, add, sub),
+    *(mul, div, maximum, scale, tanh, sigmoid, relu, gelu, exp, softmax, log_softmax, concat, piece, pad, reshape),
+    *(repeat, transpose, squeeze, expand, grouped, softmax_inside, attention, attended),
 )
 OPS: dict[str, Callable[..., Array]] = {each.__name__: each for each in ALL}
 

@@ -11,6 +11,7 @@ from gatework.networks.encoder import Encoder
 from gatework.networks.fronts import Front, LineFront, SoundFront
 from gatework.networks.heads import Symbols
 from gatework.networks.states import States
+from gatework.runtime.net.builder import Builder, Value
 from gatework.tasks.transcribe.options import TranscribeOptions
 
 
@@ -40,6 +41,12 @@ class Listener(nn.Module):
         assert isinstance(packed, PackedSequence)
         outputs, _ = pad_packed_sequence(packed)
         return functional.log_softmax(self.head(outputs), -1), lengths
+
+    def in_net(self, b: Builder, frames: Value, lengths: Value) -> Value:
+        """The same in a net, of frames (T, B, F, 1) or columns (W, B, H, C): log probabilities (T', B, V)."""
+        features, lengths = self.front.in_net(b, frames, lengths)
+        outputs, _ = self.encoder.in_net(b, features, lengths)
+        return b.log_softmax(self.head.in_net(b, outputs))
 
     def further(self, features: Tensor, states: States) -> tuple[Tensor, States]:
         """(t, B, V), what further steps (t, B, C) of a stream add, and the states after them."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatework.errors import OptionError
+from gatework.runtime.ctc.searching import Asked
 from gatework.training.options import Options, must_leave_rows, option
 from gatework.training.regularisation import RecurrentOptions
 
 FORMATS = ("csv", "tsv", "jsonl")
 UNITS = ("words", "characters")
-WIDTH = 16  # texts that a search follows where nobody says how many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class TranscribeExplaining(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscribePredicting(Options):
+class TranscribePredicting(Options, Asked):
     """What `predict` can be told beside its source."""
 
     stream: bool = option(
@@ -60,21 +60,9 @@ class TranscribePredicting(Options):
 
     def validate(self) -> None:
         super().validate()
-        if self.beam == 1 and self.weighs:
-            raise OptionError(f"beam=1 follows one text; {self.weighs[0]} needs several: give beam=16, or leave it out")
+        self.must_follow()
         if self.rate is not None and not self.stream:
             raise OptionError(f"rate={self.rate} is of a stream, as files say theirs; add stream=True, or leave it out")
-
-    @property
-    def weighs(self) -> list[str]:
-        """The options that only a beam can follow."""
-        names = ("n_best", "lm_weight", "unit_bonus", "word_list")
-        return [name for name in names if getattr(self, name) != getattr(TranscribePredicting, name)]
-
-    @property
-    def places(self) -> int:
-        """Texts that the search follows."""
-        return max(self.beam or (WIDTH if self.weighs else 1), self.n_best)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from gatework.tasks.transcribe.augment import Augmentation
 from gatework.tasks.transcribe.baselines import Baseline, baselines
 from gatework.tasks.transcribe.clips import Clips
 from gatework.tasks.transcribe.examples import Batch, Batches, Examples, drawn
+from gatework.tasks.transcribe.exported import exported
 from gatework.tasks.transcribe.hearing import Hearing
 from gatework.tasks.transcribe.model import Listener
 from gatework.tasks.transcribe.options import TranscribeOptions, TranscribePredicting
@@ -347,9 +348,7 @@ class Transcribe(TranscribePages):
         return streams.Recogniser(model, self.hearing, self.searching(how), rate), chunks
 
     def exported(self, model: Listener) -> Exported:
-        raise OptionError(
-            "runs of 'transcribe' have no export yet; in Python a Transcriber's stream() reads sound as it comes"
-        )
+        return exported(self, model)
 
 
 def watched(units: Units) -> Metric:

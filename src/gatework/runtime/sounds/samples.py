@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from gatework.data.media.items import Tell, untold
 from gatework.errors import DataError
 
 RATES = 1_000, 768_000  # samples a second that a recording may have
@@ -13,6 +14,16 @@ CLIPPED = 0.001  # share of samples at the highest level, in runs, from which a 
 CANCELLED = 1e-3  # mixed down to less than this share of its channels' level, they cancel each other
 QUIET = 1e-3  # the highest level of a recording in which hardly anything can be heard (-60 dB)
 WHOLE = (100.0, 32_768.0, 2.0**31)  # floats above the first were meant as numbers of 16 or of 32 bits
+
+
+class Tell(Protocol):
+    """Hears a sentence that begins with the name of the item: what was mended (a "note") or is doubtful."""
+
+    def __call__(self, message: str, level: str = "warning", /) -> None: ...
+
+
+def untold(message: str, level: str = "warning", /) -> None:
+    """Hears nothing: for those who ask a reader directly."""
 
 
 def checked(samples: np.ndarray, rate: int, name: str, tell: Tell = untold) -> np.ndarray:
