@@ -194,14 +194,15 @@ class Layout:
         """Working memory: name, elements, and elements between its rows."""
         yield "scratch", needs.scratch * needs.threads, ONE_ROW
         yield "sums", needs.sums, ONE_ROW
-        yield "rounded", needs.rounded * needs.chunk_rows, needs.rounded
+        # A row ends in a spare vector: no power of two lies between rows, and whole vectors can be read.
+        stride = needs.rounded + self.lanes
+        yield "rounded", stride * needs.chunk_rows if needs.rounded else 0, stride
         for name, width in needs.hoisted.items():
             yield name, width * rows, width
         for name, symbol in self.slots.local.items():
             kind = name.partition(":")[0]
             if kind == "saved" and self.saved:
                 continue
-            # A row ends in a spare vector: no power of two lies between rows, and whole vectors can be read.
             stride = -(-self.width(symbol) // self.lanes) * self.lanes + self.lanes
             count = batch if kind == "value" else needs.chunk_rows
             yield name, stride * max(count, 1), stride
