@@ -148,7 +148,7 @@ def shape_of(
     """Cut a stage for tiles of at most `most` vectors, with chunks for `parts` threads if it is wide enough."""
     width = size(sizes, stage.width)
     products = max(len(stage.dots), 1)
-    wanted = max(most // products, 1) if stage.dots else 8
+    wanted = max(most // products, 1) if stage.dots else width  # without products, whole rows: memory likes long runs
     vectors = max(1, min(wanted, -(-width // (lanes * parts))))
     vectors = -(-width // lanes) if stage.rows else vectors  # a reduction sees all units at once
     chunk = vectors * lanes
