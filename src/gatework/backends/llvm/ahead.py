@@ -38,6 +38,13 @@ def inputs(f: Function, section: Value, operand: tuple[Value, Value], turn: Turn
                 f.fetch(f.at(row, k), level=2)
 
 
+def weights(f: Function, following: Value, tile: Value, inputs: Value, panel_row: Value) -> Value:
+    """Where the lines of the next stretch of weights begin for which a tile asks, one for each of its inputs. Each tile
+    asks for those after the ones of the tile before, until all are on their way."""
+    lines = f.div(f.mul(panel_row, f.bytes), LINE)  # of the weights of an input
+    return f.at(following, f.mul(f.mul(f.min(tile, f.sub(lines, 1)), inputs), LINE), "i8")
+
+
 def elementwise(f: Function, stage: Value, turn: Turn) -> tuple[Value, Value]:
     """Rows and units from what a cell's code works on to what it asks for: the next chunk of units, or the next block
     of rows; where no products come between, and there is much of it, some rows below."""

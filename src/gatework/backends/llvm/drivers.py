@@ -271,13 +271,15 @@ def _section(
     with f.loop(0, count, stretch) as k:
         inputs = f.min(stretch, f.sub(count, k))
         part = f.at(panel, f.mul(k, word[SectionWord.panel_row]))
+        following = f.at(part, f.mul(inputs, word[SectionWord.panel_row]))
         for height, first_tile, end in ((f.add(least, f.min(higher, 1)), 0, higher), (least, higher, tiles)):
             function = f.field(word[SectionWord.tiles], f.sub(height, 1), "ptr")
             with f.loop(first_tile, end) as t:
                 r0 = f.add(f.mul(least, t), f.min(t, higher))
                 rows = f.at(f.at(a, f.mul(r0, lda)), k)
-                values = (f.at(target, f.mul(r0, out[1])), out[1], rows, lda, part, inputs)
-                f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64"), values, strict=True))
+                soon = ahead.weights(f, following, t, inputs, word[SectionWord.panel_row])
+                values = (f.at(target, f.mul(r0, out[1])), out[1], rows, lda, part, inputs, soon)
+                f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64", "ptr"), values, strict=True))
 
 
 def _inputs_of_chunk(f: Function, stage: Value, word: dict, c: Value) -> tuple[Value, Value]:

@@ -31,7 +31,7 @@ ROOM = STRETCH + 16  # words of a row of digits, with what is said of them after
 _STEP = STRETCH + BYTES  # where `digits` leaves the value of the last digit
 TOGETHER = 4  # vectors whose sums fit the registers, as each has one for each digit
 WIDEST = 32  # vectors of a tile: inputs become digits once for all of them
-_ARGS = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K"
+_ARGS = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K, ptr %next"
 
 
 def widened(isa: Isa, form: str) -> Isa:

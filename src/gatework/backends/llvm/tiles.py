@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from .emit import Function, Value, module
 from .isa import Isa
+from .layout import LINE
 from .rounded import multiply
 
 
 def tile(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
-    """Rows of out and A are ldo and lda elements apart; W is (K, V lanes), contiguous and aligned."""
-    args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K"
+    """Rows of out and A are ldo and lda elements apart; W is (K, V lanes), contiguous and aligned. K cache lines at
+    `next`, weights that are read soon, come nearer meanwhile."""
+    args = "ptr %out, i64 %ldo, ptr %A, i64 %lda, ptr %W, i64 %K, ptr %next"
     f = Function(f"tile_{rows}_{vectors}", args, isa, scalar)
     acc = load_accumulators(f, "%out", "%ldo", rows, vectors)
     row = [f.at("%A", f.mul(r, "%lda")) for r in range(rows)]
     with f.loop(0, "%K") as k:
+        if rows >= _SEVERAL:
+            f.fetch(f.at("%next", f.mul(k, LINE), "i8"), level=2)
         panel = f.at("%W", f.mul(k, vectors * f.lanes))
         weights = [f.load_vector(f.at(panel, v * f.lanes), aligned=True) for v in range(vectors)]
         _accumulate(f, acc, weights, [f.at(p, k) for p in row])
@@ -48,6 +52,7 @@ def outer(isa: Isa, scalar: str, rows: int, vectors: int) -> Function:
 
 
 _AHEAD = 4
+_SEVERAL = 4  # rows; lower tiles are hardly ever one of several, and their loads are what they wait for
 
 
 def _prefetch(f: Function, n: Value, vectors: int) -> None:
