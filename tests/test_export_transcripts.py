@@ -139,6 +139,43 @@ def test_the_net_answers_alike_in_torch_and_c(both: tuple[Any, Path], tmp_path: 
         np.testing.assert_allclose(found[:steps, row], wanted[:steps, row], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "window_ms", "cell"), [(3, 25.0, "lstm"), (1, 35.0, "gru"), (4, 10.0, "mgu")])
+def test_a_stream_says_what_the_whole_says(tmp_path: Path, stride: int, window_ms: float, cell: str) -> None:
+    """Step by step, later by what a frame reaches beyond its own step; other streams beside it change no bit."""
+    options = {"bidirectional": False, "stride": stride, "window_ms": window_ms, "cell": cell}
+    model = gatework.runtime.load(exported(listening(tmp_path / "run", said(), **options), tmp_path))
+    stepper: Any = model.stepper
+    sound = np.concatenate(sounds(5))
+    ends = range(stepper.chunk, len(sound) + 1, stepper.chunk)
+    chunks = [stepper.read(sound[end - stepper.chunk : end]) for end in ends]
+    (whole,) = model._steps([model.reader.read(sound, 1)])
+    states = {name: np.tile(each, (3, 1)) for name, each in stepper.start().items()}
+    alone, outputs = {name: each[:1] for name, each in states.items()}, []
+    for chunk in chunks:
+        output, states = stepper.step(np.stack([chunk, chunk[::-1], 0.5 * chunk]), states)
+        own, alone = stepper.step(chunk[None], alone)
+        np.testing.assert_array_equal(own[0], output[0])
+        outputs.append(output[0])
+    assert {name: each.shape[1] for name, each in states.items()} == stepper.widths
+    assert np.isneginf(np.array(outputs[: stepper.late])[:, 1:-1]).all()
+    found = np.array(outputs[stepper.late :])[:, :-1]
+    np.testing.assert_allclose(found, whole[: len(found)], rtol=1e-5, atol=1e-5)
+    units = [answer["unit"] for answer in map(model.step, chunks)]
+    begun = transcripts.Searching(model.units).read(whole[: len(found)]).result().ids.tolist()
+    assert begun and [unit for unit in units if unit] == [model.units.symbols[unit] for unit in begun]
+
+
+def test_steps_that_are_none_are_told(both: tuple[Any, Path]) -> None:
+    model = gatework.runtime.load(both[1])
+    if model.stepper is None:
+        return
+    chunk = model.stepper.chunk
+    for row in ([0.0] * (chunk - 1), [0.0] * (chunk - 1) + [float("nan")], [2.0] * chunk, "a", None, [[0.0]] * chunk):
+        with pytest.raises(DataError, match=f"a step is {chunk} samples from -1 to 1"):
+            model.step(row)
+    assert model.step({"sound": [0] * chunk}) == {"unit": "", "confidence": 1.0}
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -73,7 +73,7 @@ def test_answers_are_the_models(ending: str, folder: Path) -> None:
 def test_recordings_come_as_samples(ending: str, tmp_path: Path) -> None:
     """No row can name a file; whoever sends another rate is told."""
     kind, sounds = tasks.get("transcribe"), [each["audio"].tolist() for each in said()[:3]]
-    options = {"hidden_size": 4, "front_size": 4, "epochs": 0, "batch_size": 8}
+    options = {"hidden_size": 4, "front_size": 4, "epochs": 0, "batch_size": 8, "bidirectional": False}
     jobs.train(kind(kind.Options.of(options)), said(), out=tmp_path / "tones", quiet=True)
     model = gatework.runtime.load(gatework.export(tmp_path / "tones", tmp_path / "tones.safetensors").files[0])
     with client(opened("tones", tmp_path / f"tones{ending}")) as there:
@@ -81,7 +81,14 @@ def test_recordings_come_as_samples(ending: str, tmp_path: Path) -> None:
         found = post(there, "/v1/tones/predict", {"rows": rows})["answers"]
         bad = there.post("/v1/tones/predict", json={"rows": [{"sound": sounds[0], "rate": 44_100}]})
         named = there.post("/v1/tones/predict", json={"rows": [str(tmp_path / "a.wav")]})
+        with there.websocket_connect("/v1/tones/stream") as socket:
+            socket.receive_json()
+            heard = []
+            for at in range(0, 1_200, 240):
+                socket.send_json(sounds[0][at : at + 240])
+                heard.append(socket.receive_json()["answer"])
     assert found == model.predict(sounds)
+    assert heard == [model.step(sounds[0][at : at + 240]) for at in range(0, 1_200, 240)]
     assert bad.status_code == 422 and "the model learned at 8,000" in bad.json()["error"]
     assert named.status_code == 422 and "it must be" in named.json()["error"]
 

@@ -136,7 +136,7 @@ OPERATIONS: dict[str, Print] = {
     "bag": lambda table, ids, counts, kind="mean": f"bag({table}, {ids}, {counts}, {kind!r})",
     "linear": lambda x, weight, bias=None: f"F.linear({x}, {weight}, {bias})",
     "conv": lambda x, weight, bias, lengths: f"conv({x}, {weight}, {bias}, {lengths})",
-    "conv2d": lambda x, weight, bias, lengths, strides, before: (
+    "conv2d": lambda x, weight, bias, lengths=None, *, strides, before: (
         f"conv2d({x}, {weight}, {bias}, {lengths}, {strides}, {before})"
     ),
     "layer_norm": lambda x, weight, bias, epsilon: f"F.layer_norm({x}, {x}.shape[-1:], {weight}, {bias}, {epsilon!r})",
@@ -175,7 +175,9 @@ HELPERS = {
     x = (x * inside(lengths, len(x))[..., None]).permute(1, 2, 0)
     return F.conv1d(x, weight, bias, padding=weight.shape[2] // 2).permute(2, 0, 1)""",
     "conv2d": """def conv2d(x, weight, bias, lengths, strides, before):
-    x = (x * inside(lengths, len(x))[..., None, None]).permute(1, 3, 0, 2)
+    if lengths is not None:
+        x = x * inside(lengths, len(x))[..., None, None]
+    x = x.permute(1, 3, 0, 2)
     (above, left), (tall, wide) = before, weight.shape[2:]
     x = F.pad(x, (left, wide - 1 - left, above, tall - 1 - above))
     return F.conv2d(x, weight, bias, strides).permute(2, 0, 3, 1)""",

@@ -84,21 +84,42 @@ class Front(nn.Module):
         """The same in a net, of values (T, B, across, channels): features (T', B, C) and the rows' lengths."""
         x, across = values, self.across
         for number, block in enumerate(self.blocks):
-            wanting = self._wanting(block, across)
-            before = [block.before if self.causal else block.before // 2, wanting // 2]
-            parts = [self.convolutions[number].get_parameter(name) for name in ("weight", "bias")]
-            kernel = [
-                b.array(f"front.{number}.{name}", each) for name, each in zip(("weight", "bias"), parts, strict=True)
-            ]
-            x = b.gelu(b.conv2d(x, *kernel, lengths, strides=list(block.stride), before=before))
+            before = [block.before if self.causal else block.before // 2, self._wanting(block, across) // 2]
+            x = b.gelu(b.conv2d(x, *self._kernel(b, number), lengths, strides=list(block.stride), before=before))
             lengths = lengths if block.stride[0] == 1 else b.shortened(lengths, stride=block.stride[0])
             across = -(-across // block.stride[1])
-        # The map of all that is across a step is a kernel as wide as that.
-        whole = b.array("front.output.weight", self.output.weight.unflatten(1, (-1, 1, across)))
+        return self._closed_in_net(b, x, across, lengths), lengths
+
+    def step_in_net(self, b: Builder, values: Value) -> Value:
+        """One output (B, C) of `stride` further steps (B, stride * across * channels) in a net; the steps that coming
+        outputs still read are its states "held.0", ..., which begin empty."""
+        steps, across = self.stride, self.across
+        channels = self.convolutions[0].get_parameter("weight").shape[1]
+        x = _opened_in_net(b, values, steps, across, channels)
+        for number, block in enumerate(self.blocks):
+            if block.before:
+                name, width = f"held.{number}", block.before * across * channels
+                x = b.concat(_opened_in_net(b, b.state(name, width), block.before, across, channels), x, axis=0)
+                left = b.transpose(b.piece(x, start=steps, stop=None, axis=0), axes=[1, 0, 2, 3])
+                b.after(name, b.reshape(left, shape=[-1, width]))
+            before = [0, self._wanting(block, across) // 2]
+            x = b.conv2d(x, *self._kernel(b, number), strides=list(block.stride), before=before)
+            steps, across, channels = steps // block.stride[0], -(-across // block.stride[1]), block.channels
+            x = b.gelu(b.piece(x, start=0, stop=steps, axis=0))
+        return b.squeeze(self._closed_in_net(b, x, across), axis=0)
+
+    def _kernel(self, b: Builder, number: int) -> list[Value]:
+        """Weight and bias of a block in a net."""
+        parts = {name: self.convolutions[number].get_parameter(name) for name in ("weight", "bias")}
+        return [b.array(f"front.{number}.{name}", each) for name, each in parts.items()]
+
+    def _closed_in_net(self, b: Builder, x: Value, across: int, lengths: Value | None = None) -> Value:
+        """The map of all that is across a step, which is a kernel as wide as that, and the norm."""
+        weight = b.array("front.output.weight", self.output.weight.unflatten(1, (-1, 1, across)))
         bias = b.array("front.output.bias", self.output.bias)
-        x = b.squeeze(b.conv2d(x, whole, bias, lengths, strides=[1, across], before=[0, 0]), axis=2)
+        x = b.squeeze(b.conv2d(x, weight, bias, lengths, strides=[1, across], before=[0, 0]), axis=2)
         parts = [b.array(f"front.norm.{name}", each) for name, each in self.norm.named_parameters()]
-        return b.layer_norm(x, *parts, epsilon=self.norm.eps), lengths
+        return b.layer_norm(x, *parts, epsilon=self.norm.eps)
 
     # -- as steps come --------------------------------------------------------------------------------------
 
@@ -167,6 +188,11 @@ class Front(nn.Module):
         weight, bias = self.output.weight, self.output.bias
         weight = weight.unflatten(1, (x.shape[3], x.shape[2])).transpose(1, 2).flatten(1)
         return self.norm(functional.linear(x.flatten(2), weight, bias)).transpose(0, 1)
+
+
+def _opened_in_net(b: Builder, values: Value, steps: int, across: int, channels: int) -> Value:
+    """Steps (steps, B, across, channels) in a net, of one row each (B, steps * across * channels)."""
+    return b.transpose(b.reshape(values, shape=[-1, steps, across, channels]), axes=[1, 0, 2, 3])
 
 
 class SoundFront(Front):

@@ -146,7 +146,7 @@ class Printer:
     def _lengths(self) -> set[str]:
         """Inputs that say how long sequences are. Raises OptionError where one is read as something else, too."""
         scaled = {n.outputs[0]: n.inputs[0] for n in self.net.nodes if n.op == "scale" and n.settings["by"] == 0}
-        read = {n.inputs[k] for n in self.net.nodes for op, k in LENGTHS.items() if n.op == op}
+        read = {n.inputs[k] for n in self.net.nodes for op, k in LENGTHS.items() if n.op == op and k < len(n.inputs)}
         found = {scaled.get(name, name) if self.shared.fixed else name for name in read} & set(self.net.inputs)
         found = {name for name in found if self.net.inputs[name].shape == ("B",)}
         for name in found:

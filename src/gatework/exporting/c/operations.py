@@ -99,8 +99,9 @@ def conv(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: 
     return y
 
 
-def conv2d(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value) -> Value:
-    p.one_row(lengths)
+def conv2d(p: Printer, node: Node, x: Value, weight: Value, bias: Value, lengths: Value | None = None) -> Value:
+    if lengths is not None:
+        p.one_row(lengths)
     out, into, tall, wide = (int(n) for n in weight.shape)
     (s, r), (above, left) = node.settings["strides"], node.settings["before"]
     steps, across = x.shape[0], int(x.shape[2])

@@ -54,9 +54,13 @@ def conv(w: Writer, x: str, weight: str, bias: str, lengths: str) -> str:
     return w.transpose(w.op("Conv", x, weight, bias, auto_pad="SAME_UPPER"), [2, 0, 1])
 
 
-def conv2d(w: Writer, x: str, weight: str, bias: str, lengths: str, strides: list[int], before: list[int]) -> str:
-    inside = expand(w, expand(w, there(w, lengths, w.length(x, 0)), axis=-1), axis=-1)
-    x = w.transpose(w.op("Where", inside, x, w.scalar(0.0)), [1, 3, 0, 2])
+def conv2d(
+    w: Writer, x: str, weight: str, bias: str, lengths: str = "", *, strides: list[int], before: list[int]
+) -> str:
+    if lengths:
+        inside = expand(w, expand(w, there(w, lengths, w.length(x, 0)), axis=-1), axis=-1)
+        x = w.op("Where", inside, x, w.scalar(0.0))
+    x = w.transpose(x, [1, 3, 0, 2])
     behind = [size - 1 - front for size, front in zip(w.sizes(weight)[2:], before, strict=True)]
     return w.transpose(w.op("Conv", x, weight, bias, strides=strides, pads=[*before, *behind]), [2, 0, 3, 1])
 

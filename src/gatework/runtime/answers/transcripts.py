@@ -12,12 +12,14 @@ import numpy as np
 
 from gatework.errors import DataError, FileFormatError, OptionError
 from gatework.runtime.answers.given import count, options_of, rows_of
+from gatework.runtime.answers.listening import Listening
 from gatework.runtime.ctc.searching import How, Searching
 from gatework.runtime.ctc.units import Units
 from gatework.runtime.exported import Exported
 from gatework.runtime.model import Model
 from gatework.runtime.sounds.mel import Mel
 from gatework.runtime.sounds.samples import RATES, SHORTEST, checked, scaled
+from gatework.runtime.stepper import Stepper
 
 AT_ONCE, FRAMES = 64, 60_000  # rows, and frames, that go through the network together
 SECONDS, WIDEST = 1_200, 200  # of a recording, and times its height of a picture, at most
@@ -62,7 +64,14 @@ class Transcripts(Model):
             return "it reads pictures"
         if any(len(layer.weights) > 1 for stack in self.exported.stacks for layer in stack):
             return "it reads recordings from both ends"
-        return "an export reads whole recordings; in Python the run's Transcriber has stream()"
+        return "its file has no steps: export it anew"
+
+    @property
+    def stepper(self) -> Stepper | None:
+        if "step" not in self.exported.nets or not isinstance(self.reader, Sounds):
+            return None
+        net, stride = self.exported.bound("step"), self.exported.settings["stride"]
+        return Listening(net, self.reader.mel, self._scaled, self.units.symbols, stride)
 
     def predict(self, rows: Sequence[Any], **how: object) -> list[dict[str, Any]]:
         rows = rows_of(rows, self.inputs)
@@ -84,10 +93,13 @@ class Transcripts(Model):
         lengths = np.array([len(each) for each in frames], np.int64)
         x = np.zeros((int(lengths.max()), len(frames), *frames[0].shape[1:]), np.float32)
         for row, own in enumerate(frames):
-            x[: len(own), row] = (own - self.mean) / self.scale
+            x[: len(own), row] = self._scaled(own)
         log_p = self.net(x=x, lengths=lengths)["log_p"]
         stride = self.exported.settings["stride"]
         yield from (log_p[: -(-length // stride), row] for row, length in enumerate(lengths.tolist()))
+
+    def _scaled(self, frames: np.ndarray) -> np.ndarray:
+        return ((frames - self.mean) / self.scale).astype(np.float32, copy=False)
 
 
 def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:

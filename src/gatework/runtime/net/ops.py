@@ -68,16 +68,19 @@ def conv(x: Array, weight: Array, bias: Array, lengths: Array) -> Array:
     return found + bias
 
 
-def conv2d(x: Array, weight: Array, bias: Array, lengths: Array, *, strides: list[int], before: list[int]) -> Array:
+def conv2d(
+    x: Array, weight: Array, bias: Array, lengths: Array | None = None, *, strides: list[int], before: list[int]
+) -> Array:
     """Convolution over time and across it, x (T, B, A, C) with weight (O, C, K, L): (T / s, B, A / r, O), rounded up,
-    for strides [s, r]. An output begins to read so many places `before` its own; what lies outside is zero."""
+    for strides [s, r]. An output begins to read so many places `before` its own; what lies outside, and
+    beyond `lengths`, is zero."""
     (steps, _, across, channels), (out, _, tall, wide) = x.shape, weight.shape
     (s, r), (above, left) = map(positive, strides), before
     if not (0 <= above < tall and 0 <= left < wide):
         raise FileFormatError(f"a kernel of {tall} by {wide} places cannot begin {above} and {left} before its own")
     bounded((steps + tall, x.shape[1], across + wide, channels))
     bounded((-(-steps // s), x.shape[1], -(-across // r), max(channels * wide, out)))
-    x = np.where(inside(lengths, steps)[..., None, None], x, 0)
+    x = x if lengths is None else np.where(inside(lengths, steps)[..., None, None], x, 0)
     x = np.pad(x, [(above, tall - 1 - above), (0, 0), (left, wide - 1 - left), (0, 0)])
     rows = np.lib.stride_tricks.sliding_window_view(x, wide, 2)[:, :, ::r]  # (T + K - 1, B, A / r, C, L)
     taps = weight.transpose(2, 1, 3, 0).reshape(tall, -1, out)

@@ -23,7 +23,7 @@ def exported(task: Classify, model: Classifier) -> Exported:
     """
     if model.reader is not None:
         what = f"runs of 'classify' on {task.codecs.kind} have no export yet"
-        raise OptionError(f"{what}: their convolutions are no operations of an export; use gatework predict")
+        raise OptionError(f"{what}: labels are exported of texts and of sequences of numbers; use gatework predict")
     b = Builder()
     nets = {"whole": _whole(b, model)}
     settings = _settings(task.codecs, model)

@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 
 def exported(task: Transcribe, model: Listener) -> Exported:
-    """The net "whole"."""
+    """The net "whole", and of a model that reads sounds forward alone "step"."""
     b, options = Builder(), task.options
     if task.hearing.kind == "sound":
         frames = b.expand(b.input("x", ("T", "B", options.mels)), axis=-1)
     else:
         frames = b.input("x", ("T", "B", options.height, 3 if options.colour else 1))
     b.output("log_p", model.in_net(b, frames, b.input("lengths", ("B",), "int64")))
+    nets = {"whole": b.net()}
+    if model.front.causal:
+        s = Builder(beside=b)
+        s.output("log_p", model.step_in_net(s, s.input("x", ("B", model.front.stride * options.mels))))
+        nets["step"] = s.net()
     texts = {"texts": json.dumps(task.texts, ensure_ascii=False)}
-    return Exported("transcripts", _settings(task, model), {"whole": b.net()}, b.arrays, b.stacks, texts)
+    return Exported("transcripts", _settings(task, model), nets, b.arrays, b.stacks, texts)
 
 
 def _settings(task: Transcribe, model: Listener) -> dict[str, Any]:

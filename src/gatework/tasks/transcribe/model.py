@@ -48,6 +48,11 @@ class Listener(nn.Module):
         outputs, _ = self.encoder.in_net(b, features, lengths)
         return b.log_softmax(self.head.in_net(b, outputs))
 
+    def step_in_net(self, b: Builder, frames: Value) -> Value:
+        """One step of a stream in a net, of `stride` frames (B, stride * F): log probabilities (B, V)."""
+        output = b.step(b.stacks[0], self.front.step_in_net(b, frames))
+        return b.log_softmax(self.head.in_net(b, output))
+
     def further(self, features: Tensor, states: States) -> tuple[Tensor, States]:
         """(t, B, V), what further steps (t, B, C) of a stream add, and the states after them."""
         if not len(features):
