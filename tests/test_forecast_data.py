@@ -265,7 +265,7 @@ FAULTS: dict[str, tuple[Any, str, int]] = {
     "constant": (lambda r: [each.__setitem__(2, "5") for each in r[40:]], "1 series with no or only one value: b", 0),
     "short": (lambda r: r.__delitem__(slice(50, 80)), "1 of 2 series have fewer than the 19 points", 0),
     "all short": (lambda r: r.__delitem__(slice(8, 80)), "take a shorter horizon, fewer windows", 2),
-    "missing": (lambda r: r[5].__setitem__(2, ""), "1 missing values (0 of them gaps in time), the first in line 7", 0),
+    "missing": (lambda r: r[5].__setitem__(2, ""), "1 missing value (0 of them gaps in time), the first in line 7", 0),
     "gap": (lambda r: r.__delitem__(slice(20, 25)), "line 22: the longest gap, 5 steps of 1d without a row", 0),
     "far date": (lambda r: r[39].__setitem__(0, "2204-02-09"), "longer than all the rest of it: a wrong date?", 0),
     "text": (lambda r: r[5].__setitem__(2, "n/k"), "line 7, column 'units': 'n/k' is not a number", 2),

@@ -13,7 +13,7 @@ import pytest
 
 import gatework
 from gatework.errors import DataError, OptionError
-from gatework.runtime.series.windows import make_windows
+from gatework.runtime.series.windows import in_steps, make_windows
 from gatework.tasks import jobs
 from gatework.tasks.forecast import ForecastOptions, ForecastTask
 from gatework.tasks.forecast.choosing import PLAIN, SHARES, Backtest, sure
@@ -259,19 +259,38 @@ def test_windows_with_gaps_teach_the_linear_map() -> None:
 # -- units ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", [2.0**-10, 2.0**10])  # exact, so that training cannot enlarge a rounding
+@pytest.mark.parametrize("factor", [0.001, 1000.0])
 @pytest.mark.parametrize("way", [{}, {**PLAIN, "lookback": 14}, {**PLAIN, "scale": "last", "lookback": 14}])
 def test_forecasts_move_with_the_unit_of_the_data(factor: float, way: dict[str, Any], tmp_path: Path) -> None:
     """Series that are always 0 and windows that do not vary, too."""
     random = np.random.default_rng(5)
     parts = [rows(random.poisson(3, 120), name) for name in "abc"]
-    frame = pl.concat([*parts, *(rows(np.zeros(120), name) for name in "yz"), rows(np.full(120, 4.0), "level")])
+    still = np.where(np.arange(120) % 30 < 20, 0.7, random.normal(3, 1, 120))  # 14 times 0.7 is not 9.8 in every unit
+    flat = {"y": np.zeros(120), "z": np.zeros(120), "level": np.full(120, 4.0), "still": still}
+    frame = pl.concat([*parts, *(rows(values, name) for name, values in flat.items())])
     found = []
     for scale in (1.0, factor):
         model = gatework.Forecaster(**QUICK, series="shop", horizon=2, season=7, windows=300, **way)
         model.fit(frame.with_columns(pl.col("units") * scale))
         found.append(model.predict(2).drop("series", "time").to_numpy() / scale)
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.7, 1e5])
+def test_steps_of_scaled_windows_take_away_roundings_alone(level: float) -> None:
+    """Whatever the size of what varies beside the unit; the first window does not vary at all."""
+    random = np.random.default_rng(1)
+    values = level + np.array([0.0, 1e-3, 1.0, 1e4])[:, None] * random.normal(size=(4, 12))
+    made = []
+    for unit in (1.0, 0.001, 1000.0):
+        center = values[:, :9].mean(axis=1) * unit
+        made.append(in_steps((values * unit - center[:, None]) / unit, 9, center / unit))
+        exact = values - values[:, :9].mean(axis=1)[:, None]
+        assert (np.abs(made[-1] - exact).max(axis=1) <= 1e-6 * np.abs(exact).max(axis=1) + 2.0**-45 * level).all()
+        np.testing.assert_array_equal(made[-1][0], 0.0)
+        assert np.ptp(made[-1], axis=1)[1:].min() > 1e-4
+    same = [(made[0] == each).mean() for each in made]
+    assert min(same) == 1.0 or (level == 1e5 and min(same) > 0.9), "a rounding may cross a border where it is large"
 
 
 def test_the_unit_of_what_never_changes_is_its_size() -> None:

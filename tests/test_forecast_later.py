@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -119,7 +120,9 @@ def test_revised_prices_are_told(priced: gatework.Forecaster) -> None:
     told = said(priced, rows(50, 64, price=pl.col("price") + 1, units=pl.when(pl.col("day") < day(61)).then("units")))[
         1
     ]
-    assert len(told) == 1 and "30 values are others than the run knows" in told[0] and "beside the target" in told[0]
+    assert len(told) == 1 and "30 values are others than the run knows" in told[0]
+    shown = re.search(r"column 'price': ([\d.]+), it was ([\d.]+)\)", told[0])
+    assert shown and float(shown[1]) - float(shown[2]) == pytest.approx(1, abs=1e-4)
 
 
 # -- what is known ahead ----------------------------------------------------------------------------------------

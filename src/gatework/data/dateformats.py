@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from gatework.runtime.series.stamps import DECIMAL, TWELFTH, lacking, of_quarters
+from gatework.runtime.series.stamps import DECIMAL, SPAN, TWELFTH, lacking, of_quarters, of_spans
 
 DAYS = (
     "%Y-%m-%d",
@@ -44,7 +44,7 @@ HOURS = (
     " %I:%M:%S %p",
 )
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
-ZONED += ("%Y%m%dT%H%M%S%#z", "%d %B %Y %H:%M:%S%#z")
+ZONED += ("%Y%m%dT%H%M%S%#z", *(f"{day}{hour}%#z" for day in DAYS for hour in HOURS if hour))
 FORMATS = (*(day + hour for day in DAYS for hour in HOURS), *ZONED, "%G-W%V-%u", "%Y-%j")
 # Written anew before formats are tried: dates with a weekday or zone, and longer stretches, as their first day
 MONTH_NAMES = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -67,14 +67,25 @@ STRETCHES = (
     (r"(?i)^(\d{4})-?W(\d{2})-?([1-7])$", "${1}-W${2}-${3}"),
     (rf"(?i)^{WEEKS}(\d)[-/. ]+(\d{{4}})$", "${2}-W0${1}-1"),
     (rf"(?i)^{WEEKS}(\d{{2}})[-/. ]+(\d{{4}})$", "${2}-W${1}-1"),
-    (r"(?i)^FY\s?(\d{4})$", "${1}-01-01"),
+    (r"(?i)^FY\s?(\d{4})(?:\s?[-/–]\s?\d{2}|\s?[-/–]\s?\d{4})?$", "${1}-01-01"),
 )
 PARTS = {"Q": 3, "T": 3, "H": 6, "S": 6}  # months of a quarter (trimestre) and of half a year (semestre)
 PARTED = (r"^(?P<year>\d{4})[-/._: ]*(?P<part>[QTHS])(?P<which>[1-4])$",)
 PARTED += (r"^(?P<part>[QTHS])(?P<which>[1-4])[-/._: ']*(?P<year>\d{4}|\d{2})$",)
 PARTED += (r"^(?P<which>[1-4])(?P<part>[QTHS])[-/._: ']*(?P<year>\d{4}|\d{2})$",)
-NUMBERED = r"^(?:\d{4}([-/._: ])\d{1,2}|\d{1,2}([-/._: ])\d{4}|\d{2}([-/._])\d{2})$"  # 2015-13, 13/2015, 01/15
-PAIRS = (("%Y", "%m"), ("%Y", "%q"), ("%G", "%V"), ("%m", "%Y"), ("%q", "%Y"), ("%V", "%G"), ("%m", "%y"))
+NUMBERED = r"^(?:\d{4}\s?([-/._: –])\s?\d{1,2}|\d{1,2}([-/._: ])\d{4}|\d{2}([-/._])\d{2}|\d{4}\s?([-/–])\s?\d{4})$"
+# 2015-13, 13/2015, 01/15, 2015-2016
+PAIRS = (
+    ("%Y", "%y"),
+    ("%Y", "%Y"),
+    ("%Y", "%m"),
+    ("%Y", "%q"),
+    ("%G", "%V"),
+    ("%m", "%Y"),
+    ("%q", "%Y"),
+    ("%V", "%G"),
+    ("%m", "%y"),
+)
 SAMPLE, FEW = 1_000, 20  # cells on which formats are tried; a format that reads none of a few is left out
 WEEK = re.compile(r"w(ee)?k|woche|semaine|semana|\bkw\b|^w$", re.IGNORECASE)
 
@@ -116,7 +127,13 @@ def numbered(text: pl.Series, name: str) -> str | None:
     found = {sign.join(pair): parse(text.unique().drop_nulls(), sign.join(pair)) for pair in order}
     even = {shape: 0.0 if times.null_count() else evenness(times) for shape, times in found.items()}
     best = max(even, key=lambda shape: even[shape])
-    return best if even[best] > 0 and set(re.findall("%.", best)) != {"%Y", "%m"} else None
+    if even[best] == 0:  # nearly all may be years, and an error then names the others
+        return next((shape for shape, times in found.items() if SPAN.fullmatch(shape) and _nearly(times)), None)
+    return best if set(re.findall("%.", best)) != {"%Y", "%m"} else None
+
+
+def _nearly(times: pl.Series) -> bool:
+    return len(times) > 2 and times.null_count() <= len(times) // 10
 
 
 def guess(text: pl.Series) -> tuple[str, list[str]]:
@@ -143,6 +160,8 @@ def parse(text: pl.Series, shape: str) -> pl.Series:
         return _parts_of_years(text)
     if "%q" in shape:
         return _quarters(text, shape)
+    if SPAN.fullmatch(shape):
+        return _spans(text, shape)
     rest, kind = lacking(shape)
     try:
         parsed = (text + rest).str.to_datetime(shape + kind, strict=False, time_unit="us")
@@ -165,6 +184,13 @@ def _quarters(text: pl.Series, shape: str) -> pl.Series:
     if set(parts.columns) != {"year", "quarter"}:
         return pl.Series([None] * len(text), dtype=pl.Datetime("us"))
     return _first_of(_whole_year(parts["year"]), parts["quarter"].cast(pl.Int64) * 3 - 2)
+
+
+def _spans(text: pl.Series, shape: str) -> pl.Series:
+    parts = text.str.extract_groups(of_spans(shape)).struct.unnest().select(pl.all().cast(pl.Int64))
+    follows = (parts["next"] - parts["year"]) % 100 == 1
+    first = _first_of(parts["year"], parts["year"] * 0 + 1)
+    return pl.select(pl.when(follows).then(first)).to_series()
 
 
 def lacks_year(shape: str) -> bool:

@@ -25,13 +25,14 @@ from gatework.data.dateformats import (
     readable,
 )
 from gatework.data.datenumbers import compact, digits, epoch, rare, reads_compact, reads_decimal, whole
+from gatework.data.datewords import bare, short, unknown_zone
 from gatework.data.finding import Finding
 from gatework.data.table import Table
 from gatework.data.zones import Clock, Stamps
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import shown_time, shown_times
-from gatework.runtime.series.stamps import DECIMAL
+from gatework.runtime.series.stamps import DECIMAL, SPAN
 
 __all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_time", "shown_times"]
 
@@ -51,6 +52,7 @@ WHAT = (
     (("%d", "%j"), "a date"),
     (("%",), "a month"),
 )  # what dates of a format are, the first that fits
+YEARLESS = "a date, as it says either no year or no day"
 MOST_CELLS = 3  # that an error shows
 
 
@@ -98,12 +100,28 @@ def read_times(table: Table, name: str, how: Dated | None = None) -> Times:
         how = how._replace(shape=DECIMAL)
     elif numbers is None and column.dtype != pl.String:
         return _no_whole_numbers(table, name, column)
-    known = how.shape is not None and _fits(text, how.shape, how)
-    if not known and (found := numbered(text, name)):
-        return _written(table, name, text, how._replace(shape=found, later=False), True)
-    longer = text if known else first_days(text)
-    found = _written(table, name, longer, how, shape is None and known)
-    return found if known or (longer == text).all() else found._replace(shape=None)
+    if how.shape is not None and _fits(text, how.shape, how):
+        return _written(table, name, text, how, shape is None)
+    brief = short(text)
+    if brief and not brief.sure:
+        bad = pl.Series([True] * len(text))
+        return _finished(table, name, column, bad.cast(pl.Int64), bad, YEARLESS, True, _unsaid(name, brief.shape))
+    plain = bare(text, how.zone)
+    if found := numbered(plain.text, name):
+        return _written(table, name, plain.text, how._replace(shape=found, later=False), True)
+    longer = first_days(plain.text)
+    found = _written(table, name, longer, how)
+    notes = [Finding("note", f"{table.source}, column {name!r}: {each}", column=name) for each in plain.notes]
+    notes += _compactly(table, name, text, brief.shape) if brief else []
+    found = found._replace(found=[*notes, *found.found])
+    return found if (longer == text).all() else found._replace(shape=None)
+
+
+def _unsaid(name: str, shape: str) -> str:
+    return (
+        f"if its number is a year, say so: date_format={shape}; if it is a day, name a column of the year beside it, "
+        f"time=year,{name}, or write the year"
+    )
 
 
 def _refuse_without_year(shape: str | None) -> None:
@@ -153,6 +171,7 @@ def _compactly(table: Table, name: str, cells: pl.Series, shape: str) -> list[Fi
     if shape == "%Y%m%d":
         return []
     what = next(words for letters, words in WHAT if any(letter in shape for letter in letters))
+    what = "a year that ends in the next" if SPAN.fullmatch(shape) else what
     other = ", weeks would be date_format=%G%V" if shape == "%Y%m" and int((cells % 100).to_numpy().max()) <= 12 else ""
     plain = "; plain numbers would be frequency=1i" if cells.dtype != pl.String else ""
     message = f"{table.source}, column {name!r}: {cells[0]} is read as {what} (date_format={shape}{other}{plain})"
@@ -232,7 +251,14 @@ def _repeats(times: pl.Series, series: pl.Series | None) -> pl.Series:
 
 
 def _finished(
-    table: Table, name: str, column: pl.Series, times: pl.Series, bad: pl.Series, expected: str, dates: bool
+    table: Table,
+    name: str,
+    column: pl.Series,
+    times: pl.Series,
+    bad: pl.Series,
+    expected: str,
+    dates: bool,
+    advice: str = "",
 ) -> Times:
     """The numbers, and an error that names the first rows that could not be read."""
     rows = bad.arg_true().to_list()
@@ -242,7 +268,7 @@ def _finished(
         others = ", ".join(f"{table.place_of(at)}: {cell}" for at, cell in zip(rows[1:], cells[1:], strict=False))
         more = f" ({len(rows)} such rows; {others}{', ...' if len(rows) > MOST_CELLS else ''})" if others else ""
         message = f"{table.where(row)}, column {name!r}: {cells[0]} does not read as {expected}{more}; "
-        found.append(Finding("error", message + _instead(column, rows), row, name))
+        found.append(Finding("error", message + (advice or _instead(column, rows)), row, name))
     return Times(times.fill_null(0).to_numpy(), ~bad.to_numpy(), dates, found)
 
 
@@ -250,6 +276,8 @@ def _instead(column: pl.Series, rows: list[int]) -> str:
     """What to do about cells that are no dates: a last row of totals, months in another language, a format."""
     if rows == [len(column) - 1]:
         return "if that is a row of totals or a remark, delete it; else correct it"
+    if advice := unknown_zone(str(column[rows[0]])):
+        return advice
     if all(NAMED.match(str(column[at])) for at in rows[:MOST_CELLS]):
         return "names of months are read in English; write them so, or as 2024-01"
     return "correct it or leave the row out, or say how dates are written, such as date_format=%d/%m/%Y"

@@ -118,7 +118,7 @@ def too_long(data: Rows, points: int, step: Frequency) -> list[Finding]:
 def irregular(data: Rows, step: Frequency, exact: bool, points: int) -> list[Finding]:
     """An error where hardly any rows are as far apart as the step that was found: there is none."""
     gaps = np.diff(data.times)[data.same]
-    if step.kind == "month" or not len(gaps) or (exact and points <= SPARSE * len(data.rows)):
+    if step.kind in ("month", "parts") or not len(gaps) or (exact and points <= SPARSE * len(data.rows)):
         return []
     share = float(np.unique(gaps, return_counts=True)[1].max()) / len(gaps)
     if share >= COMMON:
@@ -191,11 +191,11 @@ def _all_apart(data: Rows, names: list[str]) -> bool:
 
 
 def _names(table: Table, name: str) -> bool:
-    """Whether a column holds names: texts that are neither numbers nor dates, or whole numbers that all recur."""
+    """Whether a column holds names, which recur: texts that are neither numbers nor dates, or whole numbers."""
     column = table.column(name).drop_nulls()
     if (numbers := whole(column)) is not None:
         return MOST_NAMES * numbers.n_unique() <= len(numbers)
-    if column.dtype != pl.String or reads_as_times(column, False):
+    if column.dtype != pl.String or reads_as_times(column, False) or 2 * column.n_unique() > len(column):
         return False
     return column.head(100).cast(pl.Float64, strict=False).null_count() > 0
 
@@ -205,9 +205,9 @@ def off_grid(data: Rows, places: np.ndarray, exact: np.ndarray, step: Frequency,
     off = np.flatnonzero(~exact | _shared(data, places))
     if not len(off):
         return []
-    row = int(data.rows[off[0]])
+    row, time = int(data.rows[off[0]]), shown_time(int(data.times[off[0]]), data.dates)
     message = (
-        f"{data.table.where(row)}: not a whole number of steps of {step} ({how}) after the start of series "
+        f"{data.table.where(row)}: {time} is not a whole number of steps of {step} ({how}) after the start of series "
         f"{data.names[data.owners[off[0]]]!r} ({len(off)} such rows): mixed frequencies; {_to_one_step(data)}"
     )
     return [Finding("error", message, row, series=data.series(off))]

@@ -280,14 +280,15 @@ def _described(data: Rows, panel: Panel, inside: np.ndarray, grid: Grid, given: 
     """What was found: the step, gaps, missing values, constant series; `inside` are the rows of `grid` that count."""
     how = "given" if given else "inferred"
     name = data.table.source
-    day = panel.frequency.day
-    on = "" if day in (None, MonthDay(1)) else f" on {day.words}"
+    days = panel.frequency.days or (panel.frequency.day,)
+    named = [day.words for day in days if (day and day != MonthDay(1)) or len(days) > 1]
+    on = f" on {' and '.join(named)}" if named else ""
     found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency}{on} ({how})")]
     absent = int(np.isnan(panel.values).sum())
     if absent:
         empty = grid.data.rows[inside & np.isnan(grid.data.values)]
         gaps = absent - len(empty)
-        message = f"{name}: {absent:,} missing values ({gaps:,} of them gaps in time)"
+        message = f"{name}: {absent:,} missing value{'s' * (absent > 1)} ({gaps:,} of them gaps in time)"
         message += f", the first in {data.table.place(int(empty.min()))}" if len(empty) else ""
         found.append(Finding("warning", message + "; the model sees them as missing"))
         found += largest_gap(grid)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from gatework.data.dates import Dated, Times, read_times
+from gatework.data.datewords import hours_alone
 from gatework.data.finding import Finding
 from gatework.data.table import Table, listed
 from gatework.errors import DataError, OptionError
@@ -103,6 +104,8 @@ def _days(table: Table, names: Sequence[str]) -> pl.Series:
         return year + "-Q" + rest[0].str.strip_prefix("Q")
     if kind in ("day", "yearday"):  # without a month between
         return year + "-" + rest[0].str.zfill(3)
+    if rest[0].str.contains(r"\d.*[A-Za-z]|[A-Za-z].*\d").all():  # 10-Jan, Jan 10
+        return rest[0].str.extract(r"(\d+)").str.zfill(2) + " " + rest[0].str.extract("([A-Za-z]{3})") + " " + year
     if rest[0].str.contains("[A-Za-z]").any():
         return (
             rest[0].str.slice(0, 3) + " " + year
@@ -123,7 +126,7 @@ def _clock(table: Table, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Microseconds since midnight of columns of hours, minutes and seconds, or of times of day; and what is none."""
     total, bad = np.zeros(len(table), np.int64), np.zeros(len(table), bool)
     for place, name in enumerate(names):
-        text = table.strings(name).str.strip_chars()
+        text = hours_alone(table.strings(name).str.strip_chars())
         parts = text.str.extract_groups(CLOCK).struct.unnest()
         kind = kind_of(name) or ("hour", "minute", "second")[min(place, 2)]
         unit = {"minute": MINUTE, "second": UNITS["s"]}.get(kind, HOUR)
@@ -183,7 +186,7 @@ def rounded(times: Times, to: str | None, source: str) -> Times:
         step = Frequency.parse(text)
     except OptionError:
         raise OptionError(f"round cannot be {to!r}; {advice}") from None
-    if down not in ("", "down") or (step.kind == "number") == times.dates or step.kind == "business":
+    if down not in ("", "down") or (step.kind == "number") == times.dates or step.kind in ("business", "parts"):
         raise OptionError(f"round cannot be {to!r} here; {advice}")
     local = times.times if times.clock is None else times.clock.local(times.times)
     moved = _to_steps(local, step, bool(down))

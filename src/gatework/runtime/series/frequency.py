@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatework.errors import OptionError
-from gatework.runtime.series.monthdays import OWN, MonthDay, fitted
+from gatework.runtime.series.monthdays import OWN, MonthDay, fitted, fitted_parts, parts_of
 
 SECOND = 1_000_000
 UNITS = {"us": 1, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
@@ -20,11 +20,13 @@ MONTHS = {"mo": 1, "q": 3, "y": 12}
 # Days from, to, and months: of stamps on the same day, or on one that moves, such as the last Friday
 CALENDAR_STEPS = ((26, 35, 1), (56, 66, 2), (84, 98, 3), (175, 190, 6), (357, 371, 12))
 FEW = 0.1  # of the steps between stamps: as many may be wrong
+LEAST_PART = 5 * DAY  # of a month that has several points
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """`every` units of a kind: "time" (microseconds), "month", "business" (Monday to Friday) or "number".
+    """`every` units of a kind: "time" (microseconds), "month", "business" (Monday to Friday) or "number"; of the kind
+    "parts" that many points stand in each month, on `days` of it.
 
     Example: `Frequency.parse("15m").season` is 96, a day of quarters of an hour.
 
@@ -34,25 +36,38 @@ class Frequency:
     kind: str
     every: int
     day: MonthDay | None = None
+    days: tuple[MonthDay, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
         """From "15m", "1h", "1d", "1b" (business days), "1w", "1mo", "1q", "1y" or "1i" (plain numbers).
 
-        Months may name their day: "1mo@-1", see `MonthDay.parse`.
+        Months may name their day, "1mo@-1", see `MonthDay.parse`, or several: "1mo@1+15".
         """
         match = re.fullmatch(r"([1-9]\d*)(us|s|m|h|d|b|w|mo|q|y|i)(?:@(.*))?", text)
         if not match or (match[2] == "b" and match[1] != "1") or (match[3] is not None and match[2] not in MONTHS):
             raise OptionError(
                 f"frequency cannot be {text!r}; write 15m, 1h, 1d, 1b (Monday to Friday), 1w, 1mo, 1y, 1i, or with the "
-                "day of the month 1mo@15, 1mo@-1 (its last)"
+                "day of the month 1mo@15, 1mo@-1 (its last), 1mo@1+15 (both)"
             )
         count, unit = int(match[1]), match[2]
+        if "+" in (match[3] or ""):
+            return cls._of_parts(text, match[1] + unit, match[3].split("+"))
         if unit in MONTHS:
             return cls("month", count * MONTHS[unit], None if match[3] is None else MonthDay.parse(match[3]))
         if unit in ("b", "i"):
             return cls("business" if unit == "b" else "number", count)
         return cls("time", count * UNITS[unit])
+
+    @classmethod
+    def _of_parts(cls, text: str, month: str, names: list[str]) -> Frequency:
+        days = tuple(map(MonthDay.parse, names))
+        rising = [day.count if day.count > 0 else 32 + day.count for day in days]
+        if month != "1mo" or any(day.unit or not day.count for day in days) or rising != sorted(set(rising)):
+            raise OptionError(
+                f"frequency cannot be {text!r}; several days of each month are such as 1mo@1+15, 1mo@15+-1"
+            )
+        return cls("parts", len(days), days=days)
 
     def __str__(self) -> str:
         return self.text.removesuffix("@1")
@@ -64,6 +79,8 @@ class Frequency:
             unit = "y" if self.every % 12 == 0 else "mo"
             on = f"@{self.day}" if self.day else ""
             return f"{self.every // (12 if unit == 'y' else 1)}{unit}{on}"
+        if self.kind == "parts":
+            return f"1mo@{'+'.join(map(str, self.days))}"
         if self.kind == "time":
             unit = next(unit for unit in ("w", "d", "h", "m", "s", "us") if self.every % UNITS[unit] == 0)
             return f"{self.every // UNITS[unit]}{unit}"
@@ -78,13 +95,15 @@ class Frequency:
             return 5
         if self.kind == "month":
             return max(12 // self.every, 1)
+        if self.kind == "parts":
+            return 12 * self.every
         whole = DAY if self.every < DAY else WEEK if self.every < WEEK else 52 * WEEK
         return max(whole // self.every, 1)
 
     @property
     def whole_days(self) -> bool:
         """Whether all points may stand at the same hour of the day."""
-        return self.kind in ("month", "business") or (self.kind == "time" and self.every % DAY == 0)
+        return self.kind in ("month", "business", "parts") or (self.kind == "time" and self.every % DAY == 0)
 
     def steps(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How many steps after `start` each time stands, and whether it is exactly on a step."""
@@ -94,6 +113,9 @@ class Frequency:
         if self.kind == "month":
             count = _months(times) - _months(start)
             return count // self.every, count % self.every == 0
+        if self.kind == "parts":
+            (first, _), (place, exact) = self._places(start), self._places(times)
+            return place - first, exact & ((times - start) % DAY == 0)
         return (times - start) // self.every, (times - start) % self.every == 0
 
     def times(self, start: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -101,10 +123,22 @@ class Frequency:
         if self.kind == "business":
             days = np.busday_offset(_days(start), steps, roll="forward")
             return days.astype("datetime64[us]").astype(np.int64) + start % DAY
+        if self.kind == "parts":
+            places = self._places(start)[0] + steps
+            days = parts_of(self.days, (places // self.every).astype("datetime64[M]"))
+            chosen = np.take_along_axis(days, (places % self.every)[..., None], axis=-1)[..., 0]
+            return chosen.astype("datetime64[us]").astype(np.int64) + start % DAY
         if self.kind != "month":
             return start + steps * self.every
         months = (_months(start) + steps * self.every).astype("datetime64[M]")
         return self._days_of(months, start).astype("datetime64[us]").astype(np.int64) + start % DAY
+
+    def _places(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which point since 1970 is the last one at each time, where months have several, and whether it is its day."""
+        day, months = _days(times), _months_of(times)
+        place = (parts_of(self.days, months) <= day[..., None]).sum(axis=-1) - 1 + months.astype(np.int64) * self.every
+        here = parts_of(self.days, (place // self.every).astype("datetime64[M]"))
+        return place, (here == day[..., None]).any(axis=-1)
 
     def _days_of(self, months: np.ndarray, start: np.ndarray) -> np.ndarray:
         """The days of months, for series that begin at `start`."""
@@ -135,6 +169,8 @@ def infer(times: np.ndarray, owners: np.ndarray, dates: bool) -> Frequency:
             step = Frequency("month", months)
             if low * DAY <= gap <= high * DAY and _monthly(step, times, owners, bool((gaps % common == 0).all())):
                 return step.on_days_of(times, owners)
+    if common >= LEAST_PART and (sizes % common).any() and (parts := _in_parts(times, owners)):
+        return parts
     on_weekends = not np.is_busday(_days(times)).all()
     if common == DAY and not on_weekends and (sizes == 3 * DAY).any():
         return Frequency("business", 1)
@@ -150,6 +186,16 @@ def _monthly(step: Frequency, times: np.ndarray, owners: np.ndarray, even: bool)
     day = step.on_days_of(times, owners).day
     same = day not in (None, OWN) and not day.unit and (day.of(_months_of(times)) == _days(times)).all()
     return not even or bool(same)
+
+
+def _in_parts(times: np.ndarray, owners: np.ndarray) -> Frequency | None:
+    """Several points each month on the same days of it, most of them one after the other."""
+    days = fitted_parts(_days(times))
+    if days is None or len(times) < 2 * len(days):
+        return None
+    step = Frequency("parts", len(days), days=days)
+    apart = np.diff(step._places(times)[0])[np.diff(owners) == 0]
+    return step if (apart == 1).mean() >= 0.5 else None
 
 
 def _as_dates(times: np.ndarray) -> np.ndarray:
@@ -181,9 +227,10 @@ def calendar(times: np.ndarray, frequency: Frequency) -> np.ndarray:
         return np.zeros((len(times), 0), np.float32)
     parts = []
     step = DAY if frequency.kind == "business" else frequency.every
-    if frequency.kind != "month" and step < DAY:
+    monthly = frequency.kind in ("month", "parts")
+    if not monthly and step < DAY:
         parts.append((times % DAY) / DAY)
-    if frequency.kind != "month" and step < WEEK:
+    if not monthly and step < WEEK:
         parts.append((times - 4 * DAY) % WEEK / WEEK)  # 1970 began on a Thursday
     years = _as_dates(times).astype("datetime64[Y]")
     if frequency.kind != "month" or frequency.every < 12:

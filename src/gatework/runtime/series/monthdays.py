@@ -72,6 +72,30 @@ class MonthDay:
 
 
 OWN = MonthDay(0)
+NEARLY = 0.9  # of the stamps
+PARTS = (2, 4)  # the fewest and the most points that a month may have, on days of their own
+
+
+def parts_of(days: tuple[MonthDay, ...], months: np.ndarray) -> np.ndarray:
+    """[n, K] days (datetime64[D]) of months [n]."""
+    return np.stack([day.of(months) for day in days], axis=-1)
+
+
+def fitted_parts(stamps: np.ndarray) -> tuple[MonthDay, ...] | None:
+    """The several days of each month on which nearly all stamps (datetime64[D]) stand, such as the 1st and the 15th."""
+    stamps = np.unique(stamps)
+    months = stamps.astype("datetime64[M]")
+    day = (stamps - months.astype("datetime64[D]")).astype(np.int64) + 1
+    last = stamps == (months + 1).astype("datetime64[D]") - 1
+    several, counts = np.unique(day[~last], return_counts=True)
+    inner, ends = several[2 * counts >= counts.max(initial=0)].tolist(), day[last].tolist()
+    for chosen in (inner, *([*inner, end] for end in (-1, max(ends, default=-1)) if ends)):
+        days = tuple(map(MonthDay, chosen))
+        if PARTS[0] <= len(days) <= PARTS[1]:
+            there = (parts_of(days, months) == stamps[:, None]).any(axis=1)
+            if there.mean() >= NEARLY:
+                return days
+    return None
 
 
 def fitted(days: np.ndarray, owners: np.ndarray) -> MonthDay:

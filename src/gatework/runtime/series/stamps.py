@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 DECIMAL = "decimal"  # years and parts of them: 1949.0833 is February
+SPAN = re.compile("%Y(.)(%[yY])")  # 1950/51, 1950-1951: a year that begins in one and ends in the next
 TWELFTH = 0.06  # of a month: 1949.08 and 1949.083 are nearly one
 WIDTHS = {"Y": 4, "G": 4, "j": 3, "q": 1, "u": 1, "w": 1} | dict.fromkeys("mdyHMSVUWI", 2)
 
@@ -29,6 +30,8 @@ def _by(text: str, shape: str) -> datetime:
     text = text.strip().zfill(width(shape))
     if "%q" in shape:
         return _quarter(text, shape)
+    if SPAN.fullmatch(shape):
+        return _span(text, shape)
     rest, kind = lacking(shape)
     shape = re.sub("%[#:]z", "%z", shape + kind)
     fraction = ".%f" if "." in text.partition(":")[2] else ""
@@ -52,6 +55,13 @@ def _quarter(text: str, shape: str) -> datetime:
     return datetime(whole_year(int(found["year"])), int(found["quarter"]) * 3 - 2, 1)
 
 
+def _span(text: str, shape: str) -> datetime:
+    found = re.match(of_spans(shape), text)
+    if not found or (int(found["next"]) - int(found["year"])) % 100 != 1:
+        raise ValueError("it is no year and the next one")
+    return datetime(int(found["year"]), 1, 1)
+
+
 def whole_year(year: int) -> int:
     """A year of four digits, also from two: 69 is 1969, 68 is 2068, as everywhere."""
     return year if year >= 100 else (year + 31) % 100 + 1969
@@ -61,6 +71,12 @@ def of_quarters(shape: str) -> str:
     """The regular expression of a format with %q, a quarter."""
     pattern = re.escape(shape).replace("%Y", r"(?P<year>\d{4})").replace("%y", r"(?P<year>\d{2})")
     return f"^{pattern.replace('%q', '(?P<quarter>[1-4])')}$"
+
+
+def of_spans(shape: str) -> str:
+    """The regular expression of a format that is a year and the next one."""
+    sign, following = SPAN.sub(r"\1", shape), 4 if shape.endswith("Y") else 2
+    return rf"^(?P<year>\d{{4}})\s?{re.escape(sign)}\s?(?P<next>\d{{{following}}})$"
 
 
 def width(shape: str) -> int:

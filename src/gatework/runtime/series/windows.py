@@ -16,6 +16,7 @@ from gatework.runtime.series.panel import Panel
 MANY, STRETCH = 10, 4  # series that are enough to judge by whole ones; horizons of a stretch of windows that overlap
 FEW_ZEROS = 0.01  # share of values that may be 0, and count as missing, where logarithms are tried
 SMALLEST = 1e-8  # of the level: a window that varies less is taken as constant
+FINE, SURE = 2.0**-22, 2.0**-46  # steps of scaled values: of the largest in a window, at least of the window's level
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def read(windows: Windows, rows: np.ndarray, change: Callable[[np.ndarray], np.n
     values = windows.values[places]
     values = logarithms(values) if shape.log else values
     center, scale = shape_scale(values[:, : shape.lookback], shape)
-    whole = (values - center[:, None]) / scale[:, None]
+    whole = in_steps((values - center[:, None]) / scale[:, None], shape.lookback, center / scale)
     whole = whole if change is None else change(whole)
     scaled, truth = whole[:, : shape.lookback], whole[:, shape.lookback :]
     base = seasonal_naive(scaled, shape.horizon, shape.season if shape.base == "season" else 1)
@@ -262,6 +263,19 @@ def read(windows: Windows, rows: np.ndarray, change: Callable[[np.ndarray], np.n
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
     arrays = (inputs.transpose(1, 0, 2), window, base, _ahead(windows, places), future, truth)
     return Read(*(np.ascontiguousarray(each, np.float32) for each in arrays), center=center, scale=scale)
+
+
+def in_steps(whole: np.ndarray, lookback: int, level: np.ndarray) -> np.ndarray:
+    """Scaled windows [n, L + h], from levels [n], in steps about as fine as float32's.
+
+    Values that are 1000 times as large round differently in their last digits. Where a window hardly varies that is all
+    that is left of it, and the slope of an absolute error of 1e-17 is as large as any: training would end elsewhere.
+    """
+    size = np.nan_to_num(np.abs(whole[:, :lookback])).max(axis=1)
+    step = np.maximum(FINE * size, SURE * np.abs(level))
+    step = np.ldexp(1.0, np.frexp(1.1 * step)[1])  # 1.1: sizes such as 1 and 2 are no borders
+    step = np.where(size + np.abs(level) > 0, step, 2.0**-60)[:, None]
+    return np.rint(whole / step) * step
 
 
 def mostly_positive(values: np.ndarray) -> bool:

@@ -132,12 +132,26 @@ def revised(known: Panel, later: Panel, source: Source) -> list[str]:
             at, where = _changes(old, new, first)
             if len(at) and not example:
                 time = shown_time(int(known.times(number, at[:1])[0]), known.dates)
-                values = f": {new[at[0] - first]:g}, it was {old[at[0]]:g}" if old.ndim == 1 else ", beside the target"
+                values = _change(known, old[at[0]], new[at[0] - first])
                 example = f"series {known.names[number]!r} at {time}{values}"
             count += where
     if not count:
         return []
-    return [f"{named(source)}: {count:,} values are others than the run knows ({example}); the new ones are used"]
+    what = "1 value is another" if count == 1 else f"{count:,} values are others"
+    return [f"{named(source)}: {what} than the run knows ({example}); the new ones are used"]
+
+
+def _change(known: Panel, old: np.ndarray, new: np.ndarray) -> str:
+    """What stands at a step, of the target or (scaled [C]) beside it, and what stood there."""
+    if old.ndim == 0:
+        return f": {new:g}, it was {old:g}"
+    assert known.covariates is not None
+    at = int(np.flatnonzero(~np.isclose(old, new, rtol=1e-6, atol=1e-12) & ~np.isnan(old) & ~np.isnan(new))[0])
+    channel = known.covariates.channels[at]
+    if channel.label is not None:
+        return f", column {channel.column!r}"
+    here, there = (float(each[at]) * channel.scale + channel.shift for each in (new, old))
+    return f", column {channel.column!r}: {here:.6g}, it was {there:.6g}"
 
 
 def _changes(old: np.ndarray, new: np.ndarray, first: int) -> tuple[np.ndarray, int]:

@@ -115,7 +115,7 @@ class ForecastOptions(NumericOptions):
     frequency: str | None = option(
         None,
         "step between points: 15m, 1h, 1d, 1b, 1w, 1mo, 1y, 1i; months also with their day: 1mo@15, 1mo@-1 (its last), "
-        "1mo@-1b (its last business day), 1mo@3fri (its third Friday)",
+        "1mo@-1b (its last business day), 1mo@3fri (its third Friday), 1mo@1+15 (both days)",
         panel="data",
         role="question",
     )
