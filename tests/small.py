@@ -16,7 +16,7 @@ QUICK: dict[str, Any] = {"hidden_size": 6, "epochs": 2, "batch_size": 8}
 # Choices that a forecast leaves to the data, made: for tests of something else
 CHOSEN: dict[str, Any] = {
     "transform": "none", "scale": "deviation", "base": "season", "linear": "solved", "ridge": 1.0,
-    "decoding": "direct", "loss": "mae", "combine": "none", "average": "none", "keep": "best",
+    "decoding": "direct", "loss": "mae", "combine": "none", "average": "none", "keep": "best", "effects": "none",
 }  # fmt: skip
 WORDS = ("film", "plot", "cast", "music", "story", "scene", "bad", "good", "dull", "fine")
 

@@ -111,7 +111,7 @@ class Horizon(Model):
         warnings.warn(beyond(trained, steps, bool(self.quantiles)), stacklevel=3)
         beside = self._beside(self._ends(panel, steps))
         alone = lambda known: self._forecasts(self._ends(known, trained), alone=True)  # noqa: E731
-        found = further(alone, panel.ends(self.shape.lookback), steps, self.quantiles, self.shape.log, said["seed"])
+        found = further(alone, panel.ends(self.shape.lookback + 1), steps, self.quantiles, self.shape.log, said["seed"])
         return self._limited(means.moved(found, beside, self.weights, self.shape.log) if beside else found)
 
     def _ends(self, panel: Panel, horizon: int) -> Windows:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 IDENTITY = "(series)"  # the column of channels that say which series it is
+STILL = 1e6  # of its value: scale of a column that never varied; what another value does was not learned
 
 
 @dataclass(frozen=True)
@@ -94,4 +95,6 @@ def _fitted(channel: Channel, values: np.ndarray) -> Channel:
     known = values[~np.isnan(values)]
     if channel.label is not None or not len(known):
         return channel
-    return replace(channel, shift=float(known.mean()), scale=float(known.std()) or 1.0)
+    mean = float(known.mean())
+    still = 1.0 if channel.role == "static" else STILL * (abs(mean) or 1.0)
+    return replace(channel, shift=mean, scale=float(known.std()) or still)

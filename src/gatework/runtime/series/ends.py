@@ -10,6 +10,7 @@ import numpy as np
 
 from gatework.runtime.series.clock import of_json
 from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.effects import Effects
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import Panel
 
@@ -28,4 +29,9 @@ def panel_of(said: Mapping[str, Any]) -> Panel:
     width = len(channels) - static.shape[1]
     parts = [np.array(row["covariates"], np.float64).reshape(len(row["covariates"]), width) for row in rows]
     covariates = Covariates(channels, np.zeros((0, width)), np.zeros(1, np.int64), static).with_parts(parts, static)
-    return replace(panel, covariates=covariates)
+    panel = replace(panel, covariates=covariates)
+    if not said.get("effects"):
+        return panel
+    each = np.array([row["effects"] for row in rows], np.float64)
+    usual, bends = (np.array(said["effects"][name], np.float64) for name in ("usual", "bends"))
+    return replace(panel, effects=Effects(each, usual, bends, said["effects"]["log"]))

@@ -11,6 +11,7 @@ import numpy as np
 from gatework.errors import DataError
 from gatework.runtime.series.clock import Clock
 from gatework.runtime.series.covariates import Covariates
+from gatework.runtime.series.effects import Effects
 from gatework.runtime.series.frequency import Frequency
 
 ROWS = "(rows)"  # the time of a table that has none: each row is a step
@@ -22,7 +23,8 @@ class Panel:
 
     `dates` says whether times are microseconds since 1970 (else plain numbers); `columns` were time, target, series;
     `date_format` is how dates were written; `clock` is that of their zone, where it is known, and then they are in UTC;
-    `zone` is that which later rows are read with.
+    `zone` is that which later rows are read with; `effects` is what columns known ahead do, where a run reads values
+    without it.
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,7 @@ class Panel:
     covariates: Covariates | None = None
     clock: Clock | None = None
     zone: str | None = None
+    effects: Effects | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,6 +54,15 @@ class Panel:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.series(number) for number in range(len(self)))
+
+    def worked_on(self, number: int, log: bool) -> np.ndarray:
+        """The values of one series as a model works on them: in logarithms, or less what columns known ahead did."""
+        values = logarithms(self.series(number)) if log else self.series(number)
+        if self.effects is None or self.covariates is None:
+            return values
+        known = self.covariates.part(number)[: len(values), self.covariates.places("future")]
+        added = self.effects.take(np.array([number])).added(known, np.array([0, len(known)]))
+        return values - np.concatenate([added, np.zeros(len(values) - len(known))])
 
     def fingerprint(self) -> str:
         """A SHA-256 of names, times and values."""
@@ -101,7 +113,7 @@ class Panel:
         if self.covariates is None:
             return panel
         beside = self.covariates.with_parts([self.covariates.part(s) for s in numbers], self.covariates.static[numbers])
-        return replace(panel, covariates=beside)
+        return replace(panel, covariates=beside, effects=self.effects and self.effects.take(numbers))
 
     def renewed(self, later: Panel) -> tuple[Panel, np.ndarray]:
         """These series as `later` has them where it does, then those it has beyond; and the number of each there, or
@@ -114,6 +126,8 @@ class Panel:
         if old is not None and new is not None:
             parts = [each.part(s) for each, panel in ((old, self), (new, later)) for s in range(len(panel))]
             both = replace(both, covariates=new.with_parts(parts, np.concatenate([old.static, new.static])))
+        if self.effects is not None and later.effects is not None:
+            both = replace(both, effects=self.effects.and_of(later.effects))
         numbers = np.array([there.get(name, -1) for name in names], np.int64)
         return both.take(np.where(numbers >= 0, len(self) + numbers, np.arange(len(names)))), numbers
 
@@ -142,6 +156,8 @@ class Panel:
         joined = replace(later.with_series(parts, starts), clock=self.clock)
         if new is not None and static is not None:
             joined = replace(joined, covariates=new.with_parts(beside, np.nan_to_num(static)))
+        if self.effects is not None:
+            joined = replace(joined, effects=self.effects.of([numbers.get(name) for name in later.names], parts))
         return joined, ends
 
     def _meeting(self, number: int, later: Panel, place: int) -> tuple[int, int, int]:
@@ -166,6 +182,11 @@ def _laid_over(old: np.ndarray, at: int, new: np.ndarray, then: int) -> np.ndarr
     if len(new):
         values[then : then + len(new)] = np.where(np.isnan(new), values[then : then + len(new)], new)
     return values
+
+
+def logarithms(values: np.ndarray) -> np.ndarray:
+    """Missing where there is none."""
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def shown_time(time: int, dates: bool) -> int | str:

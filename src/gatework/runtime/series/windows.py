@@ -11,7 +11,7 @@ import numpy as np
 
 from gatework.runtime.series.frequency import calendar
 from gatework.runtime.series.naive2 import naive2
-from gatework.runtime.series.panel import Panel
+from gatework.runtime.series.panel import Panel, logarithms
 
 MANY, STRETCH = 10, 4  # series that are enough to judge by whole ones; horizons of a stretch of windows that overlap
 FEW_ZEROS = 0.01  # share of values that may be 0, and count as missing, where logarithms are tried
@@ -44,7 +44,9 @@ class Windows:
     `values`, `calendar` (all that is known ahead, covariates too) and `seen` (covariates known up to now) hold the
     series with L steps of padding before and h after, so that every window is there; `static` [S, K] goes with the
     series.
-    `scales` are the denominators of MASE: the mean absolute seasonal difference before the cut.
+    `scales` are the denominators of MASE: the mean absolute seasonal difference before the cut. `effects`, laid out as
+    `values`, are what columns known ahead add there, where the model sees and forecasts values (or logarithms) less
+    these: NaN where one of the columns is missing.
     """
 
     panel: Panel
@@ -57,6 +59,7 @@ class Windows:
     owners: np.ndarray
     cuts: np.ndarray
     scales: np.ndarray
+    effects: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -73,6 +76,11 @@ class Windows:
         """K: how many covariates are known ahead; they stand at the end of `calendar`."""
         extra = self.panel.covariates
         return 0 if extra is None else len(extra.places("future"))
+
+    @property
+    def known_ahead(self) -> int:
+        """How many of these the linear map reads: none whose effects are taken out of the values."""
+        return self.ahead if self.effects is None else 0
 
     def take(self, rows: np.ndarray) -> Windows:
         return replace(self, owners=self.owners[rows], cuts=self.cuts[rows], scales=self.scales[rows])
@@ -92,9 +100,14 @@ class Windows:
         return self.values[self.places(rows)[:, : self.shape.lookback]]
 
     def seen_as(self, rows: np.ndarray) -> np.ndarray:
-        """`past`, in logarithms where the model works on these."""
-        past = self.past(rows)
-        return logarithms(past) if self.shape.log else past
+        """`past` as the model sees it: in logarithms, or less what columns known ahead did."""
+        return self.worked_on(self.places(rows)[:, : self.shape.lookback])
+
+    def worked_on(self, places: np.ndarray) -> np.ndarray:
+        """Values at some places as the model sees and forecasts them."""
+        values = self.values[places]
+        values = logarithms(values) if self.shape.log else values
+        return values if self.effects is None else values - self.effects[places]
 
     def truth(self) -> np.ndarray:
         """[n, h] values after the cut."""
@@ -169,6 +182,18 @@ def lay_out(panel: Panel, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndar
     return values, np.concatenate([marks, ahead], axis=1), seen, extra.static, offsets
 
 
+def _effects(panel: Panel, shape: Shape, offsets: np.ndarray) -> np.ndarray:
+    """What columns known ahead add at each padded place."""
+    extra = panel.covariates
+    assert panel.effects is not None and extra is not None
+    owners = np.repeat(np.arange(len(panel)), np.diff(offsets))
+    steps = np.arange(offsets[-1]) - offsets[owners] - shape.lookback
+    there = (steps >= 0) & (steps < np.diff(extra.offsets)[owners])
+    known = np.zeros((len(steps), len(extra.places("future"))))
+    known[there] = extra.values[:, extra.places("future")][(extra.offsets[owners] + steps)[there]]
+    return panel.effects.added(known, offsets)
+
+
 def make_windows(
     panel: Panel, shape: Shape, cuts: Sequence[np.ndarray], known: np.ndarray | None = None, scales: bool = True
 ) -> Windows:
@@ -178,6 +203,8 @@ def make_windows(
     where = np.concatenate([np.zeros(0, np.int64), *cuts]).astype(np.int64)
     unscaled = np.full(len(owners), np.nan)
     windows = Windows(panel, shape, values, marks, seen, static, offsets, owners, where, unscaled)
+    if panel.effects is not None:
+        windows = replace(windows, effects=_effects(panel, shape, offsets))
     if not scales:
         return windows
     measured = windows.with_scales().scales
@@ -228,7 +255,8 @@ def filled(past: np.ndarray) -> np.ndarray:
 class Read(NamedTuple):
     """n windows as the model reads them: inputs (T, n, I): value, mask, past covariates, all that is known ahead;
     window [n, L] filled; base [n, h]; ahead [n, h, 2K]: covariates known ahead, and the window's last ones, both less
-    the window's mean; future [n, h, F]; truth [n, h]; center and scale [n]."""
+    the window's mean; future [n, h, F]; truth [n, h]; center [n] (of each step ahead, [n, h], where these have effects)
+    and scale [n]."""
 
     inputs: np.ndarray
     window: np.ndarray
@@ -244,8 +272,7 @@ def read(windows: Windows, rows: np.ndarray, change: Callable[[np.ndarray], np.n
     """Windows centred and scaled by what is known before the cut; then the change of whole windows [n, L + h]."""
     shape = windows.shape
     places = windows.places(rows)
-    values = windows.values[places]
-    values = logarithms(values) if shape.log else values
+    values = windows.worked_on(places)
     center, scale = shape_scale(values[:, : shape.lookback], shape)
     whole = in_steps((values - center[:, None]) / scale[:, None], shape.lookback, center / scale)
     whole = whole if change is None else change(whole)
@@ -261,6 +288,8 @@ def read(windows: Windows, rows: np.ndarray, change: Callable[[np.ndarray], np.n
     mask = ~np.isnan(scaled)
     inputs = np.concatenate([np.stack([np.nan_to_num(scaled), mask], 2), seen, marks[:, : shape.lookback]], axis=2)
     future = np.concatenate([np.stack([base, lags], 2), marks[:, shape.lookback :]], axis=2)
+    if windows.effects is not None:
+        center = center[:, None] + np.nan_to_num(windows.effects[places[:, shape.lookback :]])
     arrays = (inputs.transpose(1, 0, 2), window, base, _ahead(windows, places), future, truth)
     return Read(*(np.ascontiguousarray(each, np.float32) for each in arrays), center=center, scale=scale)
 
@@ -282,11 +311,6 @@ def mostly_positive(values: np.ndarray) -> bool:
     """Whether values have logarithms, but for a few zeros that can count as missing."""
     known = values[~np.isnan(values)]
     return bool((known >= 0).all() and (known == 0).mean() <= FEW_ZEROS)
-
-
-def logarithms(values: np.ndarray) -> np.ndarray:
-    """Missing where there is none."""
-    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _ahead(windows: Windows, places: np.ndarray) -> np.ndarray:
@@ -330,9 +354,9 @@ def window_scale(past: np.ndarray, unit: float = 1.0) -> tuple[np.ndarray, np.nd
 
 
 def in_units(outputs: np.ndarray, center: np.ndarray, scale: np.ndarray, shape: Shape) -> np.ndarray:
-    """Scaled outputs [B, h, ...] in units of the data; center and scale [B]."""
-    wide = (-1, *[1] * (outputs.ndim - 1))
-    values = outputs * scale.reshape(wide) + center.reshape(wide)
+    """Scaled outputs [B, h, ...] in units of the data; center [B] or [B, h], scale [B]."""
+    wide = [each.reshape(*each.shape, *[1] * (outputs.ndim - each.ndim)) for each in (scale, center)]
+    values = outputs * wide[0] + wide[1]
     return np.exp(values) if shape.log else values
 
 

@@ -9,6 +9,7 @@ is read, and no clock decides: the same data give the same choice.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -63,6 +64,7 @@ WORKS_ON = {  # by transform
     "difference": "steps between values",
     "log-difference": "steps between logarithms",
 }
+LESS = " less what columns known ahead do to them"
 EPOCHS, MOST_EPOCHS = 10, 60
 SEASONS, MOST_STEPS = (1, 2, 3, 5, 7, 12, 14), 1_000  # lookbacks in seasons (or horizons), up to so many steps
 FEW, SMALL, USUAL = 1_000, 32, 128  # windows below which a batch is small; small and usual batches
@@ -70,6 +72,7 @@ FEW, SMALL, USUAL = 1_000, 32, 128  # windows below which a batch is small; smal
 PLAIN: dict[str, Any] = {
     "transform": "none",
     "scale": "deviation",
+    "effects": "none",
     "base": "season",
     "linear": "solved",
     "ridge": 1.0,
@@ -86,6 +89,7 @@ class Backtest:
     task: ForecastTask
     panel: Panel  # the training part alone
     made: dict[ForecastOptions, np.ndarray] = field(default_factory=dict)  # forecasts of networks
+    panels: dict[tuple[str, bool], Panel] = field(default_factory=dict)  # with effects and without
 
     @cached_property
     def held(self) -> np.ndarray:
@@ -118,9 +122,21 @@ class Backtest:
             for end, length, held in zip(ends, self.panel.lengths, self.held, strict=True)
         ]
         judged = [each if held else each[:0] for each, held in zip(judged, self.held, strict=True)]
-        found = [with_truth(make_windows(self.panel, shape, cuts, scales=False)) for cuts in (fit, judged)]
+        panel = self._seen(options)
+        found = [with_truth(make_windows(panel, shape, cuts, scales=False)) for cuts in (fit, judged)]
         few = [self._some(windows, most) for windows, most in zip(found, (MOST_FITTED, MOST_HELD), strict=True)]
         return few[0], replace(few[1], scales=self.scales[0][few[1].owners])
+
+    def _seen(self, options: ForecastOptions) -> Panel:
+        """The panel with what columns known ahead did before the ends that are held back."""
+        key = options.effects, options.transform.startswith("log")
+        if key not in self.panels:
+            self.panels[key] = self._as(options).with_effects(self.panel, self.panel.lengths - self.held)
+        return self.panels[key]
+
+    def unit(self, options: ForecastOptions) -> float:
+        """The mean change over a horizon in what the model works on."""
+        return mean_change(self._seen(options), options.transform.startswith("log"), self._horizon)
 
     def _some(self, windows: Windows, most: int) -> Windows:
         rows = np.random.default_rng(self.task.options.seed).permutation(len(windows))[:most]
@@ -216,8 +232,9 @@ def chosen(task: ForecastTask, asked: ForecastOptions, panel: Panel) -> tuple[Fo
         positive(panel)
     backtest = Backtest(task, panel)
     options = replace(task.options, **_plain(asked, bool(task.options.intermittent)))
-    options = options if asked.unit else replace(options, unit=_unit(panel, options))
-    if asked.lookback and not any(getattr(asked, name) in (AUTO, None) for name in PLAIN):
+    options = options if asked.unit else replace(options, unit=backtest.unit(options))
+    free = [name for name in PLAIN if getattr(asked, name) in (AUTO, None) and (name != "effects" or asked.future)]
+    if asked.lookback and not free:
         return options, [], []
     windows = len(backtest.windows(options)[0])
     if windows < FEWEST:
@@ -237,7 +254,7 @@ def in_words(options: ForecastOptions) -> str:
     """What was chosen, for those who do not know the options' names."""
     back = f"{options.lookback:,} steps of the past"
     parts = [
-        WORKS_ON[options.transform],
+        WORKS_ON[options.transform] + (LESS if options.effects == "solved" else ""),
         "no linear map" if options.linear == "none" else "a linear map that the network corrects",
         f"{back} {'in pieces of ' + str(options.segment) if options.decoding == 'segments' else 'step by step'}",
         *([f"the mean with {combined.named(options.combine)}"] if options.combine != "none" else []),
@@ -259,11 +276,6 @@ def _plain(asked: ForecastOptions, intermittent: bool) -> dict[str, Any]:
     if asked.loss == "mape" and asked.transform == AUTO:
         values["transform"] = "log"
     return values
-
-
-def _unit(panel: Panel, options: ForecastOptions) -> float:
-    assert options.horizon
-    return mean_change(panel, options.transform.startswith("log"), options.horizon)
 
 
 class Search:
@@ -292,7 +304,7 @@ class Search:
             except OptionError:  # an option that was asked for forbids it
                 continue
             if self.asked.unit is None:
-                options = replace(options, unit=_unit(self.backtest.panel, options))
+                options = replace(options, unit=self.backtest.unit(options))
             error = self._once(measured, options)
             found.append((change, error))
             if error < self.error * (1 - gain) or not np.isfinite(self.error):
@@ -314,9 +326,16 @@ class Search:
         both = self._free("transform") and mostly_positive(self.backtest.panel.values)
         transforms = ["log", "none"] if both else [self.options.transform]
         scales = ["last", "deviation"] if self._free("scale") else [self.options.scale]
-        ways = [{"transform": transform, "scale": scale} for transform in transforms for scale in scales]
+        both = self._free("effects") and self.asked.future
+        effects = [{"effects": each} for each in ("solved", "none")] if both else [{}]
+        ways = [
+            {**each, "transform": transform, "scale": scale}
+            for each, transform, scale in itertools.product(effects, transforms, scales)
+        ]
         found = self._try("the linear map alone", ways, self.backtest.simple, FORM_GAIN)
-        self.near = [change for change, error in found if error < (1 + NEAR) * self.error]
+        near = [change for change, error in found if error < (1 + NEAR) * self.error]
+        own = self.options.effects
+        self.near = [change for change in near if change.get("effects", own) == own]
 
     def lookbacks(self) -> None:
         if self.asked.lookback is None:

@@ -16,7 +16,8 @@ from torch import Tensor
 from gatework.data.table import listed
 from gatework.errors import DataError
 from gatework.runtime.series.panel import shown_time
-from gatework.runtime.series.windows import Shape, Windows, logarithms, make_windows
+from gatework.runtime.series.windows import Shape, Windows, make_windows, shape_scale
+from gatework.tasks.forecast import effects
 from gatework.tasks.forecast.windows import Batch, make_batch
 from gatework.tasks.subject import Subject, Wording
 from gatework.training.options import known_names
@@ -87,15 +88,16 @@ class SeriesForecast(Subject):
     def _read(self) -> None:
         """The entry, and from which places of the window the model's other paths read."""
         back, places = self.shape.lookback, self.windows.places(ONE)[0]
-        past = self.windows.values[places[:back]]
-        scaled = ((logarithms(past) if self.shape.log else past) - self.batch.center[0]) / self.batch.scale[0]
+        past = self.windows.seen_as(ONE)
+        (center,), (scale,) = shape_scale(past, self.shape)
+        past, scaled = past[0], (past[0] - center) / scale
         self.entry = torch.from_numpy(np.nan_to_num(scaled).astype(np.float32)).unsqueeze(1)
         self.known = torch.from_numpy(~np.isnan(past))
         self.baseline = torch.full_like(self.entry, float(np.nanmean(scaled)))
         numbered = np.full(len(self.windows.values), np.nan)
         numbered[places[:back]] = np.where(np.isnan(past), np.nan, np.arange(back))
         plain = Shape(back, self.shape.horizon, self.shape.season, base=self.shape.base)
-        coded = make_batch(replace(self.windows, values=numbered, shape=plain), ONE)
+        coded = make_batch(replace(self.windows, values=numbered, shape=plain, effects=None), ONE)
 
         def where(part: Tensor) -> Tensor:
             return (part[0] * coded.scale[0] + coded.center[0]).round().long()
@@ -119,6 +121,7 @@ class SeriesForecast(Subject):
             outputs = [self._said(batch)[None] for batch in (self.batch, make_batch(windows, ONE))]
             now, then = (f"{float(self.shown(each)[0]):.4g}" for each in outputs)
             found.append(f"With the usual {name} (its mean in training) ahead it would be {then} in place of {now}.")
+        found += [f"By the training part, {each}." for each in effects.in_words(panel, 0)]
         held = "Below, only past values are weighed; held as they are: "
         return (*found, f"{held}{listed(names)}.")
 
@@ -163,7 +166,7 @@ class SeriesForecast(Subject):
 
     def network(self, entries: Tensor) -> Tensor:
         scaled = self._chosen(self.model(self._variant(entries))[:, :, 0]).double()
-        return (scaled * float(self.batch.scale[0]) + float(self.batch.center[0])).unsqueeze(1)
+        return (scaled * float(self.batch.scale[0]) + float(self._level(self.batch)[0])).unsqueeze(1)
 
     def _chosen(self, steps: Tensor) -> Tensor:
         return steps[:, self.step - 1] if self.step else steps.mean(1)
@@ -185,7 +188,13 @@ class SeriesForecast(Subject):
 
     def _said(self, batch: Batch) -> np.ndarray:
         scaled = self._chosen(self.model(batch)[:, :, 0]).double().numpy()
-        return scaled * batch.scale + batch.center
+        return scaled * batch.scale + self._level(batch)
+
+    def _level(self, batch: Batch) -> np.ndarray:
+        """[B]: what scaled values are counted from, of the steps that are explained."""
+        if batch.center.ndim == 1:
+            return batch.center
+        return batch.center[:, self.step - 1] if self.step else batch.center.mean(axis=1)
 
     @torch.no_grad()
     def last(self, lengths: list[int]) -> tuple[np.ndarray, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from gatework.data.stored import stored
 from gatework.data.zones import Clock, checked
 from gatework.errors import FileFormatError
-from gatework.runtime.series.covariates import Channel, Covariates
+from gatework.runtime.series.covariates import Channel
 from gatework.runtime.series.ends import panel_of
 from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import Panel
@@ -24,6 +24,7 @@ class Ahead(TypedDict, total=False):
 
     covariates: list[list[float | None]]
     static: list[float]
+    effects: list[float]
 
 
 class Series(Ahead):
@@ -33,7 +34,21 @@ class Series(Ahead):
     values: list[float | None]
 
 
-class Kept(TypedDict):
+class Effects(TypedDict):
+    """See `gatework.runtime.series.effects`."""
+
+    usual: list[float]
+    bends: list[float]
+    log: bool
+
+
+class Learned(TypedDict, total=False):
+    """What a run has where columns known ahead have effects."""
+
+    effects: Effects
+
+
+class Kept(Learned):
     """series.json."""
 
     frequency: str
@@ -51,16 +66,19 @@ def to_json(last: Panel, scales: np.ndarray) -> str:
             "start": int(last.starts[number]),
             "scale": plain(scales[number]),
             "values": [plain(value) for value in last.series(number)],
-            **_beside(last.covariates, number),
+            **_beside(last, number),
         }
         for number, name in enumerate(last.names)
     ]
     channels = [] if last.covariates is None else [asdict(each) for each in last.covariates.channels]
-    kinds = {
+    kinds: dict[str, Any] = {
         "frequency": last.frequency.text,
         "dates": last.dates,
         "clock": last.clock and {"zone": last.clock.zone, "shown": last.clock.shown},
     }
+    said = last.effects
+    if said is not None:
+        kinds["effects"] = {"usual": said.usual.tolist(), "bends": said.bends.tolist(), "log": said.log}
     return json.dumps({**kinds, "channels": channels, "series": series})
 
 
@@ -76,11 +94,13 @@ def from_json(text: str) -> tuple[Panel, np.ndarray]:
     return replace(panel, clock=Clock(str(checked(panel.clock.zone)), panel.clock.shown)), scales
 
 
-def _beside(covariates: Covariates | None, number: int) -> dict[str, Any]:
+def _beside(last: Panel, number: int) -> dict[str, Any]:
+    covariates, effects = last.covariates, last.effects
     if covariates is None:
         return {}
     rows = [[plain(value) for value in row] for row in covariates.part(number)]
-    return {"covariates": rows, "static": [float(value) for value in covariates.static[number]]}
+    found = {"covariates": rows, "static": [float(value) for value in covariates.static[number]]}
+    return found if effects is None else found | {"effects": effects.each[number].tolist()}
 
 
 def plain(value: float) -> float | None:

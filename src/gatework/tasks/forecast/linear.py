@@ -29,7 +29,8 @@ class Map:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Errors [B, h] of the naive forecast, in float64."""
-        return _inputs(batch) @ self.weights + batch.ahead.double() @ self.shared
+        errors = _inputs(batch) @ self.weights
+        return errors + batch.ahead.double() @ self.shared if len(self.shared) else errors
 
 
 @torch.no_grad()
@@ -59,9 +60,10 @@ def solved(windows: Windows, strength: float, absolute: bool, seed: int, most: i
     """
     rows = np.random.default_rng(seed).permutation(len(windows))
     begun = windows.cuts[rows] >= windows.shape.lookback
-    rows = (rows[begun] if windows.ahead and 2 * begun.sum() >= len(rows) else rows)[:most]
+    rows = (rows[begun] if windows.known_ahead and 2 * begun.sum() >= len(rows) else rows)[:most]
     batch = make_batch(windows, rows)
-    inputs, ahead, targets = _inputs(batch), batch.ahead.double(), (batch.truth - batch.base).double()
+    inputs, targets = _inputs(batch), (batch.truth - batch.base).double()
+    ahead = batch.ahead.double()[:, :, : 2 * windows.known_ahead]
     there = ~torch.isnan(targets)
     kept = there.any(1)
     inputs, ahead, targets, there = inputs[kept], ahead[kept], targets[kept], there[kept]

@@ -232,6 +232,13 @@ class ForecastOptions(NumericOptions):
         choices=(AUTO, "solved", "fixed", "learned", "none"),
         role="late",
     )
+    effects: str = option(
+        AUTO,
+        "what columns known ahead do to each series: solved in closed form, taken out of the values that the model "
+        f"sees and added to what it forecasts (solved), or learned by the model alone (none); {CHOSEN}",
+        panel="model",
+        choices=(AUTO, "solved", "none"),
+    )
     base: str = option(
         AUTO,
         "forecast that the model corrects: the value a season before (season), or the window's last value (last), "
@@ -344,6 +351,8 @@ class ForecastOptions(NumericOptions):
             raise OptionError("cell=gru_d reads step by step what is missing; use another decoding than segments")
         if self.loss == "mape" and not self.transform.startswith((AUTO, "log")):
             raise OptionError("loss=mape is a share of values above 0: add transform=log")
+        if self.effects == "solved" and not self.future:
+            raise OptionError("effects=solved are those of columns known ahead: name them with future=COLUMN")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise OptionError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
 

@@ -10,7 +10,7 @@ import numpy as np
 from gatework.data.finding import Finding
 from gatework.data.table import listed
 from gatework.runtime.series.panel import Panel, shown_time
-from gatework.runtime.series.windows import Shape, Windows, logarithms
+from gatework.runtime.series.windows import Shape, Windows
 from gatework.tasks.forecast.holdout import held, span
 from gatework.tasks.forecast.options import ForecastOptions
 
@@ -120,8 +120,8 @@ def training_cuts(shape: Shape, ends: np.ndarray, enough: np.ndarray) -> list[np
 def mean_change(panel: Panel, log: bool, horizon: int) -> float:
     """The mean absolute change over a horizon, or of logarithms; the mean size, or 1, where nothing changes."""
     changes = [np.zeros(0)]
-    for known in panel:
-        known = logarithms(known) if log else known
+    for number in range(len(panel)):
+        known = panel.worked_on(number, log)
         changes.append(known[horizon:] - known[:-horizon])
     for size in (np.concatenate(changes), np.zeros(0) if log else panel.values):
         size = np.abs(size[np.isfinite(size)])

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gatework.runtime.series.panel import logarithms
 from gatework.runtime.series.windows import (
     Windows,
     filled,
-    logarithms,
     mostly_positive,
     seasonal_naive,
     seasonal_scale,

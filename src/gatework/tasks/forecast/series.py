@@ -20,7 +20,7 @@ from gatework.runtime.series.frequency import Frequency
 from gatework.runtime.series.panel import Panel, shown_time
 from gatework.runtime.series.windows import Shape, Windows, make_windows, seasonal_scale
 from gatework.tasks.base import Metric, Parts, Source, Task
-from gatework.tasks.forecast import kept
+from gatework.tasks.forecast import effects, kept
 from gatework.tasks.forecast.choosing import course
 from gatework.tasks.forecast.combined import kept as kept_by
 from gatework.tasks.forecast.demand import demand, told
@@ -109,6 +109,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         training = up_to_steps(panel, ends)
         more = self._notice(training)
         chosen = self._choose(asked, training)
+        panel = self.with_effects(panel, ends)
+        chosen += effects.told(panel, training)
         some, parts = self._parts(panel, counts)
         refuse(some)
         more += some + reduced(panel, self.options)
@@ -121,6 +123,15 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         self.training = parts["train"]
         self.options = replace(self.options, **course(self.options, len(self.training)))
         return Parts(parts["train"], parts["valid"], parts.get("test"))
+
+    def with_effects(self, panel: Panel, ends: np.ndarray) -> Panel:
+        """With what columns known ahead do, where that is taken out of values: told by the steps up to `ends` [S]."""
+        options = self.options
+        if options.effects != "solved":
+            return panel
+        assert options.season
+        log = options.transform.startswith("log")
+        return replace(panel, effects=effects.estimated(panel, ends, options.season, log, options.seed))
 
     def _notice(self, training: Panel) -> list[Finding]:
         """Options that a training part shows: whether demand is intermittent, and bounds; both are told."""
@@ -238,7 +249,8 @@ class SeriesTask(Task[Windows, Batch, Forecast]):
         """How many steps of each series a run goes on from: what is seen of them, or what RMSSE divides by."""
         shape = self.shape()
         lookback = kept_by(self.options.combine, shape.lookback, shape.season)
-        return max(lookback, KEPT) if self.options.intermittent else lookback
+        lookback = max(lookback, KEPT) if self.options.intermittent else lookback
+        return lookback + (self.options.effects == "solved")  # what the step before the window does in it
 
     def check(self, source: Source) -> list[Finding]:
         """Every fault of the data at once, without training; what cannot be read is one error."""

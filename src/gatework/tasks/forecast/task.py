@@ -64,7 +64,7 @@ class ForecastTask(ForecastPages, SeriesTask):
         known = self.training
         if known is None:
             known = make_windows(self.last, self.shape(), [NOWHERE] * len(self.last), scales=False)
-        model = Forecast(self.options, self.shape(), *known.channels, known.ahead)
+        model = Forecast(self.options, self.shape(), *known.channels, known.known_ahead)
         if self.training is None:
             return model
         if model.linear is not None and self.options.linear != "learned":
@@ -405,7 +405,7 @@ class ForecastTask(ForecastPages, SeriesTask):
             return self.forecasts(model, ends(panel, trained))[:, :steps]
         warnings.warn(beyond(trained, steps, bool(options.quantiles)), stacklevel=4)
         beside, log = self._others(model, ends(panel, steps)), self.shape().log
-        panel = panel.ends(self.shape().lookback)
+        panel = panel.ends(self.shape().lookback + 1)
         found = further(forecast, panel, steps, options.quantiles, log, options.seed)
         return options.limited(means.moved(found, beside, model.beside.numpy(), log) if beside else found)
 
