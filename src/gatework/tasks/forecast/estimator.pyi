@@ -88,6 +88,7 @@ class Forecaster(Estimator):
         segment: int | None = None,
         ensemble: int = 1,
         linear: str = "auto",
+        effects: str = "auto",
         base: str = "auto",
         ridge: float | None = None,
         quantiles: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
