@@ -98,6 +98,8 @@ LARGE = [
     ("slstm", Setting(T=3, B=9, H=150, I=20, isa=HERE[-1])),  # heads that no chunk ends with
     ("lstm_layer_norm", Setting(T=4, B=9, H=130, I=20, dtype="float32", isa=HERE[len(HERE) // 2])),
     ("rnn", Setting(T=5, B=600, H=9, I=3, dtype="float32")),
+    ("lstm", Setting(T=5, B=7, H=8, I=512, layout="ragged", isa=HERE[-1])),  # 4 KiB from row to row
+    ("rnn", Setting(T=3, B=4, H=512, I=8, layout="reverse", isa=HERE[-1])),
 ]
 
 

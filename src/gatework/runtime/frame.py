@@ -8,7 +8,7 @@ from the plans (see compiler/plan.py). Who fills which in a call:
                       d:h  ct:h  dinput:x  dweight:f.0                gradients; ct begins as that of the last value
                                                                       and ends as that of the start
     `Layout`          units:H  value:7  chunk:9  hoisted:0            what the stages of a step hand to each other
-                      packed  scratch  sums  rounded  ones            what the drivers need
+                      packed  scratch  sums  gathered  ones           what the drivers need
                       start:h  d:h                                    the cell's own start, no gradient: unless given
 """
 
@@ -42,7 +42,7 @@ class Slots(dict[str, int]):
         nodes = max((plan.nodes for plan in plans), key=len)  # a longer list begins with the shorter one
         self.local = {name: nodes[int(node)].width for name, _, node in found}
         self.packed, self.scratch, self.sums = self["packed"], self["scratch"], self["sums"]
-        self.rounded, self.ones = self["rounded"], self["ones"]
+        self.gathered, self.ones = self["gathered"], self["ones"]
 
     def of(self, access: Access | None) -> int:
         """The array of an access; that of a bias, which is multiplied by nothing, holds a one."""
@@ -76,7 +76,7 @@ def _names(graph: Graph, plans: Collection[Plan]) -> list[str]:
     names += [n.replace("weight:", "dweight:") for n in names if n.startswith("weight:")]
     names += [f"dweight:{v.name}" for v in graph.vectors]
     names += [hoisted(i) for i in range(max(len(plan.stages) for plan in plans))]
-    return [*names, "packed", "scratch", "sums", "rounded", "ones"]
+    return [*names, "packed", "scratch", "sums", "gathered", "ones"]
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Needs:
     packed: int = 0
     scratch: int = 0
     sums: int = 0
-    rounded: int = 0  # in a row of a chunk
+    gathered: int = 0  # in a row of a chunk
     hoisted: dict[str, int] = field(default_factory=dict)
     chunk_rows: int = 0
 
@@ -195,8 +195,8 @@ class Layout:
         yield "scratch", needs.scratch * needs.threads, ONE_ROW
         yield "sums", needs.sums, ONE_ROW
         # A row ends in a spare vector: no power of two lies between rows, and whole vectors can be read.
-        stride = needs.rounded + self.lanes
-        yield "rounded", stride * needs.chunk_rows if needs.rounded else 0, stride
+        stride = needs.gathered + self.lanes
+        yield "gathered", stride * needs.chunk_rows if needs.gathered else 0, stride
         for name, width in needs.hoisted.items():
             yield name, width * rows, width
         for name, symbol in self.slots.local.items():

@@ -19,9 +19,9 @@ Maker = Callable[[Isa, str], Function]
 
 def library(isa: Isa, scalar: str) -> str:
     """One module with all drivers."""
-    makers: list[Maker] = [barrier, execute, team, steps, outer, panels.pack, panels.unpack, fill]
+    makers: list[Maker] = [barrier, execute, team, steps, outer, panels.pack, panels.unpack, rounded.gather, fill]
     if isa.operands != "float":
-        makers += [rounded.round_panels, rounded.round_rows]
+        makers += [rounded.round_panels]
     return module([make(isa, scalar) for make in makers], isa)
 
 

@@ -140,7 +140,7 @@ class PanelWord(IntEnum):
 
 
 class RowsWord(IntEnum):
-    """Round rows of an array into columns of the slot `target`: `rows` lists them, those of the start array as
+    """Gather rows of an array in columns of the slot `target`: `rows` lists them, those of the start array as
     -1 - row."""
 
     slot = 0

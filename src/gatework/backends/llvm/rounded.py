@@ -56,7 +56,8 @@ def row(f: Function, source: Value, target: Value, count: Value) -> None:
             f.store_vector(_narrowed(f, first, second), f.at(target, f.op(f"lshr i64 {k}, 1")))
         return
     for k, masks in f.vectors(count):
-        f.store_vector(_nearest(f, f.load_masked(f.at(source, k), masks[0])), f.at(target, k))
+        value = f.load_masked(f.at(source, k), masks[0])
+        f.store_vector(_nearest(f, value) if f.isa.operands == "rounded" else value, f.at(target, k))
 
 
 def _narrowed(f: Function, first: str, second: str) -> str:
@@ -130,9 +131,9 @@ def _round_column(f: Function, here: Value, inputs: Value, columns: Value) -> No
         line(whole, "zeroinitializer")
 
 
-def round_rows(isa: Isa, scalar: str) -> Function:
-    """Rows of the batch that weight gradients add up, rounded side by side into rows of words."""
-    f = Function("round_rows", ARGUMENTS, isa, scalar)
+def gather(isa: Isa, scalar: str) -> Function:
+    """Rows of the batch that weight gradients add up, side by side in rows of words; rounded, if operands are."""
+    f = Function("gather", ARGUMENTS, isa, scalar)
     jobs = f.at("%arg", 1, "i64")
     with f.loop(0, f.field("%arg", 0)) as j:
         job = f.at(jobs, f.mul(j, int(RowsWord.WORDS)), "i64")
@@ -140,14 +141,14 @@ def round_rows(isa: Isa, scalar: str) -> Function:
         word: dict[RowsWord, Value] = {w: f.field(job, w, kind) for w, kind in kinds.items()}
         pointer, stride = slot(f, word[RowsWord.target])
         target = f.at(pointer, word[RowsWord.column])
-        _round_rows(f, word, target, stride)
+        _gather_rows(f, word, target, stride)
     f.ret()
     return f
 
 
-def _round_rows(f: Function, word: dict[RowsWord, Value], target: Value, stride: Value) -> None:
+def _gather_rows(f: Function, word: dict[RowsWord, Value], target: Value, stride: Value) -> None:
     count, width = word[RowsWord.count], word[RowsWord.width]
-    if f.isa.operands == "rounded":
+    if f.isa.operands != "pairs":
         first, last = share(f, count)
         with f.loop(first, last) as n:
             row(f, _listed(f, word, n), f.at(target, f.mul(n, stride)), width)

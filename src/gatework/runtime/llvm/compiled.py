@@ -31,6 +31,8 @@ SCALARS = {"float32": "float", "float64": "double"}
 CHUNK_ROWS, CHUNK_BYTES = 512, 2 << 20
 WORTH_A_TEAM = 400_000
 WORTH_A_MEETING = 16_000
+FEW_ROWS, FEW_OF_WIDE = 8, 20
+WIDE = 4 << 20  # multiply-adds of a row: the last cache hardly holds the weights from one step to the next
 SCRIPTS, SCRIPT_BYTES = 64, 64 << 20
 
 
@@ -204,12 +206,13 @@ class Compiled:
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:
-    """How a call's work is shared, and why. The inputs' products leave the loop where steps have few rows; of a single
-    step they would be shared by rows alone, and read no weight less."""
+    """How a call's work is shared, and why. The inputs' products leave the loop where a thread has few rows of a step
+    for all the weights that it reads; of a single step they would be shared by rows alone, and read no weight less."""
     batch, several = int(rows.counts[0]), len(rows.counts) > 1
     total = program.work * rows.size
     average = rows.size / len(rows.counts)
-    alone = Mode(1, False, several and average < 8)
+    few = FEW_OF_WIDE if program.work >= WIDE else FEW_ROWS
+    alone = Mode(1, False, several and average < few)
     if count == 1 or total < WORTH_A_TEAM:
         why = "one thread is allowed" if count == 1 else f"{total:,} multiply-adds are too few to share"
         return alone, f"1 thread ({why})"
@@ -218,7 +221,7 @@ def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:
             return Mode(count, True, several), f"{count} threads by units ({batch} rows)"
         if batch < count:
             return alone, f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
-    return Mode(count, False, several and average / count < 8), f"{count} threads by rows ({batch} rows)"
+    return Mode(count, False, several and average / count < few), f"{count} threads by rows ({batch} rows)"
 
 
 def last_rows(history: np.ndarray, start: Callable[[], np.ndarray], rows: Rows) -> np.ndarray:

@@ -52,6 +52,7 @@ class Kernel:
         self.graph, self.plans, self.isa, self.scalar = graph, dict(plans), isa, scalar
         self.slots = Slots(graph, self.plans.values())
         self.lanes = isa.lanes(scalar)
+        self.item = isa.vector_bytes // self.lanes  # bytes
         for name, plan in self.plans.items():
             debug("plan", lambda: f"== plan of {graph.name}, {name}\n{plan_text(plan)}")  # noqa: B023
         said = [repr(p.nodes) + repr(p.stages) + repr(p.products) + repr(p.homes) for p in self.plans.values()]

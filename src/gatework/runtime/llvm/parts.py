@@ -15,7 +15,7 @@ import numpy as np
 from gatework.backends.llvm.isa import Isa
 from gatework.backends.llvm.layout import MODES, STRETCH, PackWord
 from gatework.compiler.params import size
-from gatework.compiler.plan import Accumulation, Plan, Stage
+from gatework.compiler.plan import Access, Accumulation, Plan, Stage
 from gatework.runtime.frame import Needs, hoisted
 from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm import cpu
@@ -25,7 +25,8 @@ from gatework.runtime.quantised import Weights
 ROW_BLOCK_BYTES = 1 << 20  # operands of a block of rows stay in the second cache
 SCRATCH = 8192  # elements of a thread's sums
 PAGE = 1024  # words
-ROUNDED = "rounded"  # the mode of operands that lie rounded, side by side in rows of a chunk
+GATHERED = "gathered"  # the mode of operands that lie side by side in rows of a chunk
+CROWDED = 4096  # bytes between rows whose columns fall into the same few lines of the nearest cache
 
 
 class Arena:
@@ -86,7 +87,7 @@ class Outer(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """Rows that are rounded before weight gradients add them up: how they are read, and their first words."""
+    """Rows that are copied before weight gradients add them up: how they are read, and their first words."""
 
     mode: str
     words: list[int]
@@ -97,7 +98,6 @@ class Parts:
     asked for; each script asks for all of them."""
 
     why = ""  # what `describe` says beside the threads
-    gathered: Sequence[Gathered] = ()  # what is rounded before gradients are summed: ask for it after `outers`
 
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int], mode: Mode, most: int, isa: Isa | None = None):
         self.kernel, self.sizes, self.mode, self.most = kernel, sizes, mode, most
@@ -107,6 +107,8 @@ class Parts:
         self.packing: list[int] = []
         self.tables = self._tile_tables()
         self.runs: dict[tuple[str, int], Run] = {}
+        self.gathered: list[Gathered] = []  # what is copied before gradients are summed: ask for it after `outers`
+        self.columns: dict[Access, int] = {}  # of a chunk's rows
 
     @property
     def library(self) -> cpu.Code:
@@ -230,7 +232,7 @@ class Parts:
         where in the scratch rounded operands begin."""
         columns = max((s.columns for s in cut), default=1) or 1
         operands = [{p.operand: size(self.sizes, plan.nodes[p.operand].width) for p in s.pieces} for s in cut]
-        bytes_each = {"float": 4, "double": 8}[self.kernel.scalar] * max((sum(o.values()) for o in operands), default=0)
+        bytes_each = self.kernel.item * max((sum(o.values()) for o in operands), default=0)
         block = max(min((s.tile_rows for s in cut), default=1) * 4, ROW_BLOCK_BYTES // (bytes_each or 1))
         self.needs.scratch = max(self.needs.scratch, columns)
         return self.slots.scratch, max(SCRATCH, columns), max(1, min(block, SCRATCH // columns)), 0
@@ -298,15 +300,37 @@ class Parts:
         units, inputs, group = self._outer_shape(g, heads)
         operand, fresh = self.slots.of(g.operand), self.slots.first(g.operand)
         each = _sums_size(units, inputs, group)
-        ct, mode = self.slots.of(g.ct), g.operand.mode if g.operand else "one"
+        ct, mode, first = self.slots.of(g.ct), g.operand.mode if g.operand else "one", 0
+        if g.operand and self._crowded(g.operand, g.operand_width):
+            first, mode = self._column(g.operand, g.operand_width), GATHERED
+            operand = fresh = self.slots.gathered
         return [
             Outer(
                 mode,
                 [ct, operand, fresh, units, inputs, self.slots.sums, offset + h * each, group, tables],
-                [h * units, h * inputs],
+                [h * units, first + h * inputs],
             )
             for h in range(heads)
         ]
+
+    def _crowded(self, access: Access, width: str) -> bool:
+        """Do the rows of an operand push each other out of the nearest cache? Narrow vectors then wait for every row;
+        wide ones have twice as much to do with each, and copies gained nothing."""
+        between = size(self.sizes, width) * self.kernel.item
+        return self.isa.vector_bytes < 64 and access.mode in ("cur", "prev") and between % CROWDED == 0
+
+    def _column(self, access: Access, width: str) -> int:
+        """Where an array stands in the rows of a chunk."""
+        if access not in self.columns:
+            column = self.columns[access] = self.needs.gathered
+            count = size(self.sizes, width)
+            self.needs.gathered += self._whole_vectors(count)
+            words = [self.slots.of(access), self.slots.first(access), count, self.slots.gathered, column]
+            self.gathered.append(Gathered(access.mode, words))
+        return self.columns[access]
+
+    def _whole_vectors(self, count: int) -> int:
+        return -(-count // self.lanes) * self.lanes
 
     def _outer_shape(self, g: Accumulation, heads: int) -> tuple[int, int, int]:
         """Units and inputs of one head of a gradient, and how many units are summed together."""

@@ -15,7 +15,7 @@ from gatework.compiler.plan import Access, Accumulation, Plan, Stage
 from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm import cpu
 from gatework.runtime.llvm.kernel import Kernel, Piece, Shape, library
-from gatework.runtime.llvm.parts import ROUNDED, Gathered, Mode, Outer, Panel, Parts
+from gatework.runtime.llvm.parts import GATHERED, Mode, Outer, Panel, Parts
 
 
 @functools.cache
@@ -37,8 +37,6 @@ class RoundedParts(Parts):
         isa, said = isa_of(kernel.graph, kernel.isa)
         self.why = f", {said}"
         self.panels = list[int]()
-        self.gathered: list[Gathered] = []
-        self.columns: dict[Access, int] = {}  # of a chunk's rows
         # Of the stage that is being written: columns and length of a row of rounded operands, and those not made yet.
         self.places, self.stride, self.left = dict[int, int](), 0, set[int]()
         self.joined: dict[Piece, list[Piece]] = {}
@@ -50,9 +48,6 @@ class RoundedParts(Parts):
 
     def words(self, rows: int) -> int:
         return rounded.words(self.isa, rows)
-
-    def _whole_vectors(self, count: int) -> int:
-        return -(-count // self.lanes) * self.lanes
 
     # ---- packing
     @property
@@ -153,22 +148,15 @@ class RoundedParts(Parts):
         }
         return super()._tile_tables()
 
+    def _crowded(self, access: Access, width: str) -> bool:
+        return False  # all operands are copied
+
     def _outers(self, g: Accumulation, place: tuple[int, int], tables: int) -> list[Outer]:
         if g.operand is None:
             return super()._outers(g, place, self._sums_of_rows)
         ct, operand = self._column(g.ct, g.ct_width), self._column(g.operand, g.operand_width)
-        slot = self.slots.rounded
+        slot = self.slots.gathered
         return [
-            Outer(ROUNDED, [slot, slot, slot, *before[3:]], [ct + after[0], operand + after[1]])
+            Outer(GATHERED, [slot, slot, slot, *before[3:]], [ct + after[0], operand + after[1]])
             for _, before, after in super()._outers(g, place, tables)
         ]
-
-    def _column(self, access: Access, width: str) -> int:
-        """Where an array stands in the rows of a chunk."""
-        if access not in self.columns:
-            column = self.columns[access] = self.needs.rounded
-            count = size(self.sizes, width)
-            self.needs.rounded += self._whole_vectors(count)
-            words = [self.slots.of(access), self.slots.first(access), count, self.slots.rounded, column]
-            self.gathered.append(Gathered(access.mode, words))
-        return self.columns[access]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatework.runtime.frame import Needs
-from gatework.runtime.llvm.parts import ROUNDED, Arena, Parts, Run
+from gatework.runtime.llvm.parts import GATHERED, Arena, Parts, Run
 from gatework.runtime.quantised import Weights
 from gatework.runtime.rows import Rows
 
@@ -88,17 +88,17 @@ class Writer:
         found: dict[str, list[int]] = {}
         words = [len(self.parts.outers)]
         if self.parts.gathered:
-            self.command("round_rows", self._gather(steps, base, count))
+            self.command("gather", self._gather(steps, base, count))
         for mode, before, after in self.parts.outers:
             if mode not in found:
                 whole = [(0, 0, self.parts.words(count), 0)]
-                where = whole if mode == ROUNDED else segments(mode, self.rows, steps, base, count)
+                where = whole if mode == GATHERED else segments(mode, self.rows, steps, base, count)
                 found[mode] = [self.arena.block([w for s in where for w in s]), len(where)]
             words += [*before, *found[mode], *after]
         self.command("outer", self.arena.block(words))
 
     def _gather(self, steps: range, base: int, count: int) -> int:
-        """Rows that are rounded before, in the order of the chunk's."""
+        """Rows that are copied before, in the order of the chunk's."""
         listed: dict[str, int] = {}
         words = [len(self.parts.gathered)]
         for mode, before in self.parts.gathered:
