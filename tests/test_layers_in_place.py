@@ -244,16 +244,16 @@ def test_hooks_of_saved_tensors_hold_all_memory(options: dict[str, Any]) -> None
 
 
 def test_a_change_costs_no_second_forward_pass_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gatework.layers import stack
+    from gatework.layers.direct import Forward
 
     runs: list[bool] = []
-    forward = stack.forward
+    forward = Forward.__call__
 
-    def counted(*arguments: Any, train: bool) -> Any:
-        runs.append(train)
-        return forward(*arguments, train=train)
+    def counted(call: Forward, *arguments: Any) -> Any:
+        runs.append(call.train)
+        return forward(call, *arguments)
 
-    monkeypatch.setattr(stack, "forward", counted)
+    monkeypatch.setattr(Forward, "__call__", counted)
     layer, _ = pair("LSTM", bidirectional=True)
     for change, expected in ((False, 2), (True, 4)):
         runs.clear()

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gatework.layers import fallback
-from gatework.layers.binding import DTYPES, Binding, Room, Setting, Tensors
-from gatework.layers.direct import Saved, prepared, readable
+from gatework.layers.binding import DTYPES, Binding, Room, Saved, Setting, Tensors
+from gatework.layers.direct import prepared, readable
 from gatework.layers.vmapped import for_each
 
 
@@ -33,13 +33,8 @@ def recurrence(binding: Binding, setting: Setting, tensors: Tensors) -> list[Ten
 def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> tuple[list[Tensor], Saved]:
     """The kernel's forward pass: tensors out, and what is kept for the way back."""
     return_all = setting.return_all
-    call = prepared(binding, "train" if train or return_all else "infer", setting.rows, tensors)
-    if call is not None:
-        finals, histories, block = call(setting, tensors)
-    else:
-        finals, histories = fallback.forward(binding, setting, tensors, train or return_all)
-        block = None
-        histories[0] = histories[0] if setting.room is None else setting.room.place.copy_(histories[0])
+    call = prepared(binding, "train" if train or return_all else "infer", setting.rows, tensors[0].dtype)
+    finals, histories, block = call(setting, tensors)
     return [histories[0], *finals, *(histories[1:] if return_all else ())], Saved(tensors, histories, block)
 
 
@@ -47,20 +42,24 @@ def backward(
     binding: Binding, setting: Setting, saved: Saved, grads: Tensors, needs: Sequence[bool]
 ) -> list[Tensor | None]:
     """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
-    states, params = len(binding.states), binding.first_param
-    given = [None if g is None else _as_rows(g) for g in grads]
+    states = len(binding.states)
+    given = [None if g is None else as_rows(g) for g in grads]
     finals = [None if g is None else g.contiguous() for g in given[1 : 1 + states]]
     d_histories = [given[0], *(given[1 + states :] if setting.return_all else [None] * (states - 1))]
-    need = {n for n, needed in zip((*binding.steps, *binding.sequences), needs, strict=False) if needed}
-    need |= {"weights"} if any(needs[params:]) else set()
-    call = prepared(binding, frozenset(need), setting.rows, saved.tensors)
-    if call is not None:
-        return call(setting, saved, d_histories, finals)
-    return fallback.backward(binding, setting, saved.tensors, d_histories, finals, need)
+    call = prepared(binding, needed(binding, needs), setting.rows, saved.tensors[0].dtype)
+    return call(setting, saved, d_histories, finals)
 
 
-def _as_rows(grad: Tensor) -> Tensor:
-    """A gradient of a history or a last state as rows (N, w) that the kernel can walk."""
+def needed(binding: Binding, needs: Sequence[bool]) -> frozenset[str]:
+    """The kind of a backward pass: the inputs that need a gradient, and "weights" if any of the parameters does."""
+    found = {n for n, need in zip((*binding.steps, *binding.sequences), needs, strict=False) if need}
+    return frozenset(found | {"weights"} if any(needs[binding.first_param :]) else found)
+
+
+def as_rows(grad: Tensor) -> Tensor:
+    """A gradient of a history or a last state as rows that the kernel can walk: contiguous, or (N, w)."""
+    if grad.is_contiguous():
+        return grad.resolve_neg()
     rows = grad if grad.dim() == 2 else grad.flatten(0, 1)
     return (rows if rows.stride(1) == 1 and rows.stride(0) > 0 else rows.contiguous()).resolve_neg()
 

@@ -26,6 +26,11 @@ DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float6
 Tensors = Sequence[Any]  # tensors in a binding's order; None is a start that the cell gives itself
 
 
+# What a forward pass gives: last values of the states, their histories (None where not kept), and what else the way
+# back needs.
+Passed = tuple[list[Any], list[Any], Tensor | None]
+
+
 class Room(NamedTuple):
     """Where an output's history goes, if somewhere in particular: `place` (*axes, w) has memory of its own columns of
     `whole`, which the caller gets."""
@@ -49,6 +54,14 @@ class Setting(NamedTuple):
     axes: tuple[int, ...] | None = None
     room: Room | None = None
     lengths: Tensor | None = None
+
+
+class Saved(NamedTuple):
+    """What a forward pass leaves for the backward one, all of it tensors."""
+
+    tensors: Tensors
+    histories: Tensors
+    block: Tensor | None
 
 
 def as_last(state: Tensor, setting: Setting) -> Tensor:

@@ -1,23 +1,22 @@
 """The recurrence where no prepared call can run it.
 
 `differentiable`   the reference over torch tensors: slow, on every device, with derivatives of every order
-`forward`,         a program's checked calls on numpy arrays: for programs that are interpreted, for batches without a
-`backward`         step, and with GATEWORK_CHECK; the backward pass runs the forward pass again
+`call`             a program's checked calls on numpy arrays: for programs that are interpreted, for batches without a
+                   step, and with GATEWORK_CHECK; the backward pass runs the forward pass again
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gatework.backends import reference
-from gatework.layers.binding import Binding, Setting, Tensors, as_last
-from gatework.runtime.program import Pass
+from gatework.layers.binding import Binding, Passed, Saved, Setting, Tensors, as_last
+from gatework.runtime.program import Kind, Pass
 from gatework.runtime.rows import Rows
 
 
@@ -75,11 +74,20 @@ def _places(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return into.ravel(), back, running.sum(0)
 
 
-def forward(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> tuple[list[Tensor], list]:
-    """Last values of the states, and their histories (None where not kept)."""
-    done = _run(binding, setting, tensors, train)
-    finals = [as_last(torch.from_numpy(done.final[s]), setting).clone() for s in binding.states]
-    return finals, [_history(done.history.get(s), setting) for s in binding.states]
+class Forward(NamedTuple):
+    """A program's checked forward pass, as `direct.Forward`."""
+
+    binding: Binding
+    train: bool
+
+    def __call__(self, setting: Setting, tensors: Tensors) -> Passed:
+        binding = self.binding
+        done = _run(binding, setting, tensors, self.train)
+        finals = [as_last(torch.from_numpy(done.final[s]), setting).clone() for s in binding.states]
+        histories: list[Any] = [_history(done.history.get(s), setting) for s in binding.states]
+        if setting.room is not None:
+            histories[0] = setting.room.place.copy_(histories[0])
+        return finals, histories, None
 
 
 def _history(array: np.ndarray | None, setting: Setting) -> Tensor | None:
@@ -90,35 +98,42 @@ def _history(array: np.ndarray | None, setting: Setting) -> Tensor | None:
 
 
 def _run(binding: Binding, setting: Setting, tensors: Tensors, train: bool) -> Pass:
-    arrays = [None if t is None else t.detach().numpy() for t in tensors]
+    arrays: list[Any] = [None if t is None else t.detach().numpy() for t in tensors]
     first, params = binding.first_start, binding.first_param
-    inputs = dict(zip((*binding.steps, *binding.sequences), arrays, strict=False))
+    rows = [a.reshape(-1, a.shape[-1]) for a in arrays[:first]]
+    inputs = dict(zip((*binding.steps, *binding.sequences), rows, strict=True))
     start = dict(zip(binding.states, arrays[first:params], strict=True))
     weights = binding.weights(arrays[params:])
     program = binding.program(tensors[0].dtype)
     return program.forward(setting.rows, {**inputs, **setting.rates}, start, weights, train=train)
 
 
-def backward(
-    binding: Binding,
-    setting: Setting,
-    tensors: Tensors,
-    d_histories: Tensors,
-    d_finals: Tensors,
-    need: Collection[str],
-) -> list[Tensor | None]:
-    """A gradient, or None, for each of the binding's tensors."""
-    done = _run(binding, setting, tensors, True)
-    given = [
-        {s: g.numpy() for s, g in zip(binding.states, d, strict=True) if g is not None} for d in (d_histories, d_finals)
-    ]
-    found = binding.program(tensors[0].dtype).backward(done, *given, need={*need, "start"})
-    names = (*binding.steps, *binding.sequences)
-    inputs = [_tensor(found.inputs.get(n)) if n in need else None for n in names]
-    starts = [_tensor(found.start.get(s)) for s in binding.states]
-    params = tensors[binding.first_param :]
-    weights = binding.gradients(found.weights, params) if "weights" in need else [None] * len(params)
-    return [*inputs, *starts, *weights]
+class Backward(NamedTuple):
+    """A program's checked backward pass, as `direct.Backward`."""
+
+    binding: Binding
+    need: frozenset[str]
+
+    def __call__(self, setting: Setting, saved: Saved, d_histories: Tensors, d_finals: Tensors) -> list[Tensor | None]:
+        binding, tensors = self.binding, saved.tensors
+        done = _run(binding, setting, tensors, True)
+        d_along, d_last = (
+            {s: g.reshape(-1, g.shape[-1]).numpy() for s, g in zip(binding.states, grads, strict=True) if g is not None}
+            for grads in (d_histories, d_finals)
+        )
+        found = binding.program(tensors[0].dtype).backward(done, d_along, d_last, need={*self.need, "start"})
+        names = (*binding.steps, *binding.sequences)
+        inputs = [_tensor(found.inputs.get(n)) if n in self.need else None for n in names]
+        inputs = [None if g is None else g.view(t.shape) for g, t in zip(inputs, tensors, strict=False)]
+        starts = [_tensor(found.start.get(s)) for s in binding.states]
+        params = tensors[binding.first_param :]
+        weights = binding.gradients(found.weights, params) if "weights" in self.need else [None] * len(params)
+        return [*inputs, *starts, *weights]
+
+
+def call(binding: Binding, kind: Kind) -> Forward | Backward:
+    """The call of a kind."""
+    return Forward(binding, kind == "train") if isinstance(kind, str) else Backward(binding, kind)
 
 
 def _tensor(array: np.ndarray | None) -> Tensor | None:

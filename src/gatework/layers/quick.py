@@ -73,10 +73,8 @@ def made(layer: Recurrent, input: Tensor) -> Stack | None:
 def call(layer: Recurrent, k: int, steps: int, batch: int, threads: int) -> Forward | None:
     """The call of direction k, counted through the layers; None where there is none, or where it keeps the history of
     another state than the output, as some cells of two stages do."""
-    binding, params = layer.binding(k // layer.directions), layer._params(k)
-    tensors = [torch.empty(0, dtype=layer.parameter(0).dtype), *[None] * len(binding.states), *params]
-    rows = Rectangle(steps, batch).rows(k % layer.directions == 1)
-    found = prepare(binding, "infer", rows, tensors, threads)
+    binding, dtype = layer.binding(k // layer.directions), layer.parameter(0).dtype
+    found = prepare(binding, "infer", Rectangle(steps, batch).rows(k % layer.directions == 1), dtype, threads)
     carries = isinstance(found, Forward) and found.frame.layout.carried.keys() >= set(binding.states[1:])
     return found if isinstance(found, Forward) and carries else None
 
@@ -138,31 +136,31 @@ class Direction:
         self.row, self.stride = binding.widths[0] * item, output * item  # bytes of a row, and between rows
         self.column = (k % layer.directions) * self.row
         self.last = int(forward.rows.offsets[-1]) * self.stride
-        self.states = [
-            (layout.starts.get(s), layout.carried.get(s), own.data_ptr(), own.numel() * item)
-            for s, own in zip(binding.states, forward.own_starts, strict=True)
-        ]
+        # Of each state its number, a word of the table, its own start, and bytes: to its part of all states, and of it.
+        starts, carried, ended = list[Any](), list[Any](), list[Any]()
+        for s, (name, own) in enumerate(zip(binding.states, forward.own_starts, strict=True)):
+            start, size, word = own.data_ptr(), own.nbytes, layout.carried.get(name)
+            if name in layout.starts:
+                starts.append((s, layout.starts[name], start, k * size))
+            (ended if word is None else carried).append((s, word, start, k * size, size))
+        self.starts, self.carried, self.ended = starts, carried, ended
 
     def __call__(self, below: int, output: int, given: list[int], last: list[int]) -> bool:
         """Run from and to these addresses; False, and nothing has run, if threads were missing."""
-        table, copy, k = self.table, ctypes.memmove, self.k
+        table = self.table
         with self.shared.lock:  # asked for each time: a forked child has another
             table[self.input] = below
             table[self.history] = output + self.column
-            for s, (start_word, carried_word, own, size) in enumerate(self.states):
-                start = given[s] + k * size if given else own
-                if start_word is not None:
-                    table[start_word] = start
-                if carried_word is not None:
-                    place = last[s] + k * size
-                    copy(place, start, size)
-                    table[carried_word] = place
-            params = self.layer._params(k)
+            for s, word, own, offset in self.starts:
+                table[word] = given[s] + offset if given else own
+            for s, word, own, offset, size in self.carried:
+                table[word] = place = last[s] + offset
+                ctypes.memmove(place, given[s] + offset if given else own, size)
+            params = self.layer._params(self.k)
             if not lie_so(params, self.shapes, self.dtype) or not self.packed.run(params, self.kept):
                 return False
-        for s, (_, carried_word, _, size) in enumerate(self.states):
-            if carried_word is None:
-                self.finish(output + self.column + self.last, last[s] + k * size, size)
+        for s, _, _, offset, size in self.ended:
+            self.finish(output + self.column + self.last, last[s] + offset, size)
         return True
 
     def finish(self, source: int, target: int, size: int) -> None:

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from gatework.layers import fallback
-from gatework.layers.autograd import Done, Operator, backward, forward, side_by_side
+from gatework.layers.autograd import Done, Operator, as_rows, needed, side_by_side
 from gatework.layers.batches import Rectangle
-from gatework.layers.binding import Setting, Tensors
-from gatework.layers.direct import Saved
+from gatework.layers.binding import Passed, Saved, Setting, Tensors
+from gatework.layers.direct import prepared
 from gatework.layers.quick import lie_so, plain, usual
+from gatework.runtime.lazy import lazy
+from gatework.runtime.program import Kind
 from gatework.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Plan:
         self.shapes = [(len(self.bindings), batch, w) for w in layer.state_widths]
         self.param_shapes = [shape for binding in self.bindings for shape in binding.param_shapes]
         self.first_param = 1 + len(self.shapes)
+        self.backwards: dict[tuple[Any, ...], list[Any]] = {}  # by the gradients that are needed
         self.params = self._slices(self.first_param, [len(b.param_shapes) for b in self.bindings])
 
     @staticmethod
@@ -89,28 +92,37 @@ class Plan:
     def forward(self, tensors: Tensors, kept: Tensors = ()) -> Done:
         masks = self.masks_of(kept) if kept else [None] * self.depth
         output, finals, left = tensors[0], [], []
-        for depth in range(self.depth):
-            data, mask = output.flatten(0, 1), masks[depth]
+        for depth, mask in enumerate(masks):
+            data = output
             if depth and self.dropout:
                 mask = self.mask(data) if mask is None else mask
                 data = data * mask
             output, found = self.layer(depth, data, tensors)
-            left += [data, mask]
-            for outputs, saved in found:
-                finals.append(outputs[1:])
-                left += [saved.histories[0].data, *saved.histories[1:], saved.block]
+            left += (data if depth else None, mask)
+            for last, histories, block in found:
+                finals.append(last)
+                left += (histories[0].data, *histories[1:], block)
         return Done([output, *map(_joined, zip(*finals, strict=True))], [output], left)
 
-    def layer(self, depth: int, data: Tensor, tensors: Tensors) -> tuple[Tensor, list[tuple[list[Tensor], Saved]]]:
+    def layer(self, depth: int, data: Tensor, tensors: Tensors) -> tuple[Tensor, list[Passed]]:
         """The output of a layer (T, B, w * directions), and what each direction gave."""
-        wide = self.directions > 1
-        rooms = side_by_side(self.directions, self.axes, self.shapes[0][2], self.dtype) if wide else [None]
-        found = []
-        for d, room in enumerate(rooms):
-            k = depth * self.directions + d
-            setting = self.settings[d]._replace(room=room) if room else self.settings[d]
-            found.append(forward(self.bindings[k], setting, self.tensors_of(k, data, tensors), train=True))
-        return rooms[0].whole if rooms[0] else found[0][0][0], found
+        if self.directions == 1:
+            passed = self.forwards[depth](self.settings[0], self.tensors_of(depth, data, tensors))
+            return passed[1][0], [passed]
+        rooms = side_by_side(self.directions, self.axes, self.shapes[0][2], self.dtype)
+        settings = [setting._replace(room=room) for setting, room in zip(self.settings, rooms, strict=True)]
+        ks = range(depth * self.directions, (depth + 1) * self.directions)
+        given = [self.tensors_of(k, data, tensors) for k in ks]
+        return rooms[0].whole, [self.forwards[k](s, g) for k, s, g in zip(ks, settings, given, strict=True)]
+
+    @lazy
+    def forwards(self) -> list[Any]:
+        return self.calls(["train"] * len(self.bindings))
+
+    def calls(self, kinds: Sequence[Kind]) -> list[Any]:
+        """The prepared calls of all directions."""
+        rows = [setting.rows for setting in self.settings] * self.depth
+        return [prepared(b, kind, r, self.dtype) for b, kind, r in zip(self.bindings, kinds, rows, strict=True)]
 
     def mask(self, data: Tensor) -> Tensor:
         """What dropout multiplies by, drawn as torch.nn.functional.dropout draws it."""
@@ -123,36 +135,47 @@ class Plan:
     # --- backward ----------------------------------------------------------------------------------------------------
 
     def backward(self, tensors: Tensors, kept: Tensors, grads: Tensors, needs: Sequence[bool]) -> list[Tensor | None]:
-        size, states = len(kept) // self.depth, len(self.shapes)
+        size, states, calls = len(kept) // self.depth, len(self.shapes), self.calls_back(needs)
         found: list[Tensor | None] = [None] * len(tensors)
         starts: list[list[Any]] = [[] for _ in self.shapes]
-        along, last = grads[0], grads[1:]
+        along, *last = grads
+        none = [None] * (states - 1)
         for depth in reversed(range(self.depth)):
             data, mask, *left = kept[depth * size : (depth + 1) * size]
+            data = data if depth else tensors[0]
             parts = [along] if along is None or self.directions == 1 else along.chunk(self.directions, -1)
+            parts = [p if p is None else as_rows(p) for p in parts]
             below = None
             for d in reversed(range(self.directions)):
                 k, own = depth * self.directions + d, left[d * (states + 1) : (d + 1) * (states + 1)]
                 saved = Saved(self.tensors_of(k, data, tensors), own[:-1], own[-1])
-                given = [parts[d % len(parts)], *(None if g is None else g[k] for g in last)]
-                wanted = [depth > 0 or needs[0], *needs[1 : self.first_param], *needs[self.params[k]]]
-                d_data, *rest = backward(self.bindings[k], self.settings[d], saved, given, wanted)
+                finals = [None if g is None else as_rows(g[k]) for g in last]
+                d_data, *rest = calls[k](self.settings[d], saved, [parts[d % len(parts)], *none], finals)
                 below = d_data if below is None or d_data is None else below.add_(d_data)
                 found[self.params[k]] = rest[states:]
-                for s in range(states):
-                    starts[s].insert(0, rest[s])
+                for start, d_start in zip(starts, rest, strict=False):
+                    start.insert(0, d_start)
             along = below if mask is None or below is None else below.mul_(mask)
-        found[0] = None if along is None else along.view(tensors[0].shape)
+        found[0] = along
         found[1 : self.first_param] = [torch.stack(s) if n else None for s, n in zip(starts, needs[1:], strict=False)]
         return found
+
+    def calls_back(self, needs: Sequence[bool]) -> list[Any]:
+        """The prepared calls for the gradients that are needed."""
+        key = tuple(needs), settings()
+        if key not in self.backwards:
+            below = [needs[0] if k < self.directions else True for k in range(len(self.bindings))]
+            wanted = [[b, *needs[1 : self.first_param], *needs[p]] for b, p in zip(below, self.params, strict=True)]
+            self.backwards[key] = self.calls([needed(b, w) for b, w in zip(self.bindings, wanted, strict=True)])
+        return self.backwards[key]
 
     # --- the reference -----------------------------------------------------------------------------------------------
 
     def differentiable(self, tensors: Tensors, kept: Tensors) -> list[Tensor]:
         output, finals, masks = tensors[0], [], self.masks_of(kept)
         for depth in range(self.depth):
-            data, mask = output.flatten(0, 1), masks[depth]
-            data = data if mask is None else data * mask
+            data, mask = output, masks[depth]
+            data = (data if mask is None else data * mask).flatten(0, 1)
             ks = range(depth * self.directions, (depth + 1) * self.directions)
             found = [
                 fallback.differentiable(self.bindings[k], self.settings[d], self.tensors_of(k, data, tensors))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,8 +109,8 @@ def entry(values: np.ndarray, row: int | None = None) -> Entry:
 
 class Layout:
     """A kernel's arrays for given sizes: every role of an array, by the name it belongs to, has a place in the table of
-    slots. What the kernel does not touch is missing. `saved` are the values that training keeps for the backward pass,
-    side by side in the rows of one block, unless they are computed again."""
+    slots. What the kernel does not touch is missing, as are weights that are not in `read`. `saved` are the values that
+    training keeps for the backward pass, side by side in the rows of one block, unless they are computed again."""
 
     def __init__(
         self,
@@ -121,6 +121,7 @@ class Layout:
         lanes: int,
         saved: Iterable[int],
         backward: Plan | None = None,
+        read: Collection[str] | None = None,
     ):
         self.graph, self.sizes, self.slots, self.dtype, self.lanes = graph, sizes, slots, dtype, lanes
         self.shapes = shapes(graph, sizes)
@@ -129,7 +130,8 @@ class Layout:
         self.starts, self.histories = self._places("start", states), self._places("history", states)
         self.carried = self._places("state", states)  # states without a history: begin as the start, end as the last
         self.d_histories, self.cotangents = self._places("d", states), self._places("ct", states)
-        self.weights, self.vectors = self._places("weight", keys), self._places("vector", keys)
+        read = keys if read is None else [key for key in keys if key in read]
+        self.weights, self.vectors = self._places("weight", read), self._places("vector", keys)
         plan = backward or Plan((), [], {}, {})
         self.d_weights = self._places("dweight", dict.fromkeys(g.key for g in plan.gradients))
         self.sunk = {p.stores[0].access.name for p in plan.products}  # inputs whose gradient is made after the loop
@@ -230,7 +232,7 @@ class Frame(ABC):
     shared: Shared  # ask for its lock anew each time: a forked child has another
     panels: Panels  # one object for all calls that pack the weights in the same way
     packed_size: int  # in elements
-    block: np.ndarray | None  # what training keeps for the way back, (N, layout.saved_width): take it, leave None
+    differ: Callable[[int], object]  # compares arrays: see backends/llvm/drivers.py for its table
     nbytes: int
 
     def __init__(self, layout: Layout, table: array[int]):

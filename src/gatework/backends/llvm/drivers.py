@@ -19,7 +19,8 @@ Maker = Callable[[Isa, str], Function]
 
 def library(isa: Isa, scalar: str) -> str:
     """One module with all drivers."""
-    makers: list[Maker] = [barrier, execute, team, steps, outer, panels.pack, panels.unpack, rounded.gather, fill]
+    makers: list[Maker] = [barrier, execute, apart, team, steps, outer, fill, differ]
+    makers += [panels.pack, panels.unpack, rounded.gather]
     if isa.operands != "float":
         makers += [rounded.round_panels]
     return module([make(isa, scalar) for make in makers], isa)
@@ -74,6 +75,14 @@ def execute(isa: Isa, scalar: str) -> Function:
         argument = f.field(command, Command.argument, "ptr")
         f.invoke(function, ("ptr", slots), ("ptr", argument), ("i64", "%tid"), ("i64", threads), ("ptr", meeting))
         f.line(f"call void @meet(ptr {meeting}, i64 {threads})")
+    f.ret()
+    return f
+
+
+def apart(isa: Isa, scalar: str) -> Function:
+    """Each thread runs a job of its own, alone."""
+    f = Function("apart", ARGUMENTS, isa, scalar)
+    f.line(f"call void @execute(ptr {f.field('%arg', '%tid', 'ptr')}, i64 0)")
     f.ret()
     return f
 
@@ -369,5 +378,22 @@ def fill(isa: Isa, scalar: str) -> Function:
         first, last = share(f, vectors)
         with f.loop(first, last) as v:
             f.store_vector("zeroinitializer", f.at(pointer, f.mul(v, f.lanes)))
+    f.ret()
+    return f
+
+
+def differ(isa: Isa, scalar: str) -> Function:
+    """Compare pairs of arrays: a table of how many there are, the answer (0, or 1 if any differ), and of each pair both
+    addresses and the bytes."""
+    f = Function("differ", "ptr %table", isa, scalar)
+    answer = f.at("%table", 1, "i64")
+    f.store("i64", 0, answer)
+    with f.loop(0, f.field("%table", 0)) as i:
+        pair = f.at("%table", f.add(2, f.mul(i, 3)), "i64")
+        first, second = f.field(pair, 0, "ptr"), f.field(pair, 1, "ptr")
+        found = f.op(f"call i32 @memcmp(ptr {first}, ptr {second}, i64 {f.field(pair, 2)})")
+        with f.when(f.op(f"icmp ne i32 {found}, 0")):
+            f.store("i64", 1, answer)
+    f.declared.add("declare i32 @memcmp(ptr, ptr, i64)")
     f.ret()
     return f

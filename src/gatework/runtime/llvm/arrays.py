@@ -143,10 +143,12 @@ class Given:
     def saved_of(self, saved: np.ndarray | None) -> None:
         if not self.program.recompute:
             self._trained(saved is not None)
-            block = self.checked("what was saved", saved, (self.rows.size, self.layout.saved_width))
-            address, row, _ = entry(block)
-            self.entries += [(place, Entry(address + offset, row, 1)) for place, offset in self.layout.saved]
-            self.alive.append(block)
+            self._lay(self.checked("what was saved", saved, (self.rows.size, self.layout.saved_width)))
+
+    def _lay(self, block: np.ndarray) -> None:
+        address, row, _ = entry(block)
+        self.entries += [(place, Entry(address + offset, row, 1)) for place, offset in self.layout.saved]
+        self.alive.append(block)
 
     def _trained(self, there: bool) -> None:
         if not there:
@@ -155,6 +157,12 @@ class Given:
             )
 
     # ---- what is written
+    def block(self) -> np.ndarray:
+        """What training keeps for the way back. Hold the program's lock, as the pool has none."""
+        block = self.program.shared.pool.take((self.rows.size, self.layout.saved_width))
+        self._lay(block)
+        return block
+
     def histories(self, train: bool) -> dict[str, np.ndarray]:
         found = {}
         for state in self.program.graph.states:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from gatework.backends.llvm.isa import Isa
 from gatework.compiler.ir import SCALAR, Graph
 from gatework.compiler.params import cost, shapes, size
+from gatework.compiler.plan import Plan
 from gatework.runtime.frame import Layout
 from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm.arrays import Given, Weights
@@ -90,7 +91,8 @@ class Compiled:
     def _layout(self, kernel: Kernel) -> Layout:
         saved = () if self.recompute else self.kernels.saved
         backward = kernel.plans.get("backward")
-        return Layout(self.graph, self.sizes, kernel.slots, self.dtype, kernel.lanes, saved, backward)
+        read = weights_read(kernel.plans.values())
+        return Layout(self.graph, self.sizes, kernel.slots, self.dtype, kernel.lanes, saved, backward, read)
 
     # ---- on arrays
     def forward(
@@ -108,14 +110,11 @@ class Compiled:
         given.weights(weights)
         history = given.histories(train)
         final = given.states_in_place(start)
-        saved = None
-        if rows.size:
-            with self.shared.lock:
+        with self.shared.lock:
+            saved = given.block() if train and not self.recompute else None
+            if rows.size:
                 self.version += not same_weights
-                launch = self._run(given, "train" if train else "infer", same_weights)
-                saved, launch.block = launch.block, None
-        if saved is None and train and not self.recompute:
-            saved = np.empty((rows.size, given.layout.saved_width), self.dtype)
+                self._run(given, "train" if train else "infer", same_weights)
         for state in self.graph.states:
             if state.name not in final:
                 own = functools.partial(given.start_of, state, start)
@@ -145,7 +144,7 @@ class Compiled:
                 self._run(given, wanted)
         return found
 
-    def _run(self, given: Given, kind: Kind, same_weights: bool = False) -> Launch:
+    def _run(self, given: Given, kind: Kind, same_weights: bool = False) -> None:
         """Run a call on arrays, in this thread alone if the others do not come."""
         for threads in (get_threads(), 1):
             launch = self._kept_launch(given.rows, kind, threads)
@@ -154,7 +153,6 @@ class Compiled:
             if launch.run(packed=same_weights and launch.panels.version == self.version):
                 launch.panels.version = self.version
                 break
-        return launch
 
     def _kept_launch(self, rows: Rows, kind: Kind, threads: int) -> Launch:
         key = (kind, rows.key, threads)
@@ -203,6 +201,14 @@ class Compiled:
             return self.parts.keep(key, NarrowParts(kernel, self.sizes, mode, most, form))
         made = Parts if self.precision is None else RoundedParts
         return self.parts.keep(key, made(kernel, self.sizes, mode, most))
+
+
+def weights_read(plans: Iterable[Plan]) -> set[str]:
+    """The keys of the weights that products of some plans multiply by, and of the biases that they start from."""
+    stages = [(plan, stage) for plan in plans for stage in (*plan.stages, *plan.products)]
+    biases = [plan.nodes[dot].attr.bias for plan, stage in stages for dot in stage.dots]
+    terms = [term.weight for _, stage in stages for term in stage.terms]
+    return {f"{w.map}.{w.slot}" for w in terms} | {f"{bias}.bias" for bias in biases if bias}
 
 
 def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:

@@ -6,6 +6,7 @@ once, for one layout of rows; each call stores addresses in its table and runs.
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 
 import numpy as np
@@ -42,11 +43,11 @@ class Launch(Frame):
         for place, _ in layout.saved:
             self.blank[place + 1], self.blank[place + 2] = layout.saved_width, 1
         self.threads, self.library, self.execute = script.threads, kernel.library, kernel.library.execute
+        self.differ = kernel.library.function("differ", ctypes.c_void_p)
         # Where the weights are packed already, the first commands, which pack them, are left out.
         self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, script.packers)]
         self.addresses = [job.ctypes.data for job in self.jobs]
         self.words = [job[: Job.WORDS].data for job in self.jobs]
-        self.block = None
         self.packed_size, self.nbytes = script.packed, script.nbytes
 
     def _fixed(self, layout: Layout) -> array[int]:
@@ -63,24 +64,30 @@ class Launch(Frame):
         return job
 
     def run(self, packed: bool = False) -> bool:
-        shared, memory = self.shared, self.memory
-        if self.seen != memory.version:
-            self._follow()
-        if self.layout.keeps:
-            self.block = shared.pool.take((self.rows.size, self.layout.saved_width))
-            address = self.block.__array_interface__["data"][0]
-            for place, offset in self.layout.saved:
-                self.table[place] = address + offset
-        if not packed:
-            self.panels.version = -1
+        self.begin(packed)
         if self.threads == 1:
             self.execute(self.addresses[packed], 0)
         elif not team.run(self.library, self.words[packed], self.addresses[packed], self.threads):
             return False
-        shared.last = self.script.why
-        if memory.held > BUFFER_BYTES:
-            memory.give_back()
+        self.end()
         return True
+
+    def begin(self, packed: bool = False) -> None:
+        """What comes before a run: addresses of memory that has moved."""
+        if self.seen != self.memory.version:
+            self._follow()
+        if not packed:
+            self.panels.version = -1
+
+    def end(self) -> None:
+        """What comes after a run."""
+        self.shared.last = self.script.why
+        if self.memory.held > BUFFER_BYTES:
+            self.memory.give_back()
+
+    def beside(self, other: Frame) -> Pair:
+        assert isinstance(other, Launch)
+        return Pair(self, other)
 
     def pack(self, weights: Weights) -> None:
         """Pack the weights, and no more, in this thread."""
@@ -102,3 +109,26 @@ class Launch(Frame):
             if old != new:
                 self.table[word] = self.blank[word] = new
         self.fixed, self.seen = now, self.memory.version
+
+
+class Pair:
+    """Two calls of one thread each, in memory of their own, that two threads run at the same time."""
+
+    def __init__(self, *calls: Launch):
+        self.calls, self.library = calls, calls[0].library
+        self.jobs = np.array([call.addresses[0] for call in calls])
+        self.commands = np.array([self.library["apart"], self.jobs.ctypes.data])
+        self.job = aligned_zeros(Job.WORDS, np.dtype(np.int64))
+        self.job[Job.commands], self.job[Job.count] = self.commands.ctypes.data, 1
+        self.job[Job.threads] = len(calls)
+        self.words, self.address = self.job[: Job.WORDS].data, self.job.ctypes.data
+
+    def run(self) -> bool:
+        """As `Frame.run`, of both."""
+        for call in self.calls:
+            call.begin()
+        if not team.run(self.library, self.words, self.address, len(self.calls)):
+            return False
+        for call in self.calls:
+            call.end()
+        return True
