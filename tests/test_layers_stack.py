@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ import gatework
 from gatework.layers import recurrent
 from gatework.layers.autograd import Operator
 from gatework.layers.stack import Plan
+from gatework.runtime import set_threads
 
 T, B, I, H = 7, 3, 5, 6
 FORMS: list[dict[str, Any]] = [
@@ -60,6 +64,28 @@ def test_the_same_bits(kind: str, options: dict, monkeypatch: pytest.MonkeyPatch
             assert operators(layer(x, states)[0]) == layer.num_layers * layer.directions
             several = results(layer, x, states)
         assert all(torch.equal(a, b) for a, b in zip(one, several, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"num_layers": 2, "dropout": 0.4, "bidirectional": True}])
+def test_directions_side_by_side_give_the_bits_of_one_thread(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    layer = gatework.LSTM(I, 32, **options)
+    x, h = torch.randn(40, B, I, requires_grad=True), torch.randn(layer.num_layers * 2, B, 32, requires_grad=True)
+    found = []
+    for count in (1, 2):
+        with threads(count):
+            found.append([results(layer, x, states) for states in (None, (h, h + 1))])
+            assert ("one for each direction" in layer.describe()) == (count == 2)
+    assert all(torch.equal(a, b) for a, b in zip(itertools.chain(*found[0]), itertools.chain(*found[1]), strict=True))
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    set_threads(count)
+    try:
+        yield
+    finally:
+        set_threads(None)
 
 
 def test_second_derivatives_know_the_masks() -> None:

@@ -7,8 +7,7 @@ which words of the slot table hold which addresses, how large results are, which
 from __future__ import annotations
 
 import ctypes
-from array import array
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +17,11 @@ from torch import Tensor
 from gatework.layers import fallback
 from gatework.layers.binding import Binding, Passed, Saved, Setting, Tensors, as_last
 from gatework.layers.errors import LayerError
+from gatework.layers.packed import PackedCall, packed_weights
 from gatework.layers.words import Words, point
 from gatework.runtime.frame import Frame, Layout
 from gatework.runtime.lazy import lazy
-from gatework.runtime.memory import LARGE_PAGE, aligned_zeros
+from gatework.runtime.memory import LARGE_PAGE
 from gatework.runtime.program import Kind
 from gatework.runtime.rows import Rows
 from gatework.runtime.settings import settings
@@ -99,35 +99,44 @@ class Forward(Prepared):
         self.keeps = frame.layout.keeps
         self.block_form = form((rows.size, frame.layout.saved_width), dtype)
         self.pooled = self.block_form.nbytes >= LARGE_PAGE  # large blocks come back to the program
-        self.packed = PackedCall(self) if not train and rows.size <= KEEP_PACKED_ROWS else None
+        self.packed = PackedCall(frame, self.words) if not train and rows.size <= KEEP_PACKED_ROWS else None
 
     def __call__(self, setting: Setting, tensors: Tensors) -> Passed:
         """The first state's history is written into `setting.room`, with any distance between rows, if that is given.
         No result is a view: callers may change them in place and detach them."""
-        table, room, params = self.table, setting.room, tensors[self.first_param :]
-        places = self.places.get(setting.axes) or self.lay(setting.axes)
-        finals, histories = list[Any](), list[Any]()
         with self.shared.lock:  # the table is one for all calls: from the first address to the end of the run
-            self.point_inputs(tensors, setting.rates)
-            for kept, carried, history, *_ in places:
-                made = last = None
-                if kept is not None:
-                    made = torch.empty_like(history) if room is None or histories else room.place
-                    table[kept], table[kept + 1] = made.data_ptr(), made.stride(-2)
-                if carried is not None:
-                    last = as_last(self.start(len(finals), tensors).detach(), setting).clone()
-                    table[carried] = last.data_ptr()
-                histories.append(made)
-                finals.append(last)
-            block = self.block() if self.keeps else None
+            passed = self.begin(setting, tensors)
             if self.packed is not None:
+                params = tensors[self.first_param :]
                 complete = self.packed.run(params, packed_weights(self.binding, self.frame, params))
             else:
-                self.point_weights(params)
                 complete = self.frame.run()
-        if not complete:
-            kind = "train" if self.train else "infer"
-            return prepared(self.binding, kind, self.rows, self.dtype, 1)(setting, tensors)
+        if complete:
+            return self.finish(passed, setting, tensors)
+        kind = "train" if self.train else "infer"
+        return prepared(self.binding, kind, self.rows, self.dtype, 1)(setting, tensors)
+
+    def begin(self, setting: Setting, tensors: Tensors) -> Passed:
+        """Make the results, and store all addresses."""
+        table, room, finals, histories = self.table, setting.room, list[Any](), list[Any]()
+        self.point_inputs(tensors, setting.rates)
+        if self.packed is None:
+            self.point_weights(tensors[self.first_param :])
+        for kept, carried, history, *_ in self.places.get(setting.axes) or self.lay(setting.axes):
+            made = last = None
+            if kept is not None:
+                made = torch.empty_like(history) if room is None or histories else room.place
+                table[kept], table[kept + 1] = made.data_ptr(), made.stride(-2)
+            if carried is not None:
+                last = as_last(self.start(len(finals), tensors).detach(), setting).clone()
+                table[carried] = last.data_ptr()
+            histories.append(made)
+            finals.append(last)
+        return finals, histories, self.block() if self.keeps else None
+
+    def finish(self, passed: Passed, setting: Setting, tensors: Tensors) -> Passed:
+        """Fill in the last values that are rows of histories."""
+        (finals, histories, _), places = passed, self.places[setting.axes]
         for k, history in enumerate(histories):
             if finals[k] is not None:
                 continue
@@ -136,7 +145,7 @@ class Forward(Prepared):
                 ctypes.memmove(final.data_ptr(), history.data_ptr() + places[k].last, places[k].size)
             else:
                 finals[k] = self.end(history, self.start(k, tensors), setting)
-        return finals, histories, block
+        return passed
 
     def lay(self, axes: tuple[int, ...] | None) -> list[Place]:
         """The places of the states; the same layout of rows serves histories of one axis and of two."""
@@ -184,65 +193,6 @@ class Forward(Prepared):
         return None if self.rows.counts[0] == self.rows.batch else torch.from_numpy(self.rows.last_steps >= 0)[:, None]
 
 
-class PackedCall:
-    """A prepared call whose weights stay packed from call to call."""
-
-    def __init__(self, forward: Forward):
-        self.frame, self.words = forward.frame, forward.words
-        self.place = forward.frame.layout.packed
-        self.pointed: list[int] = []
-
-    def run(self, params: Sequence[Tensor], weights: PackedWeights) -> bool:
-        """Run; False, and nothing has run, if threads are missing."""
-        addresses = [p.data_ptr() for p in params]
-        if not weights.same(addresses):
-            weights.take(params, addresses, self.words)
-        if self.pointed is not weights.sources:
-            self.pointed = weights.sources
-            self.frame.table[self.place] = weights.place
-            point(self.frame.table, self.words.params, weights.sources)
-        weights.ready = self.frame.run(weights.ready)
-        return weights.ready
-
-
-class PackedWeights:
-    """The packed weights of one direction, for calls of few rows of any shape. A parameter can change without a trace
-    (through `.data`), so each call compares all of them with a copy, which costs less than packing."""
-
-    def __init__(self, frame: Frame):
-        self.memory = aligned_zeros(frame.packed_size, frame.layout.dtype)
-        self.place = self.memory.ctypes.data
-        self.nbytes = 2 * self.memory.nbytes
-        self.ready, self.addresses, self.differ = False, [0], frame.differ
-        self.sources: list[int] = []  # addresses of parameters and of sums
-        self.pairs, self.pairs_at = array("q"), 0  # for `differ`: the parameters and their copies
-        self.tensors: list[Tensor] = []
-
-    def same(self, addresses: Sequence[int]) -> bool:
-        """Whether the parameters at these addresses are those that are packed."""
-        if addresses != self.addresses:
-            return False
-        self.differ(self.pairs_at)
-        return not self.pairs[1]
-
-    def take(self, params: Sequence[Tensor], addresses: list[int], words: Words) -> None:
-        copies = [p.detach().clone() for p in params]
-        sums = [torch.empty_like(copies[first]) for first, *_ in words.sums]
-        words.added(copies, sums)
-        self.ready, self.addresses = False, addresses
-        self.sources = [*addresses, *(s.data_ptr() for s in sums)]
-        pairs = zip(addresses, copies, strict=True)
-        self.pairs = array("q", [len(copies), 0, *(w for a, c in pairs for w in (a, c.data_ptr(), c.nbytes))])
-        self.pairs_at = self.pairs.buffer_info()[0]
-        self.tensors = [*copies, *sums]
-
-
-def packed_weights(binding: Binding, frame: Frame, params: Sequence[Tensor]) -> PackedWeights:
-    """Where the packed weights of these parameters stay, for all calls that pack them in the same way."""
-    key = (frame.panels, params[0].data_ptr() if params else 0)
-    return binding.kept.get(key) or binding.kept.keep(key, PackedWeights(frame))
-
-
 class Backward(Prepared):
     """The backward pass, for the gradients of inputs in `need`, and of all parameters if it has "weights"."""
 
@@ -265,24 +215,35 @@ class Backward(Prepared):
 
     def __call__(self, setting: Setting, saved: Saved, d_histories: Tensors, d_finals: Tensors) -> list[Any]:
         """A gradient, or None, for each of the binding's tensors."""
+        with self.shared.lock:
+            found = self.begin(setting, saved, d_histories, d_finals)
+            complete = self.frame.run()
+        if complete:
+            return self.finish(found)
+        alone = prepared(self.binding, self.need, self.rows, self.dtype, 1)
+        return alone(setting, saved, d_histories, d_finals)
+
+    def begin(self, setting: Setting, saved: Saved, d_histories: Tensors, d_finals: Tensors) -> list[Any]:
+        """Make the results, and store all addresses."""
         given, table = saved.tensors, self.table
         params = given[self.binding.first_param :]
-        with self.shared.lock:
-            self.point_inputs(given, setting.rates)
-            self.point_weights(params)
-            base = 0 if saved.block is None else saved.block.data_ptr()
-            for word, offset in self.saved if base else ():
-                table[word] = base + offset
-            running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
-            inputs = [self.point_input(t, *wish) for t, wish in zip(given, self.wanted, strict=False)]
-            weights = [None] * len(params) if self.grads is None else self.grads.point(table, params)
-            complete = self.frame.run()
-        if not complete:
-            alone = prepared(self.binding, self.need, self.rows, self.dtype, 1)
-            return alone(setting, saved, d_histories, d_finals)
+        self.point_inputs(given, setting.rates)
+        self.point_weights(params)
+        base = 0 if saved.block is None else saved.block.data_ptr()
+        for word, offset in self.saved if base else ():
+            table[word] = base + offset
+        running = [self.point_state(k, saved, d_histories[k], d_finals[k]) for k in range(len(self.states))]
+        inputs = [self.point_input(t, *wish) for t, wish in zip(given, self.wanted, strict=False)]
+        weights = [None] * len(params) if self.grads is None else self.grads.point(table, params)
+        return [*inputs, *running, *weights]
+
+    def finish(self, found: list[Any], *given: object) -> list[Any]:
+        """Leave out what nobody needs, and copy what several parameters share."""
         for k in self.unwanted:
-            inputs[k] = None
-        return [*inputs, *running, *(weights if self.grads is None else self.grads.finish(weights))]
+            found[k] = None
+        if self.grads is not None:
+            self.grads.finish(found[self.binding.first_param :])
+        return found
 
     def point_state(self, k: int, saved: Saved, along: Tensor | None, last: Tensor | None) -> Tensor:
         """One state's history and gradients; gives the running gradient, which ends as that of the start."""
@@ -338,14 +299,47 @@ class WeightGradients:
         point(table, self.words, [m.data_ptr() for m in made])
         return made
 
-    def finish(self, made: list[Any]) -> list[Any]:
+    def finish(self, made: Sequence[Tensor]) -> None:
         for to, source, start, stop in self.copies:
             whole = stop - start == self.heights[to] == self.heights[source]
             if whole and made[to].stride() == made[source].stride():  # the usual case, in one go
                 ctypes.memmove(made[to].data_ptr(), made[source].data_ptr(), made[to].nbytes)
             else:
                 made[to][start:stop] = made[source][start:stop]
-        return made
+
+
+class Directions:
+    """The calls of a layer's directions: one after the other, or in a thread each where that is faster."""
+
+    def __init__(self, calls: Sequence[Any], together: Callable[[], bool] | None = None):
+        self.calls, self.together = calls, together
+        self.nbytes = 0 if together is None else sum(call.nbytes for call in calls)
+
+    def __call__(self, *given: tuple[Any, ...]) -> list[Any]:
+        """What each call gives for its arguments."""
+        if self.together is not None:
+            with self.calls[0].shared.lock:
+                begun = [call.begin(*each) for call, each in zip(self.calls, given, strict=True)]
+                complete = self.together()
+            if complete:
+                return [call.finish(b, *each) for call, b, each in zip(self.calls, begun, given, strict=True)]
+        return [call(*each) for call, each in zip(self.calls, given, strict=True)]
+
+
+def directions(binding: Binding, kind: Kind, rows: Sequence[Rows], dtype: torch.dtype) -> Directions:
+    """The prepared calls of the directions of a layer, whose rows lie so."""
+    now = settings()
+    key = (kind, dtype, tuple(r.key for r in rows), now)
+    found = binding.prepared.get(key)
+    if found is None:
+        pair = None if now[1] or len(rows) < 2 else binding.program(dtype).pair(rows, kind, now[0])
+        if pair is None:
+            found = Directions([prepared(binding, kind, r, dtype) for r in rows])
+        else:
+            calls = [call_of(binding, frame, r, dtype, kind) for frame, r in zip(pair.calls, rows, strict=True)]
+            found = Directions(calls, pair.run)
+        binding.prepared.keep(key, found)
+    return found
 
 
 def prepared(binding: Binding, kind: Kind, rows: Rows, dtype: torch.dtype, threads: int | None = None) -> Any:
@@ -363,8 +357,10 @@ def prepared(binding: Binding, kind: Kind, rows: Rows, dtype: torch.dtype, threa
 def prepare(binding: Binding, kind: Kind, rows: Rows, dtype: torch.dtype, threads: int) -> Forward | Backward | None:
     """A prepared call of the caller's own."""
     frame = binding.program(dtype).frame(rows, kind, threads)
-    if frame is None:
-        return None
+    return None if frame is None else call_of(binding, frame, rows, dtype, kind)
+
+
+def call_of(binding: Binding, frame: Frame, rows: Rows, dtype: torch.dtype, kind: Kind) -> Forward | Backward:
     if isinstance(kind, str):
         return Forward(binding, frame, rows, dtype, kind == "train")
     return Backward(binding, frame, rows, dtype, kind)

@@ -16,7 +16,8 @@ from torch.autograd import forward_ad
 
 from gatework.layers.batches import Rectangle
 from gatework.layers.binding import DTYPES
-from gatework.layers.direct import Forward, PackedCall, form, packed_weights, prepare
+from gatework.layers.direct import Forward, form, prepare
+from gatework.layers.packed import PackedCall, packed_weights
 from gatework.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Direction:
         binding, frame, item = forward.binding, forward.frame, forward.dtype.itemsize
         self.layer, self.k, self.batch = layer, k, forward.rows.batch
         self.forward, self.shapes, self.dtype = forward, binding.param_shapes, forward.dtype
-        self.packed, self.kept = PackedCall(forward), packed_weights(binding, frame, layer._params(k))
+        self.packed, self.kept = PackedCall(frame, forward.words), packed_weights(binding, frame, layer._params(k))
         self.table, self.shared, layout = frame.table, frame.shared, frame.layout
         self.input, self.history = layout.inputs[binding.steps[0]], layout.histories[binding.output]
         frame.lay(self.history, output)

@@ -17,7 +17,7 @@ from gatework.layers import fallback
 from gatework.layers.autograd import Done, Operator, as_rows, needed, side_by_side
 from gatework.layers.batches import Rectangle
 from gatework.layers.binding import Passed, Saved, Setting, Tensors
-from gatework.layers.direct import prepared
+from gatework.layers.direct import Directions, directions
 from gatework.layers.quick import lie_so, plain, usual
 from gatework.runtime.lazy import lazy
 from gatework.runtime.program import Kind
@@ -57,7 +57,7 @@ class Plan:
         self.shapes = [(len(self.bindings), batch, w) for w in layer.state_widths]
         self.param_shapes = [shape for binding in self.bindings for shape in binding.param_shapes]
         self.first_param = 1 + len(self.shapes)
-        self.backwards: dict[tuple[Any, ...], list[Any]] = {}  # by the gradients that are needed
+        self.backwards: dict[tuple[Any, ...], list[Directions]] = {}  # by the gradients that are needed
         self.params = self._slices(self.first_param, [len(b.param_shapes) for b in self.bindings])
 
     @staticmethod
@@ -107,22 +107,22 @@ class Plan:
     def layer(self, depth: int, data: Tensor, tensors: Tensors) -> tuple[Tensor, list[Passed]]:
         """The output of a layer (T, B, w * directions), and what each direction gave."""
         if self.directions == 1:
-            passed = self.forwards[depth](self.settings[0], self.tensors_of(depth, data, tensors))
+            (passed,) = self.forwards[depth]((self.settings[0], self.tensors_of(depth, data, tensors)))
             return passed[1][0], [passed]
         rooms = side_by_side(self.directions, self.axes, self.shapes[0][2], self.dtype)
         settings = [setting._replace(room=room) for setting, room in zip(self.settings, rooms, strict=True)]
-        ks = range(depth * self.directions, (depth + 1) * self.directions)
-        given = [self.tensors_of(k, data, tensors) for k in ks]
-        return rooms[0].whole, [self.forwards[k](s, g) for k, s, g in zip(ks, settings, given, strict=True)]
+        given = [self.tensors_of(depth * self.directions + d, data, tensors) for d in range(self.directions)]
+        return rooms[0].whole, self.forwards[depth](*zip(settings, given, strict=True))
 
     @lazy
-    def forwards(self) -> list[Any]:
-        return self.calls(["train"] * len(self.bindings))
+    def forwards(self) -> list[Directions]:
+        return self.calls(["train"] * self.depth)
 
-    def calls(self, kinds: Sequence[Kind]) -> list[Any]:
-        """The prepared calls of all directions."""
-        rows = [setting.rows for setting in self.settings] * self.depth
-        return [prepared(b, kind, r, self.dtype) for b, kind, r in zip(self.bindings, kinds, rows, strict=True)]
+    def calls(self, kinds: Sequence[Kind]) -> list[Directions]:
+        """The prepared calls of all layers."""
+        rows = [setting.rows for setting in self.settings]
+        bindings = self.bindings[:: self.directions]
+        return [directions(b, kind, rows, self.dtype) for b, kind in zip(bindings, kinds, strict=True)]
 
     def mask(self, data: Tensor) -> Tensor:
         """What dropout multiplies by, drawn as torch.nn.functional.dropout draws it."""
@@ -145,14 +145,16 @@ class Plan:
             data = data if depth else tensors[0]
             parts = [along] if along is None or self.directions == 1 else along.chunk(self.directions, -1)
             parts = [p if p is None else as_rows(p) for p in parts]
-            below = None
-            for d in reversed(range(self.directions)):
+            given = []
+            for d, setting in enumerate(self.settings):
                 k, own = depth * self.directions + d, left[d * (states + 1) : (d + 1) * (states + 1)]
                 saved = Saved(self.tensors_of(k, data, tensors), own[:-1], own[-1])
                 finals = [None if g is None else as_rows(g[k]) for g in last]
-                d_data, *rest = calls[k](self.settings[d], saved, [parts[d % len(parts)], *none], finals)
+                given.append((setting, saved, [parts[d % len(parts)], *none], finals))
+            below = None
+            for d, (d_data, *rest) in reversed(list(enumerate(calls[depth](*given)))):
                 below = d_data if below is None or d_data is None else below.add_(d_data)
-                found[self.params[k]] = rest[states:]
+                found[self.params[depth * self.directions + d]] = rest[states:]
                 for start, d_start in zip(starts, rest, strict=False):
                     start.insert(0, d_start)
             along = below if mask is None or below is None else below.mul_(mask)
@@ -160,13 +162,17 @@ class Plan:
         found[1 : self.first_param] = [torch.stack(s) if n else None for s, n in zip(starts, needs[1:], strict=False)]
         return found
 
-    def calls_back(self, needs: Sequence[bool]) -> list[Any]:
+    def calls_back(self, needs: Sequence[bool]) -> list[Directions]:
         """The prepared calls for the gradients that are needed."""
         key = tuple(needs), settings()
         if key not in self.backwards:
-            below = [needs[0] if k < self.directions else True for k in range(len(self.bindings))]
-            wanted = [[b, *needs[1 : self.first_param], *needs[p]] for b, p in zip(below, self.params, strict=True)]
-            self.backwards[key] = self.calls([needed(b, w) for b, w in zip(self.bindings, wanted, strict=True)])
+            kinds = []
+            for depth in range(self.depth):
+                first = depth * self.directions
+                params = needs[self.params[first].start : self.params[first + self.directions - 1].stop]
+                wanted = [depth > 0 or needs[0], *needs[1 : self.first_param], *params]
+                kinds.append(needed(self.bindings[first], wanted))
+            self.backwards[key] = self.calls(kinds)
         return self.backwards[key]
 
     # --- the reference -----------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -253,3 +253,15 @@ class Frame(ABC):
         """Elements between the rows, and between the columns, of an array."""
         if place is not None:
             self.table[place + 1], self.table[place + 2] = row, column
+
+
+class Pair(Protocol):
+    """Two calls of one thread each, in memory of their own, that two threads run at the same time. Both have the same
+    `shared`."""
+
+    @property
+    def calls(self) -> Sequence[Frame]: ...
+
+    def run(self) -> bool:
+        """As `Frame.run`, of both."""
+        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,9 @@ class Interpreted:
         return found
 
     def frame(self, rows: Rows, kind: Kind, threads: int, own: Memory | None = None) -> None:
+        """There is nothing to prepare."""
+
+    def pair(self, rows: Sequence[Rows], kind: Kind, threads: int) -> None:
         """There is nothing to prepare."""
 
     def stream(self, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None) -> None:

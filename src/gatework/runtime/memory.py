@@ -146,6 +146,7 @@ class Shared:
 
     def __init__(self, dtype: np.dtype):
         self.memory, self.pool = Memory(dtype), Pool(dtype)
+        self.second = Memory(dtype)  # for a call that runs at the same time as another
         self.lock = threading.Lock()
         self.last = "nothing has run yet"  # which kernel the last call used, and why
         _living.add(self)

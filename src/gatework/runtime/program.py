@@ -6,7 +6,7 @@ another device is another class that does what `Program` says, in a folder besid
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from gatework.backends.reference import Gradients
 from gatework.compiler.ir import Graph
-from gatework.runtime.frame import Frame
+from gatework.runtime.frame import Frame, Pair
 from gatework.runtime.memory import Memory
 from gatework.runtime.rows import Rows
 
@@ -98,6 +98,11 @@ class Program(Protocol):
     def frame(self, rows: Rows, kind: Kind, threads: int, own: Memory | None = None) -> Frame | None:
         """A call prepared for callers that make it many times, in `own` memory where the program's is not to be shared;
         None where this program has no such thing: then `forward` and `backward` are the way."""
+        ...
+
+    def pair(self, rows: Sequence[Rows], kind: Kind, threads: int) -> Pair | None:
+        """Two such calls, of different rows, that run at the same time; None where that is not possible, or no
+        faster."""
         ...
 
     def stream(self, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None) -> Stream | None:

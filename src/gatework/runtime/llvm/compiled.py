@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,7 +16,7 @@ from gatework.runtime.frame import Layout
 from gatework.runtime.lazy import lazy
 from gatework.runtime.llvm.arrays import Given, Weights
 from gatework.runtime.llvm.kernel import Kernel, kernels
-from gatework.runtime.llvm.launch import Launch
+from gatework.runtime.llvm.launch import Launch, Pair
 from gatework.runtime.llvm.narrow import NarrowParts, form_of
 from gatework.runtime.llvm.parts import Mode, Parts
 from gatework.runtime.llvm.rounded import RoundedParts
@@ -167,6 +167,12 @@ class Compiled:
         layout, kernel, write = self._way(kind)
         return Launch(kernel, layout, rows, self._script(kernel, rows, kind, write, threads), self.shared, own)
 
+    def pair(self, rows: Sequence[Rows], kind: Kind, threads: int) -> Pair | None:
+        if not worth_a_pair(self, rows[0], threads):
+            return None
+        with self.shared.lock:
+            return Pair(self._frame(rows[0], kind, 1), self._frame(rows[1], kind, 1, self.shared.second))
+
     def stream(self, weights: Arrays, batch: int = 1, rates: Mapping[str, float] | None = None) -> Stream:
         """The program bound to weights, one step at a time."""
         return Stream(self, weights, batch, rates)
@@ -228,6 +234,13 @@ def choose_mode(program: Compiled, rows: Rows, count: int) -> tuple[Mode, str]:
         if batch < count:
             return alone, f"1 thread (steps of {program.work:,} multiply-adds are too small to share)"
     return Mode(count, False, several and average / count < few), f"{count} threads by rows ({batch} rows)"
+
+
+def worth_a_pair(program: Compiled, rows: Rows, threads: int) -> bool:
+    """Whether two such calls are faster at the same time, a thread each, than one after the other with all threads."""
+    if threads < 2 or 2 * program.work * rows.size < WORTH_A_TEAM:
+        return False
+    return threads == 2 or choose_mode(program, rows, threads)[0].threads == 1
 
 
 def last_rows(history: np.ndarray, start: Callable[[], np.ndarray], rows: Rows) -> np.ndarray:

@@ -85,10 +85,6 @@ class Launch(Frame):
         if self.memory.held > BUFFER_BYTES:
             self.memory.give_back()
 
-    def beside(self, other: Frame) -> Pair:
-        assert isinstance(other, Launch)
-        return Pair(self, other)
-
     def pack(self, weights: Weights) -> None:
         """Pack the weights, and no more, in this thread."""
         job = self._job(0, self.script.packers)
@@ -112,7 +108,7 @@ class Launch(Frame):
 
 
 class Pair:
-    """Two calls of one thread each, in memory of their own, that two threads run at the same time."""
+    """See `frame.Pair`."""
 
     def __init__(self, *calls: Launch):
         self.calls, self.library = calls, calls[0].library
@@ -124,11 +120,11 @@ class Pair:
         self.words, self.address = self.job[: Job.WORDS].data, self.job.ctypes.data
 
     def run(self) -> bool:
-        """As `Frame.run`, of both."""
         for call in self.calls:
             call.begin()
         if not team.run(self.library, self.words, self.address, len(self.calls)):
             return False
         for call in self.calls:
             call.end()
+        self.calls[0].shared.last = "2 threads, one for each direction"
         return True
