@@ -102,6 +102,7 @@ class Binding:
         self._programs: dict[torch.dtype, Program] = {}
         self.turned, self.precision = turned, precision
         self.prepared, self.kept = Recent(64, PREPARED_BYTES), Recent(16, KEPT_BYTES)
+        self.own_starts = Recent(16, PREPARED_BYTES)  # the cell's own, by batch and dtype
         self.words: dict[Layout, Any] = {}  # what `direct` has worked out, for each layout of arrays
         said = repr(
             (graph, sorted(sizes.items()), sorted(pieces.items()), self.param_shapes, recompute, turned, precision)
@@ -119,6 +120,15 @@ class Binding:
         if found is None:
             found = runtime.program(self.graph, self.sizes, DTYPES[dtype], self.recompute, precision=self.precision)
             self._programs[dtype] = found
+        return found
+
+    def starts(self, batch: int, dtype: torch.dtype) -> list[Tensor]:
+        """The states that the cell gives itself, (B, w) each: to be read only."""
+        key = batch, dtype
+        found = self.own_starts.get(key)
+        if found is None:
+            states = zip(self.graph.states, self.widths, strict=True)
+            found = self.own_starts.keep(key, [torch.full((batch, w), s.start, dtype=dtype) for s, w in states])
         return found
 
     def weights(self, params: Sequence[Any]) -> dict[str, Any]:

@@ -45,8 +45,7 @@ class Prepared:
         binding.words[layout] = self.words
         for lay in self.words.lays:
             frame.lay(*lay)
-        states = zip(binding.graph.states, binding.widths, strict=True)
-        self.own_starts = [torch.full((rows.batch, w), s.start, dtype=self.dtype) for s, w in states]
+        self.own_starts = binding.starts(rows.batch, dtype)
         self.own = [0] * binding.first_start + [start.data_ptr() for start in self.own_starts]
         self.sums = self.words.room(binding, self.dtype)
         self.sum_addresses = [total.data_ptr() for total in self.sums]
@@ -55,7 +54,7 @@ class Prepared:
         for (word, _), (_, value) in zip(self.words.rates, self.rates, strict=True):
             self.table[word] = value.ctypes.data
         self.saved = layout.saved
-        self.nbytes = sum(s.nbytes for s in self.own_starts) + frame.nbytes
+        self.nbytes = frame.nbytes
 
     def point_inputs(self, tensors: Tensors, rates: Mapping[str, float]) -> None:
         """Inputs, starts (the cell's own where none are given) and rates."""

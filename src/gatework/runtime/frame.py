@@ -238,7 +238,7 @@ class Frame(ABC):
     def __init__(self, layout: Layout, table: array[int]):
         self.layout, self.table = layout, table
         for place, row in layout.contiguous:
-            self.lay(place, row)
+            table[place + 1], table[place + 2] = row, 1
 
     @abstractmethod
     def run(self, packed: bool = False) -> bool:

@@ -20,6 +20,8 @@ from gatework.runtime.memory import BUFFER_BYTES, Memory, Shared, aligned_zeros
 from gatework.runtime.quantised import Weights
 from gatework.runtime.rows import Rows
 
+_SLOTS, _COMMANDS, _COUNT, _THREADS = (int(w) for w in (Job.slots, Job.commands, Job.count, Job.threads))
+
 
 class Launch(Frame):
     """One kernel for one layout of rows. `own` memory is shared with no other call: then no lock is needed."""
@@ -45,9 +47,11 @@ class Launch(Frame):
         self.threads, self.library, self.execute = script.threads, kernel.library, kernel.library.execute
         self.differ = kernel.library.function("differ", ctypes.c_void_p)
         # Where the weights are packed already, the first commands, which pack them, are left out.
-        self.jobs = [self._job(skipped, script.count - skipped) for skipped in (0, script.packers)]
-        self.addresses = [job.ctypes.data for job in self.jobs]
-        self.words = [job[: Job.WORDS].data for job in self.jobs]
+        self.jobs = aligned_zeros(2 * Job.WORDS, np.dtype(np.int64))
+        self.words = [self.jobs[: Job.WORDS].data, self.jobs[Job.WORDS :].data]
+        for words, skipped in zip(self.words, (0, script.packers), strict=True):
+            self._fill(words, skipped, script.count - skipped)
+        self.addresses = [address := self.jobs.ctypes.data, address + 8 * Job.WORDS]
         self.packed_size, self.nbytes = script.packed, script.nbytes
 
     def _fixed(self, layout: Layout) -> array[int]:
@@ -56,12 +60,10 @@ class Launch(Frame):
         table[at], table[at + 1], table[at + 2] = entry(self.panels.memory, ONE_ROW)
         return table
 
-    def _job(self, first: int, count: int) -> np.ndarray:
-        job = aligned_zeros(Job.WORDS, np.dtype(np.int64))
-        job[Job.slots] = self.table.buffer_info()[0]
-        job[Job.commands] = self.script.address + 8 * Command.WORDS * first
-        job[Job.count], job[Job.threads] = count, self.threads
-        return job
+    def _fill(self, job: np.ndarray | memoryview, first: int, count: int) -> None:
+        job[_SLOTS] = self.table.buffer_info()[0]
+        job[_COMMANDS] = self.script.address + 8 * Command.WORDS * first
+        job[_COUNT], job[_THREADS] = count, self.threads
 
     def run(self, packed: bool = False) -> bool:
         self.begin(packed)
@@ -87,8 +89,9 @@ class Launch(Frame):
 
     def pack(self, weights: Weights) -> None:
         """Pack the weights, and no more, in this thread."""
-        job = self._job(0, self.script.packers)
-        job[Job.threads] = 1
+        job = aligned_zeros(Job.WORDS, np.dtype(np.int64))
+        self._fill(job, 0, self.script.packers)
+        job[_THREADS] = 1
         self.execute(job.ctypes.data, 0)
         self.script.fill(self.panels.memory, weights)
 
