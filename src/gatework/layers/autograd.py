@@ -44,7 +44,7 @@ def backward(
     """The kernel's backward pass: a gradient, or None, for each of the binding's tensors."""
     states = len(binding.states)
     given = [None if g is None else as_rows(g) for g in grads]
-    finals = [None if g is None else g.contiguous() for g in given[1 : 1 + states]]
+    finals = [None if g is None else g.flatten(0, -2).contiguous() for g in given[1 : 1 + states]]
     d_histories = [given[0], *(given[1 + states :] if setting.return_all else [None] * (states - 1))]
     call = prepared(binding, needed(binding, needs), setting.rows, saved.tensors[0].dtype)
     return call(setting, saved, d_histories, finals)
