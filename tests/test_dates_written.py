@@ -221,3 +221,54 @@ def test_a_stamp_on_another_day_is_named() -> None:
 def test_days_that_are_no_parts_are_refused(wrong: str) -> None:
     with pytest.raises(OptionError, match="cannot be"):
         Frequency.parse(wrong)
+
+
+# -- what a name or a few stamps say ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["%y-%m", "%m/%y", "%b%y"])
+def test_short_months_are_times_where_their_column_says_so(shape: str) -> None:
+    """10-01 to 17-12 are months, not weeks of the year 10; without a name that says it, rows are steps."""
+    months = pd.date_range("2010-01-01", periods=96, freq="MS")
+    cells = months.strftime(shape).tolist()
+    panel, found = inspect_panel({"date": cells, "y": [50.0 + k % 13 for k in range(96)]})
+    assert panel is not None and not [each for each in found if each.level != "note"]
+    same(panel, months)
+
+
+def test_scattered_stamps_are_no_first_sundays() -> None:
+    """The first to the fifth of each month: a fifth of them may be any day, a quarter a first Sunday."""
+    draw = np.random.default_rng(0)
+    cells = [
+        str((m + pd.Timedelta(int(draw.integers(0, 5)), "D")).date())
+        for m in pd.date_range("2010", periods=96, freq="MS")
+    ]
+    panel, _ = read(table_of(cells))
+    assert panel.frequency.day is not None and not panel.frequency.day.unit
+
+
+def test_months_that_cross_their_border_may_be_counted() -> None:
+    """Month ends and the day after: the option that the error names reads each row as a step."""
+    ends = pd.date_range("2010-01-31", periods=60, freq="ME")
+    cells = [str((end + pd.Timedelta(k * 5 % 3 - 1, "D")).date()) for k, end in enumerate(ends)]
+    panel = cured_rows(table_of(cells))
+    assert len(panel.values) == 60 and not panel.dates
+
+
+def cured_rows(table: Any) -> Panel:
+    assert "time=(rows)" in fault(table)
+    panel, found = inspect_panel(table, target=("y",), time="(rows)")
+    assert panel is not None and not [each for each in found if each.level != "note"]
+    return panel
+
+
+@pytest.mark.parametrize("name", ["id", "row", "Unnamed: 0", "index", "No."])
+def test_columns_that_number_the_rows_are_no_targets(name: str) -> None:
+    cells = pd.date_range("2022-01-01", periods=60).strftime("%Y-%m-%d").tolist()
+    values = [50.0 + k % 7 for k in range(60)]
+    panel, found = inspect_panel({"Unnamed: 0.1": range(60), name: range(1001, 1061), "date": cells, "y": values})
+    assert panel is not None and panel.names == ("y",)
+    assert f"'Unnamed: 0.1' and {name!r} number the rows and are left out" in found[0].message
+    name = name.replace("Unnamed: 0", "no")  # a column without a name need only tell rows apart
+    other, _ = inspect_panel({name: [k * k for k in range(60)], "date": cells, "y": values})
+    assert other is not None and other.names == (name, "y")

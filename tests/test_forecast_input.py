@@ -74,6 +74,9 @@ def written(path: Path, rows: Sequence[Sequence[Any]], head: str = "day,shop,uni
         (["1 234,5", "12 345 678,1", "3"], ";", [1234.5, 12345678.1, 3.0], "'1 234,5' is read as 1234.5"),
         (["1'234.5", "8"], None, [1234.5, 8.0], '"1\'234.5" is read as 1234.5'),
         (["12,34,5", "x", "1"], ",", [None, None, 1.0], ""),
+        (["$49,200.00", "(1,200.00)", "-"], ",", [49200.0, -1200.0, None], "'49,200.00' is read as 49200"),
+        (["50.00 EUR", "EUR 7", "-USD 5"], ",", [50.0, 7.0, -5.0], ""),
+        (["49.200,00 €", "(5,5)"], ";", [49200.0, -5.5], "'49.200,00' is read as 49200"),
         (["1,5", "n/k", "2,5"], ";", [1.5, None, 2.5], "'1,5' is read as 1.5"),
     ],
 )
@@ -402,6 +405,17 @@ def test_a_part_without_any_value_is_refused_by_check_and_train(tmp_path: Path) 
     for command in (["check"], ["train", "--out", str(tmp_path / "run")]):
         told = call(command[0], "forecast", path, *COLUMNS, *SMALL, *command[1:], code=2).output
         assert "no window of the validation part has a value to forecast" in told
+
+
+def test_flags_of_several_columns_may_be_repeated(tmp_path: Path) -> None:
+    """Also where names hold commas, and share what stands before them."""
+    rows = [(day(k), units(k), units(k + 3), k % 2) for k in range(60)]
+    path = written(tmp_path / "s.csv", rows, 'day,"Sales, EUR","Sales, USD",promo')
+    for words in (["--target=Sales, EUR", "--target=Sales, USD"], ["--target", "Sales, EUR,Sales, USD"]):
+        told = call("check", "forecast", path, *words, "--future=promo").output
+        assert "target is Sales, EUR, Sales, USD" in told and "2 series" in told
+    twice = call("check", "forecast", path, "--target=promo,Sales, EUR", "--future=promo", code=2).output
+    assert "column 'promo' cannot be target and future; name it once" in twice
 
 
 def test_rows_of_one_time_name_the_column_that_tells_them_apart(tmp_path: Path) -> None:

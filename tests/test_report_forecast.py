@@ -285,3 +285,12 @@ def test_estimators_write_their_report(run: Run, tmp_path: Path) -> None:
     model.out = None
     with pytest.raises(OptionError, match="name a file"):
         model.report()
+
+
+def test_intermittent_demand_is_told_as_a_whole_not_as_a_percentage_of_single_values() -> None:
+    """A percentage leaves out all zeros."""
+    shown = {"sections": {"interval": None}, "comparison": {"earned": "few"}}
+    measured = {"mae": 1.754, "mape": 78.4}
+    assert "78.4% of the true value" in sentences.plainly(shown, measured)
+    told = sentences.plainly(shown, measured | {"bias": -0.366})
+    assert "of the true value" not in told and "All forecasts together are 37% below the demand." in told

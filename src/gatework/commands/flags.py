@@ -140,6 +140,7 @@ def extended(
 
     def command(**values: object) -> None:
         values.pop(HELP_ALL.name, None)
+        values = {name: value if name in own else _as_text(value) for name, value in values.items()}
         given = {name: value for name, value in values.items() if name not in own and value is not None}
         action(**fixed, given=given, **{name: value for name, value in values.items() if name in own})
 
@@ -147,6 +148,11 @@ def extended(
     command.__signature__ = inspect.Signature(every)
     command.__annotations__ = {each.name: each.annotation for each in every}
     return command
+
+
+def _as_text(value: object) -> object:
+    """What a flag that may stand several times was given, as one text; nothing where it was not."""
+    return (",".join(value) or None) if isinstance(value, list | tuple) else value
 
 
 def flag(
@@ -170,7 +176,8 @@ def flag(
     option = typer.Option(
         names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar, autocompletion=complete
     )
-    annotation = Annotated[kind | None, option]
+    several = isinstance(field.default, tuple)  # --target a --target b, or --target a,b
+    annotation = Annotated[(list[str] if several else kind) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

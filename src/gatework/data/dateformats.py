@@ -85,6 +85,7 @@ PAIRS = (
     ("%q", "%Y"),
     ("%V", "%G"),
     ("%m", "%y"),
+    ("%y", "%m"),
 )
 SAMPLE, FEW = 1_000, 20  # cells on which formats are tried; a format that reads none of a few is left out
 WEEK = re.compile(r"w(ee)?k|woche|semaine|semana|\bkw\b|^w$", re.IGNORECASE)
@@ -167,7 +168,7 @@ def parse(text: pl.Series, shape: str) -> pl.Series:
         parsed = (text + rest).str.to_datetime(shape + kind, strict=False, time_unit="us")
     except pl.exceptions.ComputeError:  # no format at all
         return pl.Series([None] * len(text), dtype=pl.Datetime("us"))
-    if "%Y" in shape:  # which would take the 24 of 31/12/24 for the year 24
+    if "%Y" in shape or "%G" in shape:  # which would take the 24 of 31/12/24 for the year 24
         parsed = pl.select(pl.when(parsed.dt.year() >= 1000).then(parsed)).to_series()
     return parsed.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in shape else parsed
 

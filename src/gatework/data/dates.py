@@ -38,9 +38,11 @@ __all__ = ["Clock", "Dated", "Times", "read_times", "reads_as_times", "shown_tim
 
 TIMES = (
     r"\d{4}.?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}.?[QqWwMm]\d|^[Qq][1-4].?(?:\d\d){1,2}$|^[1-4][Qq].?(?:\d\d){1,2}$"
-    rf"|(?i:{MONTH_NAMES}[a-z]*[-./' ]+\d{{2}}|\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}}|^\d{{4}}[-./ ]?{MONTH_NAMES})"
+    rf"|(?i:{MONTH_NAMES}[a-z]*[-./' ]+\d{{2}}|^{MONTH_NAMES}\d{{2}}$|^\d{{4}}[-./ ]?{MONTH_NAMES})"
+    rf"|(?i:\d{{1,2}}[- ]{MONTH_NAMES}[- ]\d{{2}})"
     r"|^\d{1,2}/\d{4}$|(?i:^(?:W|KW|CW|week)\s?\d{2}\D)"
 )  # what a column that was not named must look like
+DIGITS = r"^\d{1,4}[-./:]\d{1,4}$"  # 01/10, 10-01: where the column's name says that it is a time
 NAMES = ("time", "date", "datetime", "timestamp", "ds", "t", "year", "period", "step", "jahr", "datum", "zeit")
 EXAMPLES = "2024-01-31, 31.01.2024, 01/31/2024 14:00, 2024-01-31T14:00:00+01:00, 2024-01, 2024-Q1 or 2024-W05"
 NAMED = re.compile(r"\s*(\d{1,2}\.?\s+)?[^\W\d]{3,}[.,]?[\s-]*\d{2,4}\s*$")  # "März 2012", "3. Mrz 12"
@@ -208,7 +210,11 @@ def reads_as_times(column: pl.Series, numeric: bool) -> bool:
     if numeric:
         named = column.name.strip().lower() in NAMES and whole(column.head(SAMPLE)) is not None
         return named or reads_compact(column)
-    return column.dtype == pl.String and bool(column.drop_nulls().head(20).str.contains(TIMES).any())
+    if column.dtype != pl.String:
+        return False
+    some = column.drop_nulls().head(20)
+    named = column.name.strip().lower() in NAMES and len(some) > 0 and bool(some.str.contains(DIGITS).all())
+    return named or bool(some.str.contains(TIMES).any())
 
 
 def _temporal(table: Table, name: str, column: pl.Series, how: Dated) -> Times:

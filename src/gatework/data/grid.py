@@ -14,7 +14,7 @@ from gatework.data.table import Table, listed
 from gatework.data.timeparts import by_size, kind_of, rounding
 from gatework.errors import OptionError
 from gatework.runtime.series.frequency import WEEK, Frequency, infer
-from gatework.runtime.series.panel import shown_time
+from gatework.runtime.series.panel import ROWS, shown_time
 
 SPARSE = 10  # points for each row: with more, a step that is rare between rows is none
 COMMON = 0.2  # the share of steps between rows that the commonest one must be
@@ -136,7 +136,9 @@ def _to_one_step(data: Rows) -> str:
             "a column and name it, time=COLUMN season=12"
         )
     to = rounding(data.times, data.owners) if data.dates else None
-    return f"if they jitter, round={to} brings them to one step" if to else "bring all rows to one step"
+    if to:
+        return f"if they jitter, round={to} brings them to one step"
+    return f"bring all rows to one step, or, where none is missing, count them: time={ROWS}"
 
 
 def unordered(data: Rows) -> list[Finding]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 ABSENT = ("", "na", "n/a", "#n/a", "n.a.", "nan", "<na>", "null", "none", "nil", "?", "-", "--", ".")
-CURRENCY = "[$€£¥₹%]"
+CURRENCY = "(?:[$€£¥₹%]|EUR|USD|GBP|JPY|CHF|CAD|AUD|CNY|INR|BRL|SEK|NOK|DKK|PLN)"
+PAID = r"^\(([^()+-]+)\)$"  # (1,200.00) is -1,200.00 in accounts
 SPACES = "[\u0020\u00a0\u202f\u2009'\u2019]"  # between thousands: "1 234,50" and "1'234.50"
 GROUPED = r"^[+-]?\d{1,3}(GROUP\d{3})+(POINT\d+)?$"
 WHOLE = r"^[+-]?\d+(POINT\d+)?$"
@@ -37,6 +38,7 @@ def read_numbers(text: pl.Series, delimiter: str | None = None) -> Numerals:
     separator of thousands.
     """
     text = text.str.strip_chars().fill_null("")
+    text = text.str.replace(PAID, "-${1}") if text.str.contains(r"^\(.*\d.*\)$").any() else text
     text = text.str.replace(rf"^([+-]?)\s*{CURRENCY}\s*|\s*{CURRENCY}$", "${1}") if _priced(text) else text
     absent = text.str.to_lowercase().is_in(ABSENT)
     plain = Numerals(text.cast(pl.Float64, strict=False), absent)

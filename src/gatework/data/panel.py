@@ -18,7 +18,7 @@ from gatework.data.finding import Finding, refuse
 from gatework.data.grid import Grid, Rows, largest_gap, lay
 from gatework.data.numerals import read_numbers, thousands_or_not
 from gatework.data.readers import Reading, read_table
-from gatework.data.roles import filled_rows, find_columns, unindexed, whole_names, with_targets
+from gatework.data.roles import filled_rows, find_columns, refuse_two_roles, unindexed, whole_names, with_targets
 from gatework.data.table import Table, listed
 from gatework.data.timeparts import parts_of, read_parts, read_rows, rounded
 from gatework.errors import DataError
@@ -76,11 +76,12 @@ def inspect_panel(
     if ahead and channels is not None:
         table = with_targets(table, target)
     others = [name for names in covariates.values() for name in names]
-    named = target
+    refuse_two_roles({"time": [time], "series": [series], "target": target, **covariates})
+    named, counted = target, time == ROWS
     time, targets, series = find_columns(table, time, target, series, others)
     step = Frequency.parse(frequency) if isinstance(frequency, str) else frequency
     how = Dated(date_format, zone, step, isinstance(frequency, Frequency), series)
-    asked = _Asked(time, tuple(targets), how, round, covariates, channels, identity, (time, *named, *others))
+    asked = _Asked(time, tuple(targets), how, round, covariates, channels, identity, (time, *named, *others), counted)
     found += _chosen(table, asked)
     panel, faults = _read(table, asked)
     while bad_series == "skip" and (broken := {name for each in _errors(faults) for name in each.series}):
@@ -95,7 +96,7 @@ def inspect_panel(
 @dataclass(frozen=True)
 class _Asked:
     """What is read of a table: columns by their role, how times are read, and what a training knows of covariates;
-    `taken` are the columns that were named."""
+    `taken` are the columns that were named, and `counted` says that rows shall be steps."""
 
     time: str
     targets: tuple[str, ...]
@@ -105,15 +106,14 @@ class _Asked:
     channels: Sequence[Channel] | None
     identity: bool
     taken: tuple[str, ...]
+    counted: bool
 
 
 def _read(table: Table, asked: _Asked) -> tuple[Panel | None, list[Finding]]:
     """The panel of a table, and every finding but which columns were chosen."""
     series, targets, step, channels = asked.how.series, list(asked.targets), asked.how.step, asked.channels
     names, owners, found = _owners(table, series, targets)
-    table, times = _times(
-        table, asked.time, owners[: len(table)] if series else np.zeros(len(table), np.int64), asked.how
-    )
+    table, times = _times(table, asked, owners[: len(table)] if series else np.zeros(len(table), np.int64))
     times = rounded(times, asked.round, table.source)
     values, odd = _values(table, targets, series)
     rows = np.tile(np.arange(len(table)), len(targets))
@@ -164,16 +164,22 @@ def _chosen(table: Table, asked: _Asked) -> list[Finding]:
     """A note of which columns are what."""
     time, targets, series = asked.time, asked.targets, asked.how.series
     chosen = f"time is {time!r}, target is {listed(list(targets))}" + (f", series is {series!r}" if series else "")
-    if table.counter not in {None, time, *targets}:
-        chosen += f"; {table.counter!r} numbers the rows and is left out"
+    if left := [name for name in table.columns if _counts(table, name) and name not in {time, series, *targets}]:
+        chosen += f"; {' and '.join(map(repr, left))} {'number' if len(left) > 1 else 'numbers'} the rows and "
+        chosen += "are left out" if len(left) > 1 else "is left out"
     return [Finding("note", f"{table.source}: {len(table):,} rows; {chosen}")]
 
 
-def _times(table: Table, time: str, owners: np.ndarray, how: Dated) -> tuple[Table, Times]:
+def _counts(table: Table, name: str) -> bool:
+    return name == table.counter or table.counts(name)
+
+
+def _times(table: Table, asked: _Asked, owners: np.ndarray) -> tuple[Table, Times]:
     """The times of a column, of several, or of none; and the table, which then has a column of them."""
+    time, how = asked.time, asked.how
     parts = parts_of(time, table.columns)
     if time == ROWS and ROWS not in table.columns:
-        return table, read_rows(table, owners)
+        return table, read_rows(table, owners, asked.counted)
     return read_parts(table, parts, how) if len(parts) > 1 else (table, read_times(table, time, how))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,15 @@ from gatework.data.table import Table, listed
 from gatework.data.timeparts import parts_of
 from gatework.errors import DataError, OptionError
 from gatework.runtime.series.panel import ROWS
+
+
+def refuse_two_roles(roles: Mapping[str, Sequence[str | None]]) -> None:
+    """An error for a column that is named twice."""
+    taken: dict[str, str] = {}
+    for role, name in [(role, name) for role, names in roles.items() for name in names if name]:
+        if name in taken:
+            raise OptionError(f"column {name!r} cannot be {taken[name]} and {role}; name it once")
+        taken[name] = role
 
 
 def unindexed(source: Any, time: str | None = None) -> Any:
@@ -64,7 +73,7 @@ def find_columns(
     taken = {series, *target, *others, *parts}
     time = time or next((name for name in table.columns if name not in taken and _reads_as_times(table, name)), ROWS)
     free = [name for name in table.columns if name not in {time, table.counter, *taken}]
-    targets = list(target) or [name for name in free if _is_numeric(table, name)]
+    targets = list(target) or [name for name in free if _is_numeric(table, name) and not table.counts(name)]
     if not targets:
         beside = "" if time == ROWS else f" beside {time!r}"
         raise DataError(

@@ -22,6 +22,7 @@ def listed(names: list[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + more
 
 
+NUMBERING = re.compile(r"(?i)^(Unnamed: \d+(\.\d+)?|column_1|id|idx|index|n[or]\.?|#|row([_ ]?(id|no|num|number))?|)$")
 UNNAMED = re.compile(r"^(Unnamed: 0(\.\d+)?|column_1|)$")
 
 
@@ -57,6 +58,13 @@ class Table:
             return None
         numbers = self.frame[name].cast(pl.Int64, strict=False)
         return None if numbers.null_count() or numbers.n_unique() < len(self) else name
+
+    def counts(self, name: str) -> bool:
+        """Whether a column numbers the rows, by its name ("id", "Unnamed: 0", ...) and by one after the other."""
+        if not NUMBERING.match(name) or self.format.get("header") is False:
+            return False
+        numbers = self.frame[name].cast(pl.Int64, strict=False)
+        return not numbers.null_count() and len(self) > 1 and bool((numbers.diff().drop_nulls() == 1).all())
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -23,7 +23,7 @@ KINDS = {
     "yearday": r"doy|yday|day_?of_?(the_?)?year|yearday|julian(_?day)?",
     "quarter": r"quarter|qtr|q|quartal|trimest\w*",
     "week": r"(iso_?)?week|wk|w|kw|woche|semaine|semana",
-    "hour": r"hour|hr|h|stunde|heure|hora|time|uhrzeit|zeit|clock",
+    "hour": r"hour|hour[_ ]?ending|hh:?mm|hr|h|stunde|heure|hora|time|uhrzeit|zeit|clock",
     "minute": r"minute|min",
     "second": r"second|sec",
 }
@@ -161,8 +161,9 @@ def _unreadable(table: Table, names: Sequence[str], bad: np.ndarray) -> list[Fin
     return [Finding("error", f"{message}rows); write hours as 0 to 24, or times as 13:45", row, names[-1])]
 
 
-def read_rows(table: Table, owners: np.ndarray) -> Times:
-    """Each row as a step of its series, in the order of the table; `owners` says which series a row belongs to."""
+def read_rows(table: Table, owners: np.ndarray, counted: bool = False) -> Times:
+    """Each row as a step of its series, in the order of the table; `owners` says which series a row belongs to.
+    `counted`: that is asked for, and no warning is needed."""
     order = np.argsort(owners, kind="stable")
     counts = np.bincount(owners)
     steps = np.empty(len(owners), np.int64)
@@ -172,7 +173,8 @@ def read_rows(table: Table, owners: np.ndarray) -> Times:
         "the order of the rows; if one holds dates, name it and say how they are written: time=COLUMN "
         "date_format=%d/%m/%Y"
     )
-    return Times(steps, np.ones(len(owners), bool), False, [Finding("warning", message)])
+    found = [] if counted else [Finding("warning", message)]
+    return Times(steps, np.ones(len(owners), bool), False, found)
 
 
 def rounded(times: Times, to: str | None, source: str) -> Times:

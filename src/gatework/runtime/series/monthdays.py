@@ -108,7 +108,8 @@ def fitted(days: np.ndarray, owners: np.ndarray) -> MonthDay:
         followed = int(counts[rule.of(months) == stamps].sum())
         if followed == len(days):
             return rule
-        best, most = (rule, followed) if followed > most else (best, most)
+        sure = not rule.unit or 2 * followed >= len(days)  # of scattered days some are first Sundays
+        best, most = (rule, followed) if sure and followed > most else (best, most)
     return OWN if _own(days, owners) else best
 
 

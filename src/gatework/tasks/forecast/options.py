@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatework.data.roles import refuse_two_roles
 from gatework.errors import OptionError
 from gatework.training.options import Options, option
 from gatework.training.regularisation import NumericOptions
@@ -358,11 +359,7 @@ class ForecastOptions(NumericOptions):
 
     def _refuse_columns_of_two_roles(self) -> None:
         roles = {"time": [self.time], "series": [self.series], "target": self.target, **self.covariates}
-        taken: dict[str, str] = {}
-        for role, name in [(role, name) for role, names in roles.items() for name in names if name]:
-            if name in taken:
-                raise OptionError(f"column {name!r} cannot be {taken[name]} and {role}; name it once")
-            taken[name] = role
+        refuse_two_roles({role: names for role, names in roles.items() if len(names) == 1})  # others may hold commas
         if self.static and not self.series:
             raise OptionError(f"static={','.join(self.static)} needs the column that says which series: series=COLUMN")
 

@@ -43,9 +43,12 @@ def plainly(results: Mapping[str, Any], measured: Mapping[str, float]) -> str:
     interval, compared = results["sections"]["interval"], results["comparison"]
     if not math.isfinite(measured.get("mae", math.nan)):
         return ""
-    percent = measured.get("mape", math.nan)
-    share = f", {percent:.3g}% of the true value" if math.isfinite(percent) and 0 < percent < 100 else ""
+    percent, bias = measured.get("mape", math.nan), measured.get("bias", math.nan)
+    known = math.isfinite(percent) and 0 < percent < 100 and not math.isfinite(bias)
+    share = f", {percent:.3g}% of the true value" if known else ""
     told = [f"A forecast is off by {number(measured['mae'])} on average{share}."]
+    if math.isfinite(bias):  # of intermittent demand, where a percentage would leave out all zeros
+        told.append(f"All forecasts together are {abs(bias):.0%} {'below' if bias < 0 else 'above'} the demand.")
     if interval and math.isfinite(measured.get("coverage", math.nan)):
         told.append(f"{measured['coverage']:.0%} of the values lay in the {interval['share']:.0%} interval.")
     told.append(ADVICE.get(compared["earned"], "").format(against=compared.get("against")))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 FEW_STEPS = 500  # of training, in which a network cannot learn the width of quantiles that start from nothing
 SQUARED = ("mse", "rmse", "rmsse")  # errors that squares make
+CLEARLY = 0.8  # of the error of a network without a map: where windows are few, ridge must have less to be told of
 SEVERAL = 3  # windows of a series that can say how much of the network's corrections is good
 MOST_COMBINED = 100  # of these where exponential smoothing must forecast them, too
 MOST_SEEN = 500  # training windows that are measured beside validation, and windows that weigh forecasts
@@ -332,7 +333,8 @@ class ForecastTask(ForecastPages, SeriesTask):
         return found | {"next": results.coming(ahead, self.forecasts(model, ahead), self.options.bounds)}
 
     def _of_linear_map(self, model: Forecast, windows: Windows) -> list[dict[str, Any]]:
-        """A hint where a map is missing that would help, or is there and does harm: by more than chance."""
+        """A hint where a map is missing that would help, or is there and does harm: by more than chance, or by
+        much."""
         whole, _, network = self._apart(model, windows)
         own = self._contender("model", whole, windows, role="model")
         if model.linear is None:
@@ -341,8 +343,13 @@ class ForecastTask(ForecastPages, SeriesTask):
         else:
             other, wanted = self._contender("network", network, windows), "none"
             what, advice = "The network errs less without the linear map that it corrects", "leave the map out"
-        if other is None or Contest.of(self, [own, other], windows, "").difference(other, own).sign < 1:
+        if other is None:
             return []
+        found = Contest.of(self, [own, other], windows, "").difference(other, own)
+        few = found.blocks < FEWEST and model.linear is None and found.value < CLEARLY * found.other
+        if found.sign < 1 and not few:
+            return []
+        what += ", by much, though windows are too few to be sure" if few else ""
         return [{"what": what, "advice": advice, "setting": f"--set linear={wanted}"}]
 
     def _ahead(self, panel: Panel, names: set[str] | None = None) -> Windows:
