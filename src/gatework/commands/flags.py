@@ -172,11 +172,11 @@ def flag(
     spelled = name.replace("_", "-")
     names = f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}"
     text, panel = text or field.metadata["help"] + _choices(field) + _default(field), field.metadata["panel"]
-    metavar = f"<{shown}>" if kind is str and shown else None
+    several = isinstance(field.default, tuple)  # --target a --target b, or --target a,b
+    metavar = f"<{shown or 'str'}>" if kind is str and (shown or several) else None
     option = typer.Option(
         names, help=text, show_default=False, rich_help_panel=panel, metavar=metavar, autocompletion=complete
     )
-    several = isinstance(field.default, tuple)  # --target a --target b, or --target a,b
     annotation = Annotated[(list[str] if several else kind) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

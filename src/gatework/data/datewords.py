@@ -141,8 +141,8 @@ def _days_of_a_year(text: pl.Series) -> bool:
 
 def _in_order(times: pl.Series) -> float:
     """How evenly apart times are, and how many come after the one before."""
-    steps = times.diff().drop_nulls().dt.total_seconds()
-    return evenness(times) + float((steps >= 0).mean() or 0.0)
+    steps = times.diff().drop_nulls().dt.total_seconds().to_numpy()
+    return evenness(times) + (float((steps >= 0).mean()) if len(steps) else 0.0)
 
 
 def _format(text: pl.Series) -> str:

@@ -286,8 +286,8 @@ def _described(data: Rows, panel: Panel, inside: np.ndarray, grid: Grid, given: 
     """What was found: the step, gaps, missing values, constant series; `inside` are the rows of `grid` that count."""
     how = "given" if given else "inferred"
     name = data.table.source
-    days = panel.frequency.days or (panel.frequency.day,)
-    named = [day.words for day in days if (day and day != MonthDay(1)) or len(days) > 1]
+    day, days = panel.frequency.day, panel.frequency.days
+    named = [each.words for each in days] or ([] if day is None or day == MonthDay(1) else [day.words])
     on = f" on {' and '.join(named)}" if named else ""
     found = [Finding("note", f"{name}: {len(panel):,} series, a point each {panel.frequency}{on} ({how})")]
     absent = int(np.isnan(panel.values).sum())
