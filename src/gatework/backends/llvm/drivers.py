@@ -331,6 +331,7 @@ def _outer_job(f: Function, job: Value) -> None:
     groups = f.op(f"sdiv i64 {f.sub(f.add(units, group), 1)}, {group}")
     blocks = f.op(f"sdiv i64 {f.add(inputs, _BLOCK - 1)}, {_BLOCK}")
     first, last = share(f, f.mul(groups, blocks))
+    step = f.op(f"sdiv i64 {_NEAREST // f.bytes}, {group}")
     with f.loop(first, last) as item:
         g = f.op(f"sdiv i64 {item}, {blocks}")
         u0 = f.mul(g, group)
@@ -340,32 +341,37 @@ def _outer_job(f: Function, job: Value) -> None:
         k0 = f.mul(f.sub(item, f.mul(g, blocks)), _BLOCK)
         k1 = f.min(f.add(k0, _BLOCK), inputs)
         tiles = f.op(f"sdiv i64 {f.sub(f.add(f.sub(k1, k0), most), 1)}, {most}")
-        with f.loop(0, tiles) as t:
-            a = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), t)}, {tiles}"))
-            b = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), f.add(t, 1))}, {tiles}"))
-            _outer_tile(f, word, u0, (a, f.sub(b, a)), f.field(table, f.sub(b, a), "ptr"))
+        with f.loop(0, word[OuterWord.segment_count]) as s:
+            segment = f.at(word[OuterWord.segments], f.mul(s, int(Segment.WORDS)), "i64")
+            rows = f.field(segment, Segment.rows)
+            with f.loop(0, rows, step) as n, f.loop(0, tiles) as t:
+                a = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), t)}, {tiles}"))
+                b = f.add(k0, f.op(f"sdiv i64 {f.mul(f.sub(k1, k0), f.add(t, 1))}, {tiles}"))
+                function = f.field(table, f.sub(b, a), "ptr")
+                _outer_tile(f, word, (u0, a), segment, (n, f.min(step, f.sub(rows, n))), function)
 
 
 _BLOCK = 24  # inputs of one piece of work: a multiple of the usual tile heights
+_NEAREST = 24 << 10  # bytes of cotangents that stay in the nearest cache for all tiles of a piece
 
 
-def _outer_tile(f: Function, word: dict, u0: Value, rows: tuple[Value, Value], function: Value) -> None:
+def _outer_tile(
+    f: Function, word: dict, place: tuple[Value, Value], segment: Value, rows: tuple[Value, Value], function: Value
+) -> None:
+    """One tile of a gradient, at these units and inputs: rows `rows[0]` of the segment and on, `rows[1]` of them."""
+    u0, k = place
     group, inputs = word[OuterWord.group], word[OuterWord.inputs]
     acc = f.at(slot(f, word[OuterWord.acc])[0], word[OuterWord.offset])
-    acc = f.at(acc, f.add(f.mul(u0, inputs), f.mul(rows[0], group)))
+    acc = f.at(acc, f.add(f.mul(u0, inputs), f.mul(k, group)))
     ct, ldz = slot(f, word[OuterWord.ct])
-    with f.loop(0, word[OuterWord.segment_count]) as s:
-        segment = f.at(word[OuterWord.segments], f.mul(s, int(Segment.WORDS)), "i64")
-        fresh = f.cmp("ne", f.field(segment, Segment.fresh), 0)
-        operand, lda = slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
-        a = f.at(
-            f.at(operand, f.mul(f.field(segment, Segment.operand_row), lda)),
-            f.add(rows[0], word[OuterWord.operand_column]),
-        )
-        z = f.at(f.at(ct, f.mul(f.field(segment, Segment.ct_row), ldz)), f.add(u0, word[OuterWord.ct_column]))
-        count = f.field(segment, Segment.rows)
-        values = (acc, group, a, lda, z, ldz, count)
-        f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"), values, strict=True))
+    fresh = f.cmp("ne", f.field(segment, Segment.fresh), 0)
+    operand, lda = slot(f, f.choose(fresh, word[OuterWord.start], word[OuterWord.operand]))
+    above = f.mul(f.add(f.field(segment, Segment.operand_row), rows[0]), lda)
+    a = f.at(f.at(operand, above), f.add(k, word[OuterWord.operand_column]))
+    above = f.mul(f.add(f.field(segment, Segment.ct_row), rows[0]), ldz)
+    z = f.at(f.at(ct, above), f.add(u0, word[OuterWord.ct_column]))
+    values = (acc, group, a, lda, z, ldz, rows[1])
+    f.invoke(function, *zip(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"), values, strict=True))
 
 
 def fill(isa: Isa, scalar: str) -> Function:
