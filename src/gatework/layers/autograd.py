@@ -51,9 +51,12 @@ def backward(
 
 
 def needed(binding: Binding, needs: Sequence[bool]) -> frozenset[str]:
-    """The kind of a backward pass: the inputs that need a gradient, and "weights" if any of the parameters does."""
-    found = {n for n, need in zip((*binding.steps, *binding.sequences), needs, strict=False) if need}
-    return frozenset(found | {"weights"} if any(needs[binding.first_param :]) else found)
+    """The kind of a backward pass: the inputs that need a gradient, "start" if any of the starts does, and "weights" if
+    any of the parameters does."""
+    first, params = binding.first_start, binding.first_param
+    found = [n for n, need in zip((*binding.steps, *binding.sequences), needs, strict=False) if need]
+    found += ["start"] * any(needs[first:params]) + ["weights"] * any(needs[params:])
+    return frozenset(found)
 
 
 def as_rows(grad: Tensor) -> Tensor:

@@ -128,7 +128,8 @@ class Binding:
         found = self.own_starts.get(key)
         if found is None:
             states = zip(self.graph.states, self.widths, strict=True)
-            found = self.own_starts.keep(key, [torch.full((batch, w), s.start, dtype=dtype) for s, w in states])
+            with torch.inference_mode(False):  # for training too, whoever asks first
+                found = self.own_starts.keep(key, [torch.full((batch, w), s.start, dtype=dtype) for s, w in states])
         return found
 
     def weights(self, params: Sequence[Any]) -> dict[str, Any]:

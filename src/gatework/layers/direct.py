@@ -205,6 +205,10 @@ class Backward(Prepared):
         names = (*binding.steps, *binding.sequences)
         self.wanted = [self.wish(name) for name in names]
         self.unwanted = [k for k, name in enumerate(names) if name not in need]
+        self.running: list[Tensor] | None = None  # where the states' running gradients go that nobody asks for
+        if "start" not in need:
+            self.unwanted += range(binding.first_start, binding.first_param)
+            self.running = [torch.empty_like(start) for start in self.own_starts]
         self.grads = WeightGradients(binding, frame.layout, self.words) if "weights" in need else None
 
     def wish(self, name: str) -> tuple[int | None, bool]:
@@ -253,7 +257,11 @@ class Backward(Prepared):
         if d is not None:  # else nothing that the loss feels goes through the state, as through a comparison
             table[d] = self.zeros[k].data_ptr() if along is None else along.data_ptr()
             table[d + 1] = 0 if along is None else row_of(along)
-        running = torch.zeros_like(self.own_starts[k]) if last is None else last.clone()
+        if self.running is None:
+            running = torch.zeros_like(self.own_starts[k]) if last is None else last.clone()
+        else:
+            running = self.running[k]
+            running.zero_() if last is None else running.copy_(last)
         if ct is not None:
             table[ct] = running.data_ptr()
         return running
