@@ -104,6 +104,20 @@ def evaluated(folder: Path, names: list[str], x: np.ndarray) -> dict[str, np.nda
     return found
 
 
+@pytest.mark.parametrize("count", [15, 16, 128])
+def test_sums_of_known_counts_compile_without_warnings(count: int, tmp_path: Path) -> None:
+    text = "#include <stddef.h>\n" + mathlib.functions(["var"]).replace("@", "own_")
+    (tmp_path / "sums.c").write_text(
+        f"{text}float found(const float *a);\nfloat found(const float *a) {{ return own_var(a, {count}); }}\n"
+    )
+    compiling.compiled(
+        [tmp_path / "sums.c"], tmp_path / "sums.so", "-shared", "-fPIC", *compiling.STRICT, *compiling.FAST
+    )
+    found = ctypes.CDLL(str(tmp_path / "sums.so")).found
+    found.restype, values = ctypes.c_float, np.random.default_rng(0).standard_normal(count).astype(np.float32)
+    assert found(values.ctypes.data_as(ctypes.c_void_p)) == pytest.approx(values.var(dtype=np.float64), rel=1e-5)
+
+
 def test_functions_are_right_over_all_of_float32(tmp_path: Path) -> None:
     bits = np.random.default_rng(0).integers(0, 1 << 32, 400_000, dtype=np.uint64).astype(np.uint32)
     usual = np.random.default_rng(1).normal(size=400_000).astype(np.float32) * np.float32(20)

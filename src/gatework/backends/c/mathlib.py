@@ -107,7 +107,7 @@ static float @sum(const float *restrict a, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t j = 0; j < 16; j++) lanes[j] += a[i + j];
-    for (; i < n; i++) lanes[i % 16] += a[i];
+    for (size_t j = 0; j < n % 16; j++) lanes[j] += a[i + j];
     for (size_t half = 8; half > 0; half /= 2)
         for (size_t j = 0; j < half; j++) lanes[j] += lanes[j + half];
     return lanes[0];
@@ -124,7 +124,7 @@ static float @var(const float *restrict a, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t j = 0; j < 16; j++) lanes[j] += (a[i + j] - mean) * (a[i + j] - mean);
-    for (; i < n; i++) lanes[i % 16] += (a[i] - mean) * (a[i] - mean);
+    for (size_t j = 0; j < n % 16; j++) lanes[j] += (a[i + j] - mean) * (a[i + j] - mean);
     return @sum(lanes, 16) / (float)n;
 }
 """,
