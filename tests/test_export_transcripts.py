@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_pictures_of_lines_are_read_as_by_the_run(tmp_path: Path, colour: bool) 
     with pytest.raises(DataError, match="row 2 is 15 points high; the model reads 16: scale it"):
         model.predict([items[0], items[0][1:]])
     for odd, message in (
-        (items[0].astype(float) + 0.5, "from 1.5 to 255.5; give bytes"),
+        (items[0].astype(float) + 0.5, r"has the value \d+\.5; give bytes"),
         (np.zeros((16, 4, 2), np.uint8), r"shape \(16, 4, 2\)"),
         (np.zeros((16, 3_201), np.uint8), "3,201 points wide; a line has at most 3,200"),
         ({"sound": [0.0]}, "row 1 is None"),
@@ -171,9 +172,16 @@ def test_steps_that_are_none_are_told(both: tuple[Any, Path]) -> None:
         return
     chunk = model.stepper.chunk
     for row in ([0.0] * (chunk - 1), [0.0] * (chunk - 1) + [float("nan")], [2.0] * chunk, "a", None, [[0.0]] * chunk):
-        with pytest.raises(DataError, match=f"a step is {chunk} samples from -1 to 1"):
+        with pytest.raises(DataError, match=f"it must be {chunk} samples from -1 to 1|give one channel"):
             model.step(row)
+    for row in ([True] * chunk, ["0.1"] * chunk, np.ones(chunk) * 1j, [10**400] * chunk, [1e39] * chunk):
+        with pytest.raises(DataError, match=f"it must be {chunk} samples from -1 to 1"):
+            model.step(row)
+    with pytest.raises(DataError, match="a step is at 16000 samples a second"):
+        model.step({"sound": [0.0] * chunk, "rate": 16_000})
     assert model.step({"sound": [0] * chunk}) == {"unit": "", "confidence": 1.0}
+    whole = np.arange(chunk, dtype=np.int16) * 50 - 900
+    np.testing.assert_array_equal(model.stepper.read(whole), whole / 32_768)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +199,9 @@ def test_steps_that_are_none_are_told(both: tuple[Any, Path]) -> None:
         ("a.wav", "row 2 is 'a.wav'; it must be {\"sound\": samples"),
         ({"rate": 8_000}, "row 2 is None"),
         ([0.1, "x"], "row 2 is "),
+        (["0.1", "0.2"] * 200, "row 2 is .'0.1', '0.2'.*; it must be"),
+        ([True, False] * 200, "row 2 is .True, False.*; it must be"),
+        ({"sound": [0.1, -0.1] * 200, "rate": np.array([8_000, 8_000])}, "row 2 is at array"),
         ([1e30, -1e30] * 200, "row 2: values up to 1e"),
     ],
 )
@@ -246,12 +257,27 @@ def test_a_damaged_file_is_refused(model: Any, tmp_path: Path) -> None:
         {"window_ms": 300_000.0},
         {"hop_ms": -1},
         {"mels": 1 << 20},
+        {"mels": 4096, "window_ms": 1.0, "hop_ms": 1.0},
         {"stride": 0},
     ]
+    if "step" in own["nets"]:
+        settings.append({"stride": 1 << 16, "hop_ms": 50.0, "window_ms": 50.0})
     texts = ["{", "[1]", '{"a": 0}', '{"a": "b"}', json.dumps({"abc": 1 << 40})]
     changes = [{"settings": {**own["settings"], **each}} for each in settings]
     changes += [{"texts": {"texts": each}} for each in texts]
+    changes += [{"nets": {**own["nets"], name: replace(net, outputs={})}} for name, net in own["nets"].items()]
     for change in (*changes, {"settings": {}}, {"texts": {}}, {"nets": {}}, {"arrays": {}}, {"stacks": []}):
         files.write(files.Exported(**{**own, **change}), other)
         with pytest.raises(FileFormatError, match=r"other\.safetensors"):
             gatework.runtime.load(other)
+
+
+def test_nets_that_answer_in_another_shape_are_refused(model: Any) -> None:
+    arrays = model.exported.arrays
+    wider = replace(model.exported, arrays={**arrays, "output.bias": arrays["output.bias"][:, None]})
+    odd: Any = transcripts.Transcripts(wider)
+    with pytest.raises(FileFormatError, match="the net answers with the shape"):
+        odd.predict(sounds(1))
+    if odd.stepper is not None:
+        with pytest.raises(FileFormatError, match="the net answers with the shape"):
+            odd.step([0.0] * odd.stepper.chunk)

@@ -62,6 +62,12 @@ def test_chunks_do_not_change_a_bit(count: int, sizes: list[int]) -> None:
     assert len(found) == (0 if not count else 1 + max(math.ceil((count - mel.window) / mel.hop), 0))
 
 
+def test_few_frames_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Mel(8000).features(sound())
+    monkeypatch.setattr("gatework.runtime.sounds.mel.AT_ONCE", 1_000)
+    assert np.array_equal(Mel(8000).features(sound()), whole)
+
+
 def test_every_sample_is_in_a_frame() -> None:
     mel = Mel(8000, 24)
     quiet = np.zeros(1001, np.float32)

@@ -140,6 +140,7 @@ FOREIGN = {
     "bytes for a bias": (put("0.0/f.bias", lambda a: a.to(torch.int8)), r"'0.0/f.bias' is int8 \(5,\)"),
     "one matrix alone": (put("0.0/f.0", lambda a: a.float()), "these are mixed"),
     "16 bits that are no float": (put("0.0/f.0", lambda a: a.to(torch.uint16)), "does not write, U16"),
+    "8 bits that are no integer": (put("0.0/f.0", lambda a: a.to(torch.float8_e4m3fn)), "does not write, F8_E4M3"),
     "scales of nothing": (lambda t: t.update({"0.0/x.scales": torch.ones(5)}), "of which its cells use"),
     "complex": (put("0.0/f.0", lambda a: a.to(torch.complex64)), "complex64"),
 }

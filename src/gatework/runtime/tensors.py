@@ -11,6 +11,8 @@ import numpy as np
 
 from gatework.errors import FileFormatError
 
+# Types of tensors that are read.
+KINDS = {"F64", "F32", "F16", "BF16", "C64", "I64", "I32", "I16", "I8", "U64", "U32", "U8", "BOOL"}
 LENGTH = 8  # bytes at the beginning that say how long the header is
 
 
@@ -41,9 +43,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, np.nda
     with safe_open(os.fspath(path), "numpy") as file:
         metadata = file.metadata() or {}
         kinds = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+        if odd := set(kinds.values()) - KINDS:
+            raise FileFormatError(f"its tensors are of a type that gatework does not write, {min(odd)}")
         found = {key: file.get_tensor(key) for key, kind in kinds.items() if kind != "BF16"}
-    if "U16" in kinds.values():
-        raise FileFormatError("its tensors are of a type that gatework does not write, U16")
     if len(found) < len(kinds):
         bits = ((key, view) for key, view in deserialize(Path(path).read_bytes()) if key not in found)
         found |= {key: np.frombuffer(view["data"], np.uint16).reshape(view["shape"]) for key, view in bits}

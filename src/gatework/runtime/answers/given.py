@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gatework.errors import DataError, FileFormatError, OptionError
 
 T = TypeVar("T")
@@ -17,6 +19,17 @@ def rows_of(rows: object, wanted: str) -> Sequence[Any]:
         raise DataError(f"predict takes a list of rows, each {wanted}; got {rows!r:.60}")
     found: Any = rows
     return found
+
+
+def numbers_of(row: object, name: str, wanted: str) -> np.ndarray:
+    """A row's numbers (n, ...); those of lists, which have no type, as floats."""
+    try:
+        found = np.asarray(row)
+    except ValueError:
+        found = np.zeros(())
+    if found.dtype.kind not in "iuf" or not found.ndim:
+        raise DataError(f"{name} is {row!r:.60}; it must be {wanted}")
+    return found if isinstance(row, np.ndarray) else found.astype(np.float64, copy=False)
 
 
 def whole_text(value: object, number: int, wanted: str) -> str:

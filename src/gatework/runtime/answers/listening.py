@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from gatework.errors import DataError
+from gatework.errors import DataError, FileFormatError
+from gatework.runtime.net.graph import MOST_STATES
 from gatework.runtime.net.run import Bound
 from gatework.runtime.sounds.mel import Mel
 
 Arrays = dict[str, np.ndarray]
+
+
+def must_be(found: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raises: FileFormatError for what a net answers in another shape."""
+    if found.shape != shape:
+        raise FileFormatError(f"the net answers with the shape {found.shape}; it must be {shape}: export the run anew")
 
 
 class Listening:
@@ -23,6 +30,7 @@ class Listening:
     Args:
         net: frames of a step (B, stride * F) and its states, to "log_p" (B, V).
         mel: how samples become frames.
+        samples: a row, what it is called and what it must be, to its samples (n,).
         scaled: frames as the net reads them.
         symbols: V units, the blank first.
         stride: frames of a step.
@@ -32,13 +40,17 @@ class Listening:
         self,
         net: Bound,
         mel: Mel,
+        samples: Callable[[object, str, str], np.ndarray],
         scaled: Callable[[np.ndarray], np.ndarray],
         symbols: tuple[str, ...],
         stride: int,
     ):
-        self.net, self.mel, self.scaled, self.symbols, self.stride = net, mel, scaled, symbols, stride
+        self.net, self.mel, self.samples, self.scaled = net, mel, samples, scaled
+        self.symbols, self.stride = symbols, stride
         self.chunk = stride * mel.hop
         self.late = max(-(-(mel.window - mel.hop) // self.chunk), 1)
+        if (kept := self.late * self.chunk) > MOST_STATES:
+            raise FileFormatError(f"a step keeps {kept:,} samples, more than {MOST_STATES:,}")
         own = {name: state.width for name, state in net.net.states.items()}
         self.widths = {"samples": self.late * self.chunk, "steps": 1, "last": 1} | own
         self._silent = np.full(len(symbols), -np.inf, np.float32)
@@ -49,16 +61,10 @@ class Listening:
         return found | {name: rows[0] for name, rows in self.net.start(1).items()}
 
     def read(self, row: object) -> np.ndarray:
-        samples = row.get("sound") if isinstance(row, Mapping) else row
-        try:
-            found = np.asarray(samples, np.float32)
-        except (TypeError, ValueError, OverflowError):
-            found = np.zeros(0)
+        wanted = f"{self.chunk} samples from -1 to 1, {self.chunk / self.mel.rate:g} s at {self.mel.rate:,} a second"
+        found = self.samples(row, "a step", wanted)
         if found.shape != (self.chunk,) or not (np.abs(found) <= 1).all():  # NaN is not
-            raise DataError(
-                f"a step is {self.chunk} samples from -1 to 1, {self.chunk / self.mel.rate:g} s at {self.mel.rate:,} a "
-                f"second; got {row!r:.60}"
-            )
+            raise DataError(f"a step is {row!r:.60}; it must be {wanted}")
         return found
 
     def step(self, inputs: np.ndarray, states: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Arrays]:
@@ -66,6 +72,9 @@ class Listening:
         before = {name: states[name] for name in self.net.net.states}
         heard = np.concatenate([states["samples"], inputs], 1)
         found = self.net(x=self._frames(heard), **before)
+        must_be(found["log_p"], (len(inputs), len(self.symbols)))
+        for name, own in before.items():
+            must_be(found[name], own.shape)
         begun = states["steps"] >= self.late
         log_p = np.where(begun, found["log_p"], self._silent)
         after = {name: np.where(begun, found[name], own) for name, own in before.items()}

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from gatework.errors import DataError, FileFormatError, OptionError
-from gatework.runtime.answers.given import count, options_of, rows_of
-from gatework.runtime.answers.listening import Listening
+from gatework.runtime.answers.given import count, numbers_of, options_of, rows_of
+from gatework.runtime.answers.listening import Listening, must_be
 from gatework.runtime.ctc.searching import How, Searching
 from gatework.runtime.ctc.units import Units
 from gatework.runtime.exported import Exported
@@ -24,6 +24,7 @@ from gatework.runtime.stepper import Stepper
 AT_ONCE, FRAMES = 64, 60_000  # rows, and frames, that go through the network together
 SECONDS, WIDEST = 1_200, 200  # of a recording, and times its height of a picture, at most
 MOST_TEXTS = 1 << 26  # characters of training texts that are counted, each text as often as it was there
+MOST_BANDS = 512  # as in training
 MOST_FILTERS = 1 << 25  # numbers that turn a frame into bands
 GREY = np.array([19595, 38470, 7471])  # of red, green and blue in 65,536 parts, as ITU-R 601 says
 
@@ -47,7 +48,9 @@ class Transcripts(Model):
             raise FileFormatError("the scale of frames does not fit them")
         self.units, self.texts = Units(said["units"], tuple(said["symbols"])), counted_texts(exported.texts["texts"])
         self.second = self.reader.second * count(said, "stride", 1 << 16)
-        self.net = exported.bound("whole")
+        if any("log_p" not in exported.nets[name].outputs for name in exported.nets):
+            raise FileFormatError("a net of a transcriber answers with log_p")
+        self.net, self._stepper = exported.bound("whole"), self._listening()
         self._searching = Searching(self.units, How(), self.texts, self.second)
 
     @property
@@ -68,10 +71,13 @@ class Transcripts(Model):
 
     @property
     def stepper(self) -> Stepper | None:
+        return self._stepper
+
+    def _listening(self) -> Listening | None:
         if "step" not in self.exported.nets or not isinstance(self.reader, Sounds):
             return None
         net, stride = self.exported.bound("step"), self.exported.settings["stride"]
-        return Listening(net, self.reader.mel, self._scaled, self.units.symbols, stride)
+        return Listening(net, self.reader.mel, self.reader.samples, self._scaled, self.units.symbols, stride)
 
     def predict(self, rows: Sequence[Any], **how: object) -> list[dict[str, Any]]:
         rows = rows_of(rows, self.inputs)
@@ -94,8 +100,9 @@ class Transcripts(Model):
         x = np.zeros((int(lengths.max()), len(frames), *frames[0].shape[1:]), np.float32)
         for row, own in enumerate(frames):
             x[: len(own), row] = self._scaled(own)
-        log_p = self.net(x=x, lengths=lengths)["log_p"]
         stride = self.exported.settings["stride"]
+        log_p = self.net(x=x, lengths=lengths)["log_p"]
+        must_be(log_p, (-(-len(x) // stride), len(frames), len(self.units)))
         yield from (log_p[: -(-length // stride), row] for row, length in enumerate(lengths.tolist()))
 
     def _scaled(self, frames: np.ndarray) -> np.ndarray:
@@ -151,7 +158,7 @@ class Sounds:
         for name in ("window_ms", "hop_ms"):
             if not isinstance(said[name], int | float) or not 0 < said[name] < math.inf:
                 raise FileFormatError(f"the setting {name} is {said[name]!r:.40}, no number above 0")
-        self.mel = Mel(self.rate, count(said, "mels", 1 << 12), float(said["window_ms"]), float(said["hop_ms"]))
+        self.mel = Mel(self.rate, count(said, "mels", MOST_BANDS), float(said["window_ms"]), float(said["hop_ms"]))
         if self.mel.window * self.mel.mels > MOST_FILTERS:
             raise FileFormatError(f"{self.mel.mels} bands of frames of {self.mel.window:,} samples are too many")
         self.width, self.second = self.mel.mels, said["hop_ms"] / 1000
@@ -171,24 +178,29 @@ class Sounds:
         return {"sound": [(0.0, 0.5, 0.0, -0.5)[step % 4] for step in range(length)], "rate": self.rate}
 
     def read(self, row: object, number: int) -> np.ndarray:
-        name, rate = f"row {number}", self.rate
+        name = f"row {number}"
+        return self.mel.features(checked(self.samples(row, name, self.inputs), self.rate, name, _warned))
+
+    def samples(self, row: object, name: str, wanted: str) -> np.ndarray:
+        """float32 (n,), of one channel at the model's rate."""
+        rate: object = self.rate
         if isinstance(row, Mapping):
             row, rate = row.get("sound"), row.get("rate", rate)
         elif isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], np.ndarray):
             row, rate = row
-        if rate != self.rate:
+        if not np.isscalar(rate) or rate != self.rate:
             raise DataError(
                 f"{name} is at {rate!r:.20} samples a second; the model learned at {self.rate:,}: bring it to that "
                 "rate first (such as scipy.signal.resample_poly or sox do)"
             )
-        samples = scaled(_array(row, name, self.inputs), name)
+        samples = scaled(numbers_of(row, name, wanted), name)
         if samples.ndim != 1:
             raise DataError(f"{name} has the shape {samples.shape}; give one channel (n,), such as their mean")
         if len(samples) > self.most:
             raise DataError(
                 f"{name}: {len(samples):,} samples; at most {SECONDS:,} s are read at once: cut it at pauses"
             )
-        return self.mel.features(checked(samples, self.rate, name, _warned))
+        return samples
 
 
 class Pictures:
@@ -214,7 +226,7 @@ class Pictures:
 
     def read(self, row: object, number: int) -> np.ndarray:
         name, row = f"row {number}", row.get("picture") if isinstance(row, Mapping) else row
-        points = _array(row, name, self.inputs)
+        points = numbers_of(row, name, self.inputs)
         points = points[:, :, None] if points.ndim == 2 else points
         if points.ndim != 3 or points.shape[2] not in (1, 3) or not points.shape[1]:
             raise DataError(f"{name} has the shape {points.shape}; it must be {self.inputs}")
@@ -225,8 +237,9 @@ class Pictures:
             )
         if points.shape[1] > WIDEST * self.height:
             raise DataError(f"{name} is {points.shape[1]:,} points wide; a line has at most {WIDEST * self.height:,}")
-        if ((points < 0) | (points > 255) | (points % 1 != 0)).any():
-            raise DataError(f"{name} has values from {points.min():g} to {points.max():g}; give bytes, 0 to 255")
+        odd = (points < 0) | (points > 255) | (points % 1 != 0)
+        if odd.any():
+            raise DataError(f"{name} has the value {points[odd][0]:g}; give bytes, whole numbers from 0 to 255")
         return self._coloured(points.astype(np.int64)).swapaxes(0, 1)
 
     def _coloured(self, points: np.ndarray) -> np.ndarray:
@@ -234,17 +247,6 @@ class Pictures:
         if points.shape[2] == self.width:
             return points
         return np.repeat(points, 3, 2) if self.width == 3 else ((points @ GREY + 0x8000) >> 16)[:, :, None]
-
-
-def _array(row: object, name: str, wanted: str) -> np.ndarray:
-    """A row's numbers; those of lists, which have no type, as floats."""
-    try:
-        found = row if isinstance(row, np.ndarray) else np.asarray(row, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{name} is {row!r:.60}; it must be {wanted}") from None
-    if found.dtype.kind not in "iuf" or not found.ndim:
-        raise DataError(f"{name} is {row!r:.60}; it must be {wanted}")
-    return found
 
 
 def _warned(message: str, level: str = "warning", /) -> None:

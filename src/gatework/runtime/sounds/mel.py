@@ -19,6 +19,7 @@ import numpy as np
 from gatework.errors import OptionError, ShapeError
 
 LOWEST = 20.0  # Hz: where the first band begins
+AT_ONCE = 1 << 22  # numbers of spectra that are there at a time
 FLOOR = 1e-9  # power beside full scale that is silence: a little below the noise of 16 bits
 
 
@@ -85,6 +86,9 @@ class Mel:
 
     def of_frames(self, frames: np.ndarray) -> np.ndarray:
         """(T, F) of the samples (T, window) of each frame."""
+        block = max(AT_ONCE // self.padded, 1)
+        if len(frames) > block:
+            return np.concatenate([self.of_frames(frames[at : at + block]) for at in range(0, len(frames), block)])
         power = np.square(np.abs(np.fft.rfft(frames * self.hann, self.padded))).astype(np.float32)
         # Not a product of matrices: BLAS rounds a row by how many rows there are.
         energy = np.einsum("tb,fb->tf", power, self.filters)
