@@ -48,7 +48,7 @@ class Launch(Frame):
         self.differ = kernel.library.function("differ", ctypes.c_void_p)
         # Where the weights are packed already, the first commands, which pack them, are left out.
         self.jobs = aligned_zeros(2 * Job.WORDS, np.dtype(np.int64))
-        self.words = [self.jobs[: Job.WORDS].data, self.jobs[Job.WORDS :].data]
+        self.words = [self.jobs[: Job.WORDS].data, self.jobs[Job.WORDS : 2 * Job.WORDS].data]
         for words, skipped in zip(self.words, (0, script.packers), strict=True):
             self._fill(words, skipped, script.count - skipped)
         self.addresses = [address := self.jobs.ctypes.data, address + 8 * Job.WORDS]
